@@ -1,0 +1,157 @@
+"""What Bailey knows of a mail after reading it: plain frozen data, the same in every layer.
+
+``incidents.mail.read_mail`` makes a ``MailFacts``; engines and detectors only ever look at this,
+never
+at the bytes.  All text is decoded and cut to the limits of ``incidents.mail.limits``; nothing is
+escaped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One mailbox of a header.  ``address`` is lower-cased with an A-label domain; "" if
+    unreadable.
+    """
+
+    address: str
+    name: str = ""
+    raw: str = ""
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One Received line, newest first.  ``received_at`` None: no readable date."""
+
+    by: str = ""
+    from_name: str = ""
+    from_ip: str = ""
+    helo: str = ""
+    protocol: str = ""
+    received_at: datetime | None = None
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthResult:
+    """One method of an Authentication-Results header (RFC 8601): ``spf``, ``dkim``, ``dmarc``,
+    ``arc``.
+    """
+
+    authserv_id: str
+    method: str
+    result: str
+    domain: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """``url`` as it would be opened (rewriters undone), ``seen`` as written, ``text`` what the
+    reader sees.
+
+    ``host`` is the A-label host, ``domain`` its registered domain by the public suffix list (""
+    for a
+    bare IP), ``where`` one of ``html text attachment header``, ``rewriter`` the service that had
+    wrapped it.
+    """
+
+    url: str
+    host: str
+    domain: str
+    text: str = ""
+    seen: str = ""
+    where: str = "html"
+    rewriter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One leaf part that is not the shown text.  ``kind`` is the real type by content (``pdf``,
+    ``zip``,
+    ``exe``, ``html``, …, ``unknown``), ``claimed_type`` what the header says.  ``members`` are
+    the names
+    in an archive, bounded; ``flags`` such as ``encrypted macro nested too_big bomb bidi_name
+    double_extension
+    type_mismatch``.
+    """
+
+    name: str
+    claimed_type: str
+    kind: str
+    size_bytes: int
+    sha256: str
+    is_inline: bool = False
+    members: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailFacts:
+    """One mail.  ``is_readable`` False: it could not be parsed, ``problems`` say why, raw bytes
+    are kept.
+
+    ``sender`` is the one From address, or None where the header is missing or ambiguous (several
+    From
+    headers or addresses, or ones that parsers read differently: problem ``ambiguous_sender``).
+    ``text`` is the plain reading (from text/plain, else from HTML), ``html`` the raw HTML body or
+    "".
+    ``fingerprint`` is the content fingerprint of the normalised mail, hex; "" where there is too
+    little.
+    ``shingles`` are MinHash values of the text for near-duplicates; () under 20 shingles.
+    ``sent_at`` is the claimed Date, None if unreadable.  ``problems`` are codes of crossed limits
+    and defects.
+    """
+
+    size_bytes: int
+    raw_sha256: str
+    is_readable: bool = True
+    problems: tuple[str, ...] = ()
+    internet_message_id: str = ""
+    subject: str = ""
+    sender: Address | None = None
+    from_all: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    envelope_from: str = ""
+    sent_at: datetime | None = None
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    list_id: str = ""
+    hops: tuple[Hop, ...] = ()
+    auth_results: tuple[AuthResult, ...] = ()
+    trace: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    text: str = ""
+    html: str = ""
+    links: tuple[Link, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    fingerprint: str = ""
+    shingles: tuple[int, ...] = ()
+    has_calendar: bool = False
+    language: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What is stored and shipped with an observation: facts, no content.
+
+        Leaves out ``text``, ``html`` and all header values but the named ones: content stays in the
+        evidence store behind a right and a reason.
+        """
+        data = asdict(self)
+        for name in ("text", "html", "headers", "trace"):
+            del data[name]
+        data["sent_at"] = self.sent_at.isoformat() if self.sent_at else None
+        for hop, source in zip(data["hops"], self.hops, strict=True):
+            hop["received_at"] = source.received_at.isoformat() if source.received_at else None
+        return data

@@ -1,0 +1,85 @@
+"""The field's words as closed lists, shared by every room and process.  No Django here: the gate
+imports it.
+
+Glossary: docs/architecture.md.  A value here is also what the API, the database and the journal
+say.
+"""
+
+from enum import StrEnum
+
+
+class Layer(StrEnum):
+    """Who saw the mail.  ``person`` and ``vendor`` are further sources beside the two walls."""
+
+    GATEWAY = "gateway"
+    MAILBOX = "mailbox"
+    PERSON = "person"
+    VENDOR = "vendor"
+
+
+class Verdict(StrEnum):
+    """What a source holds a mail to be.
+
+    ``unscannable`` is a property of the mail.  *Not scanned* (an engine did not answer) is none
+    of these: it is the absence of a verdict and follows the client's policy for it.
+    """
+
+    CLEAN = "clean"
+    GRAYMAIL = "graymail"
+    SPAM = "spam"
+    PHISH = "phish"
+    BEC = "bec"
+    MALWARE = "malware"
+    SUSPICIOUS = "suspicious"
+    UNSCANNABLE = "unscannable"
+
+    @property
+    def is_threat(self) -> bool:
+        return self not in (Verdict.CLEAN, Verdict.GRAYMAIL)
+
+
+class Outcome(StrEnum):
+    """What the gateway did with one copy.  ``unknown``: relaying began and no answer is on
+    record.
+    """
+
+    DELIVERED = "delivered"
+    HELD = "held"
+    REJECTED = "rejected"
+    DEFERRED = "deferred"
+    UNKNOWN = "unknown"
+
+
+class Place(StrEnum):
+    """Where one copy is now, in words that fit every mailbox provider.
+
+    ``hold`` is the gateway's own store; ``quarantine`` is Bailey's hidden folder in the mailbox.
+    """
+
+    HOLD = "hold"
+    INBOX = "inbox"
+    JUNK = "junk"
+    DELETED = "deleted"
+    SENT = "sent"
+    ARCHIVE = "archive"
+    OTHER = "other"
+    QUARANTINE = "quarantine"
+    GONE = "gone"
+    NOWHERE = "nowhere"  # rejected or deferred: it never arrived
+    UNKNOWN = "unknown"
+
+
+class Direction(StrEnum):
+    INBOUND = "inbound"
+    INTERNAL = "internal"
+    OUTBOUND = "outbound"
+
+
+class MatrixAction(StrEnum):
+    """What a client's policy does with a verdict at the gateway."""
+
+    DELIVER = "deliver"
+    TAG = "tag"
+    HOLD = "hold"
+    REJECT = "reject"
+    DEFER = "defer"
