@@ -1,0 +1,346 @@
+"""The one shape of every mailbox provider: dataclasses in and out, vendor JSON stays inside.
+
+A provider is one folder here (client, mapping) and one line in ``CONNECTORS``.  No Django: the
+callers read rows, leave the scope, call a connector, and enter the scope again to write.
+Errors: ``api_bridge.errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from importlib import import_module
+from typing import Any, Protocol, Self
+
+from api_bridge.cache import LocalCache, SharedCache
+from api_bridge.errors import BridgeError
+from api_bridge.limits import Limits, LocalLimits
+from incidents.mail.facts import Address
+from incidents.words import Place
+
+CONNECTORS = {"graph": "api_bridge.connectors.graph.GraphConnector"}
+
+MICROSOFT_HOSTS = frozenset(
+    {
+        "login.microsoftonline.com",
+        "graph.microsoft.com",
+        "login.microsoftonline.us",
+        "graph.microsoft.us",
+        "dod-graph.microsoft.us",
+        "login.partner.microsoftonline.cn",
+        "microsoftgraph.chinacloudapi.cn",
+    }
+)
+
+
+class Capability(StrEnum):
+    """What a provider can do; callers ask before they offer it."""
+
+    PUSH = "push"
+    HIDDEN_QUARANTINE = "hidden_quarantine"
+    RAW = "raw"
+    BATCH = "batch"
+
+
+class MailboxState(StrEnum):
+    """``no_mailbox``: guest, unlicensed, on-premises; probe again daily.  ``denied``: the
+    provider's mailbox scope does not cover it.
+    """
+
+    ACTIVE = "active"
+    NO_MAILBOX = "no_mailbox"
+    DENIED = "denied"
+
+
+class Action(StrEnum):
+    """``quarantine`` moves to the hidden folder, ``delete`` to Deleted Items; both can be undone.
+    ``restore`` puts a copy into the folder that the record names.
+    """
+
+    QUARANTINE = "quarantine"
+    JUNK = "junk"
+    DELETE = "delete"
+    RESTORE = "restore"
+
+
+class Result(StrEnum):
+    """What reading back showed.
+
+    ``done``      the copy is where the action puts it, and this call put it there.
+    ``already``   it was there before anything was called.
+    ``gone``      the copy is not in the mailbox (404).
+    ``not_done``  the provider answered, and yet the copy is not there.
+    ``unknown``   no answer to the call, and reading back failed or still showed the old place: it
+                  may yet happen.  Read again later; acting again reads first.
+    """
+
+    DONE = "done"
+    ALREADY = "already"
+    GONE = "gone"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_settled(self) -> bool:
+        return self in (Result.DONE, Result.ALREADY, Result.GONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One client's cloud tenant, as an operator set it up.
+
+    ``tenant_guid`` must be a GUID (never ``common``).  Either ``client_secret`` or
+    ``private_key_pem`` with ``certificate_pem``.  ``graph_url`` ends before the version
+    (``https://graph.microsoft.com``); ``ca_file`` "" means the system's authorities.
+    """
+
+    tenant_guid: str
+    client_id: str
+    kind: str = "graph"
+    client_secret: str = field(default="", repr=False)
+    private_key_pem: str = field(default="", repr=False)
+    certificate_pem: str = field(default="", repr=False)
+    authority_url: str = "https://login.microsoftonline.com"
+    graph_url: str = "https://graph.microsoft.com"
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What a connector borrows from its process: shared cache, limits, and where it may connect.
+
+    ``allowed_hosts``: ``host`` (port 443) or ``host:port``, set by the operator of the
+    installation; a connection that points elsewhere is refused.
+    """
+
+    cache: SharedCache = field(default_factory=LocalCache)
+    limits: Limits = field(default_factory=LocalLimits)
+    allowed_hosts: Collection[str] = MICROSOFT_HOSTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """``aliases`` are all its addresses but ``address``, lower-cased."""
+
+    id: str
+    address: str
+    display_name: str = ""
+    job_title: str = ""
+    aliases: tuple[str, ...] = ()
+    is_enabled: bool = True
+    state: MailboxState = MailboxState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One copy in one mailbox.  ``item_id`` is immutable, case-sensitive, and survives moves."""
+
+    mailbox_id: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One copy as a list answer shows it.  ``headers`` are the mail's own, topmost first, in order;
+    () where the provider keeps none (mail that never travelled).  Of ``html`` and ``text`` one may
+    be "".  ``is_partial``: attachments exist and their content is not in this item.
+    """
+
+    ref: Ref
+    received_at: datetime
+    folder_id: str
+    place: Place
+    internet_message_id: str = ""
+    subject: str = ""
+    sender: Address | None = None
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
+    sent_at: datetime | None = None
+    is_read: bool = False
+    is_draft: bool = False
+    has_attachments: bool = False
+    categories: tuple[str, ...] = ()
+    importance: str = "normal"
+    headers: tuple[tuple[str, str], ...] = ()
+    html: str = ""
+    text: str = ""
+
+    @property
+    def is_partial(self) -> bool:
+        return self.has_attachments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One answer of ``changes``.  Commit ``cursor`` in the same transaction as the items.
+
+    ``more``: call again at once with the new cursor.  An empty page may have more.  ``skipped``
+    counts entries that could not be read at all.  ``restarted``: the provider had lost the cursor,
+    and the listing began again at the watermark.
+    """
+
+    items: tuple[Item, ...]
+    cursor: str
+    more: bool
+    skipped: int = 0
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """Bytes of one copy.  ``acquired``: ``graph-mime`` (as the provider keeps it) or ``graph-json``
+    (rebuilt from headers, body and attachments because the provider cannot give it).
+    ``is_complete`` False: some attachment is missing; ``problem`` says why.
+    """
+
+    ref: Ref
+    raw: bytes
+    acquired: str
+    is_complete: bool = True
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where a copy is and what a person sees of it.  ``exists`` False: 404; place is ``gone``."""
+
+    place: Place
+    exists: bool = True
+    folder_id: str = ""
+    is_read: bool = False
+    categories: tuple[str, ...] = ()
+    importance: str = "normal"
+    internet_message_id: str = ""
+    content_hash: str = ""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Raises ``KeyError``, ``TypeError`` or ``ValueError`` if it is not a state."""
+        fields = dict(data)
+        fields["place"] = Place(fields["place"])
+        fields["categories"] = tuple(fields.get("categories", ()))
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRecord:
+    """What undo needs, taken before anything is touched.  Store it before calling ``act``.
+
+    ``key`` is the caller's idempotency key of the intent.  ``before`` is the state that undo brings
+    back, ``before.content_hash`` included.  For ``restore`` it is the state to bring about.
+    """
+
+    ref: Ref
+    action: Action
+    key: str
+    taken_at: datetime
+    before: State
+
+    def as_json(self) -> dict[str, Any]:
+        """A dict that ``json.dumps`` takes; ``from_json`` gives an equal record back."""
+        data = asdict(self)
+        data["taken_at"] = self.taken_at.isoformat()
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Raises ``KeyError``, ``TypeError`` or ``ValueError`` if it is not a record."""
+        return cls(
+            ref=Ref(**data["ref"]),
+            action=Action(data["action"]),
+            key=data["key"],
+            taken_at=datetime.fromisoformat(data["taken_at"]),
+            before=State.from_json(data["before"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSeen:
+    """``state`` is what was read back (None: reading back failed).  ``detail`` is a sentence for
+    the analyst, "" if there is nothing to say.
+    """
+
+    result: Result
+    state: State | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A standing push order.  ``expires_at`` aware, UTC."""
+
+    id: str
+    resource: str
+    notification_url: str
+    expires_at: datetime
+
+
+class Connector(Protocol):
+    """Every method may raise any ``BridgeError``; where one means something special it is said."""
+
+    capabilities: frozenset[Capability]
+
+    def list_mailboxes(self) -> Iterator[Mailbox]:
+        """All people's and shared mailboxes of the tenant."""
+
+    def probe(self, mailbox_id: str) -> MailboxState:
+        """Whether the mailbox can be read now."""
+
+    def ensure_push(
+        self,
+        mailbox_id: str,
+        *,
+        notification_url: str,
+        client_state: str,
+        current: Subscription | None,
+    ) -> Subscription:
+        """``current`` if it still lives long enough, else renewed, else a new one."""
+
+    def renew(self, subscription: Subscription) -> Subscription:
+        """Prolongs.  ``NotFound``: it is gone; make a new one and sync."""
+
+    def end_push(self, subscription_id: str) -> None:
+        """Removes it; one that is not there is fine."""
+
+    def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
+        """Mail since ``cursor``, oldest first, safe to repeat: items come again (overlap), the
+        store keeps one per immutable id.  ``cursor`` "" begins at ``since`` (None: now).
+        """
+
+    def fetch(self, ref: Ref) -> Fetched:
+        """The whole mail.  ``NotFound``: the copy is gone."""
+
+    def fetch_many(self, refs: Sequence[Ref]) -> list[Fetched | BridgeError]:
+        """One entry per ref, in order; what failed is its error."""
+
+    def find(self, mailbox_id: str, internet_message_id: str) -> list[Ref]:
+        """Every copy in the mailbox with that Message-ID, in all folders; it need not be unique."""
+
+    def find_many(self, wanted: Sequence[tuple[str, str]]) -> list[list[Ref] | BridgeError]:
+        """``find`` for many (mailbox id, Message-ID) in few calls, in order."""
+
+    def read_state(self, ref: Ref) -> State:
+        """Never raises ``NotFound``: a copy that is gone is a state."""
+
+    def read_states(self, refs: Sequence[Ref]) -> list[State | BridgeError]:
+        """``read_state`` for many in few calls, in order."""
+
+    def prepare(self, ref: Ref, action: Action, key: str) -> ActionRecord:
+        """Reads the copy and returns the undo record; touches nothing."""
+
+    def act(self, record: ActionRecord) -> ActionSeen:
+        """Read, call if needed, read back.  Raises only where surely nothing was done."""
+
+    def undo(self, record: ActionRecord) -> ActionSeen:
+        """Brings ``record.before`` back: folder, read flag, categories, importance."""
+
+
+def open_connector(connection: Connection, runtime: Runtime) -> Connector:
+    """Raises ``Rejected`` if the settings are wrong or point outside ``runtime.allowed_hosts``."""
+    module_name, _, class_name = CONNECTORS[connection.kind].rpartition(".")
+    connector_class = getattr(import_module(module_name), class_name)
+    connector: Connector = connector_class(connection, runtime)
+    return connector
