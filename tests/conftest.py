@@ -1,0 +1,90 @@
+"""What every room's tests use: database and broker, what lies beside the repository, a browser."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.services import SERVICES, Services
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def services():
+    """PostgreSQL and Valkey, running; their addresses are in DATABASE_URL… and REDIS_URL."""
+    try:
+        SERVICES.start()
+        yield SERVICES
+    finally:
+        SERVICES.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(services: Services) -> None:
+    """pytest-django asks for this before it makes the test database: the moment to start one."""
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with the corpus and the vendors' specifications (BAILEY_SHARED or ../shared)."""
+    folder = Path(os.environ.get("BAILEY_SHARED") or ROOT.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here (BAILEY_SHARED names another)")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def corpus_dir(shared_dir: Path) -> Path:
+    """The labelled mail of the corpus, unpacked once per machine: mail/, manifest.csv, torture/."""
+    archive = shared_dir / "corpus" / "dev.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"{archive} is not here")
+    if shutil.which("tar") is None or shutil.which("xz") is None:
+        pytest.skip("unpacking the corpus needs tar and xz")
+    known = archive.stat()
+    key = hashlib.sha256(f"{archive} {known.st_size} {known.st_mtime_ns}".encode()).hexdigest()[:12]
+    home = Path(tempfile.gettempdir()) / f"bailey-corpus-{os.getuid()}-{key}"
+    if not home.is_dir():
+        scratch = Path(tempfile.mkdtemp(prefix="bailey-corpus-"))
+        subprocess.run(["tar", "-xJf", archive, "-C", scratch], check=True)
+        try:
+            scratch.rename(home)
+        except OSError:  # another test process was first
+            shutil.rmtree(scratch)
+    return home / "dev"
+
+
+def _install_chromium() -> None:
+    for argv in (
+        ["apt-get", "-qq", "update"],
+        ["apt-get", "-qq", "install", "--yes", "--no-install-recommends", "chromium"],
+    ):
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(argv, check=False, capture_output=True, env=environment)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; installed from Debian where we are root, else the journey is left out."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        _install_chromium()
+        found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("no Chromium here (root on Debian would install it)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(chromium: str) -> dict[str, object]:
+    """What pytest-playwright starts: Debian's Chromium; its sandbox does not work for root."""
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {"executable_path": chromium, "args": arguments, "headless": True}

@@ -1,0 +1,143 @@
+"""The tests' own database and broker, by the launcher's code; a pytest plugin loaded first of all.
+
+Addresses and secrets are put into the environment here, before Django reads its settings; the
+servers start only when a test asks for the database or the broker (fixture `services`). Where
+DATABASE_URL or REDIS_URL is set, that one is used instead.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from console.launch.pglocal import LocalPostgres, is_passing_trouble
+from console.launch.ports import free_port
+from console.launch.process import Process, start_ready
+from console.launch.roles import LOGINS, OWNER, ensure_database, ensure_roles
+from console.launch.valkeylocal import LocalValkey
+
+DATABASE = "bailey"
+LOGIN_URLS = {
+    "DATABASE_URL": OWNER,
+    "DATABASE_URL_CONSOLE": "bailey_console",
+    "DATABASE_URL_PORTAL": "bailey_portal",
+    "DATABASE_URL_WORKER": "bailey_worker",
+}
+
+
+class Services:
+    """Both servers: planned at once, started when first needed, stopped and removed at the end."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.gettempdir()) / f"bailey-tests-{os.getpid()}"
+        self.passwords = {login: secrets.token_hex(24) for login in LOGINS}
+        self.superuser_password = secrets.token_hex(24)
+        self.broker_password = secrets.token_hex(24)
+        self.has_own_database = _is_ours("DATABASE_URL")
+        self.has_own_broker = _is_ours("REDIS_URL")
+        self.postgres_port = free_port()
+        self.broker_port = free_port()
+        self._running: list[Process] = []
+
+    def set_environment(self) -> None:
+        ours = []
+        if self.has_own_database:
+            address = f"127.0.0.1:{self.postgres_port}/{DATABASE}"
+            for variable, login in LOGIN_URLS.items():
+                os.environ[variable] = f"postgresql://{login}:{self.passwords[login]}@{address}"
+            ours.append("DATABASE_URL")
+        if self.has_own_broker:
+            address = f"127.0.0.1:{self.broker_port}/0"
+            os.environ["REDIS_URL"] = f"redis://:{self.broker_password}@{address}"
+            ours.append("REDIS_URL")
+        # Parallel test processes inherit our environment; each has servers of its own.
+        os.environ["BAILEY_TEST_SERVICES"] = " ".join(ours)
+        os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+        os.environ.setdefault("BAILEY_MASTER_KEY", secrets.token_hex(32))
+        os.environ.setdefault("BAILEY_VAR", str(self.folder / "var"))
+
+    def start(self) -> None:
+        self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if self.has_own_database:
+            self._start_postgres()
+        if self.has_own_broker:
+            self._start_broker()
+
+    def _start_postgres(self) -> None:
+        postgres = LocalPostgres(
+            self.folder / "postgres",
+            port=self.postgres_port,
+            password=self.superuser_password,
+            log=self.folder / "postgres.log",
+            is_durable=False,
+        )
+        postgres.prepare()
+        self._running.append(
+            start_ready(postgres.command(), postgres.is_ready, try_again=is_passing_trouble)
+        )
+        ensure_roles(postgres.superuser_url(), self.passwords)
+        ensure_database(postgres.superuser_url(), DATABASE)
+        with psycopg.connect(postgres.superuser_url(), autocommit=True) as connection:
+            # The test database is made and dropped by the migrator.
+            connection.execute(f"ALTER ROLE {OWNER} CREATEDB")
+
+    def _start_broker(self) -> None:
+        broker = LocalValkey(
+            self.folder / "valkey",
+            port=self.broker_port,
+            password=self.broker_password,
+            log=self.folder / "valkey.log",
+            is_durable=False,
+        )
+        broker.prepare()
+        self._running.append(start_ready(broker.command(), lambda _: broker.is_ready()))
+
+    def stop(self) -> None:
+        for process in reversed(self._running):
+            process.stop()
+        self._running.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_ours(variable: str) -> bool:
+    return variable not in os.environ or variable in os.environ.get("BAILEY_TEST_SERVICES", "")
+
+
+SERVICES = Services()
+SERVICES.set_environment()
+
+
+def _left_out(report: pytest.TestReport | pytest.CollectReport) -> str:
+    reason = report.longrepr
+    return str(reason[2]) if isinstance(reason, tuple) else str(reason)
+
+
+def _refuse_left_out(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """With BAILEY_REQUIRE_ALL=1 a test that is left out fails the run, with its reason."""
+    if os.environ.get("BAILEY_REQUIRE_ALL") != "1" or not report.skipped:
+        return
+    if hasattr(report, "wasxfail"):
+        return
+    words = f"{report.nodeid} was left out, and BAILEY_REQUIRE_ALL=1 allows none: "
+    report.longrepr = words + _left_out(report)
+    report.outcome = "failed"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    _refuse_left_out(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    report = yield
+    _refuse_left_out(report)
+    return report
