@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class ApiBridgeConfig(AppConfig):
+    name = "api_bridge"

@@ -1,0 +1,107 @@
+"""The mailbox layer: connections, how far each mailbox was read, what is known of senders."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from tenants.base import TenantModel, tenant_key
+
+
+class Connection(TenantModel):
+    """A client's mail host.  One cloud tenant belongs to one client: its id is unique.
+
+    ``blind_since`` None: the layer sees.  URLs and ``ca_file`` are set by the operator, never by a client.
+    """
+
+    class Kind(models.TextChoices):
+        GRAPH = "graph", "Microsoft 365"
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Connected"
+        NEEDS_CONSENT = "needs_consent", "Consent is missing"
+        CREDENTIALS_EXPIRED = "credentials_expired", "Secret or certificate is not accepted"
+        GONE = "gone", "The cloud tenant does not exist"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.GRAPH)
+    cloud_tenant_id = models.CharField(max_length=64, unique=True)
+    client_id = models.CharField(max_length=64)
+    sealed_secret = models.BinaryField(default=bytes)
+    sealed_certificate = models.BinaryField(default=bytes)
+    authority_url = models.URLField()
+    graph_url = models.URLField()
+    ca_file = models.CharField(max_length=500, blank=True)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
+    blind_since = models.DateTimeField(null=True)
+    last_ok_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True)
+    mailboxes_listed_at = models.DateTimeField(null=True)
+    quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["tenant", "kind"], name="connection_tenant")]
+
+
+class MailboxSync(TenantModel):
+    """How far one mailbox was read.  ``cursor`` is committed with the rows it covers.
+
+    ``dirty_at`` set: a hint that something changed.  The push fields name the subscription.
+    """
+
+    mailbox = tenant_key("tenants.Mailbox")
+    connection = tenant_key("api_bridge.Connection")
+    cursor = models.JSONField(default=dict)
+    dirty_at = models.DateTimeField(null=True)
+    synced_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField()
+    failures = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+    push_id = models.CharField(max_length=100, blank=True)
+    sealed_client_state = models.BinaryField(default=bytes)
+    push_expires_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "mailbox"], name="sync_once"),
+            models.UniqueConstraint(
+                fields=["push_id"], condition=~models.Q(push_id=""), name="push_once"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "due_at"], name="sync_due")]
+
+
+class SeenItem(TenantModel):
+    """An item of a mailbox as it was last listed, so that only changes become observations."""
+
+    mailbox = tenant_key("tenants.Mailbox")
+    item_id = models.CharField(max_length=500)
+    place = models.CharField(max_length=12)
+    is_read = models.BooleanField()
+    received_at = models.DateTimeField()
+    failures = models.PositiveSmallIntegerField(default=0)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "mailbox", "item_id"], name="item_once")
+        ]
+
+
+class Correspondent(TenantModel):
+    """What a client has had from a sender.  ``recipient`` "" is the client as a whole."""
+
+    sender = models.CharField(max_length=320)
+    recipient = models.CharField(max_length=320, blank=True)
+    mails = models.PositiveIntegerField(default=0)
+    replies = models.PositiveIntegerField(default=0)
+    features = models.JSONField(default=dict)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "sender", "recipient"], name="correspondent_once"
+            )
+        ]

@@ -1,0 +1,36 @@
+"""The worker and the beat.  Tasks are rings; the truth about work is in PostgreSQL (tenants/work.py)."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from celery.signals import task_postrun, task_prerun
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+
+from django.conf import settings
+from django.db import close_old_connections
+
+SWEEP_S = 2.0
+
+app = Celery("bailey", broker=settings.REDIS_URL)
+app.autodiscover_tasks(["tenants"])
+app.conf.update(
+    task_ignore_result=True,
+    task_default_queue="intake",
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+    task_acks_late=False,
+    beat_schedule={"sweep": {"task": "tenants.ring_all", "schedule": SWEEP_S}},
+    # The beat keeps no state worth a file.
+    beat_schedule_filename=str(settings.VAR_DIR / "beat-schedule"),
+)
+# Celery's Django hook would close the connection around every task; it reads this key itself.
+app.conf.update({"CELERY_DB_REUSE_MAX": 10**9})
+
+
+@task_prerun.connect
+@task_postrun.connect
+def _honour_conn_max_age(**_: object) -> None:
+    close_old_connections()

@@ -1,0 +1,36 @@
+"""Turns a domain error that a page raised into a page or, for htmx, a toast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from tenants.errors import DomainError
+from tenants.scope import has_scope
+
+
+class DomainErrorMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, DomainError):
+            return None
+        if has_scope():
+            transaction.set_rollback(True)  # a refused request leaves nothing half done
+        if request.headers.get("HX-Request"):
+            response = render(
+                request, "_components/toast.html", {"text": error.sentence, "kind": "error"}
+            )
+            response["HX-Retarget"] = "#toasts"
+            response["HX-Reswap"] = "afterbegin"
+            return response
+        return render(
+            request, "error.html", {"title": error.title, "text": error.sentence}, status=error.status
+        )

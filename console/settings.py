@@ -1,0 +1,194 @@
+"""Django settings.  Everything that differs between installations comes from the environment.
+
+``BAILEY_SURFACE`` says what this process is and so which database login and URL tree it gets:
+``console``, ``portal``, ``ingest``, ``worker`` or ``owner`` (migrations and commands).
+The variables are described in docs/install.md.
+"""
+
+from pathlib import Path
+
+from console import environment as env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.text("BAILEY_VAR", str(BASE_DIR / "var")))
+env.load_running_installation(VAR_DIR)
+
+SURFACE = env.choice(
+    "BAILEY_SURFACE", ("owner", "console", "portal", "ingest", "worker"), default="owner"
+)
+_LOGIN = {
+    "owner": "DATABASE_URL",
+    "console": "DATABASE_URL_CONSOLE",
+    "portal": "DATABASE_URL_PORTAL",
+    "ingest": "DATABASE_URL_WORKER",
+    "worker": "DATABASE_URL_WORKER",
+}[SURFACE]
+
+DEBUG = env.flag("BAILEY_DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY", wanted="50 or more random characters")
+MASTER_KEY = env.secret_bytes("BAILEY_MASTER_KEY")
+ALLOWED_HOSTS = env.text("BAILEY_HOSTS", "127.0.0.1,localhost").split(",")
+CONSOLE_URL = env.url(
+    "BAILEY_CONSOLE_URL", "http://127.0.0.1:8000", schemes=("http", "https")
+)
+PORTAL_URL = env.url("BAILEY_PORTAL_URL", "http://127.0.0.1:8001", schemes=("http", "https"))
+INGEST_URL = env.url("BAILEY_INGEST_URL", "http://127.0.0.1:8002", schemes=("http", "https"))
+CSRF_TRUSTED_ORIGINS = [CONSOLE_URL, PORTAL_URL]
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "template_partials",
+    "rest_framework",
+    "drf_spectacular",
+    "tenants",
+    "incidents",
+    "seg_bridge",
+    "api_bridge",
+    "console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "tenants.middleware.ScopeMiddleware",
+    "console.lib.errors.DomainErrorMiddleware",
+]
+if SURFACE == "ingest":
+    MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
+
+ROOT_URLCONF = {
+    "portal": "console.urls_portal",
+    "ingest": "console.urls_ingest",
+}.get(SURFACE, "console.urls")
+ASGI_APPLICATION = "console.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "console.context.page",
+            ],
+        },
+    }
+]
+
+DATABASES = {"default": env.database(_LOGIN)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.url("REDIS_URL", "redis://127.0.0.1:6379", schemes=("redis", "rediss"))
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "bailey",
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        # redis-py 8 gives up after 5 s, as long as the layer blocks: idle sockets would die.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 30}]},
+    }
+}
+
+AUTH_USER_MODEL = "tenants.Person"
+AUTHENTICATION_BACKENDS = ["tenants.auth.PersonBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+SESSION_ENGINE = "tenants.sessions"
+SESSION_COOKIE_NAME = f"bailey_{'portal' if SURFACE == 'portal' else 'console'}"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CONSOLE_URL.startswith("https")
+CSRF_COOKIE_NAME = SESSION_COOKIE_NAME + "_csrf"
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "SAMEORIGIN"
+if CONSOLE_URL.startswith("https"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "frame-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'self'"],
+        "base-uri": ["'none'"],
+    }
+}
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "console" / "static"]
+STATIC_ROOT = VAR_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+
+EVIDENCE_DIR = VAR_DIR / "evidence"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "console.api.authentication.ApiTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PAGINATION_CLASS": "console.api.pagination.TimeCursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "console.api.problems.problem_response",
+    "PAGE_SIZE": 50,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Bailey",
+    "DESCRIPTION": "Incidents over the gateway and the mailbox layer, for every client of an MSP.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"httpx": {"level": "WARNING"}, "celery": {"level": "INFO"}},
+}

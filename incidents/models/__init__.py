@@ -1,0 +1,23 @@
+"""What: mail, what was seen of it, incidents, actions and evidence."""
+
+from incidents.models.evidence import ContentAccess, Evidence, Report
+from incidents.models.incident import GroupKey, Incident, IncidentMessage
+from incidents.models.mail import Backlog, Delivery, Message, Observation, Sighting, TraceKey
+from incidents.models.remediation import Intent, Job
+
+__all__ = [
+    "Backlog",
+    "ContentAccess",
+    "Delivery",
+    "Evidence",
+    "GroupKey",
+    "Incident",
+    "IncidentMessage",
+    "Intent",
+    "Job",
+    "Message",
+    "Observation",
+    "Report",
+    "Sighting",
+    "TraceKey",
+]

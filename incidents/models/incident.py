@@ -1,0 +1,134 @@
+"""Incidents: messages of one client that one decision can settle."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from incidents.models.mail import Verdict
+from tenants.base import TenantModel, tenant_key
+
+
+class Incident(TenantModel):
+    """``cross_layer`` and the keys of ``counts`` are closed lists: incidents/facts.py.
+
+    ``gateway_verdict`` and ``mailbox_verdict`` are the worst current verdicts, "" where the layer
+    gave none.  ``shared_at`` None: the client does not see it.  ``severity_rank`` orders the queue.
+    """
+
+    class Kind(models.TextChoices):
+        SPAM = "spam", "Spam"
+        PHISH = "phish", "Phishing"
+        BEC = "bec", "Fraud"
+        MALWARE = "malware", "Malware"
+        SUSPICIOUS = "suspicious", "Suspicious"
+        UNSCANNABLE = "unscannable", "Unscannable"
+        ACCOUNT = "account", "Account"
+        HEALTH = "health", "Health"
+
+    class Severity(models.TextChoices):
+        CRITICAL = "critical", "Critical"
+        HIGH = "high", "High"
+        MEDIUM = "medium", "Medium"
+        LOW = "low", "Low"
+
+    class State(models.TextChoices):
+        NEW = "new", "New"
+        TRIAGED = "triaged", "Triaged"
+        CONTAINED = "contained", "Contained"
+        RESOLVED = "resolved", "Resolved"
+
+    class Classification(models.TextChoices):
+        TRUE_POSITIVE = "true_positive", "True positive"
+        BENIGN = "benign", "Benign"
+        FALSE_POSITIVE = "false_positive", "False positive"
+
+    OPEN_STATES = (State.NEW, State.TRIAGED, State.CONTAINED)
+
+    number = models.PositiveIntegerField()
+    title = models.CharField(max_length=300)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    severity = models.CharField(max_length=10, choices=Severity.choices)
+    severity_rank = models.PositiveSmallIntegerField(default=0)
+    severity_parts = models.JSONField(default=list)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.NEW)
+    classification = models.CharField(max_length=20, choices=Classification.choices, blank=True)
+    cause = models.TextField(blank=True)
+    sender = models.CharField(max_length=320, blank=True)
+    gateway_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
+    mailbox_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
+    cross_layer = ArrayField(models.CharField(max_length=40), default=list)
+    counts = models.JSONField(default=dict)
+    owner_id = models.UUIDField(null=True)
+    owner_name = models.CharField(max_length=200, blank=True)
+    shared_at = models.DateTimeField(null=True)
+    shared_by = models.CharField(max_length=200, blank=True)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    opened_at = models.DateTimeField(auto_now_add=True)
+    resolved_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "number"], name="incident_number_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant", "-severity_rank", "-last_seen_at"],
+                name="incident_open_tenant",
+                condition=~models.Q(state="resolved"),
+            ),
+            # Over all clients on purpose: the analyst's queue.
+            models.Index(
+                fields=["-severity_rank", "-last_seen_at", "-id"],
+                name="incident_open_queue",
+                condition=~models.Q(state="resolved"),
+            ),
+            models.Index(fields=["tenant", "-last_seen_at"], name="incident_tenant_seen"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_open(self) -> bool:
+        return self.state != self.State.RESOLVED
+
+
+class IncidentMessage(TenantModel):
+    """This message belongs to that incident, and why in words."""
+
+    incident = tenant_key("incidents.Incident", related_name="memberships")
+    message = tenant_key("incidents.Message", related_name="memberships")
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "message"], name="message_in_one_incident")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "incident"], name="incident_messages")
+        ]
+
+
+class GroupKey(TenantModel):
+    """What makes later mail join this incident: a fingerprint, a band of its MinHash, a rare file."""
+
+    incident = tenant_key("incidents.Incident", related_name="group_keys")
+    message = tenant_key("incidents.Message")
+    kind = models.CharField(max_length=12)
+    value = models.CharField(max_length=64)
+    last_seen_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "kind", "value", "message"], name="group_key_once"
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "incident"], name="group_key_incident")
+        ]

@@ -1,0 +1,236 @@
+"""Mail and what was seen of it: message (content), delivery (one copy), observation (one sight)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from incidents import words
+from tenants.base import ScopedModel, TenantModel, tenant_key
+from tenants.ids import new_id
+
+
+class Layer(models.TextChoices):
+    GATEWAY = words.Layer.GATEWAY.value, "Gateway"
+    MAILBOX = words.Layer.MAILBOX.value, "Mailbox"
+    PERSON = words.Layer.PERSON.value, "Person"
+    VENDOR = words.Layer.VENDOR.value, "Mail host"
+
+
+class Verdict(models.TextChoices):
+    CLEAN = words.Verdict.CLEAN.value, "Clean"
+    GRAYMAIL = words.Verdict.GRAYMAIL.value, "Graymail"
+    SPAM = words.Verdict.SPAM.value, "Spam"
+    PHISH = words.Verdict.PHISH.value, "Phishing"
+    BEC = words.Verdict.BEC.value, "Fraud"
+    MALWARE = words.Verdict.MALWARE.value, "Malware"
+    SUSPICIOUS = words.Verdict.SUSPICIOUS.value, "Suspicious"
+    UNSCANNABLE = words.Verdict.UNSCANNABLE.value, "Unscannable"
+
+
+class Outcome(models.TextChoices):
+    DELIVERED = words.Outcome.DELIVERED.value, "Delivered"
+    HELD = words.Outcome.HELD.value, "Held"
+    REJECTED = words.Outcome.REJECTED.value, "Rejected"
+    DEFERRED = words.Outcome.DEFERRED.value, "Deferred"
+    UNKNOWN = words.Outcome.UNKNOWN.value, "Not known"
+
+
+class Place(models.TextChoices):
+    HOLD = words.Place.HOLD.value, "Held at the gateway"
+    INBOX = words.Place.INBOX.value, "Inbox"
+    JUNK = words.Place.JUNK.value, "Junk"
+    DELETED = words.Place.DELETED.value, "Deleted items"
+    SENT = words.Place.SENT.value, "Sent items"
+    ARCHIVE = words.Place.ARCHIVE.value, "Archive"
+    OTHER = words.Place.OTHER.value, "Another folder"
+    QUARANTINE = words.Place.QUARANTINE.value, "Removed (quarantine)"
+    GONE = words.Place.GONE.value, "Gone"
+    NOWHERE = words.Place.NOWHERE.value, "Never arrived"
+    UNKNOWN = words.Place.UNKNOWN.value, "Not yet seen"
+
+
+class Direction(models.TextChoices):
+    INBOUND = words.Direction.INBOUND.value, "Inbound"
+    INTERNAL = words.Direction.INTERNAL.value, "Internal"
+    OUTBOUND = words.Direction.OUTBOUND.value, "Outbound"
+
+
+class Message(TenantModel):
+    """One mail as content, within one client.
+
+    ``trace_ulid`` is the gate's id, "" if no gate passed it.  ``facts`` is ``MailFacts.as_json()``
+    without content; ``evidence`` the sha256 of stored original bytes, "" where none are kept.
+    """
+
+    internet_message_id = models.CharField(max_length=1000, blank=True)
+    trace_ulid = models.CharField(max_length=26, blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    subject = models.TextField(blank=True)
+    sender_address = models.CharField(max_length=320, blank=True)
+    sender_name = models.CharField(max_length=400, blank=True)
+    sender_domain = models.CharField(max_length=255, blank=True)
+    direction = models.CharField(
+        max_length=10, choices=Direction.choices, default=Direction.INBOUND
+    )
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    facts = models.JSONField(default=dict)
+    evidence = models.CharField(max_length=64, blank=True)
+    sent_at = models.DateTimeField(null=True)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "trace_ulid"],
+                condition=~models.Q(trace_ulid=""),
+                name="message_trace_once",
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-first_seen_at"], name="message_tenant_seen"),
+            models.Index(
+                fields=["tenant", "internet_message_id"], name="message_tenant_message_id"
+            ),
+            models.Index(fields=["tenant", "fingerprint"], name="message_tenant_fingerprint"),
+            models.Index(fields=["tenant", "sender_address"], name="message_tenant_sender"),
+        ]
+
+
+class Match(models.TextChoices):
+    """How sure it is that the layers saw the same copy."""
+
+    STRONG = "strong", "The same mail, proven by the gateway's trace"
+    WEAK = "weak", "The same mail by id, sender and time"
+    PENDING = "pending", "A trace that the gateway has not confirmed yet"
+    AMBIGUOUS = "ambiguous", "Several mails fit"
+    ONE_LAYER = "one_layer", "Seen by one layer only"
+
+
+class Delivery(TenantModel):
+    """One copy of a message for one recipient: where it was put, where it is now.
+
+    The verdicts are the current ones of each layer, "" where the layer gave none.  ``verified_at``
+    is when ``place`` was last read from the mailbox itself, None: never.
+    ``is_bypass``: external mail that reached the mailbox without passing the gateway.
+    """
+
+    message = tenant_key("incidents.Message", related_name="deliveries")
+    mailbox = tenant_key("tenants.Mailbox", null=True)
+    recipient = models.CharField(max_length=320)
+    direction = models.CharField(
+        max_length=10, choices=Direction.choices, default=Direction.INBOUND
+    )
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    place = models.CharField(max_length=12, choices=Place.choices, default=Place.UNKNOWN)
+    first_place = models.CharField(max_length=12, choices=Place.choices, blank=True)
+    is_read = models.BooleanField(null=True)
+    was_exposed = models.BooleanField(default=False)
+    is_bypass = models.BooleanField(default=False)
+    match = models.CharField(max_length=10, choices=Match.choices, default=Match.ONE_LAYER)
+    match_reason = models.TextField(blank=True)
+    mailbox_item_id = models.CharField(max_length=500, blank=True)
+    gateway_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
+    mailbox_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
+    gateway_at = models.DateTimeField(null=True)
+    mailbox_at = models.DateTimeField(null=True)
+    received_at = models.DateTimeField()
+    verified_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "message", "recipient"], name="delivery_once"
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-received_at"], name="delivery_tenant_received"),
+            models.Index(fields=["tenant", "recipient", "-received_at"], name="delivery_recipient"),
+            models.Index(fields=["tenant", "mailbox_item_id"], name="delivery_item"),
+            models.Index(
+                fields=["tenant", "-received_at"],
+                name="delivery_held",
+                condition=models.Q(place="hold"),
+            ),
+        ]
+
+
+class Observation(TenantModel):
+    """A stored ``incidents.observations.Observation``; append-only, partitioned by month.
+
+    ``recorded_at`` is the database's own clock; order comes from it.
+    """
+
+    recorded_at = models.DateTimeField(auto_now_add=True)
+    observed_at = models.DateTimeField()
+    layer = models.CharField(max_length=10, choices=Layer.choices)
+    source = models.TextField()
+    source_key = models.TextField()
+    recipient = models.TextField()
+    direction = models.CharField(max_length=10, choices=Direction.choices)
+    internet_message_id = models.TextField()
+    fingerprint = models.TextField()
+    trace_ulid = models.TextField()
+    trace_state = models.TextField()
+    mailbox_item_id = models.TextField()
+    verdict = models.CharField(max_length=12, choices=Verdict.choices, null=True)  # noqa: DJ001 - "" is not "no verdict"
+    score = models.FloatField(null=True)
+    score_limit = models.FloatField(null=True)
+    confidence = models.FloatField(null=True)
+    reasons = models.JSONField(default=list)
+    engine = models.TextField()
+    engine_version = models.TextField()
+    policy_version = models.TextField()
+    action = models.CharField(max_length=10, choices=Outcome.choices, null=True)  # noqa: DJ001 - as above
+    rule = models.TextField()
+    place = models.CharField(max_length=12, choices=Place.choices, null=True)  # noqa: DJ001 - as above
+    is_read = models.BooleanField(null=True)
+    mail = models.JSONField(default=dict)
+    evidence = models.TextField()
+    detail = models.JSONField(default=dict)
+
+
+class Sighting(TenantModel):
+    """This observation speaks of that delivery."""
+
+    delivery = tenant_key("incidents.Delivery", related_name="sightings")
+    observation_id = models.UUIDField()
+    observed_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "observation_id"], name="sighting_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "delivery"], name="sighting_delivery")
+        ]
+
+
+class Backlog(ScopedModel):
+    """An observation that has been stored and not yet been made sense of."""
+
+    observation_id = models.UUIDField(primary_key=True)
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    observed_at = models.DateTimeField()
+    wait_until = models.DateTimeField(null=True)
+
+    class Meta(ScopedModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["tenant", "observation_id"], name="backlog_next")]
+
+
+class TraceKey(ScopedModel):
+    """A key that signs and checks traces.  Sealed; retired keys still check older mail."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
+    key_id = models.CharField(max_length=26, unique=True)
+    sealed_key = models.BinaryField()
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(ScopedModel.Meta):
+        pass

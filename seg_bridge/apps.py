@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class SegBridgeConfig(AppConfig):
+    name = "seg_bridge"

@@ -1,0 +1,124 @@
+"""The gateway as the console knows it: gates, clients' policies, rules, commands to gates."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from tenants.base import ScopedModel, TenantModel, tenant_key
+from tenants.ids import new_id
+
+
+class Gate(ScopedModel):
+    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
+    name = models.SlugField(unique=True)
+    hostname = models.CharField(max_length=255)
+    sealed_secret = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(null=True)
+    snapshot_version = models.CharField(max_length=64, blank=True)
+
+    class Meta(ScopedModel.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GateClient(TenantModel):
+    """This gate handles mail of that client."""
+
+    gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "gate"], name="gate_client_once")
+        ]
+
+
+class Policy(TenantModel):
+    """What the gateway does for a client with each verdict.  ``act_from``: engine points."""
+
+    matrix = models.JSONField(default=dict)
+    act_from = models.FloatField(default=6.0)
+    on_not_scanned = models.CharField(max_length=10, default="defer")
+    keep_original = models.JSONField(default=list)
+    mark_subject = models.CharField(max_length=50, blank=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant"], name="policy_once")
+        ]
+
+
+class GatewayRule(TenantModel):
+    """One allow or block entry with its author, its reason and its end."""
+
+    class Kind(models.TextChoices):
+        ALLOW = "allow", "Allow"
+        BLOCK = "block", "Block"
+
+    class Match(models.TextChoices):
+        SENDER = "sender", "Sender"
+        SENDER_DOMAIN = "sender_domain", "Sender's domain"
+        CLIENT_IP = "client_ip", "Sending host"
+        URL_HOST = "url_host", "Host of a link"
+        ATTACHMENT_SHA256 = "attachment_sha256", "Attachment"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    match = models.CharField(max_length=20, choices=Match.choices)
+    value = models.CharField(max_length=320)
+    recipient = models.CharField(max_length=320, blank=True)
+    action = models.CharField(max_length=10, default="hold")
+    beats_threats = models.BooleanField(default=False)
+    incident = tenant_key("incidents.Incident", related_name="gateway_rules", null=True)
+    owner_id = models.UUIDField(null=True)
+    owner_name = models.CharField(max_length=200)
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True)
+    removed_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant", "kind", "value"],
+                name="rule_in_force",
+                condition=models.Q(removed_at__isnull=True),
+            )
+        ]
+
+
+class GateCommand(TenantModel):
+    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet."""
+
+    class Kind(models.TextChoices):
+        RELEASE = "release", "Release held mail"
+        DROP = "drop", "Drop held mail"
+
+    gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
+    seq = models.BigIntegerField(unique=True)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    intent = tenant_key("incidents.Intent", null=True)
+    trace_ulid = models.CharField(max_length=26)
+    recipients = models.JSONField(default=list)
+    evidence = models.CharField(max_length=64)
+    released_by = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    done_at = models.DateTimeField(null=True)
+    ok = models.BooleanField(null=True)
+    detail = models.TextField(blank=True)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant", "gate", "seq"],
+                name="command_waiting",
+                condition=models.Q(ok__isnull=True),
+            )
+        ]

@@ -1,0 +1,9 @@
+"""Ids that sort by the time they were made, so that indexes grow at one end."""
+
+from uuid import UUID
+
+from ulid import ULID
+
+
+def new_id() -> UUID:
+    return ULID().to_uuid()

@@ -1,0 +1,20 @@
+"""Who: providers, their clients, the people, and what they did."""
+
+from tenants.models.audit import AuditEntry
+from tenants.models.client import Domain, Mailbox, Provider, Tenant
+from tenants.models.people import ApiToken, Assignment, IdempotencyKey, Person, Session
+from tenants.models.work import Work
+
+__all__ = [
+    "ApiToken",
+    "Assignment",
+    "AuditEntry",
+    "Domain",
+    "IdempotencyKey",
+    "Mailbox",
+    "Person",
+    "Provider",
+    "Session",
+    "Tenant",
+    "Work",
+]

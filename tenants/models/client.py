@@ -1,0 +1,100 @@
+"""Providers and their clients."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from tenants.base import ScopedModel, TenantModel
+
+
+class Provider(ScopedModel):
+    """The MSP."""
+
+    id = models.BigAutoField(primary_key=True)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(ScopedModel.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tenant(ScopedModel):
+    """A company that the provider protects; people see it as *client*.
+
+    ``protected_since`` None: the gateway is not in front yet, so mail without its trace is no bypass.
+    ``body_access_allowed`` is the client's own switch: off, nobody of the provider opens content.
+    ``data_key`` is the client's key for stored bytes, wrapped by the installation's master key.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+")
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    contact_name = models.CharField(max_length=200, blank=True)
+    contact_phone = models.CharField(max_length=64, blank=True)
+    contact_email = models.EmailField(blank=True)
+    contact_hours = models.CharField(max_length=200, blank=True)
+    contact_language = models.CharField(max_length=64, blank=True)
+    protected_since = models.DateTimeField(null=True, blank=True)
+    body_access_allowed = models.BooleanField(default=True)
+    data_key = models.BinaryField(default=bytes)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(ScopedModel.Meta):
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Domain(TenantModel):
+    """A mail domain of a client.  Its name is unique over all clients: mail is routed by it."""
+
+    name = models.CharField(max_length=255, unique=True)
+    next_hop_host = models.CharField(max_length=255)
+    next_hop_port = models.PositiveIntegerField(default=25)
+    is_active = models.BooleanField(default=True)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["tenant", "name"], name="domain_tenant_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Mailbox(TenantModel):
+    """One mailbox of a client.  ``external_id`` is the provider's id of it, "" where not connected."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        NO_MAILBOX = "no_mailbox", "No mailbox behind this user"
+        BLIND = "blind", "Cannot be read now"
+        GONE = "gone", "Removed at the mail host"
+
+    domain = models.ForeignKey(
+        Domain, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+    address = models.CharField(max_length=320)
+    aliases = models.JSONField(default=list, blank=True)
+    display_name = models.CharField(max_length=200, blank=True)
+    job_title = models.CharField(max_length=200, blank=True)
+    is_vip = models.BooleanField(default=False)
+    external_id = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "address"], name="mailbox_tenant_address")
+        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "domain"], name="mailbox_domain")]
+
+    def __str__(self) -> str:
+        return self.address
