@@ -28,9 +28,7 @@ DEBUG = env.flag("BAILEY_DEBUG", default=False)
 SECRET_KEY = env.text("SECRET_KEY", wanted="50 or more random characters")
 MASTER_KEY = env.secret_bytes("BAILEY_MASTER_KEY")
 ALLOWED_HOSTS = env.text("BAILEY_HOSTS", "127.0.0.1,localhost").split(",")
-CONSOLE_URL = env.url(
-    "BAILEY_CONSOLE_URL", "http://127.0.0.1:8000", schemes=("http", "https")
-)
+CONSOLE_URL = env.url("BAILEY_CONSOLE_URL", "http://127.0.0.1:8000", schemes=("http", "https"))
 PORTAL_URL = env.url("BAILEY_PORTAL_URL", "http://127.0.0.1:8001", schemes=("http", "https"))
 INGEST_URL = env.url("BAILEY_INGEST_URL", "http://127.0.0.1:8002", schemes=("http", "https"))
 CSRF_TRUSTED_ORIGINS = [CONSOLE_URL, PORTAL_URL]

@@ -1,8 +1,8 @@
 -- Makes Bailey's database roles.  Run once by a superuser, before the first `migrate`; harmless to
--- repeat (it sets the passwords again).  Variables: owner_password, console_password,
--- portal_password, worker_password.
+-- repeat (it sets the passwords again).  Variables: bailey_owner_password,
+-- bailey_console_password, bailey_portal_password, bailey_worker_password.
 --
---   psql -v owner_password=… -v console_password=… -v portal_password=… -v worker_password=… \
+--   psql -v bailey_owner_password=… -v bailey_console_password=… … \
 --        -f deploy/roles.sql
 --
 -- c_analyst, c_portal, c_worker  what a scope becomes (tenants/scope.py); policies name them
@@ -31,10 +31,10 @@ ALTER ROLE c_analyst NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB;
 ALTER ROLE c_portal NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB;
 ALTER ROLE c_worker NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB;
 ALTER ROLE janitor NOLOGIN NOSUPERUSER BYPASSRLS NOCREATEROLE NOCREATEDB;
-ALTER ROLE bailey_owner LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT CREATEDB PASSWORD :'owner_password';
-ALTER ROLE bailey_console LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT PASSWORD :'console_password';
-ALTER ROLE bailey_portal LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT PASSWORD :'portal_password';
-ALTER ROLE bailey_worker LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT PASSWORD :'worker_password';
+ALTER ROLE bailey_owner LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT CREATEDB PASSWORD :'bailey_owner_password';
+ALTER ROLE bailey_console LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT PASSWORD :'bailey_console_password';
+ALTER ROLE bailey_portal LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT PASSWORD :'bailey_portal_password';
+ALTER ROLE bailey_worker LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT PASSWORD :'bailey_worker_password';
 GRANT c_analyst TO bailey_console;
 GRANT c_portal TO bailey_portal;
 GRANT c_worker TO bailey_worker;

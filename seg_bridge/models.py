@@ -51,9 +51,7 @@ class Policy(TenantModel):
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["tenant"], name="policy_once")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["tenant"], name="policy_once")]
 
 
 class GatewayRule(TenantModel):

@@ -34,9 +34,19 @@ def _guarded(name: str) -> Callable[..., Any]:
 
 
 # Every road from a queryset to the database goes through one of these.
-for _name in (
-    "_fetch_all _insert _update _raw_delete iterator count exists aggregate update delete raw"
-).split():
+for _name in [
+    "_fetch_all",
+    "_insert",
+    "_update",
+    "_raw_delete",
+    "iterator",
+    "count",
+    "exists",
+    "aggregate",
+    "update",
+    "delete",
+    "raw",
+]:
     setattr(ScopedQuerySet, _name, _guarded(_name))
 
 ScopedManager = models.Manager.from_queryset(ScopedQuerySet)

@@ -18,7 +18,7 @@ def ask(function: str, *arguments: Any) -> Any:
     """The answer of a door that returns jsonb; None where it found nothing."""
     marks = ", ".join(["%s"] * len(arguments))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}({marks})", arguments)  # noqa: S608 - names are constants
+        cursor.execute(f"SELECT {function}({marks})", arguments)
         row = cursor.fetchone()
     answer = row[0] if row else None
     return json.loads(answer) if isinstance(answer, str) else answer

@@ -35,9 +35,7 @@ class ScopeMiddleware:
             return self.get_response(request)
         person = request.user
         provider_id = person.provider_id if person.is_staff_of_provider else None
-        with tenant_scope(
-            scope_role(person), person.visible_tenant_ids, provider_id=provider_id
-        ):
+        with tenant_scope(scope_role(person), person.visible_tenant_ids, provider_id=provider_id):
             response = self.get_response(request)
             # Django has already turned an exception into this response: keep nothing half done.
             if response.status_code >= 500:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from django.db.migrations.operations import RunSQL
 
-_IDS = "(SELECT string_to_array(nullif(current_setting('app.tenant_ids', true), ''), ',')::bigint[])"
+_IDS = (
+    "(SELECT string_to_array(nullif(current_setting('app.tenant_ids', true), ''), ',')::bigint[])"
+)
 _ONE = "(SELECT nullif(current_setting('app.tenant_ids', true), '')::bigint)"
 _PROVIDER = "(SELECT nullif(current_setting('app.provider_id', true), '')::bigint)"
 _SCOPES = "c_analyst, c_portal, c_worker"

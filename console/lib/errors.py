@@ -32,5 +32,8 @@ class DomainErrorMiddleware:
             response["HX-Reswap"] = "afterbegin"
             return response
         return render(
-            request, "error.html", {"title": error.title, "text": error.sentence}, status=error.status
+            request,
+            "error.html",
+            {"title": error.title, "text": error.sentence},
+            status=error.status,
         )

@@ -109,9 +109,7 @@ class IncidentMessage(TenantModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "message"], name="message_in_one_incident")
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["tenant", "incident"], name="incident_messages")
-        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "incident"], name="incident_messages")]
 
 
 class GroupKey(TenantModel):
@@ -129,6 +127,4 @@ class GroupKey(TenantModel):
                 fields=["tenant", "kind", "value", "message"], name="group_key_once"
             )
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["tenant", "incident"], name="group_key_incident")
-        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "incident"], name="group_key_incident")]

@@ -141,9 +141,7 @@ class Delivery(TenantModel):
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["tenant", "message", "recipient"], name="delivery_once"
-            )
+            models.UniqueConstraint(fields=["tenant", "message", "recipient"], name="delivery_once")
         ]
         indexes: ClassVar = [
             models.Index(fields=["tenant", "-received_at"], name="delivery_tenant_received"),
@@ -203,9 +201,7 @@ class Sighting(TenantModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "observation_id"], name="sighting_once")
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["tenant", "delivery"], name="sighting_delivery")
-        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "delivery"], name="sighting_delivery")]
 
 
 class Backlog(ScopedModel):
