@@ -1,0 +1,103 @@
+"""Template tags of the design system: icons, times, words with their tone.
+
+Shown on ``/console/components``; the words are in ``console/lib/words.py``.
+"""
+
+from datetime import UTC, datetime
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from console.lib import words
+from console.lib.words import Word
+
+register = template.Library()
+
+_FALLBACKS = {
+    "clock": "%H:%M:%S",
+    "minute": "%H:%M",
+    "day": "%-d %b %Y",
+    "full": "%-d %b %Y, %H:%M UTC",
+    "age": "%-d %b %Y, %H:%M UTC",
+}
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """One icon of the sprite; with a label it is spoken, without it is decoration."""
+    href = f"{static('vendor/lucide/icons.svg')}#{name}"
+    if label:
+        return format_html(
+            '<svg class="icon" role="img" aria-label="{}"><use href="{}"/></svg>', label, href
+        )
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}"/></svg>', href)
+
+
+@register.simple_tag
+def moment(when: datetime | None, shape: str = "age") -> SafeString:
+    """A ``<time>`` that page.js writes in the reader's zone; without JS it says UTC.
+
+    ``shape``: ``age clock minute day full``.  None gives a dash.
+    """
+    if when is None:
+        return format_html('<span class="faint">{}</span>', "–")
+    at = when.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-moment="{}">{}</time>',
+        at.isoformat(),
+        shape,
+        at.strftime(_FALLBACKS[shape]),
+    )
+
+
+@register.simple_tag
+def tag(word: Word) -> SafeString:
+    """A word on its tint: severity, state, outcome."""
+    return format_html('<span class="tag" data-tone="{}">{}</span>', word.tone, word.text)
+
+
+@register.simple_tag
+def coloured(word: Word) -> SafeString:
+    """A word in its colour, without a tint: verdicts and places in dense rows."""
+    return format_html('<span class="word" data-tone="{}">{}</span>', word.tone, word.text)
+
+
+@register.filter
+def verdict(value: str | None) -> Word:
+    return words.verdict_word(value)
+
+
+@register.filter
+def place(value: str | None) -> Word:
+    return words.place_word(value)
+
+
+@register.filter
+def place_of_clean(value: str | None) -> Word:
+    return words.place_word(value, is_threat=False)
+
+
+@register.filter
+def severity(value: str) -> Word:
+    return words.SEVERITIES[value]
+
+
+@register.filter
+def state(value: str) -> Word:
+    return words.STATES[value]
+
+
+@register.filter
+def outcome(value: str) -> Word:
+    return words.OUTCOMES[value]
+
+
+@register.filter
+def initials(name: str) -> str:
+    """``Ana Keller`` → ``AK``; one word gives its first two letters."""
+    parts = name.split()
+    if len(parts) > 1:
+        return (parts[0][0] + parts[-1][0]).upper()
+    return name[:2].upper()
