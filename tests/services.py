@@ -3,6 +3,9 @@
 Addresses and secrets are put into the environment here, before Django reads its settings; the
 servers start only when a test asks for the database or the broker (fixture `services`). Where
 DATABASE_URL or REDIS_URL is set, that one is used instead.
+
+`python -m tests.services COMMAND…` runs a command with both servers up; with `--no-servers` before
+it, the command gets the settings only.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from console.launch.pglocal import LocalPostgres, is_passing_trouble
@@ -83,9 +87,6 @@ class Services:
         )
         ensure_roles(postgres.superuser_url(), self.passwords)
         ensure_database(postgres.superuser_url(), DATABASE)
-        with psycopg.connect(postgres.superuser_url(), autocommit=True) as connection:
-            # The test database is made and dropped by the migrator.
-            connection.execute(f"ALTER ROLE {OWNER} CREATEDB")
 
     def _start_broker(self) -> None:
         broker = LocalValkey(
@@ -141,3 +142,17 @@ def pytest_make_collect_report(collector: pytest.Collector):
     report = yield
     _refuse_left_out(report)
     return report
+
+
+def main(argv: list[str]) -> int:
+    with_servers = argv[:1] != ["--no-servers"]
+    try:
+        if with_servers:
+            SERVICES.start()
+        return subprocess.run(argv if with_servers else argv[1:], check=False).returncode
+    finally:
+        SERVICES.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

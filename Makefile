@@ -1,0 +1,47 @@
+# Every target sets up what it needs. Variables go behind the target: make run DEMO=0 CONSOLE_PORT=8010
+PYTHON ?= python3
+PY := .venv/bin/python
+COMPILE := PATH=".venv/bin:$$PATH" uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header
+CODE := console incidents seg_bridge api_bridge tenants tests deploy
+.DEFAULT_GOAL := help
+.PHONY: run test lint fix types bench migrations-check clean-data lock help
+
+run: ## set everything up and run it (DEMO=0: without the demo)
+	@$(PYTHON) deploy/bootstrap.py
+	@exec $(PY) -m console.launch run
+
+test: ## set everything up and run the tests (ARGS="-k gate" for some)
+	@$(PYTHON) deploy/bootstrap.py --dev
+	@$(PY) -m pytest $(ARGS)
+
+lint: ## look for mistakes and untidy code
+	@$(PYTHON) deploy/bootstrap.py --dev
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+
+fix: ## tidy the code
+	@$(PYTHON) deploy/bootstrap.py --dev
+	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+
+types: ## check the types
+	@$(PYTHON) deploy/bootstrap.py --dev
+	@$(PY) -m tests.services --no-servers $(PY) -m mypy $(CODE)
+
+bench: ## measure against named baselines (ONLY=name for one); writes var/bench.json
+	@$(PYTHON) deploy/bootstrap.py --dev
+	@$(PY) -m tests.services $(PY) -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+migrations-check: ## fail if a model has changed without its migration
+	@$(PYTHON) deploy/bootstrap.py --dev
+	@$(PY) -m tests.services $(PY) manage.py makemigrations --check --dry-run
+
+clean-data: ## remove the data of this installation (not while it runs)
+	@$(PYTHON) -m console.launch.clean
+
+lock: ## compile requirements*.in to the locks with hashes
+	@$(PYTHON) deploy/bootstrap.py --dev
+	@$(COMPILE) requirements.in --output-file requirements.txt
+	@$(COMPILE) --constraints requirements.txt requirements-dev.in --output-file requirements-dev.txt
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
