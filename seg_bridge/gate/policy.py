@@ -1,0 +1,301 @@
+"""The policy snapshot: all a gate must know to decide without console or database.
+
+Compiled by ``seg_bridge`` from the tenant model, signed with the gate's secret, long-polled and
+kept on disk by the gate.
+
+``PolicySnapshot.from_json`` / ``as_json``   plain JSON values
+``sign_snapshot`` / ``load_signed``          with signature; ``BadSnapshot`` if it can't be trusted
+``PolicySnapshot.find(address)``             the client and route of one recipient
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Self, get_args
+
+from incidents.words import MatrixAction, Verdict
+from seg_bridge.gate.signing import BadSignature, check_json, sign_json
+
+RuleKind = Literal["allow", "block"]
+RuleMatch = Literal["sender", "sender_domain", "client_ip", "url_host", "attachment_sha256"]
+
+DEFAULT_ACT_FROM = 6.0
+DEFAULT_MATRIX: Mapping[Verdict, MatrixAction] = {
+    Verdict.CLEAN: MatrixAction.DELIVER,
+    Verdict.GRAYMAIL: MatrixAction.DELIVER,
+    Verdict.SPAM: MatrixAction.HOLD,
+    Verdict.PHISH: MatrixAction.HOLD,
+    Verdict.BEC: MatrixAction.HOLD,
+    Verdict.MALWARE: MatrixAction.HOLD,
+    Verdict.SUSPICIOUS: MatrixAction.TAG,
+    Verdict.UNSCANNABLE: MatrixAction.HOLD,
+}
+
+
+class BadSnapshot(Exception):
+    """Not a snapshot that this gate may follow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayRule:
+    """One entry of a client's allow and block list.
+
+    ``recipient`` "" means every mailbox of the client; ``expires_at`` None means no end;
+    ``action`` is what a block does (``hold`` or ``reject``; an allow delivers); ``owner`` and
+    ``reason`` are words for people.  ``value``: an address, a domain (a block covers its
+    subdomains), an address or network, a host (with its subdomains), a hex hash.
+    """
+
+    id: str
+    kind: RuleKind
+    match: RuleMatch
+    value: str
+    recipient: str = ""
+    action: MatrixAction = MatrixAction.HOLD
+    expires_at: datetime | None = None
+    owner: str = ""
+    reason: str = ""
+    beats_threats: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "match": self.match,
+            "value": self.value,
+            "recipient": self.recipient,
+            "action": str(self.action),
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+            "owner": self.owner,
+            "reason": self.reason,
+            "beats_threats": self.beats_threats,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        fields = dict(data)
+        if fields["kind"] not in get_args(RuleKind) or fields["match"] not in get_args(RuleMatch):
+            raise ValueError(f"rule {fields.get('id')} has an unknown kind or match")
+        fields["value"] = str(fields["value"]).strip().lower()
+        fields["recipient"] = str(fields.get("recipient", "")).strip().lower()
+        fields["action"] = MatrixAction(fields.get("action", MatrixAction.HOLD))
+        if fields["kind"] == "block" and fields["action"] not in (
+            MatrixAction.HOLD,
+            MatrixAction.REJECT,
+        ):
+            raise ValueError(f"rule {fields['id']} blocks, so its action is hold or reject")
+        if fields.get("expires_at"):
+            fields["expires_at"] = datetime.fromisoformat(fields["expires_at"])
+            if fields["expires_at"].tzinfo is None:
+                raise ValueError(f"rule {fields['id']}: expires_at needs a time zone")
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainRoute:
+    """One domain of a client: where its mail goes on and who exists there.
+
+    ``next_hop`` is ``host:port``; ``recipients`` are full addresses in lower case, aliases
+    included.  An address that is not listed gets 550.
+    """
+
+    name: str
+    next_hop: str
+    recipients: frozenset[str]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "next_hop": self.next_hop,
+            "recipients": sorted(self.recipients),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        split_hop(str(data["next_hop"]))
+        return cls(
+            name=str(data["name"]).lower(),
+            next_hop=str(data["next_hop"]),
+            recipients=frozenset(str(each).lower() for each in data["recipients"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantPolicy:
+    """What one client wants.  ``act_from`` is the score from which a scored verdict acts;
+    ``keep_original`` the verdicts whose bytes are kept although the mail was not held;
+    ``mark_subject`` is put before the subject of tagged mail ("" for none).
+    """
+
+    tenant_id: int
+    slug: str
+    name: str
+    domains: tuple[DomainRoute, ...] = ()
+    matrix: dict[Verdict, MatrixAction] = field(default_factory=lambda: dict(DEFAULT_MATRIX))
+    act_from: float = DEFAULT_ACT_FROM
+    on_not_scanned: MatrixAction = MatrixAction.DEFER
+    rules: tuple[GatewayRule, ...] = ()
+    keep_original: frozenset[Verdict] = frozenset()
+    mark_subject: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "tenant_id": self.tenant_id,
+            "slug": self.slug,
+            "name": self.name,
+            "domains": [each.as_json() for each in self.domains],
+            "matrix": {str(verdict): str(action) for verdict, action in self.matrix.items()},
+            "act_from": self.act_from,
+            "on_not_scanned": str(self.on_not_scanned),
+            "rules": [each.as_json() for each in self.rules],
+            "keep_original": sorted(str(each) for each in self.keep_original),
+            "mark_subject": self.mark_subject,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        given = {
+            Verdict(verdict): MatrixAction(action)
+            for verdict, action in data.get("matrix", {}).items()
+        }
+        return cls(
+            tenant_id=int(data["tenant_id"]),
+            slug=str(data["slug"]),
+            name=str(data["name"]),
+            domains=tuple(DomainRoute.from_json(each) for each in data.get("domains", ())),
+            matrix={**DEFAULT_MATRIX, **given},
+            act_from=float(data.get("act_from", DEFAULT_ACT_FROM)),
+            on_not_scanned=MatrixAction(data.get("on_not_scanned", MatrixAction.DEFER)),
+            rules=tuple(GatewayRule.from_json(each) for each in data.get("rules", ())),
+            keep_original=frozenset(Verdict(each) for each in data.get("keep_original", ())),
+            mark_subject=str(data.get("mark_subject", "")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One recipient's client and domain.  ``is_known`` False: the domain is ours, the mailbox is
+    not.
+    """
+
+    address: str
+    tenant: TenantPolicy
+    domain: DomainRoute
+    is_known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySnapshot:
+    """One version of everything.  A gate never goes back to a snapshot made earlier than its own.
+
+    ``trace_keys`` maps key id to hex key; ``authserv_id`` names the gate in
+    Authentication-Results.
+    """
+
+    version: str
+    made_at: datetime
+    gate: str
+    authserv_id: str
+    trace_keys: dict[str, str]
+    active_trace_key: str
+    tenants: tuple[TenantPolicy, ...] = ()
+    _routes: dict[str, tuple[TenantPolicy, DomainRoute]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        for tenant in self.tenants:
+            for domain in tenant.domains:
+                if domain.name in self._routes:
+                    raise ValueError(f"domain {domain.name} belongs to two clients")
+                self._routes[domain.name] = (tenant, domain)
+        if self.active_trace_key not in self.trace_keys:
+            raise ValueError("active_trace_key is not among trace_keys")
+        for key in self.trace_keys.values():
+            bytes.fromhex(key)
+
+    @property
+    def trace_key(self) -> bytes:
+        return bytes.fromhex(self.trace_keys[self.active_trace_key])
+
+    def find(self, address: str) -> Route | None:
+        """None: the domain is not ours.  Case and the writing of the domain do not matter."""
+        normalised = normalise_address(address)
+        found = self._routes.get(normalised.rpartition("@")[2])
+        if found is None:
+            return None
+        tenant, domain = found
+        return Route(normalised, tenant, domain, normalised in domain.recipients)
+
+    def tenant(self, tenant_id: int) -> TenantPolicy | None:
+        return next((each for each in self.tenants if each.tenant_id == tenant_id), None)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "made_at": self.made_at.isoformat(),
+            "gate": self.gate,
+            "authserv_id": self.authserv_id,
+            "trace_keys": dict(self.trace_keys),
+            "active_trace_key": self.active_trace_key,
+            "tenants": [each.as_json() for each in self.tenants],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` on anything
+        that is not a snapshot.
+        """
+        made_at = datetime.fromisoformat(data["made_at"])
+        if made_at.tzinfo is None:
+            raise ValueError("made_at needs a time zone")
+        return cls(
+            version=str(data["version"]),
+            made_at=made_at,
+            gate=str(data["gate"]),
+            authserv_id=str(data["authserv_id"]),
+            trace_keys={str(name): str(key) for name, key in data["trace_keys"].items()},
+            active_trace_key=str(data["active_trace_key"]),
+            tenants=tuple(TenantPolicy.from_json(each) for each in data["tenants"]),
+        )
+
+
+def sign_snapshot(snapshot: Mapping[str, Any], secret: bytes) -> dict[str, Any]:
+    """``{"snapshot": …, "signature": hex}``, as ``/gate/commands`` answers it."""
+    return {"snapshot": dict(snapshot), "signature": sign_json(dict(snapshot), secret)}
+
+
+def load_signed(signed: bytes | Mapping[str, Any], secret: bytes) -> PolicySnapshot:
+    """Raises ``BadSnapshot``: not JSON, a wrong signature, or a field that makes no sense."""
+    try:
+        data = json.loads(signed) if isinstance(signed, bytes) else signed
+        check_json(data["snapshot"], data["signature"], secret)
+        return PolicySnapshot.from_json(data["snapshot"])
+    except BadSignature as error:
+        raise BadSnapshot("the snapshot's signature is wrong") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadSnapshot(f"the snapshot cannot be read: {error!r}") from error
+
+
+def normalise_address(address: str) -> str:
+    """Lower case, the domain as A-labels.  An address whose domain has none is left in lower
+    case.
+    """
+    local, at, domain = address.strip().lower().rpartition("@")
+    if not domain.isascii():
+        try:
+            domain = domain.encode("idna").decode("ascii")
+        except UnicodeError:
+            return f"{local}{at}{domain}"
+    return f"{local}{at}{domain.removesuffix('.')}"
+
+
+def split_hop(next_hop: str) -> tuple[str, int]:
+    """``("mail.acme.example", 25)`` of ``mail.acme.example:25``; raises ``ValueError``."""
+    host, colon, port = next_hop.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"next hop {next_hop!r} is not host:port")
+    return host.strip("[]"), int(port)
