@@ -12,7 +12,8 @@ from tenants.base import TenantModel, tenant_key
 class Connection(TenantModel):
     """A client's mail host.  One cloud tenant belongs to one client: its id is unique.
 
-    ``blind_since`` None: the layer sees.  URLs and ``ca_file`` are set by the operator, never by a client.
+    ``blind_since`` None: the layer sees.  URLs and ``ca_file`` are set by the operator, never by
+    a client.
     """
 
     class Kind(models.TextChoices):

@@ -1,4 +1,7 @@
-"""The worker and the beat.  Tasks are rings; the truth about work is in PostgreSQL (tenants/work.py)."""
+"""The worker and the beat.  Tasks are rings; the truth about work is in PostgreSQL.
+
+See tenants/work.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading settings from the environment: a wrong value stops the process and says what is wanted."""
+"""Reading settings from the environment: a wrong value stops the process and names the variable."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from typing_extensions import override
 
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
@@ -25,6 +26,7 @@ class Gate(ScopedModel):
     class Meta(ScopedModel.Meta):
         pass
 
+    @override
     def __str__(self) -> str:
         return self.name
 

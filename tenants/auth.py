@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
+from typing_extensions import override
 
 from tenants.doors import FoundPerson, find_person, find_person_by_email, find_person_by_token
 from tenants.models import Person
@@ -37,6 +38,7 @@ def person_for_token(token: str) -> Person | None:
 class PersonBackend(BaseBackend):
     """Staff sign in at the console, clients at the portal; neither works at the other's door."""
 
+    @override
     def authenticate(
         self, request: HttpRequest | None, email: str = "", password: str = "", **_: Any
     ) -> Person | None:
@@ -46,5 +48,6 @@ class PersonBackend(BaseBackend):
             return None
         return person if person.check_password(password) else None
 
+    @override
     def get_user(self, user_id: Any) -> Person | None:
         return _person(find_person(user_id))

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db import models
 
 from tenants.ids import new_id
 from tenants.scope import current_scope
 
-_M = TypeVar("_M", bound=models.Model, covariant=True)
+_M_co = TypeVar("_M_co", bound=models.Model, covariant=True)
 
 
-class ScopedQuerySet(models.QuerySet[_M]):
+class ScopedQuerySet(models.QuerySet[_M_co]):
     """Raises ``NoTenantScope`` when it is evaluated outside a scope."""
 
 
@@ -34,19 +34,10 @@ def _guarded(name: str) -> Callable[..., Any]:
 
 
 # Every road from a queryset to the database goes through one of these.
-for _name in [
-    "_fetch_all",
-    "_insert",
-    "_update",
-    "_raw_delete",
-    "iterator",
-    "count",
-    "exists",
-    "aggregate",
-    "update",
-    "delete",
-    "raw",
-]:
+for _name in (
+    *("_fetch_all", "_insert", "_update", "_raw_delete", "iterator", "count", "exists"),
+    *("aggregate", "update", "delete", "raw"),
+):
     setattr(ScopedQuerySet, _name, _guarded(_name))
 
 ScopedManager = models.Manager.from_queryset(ScopedQuerySet)
@@ -55,7 +46,7 @@ ScopedManager = models.Manager.from_queryset(ScopedQuerySet)
 class ScopedModel(models.Model):
     """A row that is only seen inside a scope."""
 
-    objects = ScopedManager()
+    objects: ClassVar = ScopedManager()
 
     class Meta:
         abstract = True
@@ -75,7 +66,7 @@ class TenantModel(ScopedModel):
 
 
 def tenant_key(to: str, *, related_name: str = "+", null: bool = False) -> Any:
-    """A foreign key within one client; its constraint is ``AddTenantForeignKey`` in the migration."""
+    """A foreign key within one client; its constraint is ``AddTenantForeignKey``."""
     return models.ForeignKey(
         to,
         on_delete=models.DO_NOTHING,

@@ -1,8 +1,9 @@
-"""Migration operations that put a table behind the wall.  Each stands in its table's own migration."""
+"""Migration operations that put a table behind the wall, each in its table's own migration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.migrations.operations import RunSQL
 
@@ -140,7 +141,7 @@ class AddSessionPolicy(RunSQL):
     """Sessions carry no client: each surface's login sees its own surface's rows and no others."""
 
     def __init__(self, table: str) -> None:
-        statements = [*_enable(table), f"REVOKE ALL ON {table} FROM PUBLIC"]
+        statements: list[Any] = [*_enable(table), f"REVOKE ALL ON {table} FROM PUBLIC"]
         for login, predicate in (
             ("bailey_console", "surface = 'console'"),
             ("bailey_portal", "surface = 'portal'"),

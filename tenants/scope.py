@@ -59,8 +59,8 @@ def _apply(scope: Scope | None) -> None:
     provider = str(scope.provider_id) if scope and scope.provider_id is not None else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config('app.tenant_ids', %s, true), set_config('app.provider_id', %s, true),"
-            " set_config('role', %s, true)",
+            "SELECT set_config('app.tenant_ids', %s, true),"
+            " set_config('app.provider_id', %s, true), set_config('role', %s, true)",
             [ids, provider, role],
         )
 
@@ -103,7 +103,8 @@ def tenant_scope(
 def maintenance_scope() -> Iterator[Scope]:
     """The owner's named commands: making a provider, removing a client.
 
-    Sees every row.  Only the owner's login may become ``janitor``; any other gets "permission denied".
+    Sees every row.  Only the owner's login may become ``janitor``; any other gets "permission
+    denied".
     """
     with _open(Scope(Role.MAINTENANCE, (), None)) as scope:
         yield scope

@@ -31,7 +31,7 @@ _handlers: dict[str, str] = {}
 
 
 def register_queue(queue: str, handler: str) -> None:
-    """``handler`` is the dotted path of a ``Handler``; rooms register theirs when they are ready."""
+    """``handler`` is the dotted path of a ``Handler``; rooms register when they are ready."""
     _handlers[queue] = handler
 
 

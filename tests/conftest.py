@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.factories import Cast, make_cast
 from tests.services import SERVICES, Services
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,3 +89,9 @@ def browser_type_launch_args(chromium: str) -> dict[str, object]:
     """What pytest-playwright starts: Debian's Chromium; its sandbox does not work for root."""
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     return {"executable_path": chromium, "args": arguments, "headless": True}
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    """Clients and people (tests/factories.py)."""
+    return make_cast()

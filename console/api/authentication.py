@@ -7,9 +7,11 @@ from typing import Any
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
+from typing_extensions import override
 
 
 class ApiTokenAuthentication(BaseAuthentication):
+    @override
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
         if getattr(request._request, "is_token_call", False):
             return request._request.user, None
@@ -17,5 +19,6 @@ class ApiTokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("This token is unknown, expired or revoked.")
         return None
 
+    @override
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

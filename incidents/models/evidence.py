@@ -29,7 +29,7 @@ class Evidence(TenantModel):
 
 
 class ContentAccess(TenantModel):
-    """Somebody opened content of a mail.  Written before the first byte is sent; the client sees it."""
+    """Somebody opened content of a mail.  Written before the first byte is sent."""
 
     class What(models.TextChoices):
         TEXT = "text", "text of the mail"
@@ -54,7 +54,7 @@ class ContentAccess(TenantModel):
 
 
 class Report(TenantModel):
-    """A finished report: one JSON document, and the files rendered from it (in the evidence store)."""
+    """A finished report: one JSON document and the files rendered from it."""
 
     incident = tenant_key("incidents.Incident", related_name="reports")
     job = tenant_key("incidents.Job", null=True)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from typing_extensions import override
 
 from incidents.models.mail import Verdict
 from tenants.base import TenantModel, tenant_key
@@ -89,6 +90,7 @@ class Incident(TenantModel):
             models.Index(fields=["tenant", "-last_seen_at"], name="incident_tenant_seen"),
         ]
 
+    @override
     def __str__(self) -> str:
         return self.title
 
@@ -113,7 +115,7 @@ class IncidentMessage(TenantModel):
 
 
 class GroupKey(TenantModel):
-    """What makes later mail join this incident: a fingerprint, a band of its MinHash, a rare file."""
+    """What makes later mail join this incident: a fingerprint, a MinHash band, a rare file."""
 
     incident = tenant_key("incidents.Incident", related_name="group_keys")
     message = tenant_key("incidents.Message")

@@ -55,7 +55,8 @@ class Intent(TenantModel):
     """An approved action on one delivery.
 
     ``undo`` is written and committed before the call; ``fence`` grows with every claim and an
-    outcome with an older fence is refused.  ``unknown`` is settled by reading, never by a blind repeat.
+    outcome with an older fence is refused.  ``unknown`` is settled by reading, never by a blind
+    repeat.
     ``checks_left`` are the later reads that must still see the mail where it was put.
     """
 

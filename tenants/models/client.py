@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from typing_extensions import override
 
 from tenants.base import ScopedModel, TenantModel
 
@@ -20,6 +21,7 @@ class Provider(ScopedModel):
     class Meta(ScopedModel.Meta):
         pass
 
+    @override
     def __str__(self) -> str:
         return self.name
 
@@ -27,7 +29,8 @@ class Provider(ScopedModel):
 class Tenant(ScopedModel):
     """A company that the provider protects; people see it as *client*.
 
-    ``protected_since`` None: the gateway is not in front yet, so mail without its trace is no bypass.
+    ``protected_since`` None: the gateway is not in front yet, so mail without its trace is no
+    bypass.
     ``body_access_allowed`` is the client's own switch: off, nobody of the provider opens content.
     ``data_key`` is the client's key for stored bytes, wrapped by the installation's master key.
     """
@@ -50,6 +53,7 @@ class Tenant(ScopedModel):
     class Meta(ScopedModel.Meta):
         ordering = ("name",)
 
+    @override
     def __str__(self) -> str:
         return self.name
 
@@ -65,12 +69,13 @@ class Domain(TenantModel):
     class Meta(TenantModel.Meta):
         indexes: ClassVar = [models.Index(fields=["tenant", "name"], name="domain_tenant_name")]
 
+    @override
     def __str__(self) -> str:
         return self.name
 
 
 class Mailbox(TenantModel):
-    """One mailbox of a client.  ``external_id`` is the provider's id of it, "" where not connected."""
+    """One mailbox of a client.  ``external_id`` is the mail host's id, "" if not connected."""
 
     class State(models.TextChoices):
         ACTIVE = "active", "Active"
@@ -96,5 +101,6 @@ class Mailbox(TenantModel):
         ]
         indexes: ClassVar = [models.Index(fields=["tenant", "domain"], name="mailbox_domain")]
 
+    @override
     def __str__(self) -> str:
         return self.address

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from typing_extensions import override
 
 from tenants.base import ScopedManager, ScopedModel, TenantModel
 from tenants.ids import new_id
@@ -44,7 +45,7 @@ class Person(AbstractBaseUser, ScopedModel):
     # Filled by the door that found the person: the clients she may see now.
     visible_tenant_ids: tuple[int, ...] = ()
 
-    objects = ScopedManager()
+    objects: ClassVar = ScopedManager()
 
     class Meta(ScopedModel.Meta):
         constraints: ClassVar = [
@@ -55,6 +56,7 @@ class Person(AbstractBaseUser, ScopedModel):
             )
         ]
 
+    @override
     def __str__(self) -> str:
         return self.name
 

@@ -1,0 +1,120 @@
+"""The one door for observations: bulk, idempotent, in any order.
+
+COPY cannot go into a table with row-level security, so rows go to a temporary table first and from
+there in one statement into history and into the backlog of what is to be made sense of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from incidents.observations import Observation
+from tenants.ids import new_id
+from tenants.scope import current_scope
+from tenants.work import want_work
+
+_TEXTS = (
+    *("source", "source_key", "recipient", "direction", "internet_message_id", "fingerprint"),
+    *("trace_ulid", "trace_state", "mailbox_item_id", "engine", "engine_version"),
+    *("policy_version", "rule", "evidence"),
+)
+_COLUMNS = [
+    *("id", "tenant_id", "observed_at", "layer", "verdict", "score", "score_limit", "confidence"),
+    *("action", "place", "is_read", "reasons", "mail", "detail"),
+    *_TEXTS,
+]
+_LIST = ", ".join(_COLUMNS)
+_NUL = "\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    stored: int
+    duplicates: int
+
+
+class ForeignObservation(ValueError):
+    """An observation of a client that this scope does not hold."""
+
+
+def _json(value: Any) -> str:
+    # PostgreSQL keeps no NUL in text or jsonb; hostile mail has them.
+    return json.dumps(value, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+
+
+def _row(observation: Observation) -> tuple[Any, ...]:
+    texts = [getattr(observation, name).replace(_NUL, "\ufffd") for name in _TEXTS]
+    return (
+        new_id(),
+        observation.tenant_id,
+        observation.observed_at,
+        observation.layer,
+        observation.verdict,
+        observation.score,
+        observation.score_limit,
+        observation.confidence,
+        observation.action,
+        observation.place,
+        observation.is_read,
+        _json([_reason(reason) for reason in observation.reasons]),
+        _json(observation.mail),
+        _json(observation.detail),
+        *texts,
+    )
+
+
+def _reason(reason: Any) -> dict[str, Any]:
+    return {name: getattr(reason, name) for name in ("code", "text", "value", "weight")}
+
+
+def record(observations: Iterable[Observation]) -> Recorded:
+    """Store what is new, and want the work that makes sense of it.
+
+    Must run in a scope that holds the clients of all observations; commits with it.  A duplicate
+    (same client, source, key and time) changes nothing.  Raises ``ForeignObservation``.
+    """
+    rows = [_row(observation) for observation in observations]
+    if not rows:
+        return Recorded(0, 0)
+    tenants = {row[1] for row in rows}
+    if not tenants.issubset(current_scope().tenant_ids):
+        raise ForeignObservation(f"clients {sorted(tenants)} are not all in this scope")
+    stored = _copy(rows)
+    if stored:
+        for tenant_id in sorted(tenants):
+            want_work(tenant_id, "intake")
+    return Recorded(stored, len(rows) - stored)
+
+
+def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
+    # Each role has a table of its own: one role may not touch another's temporary table.
+    scratch = f"pg_temp.intake_{current_scope().role}"
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE_SCRATCH.format(scratch=scratch, columns=_LIST))
+        with cursor.copy(f"COPY {scratch} ({_LIST}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(_MOVE.format(scratch=scratch, columns=_LIST))
+        return int(cursor.rowcount)
+
+
+# A second call in the same transaction would find the first one's rows: hence the TRUNCATE.
+_MAKE_SCRATCH = """
+CREATE TEMPORARY TABLE IF NOT EXISTS {scratch} ON COMMIT DELETE ROWS
+    AS SELECT {columns} FROM incidents_observation WITH NO DATA;
+TRUNCATE {scratch}
+"""
+_MOVE = """
+WITH new AS (
+    INSERT INTO incidents_observation ({columns}) SELECT {columns} FROM {scratch}
+    ON CONFLICT (tenant_id, source, source_key, observed_at) DO NOTHING
+    RETURNING id, tenant_id, observed_at
+)
+INSERT INTO incidents_backlog (observation_id, tenant_id, observed_at)
+SELECT id, tenant_id, observed_at FROM new
+"""

@@ -1,0 +1,122 @@
+"""What a layer must offer to the incident model.  A bridge registers itself when its app is ready.
+
+``incidents`` never imports a bridge: it asks ``mailbox_layer()`` and ``gateway_layer()``.  No call
+of a ``MailboxLayer`` happens inside a scope (it talks to a vendor); a ``GatewayLayer`` only writes
+rows, in the caller's scope and transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from incidents.words import Place
+
+
+class LayerError(Exception):
+    """A layer could not do it.  The only question a caller has: try again or not?"""
+
+    def __init__(self, sentence: str, *, again_after_s: float | None = None) -> None:
+        """``again_after_s`` None: trying again does not help."""
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.again_after_s = again_after_s
+
+
+class OutcomeUnknown(LayerError):
+    """The call was sent and the answer is lost: only reading can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One delivery as a layer needs to find it."""
+
+    tenant_id: int
+    delivery_id: UUID
+    recipient: str
+    mailbox_item_id: str
+    internet_message_id: str
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyState:
+    """What an independent read saw.  ``exists`` False: no longer in the mailbox at all."""
+
+    exists: bool
+    place: Place
+    mailbox_item_id: str = ""
+    is_read: bool | None = None
+    read_at: datetime | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class MailboxLayer(Protocol):
+    """All methods raise ``LayerError``; they are called outside any scope, with ids only."""
+
+    def read_state(self, copy: Copy) -> CopyState:
+        """Where the copy is now, read from the mailbox."""
+        ...
+
+    def prepare(self, copy: Copy) -> dict[str, Any]:
+        """The undo record, taken before acting: folder, flags, categories, content hash (JSON)."""
+        ...
+
+    def pull(self, copy: Copy, *, key: str) -> None:
+        """Move the copy to the hidden quarantine folder.  ``key`` names the intent."""
+        ...
+
+    def restore(self, copy: Copy, undo: dict[str, Any], *, key: str) -> None:
+        """Put the copy back as the undo record says."""
+        ...
+
+    def fetch(self, copy: Copy) -> tuple[bytes, str]:
+        """The mail's bytes and how they were acquired (``graph-mime``, ``graph-json``)."""
+        ...
+
+
+class GatewayLayer(Protocol):
+    """Writes rows and commands in the caller's transaction; the gate acts within seconds."""
+
+    def release(
+        self, *, delivery_ids: list[UUID], intent_ids: list[UUID], released_by: str
+    ) -> None:
+        """Ask the gates that hold these copies to deliver the original bytes."""
+        ...
+
+    def block_sender(
+        self,
+        *,
+        tenant_id: int,
+        sender: str,
+        reason: str,
+        owner_id: UUID | None,
+        owner_name: str,
+        expires_at: datetime | None,
+        incident_id: UUID | None,
+    ) -> UUID:
+        """Hold all further mail of this sender for the client; answers the rule's id."""
+        ...
+
+
+_layers: dict[str, Any] = {}
+
+
+def register_mailbox_layer(layer: MailboxLayer) -> None:
+    _layers["mailbox"] = layer
+
+
+def register_gateway_layer(layer: GatewayLayer) -> None:
+    _layers["gateway"] = layer
+
+
+def mailbox_layer() -> MailboxLayer:
+    layer: MailboxLayer = _layers["mailbox"]
+    return layer
+
+
+def gateway_layer() -> GatewayLayer:
+    layer: GatewayLayer = _layers["gateway"]
+    return layer

@@ -1,0 +1,163 @@
+"""The fixed cast and the clients everyone knows (see STYLE in docs/architecture.md).
+
+Provider *Keep*; clients *Acme* and *Globex*; *Mo* (lead), *Ana* (analyst, both), *Bo* (analyst,
+Acme only), *Pia* (portal, Acme), *Gus* (portal, Globex).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from incidents.observations import Observation
+from incidents.words import Layer, Outcome, Place, Verdict
+from tenants.ids import new_id
+from tenants.models import Assignment, Domain, Mailbox, Person, Provider, Tenant
+from tenants.scope import maintenance_scope
+from tenants.secrets import new_data_key
+
+PASSWORD = "a long enough password"
+
+
+@dataclass
+class Cast:
+    provider: Provider
+    acme: Tenant
+    globex: Tenant
+    mo: Person
+    ana: Person
+    bo: Person
+    pia: Person
+    gus: Person
+
+
+def _client(provider: Provider, slug: str, next_hop: tuple[str, int]) -> Tenant:
+    tenant = Tenant.objects.create(
+        provider=provider,
+        slug=slug,
+        name=slug.title(),
+        data_key=new_data_key(slug),
+        protected_since=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    domain = Domain.objects.create(
+        tenant=tenant,
+        name=f"{slug}.example",
+        next_hop_host=next_hop[0],
+        next_hop_port=next_hop[1],
+    )
+    for local in ("info", "ceo", "cfo", "it"):
+        Mailbox.objects.create(
+            tenant=tenant, domain=domain, address=f"{local}@{slug}.example", display_name=local
+        )
+    return tenant
+
+
+def _person(provider: Provider, name: str, role: str, tenant: Tenant | None = None) -> Person:
+    person = Person(
+        provider=provider,
+        tenant=tenant,
+        email=f"{name.lower()}@{tenant.slug if tenant else 'keep'}.example",
+        name=name,
+        role=role,
+        may_open_content=role != Person.Role.CLIENT_READER,
+    )
+    person.set_password(PASSWORD)
+    person.save(force_insert=True)
+    return person
+
+
+def make_cast(next_hop: tuple[str, int] = ("127.0.0.1", 25)) -> Cast:
+    """Everybody, in one maintenance scope.  Passwords are ``PASSWORD``."""
+    with maintenance_scope():
+        provider = Provider.objects.create(slug="keep", name="Keep")
+        acme = _client(provider, "acme", next_hop)
+        globex = _client(provider, "globex", next_hop)
+        ana = _person(provider, "Ana", Person.Role.ANALYST)
+        bo = _person(provider, "Bo", Person.Role.ANALYST)
+        for tenant, person in ((acme, ana), (globex, ana), (acme, bo)):
+            Assignment.objects.create(tenant=tenant, person=person)
+        return Cast(
+            provider=provider,
+            acme=acme,
+            globex=globex,
+            mo=_person(provider, "Mo", Person.Role.LEAD),
+            ana=ana,
+            bo=bo,
+            pia=_person(provider, "Pia", Person.Role.CLIENT_READER, acme),
+            gus=_person(provider, "Gus", Person.Role.CLIENT_READER, globex),
+        )
+
+
+def mail_json(**changes: Any) -> dict[str, Any]:
+    """Message facts as they travel; ``changes`` replaces top-level facts."""
+    facts = {
+        "size_bytes": 2000,
+        "raw_sha256": "0" * 64,
+        "is_readable": True,
+        "problems": [],
+        "subject": "Invoice 4711",
+        "sender": {"address": "eve@evil.example", "name": "Eve", "raw": ""},
+        "from_all": [{"address": "eve@evil.example", "name": "Eve", "raw": ""}],
+        "reply_to": [],
+        "sent_at": "2026-11-01T08:00:00+00:00",
+        "links": [],
+        "attachments": [],
+        "hops": [],
+        "auth_results": [],
+        "shingles": [],
+    }
+    return facts | changes
+
+
+def gateway_saw(tenant: Tenant, recipient: str, **changes: Any) -> Observation:
+    """What the gate says of one copy: passed as clean unless changed."""
+    ulid = changes.pop("ulid", "01J00000000000000000000001")
+    values: dict[str, Any] = {
+        "tenant_id": tenant.id,
+        "layer": Layer.GATEWAY,
+        "source": "gate:mx1",
+        "source_key": f"{ulid}/{recipient}",
+        "observed_at": datetime.now(UTC),
+        "recipient": recipient,
+        "internet_message_id": "<1@evil.example>",
+        "fingerprint": "f" * 32,
+        "trace_ulid": ulid,
+        "verdict": Verdict.CLEAN,
+        "score": 1.0,
+        "score_limit": 6.0,
+        "engine": "embedded",
+        "engine_version": "1",
+        "action": Outcome.DELIVERED,
+        "place": Place.UNKNOWN,
+        "rule": "policy: clean is delivered",
+        "mail": mail_json(),
+    }
+    return Observation(**(values | changes))
+
+
+def mailbox_saw(tenant: Tenant, recipient: str, **changes: Any) -> Observation:
+    """What the mailbox layer says of one copy: clean in the inbox, with a valid trace."""
+    item = changes.pop("item", str(new_id()))
+    values: dict[str, Any] = {
+        "tenant_id": tenant.id,
+        "layer": Layer.MAILBOX,
+        "source": f"graph:{recipient}",
+        "source_key": item,
+        "observed_at": datetime.now(UTC),
+        "recipient": recipient,
+        "internet_message_id": "<1@evil.example>",
+        "fingerprint": "f" * 32,
+        "trace_ulid": "01J00000000000000000000001",
+        "trace_state": "valid",
+        "mailbox_item_id": item,
+        "verdict": Verdict.CLEAN,
+        "score": 0.0,
+        "confidence": 0.9,
+        "engine": "detect",
+        "engine_version": "1",
+        "place": Place.INBOX,
+        "is_read": False,
+        "mail": mail_json(),
+    }
+    return Observation(**(values | changes))
