@@ -55,8 +55,8 @@ class MailboxState(StrEnum):
 
 
 class Action(StrEnum):
-    """``quarantine`` moves to the hidden folder, ``delete`` to Deleted Items; both can be undone.
-    ``restore`` puts a copy into the folder that the record names.
+    """``quarantine`` moves to the hidden folder, ``delete`` to Deleted Items, ``restore`` to the
+    inbox.  All can be undone; where a record of the pull exists, ``undo`` is the exact restore.
     """
 
     QUARANTINE = "quarantine"
@@ -71,6 +71,7 @@ class Result(StrEnum):
     ``done``      the copy is where the action puts it, and this call put it there.
     ``already``   it was there before anything was called.
     ``gone``      the copy is not in the mailbox (404).
+    ``stale``     nothing was called: the copy changed after the record was taken; prepare again.
     ``not_done``  the provider answered, and yet the copy is not there.
     ``unknown``   no answer to the call, and reading back failed or still showed the old place: it
                   may yet happen.  Read again later; acting again reads first.
@@ -79,6 +80,7 @@ class Result(StrEnum):
     DONE = "done"
     ALREADY = "already"
     GONE = "gone"
+    STALE = "stale"
     NOT_DONE = "not_done"
     UNKNOWN = "unknown"
 
@@ -230,7 +232,7 @@ class ActionRecord:
     """What undo needs, taken before anything is touched.  Store it before calling ``act``.
 
     ``key`` is the caller's idempotency key of the intent.  ``before`` is the state that undo brings
-    back, ``before.content_hash`` included.  For ``restore`` it is the state to bring about.
+    back, ``before.content_hash`` included.
     """
 
     ref: Ref
@@ -302,6 +304,9 @@ class Connector(Protocol):
     def renew(self, subscription: Subscription) -> Subscription:
         """Prolongs.  ``NotFound``: it is gone; make a new one and sync."""
 
+    def pushes(self) -> Iterator[Subscription]:
+        """All that stand, of every mailbox; a sweep ends those that no row knows."""
+
     def end_push(self, subscription_id: str) -> None:
         """Removes it; one that is not there is fine."""
 
@@ -336,6 +341,9 @@ class Connector(Protocol):
 
     def undo(self, record: ActionRecord) -> ActionSeen:
         """Brings ``record.before`` back: folder, read flag, categories, importance."""
+
+    def close(self) -> None:
+        """Lets go of its connections; the connector is of no more use."""
 
 
 def open_connector(connection: Connection, runtime: Runtime) -> Connector:

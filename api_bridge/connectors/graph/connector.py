@@ -1,0 +1,212 @@
+"""The Graph connector: the Protocol's methods over the parts of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from api_bridge.connectors import (
+    Action,
+    ActionRecord,
+    ActionSeen,
+    Capability,
+    Connection,
+    Fetched,
+    Mailbox,
+    MailboxState,
+    Page,
+    Ref,
+    Runtime,
+    State,
+    Subscription,
+)
+from api_bridge.connectors.graph.changes import changes_page
+from api_bridge.connectors.graph.client import (
+    Ask,
+    BatchReply,
+    GraphClient,
+    entries_of,
+    odata_text,
+    path,
+)
+from api_bridge.connectors.graph.fetch import fetch_mail, fetch_mails
+from api_bridge.connectors.graph.folders import Folders
+from api_bridge.connectors.graph.mapping import (
+    USER_FIELDS,
+    mailbox_of,
+    subscription_of,
+    text_of,
+)
+from api_bridge.connectors.graph.remediate import Remediation
+from api_bridge.errors import AccessDenied, BridgeError, NotFound
+
+# Outlook subscriptions live less than 7 days (contract A.3 c); renewed with two days left.
+PUSH_LIFE = timedelta(minutes=10_020)
+PUSH_RENEW_BEFORE = timedelta(days=2)
+
+
+class GraphConnector:
+    """One client's Microsoft tenant.  ``transport`` replaces the network in tests."""
+
+    capabilities = frozenset(Capability)
+
+    def __init__(
+        self,
+        connection: Connection,
+        runtime: Runtime,
+        *,
+        client: GraphClient | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._client = client or GraphClient(connection, runtime, transport=transport)
+        self._folders = Folders(self._client, runtime.cache, connection.tenant_guid)
+        self._remediation = Remediation(self._client, self._folders)
+
+    def list_mailboxes(self) -> Iterator[Mailbox]:
+        for page in self._client.pages(path("users", select=USER_FIELDS, top="999")):
+            for user in page:
+                mailbox = mailbox_of(user)
+                if mailbox is not None:
+                    yield mailbox
+
+    def probe(self, mailbox_id: str) -> MailboxState:
+        try:
+            self._client.call(
+                "GET",
+                path("users", mailbox_id, "mailFolders", "inbox", select="id"),
+                mailbox_id=mailbox_id,
+            )
+        except NotFound:
+            return MailboxState.NO_MAILBOX
+        except AccessDenied:
+            return MailboxState.DENIED
+        return MailboxState.ACTIVE
+
+    def ensure_push(
+        self,
+        mailbox_id: str,
+        *,
+        notification_url: str,
+        client_state: str,
+        current: Subscription | None,
+    ) -> Subscription:
+        if current is not None and current.notification_url != notification_url:
+            # The address of a subscription cannot be changed.
+            self.end_push(current.id)
+            current = None
+        if current is not None:
+            if current.expires_at - datetime.now(UTC) > PUSH_RENEW_BEFORE:
+                return current
+            try:
+                return self.renew(current)
+            except NotFound:
+                current = None
+        return self._order_push(mailbox_id, notification_url, client_state)
+
+    def _order_push(
+        self, mailbox_id: str, notification_url: str, client_state: str
+    ) -> Subscription:
+        body = {
+            "changeType": "created",
+            "notificationUrl": notification_url,
+            "lifecycleNotificationUrl": notification_url,
+            "resource": f"/users/{mailbox_id}/messages",
+            "expirationDateTime": _push_end(),
+            "clientState": client_state,
+        }
+        return subscription_of(self._client.call("POST", "/subscriptions", body=body).json())
+
+    def renew(self, subscription: Subscription) -> Subscription:
+        reply = self._client.call(
+            "PATCH",
+            path("subscriptions", subscription.id),
+            body={"expirationDateTime": _push_end()},
+            is_safe=True,
+        )
+        return subscription_of(reply.json())
+
+    def pushes(self) -> Iterator[Subscription]:
+        for page in self._client.pages("/subscriptions"):
+            yield from (subscription_of(entry) for entry in page)
+
+    def end_push(self, subscription_id: str) -> None:
+        try:
+            self._client.call("DELETE", path("subscriptions", subscription_id), is_safe=True)
+        except NotFound:
+            return
+
+    def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
+        return changes_page(self._client, self._folders, mailbox_id, cursor, since)
+
+    def fetch(self, ref: Ref) -> Fetched:
+        return fetch_mail(self._client, ref)
+
+    def fetch_many(self, refs: Sequence[Ref]) -> list[Fetched | BridgeError]:
+        return fetch_mails(self._client, refs)
+
+    def find(self, mailbox_id: str, internet_message_id: str) -> list[Ref]:
+        target = _find_path(mailbox_id, internet_message_id)
+        return [
+            Ref(mailbox_id, text_of(entry, "id"))
+            for page in self._client.pages(target, mailbox_id=mailbox_id)
+            for entry in page
+        ]
+
+    def find_many(self, wanted: Sequence[tuple[str, str]]) -> list[list[Ref] | BridgeError]:
+        asks = [
+            Ask(mailbox_id=mailbox_id, path=_find_path(mailbox_id, message_id))
+            for mailbox_id, message_id in wanted
+        ]
+        found: list[list[Ref] | BridgeError] = []
+        for (mailbox_id, message_id), answer in zip(wanted, self._client.batch(asks), strict=True):
+            try:
+                found.append(self._found(mailbox_id, message_id, answer))
+            except BridgeError as error:
+                found.append(error)
+        return found
+
+    def _found(
+        self, mailbox_id: str, message_id: str, answer: BatchReply | BridgeError
+    ) -> list[Ref]:
+        """A mail that lies more than a page full of times in one mailbox is found page by page."""
+        if isinstance(answer, BridgeError):
+            raise answer
+        data = answer.json()
+        if data.get("@odata.nextLink"):
+            return self.find(mailbox_id, message_id)
+        return [Ref(mailbox_id, text_of(entry, "id")) for entry in entries_of(data)]
+
+    def read_state(self, ref: Ref) -> State:
+        return self._remediation.read_state(ref)
+
+    def read_states(self, refs: Sequence[Ref]) -> list[State | BridgeError]:
+        return self._remediation.read_states(refs)
+
+    def prepare(self, ref: Ref, action: Action, key: str) -> ActionRecord:
+        return self._remediation.prepare(ref, action, key)
+
+    def act(self, record: ActionRecord) -> ActionSeen:
+        return self._remediation.act(record)
+
+    def undo(self, record: ActionRecord) -> ActionSeen:
+        return self._remediation.undo(record)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _find_path(mailbox_id: str, internet_message_id: str) -> str:
+    return path(
+        "users",
+        mailbox_id,
+        "messages",
+        filter=f"internetMessageId eq {odata_text(internet_message_id)}",
+        select="id",
+        top="50",
+    )
+
+
+def _push_end() -> str:
+    return (datetime.now(UTC) + PUSH_LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
