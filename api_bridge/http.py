@@ -193,10 +193,10 @@ class OutgoingClient:
         """``link`` itself if it lies under our base address, else raises ``Unexpected``: a paging
         link that points elsewhere would carry our token there.
         """
-        base = urlsplit(self._base_url)
-        path = urlsplit(link).path
         is_ours = authority_of(link) == authority_of(self._base_url)
-        if not is_ours or not path.startswith(base.path + "/") or ".." in path or "%2e" in path:
+        path = urlsplit(link).path
+        root = urlsplit(self._base_url).path
+        if not is_ours or not path.startswith(f"{root}/") or ".." in path or "%2e" in path.lower():
             raise Unexpected("A paging link points to another host.", code="foreign_link")
         return link
 
