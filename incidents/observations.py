@@ -1,8 +1,7 @@
 """An observation: one source's sight of one delivery at one time, as it travels between processes.
 
 Immutable.  The gate writes it to its journal, the shipper carries it, connectors make it from
-vendor
-data, and ``incidents.intake.record`` stores it.  No Django here.  Stored form:
+vendor data, and ``incidents.intake.record`` stores it.  No Django here.  Stored form:
 ``incidents.models.Observation``.
 """
 
@@ -39,8 +38,8 @@ class Observation:
                      immutable id at a mailbox.  A later row of the same source and key supersedes.
     ``observed_at``  aware, UTC; fixed at the source and repeated unchanged on every retry.
     ``trace_ulid``   the gate's id of the mail, from the journal or from a *verified* trace header.
-    ``trace_state``  mailbox layer only: ``valid``, ``missing``, ``invalid`` or ``foreign``; else
-                     "".
+    ``trace_state``  ``valid``, ``missing``, ``invalid`` or ``foreign`` from the mailbox layer;
+                     "" from all others.
     ``verdict``      None: this source gives no verdict here (not scanned, or only a place).
     ``score``        engine points; ``score_limit`` the point from which this client's policy acts.
     ``action``       what was done with the copy; None where the source does not act.
@@ -90,8 +89,9 @@ class Observation:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Raises ``KeyError``, ``TypeError`` or ``ValueError`` on anything that is not an
-        observation.
+        """The opposite of ``as_json``.
+
+        Raises ``KeyError``, ``TypeError`` or ``ValueError`` on anything that is no observation.
         """
         fields = dict(data)
         fields["layer"] = Layer(fields["layer"])

@@ -1,8 +1,7 @@
-"""The field's words as closed lists, shared by every room and process.  No Django here: the gate
-imports it.
+"""The field's words as closed lists, shared by every room and process.
 
-Glossary: docs/architecture.md.  A value here is also what the API, the database and the journal
-say.
+No Django here: the gate imports it.  Glossary: docs/architecture.md.  A value here is also what
+the API, the database and the journal say.
 """
 
 from enum import StrEnum
@@ -39,8 +38,9 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What the gateway did with one copy.  ``unknown``: relaying began and no answer is on
-    record.
+    """What the gateway did with one copy.
+
+    ``unknown``: relaying began and no answer is on record.
     """
 
     DELIVERED = "delivered"

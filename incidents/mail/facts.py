@@ -1,9 +1,8 @@
 """What Bailey knows of a mail after reading it: plain frozen data, the same in every layer.
 
 ``incidents.mail.read_mail`` makes a ``MailFacts``; engines and detectors only ever look at this,
-never
-at the bytes.  All text is decoded and cut to the limits of ``incidents.mail.limits``; nothing is
-escaped.
+never at the bytes.  All text is decoded and cut to the limits of ``incidents.mail.limits``;
+nothing is escaped.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One mailbox of a header.  ``address`` is lower-cased with an A-label domain; "" if
-    unreadable.
+    """One mailbox of a header.
+
+    ``address`` is lower-cased with an A-label domain; "" if unreadable.
     """
 
     address: str
@@ -43,8 +43,9 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class AuthResult:
-    """One method of an Authentication-Results header (RFC 8601): ``spf``, ``dkim``, ``dmarc``,
-    ``arc``.
+    """One method (``spf``, ``dkim``, ``dmarc``, ``arc``) of an Authentication-Results header.
+
+    Source: RFC 8601.  ``domain`` is the domain that the method speaks about, "" if not said.
     """
 
     authserv_id: str
@@ -56,13 +57,14 @@ class AuthResult:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """``url`` as it would be opened (rewriters undone), ``seen`` as written, ``text`` what the
-    reader sees.
+    """One link of the mail.
 
-    ``host`` is the A-label host, ``domain`` its registered domain by the public suffix list (""
-    for a
-    bare IP), ``where`` one of ``html text attachment header``, ``rewriter`` the service that had
-    wrapped it.
+    ``url``       as it would be opened, rewriters undone; ``seen`` as written in the mail.
+    ``text``      what the reader sees.
+    ``host``      the A-label host; ``domain`` its registered domain by the public suffix list,
+                  "" for a bare IP.
+    ``where``     one of ``html text attachment header form``.
+    ``rewriter``  the service that had wrapped it, "" if none.
     """
 
     url: str
@@ -76,13 +78,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One leaf part that is not the shown text.  ``kind`` is the real type by content (``pdf``,
-    ``zip``,
-    ``exe``, ``html``, …, ``unknown``), ``claimed_type`` what the header says.  ``members`` are
-    the names
-    in an archive, bounded; ``flags`` such as ``encrypted macro nested too_big bomb bidi_name
-    double_extension
-    type_mismatch``.
+    """One leaf part that is not the shown text.
+
+    ``kind``          the real type by content: ``pdf``, ``zip``, ``exe``, ``html``, …, ``unknown``
+                      (closed list: ``incidents.mail.filetypes.KINDS``).
+    ``claimed_type``  what the header says.
+    ``members``       names in an archive, bounded.
+    ``flags``         see ``incidents.mail.attachments.FLAGS``: ``encrypted macro nested too_big
+                      bomb bidi_name double_extension type_mismatch`` and more.
     """
 
     name: str
@@ -97,19 +100,20 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailFacts:
-    """One mail.  ``is_readable`` False: it could not be parsed, ``problems`` say why, raw bytes
-    are kept.
+    """One mail.
 
-    ``sender`` is the one From address, or None where the header is missing or ambiguous (several
-    From
-    headers or addresses, or ones that parsers read differently: problem ``ambiguous_sender``).
-    ``text`` is the plain reading (from text/plain, else from HTML), ``html`` the raw HTML body or
-    "".
-    ``fingerprint`` is the content fingerprint of the normalised mail, hex; "" where there is too
-    little.
-    ``shingles`` are MinHash values of the text for near-duplicates; () under 20 shingles.
-    ``sent_at`` is the claimed Date, None if unreadable.  ``problems`` are codes of crossed limits
-    and defects.
+    ``is_readable``  False: it could not be parsed; ``problems`` say why, raw bytes are kept.
+    ``problems``     codes of crossed limits and defects (``incidents.mail.limits``).
+    ``sender``       the one From address, or None where the header is missing or ambiguous
+                     (several From headers or addresses, or ones that parsers read differently:
+                     problem ``ambiguous_sender``).
+    ``sent_at``      the claimed Date, None if unreadable.
+    ``text``         the plain reading: from text/plain, else from HTML.
+    ``html``         the raw HTML body or "".
+    ``html_text``    what a reader of the HTML body sees, "" without HTML.
+    ``hidden_text``  text of the HTML body that a reader does not see.
+    ``fingerprint``  content fingerprint of the normalised mail, hex; "" where there is too little.
+    ``shingles``     MinHash values of the text for near-duplicates; () under 20 shingles.
     """
 
     size_bytes: int
@@ -134,6 +138,8 @@ class MailFacts:
     headers: tuple[tuple[str, str], ...] = ()
     text: str = ""
     html: str = ""
+    html_text: str = ""
+    hidden_text: str = ""
     links: tuple[Link, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     fingerprint: str = ""
@@ -145,11 +151,11 @@ class MailFacts:
     def as_json(self) -> dict[str, Any]:
         """What is stored and shipped with an observation: facts, no content.
 
-        Leaves out ``text``, ``html`` and all header values but the named ones: content stays in the
+        Leaves out all text and all header values but the named ones: content stays in the
         evidence store behind a right and a reason.
         """
         data = asdict(self)
-        for name in ("text", "html", "headers", "trace"):
+        for name in ("text", "html", "html_text", "hidden_text", "headers", "trace"):
             del data[name]
         data["sent_at"] = self.sent_at.isoformat() if self.sent_at else None
         for hop, source in zip(data["hops"], self.hops, strict=True):

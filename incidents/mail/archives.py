@@ -1,0 +1,262 @@
+"""What is inside an archive, by its directory and with hard limits; nothing is ever written out.
+
+Sizes are read before anything is unpacked, and unpacking itself stops at a limit, because a
+directory can lie.  Crossing a limit is a flag of the attachment, not an error.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from incidents.mail.filetypes import EXECUTABLE, extension_of, kind_of, kind_of_zip
+from incidents.mail.limits import LIMITS, Limits
+
+_END = struct.Struct("<4s4H2LH")
+_ENTRY = struct.Struct("<4s4B4HL2L5H2L")
+_LOCAL = struct.Struct("<4s2B4HL2L2H")
+_NESTED = frozenset(str.split("zip gz tgz tar 7z rar iso img cab jar docm xlsm docx xlsx pptx"))
+_DANGEROUS = frozenset(
+    str.split("exe scr com pif dll cpl msi msix js jse vbs vbe wsf wsh hta ps1 bat cmd lnk url chm jar iqy"
+    " reg sct xll iso img vhd vhdx one library-ms search-ms appref-ms application")
+)
+_PEEK = 64 * 1024
+_TAR_BLOCK = 512
+
+
+@dataclass(slots=True)
+class Inside:
+    """``flags`` in the words of ``incidents.mail.attachments.FLAGS``."""
+
+    kind: str
+    members: list[str] = field(default_factory=list)
+    flags: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Budget:
+    """What all archives of one mail may cost together."""
+
+    entries: int
+    bytes_left: int
+
+    @classmethod
+    def of(cls, limits: Limits) -> Budget:
+        return cls(entries=limits.archive_entries, bytes_left=limits.inspect_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    name: str
+    packed: int
+    unpacked: int
+    method: int
+    is_encrypted: bool
+    is_link: bool
+    offset: int
+
+
+def look_inside(
+    data: bytes, kind: str, budget: Budget, *, limits: Limits = LIMITS, depth: int = 0
+) -> Inside:
+    """Reads the directory of a zip or tar, and through gzip; other kinds have no members here.
+
+    Never raises: what cannot be read is flagged ``broken_archive``.
+    """
+    inside = Inside(kind)
+    if depth >= limits.archive_depth:
+        inside.flags.add("too_deep")
+        return inside
+    try:
+        if kind == "zip":
+            _look_in_zip(data, inside, budget, limits, depth)
+        elif kind == "tar":
+            _look_in_tar(data, inside, budget, limits)
+        elif kind == "gzip":
+            _look_in_gzip(data, inside, budget, limits, depth)
+        elif kind == "rar":
+            _look_in_rar(data, inside)
+    except (struct.error, ValueError, zlib.error, IndexError, OverflowError):
+        inside.flags.add("broken_archive")
+    _judge_names(inside)
+    del inside.members[limits.archive_names_kept :]
+    return inside
+
+
+def _look_in_zip(data: bytes, inside: Inside, budget: Budget, limits: Limits, depth: int) -> None:
+    members = []
+    for member in _zip_members(data, inside):
+        budget.entries -= 1
+        if budget.entries < 0:
+            inside.flags.add("too_big")
+            break
+        members.append(member)
+    inside.members = [member.name[: limits.name_characters] for member in members]
+    inside.kind = kind_of_zip(inside.members)
+    packed = sum(member.packed for member in members)
+    unpacked = sum(member.unpacked for member in members)
+    if unpacked > limits.archive_bytes:
+        inside.flags.add("too_big")
+    # Members that share their bytes make a bomb without any one of them being large.
+    if unpacked > 1024 * 1024 and unpacked > limits.archive_ratio * min(packed, len(data)):
+        inside.flags.add("bomb")
+    if packed > len(data):
+        inside.flags.add("bomb")
+    if any(member.is_encrypted for member in members):
+        inside.flags.add("encrypted")
+    if any(member.is_link for member in members):
+        inside.flags.add("symlink")
+    if any(member.name.startswith("/") or ".." in member.name.split("/") for member in members):
+        inside.flags.add("path_escape")
+    if any(member.name.lower().endswith("vbaproject.bin") for member in members):
+        inside.flags.add("macro")
+    if any("embeddings/" in member.name for member in members):
+        inside.flags.add("embedded_object")
+    if "bomb" not in inside.flags:
+        _look_in_members(data, members, inside, budget, limits, depth)
+
+
+def _zip_members(data: bytes, inside: Inside) -> Iterator[_Member]:
+    end_at = data.rfind(b"PK\x05\x06", max(0, len(data) - 66_000))
+    if end_at < 0:
+        raise ValueError("no end of directory")
+    _, _, _, _, count, size, offset, _ = _END.unpack_from(data, end_at)
+    at = end_at - size if end_at >= size else offset
+    if data[at : at + 4] != b"PK\x01\x02":
+        at = offset
+    shift = at - offset  # bytes that stand before the archive
+    seen = 0
+    while data[at : at + 4] == b"PK\x01\x02":
+        values = _ENTRY.unpack_from(data, at)
+        (made_on, flags, method, packed, unpacked) = (
+            values[2], values[5], values[6], values[10], values[11],
+        )  # fmt: skip
+        name_length, extra_length, comment_length = values[12], values[13], values[14]
+        attributes, local = values[17], values[18]
+        name = data[at + 46 : at + 46 + name_length]
+        seen += 1
+        yield _Member(
+            name=name.decode("utf-8" if flags & 0x800 else "cp437", "replace").replace("\\", "/"),
+            packed=packed,
+            unpacked=unpacked,
+            method=method,
+            is_encrypted=bool(flags & 1),
+            is_link=made_on == 3 and attributes >> 28 == 0xA,
+            offset=local + shift,
+        )
+        at += 46 + name_length + extra_length + comment_length
+    if seen == 0 and count:
+        raise ValueError("no directory")
+    if seen & 0xFFFF != count:
+        inside.flags.add("broken_archive")
+
+
+def _look_in_members(
+    data: bytes,
+    members: list[_Member],
+    inside: Inside,
+    budget: Budget,
+    limits: Limits,
+    depth: int,
+) -> None:
+    """Opens nested archives, and looks at the first bytes of the others."""
+    for member in members[: limits.archive_names_kept]:
+        is_nested = extension_of(member.name) in _NESTED
+        if member.is_encrypted or budget.bytes_left <= 0 or not member.unpacked:
+            continue
+        most = min(budget.bytes_left, limits.inspect_bytes if is_nested else _PEEK)
+        content = _unpacked(data, member, most)
+        budget.bytes_left -= len(content)
+        kind = kind_of(content, name=member.name)
+        if kind in EXECUTABLE:
+            inside.flags.add("executable_inside")
+        if member.unpacked > most and is_nested:
+            inside.flags.add("too_big")
+        elif kind in ("zip", "tar", "gzip"):
+            inside.flags.add("nested")
+            deeper = look_inside(content, kind, budget, limits=limits, depth=depth + 1)
+            inside.flags |= deeper.flags
+            inside.members += [f"{member.name}/{name}" for name in deeper.members]
+        elif kind == "ole" and b"V\x00B\x00A\x00" in content:
+            inside.flags.add("macro")
+        elif member.name.endswith(".rels") and b'TargetMode="External"' in content:
+            _judge_relations(content, inside)
+
+
+def _judge_relations(content: bytes, inside: Inside) -> None:
+    """Office files that fetch a template or a frame from elsewhere when they are opened."""
+    lower = content.lower()
+    if any(
+        each in lower for each in (b"/attachedtemplate", b"/oleobject", b"/frame", b"/subdocument")
+    ):
+        inside.flags.add("external_content")
+
+
+def _unpacked(data: bytes, member: _Member, most: int) -> bytes:
+    if data[member.offset : member.offset + 4] != b"PK\x03\x04":
+        return b""
+    local = _LOCAL.unpack_from(data, member.offset)
+    start = member.offset + 30 + local[10] + local[11]
+    if member.method == 0:
+        return data[start : start + min(most, member.packed)]
+    if member.method != 8:
+        return b""
+    try:
+        return zlib.decompressobj(-15).decompress(data[start : start + member.packed], most)
+    except zlib.error:
+        return b""
+
+
+def _look_in_tar(data: bytes, inside: Inside, budget: Budget, limits: Limits) -> None:
+    at = 0
+    while at + _TAR_BLOCK <= len(data) and data[at] != 0:
+        budget.entries -= 1
+        if budget.entries < 0:
+            inside.flags.add("too_big")
+            return
+        header = data[at : at + _TAR_BLOCK]
+        size = int(header[124:136].rstrip(b"\0 ").lstrip(b" ") or b"0", 8)
+        name = header[:100].rstrip(b"\0").decode("utf-8", "replace")
+        if header[156:157] in (b"1", b"2"):
+            inside.flags.add("symlink")
+        if name.startswith("/") or ".." in name.split("/"):
+            inside.flags.add("path_escape")
+        inside.members.append(name)
+        start = at + _TAR_BLOCK
+        if kind_of(data[start : start + min(size, 2_048)], name=name) in EXECUTABLE:
+            inside.flags.add("executable_inside")
+        at = start + -(-max(0, size) // _TAR_BLOCK) * _TAR_BLOCK
+
+
+def _look_in_gzip(data: bytes, inside: Inside, budget: Budget, limits: Limits, depth: int) -> None:
+    most = max(1, budget.bytes_left)
+    content = zlib.decompressobj(31).decompress(data, most)
+    budget.bytes_left -= len(content)
+    if len(content) > 1024 * 1024 and len(content) > limits.archive_ratio * len(data):
+        inside.flags.add("bomb")
+        return
+    if len(content) >= most:
+        inside.flags.add("too_big")
+    kind = kind_of(content)
+    if kind in EXECUTABLE:
+        inside.flags.add("executable_inside")
+    if kind in ("zip", "tar", "gzip"):
+        deeper = look_inside(content, kind, budget, limits=limits, depth=depth + 1)
+        inside.flags |= deeper.flags | ({"nested"} if kind != "tar" else set())
+        inside.members += deeper.members
+
+
+def _look_in_rar(data: bytes, inside: Inside) -> None:
+    """RAR is only asked whether its directory is encrypted (version 5: block 4; 4: flag 0x80)."""
+    if data.startswith(b"Rar!\x1a\x07\x01\x00"):
+        if len(data) > 13 and data[13:14] == b"\x04":
+            inside.flags.add("encrypted")
+    elif len(data) > 12 and data[10] & 0x80:
+        inside.flags.add("encrypted")
+
+
+def _judge_names(inside: Inside) -> None:
+    if any(extension_of(name) in _DANGEROUS for name in inside.members):
+        inside.flags.add("executable_inside")

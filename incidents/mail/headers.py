@@ -1,0 +1,223 @@
+"""Header fields of a raw mail: reading them and editing them byte by byte.
+
+Edits touch only the named lines: every other byte, the body above all, stays as it was, so that
+DKIM signatures survive.  A field is everything from its name to the line end before the next
+field; a line that is no field is stepped over, because some readers do so too and would see what
+stands behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from incidents.mail.encoded import decode_header_bytes
+from incidents.mail.limits import LIMITS, Limits
+
+_LF, _SPACES = 0x0A, b" \t"
+_KNOWN_NAME = re.compile(
+    r"(?:from|to|cc|bcc|subject|date|sender|reply-to|received|message-id|return-path|mime-version"
+    r"|content-[a-z-]+|x-[!-9;-~]+|list-[a-z-]+|references|in-reply-to|dkim-signature|arc-[a-z-]+"
+    r"|authentication-results|delivered-to)\Z"
+)
+_NAME = re.compile(r"[!-9;-~]+\Z")
+_UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
+_FOLD_AT = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One header field; ``raw[start:end]`` is all of it with its line end."""
+
+    name: str
+    value: bytes  # still folded, without the final line end
+    start: int
+    end: int
+
+    @property
+    def key(self) -> str:
+        """The name as it is compared: lower case, without the blanks some put before the colon."""
+        return self.name.strip().lower()
+
+    def unfolded(self) -> bytes:
+        return _UNFOLD.sub(b"", self.value).strip()
+
+    def text(self) -> str:
+        """The value unfolded and read as UTF-8 or Windows-1252; encoded words stay as they are."""
+        return decode_header_bytes(self.unfolded())
+
+
+@dataclass(slots=True)
+class HeaderBlock:
+    """The fields at the head of a mail or part; the body begins at ``body_start``."""
+
+    fields: list[Field] = field(default_factory=list)
+    body_start: int = 0
+    problems: list[str] = field(default_factory=list)
+    has_blank_line: bool = False
+
+    def first(self, key: str) -> Field | None:
+        return next((each for each in self.fields if each.key == key), None)
+
+    def all(self, key: str) -> list[Field]:
+        return [each for each in self.fields if each.key == key]
+
+    def note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def scan_block(
+    raw: bytes,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    limits: Limits = LIMITS,
+    stop_at_dashes: bool = False,
+) -> HeaderBlock:
+    """Reads the header block at ``start``; linear in its length, never raises.
+
+    ``stop_at_dashes``: a line that begins with ``--`` ends the block, as it must inside a
+    multipart, where it may be the next boundary.
+    """
+    end = len(raw) if end is None else end
+    block = HeaderBlock(body_start=end)
+    position, open_start, open_colon, first_broken = start, -1, -1, -1
+    while position < end:
+        newline = raw.find(b"\n", position, end)
+        line_end = end if newline < 0 else newline + 1
+        first = raw[position]
+        is_blank = first == _LF or (first == 0x0D and line_end - position == 2)
+        is_dashes = stop_at_dashes and raw.startswith(b"--", position)
+        if first in _SPACES and not is_blank and position > start:
+            position = line_end
+            continue
+        if open_start >= 0:
+            _close_field(block, raw, open_start, open_colon, position, limits)
+            open_start = -1
+        if is_blank or is_dashes:
+            block.body_start = line_end if is_blank else position
+            block.has_blank_line = is_blank
+            break
+        if position - start > limits.all_headers_bytes:
+            block.note("headers_too_long")
+            block.body_start = _after_blank_line(raw, position, end)
+            break
+        colon = raw.find(b":", position, line_end)
+        name = raw[position:colon] if 0 < colon - position <= limits.name_characters else b""
+        if not name or b" " in name.strip() or b"\t" in name.strip():
+            if not raw.startswith((b"From ", b">From "), position):
+                block.note("broken_header_line")
+                first_broken = position if first_broken < 0 else first_broken
+        elif len(block.fields) >= limits.headers:
+            block.note("too_many_headers")
+        else:
+            open_start, open_colon = position, colon
+        position = line_end
+    if open_start >= 0:
+        _close_field(block, raw, open_start, open_colon, position, limits)
+    _settle_broken_line(block, first_broken)
+    return block
+
+
+def _close_field(
+    block: HeaderBlock, raw: bytes, start: int, colon: int, end: int, limits: Limits
+) -> None:
+    value = raw[colon + 1 : min(end, colon + 1 + limits.header_bytes)]
+    if end - colon > limits.header_bytes:
+        block.note("header_too_long")
+    value = value.rstrip(b"\r\n")
+    if b"\r" in value and b"\r" in value.replace(b"\r\n", b""):
+        block.note("bare_cr")
+    if b"\x00" in value or b"\x00" in raw[start:colon]:
+        block.note("nul_in_headers")
+    name = raw[start:colon].decode("latin-1")
+    block.fields.append(Field(name=name, value=value, start=start, end=end))
+
+
+def _after_blank_line(raw: bytes, position: int, end: int) -> int:
+    found = re.compile(rb"\n\r?\n").search(raw, position, end)
+    return found.end() if found else end
+
+
+def _settle_broken_line(block: HeaderBlock, first_broken: int) -> None:
+    """A line that is no field: broken header, or a body that begins without a blank line?
+
+    Where well-known fields follow it, it was a broken header; else the body begins there.
+    """
+    if first_broken < 0:
+        return
+    after = [each for each in block.fields if each.start > first_broken]
+    if any(_KNOWN_NAME.match(each.key) for each in after):
+        return
+    block.fields = [each for each in block.fields if each.start < first_broken]
+    block.body_start = first_broken
+    block.note("no_blank_line")
+
+
+def header_values(raw: bytes, name: str) -> list[str]:
+    """The unfolded values of all fields of that name, topmost first; encoded words undecoded."""
+    return [each.text() for each in scan_block(raw).all(name.lower())]
+
+
+def drop_headers(raw: bytes, names: Collection[str]) -> bytes:
+    """The mail without the header fields of these names; every other byte is kept."""
+    dropped = {name.lower() for name in names}
+    pieces: list[bytes] = []
+    position = 0
+    for each in _every_field(raw):
+        if each.key in dropped:
+            pieces.append(raw[position : each.start])
+            position = each.end
+    if not position:
+        return raw
+    pieces.append(raw[position:])
+    return b"".join(pieces)
+
+
+def prepend_headers(raw: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The mail with these fields on top, in this order, with the line ends of the mail itself.
+
+    Raises ``ValueError`` for a name that is no token and for a value with a line break, NUL or
+    anything but ASCII: nothing that came out of a mail can add a header of its own.
+    """
+    first_line = raw.find(b"\n")
+    line_end = b"\n" if first_line >= 0 and raw[first_line - 1 : first_line] != b"\r" else b"\r\n"
+    lines = [_printed(name, value, line_end) for name, value in headers]
+    at = first_line + 1 if raw.startswith(b"From ") and first_line >= 0 else 0
+    return raw[:at] + b"".join(lines) + raw[at:]
+
+
+def tag_subject(raw: bytes, tag: str) -> bytes:
+    """The mail with ``tag`` and a blank before the first Subject's value; added where none is.
+
+    Raises ``ValueError`` for a tag with a line break or anything but printable ASCII.
+    """
+    if not tag or not (tag.isascii() and tag.isprintable()):
+        raise ValueError("a subject tag is printable ASCII")
+    subject = scan_block(raw).first("subject")
+    if subject is None:
+        return prepend_headers(raw, [("Subject", tag)])
+    value_at = subject.start + len(subject.name.encode("latin-1")) + 1
+    blank = b"" if raw[value_at : value_at + 1] in (b" ", b"\t") else b" "
+    return raw[:value_at] + b" " + tag.encode() + blank + raw[value_at:]
+
+
+def _every_field(raw: bytes) -> list[Field]:
+    """All fields, also those beyond the limits of reading: an edit must not miss one."""
+    unlimited = Limits(headers=len(raw), header_bytes=len(raw), all_headers_bytes=len(raw))
+    return scan_block(raw, limits=unlimited).fields
+
+
+def _printed(name: str, value: str, line_end: bytes) -> bytes:
+    if not _NAME.match(name):
+        raise ValueError(f"not a header name: {name!r}")
+    if not value.isascii() or not value.replace("\t", " ").isprintable():
+        raise ValueError(f"the value of {name} has a line break or is not printable ASCII")
+    lines = [f"{name}:"]
+    for word in value.split(" "):
+        if len(lines[-1]) + len(word) > _FOLD_AT and len(lines[-1]) > len(name) + 1:
+            lines.append("")
+        lines[-1] += " " + word
+    return line_end.join(line.encode() for line in lines) + line_end
