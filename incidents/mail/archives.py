@@ -19,8 +19,10 @@ _ENTRY = struct.Struct("<4s4B4HL2L5H2L")
 _LOCAL = struct.Struct("<4s2B4HL2L2H")
 _NESTED = frozenset(str.split("zip gz tgz tar 7z rar iso img cab jar docm xlsm docx xlsx pptx"))
 _DANGEROUS = frozenset(
-    str.split("exe scr com pif dll cpl msi msix js jse vbs vbe wsf wsh hta ps1 bat cmd lnk url chm jar iqy"
-    " reg sct xll iso img vhd vhdx one library-ms search-ms appref-ms application")
+    str.split(
+        "exe scr com pif dll cpl msi msix js jse vbs vbe wsf wsh hta ps1 bat cmd lnk url chm jar"
+        " iqy reg sct xll iso img vhd vhdx one library-ms search-ms appref-ms application"
+    )
 )
 _PEEK = 64 * 1024
 _TAR_BLOCK = 512

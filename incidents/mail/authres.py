@@ -57,7 +57,7 @@ def parse_auth_results(value: str) -> list[AuthResult]:
         method = _METHOD.match(words[0]) if words else None
         if method is None:
             continue
-        properties = {}
+        properties: dict[str, str] = {}
         for word in words[1:]:
             key, equals, text = word.partition("=")
             if equals:

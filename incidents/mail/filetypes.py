@@ -103,8 +103,10 @@ _EXPECTED: dict[str, frozenset[str]] = {
 }  # fmt: skip
 EXECUTABLE = frozenset({"exe", "elf", "macho", "script", "lnk", "shortcut", "chm", "jar", "apk"})
 CONTAINERS = frozenset(
-    str.split("zip rar 7z gzip bzip2 xz zstd tar cab ace lzh arj iso vhd docx xlsx pptx vsdx odf jar apk"
-    " msg ole")
+    str.split(
+        "zip rar 7z gzip bzip2 xz zstd tar cab ace lzh arj iso vhd docx xlsx pptx vsdx odf jar apk"
+        " msg ole"
+    )
 )
 _FOUND_INSIDE = frozenset(
     {"docx", "xlsx", "pptx", "vsdx", "odf", "jar", "apk", "msg", "message", "unknown"}
@@ -113,7 +115,9 @@ KINDS = frozenset(
     {kind for _, _, kind in _MAGIC} | set(_BY_EXTENSION.values()) | set(_BY_CLAIM.values())
 ) | _FOUND_INSIDE  # fmt: skip
 _TEXTUAL = frozenset(
-    str.split("script shortcut html svg calendar vcard message csv text xml pgp signature smime report")
+    str.split(
+        "script shortcut html svg calendar vcard message csv text xml pgp signature smime report"
+    )
 )
 
 

@@ -16,12 +16,17 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 from incidents.mail.limits import LIMITS, Limits
 
 _BLOCKS = frozenset(
-    str.split("address article aside blockquote body br center dd div dl dt fieldset footer form h1 h2 h3 h4"
-    " h5 h6 header hr li main nav ol option p pre section table tbody td tfoot th thead tr ul")
+    str.split(
+        "address article aside blockquote body br center dd div dl dt fieldset footer form h1 h2 h3"
+        " h4 h5 h6 header hr li main nav ol option p pre section table tbody td tfoot th thead tr"
+        " ul"
+    )
 )
 _VOID_OR_IMPLIED = frozenset(
-    str.split("area base br col embed hr img input link meta param source track wbr p li td th tr dt dd"
-    " tbody thead tfoot body html head")
+    str.split(
+        "area base br col embed hr img input link meta param source track wbr p li td th tr dt dd"
+        " tbody thead tfoot body html head"
+    )
 )
 _NO_TEXT = frozenset(str.split("script style title template noscript noframes head -comment"))
 _HIDDEN_STYLE = re.compile(
