@@ -38,10 +38,11 @@ def _lexicon() -> tuple[tuple[Topic, ...], Phrases]:
 
 
 def topics_of(reading: Reading) -> dict[str, tuple[int, tuple[str, ...]]]:
-    """Topic → (points: 2 for a strong phrase, 1 for a weak one; the phrases, strong first)."""
+    """Topic → (points: 2 for a strong phrase, 1 for a weak one; the phrases, telling ones first)."""
     _, phrases = _lexicon()
     found: dict[str, tuple[int, tuple[str, ...]]] = {}
-    for hit in sorted(phrases.find(reading.words), key=lambda hit: hit.topic[-1] != "+"):
+    hits = phrases.find(reading.words)
+    for hit in sorted(hits, key=lambda hit: (hit.topic[-1] != "+", -len(hit.phrase.split()))):
         points, said = found.get(hit.topic[:-1], (0, ()))
         found[hit.topic[:-1]] = (points + (2 if hit.topic[-1] == "+" else 1), (*said, hit.phrase))
     return found

@@ -24,7 +24,7 @@ PAUSE_S: Final = 10.0
 
 
 class ResolverFailed(Exception):
-    """No answer could be had (no resolver, time-out, SERVFAIL).  Nothing is known about the name."""
+    """No answer (no resolver, time-out, SERVFAIL): nothing is known about the name."""
 
 
 class Lookup(Protocol):
@@ -89,7 +89,8 @@ class Resolver:
             return (), NEGATIVE_KEPT_S
         except (dns.exception.DNSException, OSError) as error:
             raise ResolverFailed(f"{kind} {name}: {error}") from error
-        assert answer.rrset is not None
+        if answer.rrset is None:
+            return (), NEGATIVE_KEPT_S
         records = tuple(_text_of(record) for record in answer.rrset)
         return records, min(max(float(answer.rrset.ttl), 5.0), LONGEST_KEPT_S)
 
