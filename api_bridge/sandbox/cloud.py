@@ -1,0 +1,16 @@
+"""The parts of the running cloud, as every door needs them."""
+
+from dataclasses import dataclass
+
+from api_bridge.sandbox.faults import Faults
+from api_bridge.sandbox.identity import Authority
+from api_bridge.sandbox.notifier import Notifier
+from api_bridge.sandbox.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    store: Store
+    faults: Faults
+    authority: Authority
+    notifier: Notifier
