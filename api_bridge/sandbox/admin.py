@@ -1,0 +1,219 @@
+"""The sandbox's own levers, for the demo and the tests: on the plain listener, loopback only."""
+
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from api_bridge.sandbox import directory, ids, mailboxes, mime
+from api_bridge.sandbox.clock import as_graph_time
+from api_bridge.sandbox.cloud import Cloud
+from api_bridge.sandbox.directory import BadDirectory
+from api_bridge.sandbox.faults import BadFault
+from api_bridge.sandbox.web import Request, Response, is_loopback, json_response
+from api_bridge.sandbox.zone import BadRecord, Zone
+
+INTERNAL = b"X-MS-Exchange-Organization-AuthAs: Internal\r\n"
+
+
+class AdminRefused(ValueError):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Admin:
+    def __init__(self, cloud: Cloud, zone: Zone) -> None:
+        self._cloud, self._zone = cloud, zone
+
+    async def serve(self, request: Request) -> Response | None:
+        """None: the address is none of the admin's."""
+        segments = request.segments
+        if segments[:1] != ["_sandbox"]:
+            return None
+        try:
+            _check_loopback(request)
+            return await self._find(request.method, segments[1:])(request, *segments[2:3])
+        except AdminRefused as error:
+            return json_response({"error": str(error)}, error.status)
+        except (BadDirectory, BadFault, BadRecord) as error:
+            return json_response({"error": str(error)}, 400)
+
+    def _find(self, method: str, segments: list[str]) -> Callable[..., Awaitable[Response]]:
+        match method, segments:
+            case "PUT", ["tenants", _]:
+                return self._put_tenant
+            case "DELETE", ["tenants", _]:
+                return self._delete_tenant
+            case "PUT", ["dns"]:
+                return self._put_dns
+            case "DELETE", ["dns"]:
+                return self._clear_dns
+            case "POST", ["send"]:
+                return self._send
+            case "GET", ["faults"]:
+                return self._list_faults
+            case "POST", ["faults"]:
+                return self._add_fault
+            case "DELETE", ["faults"]:
+                return self._clear_faults
+            case "GET", ["mailboxes", _]:
+                return self._show_mailbox
+            case "POST", ["mailboxes", _, "read"]:
+                return self._mark_read
+            case "PUT", ["mailboxes", _, "rules"]:
+                return self._put_rules
+            case "POST", ["lifecycle"]:
+                return self._send_lifecycle
+        raise AdminRefused(404, "no such admin address")
+
+    async def _put_tenant(self, request: Request, tenant_id: str) -> Response:
+        directory.put_tenant(self._cloud.store, tenant_id, _object(request))
+        return json_response({"id": tenant_id.lower()})
+
+    async def _delete_tenant(self, _request: Request, tenant_id: str) -> Response:
+        if not directory.delete_tenant(self._cloud.store, tenant_id):
+            raise AdminRefused(404, "no such tenant")
+        return Response(204)
+
+    async def _put_dns(self, request: Request) -> Response:
+        records = _object(request).get("records")
+        if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+            raise AdminRefused(400, "'records' must be a list of objects")
+        self._zone.put(records)
+        return json_response({"records": len(records)})
+
+    async def _clear_dns(self, _request: Request) -> Response:
+        self._zone.clear()
+        return Response(204)
+
+    async def _send(self, request: Request) -> Response:
+        """A person of a tenant writes: internal delivery, and a copy in Sent Items."""
+        wanted = _object(request)
+        sender = self._mailbox(str(wanted.get("from", "")))
+        recipients = wanted.get("to")
+        if not isinstance(recipients, list) or not recipients:
+            raise AdminRefused(400, "'to' must be a list of addresses")
+        targets = {self._mailbox(str(address))["number"] for address in recipients}
+        try:
+            content = base64.b64decode(str(wanted.get("raw_base64", "")), validate=True)
+        except binascii.Error as error:
+            raise AdminRefused(400, "'raw_base64' is no base64") from error
+        clean = mime.without_headers(content, "X-MS-Exchange-Organization-")
+        store = self._cloud.store
+        mailboxes.deliver(
+            store, raw=INTERNAL + clean, mail=mime.read_mail(clean),
+            copies=[(number, "inbox") for number in sorted(targets)],
+        )  # fmt: skip
+        mailboxes.deliver(store, raw=clean, mail=mime.read_mail(clean), is_read=True,
+                          copies=[(sender["number"], "sentitems")])  # fmt: skip
+        self._cloud.notifier.wake()
+        return json_response({"delivered": len(targets)}, 201)
+
+    async def _list_faults(self, _request: Request) -> Response:
+        return json_response({"faults": self._cloud.faults.as_json()})
+
+    async def _add_fault(self, request: Request) -> Response:
+        return json_response(self._cloud.faults.add(_object(request)).as_json(), 201)
+
+    async def _clear_faults(self, _request: Request) -> Response:
+        self._cloud.faults.clear()
+        return Response(204)
+
+    async def _show_mailbox(self, _request: Request, address: str) -> Response:
+        mailbox = self._mailbox(address)
+        store = self._cloud.store
+        folders = []
+        for folder in store.rows(
+            "SELECT * FROM folder WHERE mailbox = ? AND well_known IS NOT 'msgfolderroot' "
+            "ORDER BY display_name",
+            mailbox["number"],
+        ):
+            rows = store.rows(
+                "SELECT * FROM message WHERE folder = ? ORDER BY received_at, number",
+                folder["number"],
+            )
+            folders.append({
+                "id": ids.folder_id(mailbox["number"], folder["number"]),
+                "name": folder["display_name"],
+                "well_known": folder["well_known"],
+                "hidden": bool(folder["is_hidden"]),
+                "messages": [_message_json(row, folder["display_name"]) for row in rows],
+            })  # fmt: skip
+        return json_response({"address": mailbox["mail"], "folders": folders})
+
+    async def _mark_read(self, request: Request, address: str) -> Response:
+        mailbox = self._mailbox(address)
+        wanted = _object(request).get("internet_message_id")
+        rows = self._cloud.store.rows(
+            "SELECT number FROM message WHERE mailbox = ? AND internet_message_id = ?",
+            mailbox["number"], wanted,
+        )  # fmt: skip
+        if not rows:
+            raise AdminRefused(404, "no such message in this mailbox")
+        for row in rows:
+            mailboxes.update_message(self._cloud.store, row["number"], {"is_read": True})
+        self._cloud.notifier.wake()
+        return json_response({"read": len(rows)})
+
+    async def _put_rules(self, request: Request, address: str) -> Response:
+        """The inbox rules of a mailbox, in Graph's own shape (messageRule)."""
+        mailbox = self._mailbox(address)
+        rules = _object(request).get("rules")
+        if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+            raise AdminRefused(400, "'rules' must be a list of objects")
+        store = self._cloud.store
+        with store.transaction():
+            store.execute("DELETE FROM rule WHERE mailbox = ?", mailbox["number"])
+            for number, rule in enumerate(rules, 1):
+                content = {"id": f"AQAAAJ5d{number:04d}=", "sequence": number, "isEnabled": True,
+                           "hasError": False, "isReadOnly": False, **rule}  # fmt: skip
+                store.execute("INSERT INTO rule (mailbox, content) VALUES (?, ?)",
+                              mailbox["number"], json.dumps(content))  # fmt: skip
+        return json_response({"rules": len(rules)})
+
+    async def _send_lifecycle(self, request: Request) -> Response:
+        wanted = _object(request)
+        is_taken = await self._cloud.notifier.send_lifecycle(
+            str(wanted.get("event", "")), str(wanted.get("subscription_id", ""))
+        )
+        return json_response({"taken": is_taken}, 200 if is_taken else 409)
+
+    def _mailbox(self, address: str) -> Any:
+        mailbox = directory.mailbox_of(self._cloud.store, address)
+        if mailbox is None:
+            raise AdminRefused(404, f"no mailbox has the address {address!r}")
+        return mailbox
+
+
+def _message_json(row: Any, folder: str) -> dict[str, Any]:
+    return {
+        "id": ids.immutable_id(row["mailbox"], row["number"]),
+        "internet_message_id": row["internet_message_id"],
+        "subject": row["subject"],
+        "from": row["from_address"],
+        "is_read": bool(row["is_read"]),
+        "received_at": as_graph_time(row["received_at"]),
+        "folder": folder,
+    }
+
+
+def _object(request: Request) -> dict[str, Any]:
+    try:
+        content = request.json()
+    except ValueError as error:
+        raise AdminRefused(400, "the body is no JSON") from error
+    if not isinstance(content, dict):
+        raise AdminRefused(400, "the body must be a JSON object")
+    return content
+
+
+def _check_loopback(request: Request) -> None:
+    """Only programs on this machine: neither another host nor a page in a browser here."""
+    host = urlsplit(request.base_url).hostname or ""
+    if not is_loopback(request.client_host) or not is_loopback(host):
+        raise AdminRefused(403, "the admin addresses answer on this machine only")
+    if "origin" in request.headers:
+        raise AdminRefused(403, "the admin addresses do not answer to web pages")

@@ -1,0 +1,162 @@
+"""A sandbox cloud as a process of its own, and a company in it, for the tests of this folder."""
+
+import base64
+import json
+import os
+import signal
+import smtplib
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_TIMEOUT_S = 30
+
+
+class SandboxProcess:
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self._environment = {
+            "BAILEY_SANDBOX_DIR": str(folder),
+            **{f"BAILEY_SANDBOX_{n}": "127.0.0.1:0" for n in ("HTTPS", "HTTP", "SMTP", "DNS")},
+            **environment,
+        }
+        self._process: subprocess.Popen[str] | None = None
+        self.addresses: dict[str, str] = {}
+
+    def start(self) -> "SandboxProcess":
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "api_bridge.sandbox"],
+            env={**os.environ, **self._environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+        self.addresses = json.loads((self.folder / "addresses.json").read_text())
+        return self
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        code = self._process.wait(START_TIMEOUT_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return code
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "ca.pem"
+
+    @property
+    def https(self) -> str:
+        return f"https://{self.addresses['https']}"
+
+    @property
+    def http(self) -> str:
+        return f"http://{self.addresses['http']}"
+
+    def admin(self, method: str, path: str, content: object = None, status: int = 200) -> Any:
+        response = httpx.request(method, f"{self.http}/_sandbox/{path}", json=content)
+        assert response.status_code == status, response.text
+        return response.json() if response.content else None
+
+    def smtp(self) -> smtplib.SMTP:
+        host, _, port = self.addresses["smtp"].rpartition(":")
+        return smtplib.SMTP(host, int(port), local_hostname="sender.example.net", timeout=10)
+
+
+@dataclass
+class Company:
+    """A tenant of its own for one test.  ``names``: the local parts of its mailboxes."""
+
+    cloud: SandboxProcess
+    names: tuple[str, ...] = ("ana", "bo", "cfo")
+    tenant_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    secret: str = "correct horse"
+    users: list[dict[str, Any]] = field(default_factory=list)
+    apps: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.domain = f"c{self.tenant_id[:8]}.example"
+        self.ids = {name: str(uuid.uuid4()) for name in self.names}
+        people = [
+            {"id": self.ids[name], "mail": self.mail(name), "display_name": f"{name.title()} Test",
+             "job_title": "Tester"}
+            for name in self.names
+        ]  # fmt: skip
+        self.cloud.admin("PUT", f"tenants/{self.tenant_id}", {
+            "domain": self.domain, "display_name": f"Company {self.domain}",
+            "users": [*people, *self.users],
+            "apps": [{"client_id": self.client_id, "secret": self.secret}, *self.apps],
+        })  # fmt: skip
+
+    def mail(self, name: str) -> str:
+        return f"{name}@{self.domain}"
+
+    def token(self, **changes: str) -> httpx.Response:
+        form = {
+            "grant_type": "client_credentials", "client_id": self.client_id,
+            "client_secret": self.secret, "scope": "https://graph.microsoft.com/.default",
+        } | changes  # fmt: skip
+        return httpx.post(f"{self.cloud.http}/{self.tenant_id}/oauth2/v2.0/token", data=form)
+
+    @cached_property
+    def graph(self) -> httpx.Client:
+        token = self.token().json()["access_token"]
+        return httpx.Client(
+            base_url=f"{self.cloud.http}/v1.0/", headers={"authorization": f"Bearer {token}"},
+            trust_env=False, timeout=15,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        if "graph" in self.__dict__:
+            self.graph.close()
+
+    def get(self, path: str, status: int = 200, **options: Any) -> Any:
+        response = self.graph.get(path, **options)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    def post(self, path: str, content: object, status: int = 201, **options: Any) -> Any:
+        response = self.graph.post(path, json=content, **options)
+        assert response.status_code == status, response.text
+        return response.json() if response.content else None
+
+    def receive(self, name: str, *, subject: str = "Hello", raw: bytes | None = None) -> str:
+        """A mail comes in for one person; returns its Message-ID."""
+        message_id = f"<{uuid.uuid4()}@sender.example.net>"
+        with self.cloud.smtp() as smtp:
+            smtp.sendmail(
+                "sender@sender.example.net",
+                [self.mail(name)],
+                raw or simple_mail(self.mail(name), subject=subject, message_id=message_id),
+            )
+        return message_id
+
+    def send_inside(self, sender: str, to: list[str], raw: bytes) -> None:
+        self.cloud.admin("POST", "send", {
+            "from": self.mail(sender), "to": [self.mail(name) for name in to],
+            "raw_base64": base64.b64encode(raw).decode(),
+        }, 201)  # fmt: skip
+
+    def mails(self, name: str, **options: Any) -> list[dict[str, Any]]:
+        value: list[dict[str, Any]] = self.get(f"users/{self.mail(name)}/messages", **options)[
+            "value"
+        ]
+        return value
+
+
+def simple_mail(to: str, *, subject: str, message_id: str, extra: str = "") -> bytes:
+    return (
+        f"From: Sender <sender@sender.example.net>\r\nTo: {to}\r\nSubject: {subject}\r\n"
+        f"Message-ID: {message_id}\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n{extra}"
+        "Content-Type: text/plain; charset=utf-8\r\n\r\nGood morning.\r\nBye.\r\n"
+    ).encode()
