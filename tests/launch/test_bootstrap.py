@@ -43,6 +43,8 @@ def bootstrap(folder: Path, path: str = "/nowhere"):
 
 def load(folder: Path):
     spec = importlib.util.spec_from_file_location("bootstrap", folder / "deploy" / "bootstrap.py")
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules["bootstrap"] = module
     spec.loader.exec_module(module)

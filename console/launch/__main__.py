@@ -1,0 +1,36 @@
+"""`python -m console.launch run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import psycopg
+
+from console.launch.clean import var_folder
+from console.launch.pglocal import PostgresMissing
+from console.launch.plan import WrongSetting
+from console.launch.process import DidNotStart
+from console.launch.run import AlreadyRuns, run
+from console.launch.valkeylocal import ValkeyMissing
+
+USAGE = "usage: python -m console.launch run"
+
+
+def main(argv: list[str]) -> int:
+    if argv != ["run"]:
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        run(os.environ, var_folder())
+    except (WrongSetting, AlreadyRuns) as trouble:
+        print(f"bailey: {trouble}", file=sys.stderr)
+        return 2
+    except (DidNotStart, PostgresMissing, ValkeyMissing, LookupError, psycopg.Error) as trouble:
+        print(f"bailey: {trouble}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,198 @@
+"""What this installation consists of: ports, addresses, the environment of each child.
+
+A child gets only what it needs: a web process never sees the migrator's login, the gate sees none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.launch.process import Command
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = "127.0.0.1"
+QUEUES = "intake,sync,scan,remediate,report,notify"
+LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKER")
+# variable -> port where it is not set
+WEB_PORTS = {"CONSOLE_PORT": 8000, "PORTAL_PORT": 8001, "INGEST_PORT": 8002, "GATE_PORT": 2525}
+SANDBOX_PORTS = {
+    "SANDBOX_HTTPS_PORT": 8443,
+    "SANDBOX_HTTP_PORT": 8004,
+    "SANDBOX_SMTP_PORT": 2526,
+    "SANDBOX_DNS_PORT": 5300,
+}
+
+
+class WrongSetting(Exception):
+    """A variable that can't be used; the words name it and say what it should look like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The choices of one start."""
+
+    var: Path
+    has_demo: bool
+    ports: Mapping[str, int]
+    outside: Mapping[str, str]
+    gate_host: str = HOST
+
+    def port(self, variable: str) -> int:
+        return self.ports[variable]
+
+    def url(self, variable: str) -> str:
+        return f"http://{HOST}:{self.ports[variable]}"
+
+    def address(self, variable: str) -> str:
+        return f"{HOST}:{self.ports[variable]}"
+
+    @property
+    def has_own_database(self) -> bool:
+        return not self.outside.get("DATABASE_URL")
+
+    @property
+    def has_own_broker(self) -> bool:
+        return not self.outside.get("REDIS_URL")
+
+    @property
+    def logs(self) -> Path:
+        return self.var / "log"
+
+
+def read_plan(environment: Mapping[str, str], var: Path) -> Plan:
+    """The plan from the environment. Raises WrongSetting."""
+    demo = environment.get("DEMO", "1").strip().lower()
+    if demo not in ("0", "1", "no", "yes"):
+        raise WrongSetting(f"DEMO is {demo!r}; it should be 0 or 1")
+    has_demo = demo in ("1", "yes")
+    wanted = WEB_PORTS | (SANDBOX_PORTS if has_demo else {})
+    ports = {variable: _port(environment, variable, port) for variable, port in wanted.items()}
+    for variable, port in ports.items():
+        twin = next(other for other in ports if ports[other] == port)
+        if twin != variable:
+            raise WrongSetting(f"{variable} and {twin} are both {port}; each needs its own port")
+    if environment.get("DATABASE_URL"):
+        for variable in LOGIN_URLS:
+            if not environment.get(variable):
+                raise WrongSetting(
+                    f"DATABASE_URL is set, so {variable} must be, too: like "
+                    "postgresql://user:password@db.example:5432/bailey"
+                )
+    gate_host = environment.get("GATE_HOST", HOST)
+    return Plan(var, has_demo, ports, dict(environment), gate_host)
+
+
+def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
+    value = environment.get(variable) or str(default)
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
+        raise WrongSetting(f"{variable} is {value!r}; it should be a port, like {default}")
+    return int(value)
+
+
+def shared_environment(
+    plan: Plan, secrets: Mapping[str, str], urls: Mapping[str, str]
+) -> dict[str, str]:
+    """What Bailey's variables are for this start; one that is set from outside wins.
+
+    `urls` are the addresses of database and broker.
+    """
+    made = {
+        "SECRET_KEY": secrets["SECRET_KEY"],
+        "BAILEY_MASTER_KEY": secrets["BAILEY_MASTER_KEY"],
+        "BAILEY_CONSOLE_URL": plan.url("CONSOLE_PORT"),
+        "BAILEY_PORTAL_URL": plan.url("PORTAL_PORT"),
+        "BAILEY_INGEST_URL": plan.url("INGEST_PORT"),
+        "BAILEY_GATE_NAME": "gate-1",
+        "BAILEY_GATE_SECRET": secrets["BAILEY_GATE_SECRET"],
+        "BAILEY_GATE_DIR": str(plan.var / "gate"),
+        "BAILEY_GATE_LISTEN": f"{plan.gate_host}:{plan.port('GATE_PORT')}",
+        "BAILEY_GATE_HOSTNAME": "gate.bailey.example",
+        "BAILEY_GATE_XCLIENT": "1" if plan.has_demo else "0",
+        "BAILEY_DNS": "",
+    }
+    if plan.has_demo:
+        made |= {
+            "BAILEY_SANDBOX_DIR": str(plan.var / "sandbox"),
+            "BAILEY_SANDBOX_HTTPS": plan.address("SANDBOX_HTTPS_PORT"),
+            "BAILEY_SANDBOX_HTTP": plan.address("SANDBOX_HTTP_PORT"),
+            "BAILEY_SANDBOX_SMTP": plan.address("SANDBOX_SMTP_PORT"),
+            "BAILEY_SANDBOX_DNS": plan.address("SANDBOX_DNS_PORT"),
+            # The demo's senders live in the sandbox's DNS only.
+            "BAILEY_DNS": plan.address("SANDBOX_DNS_PORT"),
+        }
+    chosen = {name: plan.outside.get(name) or value for name, value in made.items()}
+    return chosen | dict(urls) | {"BAILEY_VAR": str(plan.var)}
+
+
+class Commands:
+    """The command of each child."""
+
+    def __init__(self, plan: Plan, shared: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._shared = shared
+
+    def _environment(self, *kinds: str) -> dict[str, str]:
+        """The terminal's environment, and of ours what begins with one of `kinds`."""
+        secret = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "BAILEY_")
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
+        ours = {name: value for name, value in self._shared.items() if name.startswith(kinds)}
+        return plain | ours | {"PYTHONUNBUFFERED": "1", "BAILEY_VAR": str(self._plan.var)}
+
+    def _python(self, name: str, *arguments: str, env: Mapping[str, str]) -> Command:
+        return Command(
+            name=name,
+            argv=(sys.executable, *arguments),
+            env=env,
+            cwd=ROOT,
+            log=self._plan.logs / f"{name}.log",
+        )
+
+    def _django(self, surface: str, login: str) -> dict[str, str]:
+        """For a Django process with one database login."""
+        kinds = ("REDIS_URL", "SECRET_KEY", "BAILEY_")
+        env = self._environment(*kinds) | {"BAILEY_SURFACE": surface}
+        # Set, though empty: else the process would look up the migrator's in environment.json.
+        return env | {"DATABASE_URL": "", login: self._shared[login]}
+
+    def web(self, surface: str) -> Command:
+        """uvicorn for `console`, `portal` or `ingest`."""
+        login = "WORKER" if surface == "ingest" else surface.upper()
+        port = str(self._plan.port(f"{surface.upper()}_PORT"))
+        options = ["--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3"]
+        return self._python(
+            surface,
+            *("-m", "uvicorn", "console.asgi:application", "--host", HOST, "--port", port),
+            *options,
+            env=self._django(surface, f"DATABASE_URL_{login}"),
+        )
+
+    def worker(self) -> Command:
+        options = ["-P", "threads", "-c", "4", "-Q", QUEUES, "--without-gossip", "--without-mingle"]
+        env = self._django("worker", "DATABASE_URL_WORKER")
+        return self._python("worker", "-m", "celery", "-A", "console", "worker", *options, env=env)
+
+    def beat(self) -> Command:
+        env = self._django("worker", "DATABASE_URL_WORKER")
+        return self._python("beat", "-m", "celery", "-A", "console", "beat", "--pidfile=", env=env)
+
+    def gate(self) -> Command:
+        env = self._environment("BAILEY_GATE", "BAILEY_DNS", "BAILEY_INGEST")
+        return self._python("gate", "-m", "seg_bridge.gate", env=env)
+
+    def ship(self) -> Command:
+        env = self._environment("BAILEY_GATE", "BAILEY_INGEST")
+        return self._python("ship", "-m", "seg_bridge.gate.ship", env=env)
+
+    def sandbox(self) -> Command:
+        env = self._environment("BAILEY_SANDBOX")
+        return self._python("sandbox", "-m", "api_bridge.sandbox", env=env)
+
+    def manage(self, name: str, *arguments: str) -> Command:
+        """A management command with the migrator's login."""
+        env = self._environment("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "BAILEY_")
+        env["BAILEY_SURFACE"] = "owner"
+        return self._python(name, "manage.py", *arguments, env=env)

@@ -1,0 +1,183 @@
+"""Settings of a start: ports, secrets, who may know what; wrong ones are named."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from console.launch.clean import LOCK_NAME, clean
+from console.launch.keys import installation_secrets
+from console.launch.plan import (
+    SANDBOX_PORTS,
+    WEB_PORTS,
+    Commands,
+    WrongSetting,
+    read_plan,
+    shared_environment,
+)
+from console.launch.ports import free_port
+from console.launch.roles import fill_variables
+from console.launch.run import AlreadyRuns, check_ports, last_json, only_launcher
+
+DATABASE_URLS = {
+    "DATABASE_URL": "postgresql://owner:secret-o@db/bailey",
+    "DATABASE_URL_CONSOLE": "postgresql://console:secret-c@db/bailey",
+    "DATABASE_URL_PORTAL": "postgresql://portal:secret-p@db/bailey",
+    "DATABASE_URL_WORKER": "postgresql://worker:secret-w@db/bailey",
+    "REDIS_URL": "redis://cache/0",
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "kind"),
+    [
+        ("CONSOLE_PORT", socket.SOCK_STREAM),
+        ("GATE_PORT", socket.SOCK_STREAM),
+        ("SANDBOX_DNS_PORT", socket.SOCK_DGRAM),
+    ],
+)
+def test_a_taken_port_is_named_with_its_variable(variable, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("console.launch.run.PORTS_FREE_WITHIN_S", 0.0)
+    ports = {name: str(free_port()) for name in (*WEB_PORTS, *SANDBOX_PORTS)}
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        ports[variable] = str(other.getsockname()[1])
+        with pytest.raises(WrongSetting, match=rf"port {ports[variable]} .*make run {variable}="):
+            check_ports(read_plan(ports, tmp_path))
+    check_ports(read_plan(ports, tmp_path))
+
+
+@pytest.mark.parametrize("value", ["eighty", "0", "70000", "-1", "8000 "])
+def test_a_port_that_is_none_is_named(value, tmp_path):
+    with pytest.raises(WrongSetting, match=r"CONSOLE_PORT is .* like 8000"):
+        read_plan({"CONSOLE_PORT": value}, tmp_path)
+
+
+def test_two_of_ours_on_one_port_are_named(tmp_path):
+    with pytest.raises(WrongSetting, match="PORTAL_PORT and CONSOLE_PORT are both 8000"):
+        read_plan({"PORTAL_PORT": "8000"}, tmp_path)
+
+
+def test_without_demo_there_is_no_sandbox_and_no_xclient(tmp_path):
+    plan = read_plan({"DEMO": "0"}, tmp_path)
+    shared = shared_environment(plan, installation_secrets(tmp_path), DATABASE_URLS)
+    assert not [name for name in shared if name.startswith("BAILEY_SANDBOX")]
+    assert shared["BAILEY_GATE_XCLIENT"] == "0"
+    assert shared["BAILEY_DNS"] == ""
+
+
+def test_a_database_from_outside_needs_all_logins(tmp_path):
+    given = {name: url for name, url in DATABASE_URLS.items() if name != "DATABASE_URL_PORTAL"}
+    with pytest.raises(WrongSetting, match="DATABASE_URL_PORTAL must be, too: like postgresql://"):
+        read_plan(given, tmp_path)
+    plan = read_plan(DATABASE_URLS, tmp_path)
+    assert not plan.has_own_database
+    assert not plan.has_own_broker
+
+
+def test_each_process_gets_its_own_login_only(tmp_path):
+    plan = read_plan({}, tmp_path)
+    secrets = installation_secrets(tmp_path)
+    commands = Commands(plan, shared_environment(plan, secrets, DATABASE_URLS))
+    known = {
+        command.name: {
+            name
+            for name in ("secret-o", "secret-c", "secret-p", "secret-w")
+            if any(name in value for value in command.env.values())
+        }
+        for command in (
+            *map(commands.web, ("console", "portal", "ingest")),
+            commands.worker(),
+            commands.beat(),
+            commands.gate(),
+            commands.ship(),
+            commands.sandbox(),
+            commands.manage("migrate", "migrate"),
+        )
+    }
+    assert known == {
+        "console": {"secret-c"},
+        "portal": {"secret-p"},
+        "ingest": {"secret-w"},
+        "worker": {"secret-w"},
+        "beat": {"secret-w"},
+        "gate": set(),
+        "ship": set(),
+        "sandbox": set(),
+        "migrate": {"secret-o", "secret-c", "secret-p", "secret-w"},
+    }
+    assert "BAILEY_MASTER_KEY" not in commands.gate().env
+    assert "SECRET_KEY" not in commands.sandbox().env
+
+
+def test_secrets_are_private_and_stay(tmp_path):
+    first = installation_secrets(tmp_path)
+    path = tmp_path / "secrets.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert installation_secrets(tmp_path) == first
+    assert len(bytes.fromhex(first["BAILEY_MASTER_KEY"])) == 32
+
+    path.write_text(json.dumps({"SECRET_KEY": "kept"}))
+    again = installation_secrets(tmp_path)
+    assert again["SECRET_KEY"] == "kept"
+    assert again["valkey"] != first["valkey"]
+
+
+def test_a_second_launcher_on_the_same_data_is_refused(tmp_path):
+    refused = pytest.raises(AlreadyRuns, match=rf"process {os.getpid()}\).*BAILEY_VAR=")
+    with only_launcher(tmp_path), refused:
+        only_launcher(tmp_path).__enter__()
+    with only_launcher(tmp_path):
+        pass
+
+
+def test_clean_data_removes_everything_but_not_while_it_runs(tmp_path):
+    var, elsewhere = tmp_path / "var", tmp_path / "elsewhere"
+    (elsewhere / "postgres").mkdir(parents=True)
+    var.mkdir()
+    (var / "postgres").symlink_to(elsewhere / "postgres")
+    with (var / LOCK_NAME).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError):
+            clean(var)
+    assert (elsewhere / "postgres").exists()
+    clean(var)
+    assert not var.exists()
+    assert not elsewhere.exists()
+    assert "no data" in clean(var)
+
+
+def test_variables_of_the_roles_file_are_quoted():
+    filled = fill_variables("ALTER ROLE a PASSWORD :'the_word';", {"the_word": "it's"})
+    assert filled.as_string(None) == "ALTER ROLE a PASSWORD 'it''s';"
+    with pytest.raises(KeyError):
+        fill_variables("SELECT :'unknown'", {})
+
+
+def test_the_last_json_object_of_an_output_is_found():
+    output = 'Made 3 clients.\n{"old": 1}\nwarning\n{\n "people": [],\n "api_token": "t"\n}\n'
+    assert last_json(output) == {"people": [], "api_token": "t"}
+    with pytest.raises(ValueError, match="no JSON object"):
+        last_json("nothing here")
+
+
+def test_a_rotated_log_is_kept_once(tmp_path, monkeypatch):
+    import sys
+
+    from console.launch import process
+
+    monkeypatch.setattr(process, "LOG_ROTATE_BYTES", 10)
+    log = tmp_path / "gate.log"
+    log.write_text("an old and long log\n")
+    command = process.Command(name="gate", argv=(sys.executable, "-c", "print('new')"), log=log)
+    started = process.Process(command)
+    started.end(10)
+    assert log.read_text() == "new\n"
+    assert Path(tmp_path / "gate.old.log").read_text() == "an old and long log\n"
