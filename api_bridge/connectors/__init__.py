@@ -107,6 +107,7 @@ class Connection:
     authority_url: str = "https://login.microsoftonline.com"
     graph_url: str = "https://graph.microsoft.com"
     ca_file: str = ""
+    quarantine_folder: str = "Bailey Quarantine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

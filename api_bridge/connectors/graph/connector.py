@@ -61,7 +61,7 @@ class GraphConnector:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._client = client or GraphClient(connection, runtime, transport=transport)
-        self._folders = Folders(self._client, runtime.cache, connection.tenant_guid)
+        self._folders = Folders(self._client, runtime.cache, connection)
         self._remediation = Remediation(self._client, self._folders)
 
     def list_mailboxes(self) -> Iterator[Mailbox]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from api_bridge.cache import SharedCache
+from api_bridge.connectors import Connection
 from api_bridge.connectors.graph.client import (
     Ask,
     BatchReply,
@@ -22,7 +23,6 @@ from api_bridge.connectors.graph.mapping import Json, is_true, text_of
 from api_bridge.errors import NotFound, Rejected, Unexpected
 from incidents.words import Place
 
-QUARANTINE_NAME = "Bailey Quarantine"
 KEPT_S = 3600.0
 DEPTH_LIMIT = 20
 WELL_KNOWN = {
@@ -63,10 +63,11 @@ class FolderMap:
 class Folders:
     """Places of one tenant's mailboxes."""
 
-    def __init__(self, client: GraphClient, cache: SharedCache, tenant_guid: str) -> None:
+    def __init__(self, client: GraphClient, cache: SharedCache, connection: Connection) -> None:
         self._client = client
         self._cache = cache
-        self._tenant_guid = tenant_guid
+        self._tenant_guid = connection.tenant_guid
+        self._quarantine_name = connection.quarantine_folder
 
     def place_of(self, mailbox_id: str, folder_id: str) -> Place:
         """Asks only about folders not seen before.  Raises ``BridgeError``."""
@@ -118,7 +119,7 @@ class Folders:
         asks = [
             Ask(mailbox_id=mailbox_id, path=_folder_path(mailbox_id, name)) for name in WELL_KNOWN
         ]
-        asks.append(Ask(mailbox_id=mailbox_id, path=_quarantine_path(mailbox_id)))
+        asks.append(Ask(mailbox_id=mailbox_id, path=self._quarantine_path(mailbox_id)))
         *answers, listed = self._client.batch(asks)
         known = FolderMap()
         for place, answer in zip(WELL_KNOWN.values(), answers, strict=True):
@@ -128,7 +129,7 @@ class Folders:
                 raise answer
         if not isinstance(listed, BatchReply):
             raise listed
-        if found := _quarantine_in(entries_of(listed.json())):
+        if found := self._quarantine_in(entries_of(listed.json())):
             known.add_main(found, Place.QUARANTINE)
         return known
 
@@ -142,7 +143,7 @@ class Folders:
                 ).json()
             except NotFound:
                 return Place.OTHER
-            if _is_quarantine(folder):
+            if self._is_quarantine(folder):
                 return Place.QUARANTINE
             parent = text_of(folder, "parentFolderId")
             if parent in known.places:
@@ -155,7 +156,7 @@ class Folders:
 
     def _make_quarantine(self, mailbox_id: str) -> str:
         """Making it twice would hide mail in two places: a lost answer is settled by looking."""
-        body = {"displayName": QUARANTINE_NAME, "isHidden": True}
+        body = {"displayName": self._quarantine_name, "isHidden": True}
         try:
             made = self._client.call(
                 "POST", path("users", mailbox_id, "mailFolders"), mailbox_id=mailbox_id, body=body
@@ -168,34 +169,34 @@ class Folders:
             folder_id = ""
         if folder_id:
             return folder_id
-        listed = self._client.call("GET", _quarantine_path(mailbox_id), mailbox_id=mailbox_id)
-        if found := _quarantine_in(entries_of(listed.json())):
+        listed = self._client.call("GET", self._quarantine_path(mailbox_id), mailbox_id=mailbox_id)
+        if found := self._quarantine_in(entries_of(listed.json())):
             return found
         raise Unexpected("The quarantine folder exists and cannot be found.", code="no_quarantine")
+
+    def _quarantine_path(self, mailbox_id: str) -> str:
+        return path(
+            "users",
+            mailbox_id,
+            "mailFolders",
+            includeHiddenFolders="true",
+            filter=f"displayName eq {odata_text(self._quarantine_name)}",
+            top="100",
+        )
+
+    def _is_quarantine(self, folder: Json) -> bool:
+        """A visible folder of that name is a person's own."""
+        return text_of(folder, "displayName") == self._quarantine_name and is_true(
+            folder, "isHidden"
+        )
+
+    def _quarantine_in(self, folders: list[Json]) -> str:
+        """The same one for every worker, should there be two; "" if there is none."""
+        found = (text_of(folder, "id") for folder in folders if self._is_quarantine(folder))
+        return min(found, default="")
 
 
 def _folder_path(mailbox_id: str, folder: str) -> str:
     return path(
         "users", mailbox_id, "mailFolders", folder, select="id,displayName,parentFolderId,isHidden"
     )
-
-
-def _quarantine_path(mailbox_id: str) -> str:
-    return path(
-        "users",
-        mailbox_id,
-        "mailFolders",
-        includeHiddenFolders="true",
-        filter=f"displayName eq {odata_text(QUARANTINE_NAME)}",
-        top="100",
-    )
-
-
-def _is_quarantine(folder: Json) -> bool:
-    """A visible folder of that name is a person's own."""
-    return text_of(folder, "displayName") == QUARANTINE_NAME and is_true(folder, "isHidden")
-
-
-def _quarantine_in(folders: list[Json]) -> str:
-    """The same one for every worker, should there be two; "" if there is none."""
-    return min((text_of(folder, "id") for folder in folders if _is_quarantine(folder)), default="")

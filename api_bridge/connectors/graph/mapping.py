@@ -59,9 +59,9 @@ def time_of(data: Json, name: str) -> datetime | None:
     """An aware UTC time; None if missing or unreadable.  Graph may give seven decimals."""
     try:
         at = datetime.fromisoformat(FRACTION.sub(r".\1", text_of(data, name)))
-    except ValueError:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def address_of(recipient: object) -> Address | None:
