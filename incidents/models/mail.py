@@ -115,6 +115,7 @@ class Delivery(TenantModel):
     The verdicts are the current ones of each layer, "" where the layer gave none.  ``verified_at``
     is when ``place`` was last read from the mailbox itself, None: never.
     ``is_bypass``: external mail that reached the mailbox without passing the gateway.
+    ``was_released``: held at first, then delivered on somebody's word.
     """
 
     message = tenant_key("incidents.Message", related_name="deliveries")
@@ -129,6 +130,7 @@ class Delivery(TenantModel):
     is_read = models.BooleanField(null=True)
     was_exposed = models.BooleanField(default=False)
     is_bypass = models.BooleanField(default=False)
+    was_released = models.BooleanField(default=False)
     match = models.CharField(max_length=10, choices=Match.choices, default=Match.ONE_LAYER)
     match_reason = models.TextField(blank=True)
     mailbox_item_id = models.CharField(max_length=500, blank=True)

@@ -1,0 +1,206 @@
+"""What an incident amounts to: kind, severity with its parts, cross-layer facts, counts, title.
+
+Pure: computed anew from the current deliveries each time, so that it never drifts from the facts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from incidents.codes import COUNTS
+from incidents.models import Delivery, Incident, Message
+from incidents.models.mail import Direction, Outcome, Place
+from incidents.words import Verdict
+
+EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
+IN_MAILBOX = (*EXPOSED, Place.JUNK, Place.DELETED)
+
+# From worst to mildest: the kind of an incident is the worst verdict of any layer.
+WORST_FIRST = (
+    Verdict.MALWARE,
+    Verdict.BEC,
+    Verdict.PHISH,
+    Verdict.UNSCANNABLE,
+    Verdict.SUSPICIOUS,
+    Verdict.SPAM,
+    Verdict.GRAYMAIL,
+    Verdict.CLEAN,
+)
+_BASE = {
+    Incident.Kind.MALWARE: 40,
+    Incident.Kind.BEC: 45,
+    Incident.Kind.PHISH: 30,
+    Incident.Kind.ACCOUNT: 45,
+    Incident.Kind.UNSCANNABLE: 15,
+    Incident.Kind.SUSPICIOUS: 15,
+    Incident.Kind.SPAM: 5,
+    Incident.Kind.HEALTH: 25,
+}
+_LIMITS = (
+    (75, Incident.Severity.CRITICAL),
+    (50, Incident.Severity.HIGH),
+    (28, Incident.Severity.MEDIUM),
+    (0, Incident.Severity.LOW),
+)
+RANK = {
+    Incident.Severity.CRITICAL: 4,
+    Incident.Severity.HIGH: 3,
+    Incident.Severity.MEDIUM: 2,
+    Incident.Severity.LOW: 1,
+}
+_TITLE_WORD = {
+    Incident.Kind.SPAM: "Spam",
+    Incident.Kind.PHISH: "Phishing",
+    Incident.Kind.BEC: "Fraud attempt",
+    Incident.Kind.MALWARE: "Malware",
+    Incident.Kind.SUSPICIOUS: "Suspicious mail",
+    Incident.Kind.UNSCANNABLE: "Mail that cannot be read",
+    Incident.Kind.ACCOUNT: "Account at risk",
+    Incident.Kind.HEALTH: "Mail around the gateway",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    kind: str
+    severity: str
+    severity_parts: list[dict[str, Any]]
+    cross_layer: list[str]
+    counts: dict[str, int]
+    gateway_verdict: str
+    mailbox_verdict: str
+    title: str
+    sender: str
+    vip_reached: tuple[str, ...] = field(default=())
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """The worst of these verdicts, "" where there is none."""
+    known = set(verdicts) - {""}
+    return next((verdict.value for verdict in WORST_FIRST if verdict in known), "")
+
+
+def assess(
+    messages: Sequence[Message],
+    deliveries: Sequence[Delivery],
+    *,
+    vip_addresses: frozenset[str],
+    is_health: bool = False,
+) -> Assessment:
+    """``deliveries`` are all copies of ``messages``; neither may be empty."""
+    gateway = worst(copy.gateway_verdict for copy in deliveries)
+    mailbox = worst(copy.mailbox_verdict for copy in deliveries)
+    condemned = worst((gateway, mailbox))
+    kind = Incident.Kind.HEALTH if is_health else Incident.Kind(condemned or "suspicious")
+    counts = count(messages, deliveries)
+    codes = cross_layer(deliveries)
+    parts = severity_parts(kind, counts, codes, _vips(deliveries, vip_addresses))
+    points = sum(part["points"] for part in parts)
+    newest = max(messages, key=lambda message: message.last_seen_at)
+    return Assessment(
+        kind=kind,
+        severity=next(severity for limit, severity in _LIMITS if points >= limit),
+        severity_parts=parts,
+        cross_layer=codes,
+        counts=counts,
+        gateway_verdict=gateway,
+        mailbox_verdict=mailbox,
+        title=title(kind, newest),
+        sender=newest.sender_address,
+    )
+
+
+def title(kind: str, message: Message) -> str:
+    subject = " ".join(message.subject.split()) or "(no subject)"
+    return f"{_TITLE_WORD[Incident.Kind(kind)]}: {subject}"[:300]
+
+
+def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[str, int]:
+    """One number for every key of ``codes.COUNTS``."""
+    outcomes = Counter(copy.outcome for copy in deliveries)
+    places = Counter(copy.place for copy in deliveries)
+    numbers = {
+        "messages": len(messages),
+        "copies": len(deliveries),
+        "recipients": len({copy.recipient for copy in deliveries}),
+        "delivered": outcomes[Outcome.DELIVERED],
+        "held": sum(copy.place == Place.HOLD for copy in deliveries),
+        "rejected": outcomes[Outcome.REJECTED],
+        "deferred": outcomes[Outcome.DEFERRED],
+        "in_inbox": sum(places[place] for place in EXPOSED),
+        "in_junk": places[Place.JUNK],
+        "removed": places[Place.QUARANTINE],
+        "gone": places[Place.GONE] + places[Place.DELETED],
+        "unseen": sum(
+            copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED
+            for copy in deliveries
+        ),
+        "read": sum(bool(copy.is_read) for copy in deliveries),
+        "was_exposed": sum(copy.was_exposed for copy in deliveries),
+        "verified": sum(copy.verified_at is not None for copy in deliveries),
+    }
+    assert numbers.keys() == COUNTS.keys()
+    return numbers
+
+
+def cross_layer(deliveries: Sequence[Delivery]) -> list[str]:
+    """Which of ``codes.CROSS_LAYER`` hold, in that order."""
+    held = [copy for copy in deliveries if copy.outcome == Outcome.HELD]
+    passed = [copy for copy in deliveries if copy.outcome == Outcome.DELIVERED]
+    condemned = [copy for copy in passed if _is_threat(copy.mailbox_verdict)]
+    codes = []
+    if any(copy.gateway_at and not _is_threat(copy.gateway_verdict) for copy in condemned):
+        codes.append("gateway_passed_mailbox_condemned")
+    if any(copy.is_bypass for copy in deliveries):
+        codes.append("gateway_bypassed")
+    if held and any(copy.gateway_at for copy in passed):
+        codes.append("partly_held")
+    if held and passed and all(copy.mailbox_verdict in ("clean", "graymail") for copy in passed):
+        codes.append("gateway_held_mailbox_clean")
+    if any(_is_threat(copy.gateway_verdict) for copy in passed):
+        codes.append("gateway_condemned_delivered")
+    if any(copy.was_released for copy in condemned):
+        codes.append("released_then_condemned")
+    if all(copy.direction == Direction.INTERNAL for copy in deliveries):
+        codes.append("internal_only")
+    if any(copy.gateway_at and not copy.gateway_verdict for copy in passed):
+        codes.append("delivered_unscanned")
+    return codes
+
+
+def _is_threat(verdict: str) -> bool:
+    return bool(verdict) and Verdict(verdict).is_threat
+
+
+def _vips(deliveries: Sequence[Delivery], vip_addresses: frozenset[str]) -> list[str]:
+    reached = {copy.recipient for copy in deliveries if copy.was_exposed}
+    return sorted(reached & vip_addresses)
+
+
+def severity_parts(
+    kind: str, counts: dict[str, int], codes: Sequence[str], vips: Sequence[str]
+) -> list[dict[str, Any]]:
+    """What makes it as severe as it is, each part with its points and its words."""
+
+    def part(code: str, points: int, text: str) -> dict[str, Any]:
+        return {"code": code, "points": points, "text": text}
+
+    parts = [part("kind", _BASE[Incident.Kind(kind)], f"Kind: {Incident.Kind(kind).label}")]
+    if kind in (Incident.Kind.SPAM, Incident.Kind.HEALTH):
+        return parts
+    if counts["in_inbox"]:
+        parts.append(part("exposed", 15, f"{counts['in_inbox']} in an inbox now"))
+    if counts["read"]:
+        parts.append(part("read", 10, f"{counts['read']} read"))
+    if counts["recipients"] >= 5:
+        parts.append(part("reach", 10, f"{counts['recipients']} recipients"))
+    if vips:
+        parts.append(part("vip", 15, f"Reached {', '.join(vips[:3])}"))
+    if "internal_only" in codes:
+        parts.append(part("internal", 15, "Sent from one of the client's own mailboxes"))
+    if "gateway_bypassed" in codes:
+        parts.append(part("bypass", 5, "Came around the gateway"))
+    return parts

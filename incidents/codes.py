@@ -1,0 +1,30 @@
+"""Closed lists of an incident's facts, as the API, the pages and the reports use them."""
+
+CROSS_LAYER = {
+    "gateway_passed_mailbox_condemned": "The gateway let it through; the mailbox layer condemns it.",
+    "gateway_bypassed": "It reached a mailbox from outside without passing the gateway.",
+    "partly_held": "The gateway held some copies; others were delivered.",
+    "gateway_held_mailbox_clean": "The gateway held copies; the mailbox layer holds others clean.",
+    "gateway_condemned_delivered": "The gateway judged it a threat and delivered it by its policy.",
+    "released_then_condemned": "A held copy was released; the mailbox layer then condemned it.",
+    "internal_only": "Sent from one of the client's own mailboxes to another.",
+    "delivered_unscanned": "The gateway delivered it although an engine gave no answer.",
+}
+
+COUNTS = {
+    "messages": "distinct mails",
+    "copies": "copies, one for each recipient",
+    "recipients": "distinct recipients",
+    "delivered": "copies that the gateway passed or that arrived around it",
+    "held": "copies that the gateway holds now",
+    "rejected": "copies that the gateway refused",
+    "deferred": "copies that the gateway put off",
+    "in_inbox": "copies in an inbox or another folder that people read, now",
+    "in_junk": "copies in a junk folder, now",
+    "removed": "copies in Bailey's quarantine, now",
+    "gone": "copies that are no longer in their mailbox",
+    "unseen": "copies that were delivered and not yet seen in a mailbox",
+    "read": "copies that were read",
+    "was_exposed": "copies that lay in an inbox at some time",
+    "verified": "copies whose place was read from the mailbox itself",
+}
