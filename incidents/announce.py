@@ -33,4 +33,6 @@ def _send(tenant_id: int, what: str, object_id: Any) -> None:
     try:
         async_to_sync(get_channel_layer().group_send)(tenant_group(tenant_id), event)
     except (RedisError, OSError):
-        log.warning("could not announce %s %s: the pages show it when they are opened", what, object_id)
+        log.warning(
+            "could not announce %s %s: the pages show it when they are opened", what, object_id
+        )

@@ -1,5 +1,13 @@
 from django.apps import AppConfig
+from typing_extensions import override
+
+from tenants.work import register_queue
 
 
 class IncidentsConfig(AppConfig):
     name = "incidents"
+
+    @override
+    def ready(self) -> None:
+        register_queue("intake", "incidents.correlation.serve_intake")
+        register_queue("remediate", "incidents.execution.serve_remediation")

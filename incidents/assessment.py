@@ -135,8 +135,7 @@ def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[s
         "removed": places[Place.QUARANTINE],
         "gone": places[Place.GONE] + places[Place.DELETED],
         "unseen": sum(
-            copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED
-            for copy in deliveries
+            copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED for copy in deliveries
         ),
         "read": sum(bool(copy.is_read) for copy in deliveries),
         "was_exposed": sum(copy.was_exposed for copy in deliveries),

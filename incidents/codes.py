@@ -1,7 +1,7 @@
 """Closed lists of an incident's facts, as the API, the pages and the reports use them."""
 
 CROSS_LAYER = {
-    "gateway_passed_mailbox_condemned": "The gateway let it through; the mailbox layer condemns it.",
+    "gateway_passed_mailbox_condemned": "Passed by the gateway, condemned by the mailbox layer.",
     "gateway_bypassed": "It reached a mailbox from outside without passing the gateway.",
     "partly_held": "The gateway held some copies; others were delivered.",
     "gateway_held_mailbox_clean": "The gateway held copies; the mailbox layer holds others clean.",

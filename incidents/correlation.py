@@ -1,4 +1,4 @@
-"""Makes sense of what was recorded: observation → delivery → incident.  Serves the queue ``intake``.
+"""Makes sense of what was recorded: observation → delivery → incident.  Serves ``intake``.
 
 1. Take the oldest observations of the client's backlog.
 2. Find the delivery each speaks of (incidents/identity.py) and bring it up to date.
@@ -37,7 +37,7 @@ def serve_intake(claimed: ClaimedWork) -> datetime | None:
 
 
 def make_sense_of_backlog(tenant: Tenant) -> int:
-    """Works on at most ``BATCH`` observations; answers how many.  Must run in the client's scope."""
+    """Works on at most ``BATCH`` observations; answers how many.  Needs the client's scope."""
     now = timezone.now()
     rows = list(
         Backlog.objects.select_for_update()
@@ -142,5 +142,3 @@ def _apply_mailbox(delivery: Delivery, seen: Observation) -> None:
 
 def _is_newer(known: datetime | None, at: datetime) -> bool:
     return known is None or at >= known
-
-

@@ -62,7 +62,7 @@ def find_incident_for(message: Message) -> Joined | None:
             tuple(message.facts["shingles"]), tuple(row.message.facts.get("shingles") or ())
         )
         if share >= NEAR_DUPLICATE:
-            return Joined(row.incident, f"{share:.0%} of its text stands in a mail of the incident.")
+            return Joined(row.incident, f"{share:.0%} of its text stands in another of its mails.")
     return None
 
 

@@ -22,7 +22,7 @@ TRACE_PATIENCE = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """``wait_until`` set: the answer is pending until then (the gate's own account may still come)."""
+    """``wait_until`` set: pending until then, the gate's own account may still come."""
 
     delivery: Delivery
     wait_until: datetime | None = None
@@ -137,9 +137,7 @@ def _as_new(seen: Observation, tenant: Tenant) -> Delivery:
     reason = "Seen by the mailbox layer only."
     if is_bypass:
         reason = f"Came from outside without a trace of the gateway (trace {seen.trace_state})."
-    return _make_delivery(
-        message, seen, match=Match.ONE_LAYER, reason=reason, is_bypass=is_bypass
-    )
+    return _make_delivery(message, seen, match=Match.ONE_LAYER, reason=reason, is_bypass=is_bypass)
 
 
 def _same_mail_elsewhere(seen: Observation) -> Message | None:

@@ -52,7 +52,9 @@ def _incident_for(tenant: Tenant, message: Message) -> Incident | None:
         if joined is not None:
             _add(joined.incident, message, joined.reason)
             return joined.incident
-        return _open(tenant, message, Incident.Kind.SUSPICIOUS, "The incident opened with this mail.")
+        return _open(
+            tenant, message, Incident.Kind.SUSPICIOUS, "The incident opened with this mail."
+        )
     if any(copy.is_bypass for copy in copies):
         health = Incident.objects.filter(kind=Incident.Kind.HEALTH).exclude(
             state=Incident.State.RESOLVED
@@ -70,9 +72,13 @@ def must_open(copies: Sequence[Delivery]) -> bool:
     """Does a person have to decide, or is or was a copy of a threat within somebody's reach?"""
     for copy in copies:
         in_mailbox = copy.place in IN_MAILBOX or copy.was_exposed
-        if copy.mailbox_verdict not in _HARMLESS and in_mailbox:
-            if copy.mailbox_verdict != Verdict.SPAM or copy.place != Place.JUNK or copy.was_exposed:
-                return True
+        junked_spam = (
+            copy.mailbox_verdict == Verdict.SPAM
+            and copy.place == Place.JUNK
+            and not copy.was_exposed
+        )
+        if copy.mailbox_verdict not in _HARMLESS and in_mailbox and not junked_spam:
+            return True
         delivered = copy.outcome in (Outcome.DELIVERED, Outcome.UNKNOWN)
         if delivered and copy.gateway_verdict not in {*_HARMLESS, Verdict.SPAM}:
             return True
@@ -135,7 +141,7 @@ def refresh_incident(incident: Incident) -> None:
 
 
 def _follow_exposure(incident: Incident, was_exposed: int) -> None:
-    """A new copy in an inbox reopens what was closed; nothing left in one contains what was open."""
+    """A new copy in an inbox reopens what was closed; nothing left contains what was open."""
     exposed = incident.counts["in_inbox"] + incident.counts["in_junk"]
     if incident.state == Incident.State.RESOLVED:
         confirmed = incident.classification == Incident.Classification.TRUE_POSITIVE

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
+
+from django.contrib.auth.hashers import make_password
 
 from incidents.observations import Observation
 from incidents.words import Layer, Outcome, Place, Verdict
@@ -53,6 +56,11 @@ def _client(provider: Provider, slug: str, next_hop: tuple[str, int]) -> Tenant:
     return tenant
 
 
+@cache
+def _password_hash() -> str:
+    return make_password(PASSWORD)  # Argon2 is slow on purpose: once is enough
+
+
 def _person(provider: Provider, name: str, role: str, tenant: Tenant | None = None) -> Person:
     person = Person(
         provider=provider,
@@ -62,7 +70,7 @@ def _person(provider: Provider, name: str, role: str, tenant: Tenant | None = No
         role=role,
         may_open_content=role != Person.Role.CLIENT_READER,
     )
-    person.set_password(PASSWORD)
+    person.password = _password_hash()
     person.save(force_insert=True)
     return person
 

@@ -173,6 +173,7 @@ class Migration(migrations.Migration):
                 ("is_read", models.BooleanField(null=True)),
                 ("was_exposed", models.BooleanField(default=False)),
                 ("is_bypass", models.BooleanField(default=False)),
+                ("was_released", models.BooleanField(default=False)),
                 (
                     "match",
                     models.CharField(
@@ -498,7 +499,6 @@ class Migration(migrations.Migration):
                 ("fence", models.BigIntegerField(default=0)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("due_at", models.DateTimeField()),
-                ("leased_until", models.DateTimeField(null=True)),
                 ("checks_left", models.JSONField(default=list)),
                 ("error", models.TextField(blank=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),

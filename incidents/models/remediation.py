@@ -54,7 +54,8 @@ class Job(TenantModel):
 class Intent(TenantModel):
     """An approved action on one delivery.
 
-    ``undo`` is written and committed before the call; ``fence`` grows with every claim and an
+    ``undo`` is written and committed before the call; ``fence`` grows with every claim (``due_at``
+    is then the end of the lease) and an
     outcome with an older fence is refused.  ``unknown`` is settled by reading, never by a blind
     repeat.
     ``checks_left`` are the later reads that must still see the mail where it was put.
@@ -79,7 +80,6 @@ class Intent(TenantModel):
     fence = models.BigIntegerField(default=0)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField()
-    leased_until = models.DateTimeField(null=True)
     checks_left = models.JSONField(default=list)
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

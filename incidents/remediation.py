@@ -1,0 +1,203 @@
+"""Actions on mail: what a person asks for becomes a job with one intent for each copy.
+
+Services write the intents and leave work; incidents/execution.py carries them out.  Every service
+answers the job to follow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from incidents.announce import announce_incident, announce_job
+from incidents.assessment import IN_MAILBOX
+from incidents.layers import gateway_layer
+from incidents.models import Delivery, Incident, Intent, Job, Message
+from incidents.models.mail import Outcome, Place
+from tenants.audit import Actor, write_audit
+from tenants.errors import Conflict, WrongInput
+from tenants.models import Person, Tenant
+from tenants.work import want_work
+
+# When a removed copy is looked at again: rules, sync clients and restores move mail back.
+LATER_CHECKS_S = (300, 3600)
+
+
+def copies_of(incident: Incident) -> list[Delivery]:
+    return list(
+        Delivery.objects.select_related("message")
+        .filter(message__memberships__incident=incident)
+        .order_by("received_at", "id")
+    )
+
+
+def pullable(copies: Iterable[Delivery]) -> list[Delivery]:
+    """Copies that lie in a mailbox, or were delivered and have not been seen yet."""
+    return [
+        copy
+        for copy in copies
+        if copy.place in IN_MAILBOX
+        or (copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED)
+    ]
+
+
+def pull_incident(*, incident: Incident, actor: Person | Actor, reason: str = "") -> Job:
+    """Move every copy of the incident's mails to the hidden quarantine folder.  Reversible."""
+    return _start(
+        Job.Kind.PULL, "pull", pullable(copies_of(incident)), incident, actor=actor, reason=reason
+    )
+
+
+def restore_incident(*, incident: Incident, actor: Person | Actor, reason: str = "") -> Job:
+    """Put every copy that Bailey removed back where it was."""
+    removed = [copy for copy in copies_of(incident) if copy.place == Place.QUARANTINE]
+    return _start(Job.Kind.RESTORE, "restore", removed, incident, actor=actor, reason=reason)
+
+
+def release_held(
+    *, delivery: Delivery, actor: Person | Actor, reason: str = "", incident: Incident | None = None
+) -> Job:
+    """Deliver the original of one held copy.  Raises ``Conflict`` if it is not held (any more)."""
+    if delivery.place != Place.HOLD:
+        raise Conflict("This mail is not held any more.")
+    running = Intent.objects.filter(delivery=delivery, action="release").exclude(
+        state__in=Intent.OVER
+    )
+    existing = running.select_related("job").first()
+    if existing is not None:
+        under_way: Job = existing.job
+        return under_way
+    job = _start(Job.Kind.RELEASE, "release", [delivery], incident, actor=actor, reason=reason)
+    intents = Intent.objects.filter(job=job)
+    gateway_layer().release(
+        delivery_ids=[delivery.id],
+        intent_ids=[intent.id for intent in intents],
+        released_by=actor.name,
+    )
+    return job
+
+
+def acquire_original(*, message: Message, actor: Person | Actor, reason: str) -> Job:
+    """Fetch the mail's bytes from a mailbox that has it, into the evidence store."""
+    copies = pullable(message.deliveries.all()) + [
+        copy for copy in message.deliveries.all() if copy.place == Place.QUARANTINE
+    ]
+    if not copies:
+        raise Conflict("No mailbox holds this mail any more, and its original was not kept.")
+    member = message.memberships.select_related("incident").first()
+    incident = member.incident if member else None
+    return _start(Job.Kind.ACQUIRE, "acquire", copies[:1], incident, actor=actor, reason=reason)
+
+
+def block_sender(
+    *, incident: Incident, actor: Person, reason: str, expires_at: datetime | None
+) -> UUID:
+    """Hold further mail of the incident's sender at the gateway; in force within seconds."""
+    if not incident.sender:
+        raise WrongInput("This incident has no readable sender to block.")
+    rule_id = gateway_layer().block_sender(
+        tenant_id=incident.tenant_id,
+        sender=incident.sender,
+        reason=reason or f"Incident {incident.number}: {incident.title}",
+        owner_id=actor.id,
+        owner_name=actor.name,
+        expires_at=expires_at,
+        incident_id=incident.id,
+    )
+    tenant_id, incident_id = incident.tenant_id, incident.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    return rule_id
+
+
+@transaction.atomic
+def _start(
+    kind: str,
+    action: str,
+    copies: Sequence[Delivery],
+    incident: Incident | None,
+    *,
+    actor: Person | Actor,
+    reason: str,
+) -> Job:
+    """A job with one intent a copy; copies on which the same action is under way are left to it."""
+    tenant_id = incident.tenant_id if incident else copies[0].tenant_id
+    busy = set(
+        Intent.objects.filter(delivery__in=copies, action=action)
+        .exclude(state__in=Intent.OVER)
+        .values_list("delivery_id", flat=True)
+    )
+    job = Job.objects.create(
+        tenant_id=tenant_id,
+        kind=kind,
+        incident=incident,
+        requested_by_id=actor.id,
+        requested_by=actor.name,
+        reason=reason,
+        detail={"left_to_other_jobs": len(busy)},
+    )
+    now = timezone.now()
+    Intent.objects.bulk_create(
+        Intent(tenant_id=tenant_id, job=job, delivery=copy, action=action, due_at=now)
+        for copy in copies
+        if copy.id not in busy
+    )
+    write_audit(
+        f"incidents.job.{kind}_asked",
+        actor=actor,
+        provider_id=Tenant.objects.get(id=tenant_id).provider_id,
+        tenant_id=tenant_id,
+        object_kind="incident" if incident else "delivery",
+        object_id=incident.id if incident else copies[0].id,
+        reason=reason,
+        job=str(job.id),
+        copies=len(copies),
+    )
+    settle_job(job)
+    want_work(tenant_id, "remediate")
+    return job
+
+
+def settle_job(job: Job) -> None:
+    """Bring the job's counts and state up to its intents; counts always add up to the copies."""
+    states = Counter(Intent.objects.filter(job=job).values_list("state", flat=True))
+    job.counts = {"copies": sum(states.values())} | {
+        state: states[state] for state in Intent.State.values
+    }
+    left = sum(states[state] for state in Intent.State.values if state not in Intent.OVER)
+    if left:
+        job.state = Job.State.RUNNING if len(states) > 1 else Job.State.QUEUED
+    elif not states[Intent.State.FAILED]:
+        job.state = Job.State.DONE
+    else:
+        good = sum(states.values()) - states[Intent.State.FAILED]
+        job.state = Job.State.PARTLY if good else Job.State.FAILED
+    if not left and job.finished_at is None:
+        job.finished_at = timezone.now()
+    job.save(update_fields=["counts", "state", "finished_at"])
+    tenant_id, job_id = job.tenant_id, job.id
+    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+
+
+def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
+    """A gate's word about a command: the copy was handed on, or why not."""
+    intent = Intent.objects.select_related("job").select_for_update(of=("self",)).get(id=intent_id)
+    if intent.state in Intent.OVER:
+        return
+    intent.state = Intent.State.VERIFIED if ok else Intent.State.FAILED
+    intent.error = "" if ok else detail
+    intent.finished_at = timezone.now()
+    intent.save(update_fields=["state", "error", "finished_at"])
+    settle_job(intent.job)
+
+
+def job_view(job: Job) -> dict[str, Any]:
+    """What a progress line needs: how many copies, how many are over, in words."""
+    total = job.counts.get("copies", 0)
+    over = sum(job.counts.get(state, 0) for state in Intent.OVER)
+    return {"total": total, "over": over, "share": over / total if total else 1.0}

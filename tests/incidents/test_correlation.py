@@ -1,0 +1,174 @@
+"""The same mail seen by both layers, and what becomes of it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+
+from incidents.correlation import make_sense_of_backlog
+from incidents.intake import record
+from incidents.models import Backlog, Delivery, Incident, IncidentMessage, Message
+from incidents.models.mail import Match, Outcome, Place
+from incidents.observations import Observation
+from incidents.words import Outcome as Did
+from incidents.words import Place as At
+from incidents.words import Verdict
+from tenants.models import Tenant
+from tenants.scope import Role, tenant_scope
+from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
+
+INFO, IT = "info@acme.example", "it@acme.example"
+
+
+def take(tenant: Tenant, *seen: Observation) -> None:
+    for one in seen:
+        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+            record([one])
+            while make_sense_of_backlog(tenant):
+                pass
+
+
+@pytest.fixture
+def acme(cast: Cast):
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        yield cast.acme
+
+
+def test_the_trace_joins_both_layers_in_any_order(acme: Tenant):
+    gateway, mailbox = gateway_saw(acme, INFO), mailbox_saw(acme, INFO)
+    take(acme, mailbox)
+    assert Delivery.objects.get().match == Match.PENDING
+    assert Backlog.objects.get().wait_until is not None
+    take(acme, gateway)
+    delivery = Delivery.objects.get()
+    assert (delivery.match, delivery.place) == (Match.STRONG, Place.INBOX)
+    assert delivery.gateway_at
+    assert delivery.mailbox_at
+    assert Message.objects.count() == 1
+
+
+def test_a_trace_that_no_gate_confirms_is_a_bypass(acme: Tenant):
+    take(acme, mailbox_saw(acme, INFO))
+    Backlog.objects.update(wait_until=datetime.now(UTC) - timedelta(seconds=1))
+    make_sense_of_backlog(acme)
+    delivery = Delivery.objects.get()
+    assert delivery.is_bypass
+    assert delivery.match == Match.ONE_LAYER
+    assert not Backlog.objects.exists()
+    assert Incident.objects.get().kind == Incident.Kind.HEALTH
+
+
+def test_a_replayed_trace_counts_once(acme: Tenant):
+    take(acme, gateway_saw(acme, INFO), mailbox_saw(acme, INFO), mailbox_saw(acme, INFO))
+    assert sorted(Delivery.objects.values_list("match", flat=True)) == ["ambiguous", "strong"]
+
+
+def test_mail_without_trace_is_matched_by_id_only_with_sender_or_content(acme: Tenant):
+    take(acme, gateway_saw(acme, INFO))
+    other = mail_json(sender={"address": "x@else.example", "name": "", "raw": ""})
+    lost = {"trace_ulid": "", "trace_state": "missing"}
+    take(acme, mailbox_saw(acme, INFO, **lost, fingerprint="0" * 32, mail=other))
+    assert Delivery.objects.filter(is_bypass=True).count() == 1
+    take(acme, mailbox_saw(acme, INFO, **lost))
+    assert Delivery.objects.filter(match=Match.WEAK, is_bypass=False).count() == 1
+
+
+def test_a_clean_mail_opens_nothing(acme: Tenant):
+    take(acme, gateway_saw(acme, INFO), mailbox_saw(acme, INFO))
+    assert not Incident.objects.exists()
+
+
+def test_what_the_gateway_held_alone_opens_nothing(acme: Tenant):
+    take(
+        acme,
+        gateway_saw(acme, INFO, verdict=Verdict.PHISH, score=12.0, action=Did.HELD, place=At.HOLD),
+    )
+    assert Delivery.objects.get().place == Place.HOLD
+    assert not Incident.objects.exists()
+
+
+def test_passed_by_the_gateway_and_condemned_in_the_mailbox(acme: Tenant):
+    take(acme, gateway_saw(acme, INFO), mailbox_saw(acme, INFO, verdict=Verdict.PHISH))
+    incident = Incident.objects.get()
+    assert incident.kind == "phish"
+    assert incident.cross_layer == ["gateway_passed_mailbox_condemned"]
+    assert (incident.gateway_verdict, incident.mailbox_verdict) == ("clean", "phish")
+    assert incident.counts["in_inbox"] == 1
+
+
+def test_partly_held(acme: Tenant):
+    held = gateway_saw(acme, IT, verdict=Verdict.SPAM, action=Did.HELD, place=At.HOLD)
+    take(acme, held, gateway_saw(acme, INFO, verdict=Verdict.SPAM))
+    assert "partly_held" in Incident.objects.get().cross_layer
+
+
+def test_around_the_gateway(acme: Tenant):
+    lost = {"trace_ulid": "", "trace_state": "missing", "verdict": Verdict.PHISH}
+    take(acme, mailbox_saw(acme, INFO, **lost), mailbox_saw(acme, IT, **lost))
+    incident = Incident.objects.get()
+    assert "gateway_bypassed" in incident.cross_layer
+    assert incident.counts["copies"] == 2
+    assert Message.objects.count() == 1
+
+
+def test_internal_mail_is_no_bypass(acme: Tenant):
+    take(
+        acme,
+        mailbox_saw(
+            acme, INFO, direction="internal", trace_ulid="", trace_state="", verdict=Verdict.PHISH
+        ),
+    )
+    assert Incident.objects.get().cross_layer == ["internal_only"]
+
+
+def test_the_same_content_joins_the_incident_and_says_why(acme: Tenant):
+    first = {"verdict": Verdict.PHISH}
+    take(acme, gateway_saw(acme, INFO), mailbox_saw(acme, INFO, **first))
+    other = "01J00000000000000000000002"
+    take(acme, gateway_saw(acme, IT, ulid=other), mailbox_saw(acme, IT, trace_ulid=other, **first))
+    incident = Incident.objects.get()
+    assert incident.counts["messages"] == 2
+    assert "content" in IncidentMessage.objects.order_by("created_at").last().reason
+
+
+def test_after_three_idle_days_a_new_incident_opens(acme: Tenant):
+    old = datetime.now(UTC) - timedelta(days=5)
+    take(acme, mailbox_saw(acme, INFO, verdict=Verdict.PHISH, observed_at=old, trace_ulid="a"))
+    take(acme, mailbox_saw(acme, IT, verdict=Verdict.PHISH, trace_ulid="b"))
+    assert Incident.objects.count() == 2
+
+
+def test_the_order_of_arrival_changes_nothing(acme: Tenant):
+    at = datetime.now(UTC)
+    seen = [
+        gateway_saw(acme, INFO, observed_at=at),
+        mailbox_saw(acme, INFO, item="i", observed_at=at + timedelta(seconds=1), verdict="phish"),
+        mailbox_saw(
+            acme,
+            INFO,
+            item="i",
+            observed_at=at + timedelta(seconds=9),
+            place=At.QUARANTINE,
+            verdict=None,
+            mail={},
+        ),
+    ]
+    results = set()
+    for number, order in enumerate(permutations(seen)):
+        ulid = f"01J0000000000000000000{number:04d}"
+        shifted = [
+            replace(
+                one,
+                trace_ulid=ulid,
+                fingerprint=f"{number:032d}",
+                source_key=f"{one.source_key}{number}",
+                mailbox_item_id=one.mailbox_item_id and f"i{number}",
+            )
+            for one in order
+        ]
+        take(acme, *shifted)
+        copy = Delivery.objects.get(message__trace_ulid=ulid)
+        results.add((copy.place, copy.mailbox_verdict, copy.gateway_verdict, copy.was_exposed))
+        assert copy.outcome == Outcome.DELIVERED
+    assert results == {("quarantine", "phish", "clean", True)}
