@@ -1,0 +1,55 @@
+"""Fetching one thing for a person.  Not there and not hers give the same answer: ``NotThere``.
+
+The wall decides what is hers; these functions only turn an empty answer into the right error.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from uuid import UUID
+
+from django.db import models
+
+from incidents.models import Delivery, Incident, Job, Message, Report
+from tenants.errors import NotThere
+from tenants.models import Tenant
+
+_M = TypeVar("_M", bound=models.Model)
+
+
+def _one(found: models.QuerySet[_M], object_id: UUID | str) -> _M:
+    try:
+        key = UUID(str(object_id))
+    except ValueError as error:
+        raise NotThere from error
+    row = found.filter(pk=key).first()
+    if row is None:
+        raise NotThere
+    return row
+
+
+def access_incident(object_id: UUID | str) -> Incident:
+    return _one(Incident.objects.select_related("tenant"), object_id)
+
+
+def access_message(object_id: UUID | str) -> Message:
+    return _one(Message.objects.select_related("tenant"), object_id)
+
+
+def access_delivery(object_id: UUID | str) -> Delivery:
+    return _one(Delivery.objects.select_related("tenant", "message"), object_id)
+
+
+def access_job(object_id: UUID | str) -> Job:
+    return _one(Job.objects.select_related("tenant", "incident"), object_id)
+
+
+def access_report(object_id: UUID | str) -> Report:
+    return _one(Report.objects.select_related("tenant", "incident"), object_id)
+
+
+def access_client(slug: str) -> Tenant:
+    tenant = Tenant.objects.filter(slug=slug).first()
+    if tenant is None:
+        raise NotThere
+    return tenant
