@@ -145,6 +145,9 @@ class TokenSource:
             with self._cache.lock(self._key, ttl_s=LOCK_TTL_S, wait_s=LOCK_WAIT_S):
                 return self._shared(refused) or self._fetch(refused)
 
+    def close(self) -> None:
+        self._http.close()
+
     def _shared(self, refused: str) -> str:
         """What another process fetched; "" if there is none."""
         value = self._cache.get(self._key)

@@ -96,10 +96,10 @@ class GraphClient:
         self._application = connection.client_id
         self._tenant_slot = f"{connection.client_id}.{connection.tenant_guid}"
         self._sleep = sleep
-        tokens = tokens or TokenSource(connection, runtime.cache)
+        self._tokens = tokens or TokenSource(connection, runtime.cache)
         self._http = OutgoingClient(
             f"{connection.graph_url.rstrip('/')}/v1.0",
-            authorize=tokens.bearer,
+            authorize=self._tokens.bearer,
             limits=runtime.limits,
             allowed_hosts=runtime.allowed_hosts,
             ca_file=connection.ca_file,
@@ -109,6 +109,7 @@ class GraphClient:
 
     def close(self) -> None:
         self._http.close()
+        self._tokens.close()
 
     def call(
         self,

@@ -79,6 +79,22 @@ class Folders:
             self._keep(mailbox_id, known)
         return known.places[folder_id]
 
+    def place_now(self, mailbox_id: str, folder_id: str) -> Place:
+        """As ``place_of``, but asks; ``gone`` if there is no such folder.  Raises ``BridgeError``.
+
+        Main folders do not move, and are not asked about.
+        """
+        known = self._known(mailbox_id)
+        if folder_id in known.main.values():
+            return known.places[folder_id]
+        try:
+            self._client.call("GET", _folder_path(mailbox_id, folder_id), mailbox_id=mailbox_id)
+        except NotFound:
+            return Place.GONE
+        known.places[folder_id] = self._look_up(mailbox_id, folder_id, known)
+        self._keep(mailbox_id, known)
+        return known.places[folder_id]
+
     def folder_for(self, mailbox_id: str, place: Place) -> str:
         """The id of the folder that is this place; the hidden quarantine is made if missing.
 
@@ -134,8 +150,11 @@ class Folders:
         return known
 
     def _look_up(self, mailbox_id: str, folder_id: str, known: FolderMap) -> Place:
-        """Walks up to the first folder whose place is known."""
-        current = folder_id
+        """Walks up to the first other folder whose place is known.
+
+        A folder that a person deletes goes into Deleted Items with its id, the quarantine too.
+        """
+        current, is_quarantine = folder_id, False
         for _ in range(DEPTH_LIMIT):
             try:
                 folder = self._client.call(
@@ -143,16 +162,15 @@ class Folders:
                 ).json()
             except NotFound:
                 return Place.OTHER
-            if self._is_quarantine(folder):
-                return Place.QUARANTINE
+            is_quarantine = is_quarantine or self._is_quarantine(folder)
             parent = text_of(folder, "parentFolderId")
-            if parent in known.places:
-                place = known.places[parent]
-                return place if place in HANDED_DOWN else Place.OTHER
-            if not parent or parent == current:
-                return Place.OTHER
+            place = known.places.get(parent, Place.OTHER)
+            if place in HANDED_DOWN:
+                return place
+            if parent in known.places or not parent or parent == current:
+                break
             current = parent
-        return Place.OTHER
+        return Place.QUARANTINE if is_quarantine else Place.OTHER
 
     def _make_quarantine(self, mailbox_id: str) -> str:
         """Making it twice would hide mail in two places: a lost answer is settled by looking."""

@@ -102,7 +102,7 @@ class Remediation:
             return ActionSeen(result=Result.GONE, state=found)
         if _seen_part(found) == _seen_part(before):
             return ActionSeen(result=Result.ALREADY, state=found)
-        folder_id, detail = self._folder_back(ref, before.folder_id)
+        folder_id, detail = self._folder_back(ref, before)
         wanted = (folder_id, *_seen_part(before)[1:])
         lost = None
         if found.folder_id != folder_id:
@@ -115,18 +115,13 @@ class Remediation:
             detail = f"{detail} The content is not what was recorded.".strip()
         return ActionSeen(result=judged.result, state=judged.state, detail=judged.detail or detail)
 
-    def _folder_back(self, ref: Ref, folder_id: str) -> tuple[str, str]:
-        """The recorded folder, or the inbox if that is gone, and a sentence about it."""
-        try:
-            self._client.call(
-                "GET",
-                path("users", ref.mailbox_id, "mailFolders", folder_id, select="id"),
-                mailbox_id=ref.mailbox_id,
-            )
-        except NotFound:
+    def _folder_back(self, ref: Ref, before: State) -> tuple[str, str]:
+        """The recorded folder, or the inbox if that was deleted since, and a sentence about it."""
+        now = self._folders.place_now(ref.mailbox_id, before.folder_id)
+        if now is Place.GONE or (now is Place.DELETED and before.place is not Place.DELETED):
             inbox = self._folders.folder_for(ref.mailbox_id, Place.INBOX)
             return inbox, "Its folder no longer exists; it was put into the inbox."
-        return folder_id, ""
+        return before.folder_id, ""
 
     def _attempt(self, call: Callable[[], None]) -> BridgeError | None:
         """The error if the call may have happened or hit nothing; raises what had no effect."""

@@ -1,7 +1,8 @@
 import json
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -30,7 +31,7 @@ def company(cloud: SandboxProcess) -> Iterator[Company]:
     cloud.admin("DELETE", "faults", status=204)
 
 
-def connect(company: Company, **changes: str) -> GraphConnector:
+def _connector(company: Company, **changes: str) -> GraphConnector:
     """A connector over TLS, with tokens by msal, as in production."""
     fields = {
         "tenant_guid": company.tenant_id,
@@ -47,10 +48,19 @@ def connect(company: Company, **changes: str) -> GraphConnector:
 
 
 @pytest.fixture
-def connector(company: Company) -> Iterator[GraphConnector]:
-    made = connect(company)
-    yield made
-    made.close()
+def connect() -> Iterator[Callable[..., GraphConnector]]:
+    """Further connectors, each with a cache of its own, as other processes have."""
+    with ExitStack() as stack:
+
+        def make(company: Company, **changes: str) -> GraphConnector:
+            return stack.enter_context(closing(_connector(company, **changes)))
+
+        yield make
+
+
+@pytest.fixture
+def connector(company: Company, connect: Callable[..., GraphConnector]) -> GraphConnector:
+    return connect(company)
 
 
 class Hook:

@@ -36,6 +36,9 @@ class Tokens:
     def bearer(self, refused=""):
         return "token"
 
+    def close(self):
+        pass
+
 
 class Graph:
     """``routes``: ``METHOD /path`` → an answer, a list of answers used one after the other, or a

@@ -10,7 +10,6 @@ import pytest
 from api_bridge.connectors import Action, ActionRecord, Result
 from api_bridge.errors import RateLimited, Temporary
 from incidents.words import Place
-from tests.api_bridge.connectors.conftest import connect
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def test_acting_twice_is_acting_once(company, connector, ref):
     assert len(copies(company)) == 1
 
 
-def test_two_workers_make_one_quarantine_folder(company, connector, ref):
+def test_two_workers_make_one_quarantine_folder(company, connector, connect, ref):
     record = connector.prepare(ref, Action.QUARANTINE, "k")
     other_ref = connector.find(company.ids["ana"], company.receive("ana"))[0]
     connector.act(record)
@@ -150,15 +149,18 @@ def test_a_long_429_is_raised_because_surely_nothing_was_done(company, connector
         connector.act(record)
 
 
-def test_a_quarantine_folder_that_a_person_deleted_is_made_anew(company, connector, ref):
+def test_a_quarantine_folder_that_was_deleted_counts_as_deleted_and_is_made_anew(
+    company, connector, connect, ref
+):
     connector.act(connector.prepare(ref, Action.QUARANTINE, "k"))
-    other = connector.find(company.ids["ana"], company.receive("ana"))[0]
     folder = folders(company)["Bailey Quarantine"]["id"]
     answer = company.graph.delete(f"users/{ref.mailbox_id}/mailFolders/{folder}")
     assert answer.status_code == 204
-    record = connector.prepare(other, Action.QUARANTINE, "k2")
-    assert connector.act(record).result is Result.NOT_DONE
-    assert connector.act(record).result is Result.DONE
+    later = connect(company)
+    assert later.read_state(ref).place is Place.DELETED
+    seen = later.act(later.prepare(ref, Action.QUARANTINE, "k2"))
+    assert (seen.result, seen.state.place) == (Result.DONE, Place.QUARANTINE)
+    assert seen.state.folder_id != folder
 
 
 @pytest.mark.parametrize("action", [Action.QUARANTINE, Action.JUNK, Action.DELETE])

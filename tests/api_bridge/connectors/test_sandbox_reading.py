@@ -7,7 +7,6 @@ import pytest
 from api_bridge.connectors import Action, MailboxState, Result
 from api_bridge.errors import AuthExpired, Temporary
 from incidents.words import Place
-from tests.api_bridge.connectors.conftest import connect
 from tests.api_bridge.sandbox.running import simple_mail
 
 
@@ -42,20 +41,20 @@ def test_someone_who_is_not_there_has_no_mailbox(connector):
     assert connector.probe("00000000-0000-0000-0000-000000000000") is MailboxState.NO_MAILBOX
 
 
-def test_a_wrong_secret_is_said_in_words(company):
+def test_a_wrong_secret_is_said_in_words(company, connect):
     with pytest.raises(AuthExpired) as caught:
         list(connect(company, client_secret="wrong").list_mailboxes())
     assert caught.value.code == "bad_credentials"
     assert "wrong" not in str(caught.value)
 
 
-def test_an_authority_that_does_not_know_the_tenant(company):
+def test_an_authority_that_does_not_know_the_tenant(company, connect):
     other = connect(company, tenant_guid="99999999-0000-0000-0000-000000000000")
     with pytest.raises(AuthExpired):
         list(other.list_mailboxes())
 
 
-def test_an_unknown_certificate_authority_is_not_trusted(company):
+def test_an_unknown_certificate_authority_is_not_trusted(company, connect):
     with pytest.raises(Temporary):
         list(connect(company, ca_file="").list_mailboxes())
 
