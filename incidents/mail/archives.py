@@ -201,12 +201,14 @@ def _unpacked(data: bytes, member: _Member, most: int) -> bytes:
         return b""
     local = _LOCAL.unpack_from(data, member.offset)
     start = member.offset + 30 + local[10] + local[11]
+    # What packs to more than it unpacks to is no real member; and slices of slices cost memory.
+    packed = memoryview(data)[start : start + min(member.packed, most + most // 8 + 1_024)]
     if member.method == 0:
-        return data[start : start + min(most, member.packed)]
+        return bytes(packed[:most])
     if member.method != 8:
         return b""
     try:
-        return zlib.decompressobj(-15).decompress(data[start : start + member.packed], most)
+        return zlib.decompressobj(-15).decompress(packed, most)
     except zlib.error:
         return b""
 

@@ -127,6 +127,9 @@ def _judge_pdf(content: bytes, flags: set[str]) -> None:
 
 def pdf_urls(content: bytes, budget: Budget, *, limits: Limits = LIMITS) -> list[str]:
     """The targets of a PDF's link annotations, also those in compressed object streams."""
+    if len(content) > limits.inspect_bytes:  # links stand in objects at either end
+        half = limits.inspect_bytes // 2
+        content = content[:half] + content[-half:]
     found = [_pdf_string(match[1]) for match in _PDF_URI.finditer(content)]
     found += _pdf_hex(content)
     for count, match in enumerate(_PDF_STREAM.finditer(content)):
@@ -134,7 +137,9 @@ def pdf_urls(content: bytes, budget: Budget, *, limits: Limits = LIMITS) -> list
             break
         most = min(budget.bytes_left, 1024 * 1024)
         try:
-            unpacked = zlib.decompressobj().decompress(content[match.end() :][:most], most)
+            unpacked = zlib.decompressobj().decompress(
+                content[match.end() : match.end() + most], most
+            )
         except zlib.error:
             continue
         budget.bytes_left -= len(unpacked)

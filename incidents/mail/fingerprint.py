@@ -12,8 +12,10 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterable
+from itertools import islice
 
 from incidents.mail.facts import Attachment, Link
+from incidents.mail.limits import LIMITS
 from incidents.mail.links import find_urls, unwrap
 from incidents.mail.urls import split_url
 
@@ -129,7 +131,7 @@ def _is_added(line: str, pattern: re.Pattern[str]) -> bool:
 def _shaped_urls(text: str) -> str:
     pieces: list[str] = []
     position = 0
-    for start, end in find_urls(text):
+    for start, end in islice(find_urls(text), LIMITS.links):
         pieces += [text[position:start], " ", link_shape(unwrap(text[start:end])[0]), " "]
         position = end
     pieces.append(text[position:])

@@ -23,6 +23,8 @@ _KNOWN_NAME = re.compile(
 )
 _NAME = re.compile(r"[!-9;-~]+\Z")
 _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
+_BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
+_LINE_END = re.compile(rb"\n(?![ \t])")
 _FOLD_AT = 900
 
 
@@ -50,10 +52,14 @@ class Field:
 
 @dataclass(slots=True)
 class HeaderBlock:
-    """The fields at the head of a mail or part; the body begins at ``body_start``."""
+    """The fields at the head of a mail or part.
+
+    The body begins at ``body_start``; lines up to ``scanned_to`` were looked at as header lines.
+    """
 
     fields: list[Field] = field(default_factory=list)
     body_start: int = 0
+    scanned_to: int = 0
     problems: list[str] = field(default_factory=list)
     has_blank_line: bool = False
 
@@ -90,7 +96,8 @@ def scan_block(
         first = raw[position]
         is_blank = first == _LF or (first == 0x0D and line_end - position == 2)
         is_dashes = stop_at_dashes and raw.startswith(b"--", position)
-        if first in _SPACES and not is_blank and position > start:
+        is_too_far = position - start > limits.all_headers_bytes
+        if first in _SPACES and not is_blank and not is_too_far and position > start:
             position = line_end
             continue
         if open_start >= 0:
@@ -100,7 +107,7 @@ def scan_block(
             block.body_start = line_end if is_blank else position
             block.has_blank_line = is_blank
             break
-        if position - start > limits.all_headers_bytes:
+        if is_too_far:
             block.note("headers_too_long")
             block.body_start = _after_blank_line(raw, position, end)
             break
@@ -117,6 +124,7 @@ def scan_block(
         position = line_end
     if open_start >= 0:
         _close_field(block, raw, open_start, open_colon, position, limits)
+    block.scanned_to = max(position, block.body_start)
     _settle_broken_line(block, first_broken)
     return block
 
@@ -137,7 +145,7 @@ def _close_field(
 
 
 def _after_blank_line(raw: bytes, position: int, end: int) -> int:
-    found = re.compile(rb"\n\r?\n").search(raw, position, end)
+    found = _BLANK_LINE.search(raw, position - 1, end)
     return found.end() if found else end
 
 
@@ -163,17 +171,21 @@ def header_values(raw: bytes, name: str) -> list[str]:
 
 def drop_headers(raw: bytes, names: Collection[str]) -> bytes:
     """The mail without the header fields of these names; every other byte is kept."""
-    dropped = {name.lower() for name in names}
+    if not names:
+        return raw
+    # Expressions and not ``scan_block``: an edit has no limits, so it must cost next to nothing.
+    blank = _BLANK_LINE.search(raw)
+    end = blank.start() + 1 if blank else len(raw)
+    name = b"|".join(re.escape(each.encode()) for each in names)
+    begins = re.compile(rb"^(?:" + name + rb")[ \t]*:", re.IGNORECASE | re.MULTILINE)
     pieces: list[bytes] = []
     position = 0
-    for each in _every_field(raw):
-        if each.key in dropped:
-            pieces.append(raw[position : each.start])
-            position = each.end
-    if not position:
-        return raw
+    for match in begins.finditer(raw, 0, end):
+        pieces.append(raw[position : match.start()])
+        last = _LINE_END.search(raw, match.end(), end)
+        position = last.end() if last else end
     pieces.append(raw[position:])
-    return b"".join(pieces)
+    return b"".join(pieces) if position else raw
 
 
 def prepend_headers(raw: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -202,12 +214,6 @@ def tag_subject(raw: bytes, tag: str) -> bytes:
     value_at = subject.start + len(subject.name.encode("latin-1")) + 1
     blank = b"" if raw[value_at : value_at + 1] in (b" ", b"\t") else b" "
     return raw[:value_at] + b" " + tag.encode() + blank + raw[value_at:]
-
-
-def _every_field(raw: bytes) -> list[Field]:
-    """All fields, also those beyond the limits of reading: an edit must not miss one."""
-    unlimited = Limits(headers=len(raw), header_bytes=len(raw), all_headers_bytes=len(raw))
-    return scan_block(raw, limits=unlimited).fields
 
 
 def _printed(name: str, value: str, line_end: bytes) -> bytes:

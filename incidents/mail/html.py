@@ -49,6 +49,7 @@ _HARMLESS_TAGS = 4_000
 _LONG_TAG = 16_384
 _MANY_ATTRIBUTES = 2_000
 _DEEP = 4_000
+_MANY_OPTIONS = 3_000
 
 
 @dataclass(slots=True)
@@ -104,12 +105,14 @@ def _bomb_in(html: str, limits: Limits) -> str:
         return "html_too_big"
     if tags < _HARMLESS_TAGS:
         return ""
-    depth = 0
+    depth = options = 0
     for match in _TAG.finditer(html):
-        if match[2].lower() in _VOID_OR_IMPLIED:
+        tag = match[2].lower()
+        if tag in _VOID_OR_IMPLIED:
             continue
+        options += tag == "option"
         depth += -1 if match[1] else 1
-        if depth > _DEEP:
+        if depth > _DEEP or options > _MANY_OPTIONS:
             return "html_too_deep"
     return ""
 
@@ -148,7 +151,7 @@ def _read_links(tree: LexborHTMLParser, facts: HtmlFacts, base: str, limits: Lim
     for node in tree.css("a[href],area[href]"):
         seen = _resolved(node.attributes.get("href") or "", base)
         if seen:
-            facts.links.append(HtmlLink(seen, _tidy(node.text())[: limits.url_characters]))
+            facts.links.append(HtmlLink(seen, _tidy(node.text()[: limits.url_characters])))
         if len(facts.links) > limits.links:
             facts.problems.append("too_many_links")
             return

@@ -20,6 +20,8 @@ class Limits:
     headers: int = 1_000
     header_bytes: int = 64 * 1024
     all_headers_bytes: int = 512 * 1024
+    part_headers_bytes: int = 4 * 1024 * 1024
+    dash_lines: int = 500_000
     addresses: int = 1_000
     hops: int = 100
     links: int = 1_000
@@ -37,6 +39,7 @@ class Limits:
     archive_ratio: int = 100
     archive_names_kept: int = 100
     inspect_bytes: int = 8 * 1024 * 1024
+    message_bytes: int = 100 * 1024 * 1024
 
 
 LIMITS = Limits()

@@ -19,6 +19,7 @@ from incidents.mail.limits import LIMITS, Limits
 _DASH_LINE = re.compile(rb"^--([^\n]*)", re.MULTILINE)
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}\Z")
 _MESSAGE_TYPES = ("message/rfc822", "message/global")
+_UU_BYTES = 4 * 1024 * 1024  # it is decoded line by line, and nobody has sent one for decades
 _WHOLE_ENCODINGS = ("", "7bit", "8bit", "binary")
 
 
@@ -51,7 +52,7 @@ class Part:
             return decoded, "" if is_whole else "broken_base64"
         if self.encoding == "quoted-printable":
             return binascii.a2b_qp(data), ""
-        if self.encoding in ("x-uuencode", "uuencode", "x-uue"):
+        if self.encoding in ("x-uuencode", "uuencode", "x-uue") and len(data) <= _UU_BYTES:
             return _uudecoded(data), ""
         return data, "" if self.encoding in _WHOLE_ENCODINGS else "unknown_encoding"
 
@@ -99,11 +100,16 @@ class _Walker:
         self.leaf: Part | None = None
         self.open_messages: list[tuple[int, Part]] = []  # (frames open when it began, part)
         self.parts = 0
+        self.header_bytes = 0
 
     def walk(self, start: int) -> None:
         body_start = start
-        for line in _DASH_LINE.finditer(self.raw, start):
-            if line.start() < body_start or not self.frames:
+        lines = _DASH_LINE.finditer(self.raw, start) if self.frames else iter(())
+        for count, line in enumerate(lines):
+            if count > self.limits.dash_lines:
+                self.mime.note("too_many_parts")
+                break
+            if line.start() < body_start:
                 continue
             text = line[1].rstrip(b" \t\r")
             index, is_end = self.by_boundary.get(text, -1), False
@@ -133,6 +139,7 @@ class _Walker:
             self.mime.messages.append(part)
             self.open_messages.append((len(self.frames), part))
             inner = scan_block(self.raw, part.start, limits=self.limits, stop_at_dashes=True)
+            self.header_bytes += inner.scanned_to - part.start
             part = Part(
                 start=inner.body_start,
                 depth=part.depth + 1,
@@ -159,15 +166,20 @@ class _Walker:
 
     def _begin_child(self, start: int) -> int:
         """Opens the part behind a boundary line; where its body begins, -1: too many parts."""
-        if self.parts >= self.limits.parts:
-            self.mime.note("too_many_parts")
-            self._close_down_to(-1, start)
-            return -1
+        for is_crossed, problem in (
+            (self.parts >= self.limits.parts, "too_many_parts"),
+            (self.header_bytes > self.limits.part_headers_bytes, "headers_too_long"),
+        ):
+            if is_crossed:
+                self.mime.note(problem)
+                self._close_down_to(-1, start)
+                return -1
         frame = self.frames[-1]
         if frame.is_ended:
             self.mime.note("parts_after_end")
         frame.children += 1
         block = scan_block(self.raw, start, limits=self.limits, stop_at_dashes=True)
+        self.header_bytes += block.scanned_to - start
         for problem in block.problems:
             self.mime.note(problem)
         parent = frame.part

@@ -78,6 +78,7 @@ class _Reading:
         self.room = {"plain": limits.text_characters, "html": limits.html_characters + 1}
         self.attachments: list[Attachment] = []
         self.attached_links: list[Link] = []
+        self.attached_room = limits.html_characters
         self.budget = Budget.of(limits)
 
     def note(self, problem: str) -> None:
@@ -136,7 +137,12 @@ class _Reading:
                 self._keep_body(part, content)
             else:
                 self._attach(part, content)
+        room = self.limits.message_bytes  # messages in messages share their bytes
         for part in mime.messages:
+            room -= part.end - part.start
+            if room < 0:
+                self.note("too_deep")
+                break
             self._attach(part, self.raw[part.start : part.end])
 
     def _keep_body(self, part: Part, content: bytes) -> None:
@@ -168,7 +174,8 @@ class _Reading:
             self._read_text_attachment(part, content, attachment.kind)
 
     def _read_text_attachment(self, part: Part, content: bytes, kind: str) -> None:
-        text = decode_text(content[: self.limits.html_characters], part.charset)[0]
+        text = decode_text(content[: max(0, self.attached_room)], part.charset)[0]
+        self.attached_room -= len(content)
         if kind in ("html", "svg"):
             inner = read_html(text, limits=self.limits)
             self.attached_links += html_links(inner.links, where="attachment")

@@ -1,0 +1,231 @@
+"""Reading mail in child processes that can be killed.
+
+One bomb harms only itself: a child has limits of memory, CPU and wall clock, and when it dies over
+a mail, that mail is unreadable and the next one meets a fresh child.  Children die with their
+parent, know none of its secrets, and give back JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import json
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from incidents.mail.facts import MailFacts
+from incidents.mail.limits import LIMITS
+from incidents.mail.reader_child import ANSWER, READY, REQUEST
+from incidents.mail.wire import unpack_facts
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START_S = 20.0
+_LONGEST_ANSWER = 64 * 1024 * 1024
+# A child's memory frays with time, and its limit is meant for one mail.
+_MAILS_PER_CHILD = 2_000
+
+
+class ReaderUnavailable(Exception):
+    """No child can be had: a fault of this host, not of the mail.  Try again later."""
+
+
+class _ChildDied(Exception):
+    """The child ended, or had to be ended, over the mail it was given."""
+
+
+class _Child:
+    """One child process and the line to it; used by one thread at a time."""
+
+    def __init__(self, memory_bytes: int, cpu_s: int) -> None:
+        ours, theirs = socket.socketpair()
+        self.line, self.mails = ours, 0
+        command = [sys.executable, "-E", "-s", "-m", "incidents.mail.reader_child"]
+        numbers = [theirs.fileno(), os.getpid(), memory_bytes, cpu_s]
+        with theirs:
+            self.process = subprocess.Popen(
+                [*command, *map(str, numbers)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                cwd=_ROOT,
+                env={},
+            )
+        try:
+            self.line.settimeout(_START_S)
+            is_ready = self.line.recv(1) == READY
+        except OSError:
+            is_ready = False
+        if not is_ready:
+            self.end()
+            raise ReaderUnavailable("a reading process did not start; see its error output")
+
+    def ask(self, options: bytes, raw: bytes, wall_s: float) -> MailFacts:
+        """Raises ``_ChildDied``."""
+        deadline = time.monotonic() + wall_s
+        self.mails += 1
+        try:
+            self.line.settimeout(wall_s)
+            self.line.sendall(REQUEST.pack(len(options), len(raw)) + options)
+            self.line.sendall(raw)
+            (length,) = ANSWER.unpack(self._received(ANSWER.size, deadline))
+            if length > _LONGEST_ANSWER:
+                raise _ChildDied
+            return unpack_facts(self._received(length, deadline))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise _ChildDied from error
+
+    def _received(self, length: int, deadline: float) -> bytes:
+        data = bytearray(length)
+        view, at = memoryview(data), 0
+        while at < length:
+            self.line.settimeout(max(0.001, deadline - time.monotonic()))
+            count = self.line.recv_into(view[at:])
+            if not count:
+                raise _ChildDied
+            at += count
+        return bytes(data)
+
+    def end(self) -> None:
+        self.line.close()
+        self.process.kill()
+        self.process.wait()
+
+
+class MailReader:
+    """``read_mail`` at arm's length.  Thread-safe; survives a fork of its owner.
+
+    ``workers``       children that read at the same time; each starts when it is first needed.
+    ``memory_bytes``  address space, ``cpu_s`` CPU seconds and ``wall_s`` seconds for one mail.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        memory_bytes: int = 512 * 1024 * 1024,
+        cpu_s: int = 10,
+        wall_s: float = 20.0,
+    ) -> None:
+        self._workers, self._wall_s = workers, wall_s
+        self._start = functools.partial(_Child, memory_bytes, cpu_s)
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._owner = os.getpid()
+        self._free: queue.LifoQueue[_Child | None] = queue.LifoQueue()
+        for _ in range(self._workers):
+            self._free.put(None)
+        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="mail-reader")
+        # A child dies with the thread that started it, so one thread that stays starts them all.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="mail-reader-start")
+
+    def read(
+        self, raw: bytes, *, envelope_from: str = "", own_authserv_ids: Collection[str] = ()
+    ) -> MailFacts:
+        """As ``read_mail``; a child that died over the mail gives the problem ``parser_killed``.
+
+        Raises ``ReaderUnavailable`` where no child can be started.
+        """
+        self._check_owner()
+        if len(raw) > LIMITS.raw_bytes:
+            return _unreadable(raw, envelope_from, "mail_too_big")
+        options = {"envelope_from": envelope_from, "own_authserv_ids": list(own_authserv_ids)}
+        child = self._free.get()
+        try:
+            child = self._usable(child)
+            facts = child.ask(json.dumps(options).encode(), raw, self._wall_s)
+            if "out_of_memory" in facts.problems:
+                child = self._ended(child)
+            return facts
+        except _ChildDied:
+            child = self._ended(child)
+            return _unreadable(raw, envelope_from, "parser_killed")
+        finally:
+            self._free.put(child)
+            if self._is_closed:
+                self._end_free()
+
+    async def read_async(
+        self, raw: bytes, *, envelope_from: str = "", own_authserv_ids: Collection[str] = ()
+    ) -> MailFacts:
+        """As ``read``, from an event loop."""
+        self._check_owner()
+        call = functools.partial(
+            self.read, raw, envelope_from=envelope_from, own_authserv_ids=own_authserv_ids
+        )
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def close(self) -> None:
+        """Ends all children; a mail that is being read is finished first.  Twice does no harm."""
+        self._is_closed = True
+        if self._owner == os.getpid():
+            self._threads.shutdown()
+            self._end_free()
+            self._starter.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_owner(self) -> None:
+        """After a fork the children belong to the other process: begin with new ones."""
+        if self._is_closed:
+            raise ReaderUnavailable("this reader is closed")
+        if self._owner != os.getpid():
+            with self._lock:
+                if self._owner != os.getpid():
+                    self._begin()
+
+    def _usable(self, child: _Child | None) -> _Child:
+        if child is not None and (
+            child.mails >= _MAILS_PER_CHILD or child.process.poll() is not None
+        ):
+            child = self._ended(child)
+        if child is None:
+            try:
+                child = self._starter.submit(self._start).result()
+            except (OSError, RuntimeError) as error:
+                raise ReaderUnavailable(f"no reading process: {error}") from error
+        return child
+
+    @staticmethod
+    def _ended(child: _Child | None) -> None:
+        if child is not None:
+            child.end()
+
+    def _end_free(self) -> None:
+        for _ in range(self._workers):
+            try:
+                self._ended(self._free.get_nowait())
+            except queue.Empty:
+                return
+
+
+def _unreadable(raw: bytes, envelope_from: str, problem: str) -> MailFacts:
+    return MailFacts(
+        size_bytes=len(raw),
+        raw_sha256=hashlib.sha256(raw).hexdigest(),
+        is_readable=False,
+        problems=(problem,),
+        envelope_from=envelope_from[: LIMITS.header_value_characters],
+    )
