@@ -51,7 +51,7 @@ def time():
 
 def client_of(server, time, tokens=None):
     fresh = iter(tokens or ["first", "second", "third"])
-    kept = []
+    kept: list[str] = []
 
     def authorize(refused):
         if not kept or kept[-1] == refused:

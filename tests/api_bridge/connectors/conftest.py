@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from typing_extensions import override
 
 from api_bridge.connectors import Connection, Runtime
 from api_bridge.connectors.graph import GraphConnector
@@ -83,6 +84,7 @@ class Hook:
                 if not asked:
                     came.put(json.loads(body))
 
+            @override
             def log_message(self, *args: object) -> None:
                 pass
 

@@ -4,12 +4,14 @@ import json
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
+from typing_extensions import override
 
 from api_bridge.cache import LocalCache
 from api_bridge.connectors import Connection, Runtime
 from api_bridge.connectors.graph import GraphConnector
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.limits import LocalLimits
+from api_bridge.tokens import TokenSource
 
 GRAPH = "https://graph.example"
 CONNECTION = Connection(
@@ -32,10 +34,17 @@ class Time:
         self.now += seconds
 
 
-class Tokens:
+class Tokens(TokenSource):
+    """Always the same token, from nowhere."""
+
+    def __init__(self):
+        pass
+
+    @override
     def bearer(self, refused=""):
         return "token"
 
+    @override
     def close(self):
         pass
 

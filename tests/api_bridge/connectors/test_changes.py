@@ -1,6 +1,7 @@
 """The watermark is the truth: nothing is missed, whatever links, pages and clocks do."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ DATE = {"Date": "Sun, 22 Nov 2026 12:00:00 GMT"}
 
 
 def page(*messages, link="", headers=DATE):
-    data = {"value": list(messages)}
+    data: dict[str, Any] = {"value": list(messages)}
     if link:
         data["@odata.nextLink"] = f"{GRAPH}/v1.0/users/u/messages?$skiptoken={link}"
     return ok(headers=headers, **data)

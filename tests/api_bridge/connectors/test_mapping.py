@@ -81,6 +81,7 @@ def test_the_headers_of_the_official_sample_keep_their_order(samples):
         if "internetMessageHeaders" in body
     )
     item = item_of(body, "u", Place.INBOX, NOW)
+    assert item is not None
     assert [name for name, _ in item.headers] == [
         header["name"] for header in body["internetMessageHeaders"]
     ]
@@ -151,6 +152,7 @@ def test_aliases_are_all_addresses_but_the_main_one():
             "accountEnabled": False,
         }
     )
+    assert mailbox is not None
     assert (mailbox.address, mailbox.aliases) == ("ceo@acme.example", ("chief@acme.example",))
     assert (mailbox.state, mailbox.is_enabled) == (MailboxState.ACTIVE, False)
 
@@ -158,6 +160,8 @@ def test_aliases_are_all_addresses_but_the_main_one():
 def test_guests_and_users_without_mail_have_no_mailbox():
     guest = mailbox_of({"id": "1", "mail": "a@b.example", "userType": "Guest"})
     bare = mailbox_of({"id": "2", "userPrincipalName": "x@acme.example", "mail": None})
+    assert guest is not None
+    assert bare is not None
     assert {guest.state, bare.state} == {MailboxState.NO_MAILBOX}
 
 

@@ -1,5 +1,6 @@
 """A mail put together again: its own headers in order, nothing smuggled in."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
@@ -11,15 +12,16 @@ from api_bridge.connectors.graph.rebuild import AttachedFile, rebuild_mail
 from incidents.mail.facts import Address
 from incidents.words import Place
 
+BARE = Item(
+    ref=Ref("u", "i"),
+    received_at=datetime(2026, 11, 22, tzinfo=UTC),
+    folder_id="f",
+    place=Place.INBOX,
+)
+
 
 def item(**fields):
-    base = {
-        "ref": Ref("u", "i"),
-        "received_at": datetime(2026, 11, 22, tzinfo=UTC),
-        "folder_id": "f",
-        "place": Place.INBOX,
-    }
-    return Item(**(base | fields))
+    return replace(BARE, **fields)
 
 
 def read(raw):
