@@ -286,17 +286,17 @@ class Migration(migrations.Migration):
             "jsonb",
             """
 DECLARE
-    found seg_bridge_gate;
+    gate seg_bridge_gate;
 BEGIN
-    SELECT * INTO found FROM seg_bridge_gate WHERE name = p_name;
+    SELECT * INTO gate FROM seg_bridge_gate WHERE name = p_name;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
     RETURN jsonb_build_object(
-        'gate_id', found.id, 'provider_id', found.provider_id, 'name', found.name,
-        'hostname', found.hostname, 'sealed_secret', encode(found.sealed_secret, 'hex'),
+        'gate_id', gate.id, 'provider_id', gate.provider_id, 'name', gate.name,
+        'hostname', gate.hostname, 'sealed_secret', encode(gate.sealed_secret, 'hex'),
         'tenant_ids', (SELECT coalesce(jsonb_agg(tenant_id ORDER BY tenant_id), '[]'::jsonb)
-                         FROM seg_bridge_gateclient WHERE gate_id = found.id));
+                         FROM seg_bridge_gateclient WHERE gate_id = gate.id));
 END
 """,
             callers="bailey_worker",
