@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from tenants.models import AuditEntry, Person
 from tenants.scope import current_scope
 
 
 class Actor:
-    """Who acts where no person does: a process of Bailey's own."""
+    """Who acts where no person is at hand: a process of Bailey's own, or one that acts for her."""
 
-    def __init__(self, name: str) -> None:
-        self.id = None
+    def __init__(self, name: str, id: UUID | None = None) -> None:
+        self.id = id
         self.name = name
 
 

@@ -1,0 +1,275 @@
+"""What people and other rooms ask of the gateway: gates, policies, rules, releases.
+
+Every function runs in the caller's scope and transaction and acts by writing rows: gates ask for
+news all the time and hold a rule within a second of its commit (seg_bridge/ingest).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from incidents.traces import NoTraceKey, active_trace_key, make_trace_key
+from incidents.words import MatrixAction, Verdict
+from seg_bridge.gate.policy import DEFAULT_MATRIX, normalise_address
+from seg_bridge.models import Gate, GateClient, GatewayRule, Policy
+from seg_bridge.rules import check_rule, normalise
+from seg_bridge.snapshot import secret_place
+from tenants.audit import BAILEY, Actor, write_audit
+from tenants.doors import ClaimedWork
+from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.ids import new_id
+from tenants.models import Domain, Person, Provider, Tenant
+from tenants.scope import Role, tenant_scope
+from tenants.secrets import seal
+from tenants.work import want_work
+
+SECRET_BYTES = 32
+RULE_QUEUE = "policy"
+# Bytes of these are kept although the client's policy may let the mail pass: somebody will ask.
+DEFAULT_KEEP_ORIGINAL = (
+    *(Verdict.PHISH, Verdict.BEC, Verdict.MALWARE, Verdict.SUSPICIOUS, Verdict.UNSCANNABLE),
+)
+
+
+def create_gate(
+    *,
+    provider: Provider,
+    name: str,
+    hostname: str,
+    tenants: Iterable[Tenant],
+    actor: Person | Actor,
+) -> tuple[Gate, str]:
+    """A gate and its secret in hex, which is shown this once (BAILEY_GATE_SECRET).
+
+    The scope holds the provider and the clients.  Raises ``Conflict`` for a name in use.
+    """
+    if Gate.objects.filter(name=name).exists():
+        raise Conflict(f"There is already a gate called {name}.")
+    secret = secrets.token_bytes(SECRET_BYTES)
+    gate = Gate(id=new_id(), provider=provider, name=name, hostname=hostname)
+    gate.sealed_secret = seal(secret, place=secret_place(gate.id))
+    gate.save(force_insert=True)
+    try:
+        active_trace_key(provider.id)
+    except NoTraceKey:
+        make_trace_key(provider_id=provider.id)
+    write_audit(
+        "seg_bridge.gate.created",
+        actor=actor,
+        provider_id=provider.id,
+        object_kind="gate",
+        object_id=gate.id,
+        name=name,
+        hostname=hostname,
+    )
+    for tenant in tenants:
+        serve_client(gate=gate, tenant=tenant, actor=actor)
+    return gate, secret.hex()
+
+
+def serve_client(*, gate: Gate, tenant: Tenant, actor: Person | Actor) -> None:
+    """From now on this gate takes mail for that client, and may speak for it."""
+    if gate.provider_id != tenant.provider_id:
+        raise WrongInput(f"{gate.name} belongs to another provider.")
+    _, is_new = GateClient.objects.get_or_create(tenant_id=tenant.id, gate=gate)
+    create_policy(tenant=tenant, actor=actor)
+    if is_new:
+        write_audit(
+            "seg_bridge.gate.client_added",
+            actor=actor,
+            provider_id=tenant.provider_id,
+            tenant_id=tenant.id,
+            object_kind="gate",
+            object_id=gate.id,
+            name=gate.name,
+        )
+
+
+def create_policy(*, tenant: Tenant, actor: Person | Actor) -> Policy:
+    """The client's policy, with defaults where it has none yet: threats are held, and what is only
+    suspicious is marked and delivered.
+    """
+    policy, is_new = Policy.objects.get_or_create(
+        tenant_id=tenant.id,
+        defaults={
+            "matrix": {str(verdict): str(action) for verdict, action in DEFAULT_MATRIX.items()},
+            "keep_original": [str(verdict) for verdict in DEFAULT_KEEP_ORIGINAL],
+            "mark_subject": "[Suspicious] ",
+        },
+    )
+    if is_new:
+        write_audit(
+            "seg_bridge.policy.created",
+            actor=actor,
+            provider_id=tenant.provider_id,
+            tenant_id=tenant.id,
+            object_kind="policy",
+            object_id=policy.id,
+            matrix=policy.matrix,
+        )
+    return policy
+
+
+def rules_in_force() -> Q:
+    """For ``GatewayRule.objects.filter``: neither removed nor past its end."""
+    return Q(removed_at=None) & (Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+
+def add_rule(
+    *,
+    tenant_id: int,
+    kind: str,
+    match: str,
+    value: str,
+    reason: str,
+    actor: Person | Actor,
+    action: str = "",
+    recipient: str = "",
+    expires_at: datetime | None = None,
+    beats_threats: bool = False,
+    incident_id: UUID | None = None,
+) -> GatewayRule:
+    """One allow or block entry; gates follow it within seconds.
+
+    ``action`` "" is the kind's own: a block holds, an allow delivers.  ``recipient`` "" means every
+    mailbox.  Raises ``WrongInput``, or ``Conflict`` where the same entry is in force.
+    """
+    tenant = _access_tenant(tenant_id)
+    by_kind = {"allow": MatrixAction.DELIVER, "block": MatrixAction.HOLD}
+    rule = GatewayRule(
+        tenant_id=tenant.id,
+        kind=kind,
+        match=match,
+        value=normalise(match, value),
+        recipient=normalise_address(recipient),
+        action=action or by_kind.get(kind, ""),
+        beats_threats=beats_threats,
+        incident_id=incident_id,
+        owner_id=actor.id,
+        owner_name=actor.name,
+        reason=reason.strip(),
+        expires_at=expires_at,
+    )
+    own_domains = Domain.objects.filter(tenant_id=tenant.id).values_list("name", flat=True)
+    check_rule(rule, own_domains=set(own_domains))
+    same = _same_rule(rule)
+    if same is not None:
+        raise Conflict(f"{same.owner_name} made this rule on {same.created_at:%d %B %Y at %H:%M}.")
+    rule.save(force_insert=True)
+    _audit_rule("seg_bridge.rule.added", rule, tenant=tenant, actor=actor, reason=rule.reason)
+    if expires_at is not None:
+        want_work(tenant.id, RULE_QUEUE, at=expires_at)
+    return rule
+
+
+def remove_rule(*, rule: GatewayRule, actor: Person | Actor, reason: str) -> None:
+    """The entry no longer counts; its row stays.  Removing it twice changes nothing."""
+    changed = GatewayRule.objects.filter(id=rule.id, removed_at=None).update(
+        removed_at=timezone.now()
+    )
+    if changed:
+        tenant = _access_tenant(rule.tenant_id)
+        _audit_rule("seg_bridge.rule.removed", rule, tenant=tenant, actor=actor, reason=reason)
+
+
+def block_sender(
+    *,
+    tenant_id: int,
+    sender: str,
+    reason: str,
+    actor: Person | Actor,
+    expires_at: datetime | None = None,
+    incident_id: UUID | None = None,
+) -> GatewayRule:
+    """Hold all further mail of this sender.  Where it is blocked for as long already, that rule."""
+    covered = (
+        GatewayRule.objects.filter(
+            rules_in_force(),
+            tenant_id=tenant_id,
+            kind=GatewayRule.Kind.BLOCK,
+            match=GatewayRule.Match.SENDER,
+            value=normalise(GatewayRule.Match.SENDER, sender),
+            recipient="",
+        )
+        .order_by("created_at")
+        .last()
+    )
+    if covered is not None and _lasts(covered.expires_at, expires_at):
+        return covered
+    if covered is not None:
+        remove_rule(rule=covered, actor=actor, reason="replaced by one that lasts longer")
+    return add_rule(
+        tenant_id=tenant_id,
+        kind=GatewayRule.Kind.BLOCK,
+        match=GatewayRule.Match.SENDER,
+        value=sender,
+        action=covered.action if covered is not None else "",
+        reason=reason,
+        actor=actor,
+        expires_at=expires_at,
+        incident_id=incident_id,
+    )
+
+
+def retire_expired_rules(claimed: ClaimedWork) -> datetime | None:
+    """Close the client's rules that are past their end; answers when the next one ends.
+
+    The gate ends a rule by its own clock; this is for the list that people see, and the audit log.
+    """
+    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        tenant = _access_tenant(claimed.tenant_id)
+        kept = GatewayRule.objects.filter(tenant_id=tenant.id, removed_at=None)
+        now = timezone.now()
+        for rule in kept.filter(expires_at__lte=now):
+            if kept.filter(id=rule.id).update(removed_at=now):
+                _audit_rule("seg_bridge.rule.expired", rule, tenant=tenant, actor=BAILEY, reason="")
+        ends = kept.exclude(expires_at=None).order_by("expires_at")
+        return ends.values_list("expires_at", flat=True).first()
+
+
+def _access_tenant(tenant_id: int) -> Tenant:
+    tenant = Tenant.objects.filter(id=tenant_id).first()
+    if tenant is None:
+        raise NotThere
+    return tenant
+
+
+def _same_rule(rule: GatewayRule) -> GatewayRule | None:
+    return GatewayRule.objects.filter(
+        rules_in_force(),
+        tenant_id=rule.tenant_id,
+        kind=rule.kind,
+        match=rule.match,
+        value=rule.value,
+        recipient=rule.recipient,
+    ).first()
+
+
+def _lasts(expires_at: datetime | None, wanted: datetime | None) -> bool:
+    return expires_at is None or (wanted is not None and expires_at >= wanted)
+
+
+def _audit_rule(
+    action: str, rule: GatewayRule, *, tenant: Tenant, actor: Person | Actor, reason: str
+) -> None:
+    write_audit(
+        action,
+        actor=actor,
+        provider_id=tenant.provider_id,
+        tenant_id=tenant.id,
+        object_kind="gateway_rule",
+        object_id=rule.id,
+        reason=reason,
+        kind=rule.kind,
+        match=rule.match,
+        value=rule.value,
+        recipient=rule.recipient,
+        action_taken=rule.action,
+        expires_at=rule.expires_at.isoformat() if rule.expires_at else None,
+    )

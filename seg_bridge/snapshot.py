@@ -1,0 +1,211 @@
+"""Compiles the policy snapshot that a gate follows, from the tenant model.
+
+``current_snapshot(gate)``   the content that is true now, with its version
+``sign_for(gate, content)``  what ``/gate/commands`` answers
+
+The version is a hash of the content alone.  Compiling reads every recipient of the gate's clients,
+so it is done only when the *stamp* of the rows has changed; the stamp is one query.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from incidents.traces import active_trace_key, trace_keys
+from incidents.words import MatrixAction, Verdict
+from seg_bridge.gate import policy as wire
+from seg_bridge.gate.signing import canonical_json
+from seg_bridge.models import GatewayRule, Policy
+from tenants.doors import ask
+from tenants.models import Domain, Mailbox, Tenant
+from tenants.secrets import unseal
+
+VERSION_CHARS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGate:
+    """A gate as its door tells it: who it is, and for which clients it may speak."""
+
+    gate_id: UUID
+    provider_id: int
+    name: str
+    hostname: str
+    secret: bytes
+    tenant_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A compiled snapshot without its time; ``stamp`` names the rows it was made from."""
+
+    stamp: str
+    version: str
+    data: dict[str, Any]
+
+
+# One content per gate, whatever thread asks; the worst of a race is compiling twice.
+_compiled: dict[UUID, Content] = {}
+
+
+def secret_place(gate_id: UUID) -> str:
+    return f"seg_bridge_gate.sealed_secret/{gate_id}"
+
+
+def find_gate(name: str) -> KnownGate | None:
+    """The gate of this name, asked through its door; needs no scope."""
+    answer = ask("door_gate", name)
+    if answer is None:
+        return None
+    gate_id = UUID(answer["gate_id"])
+    sealed = bytes.fromhex(answer["sealed_secret"])
+    return KnownGate(
+        gate_id=gate_id,
+        provider_id=answer["provider_id"],
+        name=answer["name"],
+        hostname=answer["hostname"],
+        secret=unseal(sealed, place=secret_place(gate_id)),
+        tenant_ids=tuple(answer["tenant_ids"]),
+    )
+
+
+def current_snapshot(gate: KnownGate) -> Content:
+    """What the gate should follow now.
+
+    Must run in a worker scope of the gate's clients and provider.  The stamp is read before the
+    rows, so a change in between makes the next call compile again.
+    """
+    stamp = _stamp(gate)
+    known = _compiled.get(gate.gate_id)
+    if known is not None and known.stamp == stamp:
+        return known
+    data = _compile(gate)
+    version = hashlib.sha256(canonical_json(data)).hexdigest()[:VERSION_CHARS]
+    content = Content(stamp, version, data)
+    _compiled[gate.gate_id] = content
+    return content
+
+
+def sign_for(gate: KnownGate, content: Content, *, at: datetime) -> dict[str, Any]:
+    """The signed snapshot.  ``at`` is the database's clock when the content was seen to be true:
+    a gate never goes back in time, and a change that is taken back must still count as newer.
+    """
+    data = {**content.data, "version": content.version, "made_at": at.isoformat()}
+    return wire.sign_snapshot(data, gate.secret)
+
+
+# xmin changes with every write of a row and the count with every removal: together they name the
+# state of the rows without reading their values.
+_STAMP = "SELECT concat_ws(' ', {})".format(
+    ", ".join(
+        f"(SELECT count(*) || '/' || coalesce(sum(xmin::text::bigint), 0) FROM {rows})"  # noqa: S608 - fixed names
+        for rows in (
+            "tenants_tenant WHERE id = ANY(%(ids)s)",
+            "tenants_domain WHERE tenant_id = ANY(%(ids)s)",
+            "tenants_mailbox WHERE tenant_id = ANY(%(ids)s)",
+            "seg_bridge_policy WHERE tenant_id = ANY(%(ids)s)",
+            "seg_bridge_gatewayrule WHERE tenant_id = ANY(%(ids)s) AND removed_at IS NULL",
+            "incidents_tracekey WHERE provider_id = %(provider)s",
+        )
+    )
+)
+
+
+def _stamp(gate: KnownGate) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(_STAMP, {"ids": list(gate.tenant_ids), "provider": gate.provider_id})
+        row = cursor.fetchone()
+    return f"{gate.hostname} {gate.tenant_ids} {row[0]}"
+
+
+def _compile(gate: KnownGate) -> dict[str, Any]:
+    """The snapshot's JSON without ``version`` and ``made_at``."""
+    active, _ = active_trace_key(gate.provider_id)
+    snapshot = wire.PolicySnapshot(
+        version="",
+        made_at=timezone.now(),
+        gate=gate.name,
+        authserv_id=gate.hostname,
+        trace_keys={name: key.hex() for name, key in trace_keys(gate.provider_id).items()},
+        active_trace_key=active,
+        tenants=tuple(_tenants(gate.tenant_ids)),
+    )
+    data = snapshot.as_json()
+    del data["version"], data["made_at"]
+    return data
+
+
+def _tenants(tenant_ids: Collection[int]) -> Iterable[wire.TenantPolicy]:
+    domains, rules = _domains(tenant_ids), _rules(tenant_ids)
+    policies = {row.tenant_id: row for row in Policy.objects.filter(tenant_id__in=tenant_ids)}
+    for tenant in Tenant.objects.filter(id__in=tenant_ids).order_by("id"):
+        row = policies.get(tenant.id) or Policy(tenant_id=tenant.id)
+        yield wire.TenantPolicy(
+            tenant_id=tenant.id,
+            slug=tenant.slug,
+            name=tenant.name,
+            domains=tuple(domains[tenant.id]),
+            matrix={
+                **wire.DEFAULT_MATRIX,
+                **{Verdict(verdict): MatrixAction(name) for verdict, name in row.matrix.items()},
+            },
+            act_from=row.act_from,
+            on_not_scanned=MatrixAction(row.on_not_scanned),
+            rules=tuple(rules[tenant.id]),
+            keep_original=frozenset(map(Verdict, row.keep_original)),
+            mark_subject=row.mark_subject,
+        )
+
+
+def _domains(tenant_ids: Collection[int]) -> dict[int, list[wire.DomainRoute]]:
+    recipients: dict[str, set[str]] = defaultdict(set)
+    # A user without a mailbox stays a recipient: the mail host knows better where his mail goes.
+    rows = Mailbox.objects.filter(tenant_id__in=tenant_ids).exclude(state=Mailbox.State.GONE)
+    for tenant_id, address, aliases in rows.values_list("tenant_id", "address", "aliases"):
+        for each in map(wire.normalise_address, (address, *aliases)):
+            recipients[f"{tenant_id}@{each.rpartition('@')[2]}"].add(each)
+    found: dict[int, list[wire.DomainRoute]] = defaultdict(list)
+    active = Domain.objects.filter(tenant_id__in=tenant_ids, is_active=True)
+    for domain in active.order_by("name"):
+        # An alias may lie in another domain of the same client, never in another client's.
+        name = wire.normalise_address(f"@{domain.name}")[1:]
+        route = wire.DomainRoute(
+            name=name,
+            next_hop=_hop(domain.next_hop_host, domain.next_hop_port),
+            recipients=frozenset(recipients[f"{domain.tenant_id}@{name}"]),
+        )
+        found[domain.tenant_id].append(route)
+    return found
+
+
+def _hop(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _rules(tenant_ids: Collection[int]) -> dict[int, list[wire.GatewayRule]]:
+    found: dict[int, list[wire.GatewayRule]] = defaultdict(list)
+    for row in GatewayRule.objects.filter(tenant_id__in=tenant_ids, removed_at=None).order_by("id"):
+        # The gate itself ends a rule on time; an expired one stays until it is retired.
+        rule = wire.GatewayRule(
+            id=str(row.id),
+            kind=cast(wire.RuleKind, row.kind),
+            match=cast(wire.RuleMatch, row.match),
+            value=row.value,
+            recipient=row.recipient,
+            action=MatrixAction(row.action),
+            expires_at=row.expires_at,
+            owner=row.owner_name,
+            reason=row.reason,
+            beats_threats=row.beats_threats,
+        )
+        found[row.tenant_id].append(rule)
+    return found

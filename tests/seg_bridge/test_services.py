@@ -1,0 +1,191 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from seg_bridge.models import Gate, GatewayRule, Policy
+from seg_bridge.services import (
+    add_rule,
+    block_sender,
+    create_gate,
+    create_policy,
+    remove_rule,
+    retire_expired_rules,
+    rules_in_force,
+)
+from tenants.audit import BAILEY
+from tenants.doors import ClaimedWork
+from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.models import AuditEntry, Provider, Work
+from tenants.scope import Role, maintenance_scope, tenant_scope
+from tests.factories import Cast
+from tests.seg_bridge.conftest import Mx
+
+
+@pytest.fixture
+def acme_scope(cast: Cast):
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        yield
+
+
+def add(cast: Cast, **changes) -> GatewayRule:
+    given: dict[str, Any] = {
+        "tenant_id": cast.acme.id,
+        "kind": "block",
+        "match": "sender",
+        "value": "eve@evil.example",
+        "reason": "seen in an incident",
+        "actor": cast.ana,
+    }
+    return add_rule(**(given | changes))
+
+
+def test_a_gate_is_created_with_a_sealed_secret_policies_and_an_audit_entry(cast: Cast, mx1: Mx):
+    assert mx1.known.secret == mx1.secret
+    assert mx1.known.tenant_ids == (cast.acme.id, cast.globex.id)
+    with maintenance_scope():
+        assert mx1.secret not in bytes(Gate.objects.get(name="mx1").sealed_secret)
+        assert Policy.objects.count() == 2
+        actions = set(AuditEntry.objects.values_list("action", flat=True))
+    assert {"seg_bridge.gate.created", "seg_bridge.policy.created"} <= actions
+
+
+def test_two_gates_cannot_have_one_name(cast: Cast, mx1: Mx):
+    with maintenance_scope(), pytest.raises(Conflict, match="already a gate"):
+        create_gate(
+            provider=cast.provider, name="mx1", hostname="x.example", tenants=[], actor=BAILEY
+        )
+
+
+def test_a_gate_serves_no_client_of_another_provider(cast: Cast):
+    with maintenance_scope():
+        other = Provider.objects.create(slug="other", name="Other")
+        with pytest.raises(WrongInput, match="another provider"):
+            create_gate(
+                provider=other, name="mx7", hostname="x.example", tenants=[cast.acme], actor=BAILEY
+            )
+
+
+def test_a_policy_that_exists_is_left_alone(cast: Cast, mx1: Mx):
+    with maintenance_scope():
+        Policy.objects.filter(tenant=cast.acme).update(act_from=3.0)
+        assert create_policy(tenant=cast.acme, actor=BAILEY).act_from == 3.0
+
+
+@pytest.mark.parametrize(
+    ("match", "value", "kept"),
+    [
+        ("sender", " <Eve@EVIL.Example> ", "eve@evil.example"),
+        ("sender", "eve@bücher.example", "eve@xn--bcher-kva.example"),
+        ("sender_domain", "*.Evil.Example.", "evil.example"),
+        ("client_ip", "192.0.2.7", "192.0.2.7"),
+        ("client_ip", "192.0.2.7/24", "192.0.2.0/24"),
+        ("client_ip", "2001:DB8::1", "2001:db8::1"),
+        ("url_host", "Login.Evil.Example", "login.evil.example"),
+        ("url_host", "[2001:db8::1]", "2001:db8::1"),
+        ("attachment_sha256", "AB" * 32, "ab" * 32),
+    ],
+)
+def test_a_value_is_kept_in_one_writing(acme_scope, cast: Cast, match, value, kept):
+    assert add(cast, match=match, value=value).value == kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"value": "evil"}, "not an address"),
+        ({"value": "eve @evil.example"}, "not an address"),
+        ({"match": "sender_domain", "value": "co.uk"}, "anybody can have a domain"),
+        ({"match": "sender_domain", "value": "evil..example"}, "not a domain"),
+        ({"match": "client_ip", "value": "10.0.0.0/8"}, "too wide"),
+        ({"match": "client_ip", "value": "localhost"}, "not an address or network"),
+        ({"match": "attachment_sha256", "value": "zz"}, "64 hex digits"),
+        ({"match": "subject", "value": "x"}, "matches one of"),
+        ({"kind": "mute"}, "allows or blocks"),
+        ({"reason": "  "}, "say why"),
+        ({"recipient": "info@globex.example"}, "not an address of this client"),
+        ({"action": "deliver"}, "holds or rejects"),
+        ({"beats_threats": True}, "Only an allow entry"),
+        ({"kind": "allow", "action": "hold"}, "An allow entry delivers"),
+        ({"kind": "allow", "value": "ceo@acme.example"}, "forges this client"),
+        ({"kind": "allow", "beats_threats": True}, "needs an end"),
+        ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "in the future"),
+        ({"expires_at": datetime(2099, 1, 1)}, "time zone"),
+    ],
+)
+def test_a_rule_that_nobody_should_want_is_refused(acme_scope, cast: Cast, changes, words):
+    with pytest.raises(WrongInput, match=words):
+        add(cast, **changes)
+    assert not GatewayRule.objects.exists()
+
+
+def test_the_same_rule_twice_is_a_conflict_that_names_its_author(acme_scope, cast: Cast):
+    add(cast)
+    with pytest.raises(Conflict, match="Ana made this rule"):
+        add(cast, value="EVE@evil.example", actor=cast.bo)
+
+
+def test_a_rule_for_a_client_outside_the_scope_is_not_there(acme_scope, cast: Cast):
+    with pytest.raises(NotThere):
+        add(cast, tenant_id=cast.globex.id)
+
+
+def test_a_rule_is_audited_with_who_what_and_why(acme_scope, cast: Cast):
+    rule = add(cast)
+    remove_rule(rule=rule, actor=cast.bo, reason="harmless after all")
+    remove_rule(rule=rule, actor=cast.bo, reason="twice")
+    added, removed = AuditEntry.objects.filter(object_id=str(rule.id)).order_by("at", "id")
+    assert (added.action, added.actor_name, added.reason) == (
+        "seg_bridge.rule.added",
+        "Ana",
+        "seen in an incident",
+    )
+    assert (removed.action, removed.actor_id, removed.reason) == (
+        "seg_bridge.rule.removed",
+        cast.bo.id,
+        "harmless after all",
+    )
+    assert added.detail["value"] == "eve@evil.example"
+
+
+def test_blocking_a_blocked_sender_again_keeps_one_rule(acme_scope, cast: Cast):
+    first = block_sender(
+        tenant_id=cast.acme.id, sender="eve@evil.example", reason="x", actor=cast.ana
+    )
+    again = block_sender(
+        tenant_id=cast.acme.id,
+        sender="Eve@Evil.example",
+        reason="y",
+        actor=cast.bo,
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+    assert again.id == first.id
+
+
+def test_a_longer_block_replaces_a_shorter_one_and_stays_as_strict(acme_scope, cast: Cast):
+    short = add(cast, action="reject", expires_at=timezone.now() + timedelta(days=1))
+    long = block_sender(
+        tenant_id=cast.acme.id, sender="eve@evil.example", reason="y", actor=cast.bo
+    )
+    assert list(GatewayRule.objects.filter(rules_in_force())) == [long]
+    assert (long.action, long.expires_at) == ("reject", None)
+    assert long.id != short.id
+
+
+def test_a_rule_past_its_end_is_retired_and_the_next_end_is_told(cast: Cast):
+    claimed = ClaimedWork(cast.acme.id, cast.provider.id, 1)
+    start = timezone.now()
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        add(cast, expires_at=start + timedelta(hours=1))
+        later = add(cast, value="x@evil.example", expires_at=start + timedelta(hours=3))
+        add(cast, value="y@evil.example")
+        assert Work.objects.get(queue="policy").wanted_at == start + timedelta(hours=1)
+    with time_machine.travel(start + timedelta(hours=2), tick=False):
+        assert retire_expired_rules(claimed) == later.expires_at
+        with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+            kept = set(GatewayRule.objects.filter(removed_at=None).values_list("value", flat=True))
+            ended = AuditEntry.objects.get(action="seg_bridge.rule.expired")
+    assert kept == {"x@evil.example", "y@evil.example"}
+    assert ended.detail["value"] == "eve@evil.example"
