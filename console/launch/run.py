@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from console.launch import probes
 from console.launch.children import Child, Children, Stopped
 from console.launch.clean import LOCK_NAME
@@ -36,9 +38,10 @@ from console.launch.plan import (
     shared_environment,
 )
 from console.launch.ports import free_port, is_port_free
-from console.launch.process import die_with_parent
+from console.launch.process import DidNotStart, die_with_parent
 from console.launch.roles import LOGINS, ensure_database, ensure_roles
 from console.launch.say import say, step
+from console.launch.schema import is_migrated, remember_migrated
 from console.launch.valkeylocal import LocalValkey
 
 DATABASE = "bailey"
@@ -148,8 +151,7 @@ class Launcher:
         if self.plan.has_demo:
             self.children.start(Child(command=self.commands.sandbox(), is_ready=probes.says_ready))
         self._start_servers()
-        with step("Making the tables") as making:
-            self.children.run_once(self.commands.manage("migrate", "migrate", "--no-input"), making)
+        self._migrate()
         self._start_web_and_set_up_demo()
         self._start_mail()
         self._is_up = True
@@ -180,9 +182,27 @@ class Launcher:
                 names.append(child.name)
             self.children.wait_until_ready(names, starting, within_s=READY_WITHIN_S)
             if self.postgres:
-                passwords = {login: self.secrets[login] for login in LOGINS}
-                ensure_roles(self.postgres.superuser_url(), passwords)
-                ensure_database(self.postgres.superuser_url(), DATABASE)
+                self._make_roles(self.postgres)
+
+    def _make_roles(self, postgres: LocalPostgres) -> None:
+        try:
+            ensure_roles(postgres.superuser_url(), {name: self.secrets[name] for name in LOGINS})
+        except psycopg.OperationalError as error:
+            if "password authentication failed" not in str(error):
+                raise
+            raise DidNotStart(
+                f"{self.plan.var}/secrets.json does not fit the database beside it: put the right "
+                "one back, or begin afresh with make clean-data"
+            ) from error
+        ensure_database(postgres.superuser_url(), DATABASE)
+
+    def _migrate(self) -> None:
+        stamp = self.plan.var / "migrated"
+        if is_migrated(self.shared["DATABASE_URL"], stamp):
+            return
+        with step("Making the tables") as making:
+            self.children.run_once(self.commands.manage("migrate", "migrate", "--no-input"), making)
+        remember_migrated(stamp)
 
     def _start_web_and_set_up_demo(self) -> None:
         for surface in ("console", "portal", "ingest"):
@@ -291,3 +311,4 @@ def run(environment: Mapping[str, str], var: Path) -> None:
             say("")
         finally:
             launcher.stop()
+            say("Stopped.")

@@ -8,6 +8,7 @@ import os
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from console.launch.clean import LOCK_NAME, clean
@@ -23,6 +24,7 @@ from console.launch.plan import (
 from console.launch.ports import free_port
 from console.launch.roles import fill_variables
 from console.launch.run import AlreadyRuns, check_ports, last_json, only_launcher
+from console.launch.schema import is_migrated, migrations_on_disk, remember_migrated
 
 DATABASE_URLS = {
     "DATABASE_URL": "postgresql://owner:secret-o@db/bailey",
@@ -181,3 +183,24 @@ def test_a_rotated_log_is_kept_once(tmp_path, monkeypatch):
     started.end(10)
     assert log.read_text() == "new\n"
     assert Path(tmp_path / "gate.old.log").read_text() == "an old and long log\n"
+
+
+def test_migrate_is_left_out_only_when_nothing_can_be_pending(services, tmp_path):
+    plain = os.environ["DATABASE_URL"]
+    url = f"{plain}?options=-csearch_path%3Dscratch"
+    stamp = tmp_path / "migrated"
+    assert not is_migrated(url, stamp)
+    remember_migrated(stamp)
+    assert not is_migrated(url, stamp), "there is no table of migrations yet"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA scratch")
+        connection.execute("CREATE TABLE django_migrations (app text, name text)")
+        try:
+            with connection.cursor() as cursor:
+                rows = sorted(migrations_on_disk())
+                cursor.executemany("INSERT INTO django_migrations VALUES (%s, %s)", rows)
+            assert is_migrated(url, stamp)
+            connection.execute("DELETE FROM django_migrations WHERE app = 'tenants'")
+            assert not is_migrated(url, stamp)
+        finally:
+            connection.execute("DROP SCHEMA scratch CASCADE")
