@@ -110,7 +110,8 @@ def shared_environment(
         "BAILEY_GATE_SECRET": secrets["BAILEY_GATE_SECRET"],
         "BAILEY_GATE_DIR": str(plan.var / "gate"),
         "BAILEY_GATE_LISTEN": f"{plan.gate_host}:{plan.port('GATE_PORT')}",
-        "BAILEY_GATE_HOSTNAME": "gate.bailey.example",
+        # Without the demo the machine's own name, if none is given.
+        "BAILEY_GATE_HOSTNAME": "gate.bailey.example" if plan.has_demo else "",
         "BAILEY_GATE_XCLIENT": "1" if plan.has_demo else "0",
         "BAILEY_DNS": "",
     }
