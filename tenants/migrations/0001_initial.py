@@ -488,26 +488,26 @@ class Migration(migrations.Migration):
             "jsonb",
             """
 DECLARE
-    found tenants_person;
+    one tenants_person;
     ids bigint[];
 BEGIN
-    SELECT * INTO found FROM tenants_person
+    SELECT * INTO one FROM tenants_person
      WHERE (email = p_email OR id = p_id) AND is_active;
-    IF NOT FOUND OR (session_user = 'bailey_portal') <> (found.role = 'client_reader')
+    IF NOT FOUND OR (session_user = 'bailey_portal') <> (one.role = 'client_reader')
        AND session_user IN ('bailey_portal', 'bailey_console') THEN
         RETURN NULL;
     END IF;
-    IF found.role = 'client_reader' THEN
-        ids := ARRAY[found.tenant_id];
-    ELSIF found.role = 'lead' THEN
-        SELECT array_agg(id) INTO ids FROM tenants_tenant WHERE provider_id = found.provider_id;
+    IF one.role = 'client_reader' THEN
+        ids := ARRAY[one.tenant_id];
+    ELSIF one.role = 'lead' THEN
+        SELECT array_agg(id) INTO ids FROM tenants_tenant WHERE provider_id = one.provider_id;
     ELSE
         SELECT array_agg(a.tenant_id) INTO ids
           FROM tenants_assignment a JOIN tenants_tenant t ON t.id = a.tenant_id
-         WHERE a.person_id = found.id AND t.provider_id = found.provider_id;
+         WHERE a.person_id = one.id AND t.provider_id = one.provider_id;
     END IF;
     RETURN jsonb_build_object(
-        'person', to_jsonb(found), 'tenant_ids', coalesce(to_jsonb(ids), '[]'::jsonb));
+        'person', to_jsonb(one), 'tenant_ids', coalesce(to_jsonb(ids), '[]'::jsonb));
 END
 """,
             callers="bailey_console, bailey_portal",
