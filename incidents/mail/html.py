@@ -28,7 +28,7 @@ _VOID_OR_IMPLIED = frozenset(
         " tbody thead tfoot body html head"
     )
 )
-_NO_TEXT = frozenset(str.split("script style title template noscript noframes head -comment"))
+_NO_TEXT = frozenset(str.split("script style title template noembed noframes head -comment"))
 _HIDDEN_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0?\.?0+\s*(?:;|!|\Z)"
     r"|max-height\s*:\s*0(?:px|pt|em)?\s*(?:;|!|\Z)"
@@ -80,7 +80,7 @@ def read_html(html: str, *, limits: Limits = LIMITS) -> HtmlFacts:
     if len(html) > limits.html_characters:
         facts.problems.append("html_too_big")
         html = html[: limits.html_characters]
-    problem = _bomb_in(html, limits)
+    problem = find_bomb(html, limits=limits)
     if problem:
         facts.problems.append(problem)
         return _read_roughly(html, facts)
@@ -93,7 +93,8 @@ def read_html(html: str, *, limits: Limits = LIMITS) -> HtmlFacts:
     return facts
 
 
-def _bomb_in(html: str, limits: Limits) -> str:
+def find_bomb(html: str, *, limits: Limits = LIMITS) -> str:
+    """The problem code of HTML that must not be given to a parser, "" for all other."""
     tags = html.count("<")
     if tags > limits.html_tags:
         return "html_too_big"
@@ -225,17 +226,22 @@ class _TextReader:
             self.hidden.append(text)
 
 
+def hides_its_text(node: LexborNode) -> bool:
+    """Whether this element by itself keeps its text from the reader."""
+    attributes = node.attributes
+    return "hidden" in attributes or _HIDDEN_STYLE.search(attributes.get("style") or "") is not None
+
+
 def _style_of(node: LexborNode, is_hidden: bool, is_tiny: bool) -> tuple[bool, bool]:
     """Whether what stands in ``node`` is hidden, and whether its letters are too small to read.
 
     A font size is inherited but can be set again further in, as newsletters do.
     """
-    attributes = node.attributes
-    style = attributes.get("style") or ""
+    style = node.attributes.get("style") or ""
     if style and "font-size" in style.lower():
         is_tiny = _TINY_FONT.search(style) is not None
     if not is_hidden:
-        is_hidden = "hidden" in attributes or _HIDDEN_STYLE.search(style) is not None
+        is_hidden = hides_its_text(node)
     return is_hidden, is_tiny
 
 

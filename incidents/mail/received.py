@@ -14,7 +14,7 @@ _LONGEST = 2_000
 _CLAUSE = re.compile(r"(?:^|\s)(from|by|with)\s+([^\s;()]{1,255})", re.IGNORECASE)
 _ADDRESS = re.compile(r"[\[(]\s*(?:IPv6:)?([0-9A-Fa-f:.]{3,45})(?:%[\w.]+)?\s*[\])]")
 _HELO = re.compile(r"\b(?:helo|ehlo)[= ]\s*([^\s;()]{1,255})", re.IGNORECASE)
-_COMMENT_NAME = re.compile(r"^\s*([A-Za-z0-9._-]{1,255})\s")
+_COMMENT_NAME = re.compile(r"^\(\s*([A-Za-z0-9._-]{1,255})\s")
 
 
 def hops_of(block: HeaderBlock, *, limits: Limits = LIMITS) -> tuple[Hop, ...]:
@@ -34,13 +34,13 @@ def parse_received(value: str) -> Hop:
         clauses.setdefault(match[1].lower(), match[2])
     said = clauses.get("from", "")
     # Only the comment behind "from" speaks of the client; one behind "by" speaks of us.
-    about_client = comments[0] if said and comments else ""
+    about_client = " ".join(f"({each})" for each in comments) if said else ""
     name = _COMMENT_NAME.match(about_client)
     helo = _HELO.search(about_client)
     return Hop(
         by=clauses.get("by", "").lower(),
         from_name=(name[1] if name and "." in name[1] else "").lower(),
-        from_ip=_ip_in(f"({about_client})") or _ip_in(said) or _ip_in(f"({said})"),
+        from_ip=_ip_in(about_client) or _ip_in(said) or _ip_in(f"({said})"),
         helo=(helo[1] if helo else said).lower(),
         protocol=clauses.get("with", "").upper(),
         received_at=parse_date(date) if semicolon else None,
