@@ -29,7 +29,7 @@ types: ## check the types
 
 bench: ## measure against named baselines (ONLY=name for one); writes var/bench.json
 	@$(PYTHON) deploy/bootstrap.py --dev
-	@$(PY) -m tests.services $(PY) -m tests.bench $(if $(ONLY),--only $(ONLY))
+	@$(PY) -m tests.services --durable $(PY) -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 migrations-check: ## fail if a model has changed without its migration
 	@$(PYTHON) deploy/bootstrap.py --dev

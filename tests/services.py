@@ -4,8 +4,8 @@ Addresses and secrets are put into the environment here, before Django reads its
 servers start only when a test asks for the database or the broker (fixture `services`). Where
 DATABASE_URL or REDIS_URL is set, that one is used instead.
 
-`python -m tests.services COMMAND…` runs a command with both servers up; with `--no-servers` before
-it, the command gets the settings only.
+`python -m tests.services COMMAND…` runs a command with both servers up; before it, `--no-servers`
+gives it the settings only and `--durable` servers that sync to disk, as in production.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ class Services:
         self.has_own_broker = _is_ours("REDIS_URL")
         self.postgres_port = free_port()
         self.broker_port = free_port()
+        self.is_durable = False
         self._running: list[Process] = []
 
     def set_environment(self) -> None:
@@ -79,7 +81,7 @@ class Services:
             port=self.postgres_port,
             password=self.superuser_password,
             log=self.folder / "postgres.log",
-            is_durable=False,
+            is_durable=self.is_durable,
         )
         postgres.prepare()
         self._running.append(
@@ -94,7 +96,7 @@ class Services:
             port=self.broker_port,
             password=self.broker_password,
             log=self.folder / "valkey.log",
-            is_durable=False,
+            is_durable=self.is_durable,
         )
         broker.prepare()
         self._running.append(start_ready(broker.command(), lambda _: broker.is_ready()))
@@ -145,11 +147,12 @@ def pytest_make_collect_report(collector: pytest.Collector):
 
 
 def main(argv: list[str]) -> int:
-    with_servers = argv[:1] != ["--no-servers"]
+    options = list(takewhile(lambda word: word.startswith("--"), argv))
+    SERVICES.is_durable = "--durable" in options
     try:
-        if with_servers:
+        if "--no-servers" not in options:
             SERVICES.start()
-        return subprocess.run(argv if with_servers else argv[1:], check=False).returncode
+        return subprocess.run(argv[len(options) :], check=False).returncode
     finally:
         SERVICES.stop()
 

@@ -1,4 +1,4 @@
-"""Measurements, each against a named baseline in the same run: `make bench`, `make bench ONLY=name`.
+"""Measurements, each against a named baseline of the same run: `make bench [ONLY=name]`.
 
 A module beside this one offers `MEASURES`: name -> function without arguments that returns its
 `Measurement`s, or raises `NotMeasured` with the reason. PostgreSQL and Valkey are running, their
