@@ -17,7 +17,7 @@ from tenants.models import Tenant
 _M = TypeVar("_M", bound=models.Model)
 
 
-def _one(found: models.QuerySet[_M], object_id: UUID | str) -> _M:
+def access_one(found: models.QuerySet[_M], object_id: UUID | str) -> _M:
     try:
         key = UUID(str(object_id))
     except ValueError as error:
@@ -29,23 +29,23 @@ def _one(found: models.QuerySet[_M], object_id: UUID | str) -> _M:
 
 
 def access_incident(object_id: UUID | str) -> Incident:
-    return _one(Incident.objects.select_related("tenant"), object_id)
+    return access_one(Incident.objects.select_related("tenant"), object_id)
 
 
 def access_message(object_id: UUID | str) -> Message:
-    return _one(Message.objects.select_related("tenant"), object_id)
+    return access_one(Message.objects.select_related("tenant"), object_id)
 
 
 def access_delivery(object_id: UUID | str) -> Delivery:
-    return _one(Delivery.objects.select_related("tenant", "message"), object_id)
+    return access_one(Delivery.objects.select_related("tenant", "message"), object_id)
 
 
 def access_job(object_id: UUID | str) -> Job:
-    return _one(Job.objects.select_related("tenant", "incident"), object_id)
+    return access_one(Job.objects.select_related("tenant", "incident"), object_id)
 
 
 def access_report(object_id: UUID | str) -> Report:
-    return _one(Report.objects.select_related("tenant", "incident"), object_id)
+    return access_one(Report.objects.select_related("tenant", "incident"), object_id)
 
 
 def access_client(slug: str) -> Tenant:

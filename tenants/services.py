@@ -22,7 +22,7 @@ from tenants.secrets import new_data_key
 PROVIDER_CREATED = "tenants.provider.created"
 CLIENT_CREATED = "tenants.client.created"
 PERSON_CREATED = "tenants.person.created"
-TOKEN_CREATED = "tenants.token.created"
+TOKEN_CREATED = "tenants.token.created"  # noqa: S105 - a name, no secret
 TOKEN_LIFE = timedelta(days=365)
 
 

@@ -1,0 +1,44 @@
+"""What all resources share: known filters only, cursor paging, one object or the one 404."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework import generics
+from rest_framework.request import Request
+from typing_extensions import override
+
+from incidents.access import access_one
+from tenants.errors import WrongInput
+
+_PAGING = {"cursor", "page_size", "format"}
+
+
+class KnownFilters(DjangoFilterBackend):
+    """A filter that is not known is an error, not a wish that is silently ignored."""
+
+    @override
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
+        filterset_class = self.get_filterset_class(view, queryset)
+        known = set(filterset_class.base_filters) if filterset_class else set()
+        unknown = set(request.query_params) - known - _PAGING
+        if unknown:
+            raise WrongInput(
+                f"Unknown filter: {', '.join(sorted(unknown))}."
+                f" Known are: {', '.join(sorted(known)) or 'none'}."
+            )
+        return super().filter_queryset(request, queryset, view)
+
+
+class ListView(generics.ListAPIView[Any]):
+    filter_backends = (KnownFilters,)
+
+
+class DetailView(generics.RetrieveAPIView[Any]):
+    lookup_url_kwarg = "object_id"
+
+    @override
+    def get_object(self) -> Any:
+        return access_one(self.get_queryset(), self.kwargs["object_id"])

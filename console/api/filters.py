@@ -1,0 +1,137 @@
+"""The filters of each list.  Times are ISO 8601 with a zone."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django_filters import rest_framework as filters
+
+from incidents.codes import CROSS_LAYER
+from incidents.models import (
+    Delivery,
+    Incident,
+    IncidentMessage,
+    Intent,
+    Job,
+    Message,
+    Observation,
+    Report,
+    Sighting,
+)
+from seg_bridge.models import GatewayRule
+
+
+class _OfClient(filters.FilterSet):
+    tenant = filters.CharFilter(field_name="tenant__slug")
+
+
+class IncidentFilter(_OfClient):
+    cross_layer = filters.ChoiceFilter(
+        choices=list(CROSS_LAYER.items()), method="filter_cross_layer"
+    )
+    is_open = filters.BooleanFilter(method="filter_open")
+    since = filters.IsoDateTimeFilter(field_name="last_seen_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="last_seen_at", lookup_expr="lt")
+    internet_message_id = filters.CharFilter(method="filter_message_id")
+
+    class Meta:
+        model = Incident
+        fields = ("tenant", "kind", "severity", "state", "sender")
+
+    def filter_cross_layer(
+        self, rows: QuerySet[Incident], name: str, value: str
+    ) -> QuerySet[Incident]:
+        return rows.filter(cross_layer__contains=[value])
+
+    def filter_open(self, rows: QuerySet[Incident], name: str, value: bool) -> QuerySet[Incident]:
+        resolved = Incident.State.RESOLVED
+        return rows.exclude(state=resolved) if value else rows.filter(state=resolved)
+
+    def filter_message_id(
+        self, rows: QuerySet[Incident], name: str, value: str
+    ) -> QuerySet[Incident]:
+        members = IncidentMessage.objects.filter(
+            incident=OuterRef("pk"), message__internet_message_id=value
+        )
+        return rows.filter(Exists(members))
+
+
+class MessageFilter(_OfClient):
+    since = filters.IsoDateTimeFilter(field_name="first_seen_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="first_seen_at", lookup_expr="lt")
+    incident = filters.UUIDFilter(field_name="memberships__incident_id")
+
+    class Meta:
+        model = Message
+        fields = ("tenant", "internet_message_id", "sender_address", "direction")
+
+
+class DeliveryFilter(_OfClient):
+    internet_message_id = filters.CharFilter(field_name="message__internet_message_id")
+    message = filters.UUIDFilter(field_name="message_id")
+    incident = filters.UUIDFilter(field_name="message__memberships__incident_id")
+    since = filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="lt")
+
+    class Meta:
+        model = Delivery
+        fields = ("tenant", "recipient", "direction", "outcome", "place", "is_bypass")
+
+
+class ObservationFilter(_OfClient):
+    delivery = filters.UUIDFilter(method="filter_delivery")
+    message = filters.UUIDFilter(method="filter_message")
+    since = filters.IsoDateTimeFilter(field_name="observed_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="observed_at", lookup_expr="lt")
+
+    class Meta:
+        model = Observation
+        fields = ("tenant", "layer", "source", "recipient", "internet_message_id", "verdict")
+
+    def _sighted(self, rows: QuerySet[Observation], **of: object) -> QuerySet[Observation]:
+        sightings = Sighting.objects.filter(observation_id=OuterRef("pk"), **of)
+        return rows.filter(Exists(sightings))
+
+    def filter_delivery(
+        self, rows: QuerySet[Observation], name: str, value: object
+    ) -> QuerySet[Observation]:
+        return self._sighted(rows, delivery_id=value)
+
+    def filter_message(
+        self, rows: QuerySet[Observation], name: str, value: object
+    ) -> QuerySet[Observation]:
+        return self._sighted(rows, delivery__message_id=value)
+
+
+class JobFilter(_OfClient):
+    incident = filters.UUIDFilter(field_name="incident_id")
+
+    class Meta:
+        model = Job
+        fields = ("tenant", "kind", "state")
+
+
+class ActionFilter(_OfClient):
+    job = filters.UUIDFilter(field_name="job_id")
+    delivery = filters.UUIDFilter(field_name="delivery_id")
+    incident = filters.UUIDFilter(field_name="job__incident_id")
+
+    class Meta:
+        model = Intent
+        fields = ("tenant", "action", "state")
+
+
+class ReportFilter(_OfClient):
+    incident = filters.UUIDFilter(field_name="incident_id")
+    job = filters.UUIDFilter(field_name="job_id")
+
+    class Meta:
+        model = Report
+        fields = ("tenant", "audience")
+
+
+class GatewayRuleFilter(_OfClient):
+    in_force = filters.BooleanFilter(field_name="removed_at", lookup_expr="isnull")
+
+    class Meta:
+        model = GatewayRule
+        fields = ("tenant", "kind", "match", "value")

@@ -1,0 +1,70 @@
+"""``Idempotency-Key``: a POST that is sent again acts once and gets the same answer.
+
+The key's row is written in the transaction of the action.  A second request with the same key waits
+for the first to commit, then gets its answer; if the first failed, its row is gone and the second acts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from hashlib import sha256
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
+
+from tenants.errors import WrongInput
+from tenants.models import IdempotencyKey
+
+LONGEST_KEY = 200
+
+
+class KeyReused(WrongInput):
+    """The same key with another request: the caller mixes up two actions."""
+
+    code = "idempotency_key_reused"
+    status = 422
+    title = "This Idempotency-Key belongs to another request"
+
+
+def idempotent(view: Callable[..., Response]) -> Callable[..., Response]:
+    """For a POST handler of an APIView that answers with JSON."""
+
+    @wraps(view)
+    def handler(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        key = request.headers.get("Idempotency-Key", "")
+        if not key:
+            return view(self, request, *args, **kwargs)
+        if len(key) > LONGEST_KEY:
+            raise WrongInput(f"An Idempotency-Key has at most {LONGEST_KEY} characters.")
+        body = request.get_full_path().encode() + b"\n" + request._request.body
+        digest = sha256(body).hexdigest()
+        row, is_first = IdempotencyKey.objects.get_or_create(
+            provider_id=request.user.provider_id,
+            person_id=request.user.id,
+            key=key,
+            defaults={"request_digest": digest},
+        )
+        if is_first:
+            return _answer_and_remember(row, view(self, request, *args, **kwargs))
+        if row.request_digest != digest:
+            raise KeyReused("Use a new Idempotency-Key for every new request.")
+        response = Response(row.body, status=row.status)
+        response["Idempotency-Replayed"] = "true"
+        return response
+
+    return handler
+
+
+def _answer_and_remember(row: IdempotencyKey, response: Response) -> Response:
+    row.status, row.body = response.status_code, _plain(response.data)
+    row.save(update_fields=["status", "body"])
+    return response
+
+
+def _plain(data: Any) -> Any:
+    """What JSON makes of it, so that the repeated answer equals the first."""
+    return json.loads(json.dumps(data, cls=JSONEncoder))

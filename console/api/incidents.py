@@ -1,0 +1,140 @@
+"""Incidents and what can be done with them.  The same services as the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from console.api import serializers as shown
+from console.api.base import DetailView, ListView
+from console.api.filters import IncidentFilter
+from console.api.idempotency import idempotent
+from incidents import reports, services
+from incidents.access import access_incident
+from incidents.models import Incident, Job
+from incidents.remediation import pull_incident, restore_incident
+from incidents.story import tell_story
+
+
+def _parse(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    form = serializer(data=request.data)
+    form.is_valid(raise_exception=True)
+    values: dict[str, Any] = form.validated_data
+    return values
+
+
+def job_response(job: Job) -> Response:
+    return Response(shown.JobSerializer(job).data, status=202)
+
+
+class IncidentList(ListView):
+    """Incidents, newest first."""
+
+    serializer_class = shown.IncidentSerializer
+    filterset_class = IncidentFilter
+    queryset = Incident.objects.select_related("tenant")
+
+
+class IncidentDetail(DetailView):
+    serializer_class = shown.IncidentSerializer
+    queryset = Incident.objects.select_related("tenant")
+
+
+class IncidentStory(APIView):
+    """The two-lane story: what happened, in sentences, with the source of each."""
+
+    @extend_schema(responses=shown.StorySerializer)
+    def get(self, request: Request, object_id: str) -> Response:
+        story = tell_story(access_incident(object_id))
+        return Response(shown.StorySerializer(story).data)
+
+
+class PullIncident(APIView):
+    """Pull every copy from the mailboxes (reversible); answers the job to follow."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses={202: shown.JobSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        incident = access_incident(object_id)
+        asked = _parse(shown.ReasonSerializer, request)
+        job = pull_incident(incident=incident, actor=request.user, reason=asked["reason"])
+        return job_response(job)
+
+
+class RestoreIncident(APIView):
+    """Put every removed copy back where it was; answers the job to follow."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses={202: shown.JobSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        incident = access_incident(object_id)
+        asked = _parse(shown.ReasonSerializer, request)
+        job = restore_incident(incident=incident, actor=request.user, reason=asked["reason"])
+        return job_response(job)
+
+
+class ReportIncident(APIView):
+    """Make the incident's report (PDF and CSV); answers the job to follow."""
+
+    @extend_schema(request=shown.NewReportSerializer, responses={202: shown.JobSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        incident = access_incident(object_id)
+        asked = _parse(shown.NewReportSerializer, request)
+        job = reports.ask_report(incident=incident, actor=request.user, audience=asked["audience"])
+        return job_response(job)
+
+
+class ChangeIncident(APIView):
+    """Base of the changes that answer with the incident as it is then."""
+
+    serializer_class: type[serializers.Serializer[Any]] = shown.ReasonSerializer
+
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        incident = access_incident(object_id)
+        asked = _parse(self.serializer_class, request)
+        self.change(incident, request.user, asked)
+        return Response(shown.IncidentSerializer(access_incident(object_id)).data)
+
+    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+@extend_schema(request=shown.ReasonSerializer, responses=shown.IncidentSerializer)
+class TakeIncident(ChangeIncident):
+    """Become its owner."""
+
+    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+        services.take_incident(incident=incident, actor=person)
+
+
+@extend_schema(request=shown.ReasonSerializer, responses=shown.IncidentSerializer)
+class ShareIncident(ChangeIncident):
+    """Show it to the client in the portal."""
+
+    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+        services.share_incident(incident=incident, actor=person)
+
+
+@extend_schema(request=shown.ResolveSerializer, responses=shown.IncidentSerializer)
+class ResolveIncident(ChangeIncident):
+    """Close it, with classification and cause."""
+
+    serializer_class = shown.ResolveSerializer
+
+    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+        services.resolve_incident(incident=incident, actor=person, **asked)
+
+
+@extend_schema(request=shown.ReasonSerializer, responses=shown.IncidentSerializer)
+class ReopenIncident(ChangeIncident):
+    """Open it again."""
+
+    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+        services.reopen_incident(incident=incident, actor=person, reason=asked["reason"])

@@ -1,0 +1,129 @@
+"""Messages, deliveries, observations and held mail; opening content with a reason."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from console.api import serializers as shown
+from console.api.base import DetailView, ListView
+from console.api.filters import DeliveryFilter, MessageFilter, ObservationFilter
+from console.api.idempotency import idempotent
+from console.api.incidents import _parse, job_response
+from incidents.access import access_delivery, access_message
+from incidents.content import open_original
+from incidents.models import ContentAccess, Delivery, Message, Observation
+from incidents.models.mail import Place
+from incidents.remediation import acquire_original, release_held
+
+_DELIVERIES = Delivery.objects.select_related("tenant", "message").prefetch_related(
+    "message__memberships"
+)
+
+
+class MessageList(ListView):
+    """Mails as content, newest first."""
+
+    serializer_class = shown.MessageSerializer
+    filterset_class = MessageFilter
+    queryset = Message.objects.select_related("tenant")
+
+
+class MessageDetail(DetailView):
+    serializer_class = shown.MessageSerializer
+    queryset = Message.objects.select_related("tenant")
+
+
+class MessageOriginal(APIView):
+    """The mail's bytes.  Needs the right to open content and a reason that the client sees."""
+
+    @extend_schema(
+        request=shown.OpenContentSerializer,
+        responses={(200, "message/rfc822"): OpenApiTypes.BINARY},
+    )
+    def post(self, request: Request, object_id: str) -> HttpResponse:
+        message = access_message(object_id)
+        asked = _parse(shown.OpenContentSerializer, request)
+        raw = open_original(
+            message=message,
+            person=request.user,
+            what=ContentAccess.What.ORIGINAL,
+            reason=asked["reason"],
+        )
+        response = HttpResponse(raw, content_type="message/rfc822")
+        response["Content-Disposition"] = f'attachment; filename="{message.id}.eml"'
+        return response
+
+
+class AcquireMessage(APIView):
+    """Fetch the original from a mailbox into the evidence store; answers the job to follow."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses={202: shown.JobSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        message = access_message(object_id)
+        asked = _parse(shown.ReasonSerializer, request)
+        job = acquire_original(message=message, actor=request.user, reason=asked["reason"])
+        return job_response(job)
+
+
+class DeliveryList(ListView):
+    """Copies, one for each recipient, newest first."""
+
+    serializer_class = shown.DeliverySerializer
+    filterset_class = DeliveryFilter
+    queryset = _DELIVERIES
+
+
+class DeliveryDetail(DetailView):
+    serializer_class = shown.DeliverySerializer
+    queryset = _DELIVERIES
+
+
+class HeldList(ListView):
+    """Copies that the gateway holds now."""
+
+    serializer_class = shown.DeliverySerializer
+    filterset_class = DeliveryFilter
+    queryset = _DELIVERIES.filter(place=Place.HOLD)
+
+
+class HeldDetail(DetailView):
+    serializer_class = shown.DeliverySerializer
+    queryset = _DELIVERIES.filter(place=Place.HOLD)
+
+
+class ReleaseHeld(APIView):
+    """Deliver the original of a held copy; answers the job to follow."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses={202: shown.JobSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        delivery = access_delivery(object_id)
+        asked = _parse(shown.ReasonSerializer, request)
+        job = release_held(delivery=delivery, actor=request.user, reason=asked["reason"])
+        return job_response(job)
+
+
+class ObservationList(ListView):
+    """What each layer saw, when, and why it judged so.  Append-only history."""
+
+    serializer_class = shown.ObservationSerializer
+    filterset_class = ObservationFilter
+    queryset = Observation.objects.select_related("tenant")
+
+
+class ObservationDetail(DetailView):
+    serializer_class = shown.ObservationSerializer
+    queryset = Observation.objects.select_related("tenant")
+
+
+class ContentAccessList(ListView):
+    """Who opened whose mail, when and why."""
+
+    serializer_class = shown.ContentAccessSerializer
+    queryset = ContentAccess.objects.select_related("tenant")

@@ -1,0 +1,34 @@
+"""The way in: what there is, and what there is not."""
+
+from __future__ import annotations
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from tenants.errors import NotThere
+
+_RESOURCES = (
+    *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
+    *("jobs", "reports", "gateway-rules", "accesses", "schema"),
+)
+
+
+class ApiRoot(APIView):
+    """The addresses of all resources."""
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        here = request.build_absolute_uri(request.path)
+        return Response({name: f"{here}{name}/" for name in _RESOURCES})
+
+
+@extend_schema(exclude=True)
+class NoSuchResource(APIView):
+    """Any other address: the one 404, as a problem document."""
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        raise NotThere("There is no such resource. See /api/v1/schema/.")

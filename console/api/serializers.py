@@ -1,0 +1,264 @@
+"""What the API shows.  Every object carries ``id`` and ``tenant`` (the client's short name)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from incidents.codes import COUNTS, CROSS_LAYER
+from incidents.models import (
+    ContentAccess,
+    Delivery,
+    Incident,
+    Intent,
+    Job,
+    Message,
+    Observation,
+    Report,
+)
+from incidents.models.mail import Outcome, Place, Verdict
+from incidents.story import exposure
+from seg_bridge.models import GatewayRule
+from tenants.models import Tenant
+
+
+class VerdictField(serializers.ChoiceField):
+    """A verdict, or null where the layer gave none."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=Verdict.choices, allow_null=True, read_only=True, **kwargs)
+
+    def to_representation(self, value: Any) -> Any:
+        return value or None
+
+
+class LayersSerializer(serializers.Serializer[Any]):
+    """The current verdict of each layer."""
+
+    gateway = VerdictField(source="gateway_verdict")
+    mailbox = VerdictField(source="mailbox_verdict")
+
+
+CountsSerializer = type(
+    "CountsSerializer",
+    (serializers.Serializer,),
+    {name: serializers.IntegerField(help_text=words) for name, words in COUNTS.items()}
+    | {"__doc__": "How many copies are where.  The keys are one closed list."},
+)
+
+
+class ClientSerializer(serializers.ModelSerializer[Tenant]):
+    id = serializers.SlugField(source="slug", read_only=True)
+    tenant = serializers.SlugField(source="slug", read_only=True)
+
+    class Meta:
+        model = Tenant
+        fields = ("id", "tenant", "name", "time_zone", "protected_since", "body_access_allowed")
+
+
+class IncidentSerializer(serializers.ModelSerializer[Incident]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    layers = LayersSerializer(source="*", read_only=True)
+    cross_layer = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(CROSS_LAYER.items())), read_only=True
+    )
+    counts = CountsSerializer(read_only=True)
+    exposure = serializers.SerializerMethodField(help_text="Where the copies are now, in words")
+    first_seen = serializers.DateTimeField(source="first_seen_at", read_only=True)
+    last_seen = serializers.DateTimeField(source="last_seen_at", read_only=True)
+    owner = serializers.CharField(source="owner_name", read_only=True)
+    is_shared = serializers.SerializerMethodField(help_text="Does the client see it?")
+
+    class Meta:
+        model = Incident
+        fields = (
+            *("id", "tenant", "number", "title", "kind", "severity", "severity_parts", "state"),
+            *("classification", "cause", "sender", "layers", "cross_layer", "counts", "exposure"),
+            *("owner", "is_shared", "first_seen", "last_seen", "opened_at", "resolved_at"),
+        )
+
+    def get_exposure(self, incident: Incident) -> str:
+        return exposure(incident.counts)
+
+    def get_is_shared(self, incident: Incident) -> bool:
+        return incident.shared_at is not None
+
+
+class MessageSerializer(serializers.ModelSerializer[Message]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    is_original_kept = serializers.SerializerMethodField(help_text="Can the original be opened?")
+
+    class Meta:
+        model = Message
+        fields = (
+            *("id", "tenant", "internet_message_id", "subject", "sender_address", "sender_name"),
+            *("direction", "size_bytes", "fingerprint", "sent_at", "first_seen_at"),
+            *("last_seen_at", "is_original_kept"),
+        )
+
+    def get_is_original_kept(self, message: Message) -> bool:
+        return bool(message.evidence)
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    message = serializers.UUIDField(source="message_id", read_only=True)
+    internet_message_id = serializers.CharField(
+        source="message.internet_message_id",
+        read_only=True,
+        help_text="RFC 5322 Message-ID with its brackets",
+    )
+    subject = serializers.CharField(source="message.subject", read_only=True)
+    sender = serializers.CharField(source="message.sender_address", read_only=True)
+    incident = serializers.SerializerMethodField()
+    outcome = serializers.ChoiceField(choices=Outcome.choices, read_only=True)
+    place = serializers.ChoiceField(
+        choices=Place.choices, read_only=True, help_text="Where the copy is now"
+    )
+    verdicts = LayersSerializer(source="*", read_only=True)
+
+    class Meta:
+        model = Delivery
+        fields = (
+            *("id", "tenant", "message", "incident", "internet_message_id", "subject", "sender"),
+            *("recipient", "direction", "outcome", "place", "first_place", "is_read"),
+            *("was_exposed", "is_bypass", "was_released", "match", "match_reason", "verdicts"),
+            *("received_at", "verified_at"),
+        )
+
+    @extend_schema_field(serializers.UUIDField(allow_null=True))
+    def get_incident(self, delivery: Delivery) -> Any:
+        member = next(iter(delivery.message.memberships.all()), None)
+        return member.incident_id if member else None
+
+
+class ObservationSerializer(serializers.ModelSerializer[Observation]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    verdict = VerdictField()
+
+    class Meta:
+        model = Observation
+        fields = (
+            *("id", "tenant", "layer", "source", "observed_at", "recorded_at", "recipient"),
+            *("direction", "internet_message_id", "trace_state", "verdict", "score", "score_limit"),
+            *("confidence", "reasons", "engine", "engine_version", "policy_version", "action"),
+            *("rule", "place", "is_read", "detail"),
+        )
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    incident = serializers.UUIDField(source="incident_id", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Job
+        fields = (
+            *("id", "tenant", "kind", "state", "incident", "requested_by", "reason", "counts"),
+            *("detail", "error", "created_at", "finished_at"),
+        )
+
+
+class ActionSerializer(serializers.ModelSerializer[Intent]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    job = serializers.UUIDField(source="job_id", read_only=True)
+    delivery = serializers.UUIDField(source="delivery_id", read_only=True)
+    recipient = serializers.CharField(source="delivery.recipient", read_only=True)
+
+    class Meta:
+        model = Intent
+        fields = (
+            *("id", "tenant", "job", "delivery", "recipient", "action", "state", "attempts"),
+            *("error", "created_at", "finished_at"),
+        )
+
+
+class ReportSerializer(serializers.ModelSerializer[Report]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    incident = serializers.UUIDField(source="incident_id", read_only=True)
+    job = serializers.UUIDField(source="job_id", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Report
+        fields = (
+            *("id", "tenant", "incident", "job", "audience", "document", "pdf_sha256"),
+            *("csv_sha256", "created_by", "created_at"),
+        )
+
+
+class ContentAccessSerializer(serializers.ModelSerializer[ContentAccess]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    message = serializers.UUIDField(source="message_id", read_only=True)
+
+    class Meta:
+        model = ContentAccess
+        fields = ("id", "tenant", "message", "person_name", "what", "detail", "reason", "at")
+
+
+class GatewayRuleSerializer(serializers.ModelSerializer[GatewayRule]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    owner = serializers.CharField(source="owner_name", read_only=True)
+    incident = serializers.UUIDField(source="incident_id", read_only=True, allow_null=True)
+
+    class Meta:
+        model = GatewayRule
+        fields = (
+            *("id", "tenant", "kind", "match", "value", "recipient", "action", "owner", "reason"),
+            *("incident", "created_at", "expires_at", "removed_at"),
+        )
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class OpenContentSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(
+        max_length=2000, help_text="Why the content is opened; the client sees it"
+    )
+
+
+class ResolveSerializer(serializers.Serializer[Any]):
+    classification = serializers.ChoiceField(choices=Incident.Classification.choices)
+    cause = serializers.CharField(max_length=2000)
+
+
+class NewGatewayRuleSerializer(serializers.Serializer[Any]):
+    tenant = serializers.SlugField(help_text="The client it holds for")
+    kind = serializers.ChoiceField(choices=GatewayRule.Kind.choices, default="block")
+    match = serializers.ChoiceField(choices=GatewayRule.Match.choices, default="sender")
+    value = serializers.CharField(
+        max_length=320, help_text="The address, domain, host or hash that is matched"
+    )
+    recipient = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=320,
+        help_text="Only for this mailbox; empty: the whole client",
+    )
+    reason = serializers.CharField(required=False, default="Added through the API", max_length=2000)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class NewReportSerializer(serializers.Serializer[Any]):
+    audience = serializers.ChoiceField(
+        choices=[("internal", "For the provider"), ("client", "For the client")],
+        default="internal",
+    )
+
+
+class StoryLineSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    lane = serializers.ChoiceField(choices=["sender", "gateway", "mailbox", "person", "action"])
+    lead = serializers.CharField()
+    text = serializers.CharField()
+    recipients = serializers.ListField(child=serializers.CharField())
+    source = serializers.CharField(help_text="The raw record behind the sentence")
+
+
+class StorySerializer(serializers.Serializer[Any]):
+    headline = serializers.CharField()
+    lines = StoryLineSerializer(many=True)
+    not_checked = serializers.ListField(child=serializers.CharField())

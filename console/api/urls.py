@@ -1,0 +1,56 @@
+"""``/api/v1/``.  Every address works with and without its last slash."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, re_path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.views import APIView
+
+from console.api import incidents, mail, root, work
+
+_ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
+
+
+def _at(address: str, view: type[APIView], name: str) -> URLPattern:
+    return re_path(rf"^{address}/?$", view.as_view(), name=f"api-{name}")
+
+
+urlpatterns = [
+    re_path(r"^$", root.ApiRoot.as_view(), name="api-root"),
+    _at("schema", SpectacularAPIView, "schema"),
+    _at("tenants", work.ClientList, "tenants"),
+    _at(r"tenants/(?P<slug>[-\w]+)", work.ClientDetail, "tenant"),
+    _at("incidents", incidents.IncidentList, "incidents"),
+    _at(f"incidents/{_ID}", incidents.IncidentDetail, "incident"),
+    _at(f"incidents/{_ID}/story", incidents.IncidentStory, "incident-story"),
+    _at(f"incidents/{_ID}/pull", incidents.PullIncident, "incident-pull"),
+    _at(f"incidents/{_ID}/restore", incidents.RestoreIncident, "incident-restore"),
+    _at(f"incidents/{_ID}/report", incidents.ReportIncident, "incident-report"),
+    _at(f"incidents/{_ID}/take", incidents.TakeIncident, "incident-take"),
+    _at(f"incidents/{_ID}/share", incidents.ShareIncident, "incident-share"),
+    _at(f"incidents/{_ID}/resolve", incidents.ResolveIncident, "incident-resolve"),
+    _at(f"incidents/{_ID}/reopen", incidents.ReopenIncident, "incident-reopen"),
+    _at("messages", mail.MessageList, "messages"),
+    _at(f"messages/{_ID}", mail.MessageDetail, "message"),
+    _at(f"messages/{_ID}/original", mail.MessageOriginal, "message-original"),
+    _at(f"messages/{_ID}/acquire", mail.AcquireMessage, "message-acquire"),
+    _at("deliveries", mail.DeliveryList, "deliveries"),
+    _at(f"deliveries/{_ID}", mail.DeliveryDetail, "delivery"),
+    _at("observations", mail.ObservationList, "observations"),
+    _at(f"observations/{_ID}", mail.ObservationDetail, "observation"),
+    _at("held", mail.HeldList, "held"),
+    _at(f"held/{_ID}", mail.HeldDetail, "held-mail"),
+    _at(f"held/{_ID}/release", mail.ReleaseHeld, "held-release"),
+    _at("accesses", mail.ContentAccessList, "accesses"),
+    _at("actions", work.ActionList, "actions"),
+    _at(f"actions/{_ID}", work.ActionDetail, "action"),
+    _at("jobs", work.JobList, "jobs"),
+    _at(f"jobs/{_ID}", work.JobDetail, "job"),
+    _at("reports", work.ReportList, "reports"),
+    _at(f"reports/{_ID}", work.ReportDetail, "report"),
+    _at(f"reports/{_ID}/(?P<kind>pdf|csv)", work.ReportFile, "report-file"),
+    _at("gateway-rules", work.GatewayRuleList, "gateway-rules"),
+    _at(f"gateway-rules/{_ID}", work.GatewayRuleDetail, "gateway-rule"),
+    _at(f"gateway-rules/{_ID}/remove", work.RemoveGatewayRule, "gateway-rule-remove"),
+    re_path(r"^.*$", root.NoSuchResource.as_view(), name="api-nothing"),
+]

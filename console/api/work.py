@@ -1,0 +1,128 @@
+"""Clients, jobs, actions, reports and gateway rules."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from console.api import serializers as shown
+from console.api.base import DetailView, ListView
+from console.api.filters import ActionFilter, GatewayRuleFilter, JobFilter, ReportFilter
+from console.api.idempotency import idempotent
+from console.api.incidents import _parse
+from incidents.access import access_client, access_one, access_report
+from incidents.evidence import read_evidence
+from incidents.models import Intent, Job, Report
+from seg_bridge import services as gateway
+from seg_bridge.models import GatewayRule
+from tenants.errors import WrongInput
+from tenants.models import Tenant
+
+
+class ClientList(ListView):
+    """The clients that you may see."""
+
+    serializer_class = shown.ClientSerializer
+    queryset = Tenant.objects.all()
+
+
+class ClientDetail(APIView):
+    @extend_schema(responses=shown.ClientSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(shown.ClientSerializer(access_client(slug)).data)
+
+
+class JobList(ListView):
+    """What people asked for, newest first."""
+
+    serializer_class = shown.JobSerializer
+    filterset_class = JobFilter
+    queryset = Job.objects.select_related("tenant")
+
+
+class JobDetail(DetailView):
+    serializer_class = shown.JobSerializer
+    queryset = Job.objects.select_related("tenant")
+
+
+class ActionList(ListView):
+    """Approved actions, one for each copy, with what was seen afterwards."""
+
+    serializer_class = shown.ActionSerializer
+    filterset_class = ActionFilter
+    queryset = Intent.objects.select_related("tenant", "delivery")
+
+
+class ActionDetail(DetailView):
+    serializer_class = shown.ActionSerializer
+    queryset = Intent.objects.select_related("tenant", "delivery")
+
+
+class ReportList(ListView):
+    """Finished reports, newest first."""
+
+    serializer_class = shown.ReportSerializer
+    filterset_class = ReportFilter
+    queryset = Report.objects.select_related("tenant")
+
+
+class ReportDetail(DetailView):
+    serializer_class = shown.ReportSerializer
+    queryset = Report.objects.select_related("tenant")
+
+
+class ReportFile(APIView):
+    """The report as a file: ``pdf`` or ``csv``."""
+
+    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    def get(self, request: Request, object_id: str, kind: str) -> HttpResponse:
+        report = access_report(object_id)
+        digest = report.pdf_sha256 if kind == "pdf" else report.csv_sha256
+        data = read_evidence(tenant_id=report.tenant_id, digest=digest)
+        content_type = "application/pdf" if kind == "pdf" else "text/csv; charset=utf-8"
+        response = HttpResponse(data, content_type=content_type)
+        response["Content-Disposition"] = f'attachment; filename="report-{report.id}.{kind}"'
+        return response
+
+
+class GatewayRuleList(ListView):
+    """Allow and block entries of the gateway, with author, reason and end."""
+
+    serializer_class = shown.GatewayRuleSerializer
+    filterset_class = GatewayRuleFilter
+    queryset = GatewayRule.objects.select_related("tenant")
+
+    @extend_schema(
+        request=shown.NewGatewayRuleSerializer, responses={201: shown.GatewayRuleSerializer}
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        asked = _parse(shown.NewGatewayRuleSerializer, request)
+        tenant = access_client(asked.pop("tenant"))
+        if asked["expires_at"] and asked["expires_at"] <= timezone.now():
+            raise WrongInput("expires_at: this time has passed.")
+        rule = gateway.add_rule(tenant=tenant, actor=request.user, **asked)
+        return Response(shown.GatewayRuleSerializer(rule).data, status=201)
+
+
+class GatewayRuleDetail(DetailView):
+    serializer_class = shown.GatewayRuleSerializer
+    queryset = GatewayRule.objects.select_related("tenant")
+
+
+class RemoveGatewayRule(APIView):
+    """Take a rule out of force; it stays in the history."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses=shown.GatewayRuleSerializer)
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        rule = access_one(GatewayRule.objects.select_related("tenant"), object_id)
+        asked = _parse(shown.ReasonSerializer, request)
+        gateway.remove_rule(rule=rule, actor=request.user, reason=asked["reason"])
+        rule.refresh_from_db()
+        return Response(shown.GatewayRuleSerializer(rule).data)
