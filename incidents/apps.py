@@ -10,4 +10,5 @@ class IncidentsConfig(AppConfig):
     @override
     def ready(self) -> None:
         register_queue("intake", "incidents.correlation.serve_intake")
+        register_queue("report", "incidents.reports.serve_reports")
         register_queue("remediate", "incidents.execution.serve_remediation")

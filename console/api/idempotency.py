@@ -1,7 +1,8 @@
 """``Idempotency-Key``: a POST that is sent again acts once and gets the same answer.
 
-The key's row is written in the transaction of the action.  A second request with the same key waits
-for the first to commit, then gets its answer; if the first failed, its row is gone and the second acts.
+The key's row is written in the transaction of the action.  A second request with the same key
+waits for the first to commit, then gets its answer; if the first failed, its row is gone and the
+second acts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
+from console.lib.people import person_of
 from tenants.errors import WrongInput
 from tenants.models import IdempotencyKey
 
@@ -42,9 +44,10 @@ def idempotent(view: Callable[..., Response]) -> Callable[..., Response]:
             raise WrongInput(f"An Idempotency-Key has at most {LONGEST_KEY} characters.")
         body = request.get_full_path().encode() + b"\n" + request._request.body
         digest = sha256(body).hexdigest()
+        person = person_of(request)
         row, is_first = IdempotencyKey.objects.get_or_create(
-            provider_id=request.user.provider_id,
-            person_id=request.user.id,
+            provider_id=person.provider_id,
+            person_id=person.id,
             key=key,
             defaults={"request_digest": digest},
         )

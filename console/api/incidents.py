@@ -9,16 +9,20 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from typing_extensions import override
 
 from console.api import serializers as shown
 from console.api.base import DetailView, ListView
 from console.api.filters import IncidentFilter
 from console.api.idempotency import idempotent
-from incidents import reports, services
+from console.lib.people import person_of
+from incidents import services
 from incidents.access import access_incident
 from incidents.models import Incident, Job
 from incidents.remediation import pull_incident, restore_incident
+from incidents.reports import ask_report
 from incidents.story import tell_story
+from tenants.models import Person
 
 
 def _parse(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
@@ -62,7 +66,7 @@ class PullIncident(APIView):
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
         asked = _parse(shown.ReasonSerializer, request)
-        job = pull_incident(incident=incident, actor=request.user, reason=asked["reason"])
+        job = pull_incident(incident=incident, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
 
@@ -74,7 +78,7 @@ class RestoreIncident(APIView):
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
         asked = _parse(shown.ReasonSerializer, request)
-        job = restore_incident(incident=incident, actor=request.user, reason=asked["reason"])
+        job = restore_incident(incident=incident, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
 
@@ -86,7 +90,7 @@ class ReportIncident(APIView):
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
         asked = _parse(shown.NewReportSerializer, request)
-        job = reports.ask_report(incident=incident, actor=request.user, audience=asked["audience"])
+        job = ask_report(incident=incident, actor=person_of(request), audience=asked["audience"])
         return job_response(job)
 
 
@@ -99,10 +103,10 @@ class ChangeIncident(APIView):
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
         asked = _parse(self.serializer_class, request)
-        self.change(incident, request.user, asked)
+        self.change(incident, person_of(request), asked)
         return Response(shown.IncidentSerializer(access_incident(object_id)).data)
 
-    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+    def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
         raise NotImplementedError
 
 
@@ -110,7 +114,8 @@ class ChangeIncident(APIView):
 class TakeIncident(ChangeIncident):
     """Become its owner."""
 
-    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+    @override
+    def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
         services.take_incident(incident=incident, actor=person)
 
 
@@ -118,7 +123,8 @@ class TakeIncident(ChangeIncident):
 class ShareIncident(ChangeIncident):
     """Show it to the client in the portal."""
 
-    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+    @override
+    def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
         services.share_incident(incident=incident, actor=person)
 
 
@@ -128,7 +134,8 @@ class ResolveIncident(ChangeIncident):
 
     serializer_class = shown.ResolveSerializer
 
-    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+    @override
+    def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
         services.resolve_incident(incident=incident, actor=person, **asked)
 
 
@@ -136,5 +143,6 @@ class ResolveIncident(ChangeIncident):
 class ReopenIncident(ChangeIncident):
     """Open it again."""
 
-    def change(self, incident: Incident, person: Any, asked: dict[str, Any]) -> None:
+    @override
+    def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
         services.reopen_incident(incident=incident, actor=person, reason=asked["reason"])

@@ -14,6 +14,7 @@ from console.api.base import DetailView, ListView
 from console.api.filters import DeliveryFilter, MessageFilter, ObservationFilter
 from console.api.idempotency import idempotent
 from console.api.incidents import _parse, job_response
+from console.lib.people import person_of
 from incidents.access import access_delivery, access_message
 from incidents.content import open_original
 from incidents.models import ContentAccess, Delivery, Message, Observation
@@ -50,7 +51,7 @@ class MessageOriginal(APIView):
         asked = _parse(shown.OpenContentSerializer, request)
         raw = open_original(
             message=message,
-            person=request.user,
+            person=person_of(request),
             what=ContentAccess.What.ORIGINAL,
             reason=asked["reason"],
         )
@@ -67,7 +68,7 @@ class AcquireMessage(APIView):
     def post(self, request: Request, object_id: str) -> Response:
         message = access_message(object_id)
         asked = _parse(shown.ReasonSerializer, request)
-        job = acquire_original(message=message, actor=request.user, reason=asked["reason"])
+        job = acquire_original(message=message, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
 
@@ -105,7 +106,7 @@ class ReleaseHeld(APIView):
     def post(self, request: Request, object_id: str) -> Response:
         delivery = access_delivery(object_id)
         asked = _parse(shown.ReasonSerializer, request)
-        job = release_held(delivery=delivery, actor=request.user, reason=asked["reason"])
+        job = release_held(delivery=delivery, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
 

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from typing_extensions import override
 
 from tenants.errors import NotThere
 
@@ -29,6 +30,7 @@ class ApiRoot(APIView):
 class NoSuchResource(APIView):
     """Any other address: the one 404, as a problem document."""
 
+    @override
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)
         raise NotThere("There is no such resource. See /api/v1/schema/.")

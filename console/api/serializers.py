@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from typing_extensions import override
 
 from incidents.codes import COUNTS, CROSS_LAYER
 from incidents.models import (
@@ -30,6 +31,7 @@ class VerdictField(serializers.ChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=Verdict.choices, allow_null=True, read_only=True, **kwargs)
 
+    @override
     def to_representation(self, value: Any) -> Any:
         return value or None
 
@@ -255,7 +257,7 @@ class StoryLineSerializer(serializers.Serializer[Any]):
     lead = serializers.CharField()
     text = serializers.CharField()
     recipients = serializers.ListField(child=serializers.CharField())
-    source = serializers.CharField(help_text="The raw record behind the sentence")
+    record = serializers.CharField(source="source", help_text="The raw record behind the sentence")
 
 
 class StorySerializer(serializers.Serializer[Any]):

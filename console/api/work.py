@@ -15,6 +15,7 @@ from console.api.base import DetailView, ListView
 from console.api.filters import ActionFilter, GatewayRuleFilter, JobFilter, ReportFilter
 from console.api.idempotency import idempotent
 from console.api.incidents import _parse
+from console.lib.people import person_of
 from incidents.access import access_client, access_one, access_report
 from incidents.evidence import read_evidence
 from incidents.models import Intent, Job, Report
@@ -106,7 +107,7 @@ class GatewayRuleList(ListView):
         tenant = access_client(asked.pop("tenant"))
         if asked["expires_at"] and asked["expires_at"] <= timezone.now():
             raise WrongInput("expires_at: this time has passed.")
-        rule = gateway.add_rule(tenant=tenant, actor=request.user, **asked)
+        rule = gateway.add_rule(tenant_id=tenant.id, actor=person_of(request), **asked)
         return Response(shown.GatewayRuleSerializer(rule).data, status=201)
 
 
@@ -123,6 +124,6 @@ class RemoveGatewayRule(APIView):
     def post(self, request: Request, object_id: str) -> Response:
         rule = access_one(GatewayRule.objects.select_related("tenant"), object_id)
         asked = _parse(shown.ReasonSerializer, request)
-        gateway.remove_rule(rule=rule, actor=request.user, reason=asked["reason"])
+        gateway.remove_rule(rule=rule, actor=person_of(request), reason=asked["reason"])
         rule.refresh_from_db()
         return Response(shown.GatewayRuleSerializer(rule).data)

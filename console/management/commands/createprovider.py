@@ -13,9 +13,9 @@ from getpass import getpass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from incidents.traces import make_trace_key
 from typing_extensions import override
 
+from incidents.traces import make_trace_key
 from tenants.audit import Actor
 from tenants.errors import DomainError
 from tenants.models import Person

@@ -1,0 +1,33 @@
+"""The report's copies as CSV that no spreadsheet executes (OWASP ASVS 5.0, 1.2.10)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+_COLUMNS = (
+    *("recipient", "subject", "internet_message_id", "outcome", "place_label", "is_read"),
+    *("was_exposed", "gateway_verdict", "mailbox_verdict", "match", "received_at", "verified_at"),
+)
+# What makes a cell a formula in some spreadsheet, full-width forms included.
+_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠", "|", "%")
+
+
+def inert(value: Any) -> str:
+    """The cell's text, with an apostrophe before anything that could be taken for a formula."""
+    text = "" if value is None else str(value)
+    text = text.replace("\0", "\ufffd").replace("\r", " ").replace("\n", " ")
+    return f"'{text}" if text.lstrip(" \u00a0\u200b\ufeff").startswith(_ACTIVE) else text
+
+
+def render_csv(document: dict[str, Any]) -> bytes:
+    """One line a copy; UTF-8 with a byte-order mark, every cell quoted."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    case = document["case"]
+    writer.writerow(["client", "incident", "title", *_COLUMNS])
+    for copy in document["copies"]:
+        row = [case["client"], case["number"], case["title"], *(copy[name] for name in _COLUMNS)]
+        writer.writerow([inert(value) for value in row])
+    return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8", "replace")

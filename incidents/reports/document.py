@@ -1,0 +1,346 @@
+"""The report's content as one JSON document; PDF, CSV and API show this and nothing else.
+
+Every statement says whether it was ``observed`` (a record holds it), ``derived`` (computed from
+records) or ``assessed`` (a judgement, with its confidence), and names its evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from incidents.codes import COUNTS, CROSS_LAYER
+from incidents.mail.links import defang
+from incidents.models import (
+    ContentAccess,
+    Delivery,
+    Evidence,
+    Incident,
+    IncidentMessage,
+    Intent,
+    Message,
+    Observation,
+    Sighting,
+)
+from incidents.models.mail import Layer, Outcome, Place, Verdict
+from incidents.story import tell_story
+
+SCHEMA = "bailey-incident-report/1"
+
+
+def build_document(incident: Incident, *, audience: str, created_by: str) -> dict[str, Any]:
+    """All facts of the incident as they stand now.  Needs the client's scope.
+
+    ``audience`` "client" leaves out what only the provider's people say among themselves.
+    """
+    messages = list(
+        Message.objects.filter(memberships__incident=incident).order_by("first_seen_at", "id")
+    )
+    copies = list(
+        Delivery.objects.select_related("message")
+        .filter(message__in=messages)
+        .order_by("received_at", "recipient")
+    )
+    seen = _observations(copies)
+    story = tell_story(incident)
+    document = {
+        "schema": SCHEMA,
+        "audience": audience,
+        "case": _case(incident, created_by),
+        "summary": _summary(incident, story.headline),
+        "key_times": _key_times(incident, copies, seen),
+        "scope": _scope_part(incident, copies),
+        "messages": [_message(message) for message in messages],
+        "verdicts": [_verdict(one) for one in seen if one.verdict or one.layer == Layer.GATEWAY],
+        "timeline": [
+            {
+                "at": _iso(line.at),
+                "lane": line.lane,
+                "text": f"{line.lead} {line.text}".strip(),
+                "recipients": list(line.recipients),
+                "source": line.source,
+                "kind": "assessed" if line.lead.startswith("Judged") else "observed",
+            }
+            for line in story.lines
+        ],
+        "actions": _actions(incident),
+        "copies": [_copy(copy) for copy in copies],
+        "indicators": _indicators(messages),
+        "correlation": _correlation(incident),
+        "limitations": [*story.not_checked, *_STANDING_LIMITATIONS],
+        "evidence": _evidence(incident, messages),
+        "custody": _custody(messages),
+    }
+    return document if audience == "internal" else _for_client(document)
+
+
+_STANDING_LIMITATIONS = (
+    "Mail fetched from Microsoft 365 is rebuilt by Exchange: its hash and DKIM signature need not "
+    "match what was sent.",
+    "Received lines below the first hop that the client controls are claims of the sender.",
+    "A read flag says that a message was marked as read, not that a person read it.",
+)
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None
+
+
+def _case(incident: Incident, created_by: str) -> dict[str, Any]:
+    return {
+        "id": str(incident.id),
+        "number": incident.number,
+        "client": incident.tenant.name,
+        "tenant": incident.tenant.slug,
+        "title": incident.title,
+        "kind": incident.kind,
+        "kind_label": Incident.Kind(incident.kind).label,
+        "severity": incident.severity,
+        "severity_parts": incident.severity_parts,
+        "state": incident.state,
+        "classification": incident.classification,
+        "cause": incident.cause,
+        "owner": incident.owner_name,
+        "created_by": created_by,
+        "facts_as_of": _iso(incident.last_seen_at),
+    }
+
+
+def _summary(incident: Incident, headline: str) -> list[dict[str, Any]]:
+    """Sentences, each with its kind and what it rests on."""
+    sentences = [
+        {"text": headline, "kind": "derived", "evidence": [f"incident:{incident.id}"]},
+    ]
+    for code in incident.cross_layer:
+        sentences.append(
+            {"text": CROSS_LAYER[code], "kind": "derived", "evidence": [f"incident:{incident.id}"]}
+        )
+    for layer, verdict in (
+        ("gateway", incident.gateway_verdict),
+        ("mailbox layer", incident.mailbox_verdict),
+    ):
+        word = Verdict(verdict).label.lower() if verdict else "no verdict"
+        sentences.append(
+            {
+                "text": f"The {layer} says: {word}.",
+                "kind": "assessed",
+                "evidence": [f"incident:{incident.id}"],
+            }
+        )
+    return sentences
+
+
+def _observations(copies: Sequence[Delivery]) -> list[Observation]:
+    sightings = list(Sighting.objects.filter(delivery__in=copies).order_by("observed_at")[:2000])
+    rows = Observation.objects.filter(
+        id__in=[one.observation_id for one in sightings],
+        observed_at__in={one.observed_at for one in sightings},
+    )
+    return list(rows.order_by("observed_at", "id"))
+
+
+def _key_times(
+    incident: Incident, copies: Sequence[Delivery], seen: Sequence[Observation]
+) -> list[dict[str, Any]]:
+    def first(times: Iterable[datetime | None]) -> str | None:
+        return _iso(min((at for at in times if at), default=None))
+
+    condemned = [one for one in seen if one.verdict and Verdict(one.verdict) not in _HARMLESS]
+    delivered = [copy for copy in copies if copy.outcome == Outcome.DELIVERED]
+    done = Intent.objects.filter(job__incident=incident, state=Intent.State.VERIFIED)
+    return [
+        {"name": "First delivery", "at": first(copy.received_at for copy in delivered)},
+        {
+            "name": "First condemned by the gateway",
+            "at": first(one.observed_at for one in condemned if one.layer == Layer.GATEWAY),
+        },
+        {
+            "name": "First condemned by the mailbox layer",
+            "at": first(one.observed_at for one in condemned if one.layer == Layer.MAILBOX),
+        },
+        {"name": "Incident opened", "at": _iso(incident.opened_at)},
+        {"name": "First verified removal", "at": first(one.finished_at for one in done)},
+        {"name": "Resolved", "at": _iso(incident.resolved_at)},
+    ]
+
+
+_HARMLESS = (Verdict.CLEAN, Verdict.GRAYMAIL)
+
+
+def _scope_part(incident: Incident, copies: Sequence[Delivery]) -> dict[str, Any]:
+    return {
+        "counts": [
+            {"name": name, "words": words, "value": incident.counts.get(name, 0)}
+            for name, words in COUNTS.items()
+        ],
+        "recipients": sorted({copy.recipient for copy in copies}),
+        "not_seen_in_a_mailbox": sorted(
+            {copy.recipient for copy in copies if copy.verified_at is None}
+        ),
+        "exposed_before_removal": sorted({copy.recipient for copy in copies if copy.was_exposed}),
+    }
+
+
+def _message(message: Message) -> dict[str, Any]:
+    facts = message.facts
+    return {
+        "id": str(message.id),
+        "internet_message_id": message.internet_message_id,
+        "subject": message.subject,
+        "from": message.sender_address,
+        "from_name": message.sender_name,
+        "envelope_from": facts.get("envelope_from", ""),
+        "reply_to": [one["address"] for one in facts.get("reply_to", ())],
+        "sent_at_claimed": _iso(message.sent_at),
+        "first_seen_at": _iso(message.first_seen_at),
+        "size_bytes": message.size_bytes,
+        "sha256": facts.get("raw_sha256", ""),
+        "fingerprint": message.fingerprint,
+        "problems": facts.get("problems", []),
+        "authentication": [
+            f"{one['method']}={one['result']} {one.get('domain', '')}".strip()
+            for one in [*facts.get("auth", ()), *facts.get("auth_results", ())]
+        ],
+        "route": [
+            {
+                "by": hop.get("by", ""),
+                "from": f"{hop.get('from_name', '')} {hop.get('from_ip', '')}".strip(),
+                "at": hop.get("received_at"),
+            }
+            for hop in facts.get("hops", ())
+        ],
+        "links": [
+            {"defanged": defang(one["url"]), "text": one.get("text", "")[:200]}
+            for one in facts.get("links", ())[:50]
+        ],
+        "attachments": [
+            {
+                "name": one["name"],
+                "kind": one["kind"],
+                "claimed_type": one["claimed_type"],
+                "size_bytes": one["size_bytes"],
+                "sha256": one["sha256"],
+                "flags": one.get("flags", []),
+            }
+            for one in facts.get("attachments", ())
+        ],
+    }
+
+
+def _verdict(seen: Observation) -> dict[str, Any]:
+    return {
+        "at": _iso(seen.observed_at),
+        "layer": seen.layer,
+        "recipient": seen.recipient,
+        "verdict": seen.verdict,
+        "score": seen.score,
+        "confidence": seen.confidence,
+        "engine": f"{seen.engine} {seen.engine_version}".strip(),
+        "rule": seen.rule,
+        "action": seen.action,
+        "reasons": [reason["text"] for reason in seen.reasons],
+        "source": f"observation:{seen.id}",
+    }
+
+
+def _actions(incident: Incident) -> list[dict[str, Any]]:
+    intents = (
+        Intent.objects.select_related("job", "delivery")
+        .filter(job__incident=incident)
+        .order_by("created_at", "id")
+    )
+    return [
+        {
+            "asked_at": _iso(intent.created_at),
+            "asked_by": intent.job.requested_by,
+            "reason": intent.job.reason,
+            "action": intent.action,
+            "recipient": intent.delivery.recipient,
+            "result": Intent.State(intent.state).label,
+            "error": intent.error,
+            "finished_at": _iso(intent.finished_at),
+            "is_reversible": bool(intent.undo),
+        }
+        for intent in intents
+    ]
+
+
+def _copy(copy: Delivery) -> dict[str, Any]:
+    return {
+        "recipient": copy.recipient,
+        "subject": copy.message.subject,
+        "internet_message_id": copy.message.internet_message_id,
+        "outcome": copy.outcome,
+        "place": copy.place,
+        "place_label": Place(copy.place).label,
+        "is_read": copy.is_read,
+        "was_exposed": copy.was_exposed,
+        "gateway_verdict": copy.gateway_verdict or None,
+        "mailbox_verdict": copy.mailbox_verdict or None,
+        "match": copy.match_reason,
+        "received_at": _iso(copy.received_at),
+        "verified_at": _iso(copy.verified_at),
+    }
+
+
+def _indicators(messages: Sequence[Message]) -> list[dict[str, str]]:
+    found: dict[tuple[str, str], None] = {}
+    for message in messages:
+        if message.sender_address:
+            found["sender", message.sender_address.replace("@", "[@]")] = None
+        for link in message.facts.get("links", ())[:50]:
+            found["link", defang(link["url"])] = None
+        for attachment in message.facts.get("attachments", ()):
+            found["file sha256", attachment["sha256"]] = None
+    return [{"kind": kind, "value": value} for kind, value in found]
+
+
+def _correlation(incident: Incident) -> list[dict[str, str]]:
+    members = IncidentMessage.objects.select_related("message").filter(incident=incident)
+    return [
+        {"message": str(one.message_id), "subject": one.message.subject, "why": one.reason}
+        for one in members.order_by("created_at", "id")
+    ]
+
+
+def _evidence(incident: Incident, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    digests = [message.evidence for message in messages if message.evidence]
+    rows = Evidence.objects.filter(tenant=incident.tenant, sha256__in=digests).order_by("stored_at")
+    return [
+        {
+            "sha256": row.sha256,
+            "size_bytes": row.size_bytes,
+            "source": row.source,
+            "method": row.method,
+            "stored_at": _iso(row.stored_at),
+        }
+        for row in rows
+    ]
+
+
+def _custody(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    rows = ContentAccess.objects.filter(message__in=list(messages)).order_by("at", "id")
+    return [
+        {
+            "at": _iso(row.at),
+            "person": row.person_name,
+            "what": row.get_what_display(),
+            "reason": row.reason,
+        }
+        for row in rows
+    ]
+
+
+def _for_client(document: dict[str, Any]) -> dict[str, Any]:
+    """Without what the provider's people say among themselves."""
+    case = {
+        name: value
+        for name, value in document["case"].items()
+        if name not in ("owner", "severity_parts", "cause")
+    }
+    verdicts = [
+        {name: value for name, value in one.items() if name not in ("rule", "score")}
+        for one in document["verdicts"]
+    ]
+    return document | {"case": case, "verdicts": verdicts}
