@@ -1,0 +1,145 @@
+"""What ingest asks of the gate: follow a newer policy, release held mail, let it go.
+
+The gate asks (a long poll), so it needs no open port towards the console.  A command is carried
+out once: begin and outcome are in the journal, and a repeat of its id is acknowledged again from
+memory.  A release that the gate died over is *unknown* and never repeated by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from seg_bridge.gate.failpoints import failpoint
+from seg_bridge.gate.files import replace_file
+from seg_bridge.gate.ingest import IngestClient, IngestError, json_object
+from seg_bridge.gate.journal import Journal, JournalError, Record
+from seg_bridge.gate.policy import BadSnapshot
+from seg_bridge.gate.release import Command, Done, Releaser
+from seg_bridge.gate.snapshots import SnapshotKeeper
+
+log = logging.getLogger(__name__)
+
+WAIT_S = 20
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 15.0
+_MAX_REMEMBERED = 10_000
+
+
+class Memory:
+    """Which commands are done, and up to which number: ``commands.json``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.after = 0
+        self.done: dict[str, dict[str, Any]] = {}
+
+    def load(self, records: Iterable[Record]) -> None:
+        """From the file and from what the journal knows beyond it."""
+        try:
+            data = json.loads(self._path.read_bytes())
+            self.after, self.done = int(data["after"]), dict(data["done"])
+        except FileNotFoundError:
+            pass
+        except (ValueError, KeyError, TypeError):
+            # Every command has its id in the journal until it is shipped, and ingest offers only
+            # what was not acknowledged: starting over repeats nothing.
+            log.exception("%s cannot be read and is begun anew", self._path)
+        for record in records:
+            if "command" in record:
+                self.add(record["command"])
+
+    def add(self, done: dict[str, Any]) -> None:
+        self.done[done["command_id"]] = done
+        self.after = max(self.after, int(done["seq"]))
+        while len(self.done) > _MAX_REMEMBERED:
+            del self.done[next(iter(self.done))]
+
+    def save(self) -> None:
+        """Raises ``OSError``."""
+        replace_file(self._path, json.dumps({"after": self.after, "done": self.done}).encode())
+
+
+class CommandLoop:
+    def __init__(
+        self,
+        *,
+        client: IngestClient,
+        keeper: SnapshotKeeper,
+        journal: Journal,
+        releaser: Releaser,
+        memory: Memory,
+        wait_s: int = WAIT_S,
+    ) -> None:
+        self._client = client
+        self._keeper = keeper
+        self._journal = journal
+        self._releaser = releaser
+        self._memory = memory
+        self._wait_s = wait_s
+
+    async def run(self) -> None:
+        """For ever.  Whatever fails, the last policy stays in force and the gate asks again."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            try:
+                await self.poll()
+                retry_s = FIRST_RETRY_S
+            except (IngestError, JournalError, OSError) as error:
+                log.warning("commands: %s", error)
+                await asyncio.sleep(retry_s)
+                retry_s = min(LONGEST_RETRY_S, retry_s * 2)
+            except Exception:  # a bug here must not end the mail flow beside it
+                log.exception("commands failed")
+                await asyncio.sleep(LONGEST_RETRY_S)
+
+    async def poll(self) -> None:
+        """One question.  Raises ``IngestError``, ``JournalError`` or ``OSError``."""
+        current = self._keeper.current
+        version = current.version if current is not None else ""
+        target = (
+            f"/gate/commands?after={self._memory.after}&snapshot={version}&wait_s={self._wait_s}"
+        )
+        response = await self._client.ask("GET", target, timeout_s=self._wait_s + 15.0)
+        answer = json_object(response)
+        if answer.get("snapshot") is not None:
+            self._follow(answer["snapshot"])
+        for data in answer.get("commands", ()):
+            try:
+                command = Command.from_json(data)
+            except (KeyError, TypeError, ValueError) as error:
+                raise IngestError(f"a command cannot be read: {error!r}") from error
+            await self.obey(command)
+
+    def _follow(self, signed: Mapping[str, Any]) -> None:
+        try:
+            self._keeper.replace(signed)
+        except BadSnapshot as error:
+            raise IngestError(f"the new policy is not followed: {error}") from error
+        assert self._keeper.current is not None  # noqa: S101 - narrows
+        log.info("policy %s is in force", self._keeper.current.version)
+
+    async def obey(self, command: Command) -> None:
+        """Raises ``JournalError`` or ``OSError``: not acknowledged, ingest will ask again."""
+        known = self._memory.done.get(command.id)
+        if known is not None:
+            await self._journal.append({"kind": "command", "command": known})
+            return
+        match command.kind:
+            case "release":
+                done = await self._releaser.release(command)
+            case "drop":
+                done = self._releaser.drop(command)
+            case _:
+                done = Done(False, f"this gate knows no command {command.kind!r}")
+        record = done.record(command)
+        await self._journal.append(record)
+        failpoint("commands.after_done")
+        self._memory.add(record["command"])
+        self._memory.save()
+        failpoint("commands.after_state")
+        self._releaser.let_go(command, done)

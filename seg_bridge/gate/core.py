@@ -1,0 +1,219 @@
+"""One mail from its last byte to our answer.  Every front calls ``Core.receive``.
+
+The answer is the commit:
+1. read, scan, decide for each recipient;
+2. original bytes to disk where they are held or kept;
+3. ``begun`` synced, mail relayed, ``done`` synced with the outcome of every copy;
+4. answer.
+What can't be made durable is 4xx, and the sender keeps it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from ulid import ULID
+
+from incidents.mail.facts import MailFacts
+from incidents.words import Outcome
+from seg_bridge.engines import Engine, Envelope
+from seg_bridge.gate.decide import decide
+from seg_bridge.gate.dispatch import group_copies, relay_groups, spool_entries
+from seg_bridge.gate.failpoints import failpoint
+from seg_bridge.gate.journal import Journal, JournalError, Record
+from seg_bridge.gate.originals import Originals, sha256_hex
+from seg_bridge.gate.outcome import conclude, refuse_by_policy, settle_mixed, tenant_ids_to_keep
+from seg_bridge.gate.outgoing import MAX_RECEIVED, count_received
+from seg_bridge.gate.policy import PolicySnapshot, Route
+from seg_bridge.gate.records import Copy, SeenMail, Transaction, begun_record, done_record
+from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, ScanResult, scan_with_all
+from seg_bridge.gate.spool import Spool, SpoolEntry
+
+log = logging.getLogger(__name__)
+
+TRY_LATER = "451 4.3.0 The mail could not be made safe here, please send it again"
+IN_A_CIRCLE = "554 5.4.6 The mail has passed too many servers, it goes in a circle"
+_MAX_UNWRITTEN = 1000
+
+
+class FactsReader(Protocol):
+    """What the gate needs of ``incidents.mail.reader.MailReader``."""
+
+    async def read_async(self, raw: bytes, *, envelope_from: str = "") -> MailFacts: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Where the gate's promises live."""
+
+    journal: Journal
+    originals: Originals
+    spool: Spool
+
+
+class Core:
+    """``latest`` gives the newest policy: a rule made while a mail came in counts for it."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        hostname: str,
+        reader: FactsReader,
+        engines: Sequence[Engine],
+        stores: Stores,
+        relay: Relay,
+        latest: Callable[[], PolicySnapshot | None],
+        engine_timeout_s: float = ENGINE_TIMEOUT_S,
+    ) -> None:
+        self._source = f"gate:{name}"
+        self._hostname = hostname
+        self._reader = reader
+        self._engines = engines
+        self._stores = stores
+        self._relay = relay
+        self._latest = latest
+        self._engine_timeout_s = engine_timeout_s
+        self._unwritten: list[Record] = []
+
+    async def receive(self, raw: bytes, transaction: Transaction) -> str:
+        """Our SMTP reply to the end of the mail.  ``raw`` is normalised.  Never raises."""
+        if count_received(raw) > MAX_RECEIVED:
+            return IN_A_CIRCLE
+        try:
+            mail = await self._look(raw, transaction)
+            return await self._commit(mail, transaction)
+        except (JournalError, OSError) as error:
+            log.error("a mail was put off: %s", error)
+        except Exception:  # a bug must leave the mail with its sender
+            log.exception("a mail was put off")
+        return TRY_LATER
+
+    async def _look(self, raw: bytes, transaction: Transaction) -> SeenMail:
+        envelope = transaction.envelope
+        facts = await self._reader.read_async(raw, envelope_from=envelope.mail_from)
+        result = await scan_with_all(
+            self._engines, raw, facts, envelope, timeout_s=self._engine_timeout_s
+        )
+        snapshot = self._latest() or transaction.snapshot
+        copies = tuple(
+            _decide_copy(route, snapshot, facts, envelope, result) for route in transaction.routes
+        )
+        settle_mixed(copies)
+        return SeenMail(
+            ulid=str(ULID.from_datetime(envelope.received_at)),
+            raw=raw,
+            sha256=facts.raw_sha256 or sha256_hex(raw),
+            envelope=envelope,
+            facts=facts,
+            result=result,
+            copies=copies,
+            policy_version=snapshot.version,
+            source=self._source,
+        )
+
+    async def _commit(self, mail: SeenMail, transaction: Transaction) -> str:
+        """Raises ``JournalError`` or ``OSError``: nothing was promised."""
+        entries: list[tuple[SpoolEntry, bytes]] = []
+        kept_for: set[int] = set()
+        reply = refuse_by_policy(mail)
+        if reply is None:
+            kept_for = await self._keep(mail, kept_for)
+            groups = group_copies(mail, transaction, self._hostname)
+            if groups:
+                await self._append(begun_record(mail))
+                failpoint("core.after_begun")
+                await relay_groups(groups, self._relay)
+            reply = conclude(mail)
+            if reply.startswith("2"):
+                entries = spool_entries(mail, groups)
+        if reply.startswith("4"):
+            # The sender has the mail and will repeat it: our copy would only be a second one.
+            self._drop(mail, kept_for)
+            kept_for = set()
+        else:
+            kept_for = await self._keep(mail, kept_for)
+        await self._close(mail, reply, kept_for, entries)
+        return reply
+
+    async def _close(
+        self,
+        mail: SeenMail,
+        reply: str,
+        kept_for: set[int],
+        entries: list[tuple[SpoolEntry, bytes]],
+    ) -> None:
+        """The outcome of every copy, durable.  Raises ``JournalError`` or ``OSError``."""
+        spool = self._stores.spool
+        try:
+            for entry, data in entries:
+                await asyncio.to_thread(spool.put, entry, data)
+            failpoint("core.before_done")
+            at = datetime.now(UTC)
+            await self._append(done_record(mail, kept_for=frozenset(kept_for), at=at, reply=reply))
+        except (JournalError, OSError):
+            self._drop(mail, kept_for)
+            for entry, _ in entries:
+                spool.discard(entry)
+            self._remember_put_off(mail)
+            raise
+        failpoint("core.after_done")
+        for entry, _ in entries:
+            spool.activate(entry)
+        log.info("%s %s", mail.ulid, reply)
+
+    async def _append(self, record: Record) -> None:
+        """What could not be written earlier goes along."""
+        earlier, self._unwritten = self._unwritten, []
+        try:
+            await self._stores.journal.append(*earlier, record)
+        except JournalError:
+            self._unwritten = [*earlier, *self._unwritten][-_MAX_UNWRITTEN:]
+            raise
+
+    def _remember_put_off(self, mail: SeenMail) -> None:
+        """The disk failed after the decision: say so once it is well, lest ``begun`` stays open."""
+        for copy in mail.copies:
+            copy.is_spooled = False
+            if copy.outcome not in (Outcome.DELIVERED, Outcome.UNKNOWN):
+                copy.outcome = Outcome.DEFERRED
+            copy.rule += "; the gate's disk failed and the sender was told to repeat the mail"
+        self._unwritten.append(
+            done_record(mail, kept_for=frozenset(), at=datetime.now(UTC), reply=TRY_LATER)
+        )
+
+    async def _keep(self, mail: SeenMail, already: set[int]) -> set[int]:
+        """Original bytes for every client that needs them; returns all that have them now."""
+        wanted = tenant_ids_to_keep(mail)
+        for tenant_id in wanted - already:
+            await asyncio.to_thread(self._stores.originals.keep, tenant_id, mail.ulid, mail.raw)
+        return wanted | already
+
+    def _drop(self, mail: SeenMail, tenant_ids: set[int]) -> None:
+        for tenant_id in tenant_ids:
+            self._stores.originals.drop(tenant_id, mail.ulid)
+
+
+def _decide_copy(
+    route: Route,
+    snapshot: PolicySnapshot,
+    facts: MailFacts,
+    envelope: Envelope,
+    result: ScanResult,
+) -> Copy:
+    """The recipient was taken by the policy of its time; the newest one decides, unless it sends
+    the mail elsewhere.
+    """
+    newer = snapshot.find(route.address)
+    if newer is not None and newer.is_known and newer.domain.next_hop == route.domain.next_hop:
+        route = newer
+    decision = decide(
+        result=result, facts=facts, envelope=envelope, route=route, now=datetime.now(UTC)
+    )
+    return Copy(route, decision.action, decision.rule)

@@ -1,0 +1,105 @@
+"""Relaying the copies of one mail: one outgoing mail for each client and wording.
+
+The trace names the client, and a marked copy differs from an unmarked one, so copies are grouped
+by both.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from incidents.words import MatrixAction, Outcome
+from seg_bridge.gate.hop import OutgoingMail
+from seg_bridge.gate.outgoing import Stamp, mark_tagged, stamp_mail
+from seg_bridge.gate.records import Copy, SeenMail, Transaction
+from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.spool import FIRST_RETRY_S, SpoolEntry
+
+_OUTCOME_OF = {
+    "accepted": Outcome.DELIVERED,
+    "refused": Outcome.REJECTED,
+    "deferred": Outcome.DEFERRED,
+    "unknown": Outcome.UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Copies that get the same bytes."""
+
+    copies: tuple[Copy, ...]
+    outgoing: OutgoingMail
+
+
+def group_copies(mail: SeenMail, transaction: Transaction, hostname: str) -> list[Group]:
+    by_wording: dict[tuple[int, bool], list[Copy]] = {}
+    for copy in mail.copies:
+        if copy.is_relayed:
+            is_tagged = copy.action is MatrixAction.TAG
+            by_wording.setdefault((copy.route.tenant.tenant_id, is_tagged), []).append(copy)
+    groups = []
+    for (tenant_id, is_tagged), copies in by_wording.items():
+        data = stamp_mail(mail.raw, _stamp(mail, tenant_id, hostname), transaction.snapshot)
+        if is_tagged:
+            verdict = str(mail.result.verdict or "not scanned")
+            data = mark_tagged(data, verdict, copies[0].route.tenant.mark_subject)
+        outgoing = OutgoingMail(
+            mail_from=mail.envelope.mail_from,
+            recipients=tuple(copy.route.address for copy in copies),
+            data=data,
+            is_smtputf8=transaction.is_smtputf8,
+            is_8bit=transaction.is_8bit,
+        )
+        groups.append(Group(tuple(copies), outgoing))
+    return groups
+
+
+async def relay_groups(groups: list[Group], relay: Relay) -> None:
+    """Gives each copy the outcome that the next hop gave it.  The groups follow each other: after
+    one that was not taken at all the others are still tried, their fate may differ.
+    """
+    for group in groups:
+        next_hop = group.copies[0].route.domain.next_hop
+        answers = await relay.send(next_hop, group.outgoing)
+        for copy in group.copies:
+            answer = answers[copy.route.address]
+            copy.outcome = _OUTCOME_OF[answer.state]
+            copy.hop_reply = answer.text or answer.state
+
+
+def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry, bytes]]:
+    """What the gate must still deliver of this mail, with the bytes to send."""
+    entries = []
+    for number, group in enumerate(groups):
+        left = tuple(copy.route.address for copy in group.copies if copy.is_spooled)
+        if not left:
+            continue
+        outgoing = replace(group.outgoing, recipients=left)
+        entry = SpoolEntry(
+            name=f"{mail.ulid}.{number}",
+            ulid=mail.ulid,
+            tenant_id=group.copies[0].route.tenant.tenant_id,
+            internet_message_id=mail.facts.internet_message_id,
+            sha256=mail.sha256,
+            mail_from=outgoing.mail_from,
+            recipients=left,
+            is_smtputf8=outgoing.is_smtputf8,
+            is_8bit=outgoing.is_8bit,
+            spooled_at_s=time.time(),
+            due_at_s=time.time() + FIRST_RETRY_S,
+        )
+        entries.append((entry, outgoing.data))
+    return entries
+
+
+def _stamp(mail: SeenMail, tenant_id: int, hostname: str) -> Stamp:
+    return Stamp(
+        ulid=mail.ulid,
+        tenant_id=tenant_id,
+        hostname=hostname,
+        envelope=mail.envelope,
+        internet_message_id=mail.facts.internet_message_id,
+        fingerprint=mail.facts.fingerprint,
+        auth=mail.result.auth,
+    )

@@ -1,0 +1,137 @@
+"""The mail as it goes on: what only we may say taken out, our own words put on top.
+
+Everything else is kept byte for byte, so that the sender's DKIM signature survives.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import format_datetime
+
+from incidents.mail.facts import AuthResult
+from incidents.mail.headers import prepend_headers, scan_block, tag_subject
+from incidents.mail.limits import Limits
+from incidents.mail.trace import TRACE_HEADER, Trace, hash_message_id, sign_trace
+from seg_bridge.engines import Envelope
+from seg_bridge.gate.policy import PolicySnapshot
+
+OWN_PREFIX = "x-bailey-"
+VERDICT_HEADER = "X-Bailey-Verdict"
+MAX_RECEIVED = 50
+
+_BARE_CR = re.compile(rb"\r(?!\n)")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_NOT_TOKEN = re.compile(r"[^A-Za-z0-9._:@+-]+")
+_COMMENT = re.compile(r"\([^()]*\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What our own header fields say of one mail for one client.
+
+    ``auth`` None: nothing is said of authentication.
+    """
+
+    ulid: str
+    tenant_id: int
+    hostname: str
+    envelope: Envelope
+    internet_message_id: str
+    fingerprint: str
+    auth: tuple[AuthResult, ...] | None
+
+
+def normalise(raw: bytes) -> bytes:
+    """CRLF line ends only, no NUL: what we read is what every later server reads.
+
+    A bare LF becomes CRLF and a bare CR a blank (it must not make a header line of its own), so
+    that no variant of the end of data hides a second mail for the next hop.
+    """
+    if b"\0" in raw:
+        raw = raw.replace(b"\0", b"")
+    if raw.count(b"\r") != raw.count(b"\r\n"):
+        raw = _BARE_CR.sub(b" ", raw)
+    if raw.count(b"\n") != raw.count(b"\r\n"):
+        raw = _BARE_LF.sub(b"\r\n", raw)
+    return raw
+
+
+def count_received(raw: bytes) -> int:
+    """How many servers the mail has passed: over ``MAX_RECEIVED`` it goes in a circle."""
+    return len(scan_block(raw).all("received"))
+
+
+def strip_own_words(raw: bytes, authserv_id: str) -> bytes:
+    """Without X-Bailey-* fields and without Authentication-Results that speak in our name."""
+    # An edit must see every field, also those beyond the limits of reading.
+    limits = Limits(headers=len(raw), header_bytes=len(raw), all_headers_bytes=len(raw))
+    pieces: list[bytes] = []
+    position = 0
+    for field in scan_block(raw, limits=limits).fields:
+        is_ours = field.key.startswith(OWN_PREFIX) or (
+            field.key == "authentication-results" and _speaks_as(field.text(), authserv_id)
+        )
+        if is_ours:
+            pieces.append(raw[position : field.start])
+            position = field.end
+    return b"".join((*pieces, raw[position:])) if position else raw
+
+
+def _speaks_as(value: str, authserv_id: str) -> bool:
+    """Generous on purpose: quoting and comments must not carry our name past us."""
+    stated = _COMMENT.sub("", value).partition(";")[0].replace('"', "").replace("\\", "")
+    return authserv_id.lower() in stated.lower()
+
+
+def stamp_mail(raw: bytes, stamp: Stamp, snapshot: PolicySnapshot) -> bytes:
+    """``raw`` stripped, with trace, Authentication-Results and Received on top."""
+    trace = Trace(
+        key_id=snapshot.active_trace_key,
+        tenant_id=stamp.tenant_id,
+        ulid=stamp.ulid,
+        at=stamp.envelope.received_at,
+        message_id_hash=hash_message_id(stamp.internet_message_id),
+        fingerprint=stamp.fingerprint,
+    )
+    fields = [(TRACE_HEADER, sign_trace(trace, snapshot.trace_key))]
+    if stamp.auth is not None:
+        fields.append(("Authentication-Results", _auth_results(stamp.auth, snapshot.authserv_id)))
+    fields.append(("Received", _received(stamp)))
+    return prepend_headers(strip_own_words(raw, snapshot.authserv_id), fields)
+
+
+def mark_tagged(data: bytes, verdict: str, mark_subject: str) -> bytes:
+    """``data`` with the verdict in a header, and the client's mark before the subject."""
+    mark = mark_subject.strip()
+    if mark and mark.isascii() and mark.isprintable():
+        data = tag_subject(data, mark)
+    return prepend_headers(data, [(VERDICT_HEADER, verdict)])
+
+
+_PROPERTY = {"spf": "smtp.mailfrom", "dkim": "header.d", "dmarc": "header.from"}
+
+
+def _auth_results(auth: tuple[AuthResult, ...], authserv_id: str) -> str:
+    parts = []
+    for each in auth:
+        part = f"{_token(each.method)}={_token(each.result)}"
+        if each.domain and each.method in _PROPERTY:
+            part += f" {_PROPERTY[each.method]}={_token(each.domain)}"
+        parts.append(part)
+    return "; ".join((_token(authserv_id), *(parts or ["none"])))
+
+
+def _received(stamp: Stamp) -> str:
+    envelope = stamp.envelope
+    protocol = "ESMTPS" if envelope.tls else "ESMTP"
+    address = envelope.client_ip if ":" not in envelope.client_ip else f"IPv6:{envelope.client_ip}"
+    return (
+        f"from {_token(envelope.helo) or 'unknown'} ([{_token(address)}]) "
+        f"by {_token(stamp.hostname)} with {protocol} id {stamp.ulid}; "
+        f"{format_datetime(envelope.received_at)}"
+    )
+
+
+def _token(value: str) -> str:
+    return _NOT_TOKEN.sub("?", value)[:255]

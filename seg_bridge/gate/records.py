@@ -1,0 +1,199 @@
+"""Journal records and the observations in them.
+
+A ``begun`` record says what is about to be relayed, a ``done`` record what became of every copy.
+Both carry ``mails``: for each client what all its copies share, once, and what differs for each
+copy.  ``observations`` expands them to the wire form of ``incidents.observations.Observation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from incidents.mail.facts import MailFacts
+from incidents.observations import Observation
+from incidents.words import Layer, MatrixAction, Outcome, Place
+from seg_bridge.engines import Envelope
+from seg_bridge.gate.policy import PolicySnapshot, Route
+from seg_bridge.gate.scanning import ScanResult
+
+PLACE_OF = {
+    Outcome.DELIVERED: None,  # the next hop has it; where it put it the mailbox layer will see
+    Outcome.HELD: Place.HOLD,
+    Outcome.REJECTED: Place.NOWHERE,
+    Outcome.DEFERRED: Place.NOWHERE,
+    Outcome.UNKNOWN: Place.UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """One SMTP transaction.  All routes are known and have the same next hop."""
+
+    envelope: Envelope
+    routes: tuple[Route, ...]
+    snapshot: PolicySnapshot
+    is_smtputf8: bool = False
+    is_8bit: bool = False
+
+
+@dataclass(slots=True)
+class Copy:
+    """One recipient's copy on its way through the gate.  ``outcome`` None: not settled yet.
+
+    ``is_spooled``: the gate has answered for it and goes on trying to deliver.
+    """
+
+    route: Route
+    action: MatrixAction
+    rule: str
+    outcome: Outcome | None = None
+    hop_reply: str = ""
+    is_spooled: bool = False
+
+    @property
+    def is_relayed(self) -> bool:
+        return self.outcome is None and self.action in (MatrixAction.DELIVER, MatrixAction.TAG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenMail:
+    """One mail as the gate saw it, with all its copies."""
+
+    ulid: str
+    raw: bytes
+    sha256: str
+    envelope: Envelope
+    facts: MailFacts
+    result: ScanResult
+    copies: tuple[Copy, ...]
+    policy_version: str
+    source: str
+
+    def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
+        return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)
+
+    @property
+    def tenant_ids(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(copy.route.tenant.tenant_id for copy in self.copies))
+
+
+def begun_record(mail: SeenMail) -> dict[str, Any]:
+    """Enough to say after a crash what may have happened: relayed copies are *unknown*, the others
+    were not answered for, so their sender has kept them.
+    """
+    return {
+        "kind": "begun",
+        "ulid": mail.ulid,
+        "mails": _mails(mail, kept_for=frozenset(), at=mail.envelope.received_at, reply=""),
+    }
+
+
+def done_record(
+    mail: SeenMail, *, kept_for: frozenset[int], at: datetime, reply: str
+) -> dict[str, Any]:
+    """``kept_for``: the clients whose original bytes are in ``originals``; ``reply`` is ours."""
+    return {
+        "kind": "done",
+        "ulid": mail.ulid,
+        "mails": _mails(mail, kept_for=kept_for, at=at, reply=reply),
+    }
+
+
+def settle_unfinished(begun: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """The ``done`` record of a mail whose gate died before it could write one."""
+    mails = []
+    for mail in begun["mails"]:
+        each = [dict(copy) for copy in mail["each"]]
+        for copy in each:
+            if copy["action"] is None:
+                copy["action"], copy["place"] = str(Outcome.UNKNOWN), str(Place.UNKNOWN)
+                copy["rule"] += "; the gate stopped before the next hop's answer was on record"
+            else:
+                copy["action"], copy["place"] = str(Outcome.DEFERRED), str(Place.NOWHERE)
+                copy["rule"] += "; the gate stopped before it answered, the sender has kept it"
+        mails.append({"shared": {**mail["shared"], "observed_at": at.isoformat()}, "each": each})
+    return {"kind": "done", "ulid": begun["ulid"], "mails": mails}
+
+
+def observation_record(kind: str, observations: Sequence[Observation]) -> dict[str, Any]:
+    """A record of whole observations, for what happens to single copies later."""
+    mails = [{"shared": {}, "each": [each.as_json()]} for each in observations]
+    return {"kind": kind, "ulid": observations[0].trace_ulid, "mails": mails}
+
+
+def observations(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """As ``Observation.from_json`` takes them; what only began has none."""
+    if record["kind"] in ("begun", "command_begun"):
+        return
+    for mail in record.get("mails", ()):
+        for copy in mail["each"]:
+            detail = {**mail["shared"].get("detail", {}), **copy.get("detail", {})}
+            yield {**mail["shared"], **copy, "detail": detail}
+
+
+def _mails(
+    mail: SeenMail, *, kept_for: frozenset[int], at: datetime, reply: str
+) -> list[dict[str, Any]]:
+    common = _shared(mail, at, reply)
+    found = []
+    for tenant_id in mail.tenant_ids:
+        copies = mail.of_tenant(tenant_id)
+        shared = {
+            **common,
+            "tenant_id": tenant_id,
+            "score_limit": copies[0].route.tenant.act_from,
+            "evidence": mail.sha256 if tenant_id in kept_for else "",
+        }
+        found.append({"shared": shared, "each": [_each(mail.ulid, copy) for copy in copies]})
+    return found
+
+
+def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
+    result, envelope = mail.result, mail.envelope
+    facts = mail.facts.as_json()
+    facts["auth"] = [asdict(each) for each in result.auth]
+    is_scanned = result.verdict is not None
+    return {
+        "layer": str(Layer.GATEWAY),
+        "source": mail.source,
+        "observed_at": at.isoformat(),
+        "direction": "inbound",
+        "internet_message_id": mail.facts.internet_message_id,
+        "fingerprint": mail.facts.fingerprint,
+        "trace_ulid": mail.ulid,
+        "verdict": str(result.verdict) if result.verdict is not None else None,
+        "score": result.score if is_scanned else None,
+        "confidence": result.confidence if is_scanned else None,
+        "reasons": [asdict(reason) for reason in result.reasons],
+        "engine": result.engine,
+        "engine_version": result.version,
+        "policy_version": mail.policy_version,
+        "mail": facts,
+        "detail": {
+            "client_ip": envelope.client_ip,
+            "helo": envelope.helo,
+            "tls": envelope.tls,
+            "mail_from": envelope.mail_from,
+            "smtp_reply": reply,
+            "sent_smtp_code": int(reply[:3]) if reply else None,
+        },
+    }
+
+
+def _each(ulid: str, copy: Copy) -> dict[str, Any]:
+    place = PLACE_OF[copy.outcome] if copy.outcome is not None else None
+    return {
+        "recipient": copy.route.address,
+        "source_key": f"{ulid}/{copy.route.address}",
+        "action": str(copy.outcome) if copy.outcome is not None else None,
+        "rule": copy.rule,
+        "place": str(place) if place is not None else None,
+        "detail": {
+            "next_hop": copy.route.domain.next_hop,
+            "next_hop_reply": copy.hop_reply,
+            "is_spooled": copy.is_spooled,
+        },
+    }

@@ -1,0 +1,68 @@
+"""What a starting gate makes of what an earlier one left.
+
+1. A mail that was begun and not done: its relayed copies are *unknown* until the mailbox layer has
+   looked; the others were never answered for.
+2. A release that was begun and not done is *unknown* as well.
+3. Original bytes and spooled copies of mails that were never answered for are removed: their
+   sender has kept them, and would otherwise be doubled.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from seg_bridge.gate.journal import Record, read_all
+from seg_bridge.gate.records import settle_unfinished
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Leftovers:
+    """``kept`` are the (tenant id, ulid) whose original bytes the journal answers for;
+    ``spooled`` the ulids with copies still to be delivered; ``commands`` acknowledged ones.
+    """
+
+    begun: dict[str, Record] = field(default_factory=dict)
+    begun_commands: dict[str, Record] = field(default_factory=dict)
+    kept: set[tuple[int, str]] = field(default_factory=set)
+    spooled: set[str] = field(default_factory=set)
+    commands: list[Record] = field(default_factory=list)
+
+    def note(self, record: Record) -> None:
+        match record["kind"]:
+            case "begun":
+                self.begun[record["ulid"]] = record
+            case "done":
+                self._note_done(record)
+            case "command_begun":
+                self.begun_commands[record["command"]["command_id"]] = record
+            case "command":
+                self.begun_commands.pop(record["command"]["command_id"], None)
+                self.commands.append(record)
+
+    def _note_done(self, record: Record) -> None:
+        self.begun.pop(record["ulid"], None)
+        for mail in record["mails"]:
+            if mail["shared"].get("evidence"):
+                self.kept.add((mail["shared"]["tenant_id"], record["ulid"]))
+            if any(copy["detail"].get("is_spooled") for copy in mail["each"]):
+                self.spooled.add(record["ulid"])
+
+    def settling_records(self, at: datetime) -> list[Record]:
+        """What has to be added to the journal before the first mail."""
+        mails = [settle_unfinished(begun, at) for begun in self.begun.values()]
+        commands = [{**begun, "kind": "command"} for begun in self.begun_commands.values()]
+        if mails or commands:
+            log.warning("unfinished: %d mails, %d releases", len(mails), len(commands))
+        return [*mails, *commands]
+
+
+def read_leftovers(journal_folder: Path) -> Leftovers:
+    leftovers = Leftovers()
+    for record in read_all(journal_folder):
+        leftovers.note(record)
+    return leftovers

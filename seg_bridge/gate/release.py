@@ -1,0 +1,279 @@
+"""Letting held mail go: on to its recipients, or nowhere.
+
+A release re-injects the original bytes with our own header fields, under the ulid that the mail
+came with, so that the mailbox layer knows it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, Self
+
+from ulid import ULID
+
+from incidents.mail.facts import MailFacts
+from incidents.observations import Observation
+from incidents.words import Layer, Outcome, Place
+from seg_bridge.engines import Envelope
+from seg_bridge.gate.failpoints import failpoint
+from seg_bridge.gate.hop import HopAnswer, OutgoingMail
+from seg_bridge.gate.ingest import IngestClient, IngestError
+from seg_bridge.gate.journal import Journal, Record
+from seg_bridge.gate.originals import Originals, sha256_hex
+from seg_bridge.gate.outgoing import Stamp, stamp_mail
+from seg_bridge.gate.paths import BadCommand, check_sender
+from seg_bridge.gate.policy import PolicySnapshot, Route
+from seg_bridge.gate.records import observation_record
+from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.snapshots import SnapshotKeeper
+
+GATE_DIED = "unknown: the gate stopped while it released the mail; look into the mailbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said."""
+
+    seq: int
+    id: str
+    kind: str
+    tenant_id: int
+    ulid: str
+    recipients: tuple[str, ...]
+    evidence: str
+    by: str
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Raises ``KeyError``, ``TypeError`` or ``ValueError``."""
+        return cls(
+            seq=int(data["seq"]),
+            id=str(data["id"]),
+            kind=str(data["kind"]),
+            tenant_id=int(data["tenant_id"]),
+            ulid=str(ULID.from_str(str(data["ulid"]))),
+            recipients=tuple(str(each).lower() for each in data["recipients"]),
+            evidence=str(data.get("evidence") or ""),
+            by=str(data.get("released_by") or "an analyst"),
+        )
+
+    def acknowledge(self, *, ok: bool, detail: str) -> dict[str, Any]:
+        return {
+            "command_id": self.id,
+            "seq": self.seq,
+            "ok": ok,
+            "detail": detail,
+            "at": datetime.now(UTC).isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a command.  ``let_go`` are recipients for whom nothing is held any more."""
+
+    ok: bool
+    detail: str
+    observations: tuple[Observation, ...] = ()
+    let_go: tuple[str, ...] = ()
+
+    def record(self, command: Command) -> Record:
+        """The journal's record, which also acknowledges the command."""
+        record: Record = {"kind": "command"}
+        if self.observations:
+            record = observation_record("command", self.observations)
+        record["command"] = command.acknowledge(ok=self.ok, detail=self.detail)
+        return record
+
+
+class CannotRelease(Exception):
+    """The text says why, for the person who asked."""
+
+
+class FactsReader(Protocol):
+    """What is needed of ``incidents.mail.reader.MailReader``."""
+
+    async def read_async(self, raw: bytes, *, envelope_from: str = "") -> MailFacts: ...
+
+
+class Releaser:
+    def __init__(
+        self,
+        *,
+        name: str,
+        hostname: str,
+        keeper: SnapshotKeeper,
+        reader: FactsReader,
+        journal: Journal,
+        originals: Originals,
+        relay: Relay,
+        client: IngestClient,
+    ) -> None:
+        self._source = f"gate:{name}"
+        self._hostname = hostname
+        self._keeper = keeper
+        self._reader = reader
+        self._journal = journal
+        self._originals = originals
+        self._relay = relay
+        self._client = client
+
+    async def release(self, command: Command) -> Done:
+        """Raises ``JournalError`` or ``OSError`` before anything was sent."""
+        try:
+            snapshot, next_hop = self._check_route(command)
+            raw = await self._original(command)
+        except CannotRelease as error:
+            return Done(False, str(error))
+        mail = await self._outgoing(command, raw, snapshot)
+        await self._journal.append(self._begun(command, next_hop))
+        failpoint("commands.after_begun")
+        answers = await self._relay.send(next_hop, mail)
+        failpoint("commands.after_relay")
+        return self._conclude(command, next_hop, answers)
+
+    def drop(self, command: Command) -> Done:
+        gone = tuple(
+            self._observe(command, recipient, None, Place.GONE, f"denied by {command.by}")
+            for recipient in command.recipients
+        )
+        return Done(True, "let go", gone, command.recipients)
+
+    def let_go(self, command: Command, done: Done) -> None:
+        self._originals.let_go(command.tenant_id, command.ulid, done.let_go)
+
+    def _check_route(self, command: Command) -> tuple[PolicySnapshot, str]:
+        snapshot = self._keeper.current
+        if snapshot is None or not command.recipients:
+            raise CannotRelease("the gate has no policy yet, or the command no recipients")
+        routes = [snapshot.find(each) for each in command.recipients]
+        hops = {route.domain.next_hop for route in routes if _is_open(route, command.tenant_id)}
+        if not all(_is_open(route, command.tenant_id) for route in routes):
+            raise CannotRelease("a recipient is not, or no longer, a mailbox of this client")
+        if len(hops) != 1:
+            raise CannotRelease("the recipients have different mail hosts: release one by one")
+        return snapshot, hops.pop()
+
+    async def _original(self, command: Command) -> bytes:
+        raw = self._originals.read(command.tenant_id, command.ulid)
+        if raw is not None and sha256_hex(raw) == command.evidence:
+            return raw
+        target = f"/ship/evidence/{command.tenant_id}/{command.evidence}"
+        try:
+            fetched = (await self._client.ask("GET", target)).content
+        except IngestError as error:
+            raise CannotRelease(f"the original bytes are not to be had: {error}") from error
+        if sha256_hex(fetched) != command.evidence:
+            raise CannotRelease("the stored bytes are not the ones that were held")
+        return fetched
+
+    async def _outgoing(
+        self, command: Command, raw: bytes, snapshot: PolicySnapshot
+    ) -> OutgoingMail:
+        facts = await self._reader.read_async(raw)
+        received_at = ULID.from_str(command.ulid).datetime
+        sender = _usable_sender(facts)
+        stamp = Stamp(
+            ulid=command.ulid,
+            tenant_id=command.tenant_id,
+            hostname=self._hostname,
+            envelope=Envelope(
+                client_ip="127.0.0.1",
+                helo="hold",
+                mail_from=sender,
+                recipients=command.recipients,
+                received_at=received_at,
+            ),
+            internet_message_id=facts.internet_message_id,
+            fingerprint=facts.fingerprint,
+            auth=None,
+        )
+        return OutgoingMail(
+            mail_from=sender,
+            recipients=command.recipients,
+            data=stamp_mail(raw, stamp, snapshot),
+            is_8bit=not raw.isascii(),
+        )
+
+    def _begun(self, command: Command, next_hop: str) -> Record:
+        """With what there is to say if the gate dies now."""
+        unknown = [
+            self._observe(
+                command,
+                recipient,
+                Outcome.UNKNOWN,
+                Place.UNKNOWN,
+                f"released by {command.by}; the gate stopped before the next hop's answer",
+                next_hop,
+            )
+            for recipient in command.recipients
+        ]
+        record = observation_record("command_begun", unknown)
+        record["command"] = command.acknowledge(ok=False, detail=GATE_DIED)
+        return record
+
+    def _conclude(
+        self, command: Command, next_hop: str, answers: Mapping[str, HopAnswer]
+    ) -> Done:
+        observations, let_go, problems = [], [], []
+        for recipient, answer in answers.items():
+            rule = f"released by {command.by}"
+            if answer.state == "accepted":
+                outcome, place = Outcome.DELIVERED, None
+                let_go.append(recipient)
+            elif answer.state == "unknown":
+                outcome, place = Outcome.UNKNOWN, Place.UNKNOWN
+                problems.append(f"{recipient}: unknown, {answer.text}")
+            else:
+                problems.append(f"{recipient}: still held, {answer.text}")
+                continue
+            observations.append(
+                self._observe(command, recipient, outcome, place, rule, next_hop, answer.text)
+            )
+        return Done(
+            not problems, "; ".join(problems) or "released", tuple(observations), tuple(let_go)
+        )
+
+    def _observe(
+        self,
+        command: Command,
+        recipient: str,
+        action: Outcome | None,
+        place: Place | None,
+        rule: str,
+        next_hop: str = "",
+        reply: str = "",
+    ) -> Observation:
+        return Observation(
+            tenant_id=command.tenant_id,
+            layer=Layer.GATEWAY,
+            source=self._source,
+            source_key=f"{command.ulid}/{recipient}",
+            observed_at=datetime.now(UTC),
+            recipient=recipient,
+            trace_ulid=command.ulid,
+            action=action,
+            rule=rule,
+            place=place,
+            evidence=command.evidence,
+            detail={
+                "command_id": command.id,
+                "next_hop": next_hop,
+                "next_hop_reply": reply,
+            },
+        )
+
+
+def _is_open(route: Route | None, tenant_id: int) -> bool:
+    return route is not None and route.is_known and route.tenant.tenant_id == tenant_id
+
+
+def _usable_sender(facts: MailFacts) -> str:
+    """The visible sender as the envelope's, where it can be one; else the null sender."""
+    sender = facts.sender.address if facts.sender is not None else ""
+    try:
+        check_sender(sender)
+    except BadCommand:
+        return ""
+    return sender if sender.isascii() else ""

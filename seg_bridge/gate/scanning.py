@@ -1,0 +1,111 @@
+"""Asking all engines at once, and making one result of their answers.
+
+An engine that raises, hangs or gives nonsense did not answer.  Then the mail is not scanned,
+unless another engine found a threat: what was found counts, what was not found does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from incidents.mail.facts import AuthResult, MailFacts
+from incidents.observations import Reason
+from incidents.words import Verdict
+from seg_bridge.engines import Engine, EngineDidNotAnswer, Envelope, Scan
+
+log = logging.getLogger(__name__)
+
+ENGINE_TIMEOUT_S = 30.0
+# Worst first.
+_ORDER = (
+    Verdict.MALWARE,
+    Verdict.PHISH,
+    Verdict.BEC,
+    Verdict.UNSCANNABLE,
+    Verdict.SPAM,
+    Verdict.SUSPICIOUS,
+    Verdict.GRAYMAIL,
+    Verdict.CLEAN,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanResult:
+    """``verdict`` None: not scanned; ``missing`` names the engines that did not answer."""
+
+    verdict: Verdict | None
+    score: float = 0.0
+    confidence: float = 0.0
+    reasons: tuple[Reason, ...] = ()
+    auth: tuple[AuthResult, ...] = ()
+    engine: str = ""
+    version: str = ""
+    missing: tuple[str, ...] = ()
+
+    def has_failed(self, method: str) -> bool:
+        return any(each.method == method and each.result == "fail" for each in self.auth)
+
+
+async def scan_with_all(
+    engines: Sequence[Engine],
+    raw: bytes,
+    facts: MailFacts,
+    envelope: Envelope,
+    *,
+    timeout_s: float = ENGINE_TIMEOUT_S,
+) -> ScanResult:
+    """Never raises for an engine's sake.  A mail that can't be read is at least ``unscannable``."""
+    answers = await asyncio.gather(
+        *(_ask(engine, raw, facts, envelope, timeout_s) for engine in engines)
+    )
+    scans = [scan for scan in answers if scan is not None]
+    missing = tuple(
+        engine.name for engine, scan in zip(engines, answers, strict=True) if scan is None
+    )
+    return combine(scans, missing, is_readable=facts.is_readable)
+
+
+async def _ask(
+    engine: Engine, raw: bytes, facts: MailFacts, envelope: Envelope, timeout_s: float
+) -> Scan | None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            scan = await engine.scan(raw, facts, envelope)
+    except EngineDidNotAnswer as error:
+        log.warning("%s did not answer: %s", engine.name, error)
+        return None
+    except TimeoutError:
+        log.warning("%s did not answer within %.0f s", engine.name, timeout_s)
+        return None
+    except Exception:  # an engine's bug must read "not scanned", never stop mail
+        log.exception("%s failed", engine.name)
+        return None
+    # The data path does not trust its engines' arithmetic: a NaN compares false with any limit.
+    if not isinstance(scan, Scan) or not math.isfinite(scan.score):
+        log.error("%s gave no score", engine.name)
+        return None
+    return scan
+
+
+def combine(scans: Sequence[Scan], missing: tuple[str, ...], *, is_readable: bool) -> ScanResult:
+    """The worst verdict with the highest score; all reasons."""
+    worst = min(scans, key=lambda scan: (_ORDER.index(scan.verdict), -scan.score), default=None)
+    verdict = worst.verdict if worst else None
+    if not is_readable and verdict is not Verdict.MALWARE:
+        verdict = Verdict.UNSCANNABLE
+    elif not scans or (missing and verdict is not None and not verdict.is_threat):
+        verdict = None
+    return ScanResult(
+        verdict=verdict,
+        score=max((scan.score for scan in scans), default=0.0),
+        confidence=worst.confidence if worst else 0.0,
+        reasons=tuple(reason for scan in scans for reason in scan.reasons),
+        auth=next((scan.auth for scan in scans if scan.auth), ()),
+        engine="+".join(scan.engine for scan in scans),
+        version="+".join(scan.version for scan in scans),
+        missing=missing if missing or scans else ("every engine",),
+    )

@@ -1,0 +1,384 @@
+"""One SMTP conversation of the embedded front: aiosmtpd's session with every trap closed.
+
+From aiosmtpd come streams, sessions and STARTTLS.  Reading, limits, addresses, timing and the end
+of DATA are ours, because there its defaults lose, double or smuggle mail:
+
+- only CRLF ends a command, only CRLF.CRLF ends a mail; bare CR, LF and NUL are normalised;
+- lines of any length up to the mail's size; a size limit of our own;
+- who talks before the banner is refused;
+- time limits for a command, for silence and for a trickle, none of which reaches into a commit;
+- the commit is shielded: a client that hangs up cancels nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiosmtpd.smtp import SMTP
+from typing_extensions import override
+
+from seg_bridge.engines import Envelope
+from seg_bridge.gate.body import MailBody
+from seg_bridge.gate.limits import FrontLimits, FrontLoad
+from seg_bridge.gate.outgoing import normalise
+from seg_bridge.gate.paths import BadCommand, MailCommand, read_mail, read_rcpt
+from seg_bridge.gate.policy import PolicySnapshot, Route
+from seg_bridge.gate.records import Transaction
+from seg_bridge.gate.xclient import ClaimedClient, is_loopback, read_xclient
+
+log = logging.getLogger(__name__)
+
+Receive = Callable[[bytes, Transaction], Coroutine[Any, Any, str]]
+
+_READ_BYTES = 64 * 1024
+_DRAIN_FACTOR = 3  # a mail that is too big is read to its end up to this, then cut off
+_TOO_BIG = "552 5.3.4 The mail is larger than we take"
+_NO_ROOM = "452 4.3.1 No room for the mail at the moment"
+# What a web page can make a browser say to us.
+_NOT_SMTP = frozenset({"GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS", "HOST:"})
+
+
+class Goodbye(Exception):
+    """The conversation is over; the text, if any, is our last reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontParts:
+    """What all conversations of one process share."""
+
+    hostname: str
+    receive: Receive
+    latest: Callable[[], PolicySnapshot | None]
+    limits: FrontLimits
+    load: FrontLoad = field(default_factory=FrontLoad)
+    commits: set[asyncio.Task[str]] = field(default_factory=set)
+    takes_xclient: bool = False
+    tls_context: ssl.SSLContext | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    """A transaction between MAIL and the end of DATA."""
+
+    command: MailCommand
+    snapshot: PolicySnapshot
+    routes: dict[str, Route] = field(default_factory=dict)
+
+
+class GateSession(SMTP):
+    """One connection."""
+
+    line_length_limit = _READ_BYTES  # the stream's buffer, from which aiosmtpd pauses the sender
+
+    def __init__(self, parts: FrontParts, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            object(),
+            data_size_limit=parts.limits.mail_bytes,
+            enable_SMTPUTF8=True,
+            hostname=parts.hostname,
+            ident="ESMTP Bailey",
+            tls_context=parts.tls_context,
+            timeout=parts.limits.command_s,
+            loop=loop,
+        )
+        self._parts = parts
+        self._limits = parts.limits
+        self._inbox = bytearray()
+        self._peer_ip = ""
+        self._claimed = ClaimedClient()
+        self._helo = ""
+        self._is_esmtp = False
+        self._open: _Open | None = None
+        self._errors = self._idle_commands = self._mails = 0
+        self._is_turned_away = False
+
+    # Connection
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._inbox.clear()  # what came in plain text before TLS is not the client's word
+        if not self._peer_ip:
+            peer = transport.get_extra_info("peername")
+            self._peer_ip = str(peer[0]).removeprefix("::ffff:") if peer else "unknown"
+            refusal = self._parts.load.enter(self._peer_ip, self._limits)
+            if refusal is not None:
+                self._is_turned_away = True
+                assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - narrows
+                transport.write(refusal.encode() + b"\r\n")
+                transport.close()
+                return
+        super().connection_made(transport)
+
+    @override
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._is_turned_away:
+            return
+        self._parts.load.leave(self._peer_ip)
+        super().connection_lost(error)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if not self._is_turned_away:
+            super().data_received(data)
+
+    @override
+    def eof_received(self) -> bool | None:
+        """A client that has said all may still wait for our answer."""
+        if self._is_turned_away:
+            return False
+        self._reader.feed_eof()
+        return self.session is not None and self.session.ssl is None
+
+    @override
+    def _timeout_cb(self) -> None:
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.write(b"421 4.4.2 You are too slow, goodbye\r\n")
+            self.transport.close()
+
+    def _stop_clock(self) -> None:
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+
+    # Conversation
+
+    @override
+    async def _handle_client(self) -> None:
+        try:
+            await self._converse()
+        except Goodbye as goodbye:
+            await self._last_word(str(goodbye))
+        except ConnectionError:
+            self._writer.close()
+        except asyncio.CancelledError:
+            self._writer.close()
+            raise
+        except Exception:  # a bug ends one conversation, not the gate
+            log.exception("a conversation with %s broke", self._peer_ip)
+            await self._last_word("421 4.3.0 Something went wrong here, please try again")
+
+    async def _last_word(self, text: str) -> None:
+        try:
+            if text:
+                await self.push(text)
+        except ConnectionError:
+            log.debug("%s did not wait for the last word", self._peer_ip)
+        finally:
+            self._writer.close()
+
+    async def _converse(self) -> None:
+        await self._wait_for_silence()
+        await self.push(f"220 {self.hostname} {self.__ident__}")
+        while self.transport is not None:
+            line = await self._read_command()
+            name, _, argument = line.partition(" ")
+            try:
+                await self._obey(name.upper(), argument.strip(" "))
+            except BadCommand as error:
+                await self._complain(str(error))
+
+    async def _wait_for_silence(self) -> None:
+        """A client that talks before it is greeted does not speak SMTP (or smuggles)."""
+        try:
+            async with asyncio.timeout(self._limits.greet_wait_s):
+                if await self._reader.read(1):
+                    raise Goodbye("554 5.5.0 You must wait for our greeting")
+                raise Goodbye("")
+        except TimeoutError:
+            return
+
+    async def _read_command(self) -> str:
+        """One line without its CRLF."""
+        self._reset_timeout(self._limits.command_s)
+        while (end := self._inbox.find(b"\n")) < 0:
+            if len(self._inbox) > self._limits.command_bytes:
+                raise Goodbye("500 5.5.2 The command is too long")
+            await self._read_more()
+        if end > self._limits.command_bytes:
+            raise Goodbye("500 5.5.2 The command is too long")
+        line = bytes(self._inbox[: end + 1])
+        del self._inbox[: end + 1]
+        if not line.endswith(b"\r\n"):
+            raise Goodbye("500 5.5.2 A command ends with CR LF")
+        return line[:-2].decode("utf-8", "surrogateescape")
+
+    async def _read_more(self) -> int:
+        more = await self._reader.read(_READ_BYTES)
+        if not more:
+            raise ConnectionResetError("the client hung up")
+        self._inbox += more
+        return len(more)
+
+    async def _complain(self, text: str) -> None:
+        self._errors += text.startswith("5")
+        if self._errors > self._limits.errors:
+            raise Goodbye("421 4.7.0 Too many errors, goodbye")
+        await self.push(text)
+
+    async def _obey(self, name: str, argument: str) -> None:
+        match name:
+            case "EHLO" | "HELO":
+                await self._greet(name, argument)
+            case "MAIL":
+                await self._begin(argument)
+            case "RCPT":
+                await self._add_recipient(argument)
+            case "DATA":
+                await self._take_mail(argument)
+            case "STARTTLS" if self._parts.tls_context is not None:
+                self._open, self._helo = None, ""
+                await self.smtp_STARTTLS(argument)
+            case "XCLIENT" if self._may_claim:
+                self._claimed = read_xclient(argument)
+                self._open, self._helo = None, ""
+                await self.push(f"220 {self.hostname} {self.__ident__}")
+            case "QUIT":
+                raise Goodbye("221 2.0.0 Bye")
+            case "RSET" | "NOOP" | "VRFY" | "HELP":
+                await self._pass_time(name)
+            case _ if name in _NOT_SMTP:
+                raise Goodbye("554 5.5.2 This is not the Web")
+            case _:
+                raise BadCommand("500 5.5.2 Command not recognised")
+
+    async def _pass_time(self, name: str) -> None:
+        self._idle_commands += 1
+        if self._idle_commands > self._limits.idle_commands:
+            raise Goodbye("421 4.7.0 Too many commands without a mail")
+        if name == "RSET":
+            self._open = None
+        await self.push("252 2.0.0 Send the mail and see" if name == "VRFY" else "250 2.0.0 Ok")
+
+    # Transaction
+
+    async def _greet(self, name: str, argument: str) -> None:
+        if not argument or not argument.isprintable() or len(argument) > 255:
+            raise BadCommand(f"501 5.5.4 Syntax: {name} host")
+        self._idle_commands += 1
+        if self._idle_commands > self._limits.idle_commands:
+            raise Goodbye("421 4.7.0 Too many commands without a mail")
+        self._open, self._helo, self._is_esmtp = None, argument, name == "EHLO"
+        if not self._is_esmtp:
+            await self.push(f"250 {self.hostname}")
+            return
+        lines = [self.hostname, f"SIZE {self._limits.mail_bytes}", "8BITMIME", "SMTPUTF8"]
+        if self._parts.tls_context is not None and self._tls_protocol is None:
+            lines.append("STARTTLS")
+        if self._may_claim:
+            lines.append("XCLIENT NAME ADDR HELO PROTO")
+        lines.append("ENHANCEDSTATUSCODES")
+        await self.push("\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"]))
+
+    async def _begin(self, argument: str) -> None:
+        if not self._helo:
+            raise BadCommand("503 5.5.1 Say EHLO first")
+        if self._open is not None:
+            raise BadCommand("503 5.5.1 A mail is under way already")
+        command = read_mail(argument)
+        if command.size_bytes > self._limits.mail_bytes:
+            raise BadCommand(_TOO_BIG)
+        snapshot = self._parts.latest()
+        if snapshot is None:
+            raise BadCommand("451 4.3.5 The gate has no policy yet")
+        self._mails += 1
+        if self._mails > self._limits.mails:
+            raise Goodbye("421 4.7.0 Enough mail for one connection")
+        self._open = _Open(command, snapshot)
+        await self.push("250 2.1.0 Ok")
+
+    async def _add_recipient(self, argument: str) -> None:
+        if self._open is None:
+            raise BadCommand("503 5.5.1 Say MAIL first")
+        address = read_rcpt(argument, is_smtputf8=self._open.command.is_smtputf8)
+        route = self._open.snapshot.find(address)
+        if route is None:
+            raise BadCommand("550 5.7.1 No mail for this domain is taken here")
+        if not route.is_known:
+            raise BadCommand("550 5.1.1 No such mailbox here")
+        routes = self._open.routes
+        if len(routes) >= self._limits.recipients and route.address not in routes:
+            raise BadCommand("452 4.5.3 Too many recipients in one mail")
+        next_hop = next(iter(routes.values()), route).domain.next_hop
+        if route.domain.next_hop != next_hop:
+            raise BadCommand("452 4.5.3 This recipient needs a mail of its own, please repeat")
+        routes[route.address] = route
+        await self.push("250 2.1.5 Ok")
+
+    async def _take_mail(self, argument: str) -> None:
+        if self._open is None or not self._open.routes:
+            raise BadCommand("503 5.5.1 Say MAIL and RCPT first")
+        if argument:
+            raise BadCommand("501 5.5.4 Syntax: DATA")
+        taken, self._open = self._open, None
+        await self.push("354 End the mail with CR LF . CR LF")
+        counted = 0
+        body = MailBody(self._limits.mail_bytes)
+        try:
+            async for size in self._read_body(body):
+                counted += size
+            self._stop_clock()  # no time limit of ours reaches into a commit
+            self._idle_commands = 0
+            await self._answer(body, taken)
+        finally:
+            self._parts.load.bytes_in_flight -= counted
+
+    async def _read_body(self, body: MailBody) -> AsyncIterator[int]:
+        """Fills ``body``; yields how many bytes were added to ``bytes_in_flight``."""
+        load, limits = self._parts.load, self._limits
+        started_s = time.monotonic()
+        self._reset_timeout(limits.data_idle_s)
+        chunk = bytes(self._inbox)
+        self._inbox.clear()
+        while (rest := body.feed(chunk)) is None:
+            chunk = await self._reader.read(_READ_BYTES)
+            if not chunk:
+                raise ConnectionResetError("the client hung up in mid-mail")
+            self._reset_timeout(limits.data_idle_s)
+            if not body.is_too_big:
+                load.bytes_in_flight += len(chunk)
+                yield len(chunk)
+            if load.bytes_in_flight > limits.bytes_in_flight:
+                raise Goodbye(_NO_ROOM)
+            if body.received_bytes > _DRAIN_FACTOR * limits.mail_bytes:
+                raise Goodbye(_TOO_BIG)
+            taken_s = time.monotonic() - started_s
+            if taken_s > limits.data_grace_s + body.received_bytes / limits.data_min_bytes_s:
+                raise Goodbye("421 4.4.2 The mail comes too slowly, goodbye")
+        self._inbox += rest
+
+    async def _answer(self, body: MailBody, taken: _Open) -> None:
+        if body.is_too_big:
+            raise BadCommand(_TOO_BIG)
+        transaction = Transaction(
+            envelope=Envelope(
+                client_ip=self._claimed.address or self._peer_ip,
+                helo=self._claimed.helo or self._helo,
+                mail_from=taken.command.sender,
+                recipients=tuple(taken.routes),
+                received_at=datetime.now(UTC),
+                tls=self._tls_version(),
+            ),
+            routes=tuple(taken.routes.values()),
+            snapshot=taken.snapshot,
+            is_smtputf8=taken.command.is_smtputf8,
+            is_8bit=taken.command.is_8bit,
+        )
+        commit = self.loop.create_task(self._parts.receive(normalise(body.mail()), transaction))
+        self._parts.commits.add(commit)
+        commit.add_done_callback(self._parts.commits.discard)
+        # Whatever becomes of the client, what was begun is carried to its end.
+        await self.push(await asyncio.shield(commit))
+
+    def _tls_version(self) -> str:
+        tls = self._writer.get_extra_info("ssl_object")
+        return str(tls.version()) if tls is not None else ""
+
+    @property
+    def _may_claim(self) -> bool:
+        return self._parts.takes_xclient and is_loopback(self._peer_ip)

@@ -1,0 +1,146 @@
+"""The gate's settings, from the environment.  A wrong one stops the process before it starts.
+
+``read_settings`` raises ``BadSetting``, whose text names the variable and what it should look like.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from seg_bridge.gate.policy import split_hop
+from seg_bridge.gate.signing import MIN_SECRET_BYTES
+
+EXIT_BAD_SETTING = 2
+DEFAULT_LISTEN = "127.0.0.1:2525"
+DEFAULT_INGEST_URL = "http://127.0.0.1:8002"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
+
+T = TypeVar("T")
+
+
+class BadSetting(Exception):
+    """One line for the person who starts the gate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """``dns`` None: the system's resolver.  ``takes_xclient`` is for development only."""
+
+    name: str
+    secret: bytes
+    folder: Path
+    listen: tuple[str, int]
+    hostname: str
+    ingest_url: str
+    takes_xclient: bool
+    dns: tuple[str, int] | None
+
+    @property
+    def journal_folder(self) -> Path:
+        return self.folder / "journal"
+
+    @property
+    def originals_folder(self) -> Path:
+        return self.folder / "originals"
+
+    @property
+    def spool_folder(self) -> Path:
+        return self.folder / "spool"
+
+    @property
+    def snapshot_file(self) -> Path:
+        return self.folder / "snapshot.json"
+
+
+def read_settings(environment: Mapping[str, str]) -> GateSettings:
+    def read(variable: str, default: str, parse: Callable[[str], T], wanted: str) -> T:
+        value = environment.get(variable, "").strip() or default
+        try:
+            return parse(value)
+        except ValueError:
+            shown = "missing" if not value else "wrong"
+            raise BadSetting(f"{variable} is {shown}. It should look like: {wanted}") from None
+
+    return GateSettings(
+        name=read("BAILEY_GATE_NAME", "", _name, "gate1 (small letters, digits, hyphens)"),
+        secret=read("BAILEY_GATE_SECRET", "", _secret, "64 or more hex digits, as ingest knows it"),
+        folder=read("BAILEY_GATE_DIR", "", _folder, "/var/lib/bailey/gate1 (a folder we may write)"),
+        listen=read("BAILEY_GATE_LISTEN", DEFAULT_LISTEN, _listen, "127.0.0.1:2525 (host:port)"),
+        hostname=read("BAILEY_GATE_HOSTNAME", _own_name(), _hostname, "mx1.example.com"),
+        ingest_url=read("BAILEY_INGEST_URL", DEFAULT_INGEST_URL, _url, DEFAULT_INGEST_URL),
+        takes_xclient=read("BAILEY_GATE_XCLIENT", "0", _flag, "1 or 0"),
+        dns=read("BAILEY_DNS", "", _dns, "127.0.0.1:53 (host:port), or empty for the system's"),
+    )
+
+
+def settings_or_exit(environment: Mapping[str, str]) -> GateSettings:
+    """Exits with 2 and one line on the error output where a setting is wrong."""
+    try:
+        return read_settings(environment)
+    except BadSetting as error:
+        sys.stderr.write(f"bailey gate: {error}\n")
+        raise SystemExit(EXIT_BAD_SETTING) from None
+
+
+def _name(value: str) -> str:
+    if not _NAME.match(value):
+        raise ValueError
+    return value
+
+
+def _secret(value: str) -> bytes:
+    secret = bytes.fromhex(value)
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ValueError
+    return secret
+
+
+def _folder(value: str) -> Path:
+    folder = Path(value)
+    if not value or (folder.exists() and not folder.is_dir()):
+        raise ValueError
+    return folder.absolute()
+
+
+def _listen(value: str) -> tuple[str, int]:
+    """Port 0 takes a free one."""
+    host, colon, port = value.rpartition(":")
+    if colon and host and port == "0":
+        return host.strip("[]"), 0
+    return split_hop(value)
+
+
+def _hostname(value: str) -> str:
+    if not _HOSTNAME.match(value):
+        raise ValueError
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _flag(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise ValueError
+    return value == "1"
+
+
+def _dns(value: str) -> tuple[str, int] | None:
+    return split_hop(value) if value else None
+
+
+def _own_name() -> str:
+    return socket.gethostname()

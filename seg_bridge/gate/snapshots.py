@@ -1,0 +1,55 @@
+"""The policy that is in force, on disk and in memory.
+
+The last good snapshot stays in force whatever comes: a bad signature, another gate's snapshot or
+an older one is refused and said so in the log.  After a restart the one on disk counts at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seg_bridge.gate.failpoints import failpoint
+from seg_bridge.gate.files import make_folder, sync_folder, write_synced
+from seg_bridge.gate.policy import BadSnapshot, PolicySnapshot, load_signed
+
+log = logging.getLogger(__name__)
+
+
+class SnapshotKeeper:
+    def __init__(self, path: Path, *, gate: str, secret: bytes) -> None:
+        self._path = path
+        self._gate = gate
+        self._secret = secret
+        self.current: PolicySnapshot | None = None
+        make_folder(path.parent)
+
+    def load(self) -> None:
+        """Takes up the snapshot on disk; without a good one the gate has no policy."""
+        try:
+            self.current = self._check(load_signed(self._path.read_bytes(), self._secret))
+        except FileNotFoundError:
+            log.warning("no policy on disk yet")
+        except BadSnapshot as error:
+            log.error("the policy on disk is not followed: %s", error)
+
+    def replace(self, signed: Mapping[str, Any]) -> None:
+        """Durable, then in force.  Raises ``BadSnapshot`` or ``OSError``; the old one stays."""
+        snapshot = self._check(load_signed(signed, self._secret))
+        if self.current is not None and snapshot.made_at < self.current.made_at:
+            raise BadSnapshot(f"version {snapshot.version} is older than the one in force")
+        scratch = self._path.with_name(self._path.name + ".new")
+        write_synced(scratch, json.dumps(signed).encode("ascii"))
+        failpoint("snapshot.before_rename")
+        scratch.replace(self._path)
+        sync_folder(self._path.parent)
+        failpoint("snapshot.after_rename")
+        self.current = snapshot
+
+    def _check(self, snapshot: PolicySnapshot) -> PolicySnapshot:
+        if snapshot.gate != self._gate:
+            raise BadSnapshot(f"the snapshot is for gate {snapshot.gate}")
+        return snapshot

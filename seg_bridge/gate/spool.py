@@ -1,0 +1,244 @@
+"""Copies that the gate has answered for and must still deliver.
+
+A next hop may take some recipients of a mail and put others off; the sender gets one answer for
+all, so what is left over is spooled before the 250.  Each entry is ``spool/<name>.eml`` with
+``<name>.json``; the name ends in ``.new`` until the journal holds the mail's ``done`` record.
+
+The gate tries for five days, then holds the copy for a person to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from incidents.observations import Observation
+from incidents.words import Layer, Outcome, Place
+from seg_bridge.gate.failpoints import failpoint
+from seg_bridge.gate.files import make_folder, sync_folder, write_synced
+from seg_bridge.gate.hop import HopAnswer, OutgoingMail
+from seg_bridge.gate.journal import Journal, JournalError
+from seg_bridge.gate.policy import PolicySnapshot
+from seg_bridge.gate.records import observation_record
+from seg_bridge.gate.relay import Relay
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 15.0
+LONGEST_RETRY_S = 900.0
+GIVE_UP_AFTER_S = 5 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolEntry:
+    """Times are Unix seconds.  ``sha256`` names the original bytes, which are kept as evidence."""
+
+    name: str
+    ulid: str
+    tenant_id: int
+    internet_message_id: str
+    sha256: str
+    mail_from: str
+    recipients: tuple[str, ...]
+    is_smtputf8: bool
+    is_8bit: bool
+    spooled_at_s: float
+    due_at_s: float
+    attempts: int = 0
+
+
+def follow_up(
+    *,
+    source: str,
+    entry: SpoolEntry,
+    recipient: str,
+    outcome: Outcome,
+    rule: str,
+    next_hop: str,
+    answer: HopAnswer,
+) -> Observation:
+    """What became of one copy later; verdict and facts are in the earlier observation."""
+    return Observation(
+        tenant_id=entry.tenant_id,
+        layer=Layer.GATEWAY,
+        source=source,
+        source_key=f"{entry.ulid}/{recipient}",
+        observed_at=datetime.now(UTC),
+        recipient=recipient,
+        internet_message_id=entry.internet_message_id,
+        trace_ulid=entry.ulid,
+        action=outcome,
+        rule=rule,
+        place=Place.HOLD if outcome is Outcome.HELD else None,
+        evidence=entry.sha256,
+        detail={"next_hop": next_hop, "next_hop_reply": answer.text, "mail_from": entry.mail_from},
+    )
+
+
+class Spool:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        journal: Journal,
+        relay: Relay,
+        source: str,
+        snapshot: Callable[[], PolicySnapshot | None],
+        give_up_after_s: float = GIVE_UP_AFTER_S,
+        first_retry_s: float = FIRST_RETRY_S,
+    ) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._relay = relay
+        self._source = source
+        self._snapshot = snapshot
+        self._give_up_after_s = give_up_after_s
+        self._first_retry_s = first_retry_s
+        self._entries: dict[str, SpoolEntry] = {}
+        self._wake = asyncio.Event()
+        make_folder(folder)
+
+    def put(self, entry: SpoolEntry, data: bytes) -> None:
+        """Durable on return, but not tried before ``activate``.  Raises ``OSError``."""
+        write_synced(self._path(entry.name, ".eml"), data)
+        write_synced(self._path(entry.name, ".json.new"), _encode(entry))
+        sync_folder(self._folder)
+        failpoint("spool.after_files")
+
+    def activate(self, entry: SpoolEntry) -> None:
+        """The journal answers for the entry now.  Raises ``OSError``."""
+        self._path(entry.name, ".json.new").rename(self._path(entry.name, ".json"))
+        failpoint("spool.after_rename")
+        self._entries[entry.name] = entry
+        self._wake.set()
+
+    def discard(self, entry: SpoolEntry) -> None:
+        """The sender was told to repeat the mail, so ours must not go out as well."""
+        for suffix in (".json.new", ".eml"):
+            self._path(entry.name, suffix).unlink(missing_ok=True)
+
+    def recover(self, answered_for: Collection[str]) -> None:
+        """Takes up what an earlier process left; ``answered_for`` are ulids with spooled copies in
+        the journal.
+        """
+        for path in self._folder.glob("*.json.new"):
+            name = path.name.removesuffix(".json.new")
+            if name.partition(".")[0] in answered_for:
+                path.rename(self._path(name, ".json"))
+            else:
+                path.unlink()
+        for path in self._folder.glob("*.json"):
+            entry = _decode(path.read_bytes())
+            self._entries[entry.name] = entry
+        for path in self._folder.glob("*.eml"):
+            if path.stem not in self._entries:
+                path.unlink()
+
+    async def run(self) -> None:
+        """Tries what is due, for ever."""
+        while True:
+            self._wake.clear()
+            for entry in [each for each in self._entries.values() if each.due_at_s <= time.time()]:
+                await self._try(entry)
+            due_at_s = min((each.due_at_s for each in self._entries.values()), default=None)
+            wait_s = 60.0 if due_at_s is None else max(0.05, due_at_s - time.time())
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _try(self, entry: SpoolEntry) -> None:
+        try:
+            await self._deliver(entry)
+        except (OSError, JournalError) as error:
+            log.error("spool entry %s stays: %s", entry.name, error)
+            self._put_off(entry)
+
+    async def _deliver(self, entry: SpoolEntry) -> None:
+        """Raises ``OSError`` or ``JournalError``; the entry is then tried again."""
+        data = await asyncio.to_thread(self._path(entry.name, ".eml").read_bytes)
+        next_hop = self._next_hop(entry)
+        if next_hop is None:
+            answers = dict.fromkeys(entry.recipients, HopAnswer("deferred", "no route by policy"))
+        else:
+            mail = OutgoingMail(
+                mail_from=entry.mail_from,
+                recipients=entry.recipients,
+                data=data,
+                is_smtputf8=entry.is_smtputf8,
+                is_8bit=entry.is_8bit,
+            )
+            answers = await self._relay.send(next_hop, mail)
+        failpoint("spool.after_relay")
+        has_expired = time.time() - entry.spooled_at_s >= self._give_up_after_s
+        settled = [
+            follow_up(
+                source=self._source,
+                entry=entry,
+                recipient=recipient,
+                outcome=Outcome.DELIVERED if answer.state == "accepted" else Outcome.HELD,
+                rule=_rule(answer),
+                next_hop=next_hop or "",
+                answer=answer,
+            )
+            for recipient, answer in answers.items()
+            if answer.state in ("accepted", "refused") or has_expired
+        ]
+        if settled:
+            await self._journal.append(observation_record("followed_up", settled))
+            failpoint("spool.after_done")
+        left = set(entry.recipients) - {each.recipient for each in settled}
+        if left:
+            self._put_off(replace(entry, recipients=tuple(sorted(left))))
+        else:
+            self._forget(entry)
+
+    def _next_hop(self, entry: SpoolEntry) -> str | None:
+        snapshot = self._snapshot()
+        route = snapshot.find(entry.recipients[0]) if snapshot is not None else None
+        if route is None or route.tenant.tenant_id != entry.tenant_id:
+            return None
+        return route.domain.next_hop
+
+    def _put_off(self, entry: SpoolEntry) -> None:
+        wait_s = min(LONGEST_RETRY_S, self._first_retry_s * 2**entry.attempts)
+        entry = replace(entry, attempts=entry.attempts + 1, due_at_s=time.time() + wait_s)
+        self._entries[entry.name] = entry
+        try:
+            scratch = self._path(entry.name, ".json.next")
+            write_synced(scratch, _encode(entry))
+            scratch.replace(self._path(entry.name, ".json"))
+        except OSError as error:
+            log.error("spool entry %s keeps its old times on disk: %s", entry.name, error)
+
+    def _forget(self, entry: SpoolEntry) -> None:
+        self._path(entry.name, ".json").unlink(missing_ok=True)
+        self._path(entry.name, ".eml").unlink(missing_ok=True)
+        del self._entries[entry.name]
+
+    def _path(self, name: str, suffix: str) -> Path:
+        return self._folder / f"{name}{suffix}"
+
+
+def _rule(answer: HopAnswer) -> str:
+    if answer.state == "accepted":
+        return "delivered by the gate on a later try"
+    if answer.state == "refused":
+        return "held: the next hop refused this recipient after the gate had taken the mail"
+    return "held: the next hop did not take this recipient within five days"
+
+
+def _encode(entry: SpoolEntry) -> bytes:
+    return json.dumps(asdict(entry)).encode("ascii")
+
+
+def _decode(data: bytes) -> SpoolEntry:
+    fields = json.loads(data)
+    return SpoolEntry(**{**fields, "recipients": tuple(fields["recipients"])})
