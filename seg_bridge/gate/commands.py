@@ -25,6 +25,7 @@ from seg_bridge.gate.snapshots import SnapshotKeeper
 log = logging.getLogger(__name__)
 
 WAIT_S = 20
+PAUSE_S = 0.2
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 15.0
 _MAX_REMEMBERED = 10_000
@@ -87,7 +88,9 @@ class CommandLoop:
         retry_s = FIRST_RETRY_S
         while True:
             try:
-                await self.poll()
+                if not await self.poll():
+                    # An ingest that does not wait as asked must not be asked without end.
+                    await asyncio.sleep(PAUSE_S)
                 retry_s = FIRST_RETRY_S
             except (IngestError, JournalError, OSError) as error:
                 log.warning("commands: %s", error)
@@ -97,8 +100,11 @@ class CommandLoop:
                 log.exception("commands failed")
                 await asyncio.sleep(LONGEST_RETRY_S)
 
-    async def poll(self) -> None:
-        """One question.  Raises ``IngestError``, ``JournalError`` or ``OSError``."""
+    async def poll(self) -> bool:
+        """One question; True: there was something to do.
+
+        Raises ``IngestError``, ``JournalError`` or ``OSError``.
+        """
         current = self._keeper.current
         version = current.version if current is not None else ""
         target = (
@@ -108,27 +114,31 @@ class CommandLoop:
         answer = json_object(response)
         if answer.get("snapshot") is not None:
             self._follow(answer["snapshot"])
+        is_new = answer.get("snapshot") is not None
         for data in answer.get("commands", ()):
             try:
                 command = Command.from_json(data)
             except (KeyError, TypeError, ValueError) as error:
                 raise IngestError(f"a command cannot be read: {error!r}") from error
-            await self.obey(command)
+            is_new |= await self.obey(command)
+        return is_new
 
     def _follow(self, signed: Mapping[str, Any]) -> None:
         try:
             self._keeper.replace(signed)
         except BadSnapshot as error:
             raise IngestError(f"the new policy is not followed: {error}") from error
-        assert self._keeper.current is not None  # noqa: S101 - narrows
-        log.info("policy %s is in force", self._keeper.current.version)
+        log.info("a newer policy is in force")
 
-    async def obey(self, command: Command) -> None:
-        """Raises ``JournalError`` or ``OSError``: not acknowledged, ingest will ask again."""
+    async def obey(self, command: Command) -> bool:
+        """False: it was done before, and is only acknowledged again.
+
+        Raises ``JournalError`` or ``OSError``: not acknowledged, ingest will ask again.
+        """
         known = self._memory.done.get(command.id)
         if known is not None:
             await self._journal.append({"kind": "command", "command": known})
-            return
+            return False
         match command.kind:
             case "release":
                 done = await self._releaser.release(command)
@@ -143,3 +153,4 @@ class CommandLoop:
         self._memory.save()
         failpoint("commands.after_state")
         self._releaser.let_go(command, done)
+        return True

@@ -24,7 +24,7 @@ from seg_bridge.gate.journal import Journal, Record
 from seg_bridge.gate.originals import Originals, sha256_hex
 from seg_bridge.gate.outgoing import Stamp, stamp_mail
 from seg_bridge.gate.paths import BadCommand, check_sender
-from seg_bridge.gate.policy import PolicySnapshot, Route
+from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import observation_record
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.snapshots import SnapshotKeeper
@@ -147,10 +147,12 @@ class Releaser:
         snapshot = self._keeper.current
         if snapshot is None or not command.recipients:
             raise CannotRelease("the gate has no policy yet, or the command no recipients")
-        routes = [snapshot.find(each) for each in command.recipients]
-        hops = {route.domain.next_hop for route in routes if _is_open(route, command.tenant_id)}
-        if not all(_is_open(route, command.tenant_id) for route in routes):
-            raise CannotRelease("a recipient is not, or no longer, a mailbox of this client")
+        hops = set()
+        for recipient in command.recipients:
+            route = snapshot.find(recipient)
+            if route is None or not route.is_known or route.tenant.tenant_id != command.tenant_id:
+                raise CannotRelease(f"{recipient} is not, or no longer, a mailbox of this client")
+            hops.add(route.domain.next_hop)
         if len(hops) != 1:
             raise CannotRelease("the recipients have different mail hosts: release one by one")
         return snapshot, hops.pop()
@@ -213,9 +215,7 @@ class Releaser:
         record["command"] = command.acknowledge(ok=False, detail=GATE_DIED)
         return record
 
-    def _conclude(
-        self, command: Command, next_hop: str, answers: Mapping[str, HopAnswer]
-    ) -> Done:
+    def _conclude(self, command: Command, next_hop: str, answers: Mapping[str, HopAnswer]) -> Done:
         observations, let_go, problems = [], [], []
         for recipient, answer in answers.items():
             rule = f"released by {command.by}"
@@ -263,10 +263,6 @@ class Releaser:
                 "next_hop_reply": reply,
             },
         )
-
-
-def _is_open(route: Route | None, tenant_id: int) -> bool:
-    return route is not None and route.is_known and route.tenant.tenant_id == tenant_id
 
 
 def _usable_sender(facts: MailFacts) -> str:

@@ -66,7 +66,7 @@ class Gate:
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens; known after ``start``."""
-        assert self._server is not None  # noqa: S101 - states the order of calls
+        assert self._server is not None
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 

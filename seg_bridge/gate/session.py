@@ -19,7 +19,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP
 from typing_extensions import override
@@ -110,9 +110,9 @@ class GateSession(SMTP):
             refusal = self._parts.load.enter(self._peer_ip, self._limits)
             if refusal is not None:
                 self._is_turned_away = True
-                assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - narrows
-                transport.write(refusal.encode() + b"\r\n")
-                transport.close()
+                stream = cast(asyncio.Transport, transport)
+                stream.write(refusal.encode() + b"\r\n")
+                stream.close()
                 return
         super().connection_made(transport)
 
@@ -138,9 +138,9 @@ class GateSession(SMTP):
 
     @override
     def _timeout_cb(self) -> None:
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.write(b"421 4.4.2 You are too slow, goodbye\r\n")
-            self.transport.close()
+        stream = cast(asyncio.Transport, self.transport)
+        stream.write(b"421 4.4.2 You are too slow, goodbye\r\n")
+        stream.close()
 
     def _stop_clock(self) -> None:
         if self._timeout_handle is not None:

@@ -73,7 +73,9 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
     return GateSettings(
         name=read("BAILEY_GATE_NAME", "", _name, "gate1 (small letters, digits, hyphens)"),
         secret=read("BAILEY_GATE_SECRET", "", _secret, "64 or more hex digits, as ingest knows it"),
-        folder=read("BAILEY_GATE_DIR", "", _folder, "/var/lib/bailey/gate1 (a folder we may write)"),
+        folder=read(
+            "BAILEY_GATE_DIR", "", _folder, "/var/lib/bailey/gate1 (a folder we may write)"
+        ),
         listen=read("BAILEY_GATE_LISTEN", DEFAULT_LISTEN, _listen, "127.0.0.1:2525 (host:port)"),
         hostname=read("BAILEY_GATE_HOSTNAME", _own_name(), _hostname, "mx1.example.com"),
         ingest_url=read("BAILEY_INGEST_URL", DEFAULT_INGEST_URL, _url, DEFAULT_INGEST_URL),
