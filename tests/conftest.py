@@ -7,9 +7,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from tests.factories import Cast, make_cast
 from tests.services import SERVICES, Services
@@ -95,3 +98,21 @@ def browser_type_launch_args(chromium: str) -> dict[str, object]:
 def cast(db: None) -> Cast:
     """Clients and people (tests/factories.py)."""
     return make_cast()
+
+
+@pytest.fixture
+def transactional_cast(transactional_db: None) -> Cast:
+    """The same, committed: for tests with several connections or processes."""
+    return make_cast()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Connections of threads that are gone would keep the test database from being dropped."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND usename = current_user"
+        )

@@ -1,5 +1,11 @@
-"""WebSocket routes."""
+"""WebSocket routes: one, for whoever is signed in on this surface."""
 
+from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.urls import path
 
-websockets = URLRouter([])
+from console.live.consumer import LiveConsumer
+
+urlpatterns = [path("live", LiveConsumer.as_asgi(), name="live")]
+websockets = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(urlpatterns)))

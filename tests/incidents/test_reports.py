@@ -21,7 +21,7 @@ from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
 
-HOSTILE = "=HYPERLINK(\"http://evil\") #eval(read(\"/etc/passwd\")) $x$ *b* 漢字 \u202egpj.exe \x07"
+HOSTILE = '=HYPERLINK("http://evil") #eval(read("/etc/passwd")) $x$ *b* 漢字 \u202egpj.exe \x07'
 
 
 def _scope(tenant: Tenant):
