@@ -42,13 +42,30 @@ class ForeignObservation(ValueError):
     """An observation of a client that this scope does not hold."""
 
 
+def _text(value: str) -> str:
+    """PostgreSQL keeps no NUL and no half of a surrogate pair; hostile mail has both."""
+    if _NUL in value:
+        value = value.replace(_NUL, "\ufffd")
+    return value if value.isascii() else _whole(value)
+
+
+def _whole(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
 def _json(value: Any) -> str:
-    # PostgreSQL keeps no NUL in text or jsonb; hostile mail has them.
-    return json.dumps(value, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    text = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in text:
+        text = text.replace("\\u0000", "\\ufffd")
+    return text if text.isascii() else _whole(text)
 
 
 def _row(observation: Observation) -> tuple[Any, ...]:
-    texts = [getattr(observation, name).replace(_NUL, "\ufffd") for name in _TEXTS]
+    texts = [_text(getattr(observation, name)) for name in _TEXTS]
     return (
         new_id(),
         observation.tenant_id,
@@ -96,7 +113,11 @@ def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
     scratch = f"pg_temp.intake_{current_scope().role}"
     with connection.cursor() as cursor:
         cursor.execute(_MAKE_SCRATCH.format(scratch=scratch, columns=_LIST))
-        with cursor.copy(f"COPY {scratch} ({_LIST}) FROM STDIN") as copy:
+        # Django leaves errors of COPY as they are: callers know its own only.
+        with (
+            connection.wrap_database_errors,
+            cursor.copy(f"COPY {scratch} ({_LIST}) FROM STDIN") as copy,
+        ):
             for row in rows:
                 copy.write_row(row)
         cursor.execute(_MOVE.format(scratch=scratch, columns=_LIST))

@@ -1,7 +1,12 @@
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from django.test import Client
 
+from incidents.observations import Observation
+from seg_bridge.gate.signing import sign_request
 from seg_bridge.models import Gate
 from seg_bridge.services import create_gate
 from seg_bridge.snapshot import KnownGate, find_gate
@@ -40,3 +45,55 @@ def make_gate(cast: Cast, *tenants, name: str = "mx1") -> Mx:
 @pytest.fixture
 def mx1(cast: Cast) -> Mx:
     return make_gate(cast, cast.acme, cast.globex)
+
+
+@pytest.fixture
+def ingest_surface(settings: Any) -> None:
+    """URLs and middleware as the process on port 8002 has them."""
+    settings.ROOT_URLCONF = "console.urls_ingest"
+    settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
+
+
+@dataclass
+class Wire:
+    """A gate's HTTP, signed as the gate does it."""
+
+    mx: Mx
+    client: Client
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        secret: bytes | None = None,
+        now: float | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        if headers is None:
+            headers = sign_request(
+                gate=self.mx.name,
+                method=method,
+                target=target,
+                body=body,
+                secret=secret or self.mx.secret,
+                now=now,
+            )
+        return self.client.generic(
+            method, target, body, content_type="application/json", headers=headers
+        )
+
+    def ship(self, *lines: Any) -> Any:
+        return self.ask("POST", "/ship", b"".join(map(_line, lines)))
+
+
+def _line(line: Any) -> bytes:
+    if isinstance(line, Observation):
+        line = {"kind": "observation", "observation": line.as_json()}
+    return line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
+
+
+@pytest.fixture
+def wire(mx1: Mx, ingest_surface: None) -> Wire:
+    return Wire(mx1, Client())

@@ -1,0 +1,158 @@
+"""Commands to gates: written with the action that needs them, offered until acknowledged.
+
+A command's number is its order.  Numbers are drawn before the commit, so a lower one can appear
+after a higher one; ``unacknowledged`` therefore does not trust them to be complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from incidents.models import Delivery, Intent, Observation, Sighting
+from incidents.models.mail import Layer, Outcome
+from incidents.remediation import settle_intent
+from seg_bridge.models import Gate, GateClient, GateCommand
+from seg_bridge.snapshot import KnownGate
+
+MAX_OFFERED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a gate says of a command.  ``at``: by the gate's clock."""
+
+    command_id: UUID
+    ok: bool
+    detail: str
+    at: datetime
+
+
+def unacknowledged(gate: KnownGate, *, after: int | None) -> list[dict[str, Any]]:
+    """What the gate still has to do, in order; with ``after`` only what is new to it.
+
+    Must run in the gate's worker scope.
+    """
+    rows = GateCommand.objects.filter(
+        tenant_id__in=gate.tenant_ids, gate_id=gate.gate_id, ok=None
+    ).order_by("seq")
+    if after is not None:
+        rows = rows.filter(seq__gt=after)
+    return [
+        {
+            "seq": row.seq,
+            "id": str(row.id),
+            "kind": row.kind,
+            "tenant_id": row.tenant_id,
+            "ulid": row.trace_ulid,
+            "recipients": row.recipients,
+            "evidence": row.evidence,
+            "released_by": row.released_by,
+        }
+        for row in rows[:MAX_OFFERED]
+    ]
+
+
+def clients_of_commands(gate: KnownGate, command_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """The client of each of these commands, as far as they are this gate's."""
+    rows = GateCommand.objects.filter(
+        tenant_id__in=gate.tenant_ids, gate_id=gate.gate_id, id__in=command_ids
+    )
+    return dict(rows.values_list("id", "tenant_id"))
+
+
+def acknowledge(gate: KnownGate, done: Acknowledgement) -> bool:
+    """Close the command and settle its intent.  False: it was closed before; the first word counts.
+
+    Must run in a scope of the command's client.
+    """
+    rows = GateCommand.objects.filter(id=done.command_id, gate_id=gate.gate_id)
+    closed = rows.filter(ok=None).update(ok=done.ok, done_at=done.at, detail=done.detail)
+    if closed:
+        intent_id = rows.values_list("intent_id", flat=True).get()
+        if intent_id is not None:
+            settle_intent(intent_id, ok=done.ok, detail=done.detail)
+    return bool(closed)
+
+
+def holds_bytes_for(gate: KnownGate, *, tenant_id: int, digest: str) -> bool:
+    """May the gate have these bytes?  Only while it has to release a mail that they are."""
+    return GateCommand.objects.filter(
+        tenant_id=tenant_id,
+        gate_id=gate.gate_id,
+        kind=GateCommand.Kind.RELEASE,
+        evidence=digest,
+        ok=None,
+    ).exists()
+
+
+def order_releases(
+    *, delivery_ids: Iterable[UUID], intent_ids: Iterable[UUID], released_by: str
+) -> None:
+    """One command a copy, in the caller's transaction; a copy that cannot be released settles its
+    intent with the reason.
+    """
+    intents = {row.delivery_id: row.id for row in Intent.objects.filter(id__in=intent_ids)}
+    # Two releases of one copy meet here: the second sees the first one's command.
+    copies = Delivery.objects.select_for_update(of=("self",)).filter(id__in=delivery_ids)
+    for copy in copies.order_by("id"):
+        refusal = _order_release(copy, intents.get(copy.id), released_by)
+        if refusal and copy.id in intents:
+            settle_intent(intents[copy.id], ok=False, detail=refusal)
+
+
+def _order_release(copy: Delivery, intent_id: UUID | None, released_by: str) -> str:
+    """ "" when the command is written, else why not."""
+    held = _held_sight(copy)
+    if held is None:
+        return "No gate says that it holds this mail."
+    earlier = GateCommand.objects.filter(
+        tenant_id=copy.tenant_id, trace_ulid=held.trace_ulid, recipients=[copy.recipient]
+    ).exclude(ok=False)
+    if earlier.exists():
+        return "It has been released, or is being released now."
+    gate = _gate_for(copy.tenant_id, held.source.removeprefix("gate:"))
+    if gate is None:
+        return "No gate handles mail for this client any more."
+    GateCommand.objects.create(
+        tenant_id=copy.tenant_id,
+        gate=gate,
+        seq=_next_seq(),
+        kind=GateCommand.Kind.RELEASE,
+        intent_id=intent_id,
+        trace_ulid=held.trace_ulid,
+        recipients=[copy.recipient],
+        evidence=held.evidence,
+        released_by=released_by,
+    )
+    return ""
+
+
+def _held_sight(copy: Delivery) -> Observation | None:
+    sights = Sighting.objects.filter(tenant_id=copy.tenant_id, delivery=copy)
+    rows = Observation.objects.filter(
+        tenant_id=copy.tenant_id,
+        id__in=sights.values("observation_id"),
+        observed_at__in=sights.values("observed_at"),
+        layer=Layer.GATEWAY,
+        action=Outcome.HELD,
+    )
+    return rows.order_by("observed_at").last()
+
+
+def _gate_for(tenant_id: int, name: str) -> Gate | None:
+    """The gate that has the bytes; where it is gone, another one that fetches them."""
+    serving = GateClient.objects.filter(tenant_id=tenant_id).values("gate_id")
+    gates = list(Gate.objects.filter(id__in=serving).order_by("name"))
+    return next((gate for gate in gates if gate.name == name), gates[0] if gates else None)
+
+
+def _next_seq() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('seg_bridge_command_seq')")
+        return int(cursor.fetchone()[0])
