@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Min, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from incidents.identity import identify
@@ -30,10 +30,10 @@ def serve_intake(claimed: ClaimedWork) -> datetime | None:
     with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
         make_sense_of_backlog(tenant)
-        left = Backlog.objects.aggregate(
-            soon=Min("observation_id", filter=Q(wait_until=None)), later=Min("wait_until")
-        )
-    return timezone.now() if left["soon"] else left["later"]
+        if Backlog.objects.filter(wait_until=None).exists():
+            return timezone.now()
+        waiting = Backlog.objects.order_by("wait_until")
+        return waiting.values_list("wait_until", flat=True).first()
 
 
 def make_sense_of_backlog(tenant: Tenant) -> int:
