@@ -14,7 +14,8 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 
-_pages: Any = WSGIMiddleware(get_wsgi_application(), workers=16)
+_wsgi: Any = get_wsgi_application()
+_pages: Any = WSGIMiddleware(_wsgi, workers=16)
 _waiting: Any = get_asgi_application()
 _WAITING_PATHS = frozenset({"/gate/commands"} if settings.SURFACE == "ingest" else ())
 

@@ -15,7 +15,7 @@ from console.launch.process import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-QUEUES = "intake,sync,scan,remediate,report,notify"
+QUEUES = "intake,sync,scan,remediate,report,notify,policy"
 LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKER")
 # variable -> port where it is not set
 WEB_PORTS = {"CONSOLE_PORT": 8000, "PORTAL_PORT": 8001, "INGEST_PORT": 8002, "GATE_PORT": 2525}

@@ -64,7 +64,8 @@ def news(wire: Wire, **question: Any) -> dict[str, Any]:
     asked = "&".join(f"{name}={value}" for name, value in ({"after": 0} | question).items())
     answer = wire.ask("GET", f"/gate/commands?{asked}")
     assert answer.status_code == 200, answer.content
-    return answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def done(command: dict[str, Any], **changes: Any) -> dict[str, Any]:

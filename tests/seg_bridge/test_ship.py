@@ -6,12 +6,14 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import InterfaceError, OperationalError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisIsAway
 
 from incidents.evidence import read_evidence
+from incidents.intake import record
 from incidents.models import Evidence, Observation
 from seg_bridge import gatekeeper, ingest, shipping
 from seg_bridge.gate.signing import sign_request
@@ -187,7 +189,7 @@ def test_a_repeated_request_is_refused_with_and_without_the_cache(
     cast: Cast, wire: Wire, monkeypatch: pytest.MonkeyPatch, is_cache_away: bool
 ):
     if is_cache_away:
-        monkeypatch.setattr(gatekeeper.cache, "add", _raise(RedisIsAway("down")), raising=False)
+        monkeypatch.setattr(cache, "add", _raise(RedisIsAway("down")), raising=False)
     headers = sign_request(
         gate="mx1", method="POST", target="/ship", body=b"", secret=wire.mx.secret
     )
@@ -256,7 +258,7 @@ def test_a_batch_that_broke_half_way_comes_again_and_doubles_nothing(
             raise OperationalError("gone")
         return real(observations)
 
-    real = shipping.record
+    real = record
     with monkeypatch.context() as patch:
         patch.setattr(shipping, "record", breaks_at_the_second)
         assert wire.ship(*lines).status_code == 503
