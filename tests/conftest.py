@@ -15,6 +15,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from tests.factories import Cast, make_cast
+from tests.installation import Installation
 from tests.services import SERVICES, Services
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +29,17 @@ def services():
         yield SERVICES
     finally:
         SERVICES.stop()
+
+
+@pytest.fixture(scope="session")
+def demo_installation(tmp_path_factory: pytest.TempPathFactory):
+    """A whole Bailey with the demo's clients and people; mail flows only if a test sends some."""
+    made = Installation(tmp_path_factory.mktemp("demo"), DEMO_MAIL="0")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +87,14 @@ def _install_chromium() -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
+def chromium(pytestconfig: pytest.Config) -> str:
     """Path of a Chromium; installed from Debian where we are root, else the journey is left out."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print("\nInstalling Chromium from Debian …", flush=True)
         _install_chromium()
         found = shutil.which("chromium")
     if found is None:

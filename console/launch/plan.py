@@ -37,6 +37,7 @@ class Plan:
 
     var: Path
     has_demo: bool
+    has_demo_mail: bool
     ports: Mapping[str, int]
     outside: Mapping[str, str]
     gate_host: str = HOST
@@ -65,10 +66,8 @@ class Plan:
 
 def read_plan(environment: Mapping[str, str], var: Path) -> Plan:
     """The plan from the environment. Raises WrongSetting."""
-    demo = environment.get("DEMO", "1").strip().lower()
-    if demo not in ("0", "1", "no", "yes"):
-        raise WrongSetting(f"DEMO is {demo!r}; it should be 0 or 1")
-    has_demo = demo in ("1", "yes")
+    has_demo = _flag(environment, "DEMO")
+    has_demo_mail = has_demo and _flag(environment, "DEMO_MAIL")
     wanted = WEB_PORTS | (SANDBOX_PORTS if has_demo else {})
     ports = {variable: _port(environment, variable, port) for variable, port in wanted.items()}
     for variable, port in ports.items():
@@ -83,7 +82,14 @@ def read_plan(environment: Mapping[str, str], var: Path) -> Plan:
                     "postgresql://user:password@db.example:5432/bailey"
                 )
     gate_host = environment.get("GATE_HOST", HOST)
-    return Plan(var, has_demo, ports, dict(environment), gate_host)
+    return Plan(var, has_demo, has_demo_mail, ports, dict(environment), gate_host)
+
+
+def _flag(environment: Mapping[str, str], variable: str) -> bool:
+    value = environment.get(variable, "1").strip()
+    if value not in ("0", "1"):
+        raise WrongSetting(f"{variable} is {value!r}; it should be 0 or 1")
+    return value == "1"
 
 
 def _port(environment: Mapping[str, str], variable: str, default: int) -> int:

@@ -157,7 +157,7 @@ class Launcher:
         self._is_up = True
         self._write_run_file()
         self._greet()
-        if self.plan.has_demo:
+        if self.plan.has_demo_mail:
             self.children.start(
                 Child(command=self.commands.manage("demo", "demo", "mail"), is_ready=probes.lives)
             )

@@ -62,6 +62,14 @@ def test_a_port_that_is_none_is_named(value, tmp_path):
         read_plan({"CONSOLE_PORT": value}, tmp_path)
 
 
+@pytest.mark.parametrize("variable", ["DEMO", "DEMO_MAIL"])
+def test_a_switch_is_0_or_1(variable, tmp_path):
+    with pytest.raises(WrongSetting, match=f"{variable} is 'maybe'; it should be 0 or 1"):
+        read_plan({variable: "maybe"}, tmp_path)
+    assert not read_plan({variable: "0"}, tmp_path).has_demo_mail
+    assert read_plan({variable: "1"}, tmp_path).has_demo_mail
+
+
 def test_two_of_ours_on_one_port_are_named(tmp_path):
     with pytest.raises(WrongSetting, match="PORTAL_PORT and CONSOLE_PORT are both 8000"):
         read_plan({"PORTAL_PORT": "8000"}, tmp_path)
