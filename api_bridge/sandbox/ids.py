@@ -1,14 +1,14 @@
 """Ids as Exchange Online shows them, made from row numbers.
 
-The digits of the counter use upper and lower case letters, so that neighbours in one mailbox
-differ by case alone (``…AAAB…`` and ``…AAAb…``): a caller that folds case loses mail at once.
+The digits of the counter go ``A a B b``, so that neighbours in one mailbox differ by case alone
+(``…AAAB…`` and ``…AAAb…``): a caller that folds case loses mail at once.
 Microsoft, "Get immutable identifiers for Outlook resources": ids are case-sensitive.
 """
 
 import hashlib
 import re
 
-DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+DIGITS = "AaBbCcDdEeFfGgHhIiJjKkLlMmNnOoPpQqRrSsTtUuVvWwXxYyZz0123456789-_"
 IMMUTABLE_HEAD = "AAkALgAAAAAAHYQDEapm"
 NORMAL_HEAD = "AAMkADAwATM0MDAAMS1h"
 FOLDER_HEAD = "AQMkADAwATM0MDAAMS1h"

@@ -5,6 +5,7 @@ Hostile mail must not stop the cloud: sizes and part counts are limited before a
 and what can't be read becomes empty.
 """
 
+import codecs
 import datetime as dt
 import email
 import email.errors
@@ -16,6 +17,7 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from email.message import Message
+from html import escape, unescape
 
 import nh3
 from selectolax.lexbor import LexborHTMLParser
@@ -25,10 +27,15 @@ from api_bridge.sandbox.clock import now_s
 MAX_HEADER_BYTES = 256 * 1024
 MAX_VALUE = 8_000
 MAX_PARTS = 200
+MAX_PARSE_STEPS = 5_000_000  # lines times boundaries: what the parser compares
+MAX_HTML_DEPTH = 1_000  # HTML parsers walk the open elements for every new one
 MAX_BODY_CHARS = 1_000_000
 PREVIEW_CHARS = 255
+_NO_CHARSETS = {"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"}
 _BREAK = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(rb"(?P<name>[!-9;-~]+)[ \t]*:(?P<value>[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)\r?\n?")
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
+_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source"}
 _REPLY_HEAD = re.compile(r"^\s*((re|fw|fwd|aw|wg|sv|vs|tr|rv)\s*(\[\d+\])?\s*:\s*)+", re.IGNORECASE)
 _BREAKING = (
     RecursionError, LookupError, ValueError, TypeError, AttributeError, AssertionError,
@@ -144,6 +151,8 @@ def decoded(value: str) -> str:
 
 def safe_html(html: str) -> str:
     """HTML as Graph returns it: without script and event handlers, otherwise as it was."""
+    if _is_too_deep(html):
+        return f"<html><body>{escape(_without_tags(html))}</body></html>"
     return nh3.clean(
         html,
         tags=_SAFE_TAGS,
@@ -158,11 +167,27 @@ def safe_html(html: str) -> str:
 
 
 def text_of_html(html: str) -> str:
+    if _is_too_deep(html):
+        return _without_tags(html)
     tree = LexborHTMLParser(html)
     for node in tree.css("script, style, head, title"):
         node.decompose()
     lines = (line.strip() for line in (tree.text(separator="\n") or "").splitlines())
     return "\r\n".join(line for line in lines if line)
+
+
+def _is_too_deep(html: str) -> bool:
+    depth = 0
+    for closing, name in _TAG.findall(html):
+        if name.lower() not in _VOID:
+            depth += -1 if closing else 1
+            if depth > MAX_HTML_DEPTH:
+                return True
+    return False
+
+
+def _without_tags(html: str) -> str:
+    return unescape(re.sub(r"<[^<>]*>", " ", html))
 
 
 def _clean(text: str) -> str:
@@ -210,7 +235,12 @@ def _conversation(found: dict[str, str], subject: str) -> str:
 
 
 def _tree(raw: bytes) -> Message | None:
-    if raw.count(b"oundary") > MAX_PARTS:
+    boundaries = raw.count(b"oundary")
+    end = _BREAK.search(raw)
+    has_long_head = (end.start() if end else len(raw)) > MAX_HEADER_BYTES
+    if boundaries > MAX_PARTS or has_long_head:
+        return None
+    if boundaries * raw.count(b"\n") > MAX_PARSE_STEPS:
         return None
     try:
         return email.message_from_bytes(raw, policy=email.policy.compat32)
@@ -285,7 +315,8 @@ def _text_of(part: Message) -> str:
     payload = part.get_payload(decode=True)
     content = payload if isinstance(payload, bytes) else b""
     try:
-        text = content.decode(part.get_content_charset() or "utf-8", "replace")
+        charset = codecs.lookup(part.get_content_charset() or "utf-8").name
+        text = content.decode("latin-1" if charset in _NO_CHARSETS else charset, "replace")
     except (LookupError, ValueError):
         text = content.decode("latin-1")
     return _storable(text[:MAX_BODY_CHARS])

@@ -11,6 +11,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     process = SandboxProcess(tmp_path_factory.mktemp("sandbox")).start()
     yield process
     assert process.stop() == 0
+    process.client.close()
 
 
 @pytest.fixture

@@ -1,0 +1,188 @@
+"""Every kind of answer against Microsoft's own metadata, with misspelt properties refused."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+from openapi_core import Config, OpenAPI
+from openapi_core.testing import MockRequest, MockResponse
+
+from tests.api_bridge.sandbox.receiver import receiving
+from tests.api_bridge.sandbox.running import Company
+from tests.api_bridge.sandbox.test_messages import HTML
+
+pytestmark = pytest.mark.shared
+IMMUTABLE = {"prefer": 'IdType="ImmutableId"'}
+
+
+@pytest.fixture(scope="module")
+def specification(shared_dir: Path) -> OpenAPI:
+    path = shared_dir / "contracts" / "graph" / "graph-v1.0-cut-strict.json"
+    # The cut comes from metadata that is known to be good; checking it again takes half a minute.
+    config = Config(spec_validator_cls=None)
+    return OpenAPI.from_dict(json.loads(path.read_text()), config=config)
+
+
+class Judge:
+    """Calls Graph and has every answer judged.  ``seen``: method and kind of each."""
+
+    def __init__(self, company: Company, specification: OpenAPI) -> None:
+        self._company, self._specification = company, specification
+
+    def __call__(self, method: str, path: str, status: int, **options: Any) -> Any:
+        response = self._company.graph.request(method, path, **options)
+        assert response.status_code == status, response.text
+        self._validate(response)
+        kind = response.headers.get("content-type", "")
+        return response.json() if kind.startswith("application/json") else response.content
+
+    def _validate(self, response: httpx.Response) -> None:
+        parts = urlsplit(str(response.request.url))
+        request = MockRequest(
+            "https://graph.microsoft.com", response.request.method.lower(), parts.path,
+            args=dict(parse_qsl(parts.query)),
+        )  # fmt: skip
+        kind = response.headers.get("content-type", "application/json").split(";")[0]
+        self._specification.validate_response(
+            request, MockResponse(response.content, response.status_code, content_type=kind)
+        )
+
+
+@pytest.fixture
+def judge(company: Company, specification: OpenAPI) -> Judge:
+    return Judge(company, specification)
+
+
+@pytest.fixture
+def mail(company: Company) -> str:
+    company.receive("ana", raw=HTML)
+    found = company.mails("ana", headers=IMMUTABLE)[0]
+    return f"users/{company.mail('ana')}/messages/{found['id']}"
+
+
+def test_a_misspelt_property_would_be_found(company: Company, specification: OpenAPI):
+    request = MockRequest("https://graph.microsoft.com", "get", "/v1.0/users")
+    body = json.dumps({"value": [{"id": "1", "displayname": "x"}]}).encode()
+    response = MockResponse(body, 200, content_type="application/json")
+    with pytest.raises(Exception, match=r"[Ii]nvalid"):
+        specification.validate_response(request, response)
+
+
+def test_directory_and_settings(judge: Judge, company: Company):
+    judge("GET", "organization", 200)
+    judge("GET", f"organization/{company.tenant_id}", 200)
+    page = judge("GET", "users", 200, params={"$top": "2"})
+    judge("GET", page["@odata.nextLink"], 200)
+    fields = ("id,userPrincipalName,mail,displayName,accountEnabled,userType,proxyAddresses,"
+              "assignedLicenses,createdDateTime,otherMails,mailNickname")  # fmt: skip
+    judge("GET", "users", 200, params={"$select": fields, "$filter": "accountEnabled eq true"})
+    judge("GET", f"users/{company.ids['ana']}", 200)
+    judge("GET", f"users/{company.ids['ana']}/mailboxSettings", 200)
+    rule = {"displayName": "Hide", "conditions": {"subjectContains": ["x"]},
+            "actions": {"markAsRead": True}}  # fmt: skip
+    company.cloud.admin("PUT", f"mailboxes/{company.mail('ana')}/rules", {"rules": [rule]})
+    judge("GET", f"users/{company.mail('ana')}/mailFolders/inbox/messageRules", 200)
+
+
+def test_folders(judge: Judge, company: Company):
+    base = f"users/{company.mail('ana')}/mailFolders"
+    judge("GET", base, 200)
+    made = judge("POST", base, 201, json={"displayName": "Q", "isHidden": True})
+    judge("GET", base, 200, params={"includeHiddenFolders": "true", "$top": "2"})
+    judge("GET", f"{base}/{made['id']}", 200, params={"$select": "id,displayName"})
+    judge("POST", f"{base}/{made['id']}/childFolders", 201, json={"displayName": "R"})
+    judge("GET", f"{base}/{made['id']}/childFolders", 200)
+    judge("PATCH", f"{base}/{made['id']}", 200, json={"displayName": "S"})
+    judge("DELETE", f"{base}/{made['id']}", 204)
+    judge("POST", base, 409, json={"displayName": "inbox"})
+
+
+def test_messages(judge: Judge, company: Company, mail: str):
+    base = f"users/{company.mail('ana')}/messages"
+    judge("GET", base, 200, params={"$count": "true"})
+    judge("GET", base, 200, headers=IMMUTABLE, params={
+        "$select": "id,subject,body,uniqueBody,internetMessageHeaders,hasAttachments",
+        "$filter": "receivedDateTime ge 2020-01-01T00:00:00Z", "$orderby": "receivedDateTime",
+    })  # fmt: skip
+    judge("GET", f"users/{company.mail('ana')}/mailFolders/inbox/messages", 200)
+    judge("GET", mail, 200)
+    judge("GET", mail, 200, params={"$expand": "attachments"})
+    judge("GET", f"{mail}/$value", 200)
+    files = judge("GET", f"{mail}/attachments", 200)["value"]
+    for file in files:
+        judge("GET", f"{mail}/attachments/{file['id']}", 200)
+        judge("GET", f"{mail}/attachments/{file['id']}/$value", 200)
+
+
+def test_actions(judge: Judge, company: Company, mail: str):
+    judge("PATCH", mail, 200, json={"isRead": True, "categories": ["Red"], "importance": "low"})
+    judge("POST", f"{mail}/copy", 201, json={"destinationId": "archive"})
+    judge("POST", f"{mail}/move", 201, json={"DestinationId": "junkemail"})
+    message_id = mail.rpartition("/")[2]
+    judge("POST", f"users/{company.mail('ana')}/translateExchangeIds", 200, json={
+        "InputIds": [message_id], "TargetIdType": "restId", "SourceIdType": "restImmutableEntryId",
+    })  # fmt: skip
+    judge("DELETE", mail, 204)
+    judge("POST", f"{mail}/permanentDelete", 204)
+    judge("POST", f"users/{company.mail('ana')}/mailFolders/inbox/messages", 201,
+          content=b"U3ViamVjdDogeA0KDQp5", headers={"content-type": "text/plain"})  # fmt: skip
+
+
+def test_delta(judge: Judge, company: Company, mail: str):
+    base = f"users/{company.mail('ana')}/mailFolders/inbox/messages/delta"
+    company.receive("ana")
+    page = judge("GET", base, 200, headers=IMMUTABLE | {"prefer": "odata.maxpagesize=1"})
+    while "@odata.nextLink" in page:
+        page = judge("GET", page["@odata.nextLink"], 200)
+    company.post(f"{mail}/move", {"destinationId": "junkemail"})
+    page = judge("GET", page["@odata.deltaLink"], 200)
+    assert "@removed" in page["value"][0]
+    company.cloud.admin("POST", "faults", {"kind": "expired_delta"}, 201)
+    judge("GET", page["@odata.deltaLink"], 410)
+
+
+def test_subscriptions(judge: Judge, company: Company):
+    end = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).isoformat()
+    with receiving() as receiver:
+        made = judge("POST", "subscriptions", 201, json={
+            "changeType": "created", "notificationUrl": receiver.url, "expirationDateTime": end,
+            "lifecycleNotificationUrl": receiver.url, "clientState": "s",
+            "resource": f"/users/{company.ids['ana']}/messages",
+        })  # fmt: skip
+        path = f"subscriptions/{made['id']}"
+        judge("GET", "subscriptions", 200)
+        judge("GET", path, 200)
+        judge("PATCH", path, 200, json={"expirationDateTime": end})
+        judge("POST", f"{path}/reauthorize", 204)
+        judge("DELETE", path, 204)
+
+
+def test_batch(judge: Judge, company: Company, mail: str):
+    judge("POST", "$batch", 200, json={"requests": [
+        {"id": "1", "method": "GET", "url": f"/{mail}/$value"},
+        {"id": "2", "method": "GET", "url": "/users/nobody", "dependsOn": ["1"]},
+        {"id": "3", "method": "GET", "url": "/organization", "dependsOn": ["2"]},
+    ]})  # fmt: skip
+
+
+def test_errors(judge: Judge, company: Company, mail: str):
+    base = f"users/{company.mail('ana')}"
+    judge("GET", f"{base}/messages", 401, headers={"authorization": "Bearer x"})
+    judge("GET", "users/nobody", 404)
+    judge("GET", f"{base}/messages/garbage", 400)
+    judge("GET", f"{base}/messages", 400, params={"$filter": "isRead eq 1"})
+    judge("POST", f"{mail}/move", 400, json={})
+    for kind, status in (("status_429", 429), ("status_503", 503)):
+        company.cloud.admin("POST", "faults", {"kind": kind}, 201)
+        judge("GET", mail, status)
+    company.cloud.admin("PUT", f"tenants/{company.tenant_id}", {
+        "domain": company.domain,
+        "apps": [{"client_id": "weak", "secret": "s", "roles": ["Mail.ReadBasic.All"]}],
+    })  # fmt: skip
+    weak = company.token(client_id="weak", client_secret="s").json()["access_token"]
+    judge("POST", f"{mail}/move", 403, json={"destinationId": "archive"},
+          headers={"authorization": f"Bearer {weak}"})  # fmt: skip
