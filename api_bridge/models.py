@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils import timezone
 
 from tenants.base import TenantModel, tenant_key
 
@@ -12,8 +13,9 @@ from tenants.base import TenantModel, tenant_key
 class Connection(TenantModel):
     """A client's mail host.  One cloud tenant belongs to one client: its id is unique.
 
-    ``blind_since`` None: the layer sees.  URLs and ``ca_file`` are set by the operator, never by
-    a client.
+    ``blind_since`` None: the layer sees.  ``list_due_at``: when its mailboxes are listed next, or
+    a blind connection is tried again.  URLs and ``ca_file`` are set by the operator, never by a
+    client.
     """
 
     class Kind(models.TextChoices):
@@ -38,6 +40,7 @@ class Connection(TenantModel):
     last_ok_at = models.DateTimeField(null=True)
     last_error = models.TextField(blank=True)
     mailboxes_listed_at = models.DateTimeField(null=True)
+    list_due_at = models.DateTimeField(default=timezone.now)
     quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -48,12 +51,13 @@ class Connection(TenantModel):
 class MailboxSync(TenantModel):
     """How far one mailbox was read.  ``cursor`` is committed with the rows it covers.
 
-    ``dirty_at`` set: a hint that something changed.  The push fields name the subscription.
+    ``dirty_at`` set: a hint that something changed.  The push fields name the subscription;
+    ``push_error`` says why there is none, and then the mailbox is only polled.
     """
 
     mailbox = tenant_key("tenants.Mailbox")
     connection = tenant_key("api_bridge.Connection")
-    cursor = models.JSONField(default=dict)
+    cursor = models.TextField(default="", blank=True)
     dirty_at = models.DateTimeField(null=True)
     synced_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField()
@@ -62,6 +66,8 @@ class MailboxSync(TenantModel):
     push_id = models.CharField(max_length=100, blank=True)
     sealed_client_state = models.BinaryField(default=bytes)
     push_expires_at = models.DateTimeField(null=True)
+    push_due_at = models.DateTimeField(default=timezone.now)
+    push_error = models.TextField(blank=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -74,7 +80,11 @@ class MailboxSync(TenantModel):
 
 
 class SeenItem(TenantModel):
-    """An item of a mailbox as it was last listed, so that only changes become observations."""
+    """An item of a mailbox as it was last listed, so that only changes become observations.
+
+    ``place`` "": it could not be scanned yet, ``failures`` times.  ``is_judged`` False: known, and
+    no observation tells of it (sent mail, mail from before the connection).
+    """
 
     mailbox = tenant_key("tenants.Mailbox")
     item_id = models.CharField(max_length=500)
@@ -82,6 +92,7 @@ class SeenItem(TenantModel):
     is_read = models.BooleanField()
     received_at = models.DateTimeField()
     failures = models.PositiveSmallIntegerField(default=0)
+    is_judged = models.BooleanField(default=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [

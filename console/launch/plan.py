@@ -125,6 +125,7 @@ def shared_environment(
         made |= {
             "BAILEY_SANDBOX_DIR": str(plan.var / "sandbox"),
             "BAILEY_SANDBOX_HTTPS": plan.address("SANDBOX_HTTPS_PORT"),
+            "BAILEY_OUTGOING_HOSTS": plan.address("SANDBOX_HTTPS_PORT"),
             "BAILEY_SANDBOX_HTTP": plan.address("SANDBOX_HTTP_PORT"),
             "BAILEY_SANDBOX_SMTP": plan.address("SANDBOX_SMTP_PORT"),
             "BAILEY_SANDBOX_DNS": plan.address("SANDBOX_DNS_PORT"),

@@ -1,0 +1,80 @@
+"""Whether the mailbox layer sees: what a connection's errors mean, and since when it is blind."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from api_bridge.errors import AccessDenied, AuthExpired, BridgeError
+from api_bridge.models import Connection, MailboxSync
+from tenants.audit import BAILEY, write_audit
+from tenants.models import Tenant
+
+log = logging.getLogger(__name__)
+
+BLIND_RETRY = timedelta(minutes=2)
+OK_NOTED_EVERY = timedelta(minutes=1)
+_STATES = {
+    "needs_consent": Connection.State.NEEDS_CONSENT,
+    "app_missing": Connection.State.NEEDS_CONSENT,
+    "credentials_expired": Connection.State.CREDENTIALS_EXPIRED,
+    "bad_credentials": Connection.State.CREDENTIALS_EXPIRED,
+    "refused": Connection.State.CREDENTIALS_EXPIRED,
+    "tenant_gone": Connection.State.GONE,
+}
+
+
+def blinding_state(error: BridgeError) -> str:
+    """The state that this error of a whole connection puts it into, "" if it blinds nothing."""
+    if isinstance(error, AuthExpired):
+        return _STATES.get(error.code, Connection.State.CREDENTIALS_EXPIRED)
+    return Connection.State.NEEDS_CONSENT if isinstance(error, AccessDenied) else ""
+
+
+def note_blind(connection_id: UUID, error: BridgeError) -> None:
+    """The layer cannot read this client's mailboxes.  Must run in the client's scope."""
+    connection = Connection.objects.select_for_update().get(id=connection_id)
+    state, now = blinding_state(error), timezone.now()
+    changed = connection.state != state
+    connection.state = state
+    connection.blind_since = connection.blind_since or now
+    connection.last_error = str(error)
+    connection.list_due_at = now + BLIND_RETRY
+    connection.save(update_fields=["state", "blind_since", "last_error", "list_due_at"])
+    waiting = MailboxSync.objects.filter(connection_id=connection_id)
+    waiting.filter(due_at__lt=connection.list_due_at).update(due_at=connection.list_due_at)
+    if changed:
+        log.warning("connection %s is blind: %s", connection_id, error)
+        _audit(connection, "api_bridge.connection.blind", error=str(error))
+
+
+def note_seeing(connection_id: UUID) -> None:
+    """A call worked.  Must run in the client's scope; writes at most once a minute."""
+    now = timezone.now()
+    connection = Connection.objects.select_for_update().get(id=connection_id)
+    is_fresh = connection.last_ok_at and now - connection.last_ok_at < OK_NOTED_EVERY
+    if connection.blind_since is None and is_fresh:
+        return
+    was_blind_since = connection.blind_since
+    connection.state = Connection.State.ACTIVE
+    connection.blind_since, connection.last_error = None, ""
+    connection.last_ok_at = now
+    connection.save(update_fields=["state", "blind_since", "last_error", "last_ok_at"])
+    if was_blind_since:
+        MailboxSync.objects.filter(connection_id=connection_id).update(due_at=now)
+        _audit(connection, "api_bridge.connection.seeing", blind_since=was_blind_since.isoformat())
+
+
+def _audit(connection: Connection, action: str, **detail: str) -> None:
+    write_audit(
+        action,
+        actor=BAILEY,
+        provider_id=Tenant.objects.get(id=connection.tenant_id).provider_id,
+        tenant_id=connection.tenant_id,
+        object_kind="connection",
+        object_id=connection.id,
+        **detail,
+    )

@@ -1,0 +1,207 @@
+"""What Bailey knows around a page of items before they are judged; read in one short scope.
+
+The client's profile (people, domains, vendors, trace keys) changes slowly and is kept for a minute.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Min, Q
+from django.utils import timezone
+
+from api_bridge import history
+from api_bridge.connectors import Item
+from api_bridge.detect import KnownPerson
+from api_bridge.models import Correspondent, SeenItem
+from incidents.mail.signals.domains import is_free_mailer
+from incidents.mail.trace import TRACE_HEADER, check_trace
+from incidents.models import Delivery, Message
+from incidents.traces import trace_keys
+from incidents.words import Verdict
+from tenants.models import Domain, Mailbox, Tenant
+
+PROFILE_KEPT_S = 60.0
+# Before, everybody is new: a mailbox that was just connected calls nobody a stranger.
+HISTORY_COUNTS_AFTER = timedelta(days=14)
+VENDOR_MAILS = 3
+MOST_VENDORS = 2_000
+MOST_REFERENCES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """``protected_since`` None: the gateway is not in front of this client yet."""
+
+    tenant_id: int
+    protected_since: datetime | None
+    own_domains: tuple[str, ...]
+    people: tuple[KnownPerson, ...]
+    vendor_domains: frozenset[str]
+    history_known: bool
+    keys: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayWord:
+    """What the gateway said of one copy; ``evidence``: it keeps the original already."""
+
+    verdict: Verdict | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Around the items of one round.  ``deliveries``: item id → (place, is_read) as last shown;
+    ``gateway``: (ulid, recipient) → word; ``threads``: Message-ID → its participants.
+    """
+
+    profile: Profile
+    seen: dict[tuple[UUID, str], SeenItem]
+    deliveries: dict[str, tuple[str, bool | None]]
+    correspondents: dict[history.Key, Correspondent]
+    gateway: dict[tuple[str, str], GatewayWord]
+    threads: dict[str, frozenset[str]]
+
+
+_guard = threading.Lock()
+_profiles: dict[int, tuple[float, Profile]] = {}
+
+
+def header_of(item: Item, name: str) -> str:
+    """The topmost header of that name, "" if there is none."""
+    wanted = name.lower()
+    return next((value for key, value in item.headers if key.lower() == wanted), "")
+
+
+def conversation_of(item: Item) -> list[str]:
+    """Message-IDs that the mail says it answers, the nearest first."""
+    references = header_of(item, "References").replace(",", " ").split()
+    answered = header_of(item, "In-Reply-To").split()[:1]
+    return list(dict.fromkeys([*answered, *reversed(references)]))[:MOST_REFERENCES]
+
+
+def know(
+    tenant_id: int, provider_id: int, listed: Sequence[tuple[UUID, str, Sequence[Item]]]
+) -> Known:
+    """``listed``: mailbox, its address, its items.  Must run in a scope of client and provider."""
+    profile = profile_of(tenant_id, provider_id)
+    items = [item for _, _, page in listed for item in page]
+    senders = [item.sender.address for item in items if item.sender]
+    return Known(
+        profile=profile,
+        seen=_seen(listed),
+        deliveries=_deliveries(items),
+        correspondents=history.load(senders, [address for _, address, _ in listed]),
+        gateway=_gateway_words(profile, items),
+        threads=_threads(items),
+    )
+
+
+def profile_of(tenant_id: int, provider_id: int) -> Profile:
+    now = time.monotonic()
+    with _guard:
+        until, kept = _profiles.get(tenant_id, (0.0, None))
+    if kept is not None and until > now:
+        return kept
+    made = _make_profile(tenant_id, provider_id)
+    with _guard:
+        _profiles[tenant_id] = (now + PROFILE_KEPT_S, made)
+    return made
+
+
+def forget_profiles() -> None:
+    """The next look reads them anew."""
+    with _guard:
+        _profiles.clear()
+
+
+def _make_profile(tenant_id: int, provider_id: int) -> Profile:
+    client = Correspondent.objects.filter(recipient="")
+    oldest = client.aggregate(at=Min("first_seen_at"))["at"]
+    vendors = client.filter(Q(mails__gte=VENDOR_MAILS) | Q(replies__gte=1))
+    own = tuple(Domain.objects.order_by("name").values_list("name", flat=True))
+    domains = {
+        sender.rpartition("@")[2]
+        for sender in vendors.order_by("-last_seen_at").values_list("sender", flat=True)[
+            :MOST_VENDORS
+        ]
+    }
+    return Profile(
+        tenant_id=tenant_id,
+        protected_since=Tenant.objects.get(id=tenant_id).protected_since,
+        own_domains=own,
+        people=tuple(
+            KnownPerson(
+                address=mailbox.address,
+                name=mailbox.display_name,
+                title=mailbox.job_title,
+                is_vip=mailbox.is_vip,
+            )
+            for mailbox in Mailbox.objects.exclude(state=Mailbox.State.GONE).order_by("address")
+        ),
+        vendor_domains=frozenset(
+            domain for domain in domains if domain not in own and not is_free_mailer(domain)
+        ),
+        history_known=oldest is not None and oldest <= timezone.now() - HISTORY_COUNTS_AFTER,
+        keys=trace_keys(provider_id),
+    )
+
+
+def _seen(
+    listed: Iterable[tuple[UUID, str, Sequence[Item]]],
+) -> dict[tuple[UUID, str], SeenItem]:
+    wanted = Q()
+    for mailbox_id, _, page in listed:
+        if page:
+            ids = [item.ref.item_id for item in page]
+            wanted |= Q(mailbox_id=mailbox_id, item_id__in=ids)
+    rows = SeenItem.objects.filter(wanted) if wanted else []
+    return {(row.mailbox_id, row.item_id): row for row in rows}
+
+
+def _deliveries(items: Sequence[Item]) -> dict[str, tuple[str, bool | None]]:
+    rows = Delivery.objects.filter(mailbox_item_id__in=[item.ref.item_id for item in items])
+    return {
+        item_id: (place, is_read)
+        for item_id, place, is_read in rows.values_list("mailbox_item_id", "place", "is_read")
+    }
+
+
+def _gateway_words(profile: Profile, items: Sequence[Item]) -> dict[tuple[str, str], GatewayWord]:
+    traces = (check_trace(header_of(item, TRACE_HEADER), profile.keys) for item in items)
+    ulids = {trace.ulid for trace in traces if trace and trace.tenant_id == profile.tenant_id}
+    if not ulids:
+        return {}
+    rows = Delivery.objects.filter(message__trace_ulid__in=ulids).values_list(
+        "message__trace_ulid", "recipient", "gateway_verdict", "message__evidence"
+    )
+    return {
+        (ulid, recipient): GatewayWord(
+            verdict=Verdict(verdict) if verdict else None, evidence=evidence
+        )
+        for ulid, recipient, verdict, evidence in rows
+    }
+
+
+def _threads(items: Sequence[Item]) -> dict[str, frozenset[str]]:
+    wanted = {each for item in items for each in conversation_of(item)}
+    if not wanted:
+        return {}
+    found: dict[str, frozenset[str]] = {}
+    rows = Message.objects.filter(internet_message_id__in=wanted)
+    for message_id, sender, facts in rows.values_list(
+        "internet_message_id", "sender_address", "facts"
+    ):
+        people = {
+            entry.get("address", "")
+            for name in ("to", "cc", "reply_to")
+            for entry in facts.get(name, ())
+        }
+        found[message_id] = frozenset({sender, *people} - {""})
+    return found

@@ -1,0 +1,243 @@
+"""One page of several mailboxes: from list answers to committed rows.
+
+Vendor calls and judging happen outside scopes; one scope before them reads what is known, one for
+each mailbox after them writes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+from api_bridge.connectors import Connector, Fetched, Item, Page, Ref
+from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
+from api_bridge.known import Known, know
+from api_bridge.models import SeenItem
+from api_bridge.scan import Scanned, give_up, moved, scan
+from api_bridge.store import Mine, Outcome, commit_page, park_mailbox
+from incidents.mail.reader import ReaderUnavailable
+from incidents.words import Place
+from tenants.doors import ClaimedWork
+from tenants.scope import Role, tenant_scope
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+LISTS_AT_ONCE = 4
+
+
+def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | BridgeError]:
+    """One page of each, in order; what failed is its error."""
+
+    def one(each: Mine) -> Page | BridgeError:
+        try:
+            return connector.changes(each.external_id, each.cursor, since=each.since)
+        except BridgeError as error:
+            return error
+
+    if len(mine) == 1:
+        return [one(mine[0])]
+    with ThreadPoolExecutor(min(LISTS_AT_ONCE, len(mine))) as pool:
+        return list(pool.map(one, mine))
+
+
+class Round:
+    """``listed_at``: just before the lists were asked for, so that whatever is done to a mail
+    after it is newer than what the list says.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        claimed: ClaimedWork,
+        pages: Sequence[tuple[Mine, Page]],
+        listed_at: datetime,
+    ) -> None:
+        self._connector = connector
+        self._claimed = claimed
+        self._pages = pages
+        self._at = listed_at
+
+    def run(self) -> None:
+        """Raises ``AuthExpired``."""
+        with self._scope():
+            known = know(
+                self._claimed.tenant_id,
+                self._claimed.provider_id,
+                [
+                    (mine.seat.mailbox_id, mine.seat.address, page.items)
+                    for mine, page in self._pages
+                ],
+            )
+        fetched = self._fetch(known)
+        for mine, page in self._pages:
+            try:
+                outcome = _Reading(mine, known, fetched, self._at).of(page)
+            except ReaderUnavailable as error:
+                # A fault of this host: nothing is counted against the mail.
+                with self._scope():
+                    park_mailbox(mine, str(error))
+                continue
+            outcome = self._with_originals(outcome)
+            with self._scope():
+                if not commit_page(mine, page, outcome):
+                    log.info("mailbox %s was read by another worker", mine.seat.mailbox_id)
+
+    def _scope(self) -> AbstractContextManager[Any]:
+        claimed = self._claimed
+        return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
+
+    def _fetch(self, known: Known) -> dict[Ref, Fetched | BridgeError]:
+        """Mails whose list answer is not all of them, over all mailboxes in few calls."""
+        refs = [
+            item.ref
+            for mine, page in self._pages
+            for item in page.items
+            if item.is_partial and _wants_scan(item, mine, known)
+        ]
+        return self._fetch_refs(list(dict.fromkeys(refs)))
+
+    def _fetch_refs(self, refs: Sequence[Ref]) -> dict[Ref, Fetched | BridgeError]:
+        if not refs:
+            return {}
+        try:
+            answers = self._connector.fetch_many(refs)
+        except AuthExpired:
+            raise
+        except BridgeError as error:
+            return dict.fromkeys(refs, error)
+        return dict(zip(refs, answers, strict=True))
+
+    def _with_originals(self, outcome: Outcome) -> Outcome:
+        """Condemned mail is kept as the mail host has it; where that cannot be had, as listed."""
+        wanted = [
+            each.item.ref
+            for each in outcome.scanned
+            if each.wants_evidence and each.method != "graph-mime"
+        ]
+        originals = self._fetch_refs(wanted)
+        scanned = [_as_original(each, originals.get(each.item.ref)) for each in outcome.scanned]
+        return Outcome(
+            scanned=scanned, unchanged=outcome.unchanged, failed=outcome.failed, why=outcome.why
+        )
+
+
+def _as_original(scanned: Scanned, fetched: Fetched | BridgeError | None) -> Scanned:
+    if not isinstance(fetched, Fetched):
+        return scanned
+    return Scanned(
+        item=scanned.item,
+        observation=scanned.observation,
+        is_judged=scanned.is_judged,
+        lessons=scanned.lessons,
+        raw=fetched.raw,
+        method=fetched.acquired,
+        wants_evidence=True,
+    )
+
+
+def _wants_scan(item: Item, mine: Mine, known: Known) -> bool:
+    """New to us, and ours to judge: neither a draft nor what Bailey itself put away."""
+    if item.is_draft or item.place in (Place.QUARANTINE, Place.SENT):
+        return False
+    if item.received_at < mine.seat.judged_from:
+        return False
+    return _is_new(item, known.seen.get((mine.seat.mailbox_id, item.ref.item_id)))
+
+
+def _is_new(item: Item, seen: SeenItem | None) -> bool:
+    if seen is None or not seen.place:
+        return True
+    # Bailey had put it away before it was ever judged, and somebody took it out again.
+    was_put_away = seen.place == Place.QUARANTINE and not seen.is_judged
+    return was_put_away and item.place is not Place.QUARANTINE
+
+
+class _Reading:
+    """One mailbox's page, item by item."""
+
+    def __init__(
+        self,
+        mine: Mine,
+        known: Known,
+        fetched: dict[Ref, Fetched | BridgeError],
+        at: datetime,
+    ) -> None:
+        self._mine = mine
+        self._known = known
+        self._fetched = fetched
+        self._at = at
+        self._scanned: list[Scanned] = []
+        self._unchanged: list[Item] = []
+        self._failed: dict[str, int] = {}
+        self._why = ""
+
+    def of(self, page: Page) -> Outcome:
+        """Raises ``ReaderUnavailable``."""
+        for item in {item.ref.item_id: item for item in page.items}.values():
+            seen = self._known.seen.get((self._mine.seat.mailbox_id, item.ref.item_id))
+            if item.is_draft:
+                self._unchanged.append(item)
+            elif _is_new(item, seen):
+                self._take_new(item, seen.failures if seen else 0)
+            elif seen is not None:
+                self._take_known(item, seen)
+        return Outcome(
+            scanned=self._scanned, unchanged=self._unchanged, failed=self._failed, why=self._why
+        )
+
+    def _take_new(self, item: Item, failures: int) -> None:
+        if item.place is Place.QUARANTINE:
+            self._scanned.append(Scanned(item=item, is_judged=False))
+            return
+        fetched = self._fetched.get(item.ref)
+        if isinstance(fetched, NotFound):
+            # It went between the list and the fetch; if it only moved, it is listed again.
+            self._unchanged.append(item)
+            return
+        try:
+            if isinstance(fetched, BridgeError):
+                raise fetched
+            self._scanned.append(
+                scan(item, self._mine.seat, self._known, fetched=fetched, observed_at=self._at)
+            )
+        except ReaderUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad mail must not stop a mailbox
+            self._after_failure(item, failures, error)
+
+    def _after_failure(self, item: Item, failures: int, error: Exception) -> None:
+        """Counted, and given up after three.  Being told to slow down says nothing of the mail."""
+        if isinstance(error, AuthExpired):
+            raise error
+        failures += 0 if isinstance(error, RateLimited) else 1
+        mine = self._mine
+        log.warning(
+            "item %s of mailbox %s failed %d times",
+            item.ref.item_id,
+            mine.seat.mailbox_id,
+            failures,
+            exc_info=not isinstance(error, BridgeError),
+        )
+        self._why = f"{type(error).__name__}: {error}"
+        if failures >= TRIES:
+            self._scanned.append(give_up(item, mine.seat, why=self._why, observed_at=self._at))
+        else:
+            self._failed[item.ref.item_id] = failures
+
+    def _take_known(self, item: Item, seen: SeenItem) -> None:
+        if (seen.place, seen.is_read) == (item.place, item.is_read):
+            self._unchanged.append(item)
+            return
+        shown = self._known.deliveries.get(item.ref.item_id)
+        if not seen.is_judged:
+            self._scanned.append(Scanned(item=item, is_judged=False))
+        elif shown == (item.place, item.is_read):
+            # Our own move, or one that was seen otherwise: known already.
+            self._scanned.append(Scanned(item=item))
+        else:
+            self._scanned.append(moved(item, self._mine.seat, observed_at=self._at))

@@ -1,0 +1,94 @@
+"""Connectors of this process: one for each connection, with the cache and limits of all processes.
+
+A connector talks to a vendor, so it is opened and used outside any scope: read the row inside one
+(``wire_connection``), leave it, then ``connector_of``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from functools import cache
+
+import redis
+from django.conf import settings
+
+from api_bridge import connectors
+from api_bridge.cache import RedisCache
+from api_bridge.connectors import MICROSOFT_HOSTS, Connector, Runtime, open_connector
+from api_bridge.limits import RedisLimits
+from api_bridge.models import Connection
+from tenants.secrets import unseal
+
+BROKER_TIMEOUT_S = 5.0
+MOST_CONNECTORS = 500
+
+_guard = threading.Lock()
+_connectors: dict[connectors.Connection, Connector] = {}
+
+
+def secret_place(connection: Connection) -> str:
+    return f"api_bridge_connection.sealed_secret/{connection.tenant_id}/{connection.id}"
+
+
+def certificate_place(connection: Connection) -> str:
+    return f"api_bridge_connection.sealed_certificate/{connection.tenant_id}/{connection.id}"
+
+
+def wire_connection(row: Connection) -> connectors.Connection:
+    """The row with its secrets opened, as a connector takes it.  Keep it in memory only."""
+    secret, key, certificate = "", "", ""
+    if row.sealed_secret:
+        secret = unseal(bytes(row.sealed_secret), place=secret_place(row)).decode()
+    if row.sealed_certificate:
+        opened = unseal(bytes(row.sealed_certificate), place=certificate_place(row))
+        key, certificate = json.loads(opened)
+    return connectors.Connection(
+        kind=row.kind,
+        tenant_guid=row.cloud_tenant_id,
+        client_id=row.client_id,
+        client_secret=secret,
+        private_key_pem=key,
+        certificate_pem=certificate,
+        authority_url=row.authority_url,
+        graph_url=row.graph_url,
+        ca_file=row.ca_file,
+        quarantine_folder=row.quarantine_folder,
+    )
+
+
+@cache
+def shared_runtime() -> Runtime:
+    """Cache and limits in the broker; where it is away, each process goes on for itself."""
+    client = redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=BROKER_TIMEOUT_S,
+        socket_connect_timeout=BROKER_TIMEOUT_S,
+    )
+    seal_key = hmac.digest(settings.MASTER_KEY, b"api_bridge.cache", "sha256")
+    return Runtime(
+        cache=RedisCache(client, seal_key=seal_key),
+        limits=RedisLimits(client),
+        allowed_hosts=MICROSOFT_HOSTS | set(settings.OUTGOING_HOSTS),
+    )
+
+
+def connector_of(connection: connectors.Connection) -> Connector:
+    """The process's connector for these very settings.  Raises ``Rejected`` for wrong ones."""
+    with _guard:
+        known = _connectors.get(connection)
+        if known is None:
+            if len(_connectors) >= MOST_CONNECTORS:
+                # Whoever still uses it keeps it alive; nobody finds it here any more.
+                _connectors.pop(next(iter(_connectors)))
+            known = _connectors[connection] = open_connector(connection, shared_runtime())
+        return known
+
+
+def close_connectors() -> None:
+    """Let go of all of them; the next use opens them anew."""
+    with _guard:
+        for connector in _connectors.values():
+            connector.close()
+        _connectors.clear()

@@ -1,0 +1,260 @@
+"""One item of a mailbox → what the mailbox layer says of it.  No database, no vendor call.
+
+1. Read the mail (its MIME form, or one rebuilt from the list answer) in a child that can be killed.
+2. How did it arrive: from inside, through the gateway with a genuine trace, or past it?
+3. Authentication counts only as our own gate found it, and only with that trace.
+4. Judge it with what is known around it; a harmless mail teaches who writes to whom.
+
+Sent mail teaches whom the mailbox writes to and gives no observation: each internal copy is seen in
+its own mailbox, and what leaves the client is the gateway's to judge.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from uuid import UUID
+
+from api_bridge import history
+from api_bridge.connectors import Fetched, Item
+from api_bridge.connectors.graph.rebuild import rebuild_mail
+from api_bridge.detect import Judgement, MailboxContext, judge
+from api_bridge.detect.context import TraceState
+from api_bridge.known import Known, Profile, conversation_of, header_of
+from incidents.mail.authres import parse_auth_results
+from incidents.mail.facts import Address, MailFacts
+from incidents.mail.reader import MailReader
+from incidents.mail.trace import TRACE_HEADER, Trace, check_trace, hash_message_id
+from incidents.observations import Observation, Reason
+from incidents.words import Direction, Layer, Place, Verdict
+
+ENGINE = "detect"
+# Exchange takes this header off all mail from outside (contract A.4).
+INTERNAL_HEADER = "X-MS-Exchange-Organization-AuthAs"
+READERS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """The mailbox in which items lie.  Mail received before ``judged_from`` only teaches."""
+
+    mailbox_id: UUID
+    tenant_id: int
+    address: str
+    display_name: str
+    judged_from: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """``observation`` None: nothing new to say of it; ``is_judged``: an observation of it exists.
+    ``raw``: the bytes that were read, acquired by ``method``; ``wants_evidence``: they belong into
+    the evidence store.
+    """
+
+    item: Item
+    observation: Observation | None = None
+    is_judged: bool = True
+    lessons: Sequence[history.Lesson] = ()
+    raw: bytes = b""
+    method: str = ""
+    wants_evidence: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrival:
+    direction: Direction
+    state: TraceState
+    trace: Trace | None = None
+
+
+@cache
+def mail_reader() -> MailReader:
+    """One for the whole process."""
+    reader = MailReader(workers=READERS)
+    atexit.register(reader.close)
+    return reader
+
+
+def scan(
+    item: Item, seat: Seat, known: Known, *, fetched: Fetched | None, observed_at: datetime
+) -> Scanned:
+    """``fetched``: the mail's bytes where the list answer does not hold all of it.
+
+    Raises ``ReaderUnavailable`` where this host cannot read at all.
+    """
+    if item.place is Place.SENT:
+        recipients = [each.address for each in (*item.to, *item.cc)]
+        lessons = history.lessons_of_sent(recipients, seat.address, item.received_at)
+        return Scanned(item=item, is_judged=False, lessons=lessons)
+    profile = known.profile
+    arrival = _arrival(item, profile)
+    raw = fetched.raw if fetched else rebuild_mail(item)
+    method = fetched.acquired if fetched else "graph-json"
+    facts = mail_reader().read(raw, own_authserv_ids=_gate_names(item, arrival))
+    if arrival.trace is not None and not _fits(arrival.trace, facts):
+        # A genuine trace that was taken from another mail.
+        arrival = replace(arrival, state="invalid", trace=None)
+        facts = replace(facts, auth_results=())
+    word = known.gateway.get((arrival.trace.ulid if arrival.trace else "", seat.address))
+    judgement = judge(facts, _context(item, facts, arrival, seat, known))
+    lessons = []
+    if judgement.verdict in (Verdict.CLEAN, Verdict.GRAYMAIL):
+        is_internal = arrival.direction is Direction.INTERNAL
+        lessons = history.lessons_of_received(
+            facts, seat.address, item.received_at, is_internal=is_internal
+        )
+    if item.received_at < seat.judged_from:
+        return Scanned(item=item, is_judged=False, lessons=lessons)
+    return Scanned(
+        item=item,
+        observation=_observation(item, facts, arrival, judgement, seat, observed_at),
+        lessons=lessons,
+        raw=raw,
+        method=method,
+        wants_evidence=judgement.verdict.is_threat and not (word and word.evidence),
+    )
+
+
+def _arrival(item: Item, profile: Profile) -> _Arrival:
+    if header_of(item, INTERNAL_HEADER).strip().lower() == "internal":
+        return _Arrival(direction=Direction.INTERNAL, state="none_expected")
+    value = header_of(item, TRACE_HEADER)
+    trace = check_trace(value, profile.keys) if value else None
+    state: TraceState = "valid"
+    if not value:
+        since = profile.protected_since
+        is_expected = since is not None and item.received_at >= since
+        state = "missing" if is_expected else "none_expected"
+    elif trace is None:
+        state = "invalid"
+    elif trace.tenant_id != profile.tenant_id:
+        state, trace = "foreign", None
+    return _Arrival(direction=Direction.INBOUND, state=state, trace=trace)
+
+
+def _gate_names(item: Item, arrival: _Arrival) -> list[str]:
+    """The authserv-id of the gate that set the trace: it writes trace, Authentication-Results and
+    its Received line with the same ulid on top of what came, so these three stand together.
+    """
+    if arrival.trace is None:
+        return []
+    names = [name.lower() for name, _ in item.headers]
+    at = names.index(TRACE_HEADER.lower())
+    together = ["authentication-results", "received"]
+    if names[at + 1 : at + 3] != together or arrival.trace.ulid not in item.headers[at + 2][1]:
+        return []
+    results = parse_auth_results(item.headers[at + 1][1])
+    return [results[0].authserv_id] if results else []
+
+
+def _fits(trace: Trace, facts: MailFacts) -> bool:
+    """Bodies and ids change on the way, but not both."""
+    same_id = trace.message_id_hash in ("", hash_message_id(facts.internet_message_id))
+    return same_id or (bool(trace.fingerprint) and trace.fingerprint == facts.fingerprint)
+
+
+def _context(
+    item: Item, facts: MailFacts, arrival: _Arrival, seat: Seat, known: Known
+) -> MailboxContext:
+    sender = facts.sender.address if facts.sender else ""
+    rows = known.correspondents
+    word = known.gateway.get((arrival.trace.ulid if arrival.trace else "", seat.address))
+    threads = (known.threads.get(each, frozenset()) for each in conversation_of(item))
+    return MailboxContext(
+        recipient=Address(address=seat.address, name=seat.display_name),
+        own_domains=known.profile.own_domains,
+        people=known.profile.people,
+        direction=arrival.direction,
+        trace_state=arrival.state,
+        auth=facts.auth_results,
+        sender_history=history.history_of(rows, sender, seat.address, item.received_at),
+        history_known=known.profile.history_known,
+        known_vendor_domains=known.profile.vendor_domains,
+        payment_accounts_of_sender=history.accounts_of(rows, sender),
+        usual_features_of_sender=history.habits_of(rows, sender),
+        thread_participants=frozenset().union(*threads),
+        gateway_verdict=word.verdict if word else None,
+    )
+
+
+def _observation(
+    item: Item,
+    facts: MailFacts,
+    arrival: _Arrival,
+    judgement: Judgement,
+    seat: Seat,
+    observed_at: datetime,
+) -> Observation:
+    return Observation(
+        tenant_id=seat.tenant_id,
+        layer=Layer.MAILBOX,
+        source=f"graph:{seat.address}",
+        source_key=f"{item.ref.item_id}/scan",
+        observed_at=observed_at,
+        recipient=seat.address,
+        direction=str(arrival.direction),
+        internet_message_id=facts.internet_message_id or item.internet_message_id,
+        fingerprint=facts.fingerprint,
+        trace_ulid=arrival.trace.ulid if arrival.trace else "",
+        trace_state="" if arrival.state == "none_expected" else arrival.state,
+        mailbox_item_id=item.ref.item_id,
+        verdict=judgement.verdict,
+        score=judgement.score,
+        confidence=judgement.confidence,
+        reasons=judgement.reasons,
+        engine=ENGINE,
+        engine_version=judgement.version,
+        place=item.place,
+        is_read=item.is_read,
+        mail=facts.as_json(),
+        detail={"received_at": item.received_at.isoformat(), "folder": item.folder_id},
+    )
+
+
+def give_up(item: Item, seat: Seat, *, why: str, observed_at: datetime) -> Scanned:
+    """An item that could not be scanned again and again: kept as it was listed, and said so."""
+    raw = rebuild_mail(item)
+    facts = MailFacts(
+        size_bytes=len(raw),
+        raw_sha256="",
+        is_readable=False,
+        problems=("not_fetched",),
+        internet_message_id=item.internet_message_id,
+        subject=item.subject,
+        sender=item.sender,
+        sent_at=item.sent_at,
+    )
+    reason = Reason(
+        "could_not_be_scanned", "The mail could not be fetched or read in three tries.", why[:200]
+    )
+    judgement = Judgement(verdict=Verdict.UNSCANNABLE, score=0.0, confidence=1.0, reasons=(reason,))
+    arrival = _Arrival(direction=Direction.INBOUND, state="none_expected")
+    return Scanned(
+        item=item,
+        observation=_observation(item, facts, arrival, judgement, seat, observed_at),
+        raw=raw,
+        method="graph-json",
+        wants_evidence=True,
+    )
+
+
+def moved(item: Item, seat: Seat, *, observed_at: datetime) -> Scanned:
+    """A mail that was judged before lies elsewhere now, or was read."""
+    observation = Observation(
+        tenant_id=seat.tenant_id,
+        layer=Layer.MAILBOX,
+        source=f"graph:{seat.address}",
+        source_key=f"{item.ref.item_id}/place",
+        observed_at=observed_at,
+        recipient=seat.address,
+        internet_message_id=item.internet_message_id,
+        mailbox_item_id=item.ref.item_id,
+        place=item.place,
+        is_read=item.is_read,
+        detail={"received_at": item.received_at.isoformat(), "folder": item.folder_id},
+    )
+    return Scanned(item=item, observation=observation)

@@ -1,0 +1,125 @@
+"""What people and other rooms ask of the mailbox layer: connect a client's cloud tenant.
+
+Every function runs in the caller's scope and transaction and calls no vendor; a worker follows up.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from api_bridge.errors import Rejected
+from api_bridge.models import Connection
+from api_bridge.runtime import certificate_place, secret_place, shared_runtime, wire_connection
+from api_bridge.tokens import check_connection
+from tenants.audit import Actor, write_audit
+from tenants.errors import Conflict, WrongInput
+from tenants.ids import new_id
+from tenants.models import Person, Tenant
+from tenants.secrets import seal
+from tenants.work import want_work
+
+QUEUE = "sync"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Of the application in the client's cloud tenant: a secret, or a certificate with its key."""
+
+    client_id: str
+    secret: str = field(default="", repr=False)
+    private_key_pem: str = field(default="", repr=False)
+    certificate_pem: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """Where the provider's cloud answers; set by the operator.  ``ca_file`` "": the system's."""
+
+    authority_url: str = "https://login.microsoftonline.com"
+    graph_url: str = "https://graph.microsoft.com"
+    ca_file: str = ""
+
+
+def create_connection(
+    *,
+    tenant: Tenant,
+    cloud_tenant_id: str,
+    credentials: Credentials,
+    actor: Person | Actor,
+    cloud: Cloud | None = None,
+    kind: str = Connection.Kind.GRAPH,
+) -> Connection:
+    """Connect a client's cloud tenant; its mailboxes are read from now on.
+
+    Raises ``WrongInput`` for settings that cannot work, ``Conflict`` where the cloud tenant is
+    connected already, for this client or another: the answer is the same.
+    """
+    cloud = cloud or Cloud()
+    connection = Connection(
+        id=new_id(),
+        tenant_id=tenant.id,
+        kind=kind,
+        cloud_tenant_id=cloud_tenant_id.strip().lower(),
+        authority_url=cloud.authority_url,
+        graph_url=cloud.graph_url,
+        ca_file=cloud.ca_file,
+    )
+    _set_credentials(connection, credentials)
+    try:
+        with transaction.atomic():
+            connection.save(force_insert=True)
+    except IntegrityError as error:
+        raise Conflict("This cloud tenant is connected already.") from error
+    write_audit(
+        "api_bridge.connection.created",
+        actor=actor,
+        provider_id=tenant.provider_id,
+        tenant_id=tenant.id,
+        object_kind="connection",
+        object_id=connection.id,
+        cloud_tenant_id=connection.cloud_tenant_id,
+        client_id=connection.client_id,
+    )
+    want_work(tenant.id, QUEUE)
+    return connection
+
+
+def replace_credentials(
+    *, connection: Connection, credentials: Credentials, actor: Person | Actor
+) -> None:
+    """New secret or certificate; a blind connection is tried again at once."""
+    _set_credentials(connection, credentials)
+    connection.list_due_at = timezone.now()
+    connection.save(
+        update_fields=["client_id", "sealed_secret", "sealed_certificate", "list_due_at"]
+    )
+    tenant = Tenant.objects.get(id=connection.tenant_id)
+    write_audit(
+        "api_bridge.connection.credentials_replaced",
+        actor=actor,
+        provider_id=tenant.provider_id,
+        tenant_id=tenant.id,
+        object_kind="connection",
+        object_id=connection.id,
+        client_id=connection.client_id,
+    )
+    want_work(tenant.id, QUEUE)
+
+
+def _set_credentials(connection: Connection, credentials: Credentials) -> None:
+    """Seals them into the row's fields.  Raises ``WrongInput``."""
+    connection.client_id = credentials.client_id
+    connection.sealed_secret = connection.sealed_certificate = b""
+    if credentials.secret:
+        connection.sealed_secret = seal(credentials.secret.encode(), place=secret_place(connection))
+    if credentials.certificate_pem:
+        pair = json.dumps([credentials.private_key_pem, credentials.certificate_pem])
+        connection.sealed_certificate = seal(pair.encode(), place=certificate_place(connection))
+    try:
+        check_connection(wire_connection(connection), shared_runtime().allowed_hosts)
+    except Rejected as error:
+        raise WrongInput(str(error)) from error

@@ -1,0 +1,146 @@
+"""Commits what one page of a mailbox showed: rows and cursor together, or nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from api_bridge import history
+from api_bridge.connectors import Item, Page
+from api_bridge.models import MailboxSync, SeenItem
+from api_bridge.scan import Scanned, Seat
+from incidents.evidence import store_evidence
+from incidents.intake import record
+from incidents.observations import Observation
+from tenants.models import Mailbox
+
+log = logging.getLogger(__name__)
+
+BACKOFF_S = 5.0
+LONGEST_BACKOFF_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mine:
+    """One mailbox to read now, as it stood when it was taken up."""
+
+    sync_id: UUID
+    seat: Seat
+    external_id: str
+    cursor: str
+    since: datetime
+    dirty_at: datetime | None
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """``unchanged``: items that only need to be remembered.  ``failed``: item id → failures."""
+
+    scanned: Sequence[Scanned]
+    unchanged: Sequence[Item] = ()
+    failed: Mapping[str, int] | None = None
+    why: str = ""
+
+
+def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
+    """Must run in the client's scope.  False: another worker read this mailbox meanwhile, and
+    nothing of ours counts.
+
+    The cursor moves only if every item of the page is stored or known.
+    """
+    row = MailboxSync.objects.select_for_update().filter(id=mine.sync_id).first()
+    if row is None or row.cursor != mine.cursor:
+        return False
+    record([_with_evidence(each) for each in outcome.scanned if each.observation])
+    history.learn(mine.seat.tenant_id, [each for s in outcome.scanned for each in s.lessons])
+    _remember(mine, page, outcome)
+    now = timezone.now()
+    if outcome.failed:
+        _park(row, outcome.why, now)
+    else:
+        row.cursor, row.synced_at = page.cursor, now
+        row.failures, row.last_error = 0, ""
+        row.due_at = now + _until_next(row)
+        if page.more or row.dirty_at != mine.dirty_at:
+            row.due_at = now
+        else:
+            row.dirty_at = None
+    row.save(update_fields=["cursor", "synced_at", "failures", "last_error", "due_at", "dirty_at"])
+    Mailbox.objects.filter(
+        id=mine.seat.mailbox_id, state__in=(Mailbox.State.BLIND, Mailbox.State.NO_MAILBOX)
+    ).update(state=Mailbox.State.ACTIVE)
+    return True
+
+
+def _until_next(row: MailboxSync) -> timedelta:
+    has_push = row.push_expires_at is not None and row.push_expires_at > timezone.now()
+    return timedelta(seconds=settings.SYNC_PUSHED_S if has_push else settings.SYNC_POLLED_S)
+
+
+def _with_evidence(scanned: Scanned) -> Observation:
+    """The bytes are in the store before the observation that names them is recorded."""
+    observation = scanned.observation
+    assert observation is not None
+    if not scanned.wants_evidence:
+        return observation
+    digest = store_evidence(
+        tenant_id=observation.tenant_id,
+        raw=scanned.raw,
+        source=f"mailbox {observation.recipient}",
+        method=scanned.method,
+    )
+    return replace(observation, evidence=digest)
+
+
+def _remember(mine: Mine, page: Page, outcome: Outcome) -> None:
+    """What was listed, so that only changes count next time."""
+    failed = outcome.failed or {}
+    judged = {each.item.ref.item_id: each.is_judged for each in outcome.scanned}
+    known = {item.ref.item_id for item in outcome.unchanged}
+    rows = [
+        SeenItem(
+            tenant_id=mine.seat.tenant_id,
+            mailbox_id=mine.seat.mailbox_id,
+            item_id=item_id,
+            place="" if item_id in failed else item.place,
+            is_read=item.is_read,
+            received_at=item.received_at,
+            failures=failed.get(item_id, 0),
+            is_judged=judged.get(item_id, False),
+        )
+        for item_id, item in {item.ref.item_id: item for item in page.items}.items()
+        if item_id not in known
+    ]
+    SeenItem.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["tenant", "mailbox", "item_id"],
+        update_fields=["place", "is_read", "failures", "is_judged"],
+    )
+
+
+def park_mailbox(mine: Mine, why: str, *, wait_s: float | None = None) -> None:
+    """This mailbox alone waits, longer each time.  Must run in the client's scope."""
+    row = MailboxSync.objects.select_for_update().get(id=mine.sync_id)
+    _park(row, why, timezone.now(), wait_s=wait_s)
+    row.save(update_fields=["failures", "last_error", "due_at"])
+
+
+def _park(row: MailboxSync, why: str, now: datetime, *, wait_s: float | None = None) -> None:
+    row.failures += 1
+    row.last_error = why[:500]
+    pause_s = min(BACKOFF_S * 2.0 ** min(row.failures - 1, 10), LONGEST_BACKOFF_S)
+    row.due_at = now + timedelta(seconds=max(pause_s, wait_s or 0.0))
+    log.info("mailbox %s waits %.0f s: %s", row.mailbox_id, pause_s, why[:200])
+
+
+def forget_old_items(mailbox_ids: Sequence[UUID], *, before: datetime) -> None:
+    """Items that no listing comes back to.  Must run in the client's scope."""
+    SeenItem.objects.filter(mailbox_id__in=mailbox_ids, received_at__lt=before).delete()

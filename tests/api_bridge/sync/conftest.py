@@ -1,0 +1,163 @@
+"""A client whose cloud tenant is in a real sandbox, and the worker that reads its mailboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from api_bridge.known import forget_profiles
+from api_bridge.models import Connection, MailboxSync
+from api_bridge.runtime import close_connectors, shared_runtime
+from api_bridge.services import Cloud, Credentials, create_connection
+from api_bridge.sync import serve_sync
+from incidents.correlation import make_sense_of_backlog
+from incidents.mail.fingerprint import content_fingerprint
+from incidents.mail.headers import prepend_headers
+from incidents.mail.trace import TRACE_HEADER, Trace, hash_message_id, sign_trace
+from incidents.models import Delivery, Observation
+from incidents.traces import active_trace_key, make_trace_key
+from tenants.audit import BAILEY
+from tenants.doors import ClaimedWork
+from tenants.models import Domain, Tenant
+from tenants.scope import Role, maintenance_scope, tenant_scope
+from tenants.secrets import new_data_key
+from tests.api_bridge.sandbox.running import Company, SandboxProcess, simple_mail
+from tests.factories import Cast
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    """One sandbox for the tests of this folder."""
+    process = SandboxProcess(tmp_path_factory.mktemp("sync-sandbox")).start()
+    yield process
+    assert process.stop() == 0
+
+
+@pytest.fixture(autouse=True)
+def outgoing(cloud: SandboxProcess, settings, tmp_path) -> Iterator[None]:
+    """Connectors may reach the sandbox, and nothing is kept from the test before."""
+    settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
+    settings.EVIDENCE_DIR = tmp_path / "evidence"
+    shared_runtime.cache_clear()
+    forget_profiles()
+    yield
+    close_connectors()
+    shared_runtime.cache_clear()
+    cloud.admin("DELETE", "faults", status=204)
+
+
+@dataclass
+class Client:
+    """One client with its cloud tenant.  Mailboxes: ana, bo, cfo."""
+
+    tenant: Tenant
+    company: Company
+    connection: Connection
+    shown: list[object] = field(default_factory=list)
+
+    def scope(self):
+        return tenant_scope(Role.WORKER, [self.tenant.id], provider_id=self.tenant.provider_id)
+
+    def sync(self, *, everything: bool = True) -> datetime | None:
+        """The worker once; ``everything``: as if each mailbox were due."""
+        if everything:
+            with self.scope():
+                MailboxSync.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        claimed = ClaimedWork(self.tenant.id, self.tenant.provider_id, 1)
+        return serve_sync(claimed)
+
+    def make_sense(self) -> None:
+        with self.scope():
+            while make_sense_of_backlog(self.tenant):
+                pass
+
+    def observations(self, **wanted: object) -> list[Observation]:
+        with self.scope():
+            rows = Observation.objects.filter(tenant=self.tenant, **wanted)
+            return list(rows.order_by("recorded_at", "id"))
+
+    def deliveries(self) -> list[Delivery]:
+        self.make_sense()
+        with self.scope():
+            return list(Delivery.objects.select_related("message").order_by("received_at", "id"))
+
+    def mailbox_sync(self, name: str) -> MailboxSync:
+        with self.scope():
+            return MailboxSync.objects.select_related("mailbox").get(
+                mailbox__address=self.company.mail(name)
+            )
+
+    def through_the_gate(self, name: str, raw: bytes, message_id: str, **changes: object) -> bytes:
+        """``raw`` with the trace that a gate of this provider would write for this client."""
+        with self.scope():
+            key_id, key = active_trace_key(self.tenant.provider_id)
+        fields: dict[str, object] = {
+            "key_id": key_id,
+            "tenant_id": self.tenant.id,
+            "ulid": "01J00000000000000000000001",
+            "at": datetime(2026, 11, 22, 10, tzinfo=UTC),
+            "message_id_hash": hash_message_id(message_id),
+            "fingerprint": content_fingerprint("Good morning. Bye now."),
+        }
+        trace = Trace(**(fields | changes))  # type: ignore[arg-type]
+        ulid = trace.ulid
+        return prepend_headers(
+            raw,
+            [
+                (TRACE_HEADER, sign_trace(trace, key)),
+                ("Authentication-Results", "gate.bailey.example; dmarc=pass header.from=x.example"),
+                ("Received", f"from a.example by gate.bailey.example with ESMTP id {ulid}; now"),
+            ],
+        )
+
+
+def make_client(cast: Cast, cloud: SandboxProcess, slug: str) -> Client:
+    company = Company(cloud)
+    with maintenance_scope():
+        tenant = Tenant.objects.create(
+            provider=cast.provider,
+            slug=slug,
+            name=slug.title(),
+            data_key=new_data_key(slug),
+            protected_since=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        Domain.objects.create(tenant=tenant, name=company.domain, next_hop_host="127.0.0.1")
+    with tenant_scope(Role.WORKER, [tenant.id], provider_id=cast.provider.id):
+        connection = create_connection(
+            tenant=tenant,
+            cloud_tenant_id=company.tenant_id,
+            credentials=Credentials(client_id=company.client_id, secret=company.secret),
+            cloud=Cloud(authority_url=cloud.https, graph_url=cloud.https, ca_file=str(cloud.ca)),
+            actor=BAILEY,
+        )
+    return Client(tenant=tenant, company=company, connection=connection)
+
+
+@pytest.fixture
+def connect(cast: Cast, cloud: SandboxProcess) -> Iterator[Callable[[str], Client]]:
+    made: list[Client] = []
+    with maintenance_scope():
+        make_trace_key(provider_id=cast.provider.id)
+
+    def make(slug: str) -> Client:
+        made.append(make_client(cast, cloud, slug))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.company.close()
+
+
+@pytest.fixture
+def client_(connect: Callable[[str], Client]) -> Client:
+    """A connected client whose mailboxes were read once."""
+    made = connect("delta")
+    made.sync()
+    return made
+
+
+__all__ = ["Client", "simple_mail"]
