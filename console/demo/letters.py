@@ -1,0 +1,121 @@
+"""The demo's texts, by kind.  ``{name}`` and the like are filled by the stories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """``html`` "" means plain text only."""
+
+    subject: str
+    text: str
+    html: str = ""
+
+
+HARMLESS = (
+    Letter(
+        "Meeting notes, week {week}",
+        "Hi {name},\n\nthanks for the call. We agreed on three points:\n"
+        "- drawings by Thursday\n- the second delivery moves to week {week}\n"
+        "- you check the cable list\n\nBest,\n{sender}\n",
+    ),
+    Letter(
+        "Re: Offer {number}",
+        "Hello {name},\n\nthe offer stands until the end of the month. Delivery takes about ten "
+        "working days once we have your order number.\n\nKind regards\n{sender}\n",
+    ),
+    Letter(
+        "Delivery note {number}",
+        "Good morning,\n\nyour goods left our warehouse this morning, two pallets, 412 kg. "
+        "The driver calls an hour before he arrives.\n\n{sender}\nDispatch\n",
+    ),
+    Letter(
+        "Lunch on Friday?",
+        "Hi {name},\n\nwe are in town on Friday and would love to have lunch with you and the "
+        "team around noon. The place by the harbour again?\n\n{sender}\n",
+    ),
+    Letter(
+        "Minutes of the safety round",
+        "Dear {name},\n\nplease find the points of our walk below. The fire door on level 2 "
+        "still sticks; the electrician has been told. Everything else was fine.\n\n{sender}\n",
+    ),
+)
+NEWSLETTER = Letter(
+    "Trade Weekly: ten things to know in week {week}",
+    "Trade Weekly\n\nFreight rates fell for the third week in a row. Our guide to the new "
+    "packaging rules is online. Readers told us how they plan their summer shifts.\n\n"
+    "You receive this because you subscribed. Unsubscribe: "
+    "https://news.tradeweekly.example/u/{number}\n",
+    "<html><body><h1>Trade Weekly</h1><p>Freight rates fell for the third week in a row. "
+    "Our guide to the new packaging rules is online.</p><p><a "
+    'href="https://news.tradeweekly.example/read/{number}">Read on</a></p><p>You receive this '
+    'because you subscribed. <a href="https://news.tradeweekly.example/u/{number}">Unsubscribe'
+    "</a></p></body></html>",
+)
+SPAM = (
+    Letter(
+        "{name}, 80% OFF today only!!! Cheap office toner",
+        "HUGE SALE!!! Best price guaranteed, 100% free shipping, act now, limited time offer!\n"
+        "Order now: http://best-deals-now.example/offer?id={number}\n"
+        "No obligation. Click here to claim your bonus. Satisfaction guaranteed!\n",
+        "<html><body><h1>80% OFF TODAY ONLY!!!</h1><p>Best price guaranteed, 100% free shipping. "
+        'Act now! <a href="http://best-deals-now.example/offer?id={number}">CLICK HERE</a> to '
+        "claim your bonus. Limited time offer!</p></body></html>",
+    ),
+    Letter(
+        "Get your website on page 1 of Google, guaranteed",
+        "Hi,\n\nI found many SEO errors on your website. We guarantee first page ranking in 30 "
+        "days, 100% white hat backlinks at a cheap price. Reply with your phone number for a free "
+        "audit and a quote. Limited time offer.\n\nSEO Growth Team\nhttp://seo-growth.example/\n",
+    ),
+)
+PHISH_PASSWORD = Letter(
+    "Action required: your mailbox password expires today",
+    "Dear user,\n\nthe password of your mailbox {address} expires today. To keep the same "
+    "password and avoid losing mail, verify your account within 24 hours:\n\n{link}\n\n"
+    "If you do not verify, your account will be suspended.\n\nMicrosoft 365 Security Team\n",
+    "<html><body><p>Dear user,</p><p>the password of your mailbox <b>{address}</b> expires "
+    'today. To keep the same password, <a href="{link}">https://login.microsoftonline.com/keep'
+    "</a> within 24 hours.</p><p>If you do not verify your account it will be suspended.</p>"
+    "<p>Microsoft 365 Security Team</p></body></html>",
+)
+PHISH_SHARED = Letter(
+    '{sender} shared "{document}" with you',
+    "{sender} has shared a document with you.\n\n{document}\n\nOpen the document and sign in "
+    "with your e-mail password to view it: {link}\n\nThis link works for 24 hours.\n",
+    "<html><body><p>{sender} has shared a document with you.</p><p><b>{document}</b></p>"
+    '<p><a href="{link}">Open in OneDrive</a></p><p>Sign in with your e-mail password to view '
+    "it. This link works for 24 hours.</p></body></html>",
+)
+PHISH_PARCEL = Letter(
+    "Your parcel could not be delivered: pay the customs fee",
+    "Your parcel {number} is waiting. Your delivery address could not be verified. Pay the "
+    "customs fee of 1.99 within 24 hours or the parcel is returned:\n{link}\n\nDHL Express\n",
+    "<html><body><p>Your parcel {number} is waiting. Pay the customs fee of 1.99 within 24 "
+    'hours or it is returned.</p><p><a href="{link}">https://www.dhl.com/track</a></p>'
+    "<p>DHL Express</p></body></html>",
+)
+BEC_CFO = Letter(
+    "Urgent payment today",
+    "Hi {name},\n\nare you at your desk? I am in a meeting and cannot take calls. I need you to "
+    "make an urgent payment of EUR 38,400 to a new supplier before 15:00. Their bank details "
+    "have changed: IBAN DE89 3704 0044 0532 0130 00. Keep this confidential until the deal is "
+    "announced, and send me the confirmation by e-mail only.\n\n{boss}\nChief Financial Officer\n",
+)
+BEC_VENDOR = Letter(
+    "New bank details for invoice {number}",
+    "Dear {name},\n\nplease note that our bank account has changed because of an audit. Please "
+    "pay invoice {number} and all open invoices to the new account from today on:\n\n"
+    "IBAN GB29 NWBK 6016 1331 9268 19\n\nConfirm by reply when the payment is made.\n\n"
+    "Kind regards\n{sender}\nAccounts receivable, Hafenlogistik\n",
+)
+LATERAL = Letter(
+    "Updated salary bands, please confirm",
+    "Hi {name},\n\nHR updated the salary bands. Please sign in with your e-mail password and "
+    "confirm yours today: {link}\n\n{sender}\n",
+    "<html><body><p>Hi {name},</p><p>HR updated the salary bands. Please sign in with your "
+    'e-mail password and <a href="{link}">confirm yours</a> today.</p><p>{sender}</p></body>'
+    "</html>",
+)

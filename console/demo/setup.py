@@ -1,0 +1,180 @@
+"""Makes the demo's provider, clients and people, and their side in the sandbox cloud.
+
+Repeating it changes nothing: passwords and the token are kept in var/demo.json (mode 600).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import httpx
+from api_bridge.services import create_connection
+from django.conf import settings
+from django.utils import timezone
+
+from console.demo import world
+from incidents.traces import make_trace_key
+from seg_bridge.services import add_rule, create_gate, create_policy
+from tenants.audit import Actor
+from tenants.models import Person, Provider, Tenant
+from tenants.scope import maintenance_scope
+from tenants.services import (
+    NewMailbox,
+    create_api_token,
+    create_client,
+    create_person,
+    create_provider,
+)
+
+DEMO = Actor("demo")
+
+
+def set_up() -> dict[str, Any]:
+    """Answers ``people``, ``api_token`` and ``sandbox_apps`` for var/run.json."""
+    path = Path(settings.VAR_DIR) / "demo.json"
+    if path.exists():
+        known: dict[str, Any] = json.loads(path.read_text())
+        set_up_sandbox(known["sandbox_apps"])
+        return known
+    apps = {client.slug: secrets.token_urlsafe(24) for client in world.CLIENTS}
+    set_up_sandbox(apps)
+    with maintenance_scope():
+        answer = _make_everything(apps)
+    _write_private(path, answer)
+    return answer
+
+
+def _write_private(path: Path, content: dict[str, Any]) -> None:
+    scratch = path.with_suffix(".new")
+    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(file, "w") as handle:
+        json.dump(content, handle, indent=1)
+    scratch.replace(path)
+
+
+def set_up_sandbox(app_secrets: dict[str, str]) -> None:
+    """The clients' cloud tenants with users and app, and the zones of the demo's senders."""
+    base = f"http://{os.environ['BAILEY_SANDBOX_HTTP']}"
+    with httpx.Client(base_url=base, timeout=30, trust_env=False) as sandbox:
+        for client in world.CLIENTS:
+            sandbox.put(
+                f"/_sandbox/tenants/{client.cloud_id}",
+                json={
+                    "domain": client.domain,
+                    "display_name": client.name,
+                    "users": [
+                        {
+                            "mail": client.address(box.local),
+                            "display_name": box.name,
+                            "job_title": box.title,
+                        }
+                        for box in client.boxes
+                    ],
+                    "apps": [{"client_id": client.client_id, "secret": app_secrets[client.slug]}],
+                },
+            ).raise_for_status()
+        records = [record for sender in world.SENDERS for record in sender.records()]
+        sandbox.put("/_sandbox/dns", json={"records": records}).raise_for_status()
+
+
+def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
+    slug, name = world.PROVIDER
+    provider = create_provider(slug=slug, name=name, actor=DEMO)
+    make_trace_key(provider_id=provider.id)
+    tenants = {
+        client.slug: _make_client(provider, client, app_secrets[client.slug])
+        for client in world.CLIENTS
+    }
+    create_gate(
+        provider=provider,
+        name=os.environ["BAILEY_GATE_NAME"],
+        hostname=os.environ.get("BAILEY_GATE_HOSTNAME", world.GATE_AUTHSERV_ID),
+        tenants=tenants.values(),
+        secret=bytes.fromhex(os.environ["BAILEY_GATE_SECRET"]),
+        actor=DEMO,
+    )
+    # The entry that lets one copy of the demo's bulk mail through: "partly held" has a cause.
+    add_rule(
+        tenant_id=tenants["acme"].id,
+        kind="allow",
+        match="sender_domain",
+        value=world.SPAMMERS[0].domain,
+        recipient="sales@acme.example",
+        reason="Sales asked for this supplier's offers.",
+        actor=DEMO,
+    )
+    people, lead = _make_people(provider, tenants)
+    return {
+        "people": people,
+        "api_token": create_api_token(person=lead, name="demo", actor=DEMO),
+        "sandbox_apps": app_secrets,
+    }
+
+
+def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> Tenant:
+    contact, phone, email, hours = client.contact
+    smtp_host, _, smtp_port = os.environ["BAILEY_SANDBOX_SMTP"].rpartition(":")
+    tenant = create_client(
+        provider=provider,
+        slug=client.slug,
+        name=client.name,
+        domain=client.domain,
+        next_hop=(smtp_host, int(smtp_port)),
+        mailboxes=[
+            NewMailbox(client.address(box.local), box.name, box.title, box.is_vip)
+            for box in client.boxes
+        ],
+        protected_since=timezone.now(),
+        actor=DEMO,
+        contact_name=contact,
+        contact_phone=phone,
+        contact_email=email,
+        contact_hours=hours,
+        contact_language="English",
+    )
+    create_policy(tenant=tenant, actor=DEMO)
+    https = os.environ["BAILEY_SANDBOX_HTTPS"]
+    create_connection(
+        tenant=tenant,
+        cloud_tenant_id=client.cloud_id,
+        client_id=client.client_id,
+        secret=secret,
+        authority_url=f"https://{https}",
+        graph_url=f"https://{https}",
+        ca_file=str(Path(os.environ["BAILEY_SANDBOX_DIR"]) / "ca.pem"),
+        actor=DEMO,
+    )
+    return tenant
+
+
+def _make_people(
+    provider: Provider, tenants: dict[str, Tenant]
+) -> tuple[list[dict[str, Any]], Person]:
+    people, lead = [], None
+    for helper in world.CAST:
+        password = f"{helper.name.lower()}-{secrets.token_urlsafe(9)}"
+        person = create_person(
+            provider=provider,
+            email=helper.email,
+            name=helper.name,
+            role=helper.role,
+            password=password,
+            tenants=[tenants[slug] for slug in helper.clients],
+            may_open_content=helper.role != Person.Role.CLIENT_READER,
+            actor=DEMO,
+        )
+        lead = person if helper.role == Person.Role.LEAD else lead
+        people.append(
+            {
+                "email": helper.email,
+                "password": password,
+                "role": helper.role,
+                "tenant": helper.clients[0] if person.tenant_id else None,
+            }
+        )
+    assert lead is not None
+    return people, lead

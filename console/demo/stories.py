@@ -1,0 +1,301 @@
+"""The demo's mail: an opening in which every kind of story happens, then an ordinary day.
+
+A seed gives the same mail again, but for times and Message-IDs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, formataddr, make_msgid
+from typing import Literal
+
+from console.demo import letters, world
+from console.demo.letters import Letter
+from console.demo.world import CLIENTS, ClientFacts, Sender
+
+Way = Literal["gate", "around", "inside"]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoMail:
+    """``way``: through the gate, around it straight to the mail host, or from mailbox to mailbox.
+
+    ``client_ip`` and ``helo`` are the sending host, which the gate is told by XCLIENT.
+    """
+
+    story: str
+    way: Way
+    mail_from: str
+    recipients: tuple[str, ...]
+    raw: bytes
+    client_ip: str
+    helo: str
+
+
+class Author:
+    """Writes mail with one seed."""
+
+    def __init__(self, seed: int = 20261122) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - the same demo each time, no secret
+
+    def mails(self) -> Iterator[DemoMail]:
+        """The opening, then an ordinary day without end."""
+        yield from self.opening()
+        while True:
+            yield from self.ordinary(20)
+            yield self.random.choice((self.password, self.parcel, self.spam))()
+
+    def opening(self) -> Iterator[DemoMail]:
+        """Every kind of story, with harmless mail between, so that senders are known."""
+        stories = [
+            *self.campaign(),
+            self.bec_cfo(),
+            self.bypass(),
+            self.lateral(),
+            self.spam_partly_held(),
+            self.bec_vendor(),
+            self.password(),
+            self.shared_document(),
+            self.spam(),
+        ]
+        yield from self.ordinary(12)
+        for story in stories:
+            yield story
+            yield from self.ordinary(3)
+
+    def ordinary(self, number: int) -> Iterator[DemoMail]:
+        for _ in range(number):
+            is_newsletter = self.random.random() < 0.2
+            yield self.newsletter() if is_newsletter else self.harmless()
+
+    def _client(self) -> ClientFacts:
+        return self.random.choice(CLIENTS)
+
+    def _number(self) -> str:
+        return str(self.random.randint(10_000, 99_999))
+
+    def harmless(self) -> DemoMail:
+        client, sender = self._client(), self.random.choice(world.PARTNERS)
+        box = self.random.choice(client.boxes)
+        person = self.random.choice(("Tove Holm", "Ulrik Ost", "Greta Lang", "Sam Okoye"))
+        local = person.split()[0].lower()
+        letter = self.random.choice(letters.HARMLESS)
+        return self._outside(
+            "harmless", sender, (person, local), letter, client, (box.local,), name=box.name
+        )
+
+    def newsletter(self) -> DemoMail:
+        client = self._client()
+        box = self.random.choice(client.boxes)
+        sender = world.NEWSLETTERS[0]
+        mail = self._outside(
+            "newsletter",
+            sender,
+            ("Trade Weekly", "hello"),
+            letters.NEWSLETTER,
+            client,
+            (box.local,),
+            headers={
+                "List-Id": "Trade Weekly <weekly.tradeweekly.example>",
+                "List-Unsubscribe": f"<https://{sender.domain}/u/{self._number()}>",
+                "Precedence": "bulk",
+            },
+        )
+        return mail
+
+    def spam(self) -> DemoMail:
+        client = self._client()
+        return self._outside(
+            "spam",
+            world.SPAMMERS[1],
+            ("SEO Growth", "mark"),
+            letters.SPAM[1],
+            client,
+            ("info", "sales"),
+        )
+
+    def spam_partly_held(self) -> DemoMail:
+        """An allow entry of Acme lets the copy for sales through; the other is held."""
+        return self._outside(
+            "spam, partly held",
+            world.SPAMMERS[0],
+            ("Best Deals", "offers"),
+            letters.SPAM[0],
+            CLIENTS[0],
+            ("sales", "info"),
+            name="Buyer",
+        )
+
+    def password(self) -> DemoMail:
+        """Crude: the gateway catches it alone."""
+        client = self._client()
+        link = f"http://secure-mailbox-alerts.example/keep?u={self._number()}"
+        return self._outside(
+            "phish, crude",
+            world.PHISHERS[0],
+            ("Microsoft 365", "no-reply"),
+            letters.PHISH_PASSWORD,
+            client,
+            ("info",),
+            address=client.address("info"),
+            link=link,
+        )
+
+    def parcel(self) -> DemoMail:
+        client = self._client()
+        return self._outside(
+            "phish, parcel",
+            world.PHISHERS[1],
+            ("DHL Express", "track"),
+            letters.PHISH_PARCEL,
+            client,
+            ("info",),
+            link=f"http://parcel-status.example/{self._number()}",
+        )
+
+    def shared_document(self) -> DemoMail:
+        """From a hijacked mailbox of a real practice: authentication passes."""
+        return self._outside(
+            "phish from a hijacked sender",
+            world.HIJACKED,
+            ("Viggo Lund", "office"),
+            letters.PHISH_SHARED,
+            CLIENTS[0],
+            ("jonas", "sofie"),
+            link=f"https://share-viewer.web.app/s/{self._number()}",
+            document="Q4 budget.xlsx",
+        )
+
+    def campaign(self) -> Iterator[DemoMail]:
+        """The same lure to two clients within minutes."""
+        for client in CLIENTS[:2]:
+            boss = client.box("ceo").name
+            yield self._outside(
+                "campaign over two clients",
+                world.HIJACKED,
+                (boss, "reception"),
+                letters.PHISH_SHARED,
+                client,
+                ("hr", "accounting", "sales"),
+                link="https://docs-secure-login.pages.dev/view/7731",
+                document="Bonus plan.pdf",
+            )
+
+    def bec_cfo(self) -> DemoMail:
+        acme = CLIENTS[0]
+        boss = acme.box("cfo").name
+        return self._outside(
+            "fraud in the CFO's name",
+            world.LOOKALIKE,
+            (boss, "cfo"),
+            letters.BEC_CFO,
+            acme,
+            ("it", "info"),
+            name=acme.box("it").name.split()[0],
+            boss=boss,
+            headers={"Reply-To": f"{boss} <karla.berg.office@gmail.com>"},
+        )
+
+    def bec_vendor(self) -> DemoMail:
+        globex = CLIENTS[1]
+        return self._outside(
+            "fraud in a vendor's name",
+            world.VENDOR_LOOKALIKE,
+            ("Greta Lang", "greta"),
+            letters.BEC_VENDOR,
+            globex,
+            ("accounting",),
+            name="colleagues",
+        )
+
+    def bypass(self) -> DemoMail:
+        """Handed straight to the mail host: the gateway never sees it."""
+        client = CLIENTS[2]
+        link = f"http://secure-mailbox-alerts.example/verify?u={self._number()}"
+        mail = self._outside(
+            "around the gateway",
+            world.PHISHERS[0],
+            ("Microsoft 365", "no-reply"),
+            letters.PHISH_PASSWORD,
+            client,
+            ("joan",),
+            address=client.address("joan"),
+            link=link,
+        )
+        return replace(mail, way="around")
+
+    def lateral(self) -> DemoMail:
+        """From a mailbox of Globex that somebody else has taken over, to colleagues."""
+        globex = CLIENTS[1]
+        sender = globex.box("lukas")
+        raw = self._write(
+            letters.LATERAL,
+            formataddr((sender.name, globex.address("lukas"))),
+            [globex.address(local) for local in ("hr", "emma", "cfo")],
+            {"Reply-To": "lukas.braun.private@gmail.com"},
+            name="all",
+            sender=sender.name,
+            link="https://salary-bands.weebly.com/confirm",
+        )
+        return DemoMail(
+            story="lateral phish inside",
+            way="inside",
+            mail_from=globex.address("lukas"),
+            recipients=tuple(globex.address(local) for local in ("hr", "emma", "cfo")),
+            raw=raw,
+            client_ip="",
+            helo="",
+        )
+
+    def _outside(
+        self,
+        story: str,
+        sender: Sender,
+        person: tuple[str, str],
+        letter: Letter,
+        client: ClientFacts,
+        locals_: tuple[str, ...],
+        headers: dict[str, str] | None = None,
+        **words: str,
+    ) -> DemoMail:
+        display, local = person
+        mail_from = f"{local}@{sender.domain}"
+        recipients = [client.address(one) for one in locals_]
+        words = {"name": client.box(locals_[0]).name, "sender": display} | words
+        raw = self._write(letter, formataddr((display, mail_from)), recipients, headers, **words)
+        return DemoMail(
+            story=story,
+            way="gate",
+            mail_from=mail_from,
+            recipients=tuple(recipients),
+            raw=raw,
+            client_ip=sender.ip,
+            helo=f"mail.{sender.domain}",
+        )
+
+    def _write(
+        self,
+        letter: Letter,
+        author: str,
+        recipients: list[str],
+        headers: dict[str, str] | None,
+        **words: str,
+    ) -> bytes:
+        now = datetime.now(UTC)
+        words = {"week": str(now.isocalendar().week), "number": self._number()} | words
+        mail = EmailMessage()
+        mail["From"] = author
+        mail["To"] = ", ".join(recipients)
+        mail["Subject"] = letter.subject.format(**words)
+        mail["Date"] = format_datetime(now)
+        mail["Message-ID"] = make_msgid(domain=author.rpartition("@")[2].rstrip(">"))
+        for name, value in (headers or {}).items():
+            mail[name] = value
+        mail.set_content(letter.text.format(**words))
+        if letter.html:
+            mail.add_alternative(letter.html.format(**words), subtype="html")
+        return mail.as_bytes()

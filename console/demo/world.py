@@ -1,0 +1,179 @@
+"""The demo's fixed facts: clients with their mailboxes, the provider's people, senders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROVIDER = ("keep", "Keep IT Services")
+GATE_AUTHSERV_ID = "gate.bailey.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    local: str
+    name: str
+    title: str = ""
+    is_vip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    slug: str
+    name: str
+    cloud_id: str
+    client_id: str
+    contact: tuple[str, str, str, str]
+    boxes: tuple[Box, ...]
+
+    @property
+    def domain(self) -> str:
+        return f"{self.slug}.example"
+
+    def box(self, local: str) -> Box:
+        return next(box for box in self.boxes if box.local == local)
+
+    def address(self, local: str) -> str:
+        return f"{local}@{self.domain}"
+
+
+def _boxes(ceo: str, cfo: str, it: str, people: tuple[tuple[str, str], ...]) -> tuple[Box, ...]:
+    named = tuple(Box(name.split()[0].lower(), name, title) for name, title in people)
+    return (
+        Box("info", "Reception"),
+        Box("ceo", ceo, "Chief Executive Officer", is_vip=True),
+        Box("cfo", cfo, "Chief Financial Officer", is_vip=True),
+        Box("it", it, "IT Manager"),
+        Box("accounting", "Accounts Payable", "Accounting"),
+        Box("hr", "Human Resources", "HR"),
+        Box("sales", "Sales Team", "Sales"),
+        *named,
+    )
+
+
+CLIENTS = (
+    ClientFacts(
+        "acme",
+        "Acme",
+        "0a11ce00-0000-4000-8000-00000000acfe",
+        "0a11ce00-0000-4000-8000-0000000000a1",
+        ("Irma Toft", "+45 70 00 00 01", "irma@acme.example", "Mon to Fri, 8 to 16, Copenhagen"),
+        _boxes(
+            "Viggo Lund",
+            "Karla Berg",
+            "Irma Toft",
+            (
+                ("Jonas Friis", "Project Manager"),
+                ("Sofie Dahl", "Buyer"),
+                ("Malte Krogh", "Engineer"),
+            ),
+        ),
+    ),
+    ClientFacts(
+        "globex",
+        "Globex",
+        "610be500-0000-4000-8000-000000610bef",
+        "610be500-0000-4000-8000-0000000000b2",
+        ("Dora Klein", "+49 30 0000 02", "dora@globex.example", "Mon to Fri, 9 to 17, Berlin"),
+        _boxes(
+            "Hannes Vogt",
+            "Petra Sommer",
+            "Dora Klein",
+            (
+                ("Lukas Braun", "Logistics"),
+                ("Emma Richter", "Legal Counsel"),
+                ("Nils Haas", "Engineer"),
+            ),
+        ),
+    ),
+    ClientFacts(
+        "initech",
+        "Initech",
+        "1717ec00-0000-4000-8000-0000001717ec",
+        "1717ec00-0000-4000-8000-0000000000c3",
+        ("Peter Gibb", "+1 512 000 0003", "peter@initech.example", "Mon to Fri, 9 to 17, Austin"),
+        _boxes(
+            "Martha Wells",
+            "Dale Cooper",
+            "Peter Gibb",
+            (
+                ("Joan Weir", "Operations"),
+                ("Milton Ray", "Archivist"),
+                ("Anne Holt", "Analyst"),
+            ),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A person of the cast.  ``clients``: whose analyst, or whose reader, she is."""
+
+    name: str
+    email: str
+    role: str
+    clients: tuple[str, ...] = ()
+
+
+CAST = (
+    Helper("Mo", "mo@keep.example", "lead"),
+    Helper("Ana", "ana@keep.example", "analyst", ("acme", "globex")),
+    Helper("Bo", "bo@keep.example", "analyst", ("acme",)),
+    Helper("Pia", "pia@acme.example", "client_reader", ("acme",)),
+    Helper("Gus", "gus@globex.example", "client_reader", ("globex",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A domain outside with its one mail host.  ``spf``/``dmarc`` "" mean no such record."""
+
+    domain: str
+    ip: str
+    spf: str = "v=spf1 ip4:{ip} -all"
+    dmarc: str = "v=DMARC1; p=reject"
+
+    def records(self) -> list[dict[str, str]]:
+        found = [
+            {"name": self.domain, "type": "A", "value": self.ip},
+            {"name": self.domain, "type": "MX", "value": f"10 mail.{self.domain}"},
+            {"name": f"mail.{self.domain}", "type": "A", "value": self.ip},
+        ]
+        if self.spf:
+            found.append({"name": self.domain, "type": "TXT", "value": self.spf.format(ip=self.ip)})
+        if self.dmarc:
+            found.append({"name": f"_dmarc.{self.domain}", "type": "TXT", "value": self.dmarc})
+        return found
+
+
+PARTNERS = (
+    Sender("nordvent.example", "192.0.2.10"),
+    Sender("hafenlogistik.example", "192.0.2.11"),
+    Sender("brightpaper.example", "192.0.2.12"),
+    Sender("okdesign.example", "192.0.2.13"),
+)
+NEWSLETTERS = (
+    Sender("news.tradeweekly.example", "192.0.2.30"),
+    Sender("mail.cloudtools.example", "192.0.2.31"),
+)
+# Real domains with real records whose owner has lost control of a mailbox.
+HIJACKED = Sender("sunnyvale-dental.example", "192.0.2.50")
+LOOKALIKE = Sender("acrne.example", "198.51.100.7")
+VENDOR_LOOKALIKE = Sender("hafen-logistik.example", "198.51.100.8")
+SPAMMERS = (
+    Sender("best-deals-now.example", "198.51.100.40", dmarc=""),
+    Sender("seo-growth.example", "198.51.100.41", spf="", dmarc=""),
+)
+PHISHERS = (
+    Sender("secure-mailbox-alerts.example", "198.51.100.60", dmarc=""),
+    Sender("parcel-status.example", "198.51.100.61", spf="", dmarc=""),
+)
+SENDERS = (
+    *PARTNERS,
+    *NEWSLETTERS,
+    HIJACKED,
+    LOOKALIKE,
+    VENDOR_LOOKALIKE,
+    *SPAMMERS,
+    *PHISHERS,
+)
