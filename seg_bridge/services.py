@@ -44,14 +44,16 @@ def create_gate(
     hostname: str,
     tenants: Iterable[Tenant],
     actor: Person | Actor,
+    secret: bytes = b"",
 ) -> tuple[Gate, str]:
     """A gate and its secret in hex, which is shown this once (BAILEY_GATE_SECRET).
 
-    The scope holds the provider and the clients.  Raises ``Conflict`` for a name in use.
+    ``secret`` b"": a fresh one is made.  The scope holds the provider and the clients.  Raises
+    ``Conflict`` for a name in use.
     """
     if Gate.objects.filter(name=name).exists():
         raise Conflict(f"There is already a gate called {name}.")
-    secret = secrets.token_bytes(SECRET_BYTES)
+    secret = secret or secrets.token_bytes(SECRET_BYTES)
     gate = Gate(id=new_id(), provider=provider, name=name, hostname=hostname)
     gate.sealed_secret = seal(secret, place=secret_place(gate.id))
     gate.save(force_insert=True)

@@ -56,19 +56,21 @@ NEWSLETTER = Letter(
 )
 SPAM = (
     Letter(
-        "{name}, 80% OFF today only!!! Cheap office toner",
-        "HUGE SALE!!! Best price guaranteed, 100% free shipping, act now, limited time offer!\n"
-        "Order now: http://best-deals-now.example/offer?id={number}\n"
+        "{name}, you have WON: claim your prize today!!!",
+        "CONGRATULATIONS!!! You are a WINNER. Claim your prize of 5,000 now, 100% free, act now!\n"
+        "Cheap toner, cheap pills, best price guaranteed, limited time offer, order now:\n"
+        "http://198.51.100.40/offer?id={number}\n"
         "No obligation. Click here to claim your bonus. Satisfaction guaranteed!\n",
-        "<html><body><h1>80% OFF TODAY ONLY!!!</h1><p>Best price guaranteed, 100% free shipping. "
-        'Act now! <a href="http://best-deals-now.example/offer?id={number}">CLICK HERE</a> to '
-        "claim your bonus. Limited time offer!</p></body></html>",
+        "<html><body><h1>CONGRATULATIONS, WINNER!!!</h1><p>Claim your prize of 5,000 now, 100% "
+        'free. Act now! <a href="http://198.51.100.40/offer?id={number}">CLICK HERE</a> to claim '
+        "your bonus. Cheap toner, cheap pills, best price guaranteed, limited time offer, order "
+        "now!</p></body></html>",
     ),
     Letter(
-        "Get your website on page 1 of Google, guaranteed",
-        "Hi,\n\nI found many SEO errors on your website. We guarantee first page ranking in 30 "
-        "days, 100% white hat backlinks at a cheap price. Reply with your phone number for a free "
-        "audit and a quote. Limited time offer.\n\nSEO Growth Team\nhttp://seo-growth.example/\n",
+        "You have been selected: claim your bonus!!!",
+        "Dear winner,\n\nyou have been selected for a cash prize of 2,500. Claim your prize now, "
+        "100% free, limited time offer, act now:\nhttp://198.51.100.41/claim?n={number}\n\n"
+        "Cheap pills, cheap toner, no prescription. Order now, satisfaction guaranteed!\n",
     ),
 )
 PHISH_PASSWORD = Letter(
@@ -89,6 +91,14 @@ PHISH_SHARED = Letter(
     '<p><a href="{link}">Open in OneDrive</a></p><p>Sign in with your e-mail password to view '
     "it. This link works for 24 hours.</p></body></html>",
 )
+PHISH_STATEMENT = Letter(
+    "Your statement is ready",
+    "Dear {name},\n\nstatement {number} was shared with you. Verify your account with your e-mail "
+    "password to open the document: {link}\n\n{sender}\n",
+    "<html><body><p>Dear {name},</p><p>statement {number} was shared with you. Verify your "
+    'account with your e-mail password to <a href="{link}">open the document</a>.</p>'
+    "<p>{sender}</p></body></html>",
+)
 PHISH_PARCEL = Letter(
     "Your parcel could not be delivered: pay the customs fee",
     "Your parcel {number} is waiting. Your delivery address could not be verified. Pay the "
@@ -101,8 +111,8 @@ BEC_CFO = Letter(
     "Urgent payment today",
     "Hi {name},\n\nare you at your desk? I am in a meeting and cannot take calls. I need you to "
     "make an urgent payment of EUR 38,400 to a new supplier before 15:00. Their bank details "
-    "have changed: IBAN DE89 3704 0044 0532 0130 00. Keep this confidential until the deal is "
-    "announced, and send me the confirmation by e-mail only.\n\n{boss}\nChief Financial Officer\n",
+    "have changed: IBAN DE89 3704 0044 0532 0130 00. Tell me when it is done.\n\n"
+    "{boss}\nChief Financial Officer\n",
 )
 BEC_VENDOR = Letter(
     "New bank details for invoice {number}",

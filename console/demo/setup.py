@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from api_bridge.services import create_connection
+from api_bridge.services import Cloud, Credentials, create_connection
 from django.conf import settings
 from django.utils import timezone
 
 from console.demo import world
-from incidents.traces import make_trace_key
-from seg_bridge.services import add_rule, create_gate, create_policy
+from seg_bridge.services import add_rule, create_gate
 from tenants.audit import Actor
 from tenants.models import Person, Provider, Tenant
 from tenants.scope import maintenance_scope
@@ -84,7 +83,6 @@ def set_up_sandbox(app_secrets: dict[str, str]) -> None:
 def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
     slug, name = world.PROVIDER
     provider = create_provider(slug=slug, name=name, actor=DEMO)
-    make_trace_key(provider_id=provider.id)
     tenants = {
         client.slug: _make_client(provider, client, app_secrets[client.slug])
         for client in world.CLIENTS
@@ -136,16 +134,16 @@ def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> 
         contact_hours=hours,
         contact_language="English",
     )
-    create_policy(tenant=tenant, actor=DEMO)
     https = os.environ["BAILEY_SANDBOX_HTTPS"]
     create_connection(
         tenant=tenant,
         cloud_tenant_id=client.cloud_id,
-        client_id=client.client_id,
-        secret=secret,
-        authority_url=f"https://{https}",
-        graph_url=f"https://{https}",
-        ca_file=str(Path(os.environ["BAILEY_SANDBOX_DIR"]) / "ca.pem"),
+        credentials=Credentials(client_id=client.client_id, secret=secret),
+        cloud=Cloud(
+            authority_url=f"https://{https}",
+            graph_url=f"https://{https}",
+            ca_file=str(Path(os.environ["BAILEY_SANDBOX_DIR"]) / "ca.pem"),
+        ),
         actor=DEMO,
     )
     return tenant

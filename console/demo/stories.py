@@ -112,7 +112,7 @@ class Author:
         return self._outside(
             "spam",
             world.SPAMMERS[1],
-            ("SEO Growth", "mark"),
+            ("Prize Desk", "desk"),
             letters.SPAM[1],
             client,
             ("info", "sales"),
@@ -162,12 +162,11 @@ class Author:
         return self._outside(
             "phish from a hijacked sender",
             world.HIJACKED,
-            ("Viggo Lund", "office"),
-            letters.PHISH_SHARED,
+            ("Sunnyvale Dental", "office"),
+            letters.PHISH_STATEMENT,
             CLIENTS[0],
             ("jonas", "sofie"),
-            link=f"https://share-viewer.web.app/s/{self._number()}",
-            document="Q4 budget.xlsx",
+            link=f"https://statement-viewer.web.app/s/{self._number()}",
         )
 
     def campaign(self) -> Iterator[DemoMail]:
@@ -181,8 +180,8 @@ class Author:
                 letters.PHISH_SHARED,
                 client,
                 ("hr", "accounting", "sales"),
-                link="https://docs-secure-login.pages.dev/view/7731",
-                document="Bonus plan.pdf",
+                link="https://team-files.pages.dev/view/7731",
+                document="Project schedule.pdf",
             )
 
     def bec_cfo(self) -> DemoMail:
@@ -197,7 +196,6 @@ class Author:
             ("it", "info"),
             name=acme.box("it").name.split()[0],
             boss=boss,
-            headers={"Reply-To": f"{boss} <karla.berg.office@gmail.com>"},
         )
 
     def bec_vendor(self) -> DemoMail:
@@ -236,7 +234,7 @@ class Author:
             letters.LATERAL,
             formataddr((sender.name, globex.address("lukas"))),
             [globex.address(local) for local in ("hr", "emma", "cfo")],
-            {"Reply-To": "lukas.braun.private@gmail.com"},
+            None,
             name="all",
             sender=sender.name,
             link="https://salary-bands.weebly.com/confirm",
