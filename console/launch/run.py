@@ -45,7 +45,8 @@ from console.launch.schema import is_migrated, remember_migrated
 from console.launch.valkeylocal import LocalValkey
 
 DATABASE = "bailey"
-READY_WITHIN_S = 120.0
+# Generous: a slow machine is no failure, and a child that dies is noticed at once.
+READY_WITHIN_S = 300.0
 # Just after another launcher was killed its children need a moment to be gone.
 PORTS_FREE_WITHIN_S = 3.0
 STOP_WAVES = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -18,12 +19,11 @@ from console.launch.valkeylocal import LocalValkey
 
 
 @pytest.fixture
-def open_folder(tmp_path_factory):
-    """A folder that the account which runs the database may enter (pytest's own is private)."""
-    folder = tmp_path_factory.mktemp("servers")
-    for path in (folder, folder.parent, folder.parent.parent):
-        path.chmod(0o755)
-    return folder
+def open_folder():
+    """A folder that the account which runs the database may enter (pytest's own are private)."""
+    with tempfile.TemporaryDirectory(prefix="bailey-servers-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def local_postgres(folder: Path) -> LocalPostgres:
