@@ -236,9 +236,11 @@ def _look_in_tar(data: bytes, inside: Inside, budget: Budget, limits: Limits) ->
 
 def _look_in_gzip(data: bytes, inside: Inside, budget: Budget, limits: Limits, depth: int) -> None:
     most = max(1, budget.bytes_left)
-    content = zlib.decompressobj(31).decompress(data, most)
+    unpacker = zlib.decompressobj(31)
+    content = unpacker.decompress(data, most)
+    used = len(data) - len(unpacker.unconsumed_tail)
     budget.bytes_left -= len(content)
-    if len(content) > 1024 * 1024 and len(content) > limits.archive_ratio * len(data):
+    if len(content) > 1024 * 1024 and len(content) > limits.archive_ratio * used:
         inside.flags.add("bomb")
         return
     if len(content) >= most:

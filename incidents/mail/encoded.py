@@ -17,7 +17,7 @@ _PARAMETER = re.compile(r';\s*([^\s=;"]{1,100})\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)'
 _SECTION = re.compile(r"(.+?)(?:\*(\d{1,3}))?(\*)?\Z")
 _PARAMETERS_CUT = 8_192
 # Codecs of Python that are slow, raise what decoders should not, or are no character set.
-_REFUSED = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
+_REFUSED = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 _ALIASES = {
     "iso-8859-1": "cp1252",  # as browsers and mail clients read it
     "us-ascii": "utf-8",

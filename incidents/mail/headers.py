@@ -26,6 +26,7 @@ _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
 _BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 _LINE_END = re.compile(rb"\n(?![ \t])")
 _FOLD_AT = 900
+_STRAY = b"X-Bailey-Stray"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +194,15 @@ def prepend_headers(raw: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
 
     Raises ``ValueError`` for a name that is no token and for a value with a line break, NUL or
     anything but ASCII: nothing that came out of a mail can add a header of its own.
+    A mail that begins with a blank would continue the last of our lines: it gets a field to
+    continue, ``X-Bailey-Stray``.
     """
     first_line = raw.find(b"\n")
     line_end = b"\n" if first_line >= 0 and raw[first_line - 1 : first_line] != b"\r" else b"\r\n"
     lines = [_printed(name, value, line_end) for name, value in headers]
     at = first_line + 1 if raw.startswith(b"From ") and first_line >= 0 else 0
+    if lines and raw[at : at + 1] in (b" ", b"\t"):
+        lines.append(_STRAY + b": -" + line_end)
     return raw[:at] + b"".join(lines) + raw[at:]
 
 

@@ -1,0 +1,84 @@
+"""Bombs end within a bounded time, and harm no other mail."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from incidents.mail import read_mail
+from incidents.mail.headers import drop_headers, prepend_headers, tag_subject
+from incidents.mail.reader import MailReader
+from tests.incidents.mail.bombs import BOMBS
+from tests.incidents.mail.mails import plain_mail
+
+# Ten times what they take here when nothing else runs; a quadratic parser needs minutes to hours.
+LONGEST_S = 12.0
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with MailReader() as reader:
+        yield reader
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_ends_in_bounded_time_and_the_next_mail_is_read(reader, name):
+    bomb = BOMBS[name]()
+    started = time.monotonic()
+    facts = reader.read(bomb)
+    assert time.monotonic() - started < LONGEST_S
+    assert facts.size_bytes == len(bomb)
+    assert "parser_failed" not in facts.problems
+    started = time.monotonic()
+    assert reader.read(plain_mail()) == read_mail(plain_mail())
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    "name", ["50 MB of headers", "millions of folded lines", "carriage returns"]
+)
+def test_header_edits_of_a_bomb_cost_little(name):
+    bomb = BOMBS[name]()
+    started = time.process_time()
+    edited = prepend_headers(drop_headers(bomb, ["X-Bailey-Trace"]), [("X-Bailey-Trace", "v1")])
+    tag_subject(edited, "[x]")
+    assert time.process_time() - started < 3
+    assert edited.endswith(bomb[-1_000:])
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("50,000 empty parts", "too_many_parts"),
+        ("multipart depth 400", "too_deep"),
+        ("message depth 990", "too_deep"),
+        ("50 MB of headers", "too_many_headers"),
+        ("40 MB in one header", "header_too_long"),
+        ("headers in every part", "headers_too_long"),
+        ("100,000 addresses", "too_many_addresses"),
+        ("deep HTML", "html_too_deep"),
+        ("a tag with 200,000 attributes", "html_too_big"),
+        ("50,000 links", "html_too_big"),
+        ("millions of words", "text_cut"),
+    ],
+)
+def test_a_crossed_limit_is_said(reader, name, problem):
+    facts = reader.read(BOMBS[name]())
+    assert problem in facts.problems
+    assert facts.is_readable
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("a zip of 90 MB of zeros", "bomb"),
+        ("a zip of 60,000 files", "too_big"),
+        ("a zip of files that share their bytes", "bomb"),
+        ("a gzip of 90 MB of zeros", "bomb"),
+    ],
+)
+def test_an_archive_bomb_is_flagged(reader, name, flag):
+    (attachment,) = reader.read(BOMBS[name]()).attachments
+    assert flag in attachment.flags
+    assert len(attachment.members) <= 100
