@@ -68,7 +68,7 @@ class Page:
         return (
             f'<li><a href="{_mailbox_url(user)}"><strong>{escape(user["display_name"])}</strong>'
             f"<span>{escape(user['job_title'] or 'no title')}</span>"
-            f"<span>{escape(user['mail'])}</span><span>{total} mails {badge}</span></a></li>"
+            f"<span>{escape(user['mail'])}</span><span>{total} mail{'' if total == 1 else 's'} {badge}</span></a></li>"
         )
 
     def _mailbox(self, request: Request, address: str) -> Response:

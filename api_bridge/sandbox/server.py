@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,6 @@ class _Protocol(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it so
-        # Our listeners are made by hand, and so asyncio leaves Nagle on: 40 ms for each answer.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
 
@@ -106,7 +104,7 @@ async def _open(settings: Settings, store: Store, stack: contextlib.AsyncExitSta
     outside = doors(graph, authority)
     inside = doors(graph, authority, Admin(cloud, zone).serve, Page(store).serve)
     smtp = await smtp_in.listen(cloud, settings.smtp.host, settings.smtp.port)
-    stack.push_async_callback(_close, smtp)
+    stack.callback(smtp.close)
     dns = await _listen_dns(zone, settings.dns, stack)
     for app, listener, tls in ((outside, https, context), (inside, http, None)):
         await stack.enter_async_context(_http(app, listener, tls))
@@ -139,13 +137,14 @@ async def _http(
 
 
 @contextlib.asynccontextmanager
-async def _background(work: Any) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """The work goes on beside the context; if it fails, the context is left with its error."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 async def _listen_dns(zone: Zone, address: Address, stack: contextlib.AsyncExitStack) -> Address:
@@ -166,19 +165,22 @@ async def _listen_dns(zone: Zone, address: Address, stack: contextlib.AsyncExitS
                 raise
             continue
         stack.callback(transport.close)
-        stack.push_async_callback(_close, tcp)
+        stack.callback(tcp.close)
         return bound
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-async def _close(server: asyncio.Server) -> None:
-    server.close()
-    await server.wait_closed()
-
-
 def _socket(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.create_server((address.host, address.port), family=family, backlog=512)
+    # The protocol is named because asyncio sets TCP_NODELAY only where it is, and without it an
+    # answer in two packets costs 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"{error.strerror}: {address.netloc}") from error
     listener.setblocking(False)
     return listener
 

@@ -27,6 +27,8 @@ HEADERS = frozenset({"Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"})
 READ = frozenset({"Mail.Read", "Mail.ReadWrite"})
 WRITE = frozenset({"Mail.ReadWrite"})
 SETTINGS = frozenset({"MailboxSettings.Read", "MailboxSettings.ReadWrite"})
+JSON_KIND = ("application/json;odata.metadata=minimal;odata.streaming=true;"
+             "IEEE754Compatible=false;charset=utf-8")  # fmt: skip
 NO_ROLE: frozenset[str] = frozenset()
 
 
@@ -243,6 +245,9 @@ def _error(request: Request, error: GraphError) -> Response:
 
 
 def _with_ids(request: Request, response: Response) -> Response:
+    """The answer with the headers that every answer of Graph has."""
+    if response.headers.get("content-type") == "application/json":
+        response.headers["content-type"] = JSON_KIND
     request_id = response.headers.setdefault("request-id", str(uuid.uuid4()))
     response.headers["client-request-id"] = request.headers.get("client-request-id", request_id)
     response.headers["x-ms-ags-diagnostic"] = '{"ServerInfo":{"DataCenter":"Sandbox"}}'

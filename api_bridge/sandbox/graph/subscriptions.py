@@ -80,7 +80,7 @@ def get_subscription(call: Call) -> Response:
 def change_subscription(call: Call) -> Response:
     subscription = _own(call, call.values["subscription"])
     body = call.body()
-    # Microsoft takes a new notificationUrl as well; lifecycleNotificationUrl can't be added.
+    # Its life may be changed, its addresses may not.
     unknown = set(body) - {"expirationDateTime", "@odata.type"}
     if unknown:
         raise bad_request(f"The property '{min(unknown)}' of a subscription can't be changed.")

@@ -116,6 +116,16 @@ def test_a_mail_that_moves_back_is_gone_first_and_returns(company: Company, mail
         time.sleep(0.1)
 
 
+def test_a_repeated_link_leads_to_the_same_page_again(company: Company, mail: str):
+    company.receive("ana")
+    base = f"users/{company.mail('ana')}/messages"
+    break_next(company, "repeated_link")
+    page = company.get(base, params={"$top": "1"})
+    again = company.get(page["@odata.nextLink"])
+    assert again["value"] == page["value"]
+    assert company.get(again["@odata.nextLink"])["value"] != page["value"]
+
+
 def test_cleared_faults_do_not_strike(company: Company, mail: str):
     break_next(company, "status_503", count=50)
     company.cloud.admin("DELETE", "faults", status=204)

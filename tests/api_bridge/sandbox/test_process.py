@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,21 @@ def test_a_taken_port_ends_the_process_with_one_line(tmp_path: Path):
         done = start_with(tmp_path, BAILEY_SANDBOX_HTTPS=address)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_stop_does_not_wait_for_those_who_stay_connected(own: SandboxProcess):
+    company = Company(own)
+    company.get("users")  # leaves a connection open
+    smtp = own.smtp()
+    smtp.ehlo()
+    host, _, port = own.addresses["dns"].rpartition(":")
+    with socket.create_connection((host, int(port))):
+        started = time.monotonic()
+        assert own.stop() == 0
+        assert time.monotonic() - started < 8
+    smtp.close()
+    company.close()
+    own.start()
 
 
 def test_everything_is_there_again_after_a_restart(own: SandboxProcess):
