@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from typing_extensions import override
 
+from incidents.layers import register_mailbox_layer
 from tenants.work import register_queue
 
 
@@ -9,4 +10,7 @@ class ApiBridgeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from api_bridge.layer import GraphMailboxLayer  # models are not ready before
+
         register_queue("sync", "api_bridge.sync.serve_sync")
+        register_mailbox_layer(GraphMailboxLayer())

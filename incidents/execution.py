@@ -136,9 +136,10 @@ def _carry_out(claimed: ClaimedWork, claim: Claim) -> None:
     if _settled_by_reading(claimed, claim, state):
         return
     if claim.action == "pull":
-        if not claim.undo:
-            _keep_undo(claimed, claim, layer.prepare(claim.copy))
-        layer.pull(claim.copy, key=str(claim.intent_id))
+        # Always anew: the copy is not removed, so an older record may tell of an older state.
+        undo = layer.prepare(claim.copy)
+        _keep_undo(claimed, claim, undo)
+        layer.pull(claim.copy, undo, key=str(claim.intent_id))
     else:
         undo = _undo_of_pull(claimed, claim)
         _keep_undo(claimed, claim, undo)

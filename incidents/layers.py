@@ -64,8 +64,10 @@ class MailboxLayer(Protocol):
         """The undo record, taken before acting: folder, flags, categories, content hash (JSON)."""
         ...
 
-    def pull(self, copy: Copy, *, key: str) -> None:
-        """Move the copy to the hidden quarantine folder.  ``key`` names the intent."""
+    def pull(self, copy: Copy, undo: dict[str, Any], *, key: str) -> None:
+        """Move the copy to the hidden quarantine folder, if it still is as ``undo`` says; else
+        ``LayerError`` to come again with a fresh record.  ``key`` names the intent.
+        """
         ...
 
     def restore(self, copy: Copy, undo: dict[str, Any], *, key: str) -> None:

@@ -56,7 +56,7 @@ class Mailboxes:
         if trouble == "lost after":
             raise OutcomeUnknown("no answer")
 
-    def pull(self, copy: Copy, *, key: str) -> None:
+    def pull(self, copy: Copy, undo: dict[str, Any], *, key: str) -> None:
         self._move(copy, Place.QUARANTINE)
 
     def restore(self, copy: Copy, undo: dict[str, Any], *, key: str) -> None:
