@@ -64,11 +64,12 @@ class Page:
             "SELECT count(*), coalesce(sum(NOT is_read), 0) FROM message WHERE mailbox = ?",
             user["number"],
         )[0]
+        mails = "1 mail" if total == 1 else f"{total} mails"
         badge = f'<b class="badge">{unread} unread</b>' if unread else ""
         return (
             f'<li><a href="{_mailbox_url(user)}"><strong>{escape(user["display_name"])}</strong>'
             f"<span>{escape(user['job_title'] or 'no title')}</span>"
-            f"<span>{escape(user['mail'])}</span><span>{total} mail{'' if total == 1 else 's'} {badge}</span></a></li>"
+            f"<span>{escape(user['mail'])}</span><span>{mails} {badge}</span></a></li>"
         )
 
     def _mailbox(self, request: Request, address: str) -> Response:
