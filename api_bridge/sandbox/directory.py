@@ -114,7 +114,9 @@ def has_domain(store: Store, domain: str) -> bool:
 
 
 def _put_user(store: Store, tenant_id: str, user: Mapping[str, Any]) -> None:
-    user_id, mail = _text(user, "id").lower(), _text(user, "mail")
+    mail = _text(user, "mail")
+    # Without an id the same address of the same tenant gets the same one each time.
+    user_id = str(user.get("id") or uuid.uuid5(uuid.UUID(tenant_id), mail.lower())).lower()
     if not _GUID.fullmatch(user_id):
         raise BadDirectory(f"a user's id is a GUID, not {user_id!r}")
     aliases = [str(alias) for alias in user.get("aliases", [])]

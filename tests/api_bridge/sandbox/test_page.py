@@ -76,6 +76,17 @@ def test_putting_a_tenant_again_changes_what_is_named_and_keeps_the_mail(company
     assert len(company.get("users")["value"]) == len(company.names)
 
 
+def test_a_user_without_an_id_keeps_the_one_it_is_given(company: Company):
+    ids = set()
+    for _ in range(2):
+        user = {"mail": f"new@{company.domain}"}
+        company.cloud.admin("PUT", f"tenants/{company.tenant_id}", {
+            "domain": company.domain, "users": [user],
+        })  # fmt: skip
+        ids.add(company.get(f"users/new@{company.domain}")["id"])
+    assert len(ids) == 1
+
+
 def test_a_person_writes_to_colleagues_and_keeps_a_copy(company: Company):
     raw = simple_mail("bo", subject="Lunch?", message_id="<lunch@x>",
                       extra="X-MS-Exchange-Organization-AuthAs: Anonymous\r\n")  # fmt: skip
