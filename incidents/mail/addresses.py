@@ -193,6 +193,8 @@ def sender_of(
 
 def _reads_as_from(header: Field) -> bool:
     """Also names that some programs take for From: blanks before the colon, control characters."""
+    if header.name.isascii() and header.name.isprintable():
+        return header.key == "from"
     return "".join(c for c in header.name if "!" <= c <= "~").lower() == "from"
 
 

@@ -80,7 +80,13 @@ def content_fingerprint(
     ``text`` is what a reader sees: of the HTML body if there is one (providers add a plain reading
     to mails that had none, never the other way round), else the plain text.
     """
-    words = normal_words(text)
+    return fingerprint_of_words(normal_words(text), links, attachments)
+
+
+def fingerprint_of_words(
+    words: list[str], links: Iterable[Link], attachments: Iterable[Attachment]
+) -> str:
+    """As ``content_fingerprint`` for words that ``normal_words`` gave."""
     shapes = sorted({link_shape(each.url) for each in links if each.where in ("html", "form")})
     files = sorted({each.sha256 for each in attachments if not _is_made_on_the_way(each)})
     if len(words) < _LEAST_WORDS and not shapes and not files:
@@ -169,7 +175,12 @@ def minhash(text: str) -> tuple[int, ...]:
     One hash a shingle, its low bits choose the bin that keeps the smallest; empty bins borrow from
     others in a fixed order (densified one-permutation hashing, Shrivastava 2017).
     """
-    words = normal_words(text[: _MOST_WORDS * 12])[:_MOST_WORDS]
+    return minhash_of_words(normal_words(text))
+
+
+def minhash_of_words(words: list[str]) -> tuple[int, ...]:
+    """As ``minhash`` for words that ``normal_words`` gave; only the first 5,000 count."""
+    words = words[:_MOST_WORDS]
     shingles = {
         zlib.crc32(" ".join(words[at : at + _SHINGLE_WORDS]).encode("utf-8", "replace"))
         for at in range(len(words) - _SHINGLE_WORDS + 1)

@@ -31,17 +31,16 @@ _STRAY = b"X-Bailey-Stray"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One header field; ``raw[start:end]`` is all of it with its line end."""
+    """One header field; ``raw[start:end]`` is all of it with its line end.
+
+    ``key`` is the name as it is compared: lower case, without the blanks some put before the colon.
+    """
 
     name: str
+    key: str
     value: bytes  # still folded, without the final line end
     start: int
     end: int
-
-    @property
-    def key(self) -> str:
-        """The name as it is compared: lower case, without the blanks some put before the colon."""
-        return self.name.strip().lower()
 
     def unfolded(self) -> bytes:
         return _UNFOLD.sub(b"", self.value).strip()
@@ -142,7 +141,8 @@ def _close_field(
     if b"\x00" in value or b"\x00" in raw[start:colon]:
         block.note("nul_in_headers")
     name = raw[start:colon].decode("latin-1")
-    block.fields.append(Field(name=name, value=value, start=start, end=end))
+    key = name.strip().lower()
+    block.fields.append(Field(name=name, key=key, value=value, start=start, end=end))
 
 
 def _after_blank_line(raw: bytes, position: int, end: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 _SAMPLE = 4_000
 _LEAST_WORDS = 8
@@ -30,23 +31,24 @@ _SMALL_WORDS = {
     "sv": "och att det är för på med som av den till inte har du din vi en ett om eller",
     "tr": "ve bir bu için ile de da olarak lütfen sizin hesap olan ya en çok daha gibi ne var mi",
 }
-_SETS = {code: frozenset(words.split()) for code, words in _SMALL_WORDS.items()}
+_LANGUAGES: dict[str, list[str]] = {}
+for _code, _words in _SMALL_WORDS.items():
+    for _word in _words.split():
+        _LANGUAGES.setdefault(_word, []).append(_code)
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def guess_language(text: str) -> str:
     """A two-letter code, "" where the text is too short or says nothing clear."""
     sample = text[:_SAMPLE]
-    letters = len(_WORD.findall(sample)) and sum(map(str.isalpha, sample))
-    if not letters:
-        return ""
-    if not sample.isascii():
-        for code, script in _SCRIPTS:
-            if len(script.findall(sample)) * 5 > letters:
-                return code
     words = [word.lower() for word in _WORD.findall(sample)]
+    if not sample.isascii():
+        letters = sum(map(len, words))
+        for code, script in _SCRIPTS:
+            if letters and len(script.findall(sample)) * 5 > letters:
+                return code
     if len(words) < _LEAST_WORDS:
         return ""
-    counts = {code: sum(word in small for word in words) for code, small in _SETS.items()}
-    best = max(counts, key=lambda code: counts[code])
-    return best if counts[best] * 10 >= len(words) else ""
+    counts = Counter(code for word in words for code in _LANGUAGES.get(word, ()))
+    best, count = counts.most_common(1)[0] if counts else ("", 0)
+    return best if count * 10 >= len(words) else ""

@@ -20,7 +20,7 @@ from incidents.mail.authres import auth_results_of
 from incidents.mail.dates import parse_date
 from incidents.mail.encoded import decode_text, decode_words
 from incidents.mail.facts import Attachment, Link, MailFacts
-from incidents.mail.fingerprint import content_fingerprint, minhash
+from incidents.mail.fingerprint import fingerprint_of_words, minhash_of_words, normal_words
 from incidents.mail.headers import HeaderBlock
 from incidents.mail.html import HtmlFacts, read_html
 from incidents.mail.language import guess_language
@@ -201,8 +201,9 @@ class _Reading:
         found["links"] = tuple(links[: limits.links])
         found["attachments"] = tuple(self.attachments)
         shown = html_text or html.hidden or plain
-        found["fingerprint"] = content_fingerprint(shown, found["links"], self.attachments)
-        found["shingles"] = minhash(shown)
+        words = normal_words(shown)
+        found["fingerprint"] = fingerprint_of_words(words, found["links"], self.attachments)
+        found["shingles"] = minhash_of_words(words)
         found["language"] = guess_language(shown)
         found["extra"] = {
             "images": html.images,

@@ -1,0 +1,85 @@
+"""What reading a mail costs: in this process, in the child, and against the standard library."""
+
+from __future__ import annotations
+
+import email
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from incidents.mail import read_mail
+from incidents.mail.generate import hostile_mails
+from incidents.mail.reader import MailReader
+from tests.bench import Measurement
+
+MAILS = 400
+ROUNDS = 3
+GOAL_MS = 3.0
+SHARED = Path(os.environ.get("BAILEY_SHARED") or Path(__file__).resolve().parents[3] / "shared")
+
+
+def mails() -> tuple[list[bytes], str]:
+    """Real mail where a corpus is unpacked beside the repository, else generated mail."""
+    folder = Path(os.environ.get("BAILEY_CORPUS", SHARED / "corpus" / "dev")) / "mail"
+    if folder.is_dir():
+        chosen = random.Random(20).sample(sorted(folder.iterdir()), MAILS)
+        return [path.read_bytes() for path in chosen], "real mail"
+    return [mail.raw for mail in hostile_mails(20, MAILS)], "generated hostile mail"
+
+
+def cpu_ms(work: Callable[[bytes], object], raws: list[bytes]) -> float:
+    """The best of some rounds, per mail, of this process and its children that have ended."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        before = os.times()
+        for raw in raws:
+            work(raw)
+        after = os.times()
+        best = min(best, after.user + after.system - before.user - before.system)
+    return best * 1_000 / len(raws)
+
+
+def wall_ms(work: Callable[[bytes], object], raws: list[bytes]) -> float:
+    started = time.perf_counter()
+    for raw in raws:
+        work(raw)
+    return (time.perf_counter() - started) * 1_000 / len(raws)
+
+
+def with_child_cpu_ms(raws: list[bytes]) -> float:
+    """CPU of both processes; the child's counts when it has ended."""
+    before = os.times()
+    with MailReader() as reader:
+        for raw in raws:
+            reader.read(raw)
+    after = os.times()
+    spent = sum(after[:4]) - sum(before[:4])
+    return spent * 1_000 / len(raws)
+
+
+def measure() -> list[Measurement]:
+    raws, kind = mails()
+    size_kb = sum(map(len, raws)) / len(raws) / 1_000
+    stdlib = cpu_ms(lambda raw: list(email.message_from_bytes(raw).walk()), raws)
+    here = cpu_ms(read_mail, raws)
+    child = min(with_child_cpu_ms(raws) for _ in range(ROUNDS))
+    with MailReader() as reader:
+        reader.read(raws[0])
+        wall = wall_ms(reader.read, raws)
+    against = f"email.message_from_bytes {stdlib:.2f} ms; {kind}, {size_kb:.0f} kB on average"
+    return [
+        Measurement(name="mail_read", value=here, unit="ms CPU", against=against),
+        Measurement(
+            name="mail_read_in_child",
+            value=child,
+            unit="ms CPU",
+            against=f"in place {here:.2f} ms; the child's start is in it; wall {wall:.2f} ms",
+            goal=f"≤ {GOAL_MS:g} ms",
+            met=child <= GOAL_MS,
+        ),
+    ]
+
+
+MEASURES = {"mail_reading": measure}
