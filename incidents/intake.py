@@ -57,8 +57,12 @@ def _whole(value: str) -> str:
     return value
 
 
+# One encoder for all: json.dumps makes a new one for each call with other than its defaults.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = _encode(value)
     if "\\u0000" in text:
         text = text.replace("\\u0000", "\\ufffd")
     return text if text.isascii() else _whole(text)
@@ -113,6 +117,10 @@ def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
     scratch = f"pg_temp.intake_{current_scope().role}"
     with connection.cursor() as cursor:
         cursor.execute(_MAKE_SCRATCH.format(scratch=scratch, columns=_LIST))
+        cursor.execute(f"SELECT EXISTS (SELECT FROM {scratch})")  # noqa: S608 - a fixed name
+        if cursor.fetchone()[0]:
+            # An earlier call in this transaction; as a rule the commit has emptied it.
+            cursor.execute(f"TRUNCATE {scratch}")
         # Django leaves errors of COPY as they are: callers know its own only.
         with (
             connection.wrap_database_errors,
@@ -124,11 +132,9 @@ def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
         return int(cursor.rowcount)
 
 
-# A second call in the same transaction would find the first one's rows: hence the TRUNCATE.
 _MAKE_SCRATCH = """
 CREATE TEMPORARY TABLE IF NOT EXISTS {scratch} ON COMMIT DELETE ROWS
-    AS SELECT {columns} FROM incidents_observation WITH NO DATA;
-TRUNCATE {scratch}
+    AS SELECT {columns} FROM incidents_observation WITH NO DATA
 """
 _MOVE = """
 WITH new AS (

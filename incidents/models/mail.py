@@ -207,11 +207,19 @@ class Sighting(TenantModel):
 
 
 class Backlog(ScopedModel):
-    """An observation that has been stored and not yet been made sense of."""
+    """An observation that has been stored and not yet been made sense of.
+
+    ``tenant`` has no constraint, as in the history: it would cost a look-up for every row.  Intake
+    writes the client's row in the table of work with every batch, and that one has it.
+    """
 
     observation_id = models.UUIDField(primary_key=True)
     tenant = models.ForeignKey(
-        "tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False
+        "tenants.Tenant",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     observed_at = models.DateTimeField()
     wait_until = models.DateTimeField(null=True)
