@@ -1,0 +1,64 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seg_bridge.gate.settings import BadSetting, read_settings
+
+GOOD = {
+    "BAILEY_GATE_NAME": "gate1",
+    "BAILEY_GATE_SECRET": "ab" * 32,
+    "BAILEY_GATE_DIR": "/var/lib/bailey",
+    "BAILEY_GATE_HOSTNAME": "mx1.example.com",
+}
+
+
+def test_good_settings_are_read_with_their_defaults():
+    settings = read_settings(GOOD)
+    assert settings.listen == ("127.0.0.1", 2525)
+    assert settings.ingest_url == "http://127.0.0.1:8002"
+    assert settings.takes_xclient is False
+    assert settings.dns is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BAILEY_GATE_NAME", ""),
+        ("BAILEY_GATE_NAME", "Gate 1"),
+        ("BAILEY_GATE_SECRET", ""),
+        ("BAILEY_GATE_SECRET", "ab" * 31),
+        ("BAILEY_GATE_SECRET", "xy" * 32),
+        ("BAILEY_GATE_DIR", ""),
+        ("BAILEY_GATE_DIR", "/etc/passwd"),
+        ("BAILEY_GATE_LISTEN", "2525"),
+        ("BAILEY_GATE_LISTEN", "localhost:smtp"),
+        ("BAILEY_GATE_HOSTNAME", "mx1 example"),
+        ("BAILEY_INGEST_URL", "127.0.0.1:8002"),
+        ("BAILEY_GATE_XCLIENT", "yes"),
+        ("BAILEY_DNS", "127.0.0.1"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_should_look_like(variable, value):
+    with pytest.raises(BadSetting, match=f"^{variable} is .* It should look like: "):
+        read_settings({**GOOD, variable: value})
+
+
+@pytest.mark.parametrize("module", ["seg_bridge.gate", "seg_bridge.gate.ship"])
+def test_the_process_refuses_to_start_with_one_line_and_exit_code_2(module):
+    root = Path(__file__).resolve().parents[3]
+    environment = {"PATH": os.environ["PATH"], **GOOD, "BAILEY_GATE_SECRET": "short"}
+    run = subprocess.run(
+        [sys.executable, "-m", module],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert len(run.stderr.splitlines()) == 1
+    assert "BAILEY_GATE_SECRET is wrong" in run.stderr
