@@ -332,25 +332,28 @@ class GateSession(SMTP):
         """Fills ``body``; yields how many bytes were added to ``bytes_in_flight``."""
         load, limits = self._parts.load, self._limits
         started_s = time.monotonic()
-        self._reset_timeout(limits.data_idle_s)
         chunk = bytes(self._inbox)
         self._inbox.clear()
         while (rest := body.feed(chunk)) is None:
+            self._check_pace(body, time.monotonic() - started_s)
+            self._reset_timeout(limits.data_idle_s)
             chunk = await self._reader.read(_READ_BYTES)
             if not chunk:
                 raise ConnectionResetError("the client hung up in mid-mail")
-            self._reset_timeout(limits.data_idle_s)
             if not body.is_too_big:
                 load.bytes_in_flight += len(chunk)
                 yield len(chunk)
-            if load.bytes_in_flight > limits.bytes_in_flight:
-                raise Goodbye(_NO_ROOM)
-            if body.received_bytes > _DRAIN_FACTOR * limits.mail_bytes:
-                raise Goodbye(_TOO_BIG)
-            taken_s = time.monotonic() - started_s
-            if taken_s > limits.data_grace_s + body.received_bytes / limits.data_min_bytes_s:
-                raise Goodbye("421 4.4.2 The mail comes too slowly, goodbye")
         self._inbox += rest
+
+    def _check_pace(self, body: MailBody, taken_s: float) -> None:
+        """Ends the conversation over a mail that is endless, too slow or one too many."""
+        limits = self._limits
+        if self._parts.load.bytes_in_flight > limits.bytes_in_flight:
+            raise Goodbye(_NO_ROOM)
+        if body.received_bytes > _DRAIN_FACTOR * limits.mail_bytes:
+            raise Goodbye(_TOO_BIG)
+        if taken_s > limits.data_grace_s + body.received_bytes / limits.data_min_bytes_s:
+            raise Goodbye("421 4.4.2 The mail comes too slowly, goodbye")
 
     async def _answer(self, body: MailBody, taken: _Open) -> None:
         if body.is_too_big:
