@@ -28,9 +28,13 @@ class Originals:
         """Durable on return.  Raises ``OSError``."""
         path = self._path(tenant_id, ulid, ".eml")
         make_folder(path.parent)
-        write_synced(path, raw)
-        failpoint("originals.after_bytes")
-        sync_folder(path.parent)
+        try:
+            write_synced(path, raw)
+            failpoint("originals.after_bytes")
+            sync_folder(path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         failpoint("originals.after_sync")
 
     def read(self, tenant_id: int, ulid: str) -> bytes | None:

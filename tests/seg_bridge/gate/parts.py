@@ -177,6 +177,13 @@ class Sink:
             self._writers.discard(writer)
             writer.transport.abort()
 
+    async def _say(self, writer: asyncio.StreamWriter, text: str | None) -> bool:
+        """False: hang up."""
+        if text is None:
+            await asyncio.sleep(3600)
+        writer.write(f"{text}\r\n".encode() if text else b"")
+        return bool(text)
+
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def say(text: str) -> None:
             writer.write(text.encode() + b"\r\n")
@@ -187,11 +194,8 @@ class Sink:
             line = (await asyncio.wait_for(reader.readuntil(b"\r\n"), self.idle_s))[:-2].decode()
             scripted = [text for key, text in self.replies.items() if line.startswith(key)]
             if scripted:
-                if scripted[0] is None:
-                    await asyncio.sleep(3600)
-                if scripted[0] == "":
+                if not await self._say(writer, scripted[0]):
                     return
-                say(scripted[0])
                 continue
             if line.startswith(("EHLO", "HELO")):
                 names = ["sink", *self.extensions]
@@ -207,15 +211,12 @@ class Sink:
                 say("354 go on")
                 data = await reader.readuntil(b"\r\n.\r\n")
                 end = self.replies.get(".", "250 taken")
-                if end is None:
-                    await asyncio.sleep(3600)
-                if end == "":
-                    return
                 current.data = data[:-3].replace(b"\r\n..", b"\r\n.")
-                if end.startswith("2"):
+                if end and end.startswith("2"):
                     self.mails.append(current)
                 current = None
-                say(end)
+                if not await self._say(writer, end):
+                    return
             elif line == "QUIT":
                 say("221 bye")
                 return

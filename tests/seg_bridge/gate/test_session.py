@@ -8,7 +8,7 @@ import pytest
 
 from incidents.mail.headers import header_values
 from seg_bridge.gate.limits import FrontLimits
-from tests.seg_bridge.gate.parts import LIMITS, SmtpClient, mail_bytes, tenant
+from tests.seg_bridge.gate.parts import mail_bytes, tenant
 
 END = b"\r\n.\r\n"
 SMUGGLED = b"EHLO x\r\nMAIL FROM:<eve@evil.example>\r\nRCPT TO:<ceo@acme.example>\r\nDATA\r\n"
@@ -222,16 +222,20 @@ async def test_a_mail_without_end_is_cut_off(gate_for, sink):
 
 
 async def test_too_many_mails_in_flight_are_put_off(gate_for, sink):
-    async with gate_for(limits=limits(bytes_in_flight=50_000)) as gate:
-        async with client_of(gate) as first, client_of(gate) as second:
-            for client in (first, second):
-                await client.envelope("info@acme.example")
-            await first.command("DATA")
-            first.writer.write(b"x" * 40_000)
-            await asyncio.sleep(0.05)
-            assert (await second.data(b"x" * 40_000)).startswith("452 4.3.1")
-            first.writer.write(END)
-            assert (await first.reply()).startswith("250")
+    bounds = limits(bytes_in_flight=50_000)
+    async with (
+        gate_for(limits=bounds) as gate,
+        client_of(gate) as first,
+        client_of(gate) as second,
+    ):
+        for client in (first, second):
+            await client.envelope("info@acme.example")
+        await first.command("DATA")
+        first.writer.write(b"x" * 40_000)
+        await asyncio.sleep(0.05)
+        assert (await second.data(b"x" * 40_000)).startswith("452 4.3.1")
+        first.writer.write(END)
+        assert (await first.reply()).startswith("250")
 
 
 async def test_recipients_with_another_next_hop_are_put_off(gate_for, sink):
@@ -475,8 +479,3 @@ async def test_many_mails_go_through_one_connection_and_many_at_once(gate_for, s
         await asyncio.gather(*(send_ten(number) for number in range(5)))
         assert len(gate.observations()) == 50
     assert len({header_values(mail.data, "Subject")[0] for mail in sink.mails}) == 50
-
-
-def test_the_default_limits_are_what_the_tests_change():
-    assert LIMITS == FrontLimits(greet_wait_s=0.01)
-    assert SmtpClient is not None

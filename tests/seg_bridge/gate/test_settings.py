@@ -56,6 +56,7 @@ def test_the_process_refuses_to_start_with_one_line_and_exit_code_2(module):
         env=environment,
         capture_output=True,
         text=True,
+        check=False,
         timeout=30,
     )
     assert run.returncode == 2
