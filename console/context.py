@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
+
+from tenants.models import Person
+
+
+@dataclass(frozen=True, slots=True)
+class NavigationItem:
+    """``go``: the letter after ``g``.  ``count`` None: no figure beside it."""
+
+    key: str
+    text: str
+    icon: str
+    href: str
+    go: str
+    count: int | None = None
+
+
+_CONSOLE = (
+    ("queue", "Incidents", "shield-alert", "queue", "i"),
+    ("held", "Held mail", "archive", "held", "h"),
+    ("mail", "Mail", "mail", "mail", "m"),
+    ("clients", "Clients", "building-2", "clients", "c"),
+    ("jobs", "Jobs", "list-checks", "jobs", "o"),
+)
+_PORTAL = (
+    ("overview", "Overview", "shield", "portal", "o"),
+    ("incidents", "Incidents", "shield-alert", "portal_incidents", "i"),
+    ("access", "Who opened our mail", "eye", "portal_access", "w"),
+    ("reports", "Reports", "file-text", "portal_reports", "r"),
+)
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    return {"surface": settings.SURFACE, "person": getattr(request, "user", None)}
+    """``person`` is None before signing in."""
+    person = getattr(request, "user", None)
+    if not isinstance(person, Person):
+        return {"surface": settings.SURFACE, "person": None}
+    is_staff = person.is_staff_of_provider
+    items = _CONSOLE if is_staff else _PORTAL
+    return {
+        "surface": settings.SURFACE,
+        "person": person,
+        "person_detail": person.get_role_display(),
+        "navigation": [
+            NavigationItem(key, text, icon, reverse(name), go)
+            for key, text, icon, name, go in items
+        ],
+        "home": reverse("queue" if is_staff else "portal"),
+        "logout_href": reverse("logout"),
+        "live_path": "/live",
+    }

@@ -1,10 +1,82 @@
 """The console (analysts) and the API."""
 
 from django.urls import include, path
+from django.views.generic import RedirectView
 
+from console.views import (
+    clients,
+    components,
+    incident,
+    jobs,
+    mail,
+    message,
+    people,
+    queue,
+    reports,
+)
 from console.views.health import healthz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("api/v1/", include("console.api.urls")),
+    path("", RedirectView.as_view(pattern_name="queue"), name="root"),
+    path("console/login", people.sign_in, name="login"),
+    path("console/logout", people.sign_out, name="logout"),
+    path("console/", queue.queue, name="queue"),
+    path("console/handled", queue.handled, name="handled"),
+    path("console/health", queue.health, name="health"),
+    path("console/incidents/<uuid:incident_id>", incident.incident, name="incident"),
+    path(
+        "console/incidents/<uuid:incident_id>/assign",
+        incident.incident_assign,
+        name="incident_assign",
+    ),
+    path("console/incidents/<uuid:incident_id>/pull", incident.incident_pull, name="incident_pull"),
+    path(
+        "console/incidents/<uuid:incident_id>/restore",
+        incident.incident_restore,
+        name="incident_restore",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/block", incident.incident_block, name="incident_block"
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/resolve",
+        incident.incident_resolve,
+        name="incident_resolve",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/share", incident.incident_share, name="incident_share"
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/reopen",
+        incident.incident_reopen,
+        name="incident_reopen",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/report",
+        incident.incident_report,
+        name="incident_report",
+    ),
+    path("console/mail", mail.mail, name="mail"),
+    path("console/messages/<uuid:message_id>", message.message, name="message"),
+    path("console/messages/<uuid:message_id>/open", message.message_open, name="message_open"),
+    path(
+        "console/messages/<uuid:message_id>/opened/<uuid:access_id>",
+        message.message_content,
+        name="message_content",
+    ),
+    path(
+        "console/messages/<uuid:message_id>/frame/<uuid:access_id>",
+        message.message_frame,
+        name="message_frame",
+    ),
+    path("console/held", mail.held, name="held"),
+    path("console/held/<uuid:delivery_id>/release", mail.held_release, name="held_release"),
+    path("console/clients", clients.clients, name="clients"),
+    path("console/clients/<slug:slug>", clients.client, name="client"),
+    path("console/jobs", jobs.jobs, name="jobs"),
+    path("console/jobs/<uuid:job_id>", jobs.job, name="job"),
+    path("console/reports/<uuid:report_id>.<str:kind>", reports.report_file, name="report_file"),
+    path("console/components", components.components, name="components"),
 ]

@@ -1,9 +1,25 @@
 """The portal: one client, read-only."""
 
 from django.urls import path
+from django.views.generic import RedirectView
 
+from console.portal import views
+from console.views import people, reports
 from console.views.health import healthz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path("", RedirectView.as_view(pattern_name="portal"), name="root"),
+    path("portal/login", people.sign_in, name="login"),
+    path("portal/logout", people.sign_out, name="logout"),
+    path("portal/", views.portal, name="portal"),
+    path("portal/incidents", views.portal_incidents, name="portal_incidents"),
+    path("portal/incidents/<uuid:incident_id>", views.portal_incident, name="portal_incident"),
+    path("portal/access", views.portal_access, name="portal_access"),
+    path("portal/reports", views.portal_reports, name="portal_reports"),
+    path(
+        "portal/reports/<uuid:report_id>.<str:kind>",
+        reports.portal_report_file,
+        name="report_file",
+    ),
 ]

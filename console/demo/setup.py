@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from api_bridge.services import Cloud, Credentials, create_connection
 from django.conf import settings
 from django.utils import timezone
 
+from api_bridge.services import Cloud, Credentials, create_connection
 from console.demo import world
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import Actor

@@ -26,7 +26,7 @@ class DomainErrorMiddleware:
             transaction.set_rollback(True)  # a refused request leaves nothing half done
         if request.headers.get("HX-Request"):
             response = render(
-                request, "_components/toast.html", {"text": error.sentence, "kind": "error"}
+                request, "_components/toast.html", {"text": error.sentence, "tone": "high"}
             )
             response["HX-Retarget"] = "#toasts"
             response["HX-Reswap"] = "afterbegin"

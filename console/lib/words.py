@@ -73,6 +73,14 @@ OUTCOMES = {
     "unknown": Word("Not known", "high"),
 }
 
+JOBS = {
+    "queued": Word("Queued", "calm"),
+    "running": Word("Running", "info"),
+    "done": Word("Done", "good"),
+    "partly": Word("Partly done", "high"),
+    "failed": Word("Failed", "crit"),
+}
+
 
 def verdict_word(value: str | None) -> Word:
     """``None`` or "": the layer saw the mail and gave no verdict; ``blind`` and ``not_seen`` too

@@ -3,7 +3,9 @@
 Shown on ``/console/components``; the words are in ``console/lib/words.py``.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from django import template
 from django.templatetags.static import static
@@ -12,6 +14,8 @@ from django.utils.safestring import SafeString
 
 from console.lib import words
 from console.lib.words import Word
+from incidents.mail.render import visible_text
+from incidents.models import Delivery, Job
 
 register = template.Library()
 
@@ -101,3 +105,37 @@ def initials(name: str) -> str:
     if len(parts) > 1:
         return (parts[0][0] + parts[-1][0]).upper()
     return name[:2].upper()
+
+
+@register.filter
+def gateway_said(copy: Delivery) -> str:
+    """The gateway's verdict of a copy; "not_seen" where it never passed the gateway."""
+    return copy.gateway_verdict or ("" if copy.gateway_at else "not_seen")
+
+
+@register.filter
+def mailbox_said(copy: Delivery) -> str:
+    return copy.mailbox_verdict or ("" if copy.mailbox_at else "not_seen")
+
+
+@register.filter
+def disagrees(copy: Delivery) -> bool:
+    both = copy.gateway_verdict and copy.mailbox_verdict
+    return bool(both) and copy.gateway_verdict != copy.mailbox_verdict
+
+
+@register.filter
+def lookup(mapping: Mapping[Any, Any], key: Any) -> Any:
+    """``mapping[key]``, None where it has none."""
+    return mapping.get(key)
+
+
+@register.filter
+def job_state(job: Job) -> Word:
+    return words.JOBS[job.state]
+
+
+@register.filter
+def shown(text: str) -> str:
+    """Text of a mail for a page: characters that turn or hide text become visible marks."""
+    return visible_text(str(text))

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 
+from console.lib.http import PersonRequest, for_staff
 from console.lib.words import KINDS, SEVERITIES, STATES, VERDICTS, Word
+from console.queries.blindness import Blind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class _ReasonForm(forms.Form):
     )
 
 
-def components(request: HttpRequest) -> HttpResponse:
+@for_staff
+def components(request: PersonRequest) -> HttpResponse:
     shows = [
         Show("light", "Light", "light", "", _sample("light")),
         Show("dark", "Dark", "dark", "", _sample("dark")),
@@ -50,10 +53,24 @@ def _sample(key: str) -> dict[str, Any]:
         "copies": _copies(),
         "reasons": _reasons(),
         "words": [*SEVERITIES.values(), *STATES.values(), VERDICTS["bec"], Word("Held", "plum")],
-        "kinds": KINDS,
+        "kinds": list(KINDS.items()),
+        "blind": Blind(mailbox_since=_at("06:12:00"), mailbox_why="Consent is missing."),
+        "client": _client(),
         "comments": _comments(),
         "field": form["reason"],
     }
+
+
+def _client() -> SimpleNamespace:
+    return SimpleNamespace(
+        name="Acme",
+        contact_name="Rosa Amsel",
+        contact_phone="+41 44 555 01 10",
+        contact_email="it@acme.example",
+        contact_hours="Mon to Fri, 8 to 17",
+        contact_language="German",
+        time_zone="Europe/Zurich",
+    )
 
 
 def _at(clock: str) -> datetime:

@@ -68,7 +68,11 @@ export function connect(path) {
       const message = JSON.parse(event.data);
       if (message.type === "changed") changed(message);
     };
-    socket.onclose = () => {
+    socket.onclose = (event) => {
+      if (event.code === 4401) {
+        location.reload(); // signed out meanwhile: the server shows the way in
+        return;
+      }
       show("off", "Reconnecting");
       const wait_ms = Math.min(30_000, 500 * 2 ** tries) * (0.7 + 0.6 * Math.random());
       tries += 1;

@@ -1,0 +1,75 @@
+"""Requests and answers as views see them: who asks, page or partial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, cast
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from tenants.models import Person
+
+
+class PersonRequest(HttpRequest):
+    """A request of somebody who is signed in, inside her scope."""
+
+    user: Person
+    htmx: HtmxDetails
+
+
+_P = ParamSpec("_P")
+_View = Callable[Concatenate[PersonRequest, _P], HttpResponse]
+_Plain = Callable[..., HttpResponse]
+
+
+def _only_for(view: _View[_P], *, staff: bool) -> _Plain:
+    @wraps(view)
+    def checked(request: HttpRequest, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponse:
+        person = request.user
+        if not isinstance(person, Person):
+            login = redirect_to_login(request.get_full_path())
+            if request.headers.get("HX-Request"):
+                return HttpResponseClientRedirect(login["Location"])
+            return login
+        if person.is_staff_of_provider != staff:
+            raise Http404
+        response = view(cast(PersonRequest, request), *args, **kwargs)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return checked
+
+
+def for_staff(view: _View[_P]) -> _Plain:
+    """A page of the console: signed-in staff of the provider; a client's reader gets 404."""
+    return _only_for(view, staff=True)
+
+
+def for_client(view: _View[_P]) -> _Plain:
+    """A page of the portal: a signed-in reader of one client."""
+    return _only_for(view, staff=False)
+
+
+def show(
+    request: PersonRequest, template: str, context: dict[str, Any], *, partial: str = ""
+) -> HttpResponse:
+    """The page, or only its named partial where htmx asks for that."""
+    asks_part = bool(partial) and bool(request.htmx) and not request.htmx.boosted
+    name = f"{template}#{partial}" if asks_part else template
+    response = render(request, name, context)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def ask(request: PersonRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """A question with its form: inside the dialog for htmx, a page of its own without."""
+    frame = "_components/dialog.html" if request.htmx else "console/question_page.html"
+    response = render(request, template, {**context, "frame": frame})
+    patch_vary_headers(response, ["HX-Request"])
+    return response

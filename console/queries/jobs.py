@@ -1,0 +1,68 @@
+"""Jobs and how far they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+
+from console.lib.cursor import read_cursor, write_cursor
+from console.lib.words import JOBS, Word
+from console.queries.blindness import Blind, Blindness
+from incidents.models import Intent, Job
+
+PAGE = 50
+_OVER = ("verified", "already", "gone", "failed")
+INTENT_TONES = {"verified": "good", "already": "good", "gone": "calm", "failed": "crit"}
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    job: Job
+    state: Word
+    done: int
+    total: int
+    blind: Blind
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    intent: Intent
+    word: Word
+
+
+def job_rows(client: str, cursor: str) -> tuple[list[JobRow], str]:
+    """Newest first, and the cursor of the next page ("" at the end)."""
+    jobs = Job.objects.select_related("tenant", "incident").order_by("-created_at", "-id")
+    if client:
+        jobs = jobs.filter(tenant__slug=client)
+    after = read_cursor(cursor, str, str)
+    if after:
+        at, last_id = after
+        jobs = jobs.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=last_id))
+    found = list(jobs[: PAGE + 1])
+    older = ""
+    if len(found) > PAGE:
+        older = write_cursor(found[PAGE - 1].created_at.isoformat(), found[PAGE - 1].id)
+    blindness = Blindness(job.tenant_id for job in found)
+    return [job_row(job, blindness) for job in found[:PAGE]], older
+
+
+def job_row(job: Job, blindness: Blindness) -> JobRow:
+    counts: dict[str, Any] = job.counts
+    return JobRow(
+        job=job,
+        state=JOBS[job.state],
+        done=sum(counts.get(state, 0) for state in _OVER),
+        total=int(counts.get("copies", 0)),
+        blind=blindness.of(job.tenant_id),
+    )
+
+
+def steps_of(job: Job) -> list[Step]:
+    intents = Intent.objects.filter(tenant=job.tenant_id, job=job).select_related("delivery")
+    return [
+        Step(intent, Word(intent.get_state_display(), INTENT_TONES.get(intent.state, "info")))
+        for intent in intents.order_by("delivery__recipient")[:1000]
+    ]

@@ -1,0 +1,114 @@
+"""Copies of mail: the list of all, of held ones, and of those that a layer settled alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from console.lib.cursor import read_cursor, write_cursor
+from incidents.models import Delivery, IncidentMessage
+from incidents.models.mail import Outcome, Place, Verdict
+
+PAGE = 50
+PERIODS = {
+    "1": timedelta(days=1),
+    "7": timedelta(days=7),
+    "30": timedelta(days=30),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """ "" means any; ``days`` bounds every list and every search."""
+
+    q: str = ""
+    client: str = ""
+    outcome: str = ""
+    verdict: str = ""
+    days: str = "7"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    copies: list[Delivery]
+    older: str
+    counts: dict[str, int]
+    incidents: dict[UUID, UUID]
+
+
+def copies_page(filters: Filters, cursor: str, *, is_settled: bool = False) -> Page:
+    """Newest first.  ``is_settled``: only what a layer settled alone, without an incident."""
+    found = _narrow(Delivery.objects.all(), filters)
+    if is_settled:
+        found = found.filter(
+            ~Exists(_membership()),
+            Q(outcome__in=(Outcome.HELD, Outcome.REJECTED)) | Q(place=Place.QUARANTINE),
+        )
+    counts = outcome_counts(found)
+    if filters.outcome:
+        found = found.filter(outcome=filters.outcome)
+    return _page(found, cursor, counts)
+
+
+def held_page(filters: Filters, cursor: str) -> Page:
+    """What the gateway holds now, newest first."""
+    found = _narrow(Delivery.objects.filter(place=Place.HOLD), filters)
+    return _page(found, cursor, {})
+
+
+def outcome_counts(copies: QuerySet[Delivery]) -> dict[str, int]:
+    """In = delivered + held + rejected + deferred (+ not known), by what the gateway did."""
+    rows = copies.order_by().values_list("outcome").annotate(n=Count("id"))
+    return {str(outcome): n for outcome, n in rows}
+
+
+def _membership() -> QuerySet[IncidentMessage]:
+    return IncidentMessage.objects.filter(tenant=OuterRef("tenant"), message=OuterRef("message"))
+
+
+def _narrow(copies: QuerySet[Delivery], filters: Filters) -> QuerySet[Delivery]:
+    copies = copies.filter(
+        received_at__gte=timezone.now() - PERIODS.get(filters.days, PERIODS["7"])
+    )
+    if filters.client:
+        copies = copies.filter(tenant__slug=filters.client)
+    if filters.verdict in Verdict.values:
+        said = Q(gateway_verdict=filters.verdict) | Q(mailbox_verdict=filters.verdict)
+        copies = copies.filter(said)
+    q = filters.q.strip()
+    if not q:
+        return copies
+    if q.startswith("<"):
+        return copies.filter(message__internet_message_id=q)
+    return copies.filter(
+        Q(recipient__icontains=q)
+        | Q(message__sender_address__icontains=q)
+        | Q(message__subject__icontains=q)
+    )
+
+
+def _page(copies: QuerySet[Delivery], cursor: str, counts: dict[str, int]) -> Page:
+    after = read_cursor(cursor, str, str)
+    if after:
+        at, last_id = after
+        copies = copies.filter(Q(received_at__lt=at) | Q(received_at=at, id__lt=last_id))
+    ordered = copies.order_by("-received_at", "-id").select_related("message", "tenant")
+    rows = list(ordered[: PAGE + 1])
+    older = ""
+    if len(rows) > PAGE:
+        older = write_cursor(rows[PAGE - 1].received_at.isoformat(), rows[PAGE - 1].id)
+    rows = rows[:PAGE]
+    return Page(rows, older, counts, _incidents_of(rows))
+
+
+def _incidents_of(copies: list[Delivery]) -> dict[UUID, UUID]:
+    """Message → incident, for those that have one."""
+    rows = IncidentMessage.objects.filter(
+        tenant__in={copy.tenant_id for copy in copies},
+        message__in={copy.message_id for copy in copies},
+    )
+    return dict(rows.values_list("message_id", "incident_id"))

@@ -1,0 +1,179 @@
+"""The incident page and its actions.  Each asks first, calls one service and goes back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from console.lib.http import PersonRequest, ask, for_staff, show
+from console.presence import look_at
+from console.queries.incident import incident_page
+from console.queries.queue import copies_words
+from console.queries.story import story_of
+from incidents.access import access_incident
+from incidents.models import Incident
+from incidents.remediation import (
+    block_sender,
+    copies_of,
+    pull_incident,
+    pullable,
+    restore_incident,
+)
+from incidents.reports import ask_report
+from incidents.services import (
+    reopen_incident,
+    resolve_incident,
+    share_incident,
+    take_incident,
+    unshare_incident,
+)
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label="Reason",
+        help_text="Stands in the log and in the report.",
+        max_length=500,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class BlockForm(ReasonForm):
+    days = forms.TypedChoiceField(
+        label="For how long",
+        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days")],
+        coerce=int,
+        initial=30,
+    )
+
+
+class ResolveForm(forms.Form):
+    classification = forms.ChoiceField(
+        label="What was it?", choices=Incident.Classification.choices
+    )
+    cause = forms.CharField(
+        label="What caused it, in a sentence",
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+
+class ReportForm(forms.Form):
+    audience = forms.ChoiceField(
+        label="For whom",
+        choices=[("internal", "Ourselves"), ("client", "The client")],
+        help_text="The client finds hers in the portal once the incident is shared.",
+    )
+
+
+@for_staff
+def incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    context = {
+        "at": "queue",
+        "page": incident_page(found),
+        "story": story_of(found),
+        "looking": look_at(found, request.user),
+    }
+    return show(request, "console/incident.html", context, partial="case")
+
+
+@require_POST
+@for_staff
+def incident_assign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    take_incident(incident=found, actor=request.user)
+    messages.success(request, f"#{found.number} is yours.")
+    return redirect("incident", found.id)
+
+
+@for_staff
+def incident_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        job = pull_incident(incident=found, actor=request.user, **form.cleaned_data)
+        messages.success(request, "The pull has started. Each copy is read back.")
+        return redirect("job", job.id)
+    n = len(pullable(copies_of(found)))
+    context = {"incident": found, "form": form, "copies": copies_words(n), "n": n}
+    return ask(request, "console/incident_pull.html", context)
+
+
+@for_staff
+def incident_restore(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        job = restore_incident(incident=found, actor=request.user, **form.cleaned_data)
+        messages.success(request, "The copies go back where they were.")
+        return redirect("job", job.id)
+    copies = copies_words(int(found.counts.get("removed", 0)))
+    return ask(
+        request,
+        "console/incident_restore.html",
+        {"incident": found, "form": form, "copies": copies},
+    )
+
+
+@for_staff
+def incident_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    form = BlockForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        until = timezone.now() + timedelta(days=form.cleaned_data["days"])
+        reason = form.cleaned_data["reason"]
+        block_sender(incident=found, actor=request.user, reason=reason, expires_at=until)
+        messages.success(request, f"The gateway holds mail of {found.sender} within seconds.")
+        return redirect("incident", found.id)
+    return ask(request, "console/incident_block.html", {"incident": found, "form": form})
+
+
+@for_staff
+def incident_resolve(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    form = ResolveForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        resolve_incident(incident=found, actor=request.user, **form.cleaned_data)
+        messages.success(request, f"#{found.number} is resolved.")
+        return redirect("queue")
+    return ask(request, "console/incident_resolve.html", {"incident": found, "form": form})
+
+
+@for_staff
+def incident_share(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    if request.method != "POST":
+        return ask(request, "console/incident_share.html", {"incident": found})
+    change = unshare_incident if found.shared_at else share_incident
+    change(incident=found, actor=request.user)
+    return redirect("incident", found.id)
+
+
+@for_staff
+def incident_reopen(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        reopen_incident(incident=found, actor=request.user, **form.cleaned_data)
+        return redirect("incident", found.id)
+    return ask(request, "console/incident_reopen.html", {"incident": found, "form": form})
+
+
+@for_staff
+def incident_report(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    form = ReportForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        ask_report(incident=found, actor=request.user, **form.cleaned_data)
+        messages.success(request, "The report is being made. It appears on this page.")
+        return redirect("incident", found.id)
+    return ask(request, "console/incident_report.html", {"incident": found, "form": form})

@@ -1,0 +1,34 @@
+"""Jobs: what people asked for and how far it is."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import HttpResponse
+
+from console.lib.http import PersonRequest, for_staff, show
+from console.queries.blindness import Blindness
+from console.queries.jobs import job_row, job_rows, steps_of
+from incidents.access import access_job
+
+
+@for_staff
+def jobs(request: PersonRequest) -> HttpResponse:
+    client, cursor = request.GET.get("client", ""), request.GET.get("cursor", "")
+    rows, older = job_rows(client, cursor)
+    context = {
+        "at": "jobs",
+        "rows": rows,
+        "here": "?" + urlencode({"client": client, "cursor": cursor}),
+        "older": "?" + urlencode({"client": client, "cursor": older}) if older else "",
+    }
+    return show(request, "console/jobs.html", context, partial="list")
+
+
+@for_staff
+def job(request: PersonRequest, job_id: UUID) -> HttpResponse:
+    found = access_job(job_id)
+    row = job_row(found, Blindness([found.tenant_id]))
+    context = {"at": "jobs", "row": row, "job": found, "steps": steps_of(found)}
+    return show(request, "console/job.html", context, partial="progress")

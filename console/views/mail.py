@@ -1,0 +1,87 @@
+"""Lists of mail: all copies, and what the gateway holds."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from console.lib.http import PersonRequest, ask, for_staff, show
+from console.queries.mail import Filters, copies_page, held_page
+from incidents.access import access_delivery
+from incidents.models.mail import Outcome, Verdict
+from incidents.remediation import release_held
+from tenants.models import Tenant
+
+DAYS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"))
+
+
+class ReleaseForm(forms.Form):
+    reason = forms.CharField(
+        label="Why is it safe?",
+        help_text="Stands in the log and in the report.",
+        max_length=500,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+@for_staff
+def mail(request: PersonRequest) -> HttpResponse:
+    filters = read_filters(request)
+    page = copies_page(filters, request.GET.get("cursor", ""))
+    context = {
+        "at": "mail",
+        "page": page,
+        "total": sum(page.counts.values()),
+        "outcomes": [(value, label, page.counts.get(value, 0)) for value, label in Outcome.choices],
+        **_filter_context(filters, page.older),
+    }
+    return show(request, "console/mail.html", context, partial="list")
+
+
+@for_staff
+def held(request: PersonRequest) -> HttpResponse:
+    filters = read_filters(request, days="30")
+    page = held_page(filters, request.GET.get("cursor", ""))
+    context = {"at": "held", "page": page, **_filter_context(filters, page.older)}
+    return show(request, "console/held.html", context, partial="list")
+
+
+def read_filters(request: PersonRequest, *, days: str = "7") -> Filters:
+    names = ("q", "client", "outcome", "verdict")
+    said = {name: request.GET.get(name, "")[:320] for name in names}
+    return Filters(**said, days=request.GET.get("days", days))
+
+
+def _filter_context(filters: Filters, older: str) -> dict[str, object]:
+    said = {
+        "q": filters.q,
+        "client": filters.client,
+        "outcome": filters.outcome,
+        "verdict": filters.verdict,
+        "days": filters.days,
+    }
+    kept = {name: value for name, value in said.items() if value}
+    return {
+        "filters": filters,
+        "here": "?" + urlencode(kept),
+        "older": "?" + urlencode({**kept, "cursor": older}) if older else "",
+        "clients": Tenant.objects.all(),
+        "verdicts": Verdict.choices,
+        "days": DAYS,
+    }
+
+
+@for_staff
+def held_release(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
+    copy = access_delivery(delivery_id)
+    form = ReleaseForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        job = release_held(delivery=copy, actor=request.user, **form.cleaned_data)
+        messages.success(request, "The gateway delivers it within seconds.")
+        return redirect("job", job.id)
+    return ask(request, "console/held_release.html", {"copy": copy, "form": form})

@@ -1,0 +1,102 @@
+"""A mail, safely: structure first; text, HTML and the original against a stated reason."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from console.lib.http import PersonRequest, ask, for_staff, show
+from console.queries.message import message_page
+from console.queries.opened import Opened, read_opened
+from incidents.access import access_message
+from incidents.content import has_opened, open_original
+from incidents.mail.render import safe_html, visible_text
+from incidents.models import ContentAccess
+from incidents.remediation import acquire_original
+from tenants.errors import NotThere
+
+FRAME_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:;"
+    " form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+)
+_OPENED = (
+    ContentAccess.What.TEXT.value,
+    ContentAccess.What.HTML.value,
+    ContentAccess.What.ORIGINAL.value,
+)
+
+
+class OpenForm(forms.Form):
+    what = forms.ChoiceField(
+        choices=[(what, ContentAccess.What(what).label) for what in _OPENED],
+        widget=forms.HiddenInput,
+    )
+    reason = forms.CharField(
+        label="Why do you open this mail?",
+        help_text="The client sees your name, this reason and the time.",
+        max_length=500,
+        widget=forms.TextInput(attrs={"autofocus": "", "autocomplete": "off"}),
+    )
+
+
+@for_staff
+def message(request: PersonRequest, message_id: UUID) -> HttpResponse:
+    found = access_message(message_id)
+    context = {"at": "mail", "page": message_page(found, request.user)}
+    return show(request, "console/message.html", context)
+
+
+@for_staff
+def message_open(request: PersonRequest, message_id: UUID) -> HttpResponse:
+    """Ask why; fetch the original first where only a mailbox has it."""
+    found = access_message(message_id)
+    form = OpenForm(request.POST or None, initial={"what": request.GET.get("what", "text")})
+    if request.method == "POST" and form.is_valid():
+        what, reason = form.cleaned_data["what"], form.cleaned_data["reason"]
+        if not found.evidence:
+            job = acquire_original(message=found, actor=request.user, reason=reason)
+            messages.info(request, "The original is being fetched. Open it when the job is done.")
+            return redirect("job", job.id)
+        open_original(message=found, person=request.user, what=what, reason=reason)
+        opened = has_opened(message=found, person=request.user)
+        assert opened is not None
+        return redirect("message_content", found.id, opened.id)
+    return ask(request, "console/message_open.html", {"message": found, "form": form})
+
+
+@for_staff
+def message_content(request: PersonRequest, message_id: UUID, access_id: UUID) -> HttpResponse:
+    opened = read_opened(message_id=message_id, access_id=access_id, person=request.user)
+    access = opened.access
+    if access.what == ContentAccess.What.ORIGINAL:
+        return _download(opened)
+    context = {"at": "mail", "message": access.message, "access": access}
+    if access.what == ContentAccess.What.TEXT:
+        context["text"] = visible_text(opened.facts().text)
+    return show(request, "console/message_content.html", context)
+
+
+@for_staff
+def message_frame(request: PersonRequest, message_id: UUID, access_id: UUID) -> HttpResponse:
+    """The HTML of a mail as a document of its own, which can do nothing."""
+    opened = read_opened(message_id=message_id, access_id=access_id, person=request.user)
+    if opened.access.what != ContentAccess.What.HTML:
+        raise NotThere
+    response = HttpResponse(safe_html(opened.facts().html))
+    response["Content-Security-Policy"] = FRAME_POLICY
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _download(opened: Opened) -> HttpResponse:
+    response = HttpResponse(opened.raw, content_type="application/octet-stream")
+    name = f"{opened.access.message_id}.eml"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,92 @@
+"""The queue and its tabs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.urls import reverse
+
+from console.lib.http import PersonRequest, for_staff, show
+from console.queries.clients import client_rows
+from console.queries.mail import Filters as MailFilters
+from console.queries.mail import copies_page
+from console.queries.queue import Filters, queue_page, tab_counts
+from incidents.models import Incident
+from tenants.models import Person, Tenant
+
+TABS = {"mine": "Needs me", "team": "Team", "waiting": "Waiting for client"}
+
+
+@for_staff
+def queue(request: PersonRequest) -> HttpResponse:
+    tab = request.GET.get("tab", "mine")
+    tab = tab if tab in TABS else "mine"
+    filters = read_filters(request)
+    page = queue_page(tab, request.user, filters, request.GET.get("cursor", ""))
+    context = {
+        "at": "queue",
+        "tab": tab,
+        "tabs": tabs_for(request.user),
+        "page": page,
+        "q": filters.q,
+        "filters": filters,
+        "older": _link(tab, filters, page.older) if page.older else "",
+        "here": _link(tab, filters, request.GET.get("cursor", "")),
+        "clients": Tenant.objects.all(),
+        "severities": Incident.Severity.choices,
+        "kinds": Incident.Kind.choices,
+        "states": [choice for choice in Incident.State.choices if choice[0] != "resolved"],
+    }
+    return show(request, "console/queue.html", context, partial="list")
+
+
+@for_staff
+def handled(request: PersonRequest) -> HttpResponse:
+    filters = MailFilters(days=request.GET.get("days", "1"), client=request.GET.get("client", ""))
+    page = copies_page(filters, request.GET.get("cursor", ""), is_settled=True)
+    older = "?" + urlencode({"days": filters.days, "cursor": page.older}) if page.older else ""
+    context = {
+        "at": "queue",
+        "tabs": tabs_for(request.user),
+        "page": page,
+        "filters": filters,
+        "older": older,
+    }
+    return show(request, "console/handled.html", context, partial="list")
+
+
+@for_staff
+def health(request: PersonRequest) -> HttpResponse:
+    context = {"at": "queue", "tabs": tabs_for(request.user), "rows": client_rows()}
+    return show(request, "console/health.html", context, partial="list")
+
+
+def read_filters(request: PersonRequest) -> Filters:
+    names = ("q", "client", "severity", "kind", "state")
+    return Filters(**{name: request.GET.get(name, "")[:200] for name in names})
+
+
+def tabs_for(person: Person) -> list[SimpleNamespace]:
+    counts = tab_counts(person)
+    tabs = [
+        SimpleNamespace(key=key, text=text, href=_link(key, Filters(), ""), count=counts[key])
+        for key, text in TABS.items()
+    ]
+    for key, text in (("handled", "Handled automatically"), ("health", "Health")):
+        tabs.append(SimpleNamespace(key=key, text=text, href=reverse(key), count=None))
+    return tabs
+
+
+def _link(tab: str, filters: Filters, cursor: str) -> str:
+    said = {
+        "tab": tab,
+        "q": filters.q,
+        "client": filters.client,
+        "severity": filters.severity,
+        "kind": filters.kind,
+        "state": filters.state,
+        "cursor": cursor,
+    }
+    return reverse("queue") + "?" + urlencode({key: value for key, value in said.items() if value})
