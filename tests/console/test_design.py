@@ -72,17 +72,15 @@ def test_every_vendored_folder_carries_its_licence():
             assert (folder / "LICENSE").stat().st_size > 300
 
 
-def test_every_icon_that_a_template_names_is_in_the_sprite():
+def test_the_sprite_holds_the_icons_in_use_and_no_others():
     symbols = set(re.findall(r'<symbol id="([^"]+)"', SPRITE.read_text()))
-    named = {
-        name
-        for template in TEMPLATES
-        for name in re.findall(r'{% icon "([^"]+)"|icon="([^"]+)"', template.read_text())
-        for name in name
-        if name
-    }
+    templates = "".join(path.read_text() for path in TEMPLATES)
+    code = "".join(path.read_text() for path in (ROOT / "console").rglob("*.py"))
+    named = set(re.findall(r'(?:{% icon |icon=)"([a-z0-9-]+)"', templates))
+    in_code = {symbol for symbol in symbols if f'"{symbol}"' in code}
 
     assert named - symbols == set()
+    assert symbols - named - in_code == set()
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
