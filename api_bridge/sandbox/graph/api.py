@@ -42,52 +42,61 @@ class Route:
     roles: frozenset[str]
 
 
+Table = tuple[tuple[str, str, Handler, frozenset[str]], ...]
+FOLDERS = "users/{user}/mailFolders"
+FOLDER = f"{FOLDERS}/{{folder}}"
+MESSAGE = "users/{user}/messages/{message}"
+ATTACHMENT = f"{MESSAGE}/attachments/{{attachment}}"
+SUBSCRIPTION = "subscriptions/{subscription}"
+TABLE: Table = (
+    ("GET", "organization", users.get_organization, ORGANIZATION),
+    ("GET", "organization/{organization}", users.get_organization, ORGANIZATION),
+    ("GET", "users", users.list_users, DIRECTORY),
+    ("GET", "users/{user}", users.get_user, DIRECTORY),
+    ("GET", "users/{user}/mailboxSettings", users.get_settings, SETTINGS),
+    ("GET", "users/{user}/mailboxSettings/userPurpose", users.get_purpose, SETTINGS),
+    ("POST", "users/{user}/translateExchangeIds", actions.translate_ids, HEADERS),
+    ("GET", FOLDERS, folders.list_folders, HEADERS),
+    ("POST", FOLDERS, folders.create_folder, WRITE),
+    ("GET", f"{FOLDERS}/inbox/messageRules", users.list_rules, SETTINGS),
+    ("GET", FOLDER, folders.get_folder, HEADERS),
+    ("PATCH", FOLDER, folders.change_folder, WRITE),
+    ("DELETE", FOLDER, folders.delete_folder, WRITE),
+    ("GET", f"{FOLDER}/childFolders", folders.list_folders, HEADERS),
+    ("POST", f"{FOLDER}/childFolders", folders.create_folder, WRITE),
+    ("GET", f"{FOLDER}/messages/delta", delta.list_changes, HEADERS),
+    ("GET", f"{MESSAGE}/attachments", messages.list_attachments, READ),
+    ("GET", ATTACHMENT, messages.get_attachment, READ),
+    ("GET", f"{ATTACHMENT}/$value", messages.get_attachment_bytes, READ),
+    ("GET", "subscriptions", subscriptions.list_subscriptions, NO_ROLE),
+    ("POST", "subscriptions", subscriptions.create_subscription, HEADERS),
+    ("GET", SUBSCRIPTION, subscriptions.get_subscription, NO_ROLE),
+    ("PATCH", SUBSCRIPTION, subscriptions.change_subscription, NO_ROLE),
+    ("DELETE", SUBSCRIPTION, subscriptions.delete_subscription, NO_ROLE),
+    ("POST", f"{SUBSCRIPTION}/reauthorize", subscriptions.reauthorize, NO_ROLE),
+)
+# What is reached with and without the folder in the address.
+MESSAGE_TABLE: Table = (
+    ("GET", "messages", messages.list_messages, HEADERS),
+    ("POST", "messages", actions.create_message, WRITE),
+    ("GET", "messages/{message}", messages.get_message, HEADERS),
+    ("PATCH", "messages/{message}", actions.change_message, WRITE),
+    ("DELETE", "messages/{message}", actions.delete_message, WRITE),
+    ("GET", "messages/{message}/$value", messages.get_bytes, READ),
+    ("POST", "messages/{message}/move", actions.move_message, WRITE),
+    ("POST", "messages/{message}/copy", actions.copy_message, WRITE),
+    ("POST", "messages/{message}/permanentDelete", actions.purge_message, WRITE),
+)
+
+
 def _routes() -> list[Route]:
-    mail = "users/{user}/messages"
-    folder = "users/{user}/mailFolders"
-    in_folder = f"{folder}/{{folder}}/messages"
-    table: list[tuple[str, str, Handler, frozenset[str]]] = [
-        ("GET", "organization", users.get_organization, ORGANIZATION),
-        ("GET", "organization/{organization}", users.get_organization, ORGANIZATION),
-        ("GET", "users", users.list_users, DIRECTORY),
-        ("GET", "users/{user}", users.get_user, DIRECTORY),
-        ("GET", "users/{user}/mailboxSettings", users.get_settings, SETTINGS),
-        ("GET", "users/{user}/mailboxSettings/userPurpose", users.get_purpose, SETTINGS),
-        ("GET", f"{folder}/inbox/messageRules", users.list_rules, SETTINGS),
-        ("POST", "users/{user}/translateExchangeIds", actions.translate_ids, HEADERS),
-        ("GET", folder, folders.list_folders, HEADERS),
-        ("POST", folder, folders.create_folder, WRITE),
-        ("GET", f"{folder}/{{folder}}", folders.get_folder, HEADERS),
-        ("PATCH", f"{folder}/{{folder}}", folders.change_folder, WRITE),
-        ("DELETE", f"{folder}/{{folder}}", folders.delete_folder, WRITE),
-        ("GET", f"{folder}/{{folder}}/childFolders", folders.list_folders, HEADERS),
-        ("POST", f"{folder}/{{folder}}/childFolders", folders.create_folder, WRITE),
-        ("GET", f"{in_folder}/delta", delta.list_changes, HEADERS),
-        ("GET", f"{mail}/{{message}}/attachments", messages.list_attachments, READ),
-        ("GET", f"{mail}/{{message}}/attachments/{{attachment}}", messages.get_attachment, READ),
-        ("GET", f"{mail}/{{message}}/attachments/{{attachment}}/$value",
-         messages.get_attachment_bytes, READ),
-        ("GET", "subscriptions", subscriptions.list_subscriptions, NO_ROLE),
-        ("POST", "subscriptions", subscriptions.create_subscription, HEADERS),
-        ("GET", "subscriptions/{subscription}", subscriptions.get_subscription, NO_ROLE),
-        ("PATCH", "subscriptions/{subscription}", subscriptions.change_subscription, NO_ROLE),
-        ("DELETE", "subscriptions/{subscription}", subscriptions.delete_subscription, NO_ROLE),
-        ("POST", "subscriptions/{subscription}/reauthorize", subscriptions.reauthorize, NO_ROLE),
-    ]  # fmt: skip
-    for base in (mail, in_folder):  # a message is reached with and without its folder
-        one = f"{base}/{{message}}"
-        table += [
-            ("GET", base, messages.list_messages, HEADERS),
-            ("POST", base, actions.create_message, WRITE),
-            ("GET", one, messages.get_message, HEADERS),
-            ("PATCH", one, actions.change_message, WRITE),
-            ("DELETE", one, actions.delete_message, WRITE),
-            ("GET", f"{one}/$value", messages.get_bytes, READ),
-            ("POST", f"{one}/move", actions.move_message, WRITE),
-            ("POST", f"{one}/copy", actions.copy_message, WRITE),
-            ("POST", f"{one}/permanentDelete", actions.purge_message, WRITE),
+    rows = [*TABLE]
+    for base in ("users/{user}", FOLDER):
+        rows += [
+            (method, f"{base}/{rest}", handler, roles)
+            for method, rest, handler, roles in MESSAGE_TABLE
         ]
-    routes = [Route(m, tuple(p.split("/")), handler, roles) for m, p, handler, roles in table]
+    routes = [Route(m, tuple(p.split("/")), handler, roles) for m, p, handler, roles in rows]
     # Where a keyword and a place both fit, the keyword is meant.
     return sorted(routes, key=lambda route: sum(part.startswith("{") for part in route.pattern))
 
