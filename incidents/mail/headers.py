@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from incidents.mail.encoded import decode_header_bytes
 from incidents.mail.limits import LIMITS, Limits
 
-_LF, _SPACES = 0x0A, b" \t"
+_SPACES = b" \t"
 _KNOWN_NAME = re.compile(
     r"(?:from|to|cc|bcc|subject|date|sender|reply-to|received|message-id|return-path|mime-version"
     r"|content-[a-z-]+|x-[!-9;-~]+|list-[a-z-]+|references|in-reply-to|dkim-signature|arc-[a-z-]+"
@@ -37,10 +37,13 @@ class Field:
     """
 
     name: str
-    key: str
     value: bytes  # still folded, without the final line end
     start: int
     end: int
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.name.strip().lower())
 
     def unfolded(self) -> bytes:
         return _UNFOLD.sub(b"", self.value).strip()
@@ -87,62 +90,82 @@ def scan_block(
     ``stop_at_dashes``: a line that begins with ``--`` ends the block, as it must inside a
     multipart, where it may be the next boundary.
     """
-    end = len(raw) if end is None else end
-    block = HeaderBlock(body_start=end)
-    position, open_start, open_colon, first_broken = start, -1, -1, -1
-    while position < end:
-        newline = raw.find(b"\n", position, end)
-        line_end = end if newline < 0 else newline + 1
-        first = raw[position]
-        is_blank = first == _LF or (first == 0x0D and line_end - position == 2)
-        is_dashes = stop_at_dashes and raw.startswith(b"--", position)
-        is_too_far = position - start > limits.all_headers_bytes
-        if first in _SPACES and not is_blank and not is_too_far and position > start:
-            position = line_end
-            continue
-        if open_start >= 0:
-            _close_field(block, raw, open_start, open_colon, position, limits)
-            open_start = -1
-        if is_blank or is_dashes:
-            block.body_start = line_end if is_blank else position
-            block.has_blank_line = is_blank
-            break
-        if is_too_far:
-            block.note("headers_too_long")
-            block.body_start = _after_blank_line(raw, position, end)
-            break
-        colon = raw.find(b":", position, line_end)
-        name = raw[position:colon] if 0 < colon - position <= limits.name_characters else b""
-        if not name or b" " in name.strip() or b"\t" in name.strip():
-            if not raw.startswith((b"From ", b">From "), position):
-                block.note("broken_header_line")
-                first_broken = position if first_broken < 0 else first_broken
-        elif len(block.fields) >= limits.headers:
-            block.note("too_many_headers")
+    scanner = _Scanner(raw, start, len(raw) if end is None else end, limits, stop_at_dashes)
+    return scanner.scan()
+
+
+class _Scanner:
+    """Goes over the lines of one block; ``position`` is the line it looks at."""
+
+    def __init__(
+        self, raw: bytes, start: int, end: int, limits: Limits, stop_at_dashes: bool
+    ) -> None:
+        self.raw, self.start, self.end, self.limits = raw, start, end, limits
+        self.stop_at_dashes = stop_at_dashes
+        self.block = HeaderBlock(body_start=end)
+        self.position = start
+        self.open: tuple[int, int] | None = None  # where the open field and its value begin
+        self.first_broken = -1
+
+    def scan(self) -> HeaderBlock:
+        while self.position < self.end:
+            line_end = self.raw.find(b"\n", self.position, self.end) + 1 or self.end
+            is_too_far = self.position - self.start > self.limits.all_headers_bytes
+            is_first = self.position == self.start
+            if self.raw[self.position] not in _SPACES or is_too_far or is_first:
+                self._close_field()
+                if self._ends_at(line_end, is_too_far):
+                    break
+                self._open_field(line_end)
+            self.position = line_end
+        self._close_field()
+        self.block.scanned_to = max(self.position, self.block.body_start)
+        _settle_broken_line(self.block, self.first_broken)
+        return self.block
+
+    def _ends_at(self, line_end: int, is_too_far: bool) -> bool:
+        line = self.raw[self.position : min(line_end, self.position + 3)]
+        self.block.has_blank_line = line in (b"\n", b"\r\n")
+        if self.block.has_blank_line:
+            self.block.body_start = line_end
+        elif self.stop_at_dashes and line.startswith(b"--"):
+            self.block.body_start = self.position
+        elif is_too_far:
+            self.block.note("headers_too_long")
+            self.block.body_start = _after_blank_line(self.raw, self.position, self.end)
         else:
-            open_start, open_colon = position, colon
-        position = line_end
-    if open_start >= 0:
-        _close_field(block, raw, open_start, open_colon, position, limits)
-    block.scanned_to = max(position, block.body_start)
-    _settle_broken_line(block, first_broken)
-    return block
+            return False
+        return True
 
+    def _open_field(self, line_end: int) -> None:
+        colon = self.raw.find(b":", self.position, line_end)
+        is_short = 0 < colon - self.position <= self.limits.name_characters
+        name = self.raw[self.position : colon].strip() if is_short else b""
+        if not name or b" " in name or b"\t" in name:
+            if not self.raw.startswith((b"From ", b">From "), self.position):
+                self.block.note("broken_header_line")
+                if self.first_broken < 0:
+                    self.first_broken = self.position
+        elif len(self.block.fields) >= self.limits.headers:
+            self.block.note("too_many_headers")
+        else:
+            self.open = (self.position, colon)
 
-def _close_field(
-    block: HeaderBlock, raw: bytes, start: int, colon: int, end: int, limits: Limits
-) -> None:
-    value = raw[colon + 1 : min(end, colon + 1 + limits.header_bytes)]
-    if end - colon > limits.header_bytes:
-        block.note("header_too_long")
-    value = value.rstrip(b"\r\n")
-    if b"\r" in value and b"\r" in value.replace(b"\r\n", b""):
-        block.note("bare_cr")
-    if b"\x00" in value or b"\x00" in raw[start:colon]:
-        block.note("nul_in_headers")
-    name = raw[start:colon].decode("latin-1")
-    key = name.strip().lower()
-    block.fields.append(Field(name=name, key=key, value=value, start=start, end=end))
+    def _close_field(self) -> None:
+        if self.open is None:
+            return
+        start, colon = self.open
+        most = colon + 1 + self.limits.header_bytes
+        if self.position > most:
+            self.block.note("header_too_long")
+        value = self.raw[colon + 1 : min(self.position, most)].rstrip(b"\r\n")
+        if b"\r" in value and b"\r" in value.replace(b"\r\n", b""):
+            self.block.note("bare_cr")
+        name = self.raw[start:colon]
+        if b"\x00" in value or b"\x00" in name:
+            self.block.note("nul_in_headers")
+        self.block.fields.append(Field(name.decode("latin-1"), value, start, self.position))
+        self.open = None
 
 
 def _after_blank_line(raw: bytes, position: int, end: int) -> int:

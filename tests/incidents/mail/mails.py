@@ -22,9 +22,17 @@ def plain_mail(
 
 
 def mail_with(
-    *, text: str = "", html: str = "", cte: str = "quoted-printable", **attachments: bytes
+    *,
+    text: str = "",
+    html: str = "",
+    cte: str = "quoted-printable",
+    files: dict[str, bytes] | None = None,
+    **attachments: bytes,
 ) -> bytes:
-    """A mail made by the standard library; an attachment ``invoice_pdf=…`` is invoice.pdf."""
+    """A mail made by the standard library.
+
+    An attachment ``invoice_pdf=…`` is invoice.pdf; so is ``files={"invoice_pdf": …}``.
+    """
     mail = EmailMessage()
     mail["From"], mail["To"] = "Alice <alice@sender.example>", "bob@acme.example"
     mail["Subject"], mail["Message-ID"] = "The invoice", "<2@sender.example>"
@@ -34,7 +42,7 @@ def mail_with(
         mail.add_alternative(html, subtype="html", cte=cte)
     elif html:
         mail.set_content(html, subtype="html", cte=cte)
-    for name, content in attachments.items():
+    for name, content in (attachments | (files or {})).items():
         stem, _, extension = name.rpartition("_")
         mail.add_attachment(
             content, maintype="application", subtype="octet-stream", filename=f"{stem}.{extension}"

@@ -22,7 +22,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500
 
 
 def attachment(content: bytes, name: str = "file_bin") -> Attachment:
-    (found,) = read_mail(mail_with(text="See the file.", **{name: content})).attachments
+    (found,) = read_mail(mail_with(text="See the file.", files={name: content})).attachments
     assert set(found.flags) <= FLAGS
     assert found.kind in KINDS
     return found

@@ -61,9 +61,9 @@ def wait_until_gone(pid: int) -> None:
 
 def test_the_child_says_what_reading_in_place_says(reader):
     raw = RECEIVED + b"Authentication-Results: mx.example; spf=pass\r\n" + MAIL
-    options = {"envelope_from": "a@b.example", "own_authserv_ids": ("mx.example",)}
-    facts = reader.read(raw, **options)
-    assert facts == read_mail(raw, **options)
+    own = ("mx.example",)
+    facts = reader.read(raw, envelope_from="a@b.example", own_authserv_ids=own)
+    assert facts == read_mail(raw, envelope_from="a@b.example", own_authserv_ids=own)
     assert facts.attachments
     assert facts.hops[0].received_at
     assert facts.auth_results

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from incidents.mail.generate import hostile_mails
 from incidents.mail.hostile import SCRIPTS
@@ -57,10 +58,12 @@ class Reading(HTMLParser):
         self.feed(html)
         self.close()
 
+    @override
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         self.attributes |= set(attrs)
 
+    @override
     def handle_comment(self, data):
         self.odd.append(data)
 

@@ -6,6 +6,7 @@ import csv
 import email
 import random
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -105,7 +106,7 @@ def reads_alike(raw: bytes) -> bool:
     if len(theirs) != len(mime.leaves):
         return any(leaf.content_type.startswith("message/") for leaf in mime.leaves)
     return all(
-        lines(part.get_payload(decode=True)) == lines(leaf.decoded(raw)[0])
+        lines(cast(bytes, part.get_payload(decode=True))) == lines(leaf.decoded(raw)[0])
         for part, leaf in zip(theirs, mime.leaves, strict=True)
     )
 
