@@ -27,6 +27,7 @@ from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, 
 from api_bridge.health import blinding_state, note_blind, note_seeing
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
 from api_bridge.round import Round, list_changes
 from api_bridge.runtime import connector_of, wire_connection
 from api_bridge.scan import Seat
@@ -99,7 +100,9 @@ def _next_due(claimed: ClaimedWork) -> datetime | None:
     with _scope(claimed):
         connections = Connection.objects.aggregate(due=Min("list_due_at"))["due"]
         mailboxes = _read_ones().aggregate(due=Min("due_at"))["due"]
-    return min([due for due in (connections, mailboxes) if due], default=None)
+        seeing = wanting_push().filter(connection__state=Connection.State.ACTIVE)
+        pushes = seeing.aggregate(due=Min("push_due_at"))["due"]
+    return min([due for due in (connections, mailboxes, pushes) if due], default=None)
 
 
 def _read_ones() -> Any:
@@ -113,10 +116,11 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
     while time.monotonic() < until:
         mine = _take_up(claimed, opened)
         if not mine:
-            return
+            break
         if _read(claimed, opened, mine):
             with _scope(claimed):
                 note_seeing(opened.connection_id)
+    ensure_pushes(claimed, opened.connection_id, opened.connector)
 
 
 def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
@@ -141,6 +145,12 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
         synced = MailboxSync.objects.filter(connection_id=opened.connection_id)
         ids = list(synced.values_list("mailbox_id", flat=True))
         forget_old_items(ids, before=timezone.now() - ITEMS_KEPT)
+    try:
+        sweep_pushes(claimed, opened.connection_id, opened.connector)
+    except AuthExpired:
+        raise
+    except BridgeError as error:
+        log.warning("push orders of connection %s: %s", opened.connection_id, error)
 
 
 def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:

@@ -42,6 +42,7 @@ def outgoing(cloud: SandboxProcess, settings, tmp_path) -> Iterator[None]:
     """Connectors may reach the sandbox, and nothing is kept from the test before."""
     settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
     settings.EVIDENCE_DIR = tmp_path / "evidence"
+    settings.INGEST_URL = "http://127.0.0.1:9"  # nobody listens: no push unless a test wants it
     shared_runtime.cache_clear()
     forget_profiles()
     yield

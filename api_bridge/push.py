@@ -1,0 +1,145 @@
+"""Push orders: the mail host tells our webhook that something changed in a mailbox.
+
+A push is a hint.  Where none can be had, the mailbox is polled, and ``push_error`` says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from api_bridge.connectors import Capability, Connector, Subscription
+from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound
+from api_bridge.models import MailboxSync
+from tenants.doors import ClaimedWork
+from tenants.models import Mailbox
+from tenants.scope import Role, tenant_scope
+from tenants.secrets import seal
+
+log = logging.getLogger(__name__)
+
+WEBHOOK_PATH = "/graph"
+AT_ONCE = 10
+# The connector renews what has less than two days left; by then it must be asked.
+RENEW_BEFORE = timedelta(days=2) - timedelta(minutes=10)
+RETRY = timedelta(minutes=1)
+MAILBOX_RETRY = timedelta(days=1)
+CLIENT_STATE_BYTES = 32
+
+
+def notification_url() -> str:
+    return f"{settings.INGEST_URL}{WEBHOOK_PATH}"
+
+
+def client_state_place(tenant_id: int, sync_id: UUID) -> str:
+    return f"api_bridge_mailboxsync.sealed_client_state/{tenant_id}/{sync_id}"
+
+
+def wanting_push() -> Any:
+    """Rows whose push order has to be made or renewed; needs a scope to be evaluated."""
+    return MailboxSync.objects.filter(mailbox__state=Mailbox.State.ACTIVE)
+
+
+def ensure_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
+    """A bounded number of those that are due.  Raises ``AuthExpired``."""
+    if Capability.PUSH not in connector.capabilities:
+        return
+    with _scope(claimed):
+        due = wanting_push().filter(connection_id=connection_id, push_due_at__lte=timezone.now())
+        rows = list(due.select_related("mailbox").order_by("push_due_at")[:AT_ONCE])
+    for row in rows:
+        try:
+            _ensure(claimed, connector, row)
+        except AuthExpired:
+            raise
+        except (NotFound, AccessDenied) as error:
+            with _scope(claimed):
+                _note_failure([row.id], error, MAILBOX_RETRY)
+        except BridgeError as error:
+            # Our address or the mail host: the other mailboxes would hear the same.
+            log.warning("no push for connection %s: %s", connection_id, error)
+            with _scope(claimed):
+                waiting = wanting_push().filter(
+                    connection_id=connection_id, push_due_at__lte=timezone.now()
+                )
+                _note_failure(waiting.values_list("id", flat=True), error, RETRY)
+            return
+
+
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
+    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
+
+
+def _note_failure(sync_ids: Sequence[UUID], error: BridgeError, wait: timedelta) -> None:
+    MailboxSync.objects.filter(id__in=list(sync_ids)).update(
+        push_error=str(error)[:500], push_due_at=timezone.now() + wait
+    )
+
+
+def _ensure(claimed: ClaimedWork, connector: Connector, row: MailboxSync) -> None:
+    """Raises ``BridgeError``."""
+    current = None
+    if row.push_id and row.push_expires_at:
+        current = Subscription(
+            id=row.push_id,
+            resource="",
+            notification_url=notification_url(),
+            expires_at=row.push_expires_at,
+        )
+    client_state = secrets.token_urlsafe(CLIENT_STATE_BYTES)
+    ordered = connector.ensure_push(
+        row.mailbox.external_id,
+        notification_url=notification_url(),
+        client_state=client_state,
+        current=current,
+    )
+    with _scope(claimed):
+        kept = MailboxSync.objects.select_for_update().get(id=row.id)
+        if ordered.id != row.push_id:
+            place = client_state_place(kept.tenant_id, kept.id)
+            kept.push_id = ordered.id
+            kept.sealed_client_state = seal(client_state.encode(), place=place)
+            # What came before our row knew the order was not listened to.
+            kept.due_at = timezone.now()
+        kept.push_expires_at, kept.push_error = ordered.expires_at, ""
+        kept.push_due_at = ordered.expires_at - RENEW_BEFORE
+        kept.save(
+            update_fields=[
+                *("push_id", "sealed_client_state", "due_at"),
+                *("push_expires_at", "push_error", "push_due_at"),
+            ]
+        )
+
+
+def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
+    """Ends orders to our address that no row knows, and makes anew what the mail host has lost or
+    sends elsewhere.  Raises ``BridgeError``.
+    """
+    if Capability.PUSH not in connector.capabilities:
+        return
+    standing = {push.id: push for push in connector.pushes()}
+    ours = notification_url()
+    with _scope(claimed):
+        rows = MailboxSync.objects.filter(connection_id=connection_id).exclude(push_id="")
+        known = dict(rows.values_list("push_id", "id"))
+        good = {id for id, push in standing.items() if push.notification_url == ours}
+        forget_pushes([sync_id for push_id, sync_id in known.items() if push_id not in good])
+    for push_id, push in standing.items():
+        if (push_id in known) != (push.notification_url == ours):
+            connector.end_push(push_id)
+
+
+def forget_pushes(sync_ids: Sequence[UUID]) -> None:
+    """These orders stand no more: they are made anew, and the mailboxes read at once."""
+    now = timezone.now()
+    MailboxSync.objects.filter(id__in=list(sync_ids)).update(
+        push_id="", push_expires_at=None, push_due_at=now, due_at=now
+    )
