@@ -22,6 +22,7 @@ STEADY_AFTER_S = 60.0
 DEATHS_BEFORE_GIVING_UP = 3
 WRONG_SETTINGS_EXIT = 2
 LINES_SHOWN = 6
+TRIM_LOGS_EVERY_S = 60.0
 
 
 class Stopped(Exception):
@@ -67,6 +68,7 @@ class Children:
         self._children: dict[str, Child] = {}
         self._on_change = on_change
         self._stop_asked = 0
+        self._trim_at = 0.0
 
     def ask_stop(self) -> None:
         """Safe in a signal handler; asked again, stopping waits no longer."""
@@ -90,6 +92,11 @@ class Children:
             raise Stopped
         for child in self._children.values():
             self._look_after(child)
+        if time.monotonic() > self._trim_at:
+            self._trim_at = time.monotonic() + TRIM_LOGS_EVERY_S
+            for child in self._children.values():
+                if child.process:
+                    child.process.trim_log()
         time.sleep(TICK_S)
 
     def _look_after(self, child: Child) -> None:
@@ -172,7 +179,9 @@ class Children:
                 process.send_stop()
             for process in running:
                 is_urgent = self._stop_asked > asked_before
-                process.end(1.0 if is_urgent else process.command.stop_within_s)
+                within_s = 1.0 if is_urgent else process.command.stop_within_s
+                if not process.end(within_s):
+                    say(f"{process.command.name} did not stop within {within_s:.0f} s: killed.")
 
 
 def _last_words(child: Child, process: Process, what: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,14 +99,20 @@ class Process:
         if self.poll() is None:
             self._popen.send_signal(self.command.stop_signal)
 
-    def end(self, within_s: float) -> None:
-        """Wait for the end that was asked for, then kill whatever is left of its group."""
+    def end(self, within_s: float) -> bool:
+        """Wait for the end that was asked for, then kill whatever is left of its group.
+
+        False when it had to be killed itself.
+        """
+        ended = True
         try:
             self._popen.wait(timeout=max(within_s, 0.01))
         except subprocess.TimeoutExpired:
+            ended = False
             self._popen.kill()
             self._popen.wait()
         self.kill_group()
+        return ended
 
     def stop(self) -> None:
         self.send_stop()
@@ -127,8 +134,24 @@ class Process:
             log.seek(max(min(self.log_start, end), end - limit_bytes))
             return log.read().decode("utf-8", "replace")
 
+    def trim_log(self) -> None:
+        """Keep a log that has grown too long as .old.log and begin it anew, while it is written.
+
+        The child appends, so that its next line lands at the new beginning.
+        """
+        path = self.command.log
+        if path is None or path.stat().st_size <= LOG_ROTATE_BYTES:
+            return
+        shutil.copyfile(path, _old_log(path))
+        os.truncate(path, 0)
+        self.log_start = 0
+
     def last_lines(self, count: int = 12) -> list[str]:
         return self.log_since_start().rstrip().splitlines()[-count:]
+
+
+def _old_log(path: Path) -> Path:
+    return path.with_suffix(".old.log")
 
 
 def _open_log(path: Path | None) -> BinaryIO:
@@ -136,7 +159,7 @@ def _open_log(path: Path | None) -> BinaryIO:
         return Path(os.devnull).open("ab")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > LOG_ROTATE_BYTES:
-        path.replace(path.with_suffix(".old.log"))
+        path.replace(_old_log(path))
     return path.open("ab")
 
 

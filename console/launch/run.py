@@ -243,7 +243,7 @@ class Launcher:
             "people": self.demo.get("people", []),
             "pids": {name: pids[name] for name in PROCESSES if name in pids},
             "sandbox_ca": str(plan.var / "sandbox" / "ca.pem") if plan.has_demo else None,
-            "sandbox_apps": self.demo.get("sandbox_apps", []),
+            "sandbox_apps": self.demo.get("sandbox_apps", {}),
         }
         write_private(plan.var / "run.json", json.dumps(content, indent=1) + "\n")
 

@@ -6,11 +6,13 @@ import fcntl
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from console.launch import process
 from console.launch.clean import LOCK_NAME, clean
 from console.launch.keys import installation_secrets
 from console.launch.plan import (
@@ -25,6 +27,7 @@ from console.launch.ports import free_port
 from console.launch.roles import fill_variables
 from console.launch.run import AlreadyRuns, check_ports, last_json, only_launcher
 from console.launch.schema import is_migrated, migrations_on_disk, remember_migrated
+from tests.installation import wait_for
 
 DATABASE_URLS = {
     "DATABASE_URL": "postgresql://owner:secret-o@db/bailey",
@@ -179,10 +182,6 @@ def test_the_last_json_object_of_an_output_is_found():
 
 
 def test_a_rotated_log_is_kept_once(tmp_path, monkeypatch):
-    import sys
-
-    from console.launch import process
-
     monkeypatch.setattr(process, "LOG_ROTATE_BYTES", 10)
     log = tmp_path / "gate.log"
     log.write_text("an old and long log\n")
@@ -191,6 +190,23 @@ def test_a_rotated_log_is_kept_once(tmp_path, monkeypatch):
     started.end(10)
     assert log.read_text() == "new\n"
     assert Path(tmp_path / "gate.old.log").read_text() == "an old and long log\n"
+
+
+def test_a_log_is_trimmed_while_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "LOG_ROTATE_BYTES", 10)
+    log = tmp_path / "worker.log"
+    code = "import time\nfor n in range(9999): print(f'line {n}', flush=True); time.sleep(0.01)"
+    command = process.Command(name="worker", argv=(sys.executable, "-c", code), log=log)
+    running = process.Process(command)
+    try:
+        wait_for(lambda: "line 9\n" in log.read_text(), 20)
+        running.trim_log()
+        wait_for(lambda: "line 2" in log.read_text(), 20)
+    finally:
+        running.stop()
+    assert (tmp_path / "worker.old.log").read_text().startswith("line 0\n")
+    assert log.read_bytes().startswith(b"line ")
+    assert "line 0\n" not in log.read_text()
 
 
 def test_migrate_is_left_out_only_when_nothing_can_be_pending(services, tmp_path):
