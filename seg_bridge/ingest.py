@@ -72,12 +72,15 @@ def evidence(request: HttpRequest, tenant_id: int, digest: str) -> HttpResponse:
     """Original bytes by their hash: PUT keeps them, GET gives them back for a release."""
     body = read_body(request, limit_bytes=MAX_EVIDENCE_BYTES)
     gate = check_speaker(request, body)
-    if tenant_id not in gate.tenant_ids or not _SHA256.match(digest):
-        raise Refused(404, "there is nothing here for this gate")
+    is_ours = tenant_id in gate.tenant_ids and bool(_SHA256.match(digest))
     if request.method == "GET":
+        if not is_ours:
+            raise Refused(404, "there is nothing here for this gate")
         return _give_back(gate, tenant_id, digest)
-    if sha256(body).hexdigest() != digest:
-        raise Refused(409, "these bytes have another hash")
+    # 409 sets the bytes aside at the gate.  A client that it no longer serves must get that too:
+    # any other answer would stop its shipper at this mail for good.
+    if not is_ours or sha256(body).hexdigest() != digest:
+        raise Refused(409, "the hash does not fit, or the client is not this gate's")
     return _keep(gate, tenant_id, digest, body)
 
 

@@ -51,9 +51,11 @@ def create_gate(
     ``secret`` b"": a fresh one is made.  The scope holds the provider and the clients.  Raises
     ``Conflict`` for a name in use.
     """
+    secret = secret or secrets.token_bytes(SECRET_BYTES)
+    if len(secret) < SECRET_BYTES:
+        raise WrongInput(f"A gate's secret has at least {SECRET_BYTES} bytes.")
     if Gate.objects.filter(name=name).exists():
         raise Conflict(f"There is already a gate called {name}.")
-    secret = secret or secrets.token_bytes(SECRET_BYTES)
     gate = Gate(id=new_id(), provider=provider, name=name, hostname=hostname)
     gate.sealed_secret = seal(secret, place=secret_place(gate.id))
     gate.save(force_insert=True)

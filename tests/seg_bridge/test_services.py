@@ -15,6 +15,7 @@ from seg_bridge.services import (
     retire_expired_rules,
     rules_in_force,
 )
+from seg_bridge.snapshot import find_gate
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotThere, WrongInput
@@ -57,6 +58,27 @@ def test_two_gates_cannot_have_one_name(cast: Cast, mx1: Mx):
         create_gate(
             provider=cast.provider, name="mx1", hostname="x.example", tenants=[], actor=BAILEY
         )
+
+
+def test_a_gate_takes_the_secret_it_is_given_unless_it_is_too_short(cast: Cast):
+    def make(secret: bytes) -> str:
+        with maintenance_scope():
+            _, kept = create_gate(
+                provider=cast.provider,
+                name="mx8",
+                hostname="mx8.example",
+                tenants=[],
+                actor=BAILEY,
+                secret=secret,
+            )
+        return kept
+
+    with pytest.raises(WrongInput, match="at least 32 bytes"):
+        make(b"short")
+    assert make(b"s" * 32) == (b"s" * 32).hex()
+    found = find_gate("mx8")
+    assert found is not None
+    assert found.secret == b"s" * 32
 
 
 def test_a_gate_serves_no_client_of_another_provider(cast: Cast):

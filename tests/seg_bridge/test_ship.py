@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisIsAway
 
+from console.launch.ports import free_port
 from incidents.evidence import read_evidence
 from incidents.intake import record
 from incidents.models import Evidence, Observation
@@ -243,6 +244,17 @@ def test_a_database_that_is_away_answers_503(
     assert "gone" not in answer.content.decode()
 
 
+def test_a_server_that_does_not_answer_gives_503(
+    transactional_db: None, cast: Cast, wire: Wire, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as away:
+        connection.close()
+        away.setitem(connection.settings_dict, "PORT", free_port())
+        assert wire.ship(gateway_saw(cast.acme, "info@acme.example")).status_code == 503
+        assert wire.ask("GET", "/gate/commands?after=0").status_code == 503
+    assert rows_of(cast.acme) == []
+
+
 def test_a_batch_that_broke_half_way_comes_again_and_doubles_nothing(
     cast: Cast, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ):
@@ -303,19 +315,20 @@ def test_bytes_with_another_hash_are_refused_and_not_kept(cast: Cast, wire: Wire
 
 @pytest.mark.parametrize("digest", ["x", "A" * 64, ".." + "0" * 62])
 def test_a_digest_that_is_none_is_not_there(cast: Cast, wire: Wire, digest: str):
-    assert wire.ask("PUT", target(cast.acme, digest), RAW).status_code == 404
+    assert wire.ask("PUT", target(cast.acme, digest), RAW).status_code == 409
+    assert wire.ask("GET", target(cast.acme, digest)).status_code == 404
 
 
 def test_evidence_of_a_client_that_the_gate_does_not_serve_is_not_there(cast: Cast, wire: Wire):
     other = Wire(make_gate(cast, cast.globex, name="mx2"), wire.client)
     assert wire.ask("PUT", target(cast.acme), RAW).status_code == 201
-    answers = [
-        other.ask("GET", target(cast.acme)),
-        other.ask("PUT", target(cast.acme), RAW),
-        other.ask("GET", target(cast.globex, "0" * 64)),
+    foreign = [other.ask("GET", target(cast.acme)), other.ask("PUT", target(cast.acme), RAW)]
+    missing = [
+        other.ask("GET", "/ship/evidence/999999/" + DIGEST),
+        other.ask("PUT", "/ship/evidence/999999/" + DIGEST, RAW),
     ]
-    assert [answer.status_code for answer in answers] == [404, 404, 404]
-    assert len({answer.content for answer in answers}) == 1
+    assert [answer.status_code for answer in foreign] == [404, 409]
+    assert [answer.content for answer in foreign] == [answer.content for answer in missing]
 
 
 def test_a_gate_gets_no_bytes_back_that_it_has_not_to_release(cast: Cast, wire: Wire):
