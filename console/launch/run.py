@@ -26,6 +26,7 @@ import psycopg
 from console.launch import probes
 from console.launch.children import Child, Children, Stopped
 from console.launch.clean import LOCK_NAME
+from console.launch.demo import forget_answer, last_answer, last_json, remember_answer
 from console.launch.keys import installation_secrets, write_private
 from console.launch.pglocal import LocalPostgres, is_passing_trouble
 from console.launch.plan import (
@@ -105,6 +106,7 @@ def open_var(var: Path) -> None:
     """The data folder: ours alone; root lets the database's account pass through it."""
     var.mkdir(parents=True, exist_ok=True)
     var.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    (var / "static").mkdir(exist_ok=True)  # the web processes warn where there is none
 
 
 class Launcher:
@@ -173,7 +175,8 @@ class Launcher:
                 self.children.start(child)
                 names.append(child.name)
             if self.postgres:
-                self.postgres.prepare()
+                if self.postgres.prepare():
+                    forget_answer(self.plan)
                 child = Child(
                     command=self.postgres.command(),
                     is_ready=self.postgres.is_ready,
@@ -212,10 +215,14 @@ class Launcher:
             self.children.start(Child(command=self.commands.web(surface), is_ready=probe))
         if not self.plan.has_demo:
             return
+        if known := last_answer(self.plan):
+            self.demo = known
+            return
         with step("Setting up the demo") as setting_up:
             self.children.wait_until_ready(["sandbox"], setting_up, within_s=READY_WITHIN_S)
             command = self.commands.manage("demo-setup", "demo", "setup", "--json")
             self.demo = last_json(self.children.run_once(command, setting_up))
+        remember_answer(self.plan, self.demo)
 
     def _start_mail(self) -> None:
         with step("Starting everything else") as starting:
@@ -279,26 +286,14 @@ class Launcher:
             (self.plan.var / name).unlink(missing_ok=True)
 
 
-def last_json(output: str) -> dict[str, Any]:
-    """The JSON object that a command printed after whatever else it said.
-
-    Raises ValueError when there is none.
-    """
-    lines = output.splitlines()
-    for place in range(len(lines) - 1, -1, -1):
-        if lines[place].startswith("{"):
-            found = json.loads("\n".join(lines[place:]))
-            if isinstance(found, dict):
-                return found
-    raise ValueError("no JSON object in the output")
-
-
 def run(environment: Mapping[str, str], var: Path) -> None:
     """All of it. Raises what the person must be told: see __main__."""
     os.umask(0o077)
     plan = read_plan(environment, var)
     open_var(var)
     with only_launcher(var):
+        # What a killed launcher left must not be taken for this one's.
+        (var / "run.json").unlink(missing_ok=True)
         check_ports(plan)
         launcher = Launcher(plan)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

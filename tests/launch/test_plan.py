@@ -14,6 +14,7 @@ import pytest
 
 from console.launch import process
 from console.launch.clean import LOCK_NAME, clean
+from console.launch.demo import forget_answer, last_answer, last_json, remember_answer
 from console.launch.keys import installation_secrets
 from console.launch.plan import (
     SANDBOX_PORTS,
@@ -25,7 +26,7 @@ from console.launch.plan import (
 )
 from console.launch.ports import free_port
 from console.launch.roles import fill_variables
-from console.launch.run import AlreadyRuns, check_ports, last_json, only_launcher
+from console.launch.run import AlreadyRuns, check_ports, only_launcher
 from console.launch.schema import is_migrated, migrations_on_disk, remember_migrated
 from tests.installation import wait_for
 
@@ -172,6 +173,19 @@ def test_variables_of_the_roles_file_are_quoted():
     assert filled.as_string(None) == "ALTER ROLE a PASSWORD 'it''s';"
     with pytest.raises(KeyError):
         fill_variables("SELECT :'unknown'", {})
+
+
+def test_the_demo_is_set_up_again_only_when_something_of_it_changed(tmp_path):
+    plan = read_plan({}, tmp_path)
+    (tmp_path / "sandbox").mkdir()
+    assert last_answer(plan) is None
+    remember_answer(plan, {"api_token": "t"})
+    assert (tmp_path / "demo-setup.json").stat().st_mode & 0o777 == 0o600
+    assert last_answer(plan) == {"api_token": "t"}
+    assert last_answer(read_plan({"SANDBOX_SMTP_PORT": "2600"}, tmp_path)) is None
+    assert last_answer(read_plan(DATABASE_URLS, tmp_path)) is None
+    forget_answer(plan)
+    assert last_answer(plan) is None
 
 
 def test_the_last_json_object_of_an_output_is_found():
