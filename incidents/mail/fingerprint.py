@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from itertools import islice
 
 from incidents.mail.facts import Attachment, Link
+from incidents.mail.filetypes import is_textual
+from incidents.mail.headers import scan_block
 from incidents.mail.limits import LIMITS
 from incidents.mail.links import find_urls, unwrap
 from incidents.mail.urls import split_url
@@ -72,34 +74,44 @@ _BANNER_LINES = 8
 _BANNER_LENGTH = 500
 
 
-def content_fingerprint(
-    text: str, links: Iterable[Link] = (), attachments: Iterable[Attachment] = ()
-) -> str:
+def content_fingerprint(text: str, links: Iterable[Link] = (), files: Iterable[str] = ()) -> str:
     """32 hex characters, or "" where there is too little to tell one mail from another.
 
     ``text`` is what a reader sees: of the HTML body if there is one (providers add a plain reading
-    to mails that had none, never the other way round), else the plain text.
+    to mails that had none, never the other way round), else the plain text.  ``files`` are the
+    values that ``file_key`` gives for the attachments.
     """
-    return fingerprint_of_words(normal_words(text), links, attachments)
+    return fingerprint_of_words(normal_words(text), links, files)
 
 
-def fingerprint_of_words(
-    words: list[str], links: Iterable[Link], attachments: Iterable[Attachment]
-) -> str:
+def fingerprint_of_words(words: list[str], links: Iterable[Link], files: Iterable[str]) -> str:
     """As ``content_fingerprint`` for words that ``normal_words`` gave."""
     shapes = sorted({link_shape(each.url) for each in links if each.where in ("html", "form")})
-    files = sorted({each.sha256 for each in attachments if not _is_made_on_the_way(each)})
-    if len(words) < _LEAST_WORDS and not shapes and not files:
+    keys = sorted({each for each in files if each})
+    if len(words) < _LEAST_WORDS and not shapes and not keys:
         return ""
     digest = hashlib.sha256(_VERSION)
-    for group in (words, shapes, files):
+    for group in (words, shapes, keys):
         digest.update("\x1f".join(group).encode("utf-8", "replace") + b"\x1e")
     return digest.hexdigest()[:_HEX_CHARACTERS]
 
 
-def _is_made_on_the_way(attachment: Attachment) -> bool:
-    """Signatures and reports are written by hosts, and change with what they sign."""
-    return attachment.kind in ("signature", "report", "tnef")
+def file_key(content: bytes, attachment: Attachment) -> str:
+    """What an attachment adds to the fingerprint, "" for what hosts write on the way.
+
+    Texts count without their blanks, because line ends change; an attached mail counts by its own
+    subject and id, because providers build it anew (its files count by themselves).
+    """
+    if attachment.kind in ("signature", "report", "tnef"):
+        return ""
+    if attachment.kind == "message":
+        block = scan_block(content)
+        fields = [block.first(name) for name in ("subject", "message-id")]
+        named = b"\n".join(b"".join(each.value.split()) if each else b"" for each in fields)
+        return "message:" + hashlib.sha256(named).hexdigest()
+    if is_textual(attachment.kind):
+        return "text:" + hashlib.sha256(b"".join(content.split())).hexdigest()
+    return attachment.sha256
 
 
 def normal_words(text: str) -> list[str]:

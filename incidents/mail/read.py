@@ -20,7 +20,12 @@ from incidents.mail.authres import auth_results_of
 from incidents.mail.dates import parse_date
 from incidents.mail.encoded import decode_text, decode_words
 from incidents.mail.facts import Attachment, Link, MailFacts
-from incidents.mail.fingerprint import fingerprint_of_words, minhash_of_words, normal_words
+from incidents.mail.fingerprint import (
+    file_key,
+    fingerprint_of_words,
+    minhash_of_words,
+    normal_words,
+)
 from incidents.mail.headers import HeaderBlock
 from incidents.mail.html import HtmlFacts, read_html
 from incidents.mail.language import guess_language
@@ -77,6 +82,7 @@ class _Reading:
         self.html: list[str] = []
         self.room = {"plain": limits.text_characters, "html": limits.html_characters + 1}
         self.attachments: list[Attachment] = []
+        self.file_keys: list[str] = []
         self.attached_links: list[Link] = []
         self.attached_room = limits.html_characters
         self.budget = Budget.of(limits)
@@ -130,10 +136,13 @@ class _Reading:
         return field.text()[:most] if field is not None else ""
 
     def _read_parts(self, mime: Mime) -> None:
+        unnamed = [part for part in mime.leaves if _is_body(part)]
+        chosen = unnamed or [part for part in mime.leaves if _may_be_body(part)][:1]
+        bodies = {id(part) for part in chosen}
         for part in mime.leaves:
             content, problem = part.decoded(self.raw)
             self.note(problem)
-            if _is_body(part):
+            if id(part) in bodies:
                 self._keep_body(part, content)
             else:
                 self._attach(part, content)
@@ -162,6 +171,7 @@ class _Reading:
             return
         attachment = describe(part, content, self.budget, limits=self.limits)
         self.attachments.append(attachment)
+        self.file_keys.append(file_key(content, attachment))
         if attachment.kind == "calendar":
             self.found["has_calendar"] = True
         if len(self.attached_links) > self.limits.links:
@@ -200,11 +210,11 @@ class _Reading:
             self.note("too_many_links")
         found["links"] = tuple(links[: limits.links])
         found["attachments"] = tuple(self.attachments)
-        shown = html_text or html.hidden or plain
-        words = normal_words(shown)
-        found["fingerprint"] = fingerprint_of_words(words, found["links"], self.attachments)
+        # A banner may be all that is seen of the HTML: what is left without it decides.
+        words = normal_words(html_text) or normal_words(html.hidden) or normal_words(plain)
+        found["fingerprint"] = fingerprint_of_words(words, found["links"], self.file_keys)
         found["shingles"] = minhash_of_words(words)
-        found["language"] = guess_language(shown)
+        found["language"] = guess_language(html_text or plain)
         found["extra"] = {
             "images": html.images,
             "remote_images": html.remote_images,
@@ -215,6 +225,11 @@ class _Reading:
 
 def _is_body(part: Part) -> bool:
     """Whether a client shows this part as the text of the mail itself."""
+    return _may_be_body(part) and not part.name
+
+
+def _may_be_body(part: Part) -> bool:
+    """A text with a name is shown too, but is the text of the mail only if there is no other."""
     if part.message_depth or part.disposition == "attachment":
         return False
-    return part.content_type in ("text/plain", "text/html") and not part.name
+    return part.content_type in ("text/plain", "text/html")

@@ -116,6 +116,34 @@ def test_another_attachment_changes_it():
     assert len({fingerprint(one), fingerprint(two), fingerprint(plain_mail(TEXT))}) == 3
 
 
+def test_a_banner_on_a_body_of_pictures_does_not_change_it():
+    pictures = '<body><a href="https://shop.example/offer"><img src="cid:1"></a>'
+    marked = pictures.replace("<body>", f"<body><p>{BANNERS[0]}</p>")
+    assert fingerprint(mail_with(html=marked)) == fingerprint(mail_with(html=pictures))
+
+
+def test_line_ends_of_an_attached_text_do_not_change_it():
+    unix = mail_with(text=TEXT, invite_ics=b"BEGIN:VCALENDAR\nSUMMARY:x\nEND:VCALENDAR\n")
+    network = mail_with(text=TEXT, invite_ics=b"BEGIN:VCALENDAR\r\nSUMMARY:x\r\nEND:VCALENDAR\r\n")
+    other = mail_with(text=TEXT, invite_ics=b"BEGIN:VCALENDAR\nSUMMARY:y\nEND:VCALENDAR\n")
+    assert fingerprint(unix) == fingerprint(network) != fingerprint(other)
+
+
+def forwarded(inner: bytes) -> bytes:
+    return (
+        b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=out\r\n\r\n--out\r\n\r\n"
+        b"Please see the mail below, what do you think of it?\r\n--out\r\n"
+        b"Content-Type: message/rfc822\r\n\r\n" + inner + b"\r\n--out--\r\n"
+    )
+
+
+def test_an_attached_mail_that_was_built_anew_does_not_change_it():
+    inner, anew = mail_with(html=HTML), mail_with(html=HTML, cte="base64")
+    other = inner.replace(b"The invoice", b"The reminder")
+    assert fingerprint(forwarded(inner)) == fingerprint(forwarded(anew))
+    assert fingerprint(forwarded(inner)) != fingerprint(forwarded(other))
+
+
 def test_too_little_has_none():
     assert read_mail(plain_mail("Thanks!\r\n")).fingerprint == ""
     assert read_mail(plain_mail("\r\n")).fingerprint == ""

@@ -42,6 +42,17 @@ def test_the_plain_part_is_the_text_and_the_html_is_kept_beside_it():
     assert facts.attachments == ()
 
 
+def test_a_named_text_is_the_body_where_there_is_no_other():
+    raw = plain_mail(
+        "<p>Hello</p>", content_type='text/html; name="page.html"', content_disposition="inline"
+    )
+    facts = read_mail(raw)
+    assert (facts.text, facts.attachments) == ("Hello", ())
+    with_other = mail_with(text="Hello", notes_txt=b"the notes")
+    facts = read_mail(with_other.replace(b"attachment;", b"inline;"))
+    assert (facts.text, facts.attachments[0].name) == ("Hello", "notes.txt")
+
+
 def test_without_a_plain_part_the_text_is_that_of_the_html():
     facts = read_mail(mail_with(html="<p>One</p><p>Two<br>Three</p><ul><li>Four</li></ul>"))
     assert facts.text == "One\nTwo\nThree\nFour"
