@@ -40,11 +40,12 @@ _PORTAL = (
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """``person`` is None before signing in."""
+    """``person`` is None before signing in, and where she has no business."""
     person = getattr(request, "user", None)
-    if not isinstance(person, Person):
+    is_portal = settings.ROOT_URLCONF == "console.urls_portal"
+    if not isinstance(person, Person) or person.is_staff_of_provider == is_portal:
         return {"surface": settings.SURFACE, "person": None}
-    is_staff = person.is_staff_of_provider
+    is_staff = not is_portal
     items = _CONSOLE if is_staff else _PORTAL
     return {
         "surface": settings.SURFACE,

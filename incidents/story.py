@@ -160,11 +160,15 @@ def _layer_lines(copies: Sequence[Delivery], seen: dict[Any, list[Observation]])
     """Equal words about several copies become one line with all recipients."""
     grouped: dict[tuple[Any, ...], list[tuple[Observation, Delivery]]] = {}
     for copy in copies:
-        place = None
+        place, was_read = None, False
         for one in seen.get(copy.id, ()):
             for line in _lines_of(one, copy, place):
                 grouped.setdefault(line, []).append((one, copy))
-            place = one.place or place
+            if one.is_read and not was_read:
+                grouped.setdefault((*_READ, copy.message_id), []).append((one, copy))
+            was_read = was_read or bool(one.is_read)
+            if one.layer == Layer.MAILBOX:  # the gateway says where it sent it, not where it is
+                place = one.place or place
     for (lane, lead, text, _minute), pairs in grouped.items():
         first = min(pairs, key=lambda pair: pair[0].observed_at)[0]
         recipients = tuple(dict.fromkeys(copy.recipient for _, copy in pairs))
@@ -176,6 +180,9 @@ def _layer_lines(copies: Sequence[Delivery], seen: dict[Any, list[Observation]])
             source=f"observation:{first.id}",
             recipients=recipients,
         )
+
+
+_READ = ("person", "Read it.", "Seen by the read mark; whether a link was opened is not known.")
 
 
 def _lines_of(

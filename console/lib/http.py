@@ -46,6 +46,11 @@ def _only_for(view: _View[_P], *, staff: bool) -> _Plain:
     return checked
 
 
+def said(request: HttpRequest, name: str, most: int = 320) -> str:
+    """A parameter of the address, cut and without NUL, which PostgreSQL does not take."""
+    return request.GET.get(name, "")[:most].replace("\x00", "").strip()
+
+
 def for_staff(view: _View[_P]) -> _Plain:
     """A page of the console: signed-in staff of the provider; a client's reader gets 404."""
     return _only_for(view, staff=True)

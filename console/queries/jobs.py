@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from console.lib.cursor import read_cursor, write_cursor
+from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.lib.words import JOBS, Word
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Intent, Job
@@ -39,7 +39,7 @@ def job_rows(client: str, cursor: str) -> tuple[list[JobRow], str]:
         jobs = jobs.filter(tenant__slug=client)
     after = read_cursor(cursor, str, str)
     if after:
-        at, last_id = after
+        at, last_id = read_time(after[0]), read_id(after[1])
         jobs = jobs.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=last_id))
     found = list(jobs[: PAGE + 1])
     older = ""

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from console.lib.cursor import read_cursor, write_cursor
+from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from incidents.models import Delivery, IncidentMessage
 from incidents.models.mail import Outcome, Place, Verdict
 
@@ -94,7 +94,7 @@ def _narrow(copies: QuerySet[Delivery], filters: Filters) -> QuerySet[Delivery]:
 def _page(copies: QuerySet[Delivery], cursor: str, counts: dict[str, int]) -> Page:
     after = read_cursor(cursor, str, str)
     if after:
-        at, last_id = after
+        at, last_id = read_time(after[0]), read_id(after[1])
         copies = copies.filter(Q(received_at__lt=at) | Q(received_at=at, id__lt=last_id))
     ordered = copies.order_by("-received_at", "-id").select_related("message", "tenant")
     rows = list(ordered[: PAGE + 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -55,4 +56,6 @@ def read_opened(*, message_id: UUID, access_id: UUID, person: Person) -> Opened:
 
 @cache
 def _reader() -> MailReader:
-    return MailReader(workers=1)
+    reader = MailReader(workers=1)
+    atexit.register(reader.close)
+    return reader

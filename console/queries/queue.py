@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from console.lib.cursor import read_cursor, write_cursor
+from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.lib.sla import sla_left
 from console.presence import who_looks
 from console.queries.blindness import Blindness
@@ -103,7 +103,7 @@ def queue_page(tab: str, person: Person, filters: Filters, cursor: str) -> Page:
     found = _narrow(incidents_of_tab(tab, person), filters)
     after = read_cursor(cursor, int, str, str)
     if after:
-        rank, seen, last_id = after
+        rank, seen, last_id = after[0], read_time(after[1]), read_id(after[2])
         found = found.filter(
             Q(severity_rank__lt=rank)
             | Q(severity_rank=rank, last_seen_at__lt=seen)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from console.lib.http import PersonRequest, for_staff, show
+from console.lib.http import PersonRequest, for_staff, said, show
 from console.queries.blindness import Blindness
 from console.queries.jobs import job_row, job_rows, steps_of
 from incidents.access import access_job
@@ -15,7 +15,7 @@ from incidents.access import access_job
 
 @for_staff
 def jobs(request: PersonRequest) -> HttpResponse:
-    client, cursor = request.GET.get("client", ""), request.GET.get("cursor", "")
+    client, cursor = said(request, "client"), request.GET.get("cursor", "")
     rows, older = job_rows(client, cursor)
     context = {
         "at": "jobs",

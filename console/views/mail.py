@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from console.lib.http import PersonRequest, ask, for_staff, show
+from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.mail import Filters, copies_page, held_page
 from incidents.access import access_delivery
 from incidents.models.mail import Outcome, Verdict
@@ -53,19 +53,19 @@ def held(request: PersonRequest) -> HttpResponse:
 
 def read_filters(request: PersonRequest, *, days: str = "7") -> Filters:
     names = ("q", "client", "outcome", "verdict")
-    said = {name: request.GET.get(name, "")[:320] for name in names}
-    return Filters(**said, days=request.GET.get("days", days))
+    wish = {name: said(request, name) for name in names}
+    return Filters(**wish, days=said(request, "days") or days)
 
 
 def _filter_context(filters: Filters, older: str) -> dict[str, object]:
-    said = {
+    wish = {
         "q": filters.q,
         "client": filters.client,
         "outcome": filters.outcome,
         "verdict": filters.verdict,
         "days": filters.days,
     }
-    kept = {name: value for name, value in said.items() if value}
+    kept = {name: value for name, value in wish.items() if value}
     return {
         "filters": filters,
         "here": "?" + urlencode(kept),

@@ -23,6 +23,11 @@ FRAME_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:;"
     " form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
+FRAME_HEAD = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>HTML of the mail</title>'
+    "<style>:root{color-scheme:light}body{margin:1rem;font:15px/1.5 sans-serif;"
+    "overflow-wrap:anywhere}</style>"
+)
 _OPENED = (
     ContentAccess.What.TEXT.value,
     ContentAccess.What.HTML.value,
@@ -86,7 +91,7 @@ def message_frame(request: PersonRequest, message_id: UUID, access_id: UUID) -> 
     opened = read_opened(message_id=message_id, access_id=access_id, person=request.user)
     if opened.access.what != ContentAccess.What.HTML:
         raise NotThere
-    response = HttpResponse(safe_html(opened.facts().html))
+    response = HttpResponse(FRAME_HEAD + safe_html(opened.facts().html))
     response["Content-Security-Policy"] = FRAME_POLICY
     response["Referrer-Policy"] = "no-referrer"
     response["X-Content-Type-Options"] = "nosniff"

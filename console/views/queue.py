@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.http import HttpResponse
 from django.urls import reverse
 
-from console.lib.http import PersonRequest, for_staff, show
+from console.lib.http import PersonRequest, for_staff, said, show
 from console.queries.clients import client_rows
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
@@ -44,7 +44,7 @@ def queue(request: PersonRequest) -> HttpResponse:
 
 @for_staff
 def handled(request: PersonRequest) -> HttpResponse:
-    filters = MailFilters(days=request.GET.get("days", "1"), client=request.GET.get("client", ""))
+    filters = MailFilters(days=said(request, "days") or "1", client=said(request, "client"))
     page = copies_page(filters, request.GET.get("cursor", ""), is_settled=True)
     older = "?" + urlencode({"days": filters.days, "cursor": page.older}) if page.older else ""
     context = {
@@ -65,7 +65,7 @@ def health(request: PersonRequest) -> HttpResponse:
 
 def read_filters(request: PersonRequest) -> Filters:
     names = ("q", "client", "severity", "kind", "state")
-    return Filters(**{name: request.GET.get(name, "")[:200] for name in names})
+    return Filters(**{name: said(request, name) for name in names})
 
 
 def tabs_for(person: Person) -> list[SimpleNamespace]:
@@ -80,7 +80,7 @@ def tabs_for(person: Person) -> list[SimpleNamespace]:
 
 
 def _link(tab: str, filters: Filters, cursor: str) -> str:
-    said = {
+    wish = {
         "tab": tab,
         "q": filters.q,
         "client": filters.client,
@@ -89,4 +89,4 @@ def _link(tab: str, filters: Filters, cursor: str) -> str:
         "state": filters.state,
         "cursor": cursor,
     }
-    return reverse("queue") + "?" + urlencode({key: value for key, value in said.items() if value})
+    return reverse("queue") + "?" + urlencode({key: value for key, value in wish.items() if value})

@@ -40,7 +40,8 @@ export function say(text) {
 
 function showDialog(dialog) {
   if (!dialog.open) dialog.showModal();
-  const first = dialog.querySelector("[autofocus], input:not([type=hidden]), textarea, select, button");
+  const field = "form input:not([type=hidden]), form textarea, form select";
+  const first = dialog.querySelector(field) ?? dialog.querySelector(".btn.primary");
   first?.focus();
 }
 
