@@ -66,6 +66,7 @@ class MessageFilter(_OfClient):
 
 
 class DeliveryFilter(_OfClient):
+    replay = filters.UUIDFilter(method="filter_replay", label="Copies that this replay job sent")
     internet_message_id = filters.CharFilter(field_name="message__internet_message_id")
     message = filters.UUIDFilter(field_name="message_id")
     incident = filters.UUIDFilter(field_name="message__memberships__incident_id")
@@ -75,6 +76,12 @@ class DeliveryFilter(_OfClient):
     class Meta:
         model = Delivery
         fields = ("tenant", "recipient", "direction", "outcome", "place", "is_bypass")
+
+    def filter_replay(
+        self, rows: QuerySet[Delivery], name: str, value: object
+    ) -> QuerySet[Delivery]:
+        job = Job.objects.filter(id=value, kind=Job.Kind.REPLAY).first()
+        return rows.filter(message__trace_ulid__in=job.detail["ulids"] if job else [])
 
 
 class ObservationFilter(_OfClient):

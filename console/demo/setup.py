@@ -10,6 +10,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
 
 import httpx
 from django.conf import settings
@@ -67,6 +68,7 @@ def set_up_sandbox(app_secrets: dict[str, str]) -> None:
                     "display_name": client.name,
                     "users": [
                         {
+                            "id": str(uuid5(NAMESPACE_DNS, client.address(box.local))),
                             "mail": client.address(box.local),
                             "display_name": box.name,
                             "job_title": box.title,

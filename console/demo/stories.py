@@ -51,20 +51,20 @@ class Author:
 
     def opening(self) -> Iterator[DemoMail]:
         """Every kind of story, with harmless mail between, so that senders are known."""
-        stories = [
-            *self.campaign(),
-            self.bec_cfo(),
-            self.bypass(),
-            self.lateral(),
-            self.spam_partly_held(),
-            self.bec_vendor(),
-            self.password(),
-            self.shared_document(),
-            self.spam(),
-        ]
         yield from self.ordinary(12)
-        for story in stories:
-            yield story
+        for client in CLIENTS[:2]:
+            yield self.campaign(client)
+        for story in (
+            self.bec_cfo,
+            self.bypass,
+            self.lateral,
+            self.spam_partly_held,
+            self.bec_vendor,
+            self.password,
+            self.shared_document,
+            self.spam,
+        ):
+            yield story()
             yield from self.ordinary(3)
 
     def ordinary(self, number: int) -> Iterator[DemoMail]:
@@ -169,20 +169,18 @@ class Author:
             link=f"https://statement-viewer.web.app/s/{self._number()}",
         )
 
-    def campaign(self) -> Iterator[DemoMail]:
-        """The same lure to two clients within minutes."""
-        for client in CLIENTS[:2]:
-            boss = client.box("ceo").name
-            yield self._outside(
-                "campaign over two clients",
-                world.HIJACKED,
-                (boss, "reception"),
-                letters.PHISH_SHARED,
-                client,
-                ("hr", "accounting", "sales"),
-                link="https://team-files.pages.dev/view/7731",
-                document="Project schedule.pdf",
-            )
+    def campaign(self, client: ClientFacts) -> DemoMail:
+        """The same lure goes to two clients within minutes."""
+        return self._outside(
+            "campaign over two clients",
+            world.HIJACKED,
+            (client.box("ceo").name, "reception"),
+            letters.PHISH_SHARED,
+            client,
+            ("hr", "accounting", "sales"),
+            link="https://team-files.pages.dev/view/7731",
+            document="Project schedule.pdf",
+        )
 
     def bec_cfo(self) -> DemoMail:
         acme = CLIENTS[0]
