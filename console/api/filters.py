@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
 
@@ -77,9 +79,7 @@ class DeliveryFilter(_OfClient):
         model = Delivery
         fields = ("tenant", "recipient", "direction", "outcome", "place", "is_bypass")
 
-    def filter_replay(
-        self, rows: QuerySet[Delivery], name: str, value: object
-    ) -> QuerySet[Delivery]:
+    def filter_replay(self, rows: QuerySet[Delivery], name: str, value: UUID) -> QuerySet[Delivery]:
         job = Job.objects.filter(id=value, kind=Job.Kind.REPLAY).first()
         return rows.filter(message__trace_ulid__in=job.detail["ulids"] if job else [])
 

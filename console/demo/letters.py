@@ -126,6 +126,6 @@ LATERAL = Letter(
     "Hi {name},\n\nHR updated the salary bands. Please verify your account with your e-mail "
     "password and confirm yours within 24 hours: {link}\n\n{sender}\n",
     "<html><body><p>Hi {name},</p><p>HR updated the salary bands. Please verify your "
-    'account with your e-mail password and <a href="{link}">confirm yours</a> within 24 hours.</p><p>{sender}</p></body>'
-    "</html>",
+    'account with your e-mail password and <a href="{link}">confirm yours</a> within 24 hours.</p>'
+    "<p>{sender}</p></body></html>",
 )
