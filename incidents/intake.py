@@ -99,42 +99,42 @@ def record(observations: Iterable[Observation]) -> Recorded:
     Must run in a scope that holds the clients of all observations; commits with it.  A duplicate
     (same client, source, key and time) changes nothing.  Raises ``ForeignObservation``.
     """
-    rows = [_row(observation) for observation in observations]
-    if not rows:
+    seen = list(observations)
+    if not seen:
         return Recorded(0, 0)
-    tenants = {row[1] for row in rows}
+    tenants = {each.tenant_id for each in seen}
     if not tenants.issubset(current_scope().tenant_ids):
         raise ForeignObservation(f"clients {sorted(tenants)} are not all in this scope")
-    stored = _copy(rows)
+    stored = _copy(seen)
     if stored:
         for tenant_id in sorted(tenants):
             want_work(tenant_id, "intake")
-    return Recorded(stored, len(rows) - stored)
+    return Recorded(stored, len(seen) - stored)
 
 
-def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
+def _copy(seen: Sequence[Observation]) -> int:
     # Each role has a table of its own: one role may not touch another's temporary table.
     scratch = f"pg_temp.intake_{current_scope().role}"
     with connection.cursor() as cursor:
         cursor.execute(_MAKE_SCRATCH.format(scratch=scratch, columns=_LIST))
-        cursor.execute(f"SELECT EXISTS (SELECT FROM {scratch})")  # noqa: S608 - a fixed name
-        if cursor.fetchone()[0]:
-            # An earlier call in this transaction; as a rule the commit has emptied it.
-            cursor.execute(f"TRUNCATE {scratch}")
         # Django leaves errors of COPY as they are: callers know its own only.
         with (
             connection.wrap_database_errors,
             cursor.copy(f"COPY {scratch} ({_LIST}) FROM STDIN") as copy,
         ):
-            for row in rows:
-                copy.write_row(row)
+            # Row by row: the server reads the first ones while we write out the next.
+            for each in seen:
+                copy.write_row(_row(each))
         cursor.execute(_MOVE.format(scratch=scratch, columns=_LIST))
         return int(cursor.rowcount)
 
 
+# As a rule the commit has emptied it: the DELETE is for an earlier call in this transaction, and
+# finds nothing at once where a TRUNCATE would make new files.
 _MAKE_SCRATCH = """
 CREATE TEMPORARY TABLE IF NOT EXISTS {scratch} ON COMMIT DELETE ROWS
-    AS SELECT {columns} FROM incidents_observation WITH NO DATA
+    AS SELECT {columns} FROM incidents_observation WITH NO DATA;
+DELETE FROM {scratch}
 """
 _MOVE = """
 WITH new AS (
