@@ -1,13 +1,15 @@
 """Reading mail in child processes that can be killed.
 
 One bomb harms only itself: a child has limits of memory, CPU and wall clock, and when it dies over
-a mail, that mail is unreadable and the next one meets a fresh child.  Children die with their
-parent, know none of its secrets, and give back JSON.
+a mail, that mail is unreadable and the next one meets a fresh child.  A mail that takes long goes
+on at low priority while other children read on.  Children die with their parent, know none of its
+secrets, and give back JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import json
@@ -34,6 +36,9 @@ _START_S = 20.0
 _LONGEST_ANSWER = 64 * 1024 * 1024
 # A child's memory frays with time, and its limit is meant for one mail.
 _MAILS_PER_CHILD = 2_000
+# Ordinary mail takes some milliseconds, the largest a second.
+_SLOW_S = 0.5
+_SLOW_PRIORITY = 15
 
 
 class ReaderUnavailable(Exception):
@@ -49,7 +54,7 @@ class _Child:
 
     def __init__(self, memory_bytes: int, cpu_s: int) -> None:
         ours, theirs = socket.socketpair()
-        self.line, self.mails = ours, 0
+        self.line, self.mails, self.is_worn = ours, 0, False
         command = [sys.executable, "-E", "-s", "-m", "incidents.mail.reader_child"]
         numbers = [theirs.fileno(), os.getpid(), memory_bytes, cpu_s]
         with theirs:
@@ -78,12 +83,23 @@ class _Child:
             self.line.settimeout(wall_s)
             self.line.sendall(REQUEST.pack(len(options), len(raw)) + options)
             self.line.sendall(raw)
+            self._wait_patiently(wall_s)
             (length,) = ANSWER.unpack(self._received(ANSWER.size, deadline))
             if length > _LONGEST_ANSWER:
                 raise _ChildDied
             return unpack_facts(self._received(length, deadline))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise _ChildDied from error
+
+    def _wait_patiently(self, wall_s: float) -> None:
+        """Gives way to all others once a mail proves slow; there is no way back without root."""
+        self.line.settimeout(min(_SLOW_S, wall_s))
+        try:
+            self.line.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            self.is_worn = True
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, self.process.pid, _SLOW_PRIORITY)
 
     def _received(self, length: int, deadline: float) -> bytes:
         data = bytearray(length)
@@ -105,13 +121,13 @@ class _Child:
 class MailReader:
     """``read_mail`` at arm's length.  Thread-safe; survives a fork of its owner.
 
-    ``workers``       children that read at the same time; each starts when it is first needed.
+    ``workers``       children that may read at the same time; each starts when all others are busy.
     ``memory_bytes``  address space, ``cpu_s`` CPU seconds and ``wall_s`` seconds for one mail.
     """
 
     def __init__(
         self,
-        workers: int = 1,
+        workers: int = 3,
         *,
         memory_bytes: int = 512 * 1024 * 1024,
         cpu_s: int = 10,
@@ -147,7 +163,7 @@ class MailReader:
         try:
             child = self._usable(child)
             facts = child.ask(json.dumps(options).encode(), raw, self._wall_s)
-            if "out_of_memory" in facts.problems:
+            if child.is_worn or "out_of_memory" in facts.problems:
                 child = self._ended(child)
             return facts
         except _ChildDied:
