@@ -1,7 +1,6 @@
 """Pages as people meet them: who sees what, what a button does, what bad input answers."""
 
 import re
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -29,7 +28,6 @@ RAW = (
 
 @pytest.fixture(autouse=True)
 def _no_broker(settings):
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 

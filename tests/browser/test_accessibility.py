@@ -1,0 +1,169 @@
+"""Every page in a real browser: no violation of WCAG 2.2 AA, no sideways scroll, no console error."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import sync_playwright
+
+from incidents.models import Message
+from incidents.services import share_incident
+from tenants.scope import Role, tenant_scope
+from tests.console.test_pages import open_phish
+from tests.factories import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SHOWS = [("light", 1440), ("dark", 390)]
+
+
+@pytest.fixture(scope="module")
+def in_browser(chromium):
+    """Runs a function with the browser, in a thread of its own: Playwright keeps an event loop
+    running in its thread, where neither Django's queries nor other asynchronous tests could run.
+    """
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with ThreadPoolExecutor(1) as driver:
+        playwright = driver.submit(lambda: sync_playwright().start()).result()
+        browser = driver.submit(
+            lambda: playwright.chromium.launch(executable_path=chromium, args=arguments)
+        ).result()
+        yield lambda work, *arguments: driver.submit(work, browser, *arguments).result()
+        driver.submit(browser.close).result()
+        driver.submit(playwright.stop).result()
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+def findings(browser, site: str, login: str, email: str, paths: list[str]) -> list[str]:
+    """What is wrong with these pages, in every theme and width; [] if nothing."""
+    wrong: list[str] = []
+    for theme, width in SHOWS:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
+        page.on("console", lambda line: wrong.extend(_complaints(page.url, line)))
+        page.goto(site + login)
+        wrong += _look_at(page, theme, width)
+        page.fill("[name=email]", email)
+        page.fill("[name=password]", PASSWORD)
+        page.click("button.primary")
+        page.wait_for_selector("#main:not(.login)")
+        for path in paths:
+            answer = page.goto(site + path)
+            assert answer is not None
+            assert answer.status == 200, (path, answer.status)
+            wrong += _look_at(page, theme, width)
+        context.close()
+    return wrong
+
+
+def _complaints(url: str, line) -> list[str]:
+    """Errors and warnings, but for the live connection, which this test server does not have."""
+    is_live = "WebSocket" in line.text or "/live" in (line.location or {}).get("url", "")
+    return [f"{url}: {line.text}"] if line.type in ("error", "warning") and not is_live else []
+
+
+def _look_at(page, theme: str, width: int) -> list[str]:
+    found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
+    wrong = [
+        f"{page.url} {theme} {width}: {rule['id']} at {node['target']}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
+    if page.evaluate("document.documentElement.scrollWidth") > width:
+        wrong.append(f"{page.url} {theme} {width}: scrolls sideways")
+    return wrong
+
+
+def test_the_console_can_be_used_by_everybody(in_browser, live_server, transactional_cast):
+    cast = transactional_cast
+    incident = open_phish(cast.acme)
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        message = Message.objects.get()
+    names = ["queue", "handled", "health", "mail", "held", "clients", "jobs", "components"]
+    paths = [reverse(name) for name in names]
+    paths += [reverse("client", args=["acme"]), reverse("message", args=[message.id])]
+    paths += [reverse("message_open", args=[message.id])]
+    for name in ("", "_pull", "_block", "_resolve", "_share", "_report"):
+        paths.append(reverse(f"incident{name}", args=[incident.id]))
+
+    site, login = live_server.url, reverse("login")
+    assert in_browser(findings, site, login, cast.ana.email, paths) == []
+
+
+def test_the_portal_can_be_used_by_everybody(in_browser, live_server, transactional_cast, settings):
+    cast = transactional_cast
+    incident = open_phish(cast.acme)
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        share_incident(incident=incident, actor=cast.ana)
+    settings.ROOT_URLCONF = "console.urls_portal"
+    names = ["portal", "portal_incidents", "portal_access", "portal_reports"]
+    paths = [reverse(name) for name in names] + [reverse("portal_incident", args=[incident.id])]
+
+    site, login = live_server.url, reverse("login")
+    assert in_browser(findings, site, login, cast.pia.email, paths) == []
+
+
+def _walk(browser, site: str, login: str, email: str) -> dict[str, object]:
+    page = browser.new_page()
+    page.goto(site + login)
+    page.fill("[name=email]", email)
+    page.fill("[name=password]", PASSWORD)
+    page.click("button.primary")
+    page.wait_for_selector("tr[data-row]")
+    page.keyboard.press("j")
+    at_row = page.evaluate("document.querySelector('.is-at').id")
+    page.keyboard.press("/")
+    at_search = page.evaluate("document.activeElement.id")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    help_is_open = page.evaluate("document.getElementById('keys').open")
+    page.uncheck("#keys [name=keys]")
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    ignored = page.evaluate("document.activeElement.id") != "search"
+    page.keyboard.press("?")
+    page.check("#keys [name=keys]")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/incidents/*")
+    page.keyboard.press("e")
+    page.wait_for_selector("#dialog[open]")
+    in_dialog = page.evaluate("document.activeElement.name")
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("h")
+    page.wait_for_url("**/held")
+    return {
+        "row": at_row,
+        "search": at_search,
+        "help": help_is_open,
+        "off": ignored,
+        "dialog": in_dialog,
+    }
+
+
+def test_the_keyboard_is_enough(in_browser, live_server, transactional_cast):
+    incident = open_phish(transactional_cast.acme)
+
+    did = in_browser(_walk, live_server.url, reverse("login"), transactional_cast.ana.email)
+
+    assert did == {
+        "row": f"row-{incident.id}",
+        "search": "search",
+        "help": True,
+        "off": True,
+        "dialog": "reason",
+    }
