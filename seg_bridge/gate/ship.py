@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 BATCH_RECORDS = 200
 BATCH_BYTES = 2 * 1024 * 1024
+# One mail's lines repeat its facts for every recipient and can be far more than a batch should be;
+# ingest takes no request over 64 MB.
+REQUEST_BYTES = 8 * 1024 * 1024
 POLL_S = 0.2
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
@@ -174,12 +177,14 @@ class Shipper:
                     replace_file(self._refused / f"{record['ulid']}.eml", raw)
 
     async def _ship_lines(self, batch: Batch) -> None:
-        body = b"\n".join(batch.lines) + b"\n"
-        response = await self._client.ask(
-            "POST", "/ship", body=body, content_type="application/jsonl"
-        )
-        answer = json_object(response)
-        refused = answer.get("refused", [])
+        refused: list[dict[str, Any]] = []
+        for first, lines in portions(batch.lines):
+            body = b"\n".join(lines) + b"\n"
+            response = await self._client.ask(
+                "POST", "/ship", body=body, content_type="application/jsonl"
+            )
+            found = json_object(response).get("refused", [])
+            refused += [{**each, "line": first + int(each["line"])} for each in found]
         if refused:
             self._park(batch, refused)
         log.info("shipped %d lines, %d refused", len(batch.lines), len(refused))
@@ -231,6 +236,19 @@ class Shipper:
             # Shipping again what is there changes nothing at the other end.
             log.exception("%s cannot be read, the journal is shipped from its start", "ship.json")
             return 0, 0
+
+
+def portions(lines: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """The lines in requests of ``REQUEST_BYTES``, or one line where that is longer; each with the
+    number of its first line.
+    """
+    first, size_bytes = 0, 0
+    for number, line in enumerate(lines):
+        if number > first and size_bytes + len(line) > REQUEST_BYTES:
+            yield first, lines[first:number]
+            first, size_bytes = number, 0
+        size_bytes += len(line) + 1
+    yield first, lines[first:]
 
 
 def lines_of(record: Record) -> list[bytes]:

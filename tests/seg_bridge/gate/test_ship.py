@@ -6,6 +6,7 @@ import pytest
 from typing_extensions import override
 
 from incidents.observations import Observation
+from seg_bridge.gate import ship
 from seg_bridge.gate.ingest import IngestError
 from seg_bridge.gate.journal import segments
 from seg_bridge.gate.ship import Shipper
@@ -134,6 +135,30 @@ async def test_a_refused_line_is_parked_and_the_rest_goes_on(gate_for, sink):
         assert entry["error"] == "told to"
         assert entry["line"]["observation"]["mail"]["subject"] == "bad"
     assert len(ingest.observations) == 2
+
+
+async def test_a_mail_with_more_lines_than_a_request_takes_goes_in_several(
+    gate_for, sink, monkeypatch
+):
+    requests = []
+
+    class Counting(Ingest):
+        @override
+        def _take_lines(self, content):
+            requests.append(len(content.splitlines()))
+            return super()._take_lines(content)
+
+    ingest = Counting(refuse=lambda line: line["observation"]["recipient"].startswith("cfo"))
+    async with gate_for() as gate:
+        await gate.send(
+            mail_bytes("one"), "info@acme.example", "ceo@acme.example", "cfo@acme.example"
+        )
+        monkeypatch.setattr(ship, "REQUEST_BYTES", 1)
+        await ship_all(gate, ingest)
+    assert requests == [1, 1, 1]
+    assert len(ingest.observations) == 2
+    (parked,) = (gate.settings.folder / "refused").iterdir()
+    assert json.loads(parked.read_text())["line"]["observation"]["recipient"] == "cfo@acme.example"
 
 
 async def test_shipped_segments_are_removed_and_the_newest_stays(gate_for, sink):
