@@ -38,7 +38,7 @@ def _lexicon() -> tuple[tuple[Topic, ...], Phrases]:
 
 
 def topics_of(reading: Reading) -> dict[str, tuple[int, tuple[str, ...]]]:
-    """Topic → (points: 2 for a strong phrase, 1 for a weak one; the phrases, telling ones first)."""
+    """Topic → (points: 2 a strong phrase, 1 a weak one; the phrases, telling ones first)."""
     _, phrases = _lexicon()
     found: dict[str, tuple[int, tuple[str, ...]]] = {}
     hits = phrases.find(reading.words)
