@@ -22,9 +22,9 @@ _DOUBLE = re.compile(r"\.(?:pdf|docx?|xlsx?|jpe?g|png|txt|zip|gif)\s*\.[a-z0-9]{
 
 
 def _is_program(attachment: Attachment) -> bool:
-    return attachment.kind in ("exe", "elf", "lnk", "msi", "macho", "script") or bool(
-        _PROGRAM_NAME.search(attachment.name.strip())
-    )
+    if attachment.kind == "script":  # text that a Unix shell starts; its name tells more
+        return bool(_PROGRAM_NAME.search(attachment.name.strip()))
+    return "executable" in attachment.flags or bool(_PROGRAM_NAME.search(attachment.name.strip()))
 
 
 def programs(reading: Reading) -> Iterator[Reason]:

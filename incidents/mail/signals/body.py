@@ -10,16 +10,8 @@ from incidents.mail.signals.reading import Reading, Signal
 from incidents.mail.signals.text import mixes_alphabets, without_invisible
 from incidents.observations import Reason
 
-_FORM = re.compile(r"<form\b", re.I)
 _PASSWORD = re.compile(r"<input\b[^>]{0,300}type\s*=\s*[\"']?password", re.I)
 _SCRIPT = re.compile(r"<script\b|\bjavascript:", re.I)
-_HIDDEN = re.compile(
-    r"font-size\s*:\s*0(?:px|pt|em)?\s*[;\"']|line-height\s*:\s*0(?:px)?\s*[;\"']|"
-    r"\bcolor\s*:\s*(?:#fff(?:fff)?|white|transparent)\b|opacity\s*:\s*0\s*[;\"']|"
-    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|text-indent\s*:\s*-\d{3}",
-    re.I,
-)
-_ZERO_FONT = re.compile(r"font-size\s*:\s*0(?:px|pt|em)?\s*[;\"']", re.I)
 _ENTITY_RUN = re.compile(r"(?:&#x?[0-9a-f]{2,6};){12}", re.I)
 _QUOTED = re.compile(r"^(?:>|On .{5,80} wrote:|-{2,}\s?Original Message)", re.M)
 _CODE = re.compile(
@@ -28,7 +20,11 @@ _CODE = re.compile(
 _SIGNATURE_MARK = re.compile(r"^-- ?$", re.M)
 _MONEY = re.compile(r"[$€£]\s?\d|\d\s?(?:[$€£]|usd\b|eur\b|gbp\b)", re.I)
 _SPACED = re.compile(r"\b(?:\w[ ._*]){4,}\w\b")
-_GAPPED = re.compile(r"\b[a-z]+[0-9@!|][a-z]+[0-9@!|]?[a-z]*\b", re.I)
+_MASKED = re.compile(
+    r"(?<![\w/.@=&?%#:+-])(?:[A-Z]{2,}0[A-Z0]{2,}|[a-z]{2,}[0@|!][a-z]{2,}|[A-Z]+[a-z]*[0@|!][a-z]{2,})"
+    r"(?![\w/@=.:-])"
+)
+_HEX = re.compile(r"[0-9a-fA-F]+")
 _DIGIT_RUN = re.compile(
     r"(?:#|\b(?:id|ref|no|nr|order|invoice|case|ticket)[\s:#-]*)?[A-Z]{0,4}\d{5,}", re.I
 )
@@ -56,29 +52,29 @@ def few_words(reading: Reading) -> Iterator[Reason]:
 def forms(reading: Reading) -> Iterator[Reason]:
     if _PASSWORD.search(reading.html):
         yield Reason("password_field", "The mail itself holds a field for a password.")
-    elif _FORM.search(reading.html):
+    elif reading.facts.extra.get("forms"):
         yield Reason("form_in_mail", "The mail itself holds a form to be filled in.")
     if _SCRIPT.search(reading.html):
         yield Reason("script_in_mail", "The mail holds script code.")
 
 
 def hidden_text(reading: Reading) -> Iterator[Reason]:
-    found = _HIDDEN.findall(reading.html)
-    if _ZERO_FONT.search(reading.html) and len(found) >= 2:
-        yield Reason("zero_size_text", "The mail hides text in letters of size zero.")
-    elif len(found) >= 12:
+    hidden = len("".join(reading.facts.hidden_text.split()))
+    if hidden >= 400 and hidden > len(reading.shown_text) // 3:
         yield Reason(
-            "much_hidden_text", f"The mail hides text in {len(found)} places.", str(len(found))
+            "much_hidden_text",
+            f"The mail holds {hidden} characters that the reader cannot see.",
+            str(hidden),
         )
     text = reading.shown_text[:20_000]
     if text.isascii():
         return
-    hidden = len(text) - len(without_invisible(text))
-    if hidden >= 10 and hidden * 60 > len(text):
+    masks = len(text) - len(without_invisible(text))
+    if masks >= 10 and masks * 60 > len(text):
         yield Reason(
             "invisible_in_text",
-            f"The text holds {hidden} invisible characters between its letters.",
-            str(hidden),
+            f"The text holds {masks} invisible characters between its letters.",
+            str(masks),
         )
     mixed = [word for word in text.split() if mixes_alphabets(word)][:50]
     if len(mixed) >= 3:
@@ -94,7 +90,7 @@ def coded_text(reading: Reading) -> Iterator[Reason]:
         yield Reason(
             "text_as_numbers", "The text is written in character numbers to be unreadable."
         )
-    if "html" in reading.content_type and not reading.facts.list_id:
+    if "html" in reading.content_type:
         yield Reason("html_only", "The mail has only an HTML part, as mass mailers send it.")
 
 
@@ -153,13 +149,10 @@ def subject_tricks(reading: Reading) -> Iterator[Reason]:
 
 
 def masked_words(reading: Reading) -> Iterator[Reason]:
-    found = [
-        word
-        for word in _GAPPED.findall(f"{reading.facts.subject} {reading.shown_text[:3000]}")
-        if any(char in "@!|0" for char in word[1:-1]) and "@" not in word[-4:]
-    ]
-    masked = [word for word in found if re.search(r"[a-z][0@!|1][a-z]", word, re.I)]
-    if len(masked) >= 2 and not reading.facts.list_id:
+    """Zero for O, one for l, @ for a, inside words: letters for people, not for filters."""
+    shown = f"{reading.facts.subject} {reading.shown_text[:5000]}"
+    masked = [word for word in _MASKED.findall(shown) if not _HEX.fullmatch(word)]
+    if len(set(masked)) >= 2:
         yield Reason(
             "masked_words",
             f"Words are masked with digits and signs: “{masked[0][:30]}”, “{masked[1][:30]}”.",
@@ -179,10 +172,6 @@ def conversation(reading: Reading) -> Iterator[Reason]:
         yield Reason("answers_earlier_mail", "The mail says that it answers an earlier one.")
     if _CODE.search(facts.text):
         yield Reason("holds_code", "The text holds program code or a change to it.")
-    if facts.list_id and reading.header("list-post"):
-        yield Reason(
-            "discussion_list", f"The mail came over the list {facts.list_id}.", facts.list_id
-        )
     if _SIGNATURE_MARK.search(facts.text):
         yield Reason("signature_mark", "The text ends with a signature in the old style.")
 
@@ -195,7 +184,29 @@ def plainness(reading: Reading) -> Iterator[Reason]:
         yield Reason("plain_text", "The mail is plain text.")
 
 
+def names_recipient(reading: Reading) -> Iterator[Reason]:
+    """The recipient's bare address as the salutation or in the running text."""
+    start = reading.shown_text[:20_000].lower()
+    for address in reading.recipients[:2]:
+        at = start.find(address)
+        if at < 0:
+            continue
+        before = start[max(0, at - 25) : at]
+        if re.search(
+            r"(?:dear|hello|hi|hallo|cher|estimado|caro|prezado|attention|attn)\W*$", before
+        ):
+            yield Reason(
+                "greets_by_address",
+                f"The mail greets the reader by the address {address}.",
+                address,
+            )
+        else:
+            yield Reason("text_holds_address", f"The text holds the address {address}.", address)
+        return
+
+
 SIGNALS: tuple[Signal, ...] = (
+    names_recipient,
     few_words,
     forms,
     hidden_text,

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from publicsuffixlist import PublicSuffixList
 
 from incidents.mail.signals import lists
-from incidents.mail.signals.text import fold
+from incidents.mail.signals.text import fold, looks_latin
 
 
 @cache
@@ -119,6 +119,7 @@ _SWAPS = (("rn", "m"), ("vv", "w"), ("cl", "d"), ("nn", "m"), ("1", "l"), ("0", 
 _SWAPS_AS_WORDS = {"rn": "r-n, not m", "vv": "v-v, not w", "cl": "c-l, not d", "nn": "n-n, not m"}
 
 
+@lru_cache(maxsize=20_000)
 def likeness(domain: str, original: str) -> Likeness | None:
     """Whether ``domain`` looks like ``original`` without being it.  None: it does not.
 
@@ -138,20 +139,42 @@ def likeness(domain: str, original: str) -> Likeness | None:
     return Likeness(mine, theirs, code, how)
 
 
+def a_label(host: str) -> str:
+    """The host as DNS has it: ``ökologie.example`` → ``xn--kologie-90a.example``."""
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return host
+
+
+def imitates_latin(host: str) -> bool:
+    """Whether a label of an ``xn--`` host is made of foreign letters that all look Latin."""
+    for label in host.split("."):
+        if label.startswith("xn--"):
+            name = _decoded(label)
+            if not name.isascii() and looks_latin(name).isascii():
+                return True
+    return False
+
+
+def _decoded(label: str) -> str:
+    try:
+        return label.encode("ascii").decode("idna")
+    except UnicodeError:
+        return label
+
+
 def _name_of(registered: str) -> str:
     name = registered.partition(".")[0]
-    if name.startswith("xn--"):
-        try:
-            return name.encode("ascii").decode("idna")
-        except UnicodeError:
-            return name
-    return name
+    return _decoded(name) if name.startswith("xn--") else name
 
 
 def _compare(name: str, wanted: str) -> tuple[str, str]:
     """(code, words), or ("", "") where the names are equal or unlike."""
     if name == wanted or len(wanted) < 3:
         return "", ""
+    if abs(len(name) - len(wanted)) > 2 and wanted not in name:
+        return "", ""  # nothing below can hold; this keeps a walk over many brands cheap
     folded = fold(name)
     if folded == wanted:
         return "confusable_letters", "letters of another alphabet or digits that look alike"

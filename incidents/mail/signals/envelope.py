@@ -9,31 +9,28 @@ from datetime import timedelta
 from incidents.mail.signals.domains import (
     is_bulk_sender,
     is_free_mailer,
-    is_ip,
-    registered_domain,
+    owner_domain,
     same_owner,
 )
 from incidents.mail.signals.reading import Reading, Signal
-from incidents.mail.signals.sender import looks_random
 from incidents.observations import Reason
 
-_FROM_DYNAMIC = re.compile(
-    r"\d{1,3}[-.x_]\d{1,3}[-.x_]\d{1,3}|dynamic|dialup|dial-up|\bdsl|adsl|\bppp|\bdhcp|\bpool|"
-    r"cable|broadband|\.dyn\.|\bip\d{2,}|static-ip|vps\d|\bhost-?\d+",
-    re.I,
-)
 _MASS_MAILER = re.compile(
-    r"phpmailer|php/|the bat|mass ?mail|bulk|swiftmailer|leaf ?phpmailer|sendblaster|gammadyne|"
-    r"group mail|atomic|dynamailer|mailking|advanced ?mass|turbo-?mailer|nodemailer|foxmail|"
-    r"microsoft outlook express|ver\. ?\d|smtpclient|python|interspire",
+    r"phpmailer|^php/|the bat|mass ?mail|swiftmailer|sendblaster|gammadyne|group mail|atomic|"
+    r"dynamailer|mailking|turbo-?mailer|nodemailer|interspire|smtpclient|^ver\. ?\d|^\d[\d.]*$",
     re.I,
 )
+_OUTDATED = re.compile(r"outlook express|microsoft outlook,? build 10|office outlook 1[01]\b", re.I)
+OUTDATED_SINCE = 2014
+"""Year from which mail programs of the early two-thousands are a forger's costume."""
 
 
 def envelope_differs(reading: Reading) -> Iterator[Reason]:
     """Bounces go to another firm than the From line names, and not to a known mailer's host."""
     bounce = reading.facts.envelope_from.rpartition("@")[2].lower().strip("<> ")
-    if not bounce or not reading.sender_domain or reading.facts.list_id:
+    if not bounce or not reading.sender_domain:
+        return
+    if reading.list_domain and reading.list_domain == owner_domain(bounce):
         return
     if same_owner(bounce, reading.sender_domain) or is_bulk_sender(bounce):
         return
@@ -50,12 +47,12 @@ def message_id(reading: Reading) -> Iterator[Reason]:
         yield Reason("message_id_missing", "The mail has no Message-ID.")
         return
     host = value.rpartition("@")[2].lower()
-    if "@" not in value or ("." not in host and host != "localhost"):
+    if "@" not in value or not host:
         yield Reason(
             "message_id_malformed", f"The Message-ID is not well formed: {value[:80]}.", value[:80]
         )
         return
-    if host == "localhost" or "localdomain" in host:
+    if "." not in host or host == "localhost" or "localdomain" in host:
         yield Reason(
             "message_id_local", f"The Message-ID was made on a nameless host: {host}.", host
         )
@@ -99,8 +96,13 @@ def recipients(reading: Reading) -> Iterator[Reason]:
 
 def mailer(reading: Reading) -> Iterator[Reason]:
     shown = reading.header("x-mailer") or reading.header("user-agent")
+    sent = reading.facts.sent_at
     if reading.header("x-php-originating-script") or reading.header("x-php-script"):
         yield Reason("sent_by_web_script", "The mail was sent by a script on a web server.")
+    elif _OUTDATED.search(shown) and sent and sent.year >= OUTDATED_SINCE:
+        yield Reason(
+            "outdated_mailer", f"The mail claims a program of long ago: {shown[:60]}.", shown[:60]
+        )
     elif shown and _MASS_MAILER.search(shown):
         yield Reason("mass_mailer", f"The mail was made with {shown[:60]}.", shown[:60])
     if reading.header("x-priority").startswith(("1", "2")) or (
@@ -124,58 +126,11 @@ def bulk(reading: Reading) -> Iterator[Reason]:
             f"The reader can unsubscribe at the sender's own {own[0]}.",
             own[0],
         )
-    elif hosts and not reading.facts.list_id:
+    elif hosts:
         yield Reason(
             "unsubscribe_elsewhere",
             f"To unsubscribe, the reader is sent to {hosts[0]}, which is not the sender's.",
             hosts[0],
-        )
-
-
-def first_host(reading: Reading) -> Iterator[Reason]:
-    """The host that handed the mail over, as the newest Received line with a public host tells."""
-    for hop in reading.facts.hops[:1]:
-        name = hop.helo or hop.from_name
-        if not name:
-            return
-        if is_ip(name.strip("[]")):
-            yield Reason("host_without_name", f"The sending host gave no name, only {name}.", name)
-        elif _FROM_DYNAMIC.search(name):
-            yield Reason(
-                "host_of_dial_up",
-                f"The mail was sent by {name}, a name of a home or rented line.",
-                name,
-            )
-        elif "." not in name:
-            yield Reason(
-                "host_name_bare",
-                f"The sending host calls itself {name}, which is no full name.",
-                name,
-            )
-        elif same_owner(name, reading.sender_domain):
-            yield Reason(
-                "host_of_sender", f"The mail was sent by {name}, a host of the sender's.", name
-            )
-        elif looks_random(registered_domain(name).partition(".")[0]):
-            yield Reason("host_random", f"The sending host {name} has a name made by chance.", name)
-
-
-def signed(reading: Reading) -> Iterator[Reason]:
-    """Whether the sender's own domain put a signature on the mail (not: whether it is valid)."""
-    domains = [
-        match.group(1).lower()
-        for value in reading.headers.get("dkim-signature", [])
-        if (match := re.search(r"\bd\s*=\s*([\w.-]+)", value))
-    ]
-    if any(same_owner(domain, reading.sender_domain) for domain in domains):
-        yield Reason(
-            "carries_own_signature", f"The mail carries a signature of {reading.sender_owner}."
-        )
-    elif domains:
-        yield Reason(
-            "carries_foreign_signature",
-            f"The only signature is that of {domains[0]}, not of the sender's domain.",
-            domains[0],
         )
 
 
@@ -186,6 +141,4 @@ SIGNALS: tuple[Signal, ...] = (
     recipients,
     mailer,
     bulk,
-    first_host,
-    signed,
 )

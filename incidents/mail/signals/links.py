@@ -8,8 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 from incidents.mail.facts import Link
 from incidents.mail.signals.domains import (
+    a_label,
     belongs_to,
     has_suspicious_tld,
+    imitates_latin,
     is_bulk_sender,
     is_free_host,
     is_ip,
@@ -23,8 +25,17 @@ from incidents.mail.signals.sender import brands_named_in, looks_random
 from incidents.observations import Reason
 
 _SHOWN_HOST = re.compile(r"^(?:https?://)?((?:[\w-]{1,63}\.)+[a-z]{2,24})(?:[/:?#]|$)", re.I)
+HTTPS_SINCE = 2019
+"""Year from which a link without encryption is odd."""
+
 _PROGRAM = re.compile(r"\.(?:exe|scr|js|vbs|hta|iso|img|lnk|bat|msi|jar|apk|cab|zip|rar|7z)$", re.I)
-_TAKEN_OVER = re.compile(r"/(?:wp-(?:content|includes|admin)|cgi-bin|\.well-known)/", re.I)
+_TOKEN_PATH = re.compile(r"/(?=[^/]{0,200}\d)(?=[^/]{0,200}[A-Z])[A-Za-z0-9_-]{28,}/?$")
+_UNSUBSCRIBE = re.compile(
+    r"unsub|opt.?out|remove|preference|manage|subscription|abmeld|desinscri|desab|list", re.I
+)
+_TAKEN_OVER = re.compile(
+    r"/(?:wp-includes|wp-admin|wp-content/(?:plugins|themes)|\.well-known)/", re.I
+)
 
 
 def text_against_target(reading: Reading) -> Iterator[Reason]:
@@ -33,7 +44,7 @@ def text_against_target(reading: Reading) -> Iterator[Reason]:
         match = _SHOWN_HOST.match(link.text.strip()) if link.text else None
         if not match:
             continue
-        shown = match.group(1).lower()
+        shown = a_label(match.group(1).lower())
         if not registered_domain(shown) or same_owner(shown, link.host):
             continue
         if is_bulk_sender(link.host) or same_owner(link.host, reading.sender_domain):
@@ -89,10 +100,12 @@ def suspicious_ending(reading: Reading) -> Iterator[Reason]:
 def own_address_in_link(reading: Reading) -> Iterator[Reason]:
     """The recipient's address is built into a link, as forms that fill themselves in want it."""
     wanted = [address for address in reading.recipients[:3] if len(address) > 6]
-    if not wanted or reading.facts.list_id:
+    if not wanted:
         return
     for link in reading.links:
         if same_owner(link.host, reading.sender_domain) or is_bulk_sender(link.host):
+            continue
+        if _UNSUBSCRIBE.search(f"{link.url} {link.text}"):
             continue
         target = unquote(link.url).lower()
         if any(address in target for address in wanted):
@@ -115,8 +128,8 @@ def disguised(reading: Reading) -> Iterator[Reason]:
             what = "hides its host behind an @"
         elif re.search(r":(?!80$|443$)\d+$", authority):
             what = "uses an unusual port"
-        elif "xn--" in link.host:
-            what = "has a host written with foreign letters"
+        elif "xn--" in link.host and imitates_latin(link.host):
+            what = "has a host of foreign letters that look Latin"
         elif link.host.count(".") >= 5:
             what = "has a host of many parts"
         else:
@@ -225,17 +238,52 @@ def one_target_many_links(reading: Reading) -> Iterator[Reason]:
             )
 
 
+def unencrypted(reading: Reading) -> Iterator[Reason]:
+    """Every link is http, years after honest senders stopped."""
+    sent = reading.facts.sent_at
+    if sent is None or sent.year < HTTPS_SINCE or not reading.links:
+        return
+    if all(link.url.startswith("http:") for link in reading.links):
+        host = reading.links[0].host
+        yield Reason("links_unencrypted", f"All links go to {host} unencrypted.", host)
+
+
+def long_token(reading: Reading) -> Iterator[Reason]:
+    """A path of nothing but a long random token, at a stranger's host or a cheap ending."""
+    for link in reading.links:
+        parts = _split(link)
+        if parts is None or is_shared_host(link.host) or is_bulk_sender(link.host):
+            continue
+        if _TOKEN_PATH.search(parts[2]) and (
+            has_suspicious_tld(link.host) or not same_owner(link.host, reading.sender_domain)
+        ):
+            yield Reason(
+                "link_path_random",
+                f"A link to {link.host} has a path made by chance.",
+                link.host,
+            )
+            return
+
+
 def strange_host(reading: Reading) -> Iterator[Reason]:
     """No link leads to the sender's own domain, and some lead to a domain of nobody we know."""
     hosts = [host for host in reading.link_hosts if not is_shared_host(host)]
     if not hosts or not reading.sender_owner:
         return
     if any(same_owner(host, reading.sender_domain) for host in hosts):
-        yield Reason(
-            "links_to_own_domain",
-            f"Links lead to the sender's own domain {reading.sender_owner}.",
-            reading.sender_owner,
-        )
+        if has_suspicious_tld(reading.sender_domain):
+            yield Reason(
+                "cheap_domain_of_its_own",
+                f"Sender and links share {reading.sender_owner}, whose ending is cheap and much "
+                "abused.",
+                reading.sender_owner,
+            )
+        else:
+            yield Reason(
+                "links_to_own_domain",
+                f"Links lead to the sender's own domain {reading.sender_owner}.",
+                reading.sender_owner,
+            )
     else:
         yield Reason(
             "links_to_strangers",
@@ -259,7 +307,7 @@ def only_shared_hosts(reading: Reading) -> Iterator[Reason]:
 
 def brand_link_missing(reading: Reading) -> Iterator[Reason]:
     """The text names a brand, but no link leads to it and the sender is a stranger to it."""
-    if not reading.links or reading.facts.list_id:
+    if not reading.links:
         return
     named = brands_named_in(f"{reading.sender_name} {reading.shown_text[:600]}")
     for brand in named[:1]:
@@ -286,6 +334,8 @@ SIGNALS: tuple[Signal, ...] = (
     brand_in_host,
     random_host,
     one_target_many_links,
+    unencrypted,
+    long_token,
     strange_host,
     only_shared_hosts,
     brand_link_missing,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,16 +9,13 @@ from functools import cached_property
 from typing import Final
 
 from incidents.mail.facts import Link, MailFacts
-from incidents.mail.signals.domains import registered_domain
+from incidents.mail.signals.domains import owner_domain, registered_domain
 from incidents.mail.signals.text import plain, words
 from incidents.observations import Reason
 
 HTML_READ: Final = 200_000
 """Characters of HTML that are looked at."""
 
-_TAG_BODIES = re.compile(r"<(script|style|head|title)\b[^>]*>.*?</\1\s*>", re.I | re.S)
-_TAGS = re.compile(r"<[^>]{0,2000}>")
-_IMAGE = re.compile(r"<img\b", re.I)
 _OPENABLE = ("http", "https", "ftp")
 
 
@@ -44,6 +40,16 @@ class Reading:
         return registered_domain(self.sender_domain)
 
     @cached_property
+    def list_domain(self) -> str:
+        """Who runs the mailing list that the mail came over, "" without one."""
+        return owner_domain(self.facts.list_id.rpartition("<")[2].strip("<> \t"))
+
+    @property
+    def is_from_its_list(self) -> bool:
+        """Whether the list put its own address in place of the author's."""
+        return bool(self.list_domain) and self.list_domain == owner_domain(self.sender_domain)
+
+    @cached_property
     def sender_name(self) -> str:
         return self.facts.sender.name if self.facts.sender else ""
 
@@ -53,12 +59,8 @@ class Reading:
 
     @cached_property
     def shown_text(self) -> str:
-        """What the reader sees: the text, or the HTML without its tags where the text is a stub."""
-        text = self.facts.text
-        if len(text) < 400 and len(self.html) > len(text):
-            stripped = _TAGS.sub(" ", _TAG_BODIES.sub(" ", self.html))
-            return f"{text}\n{stripped}"
-        return text
+        """What the reader sees: the HTML's visible text, else the plain text."""
+        return self.facts.html_text or self.facts.text
 
     @cached_property
     def words(self) -> list[str]:
@@ -70,11 +72,17 @@ class Reading:
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
-        """Links of the body that a reader can follow, each address once."""
+        """Links of the body that a reader can follow, each address once.
+
+        Not those to the mailing list's own host: the list put them below every mail.
+        """
         seen: dict[str, Link] = {}
+        list_domain = self.list_domain
         for link in self.facts.links:
             scheme = link.url.partition(":")[0].lower()
-            if link.where in ("html", "text") and link.host and scheme in _OPENABLE:
+            if link.where not in ("html", "text") or not link.host or scheme not in _OPENABLE:
+                continue
+            if not list_domain or owner_domain(link.host) != list_domain:
                 known = seen.get(link.url)
                 if known is None or (link.text and not known.text):
                     seen[link.url] = link
@@ -84,9 +92,9 @@ class Reading:
     def link_hosts(self) -> Counter[str]:
         return Counter(link.host for link in self.links)
 
-    @cached_property
+    @property
     def image_count(self) -> int:
-        return len(_IMAGE.findall(self.html))
+        return int(self.facts.extra.get("images", 0))
 
     @cached_property
     def content_type(self) -> str:

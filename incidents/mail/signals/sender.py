@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 from incidents.mail.signals import lists
 from incidents.mail.signals.domains import (
+    Likeness,
     belongs_to,
     has_suspicious_tld,
     is_bulk_sender,
@@ -74,7 +75,7 @@ def _speaks_for(domain: str, brand: Brand) -> bool:
 
 
 def brand_in_subject(reading: Reading) -> Iterator[Reason]:
-    if not reading.sender_domain or reading.facts.list_id or _is_answer(reading):
+    if not reading.sender_domain or _is_answer(reading):
         return
     for brand in brands_named_in(reading.facts.subject)[:1]:
         if not _speaks_for(reading.sender_domain, brand):
@@ -91,21 +92,35 @@ def _is_answer(reading: Reading) -> bool:
 
 def brand_lookalike_domain(reading: Reading) -> Iterator[Reason]:
     """A sender's domain that imitates a brand's."""
-    if not reading.sender_owner or is_free_mailer(reading.sender_domain):
-        return
-    for brand in lists.brands():
-        if belongs_to(reading.sender_domain, brand.domains):
-            return
-    for brand in lists.brands():
-        for own in brand.domains:
-            like = likeness(reading.sender_owner, own)
-            if like and like.code != "other_ending" and len(own.partition(".")[0]) >= 5:
-                yield Reason(
-                    "brand_lookalike_domain",
-                    f"The sender's domain {like.domain} imitates {own}; it differs by {like.how}.",
-                    like.domain,
-                )
-                return
+    like = _brand_imitated_by(reading.sender_owner) if reading.sender_owner else None
+    if like:
+        yield Reason(
+            "brand_and_word_domain" if like.code == "added_word" else "brand_lookalike_domain",
+            f"The sender's domain {like.domain} imitates {like.original}; it differs by "
+            f"{like.how}.",
+            like.domain,
+        )
+
+
+@lru_cache(maxsize=20_000)
+def _brand_imitated_by(owner: str) -> Likeness | None:
+    """Endings are not compared: a brand has more of them than any list holds."""
+    if is_free_mailer(owner) or any(belongs_to(owner, brand.domains) for brand in lists.brands()):
+        return None
+    label = owner.partition(".")[0]
+    for own, name in _long_brand_names():
+        if abs(len(label) - len(name)) <= 2 or name in label or label.startswith("xn--"):
+            like = likeness(owner, own)
+            if like and like.code != "other_ending":
+                return like
+    return None
+
+
+@cache
+def _long_brand_names() -> tuple[tuple[str, str], ...]:
+    """(domain, its first label) of every brand whose name is long enough to be imitated."""
+    domains = (own for brand in lists.brands() for own in brand.domains)
+    return tuple((own, name) for own in domains if len(name := own.partition(".")[0]) >= 5)
 
 
 def address_in_name(reading: Reading) -> Iterator[Reason]:
@@ -125,17 +140,18 @@ def address_in_name(reading: Reading) -> Iterator[Reason]:
 def reply_elsewhere(reading: Reading) -> Iterator[Reason]:
     """Answers go to another firm, or to a free mailer while the sender has a domain of his own."""
     sender = reading.facts.sender
-    if not sender or not sender.address or reading.facts.list_id:
+    if not sender or not sender.address or reading.is_from_its_list:
         return
     for reply in reading.facts.reply_to[:3]:
-        if not reply.domain or same_owner(reply.domain, sender.domain):
+        if not reply.domain or reply.address in (sender.address, *reading.recipients):
             continue
-        if reply.address in reading.recipients:
-            continue
-        if is_free_mailer(reply.domain) and not is_free_mailer(sender.domain):
+        to_free = is_free_mailer(reply.domain)
+        if to_free and not is_free_mailer(sender.domain):
             code, what = "reply_to_free_mailer", f"the free mailer address {reply.address}"
-        elif is_free_mailer(reply.domain):
-            code, what = "reply_to_other_free_mailer", f"another free mailer, {reply.address}"
+        elif to_free:
+            code, what = "reply_to_other_free_mailer", f"another address, {reply.address}"
+        elif same_owner(reply.domain, sender.domain):
+            continue
         else:
             code, what = "reply_to_differs", f"{reply.address}, another domain"
         yield Reason(
@@ -203,7 +219,7 @@ def random_sender(reading: Reading) -> Iterator[Reason]:
             "sender_domain_random", f"The sender's domain {domain} looks made by chance.", domain
         )
     local = reading.facts.sender.address.partition("@")[0] if reading.facts.sender else ""
-    if looks_random(local) and len(local) < 40:
+    if looks_random(local) and local.isalnum() and len(local) <= 24:
         yield Reason(
             "sender_local_random",
             f"The sender's address {local}@… looks made by chance.",
@@ -247,7 +263,7 @@ def no_one_sender(reading: Reading) -> Iterator[Reason]:
 def from_is_to(reading: Reading) -> Iterator[Reason]:
     """The recipient's own address stands as the sender."""
     sender = reading.facts.sender
-    if sender and sender.address and reading.recipients == (sender.address,):
+    if sender and reading.recipients == (sender.address,) and not reading.is_from_its_list:
         yield Reason(
             "from_is_to",
             f"The mail to {sender.address} says that it comes from the same address.",

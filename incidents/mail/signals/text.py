@@ -47,6 +47,11 @@ def fold(text: str) -> str:
     return plain(text).translate(_LOOKS_LIKE).translate(_DIGITS)
 
 
+def looks_latin(text: str) -> str:
+    """Look-alike letters replaced, nothing else: ``ö`` stays, a Cyrillic ``а`` is ``a``."""
+    return text.translate(_LOOKS_LIKE)
+
+
 def unmask(text: str) -> str:
     """``plain``, with foreign letters folded in those words only that mix them with Latin ones."""
     text = plain(text)

@@ -23,7 +23,7 @@ MEMBERS_OPENED: Final = 40
 MEMBERS_LISTED: Final = 2_000
 DEPTH: Final = 3
 
-# From the start of a line and without going back: a line of a megabyte costs one look, not a million.
+# From the start of a line and without going back: a long line costs one look, not a million.
 _BASE64_RUN = re.compile(
     rb"(?m)^(?:[A-Za-z0-9+/]{60,}+={0,2}[ \t]*+\r?\n)++(?:[A-Za-z0-9+/]++={0,2})?"
 )

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from incidents.mail.signals.domains import has_suspicious_tld, is_free_mailer, is_ip
+from incidents.mail.signals.domains import (
+    has_suspicious_tld,
+    is_free_mailer,
+    is_ip,
+    registered_domain,
+    same_owner,
+)
 from incidents.mail.signals.reading import Reading
+from incidents.mail.signals.sender import looks_random
 from incidents.observations import Reason
 from seg_bridge.engines import Envelope
 from seg_bridge.engines.embedded.auth import Authentication
@@ -68,6 +75,12 @@ def session_reasons(reading: Reading, envelope: Envelope) -> Iterator[Reason]:
         yield Reason(
             "helo_numbered", f"The sending host {helo} has a name of a home or rented line.", helo
         )
+    elif same_owner(helo, reading.sender_domain):
+        yield Reason(
+            "helo_of_sender", f"The mail was sent by {helo}, a host of the sender's.", helo
+        )
+    elif looks_random(registered_domain(helo).partition(".")[0]):
+        yield Reason("helo_random", f"The sending host {helo} has a name made by chance.", helo)
     elif has_suspicious_tld(helo):
         yield Reason("helo_suspicious_tld", f"The sending host is {helo}, a cheap ending.", helo)
     if is_free_mailer(reading.sender_domain) and helo and "." in helo:
