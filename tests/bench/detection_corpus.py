@@ -9,6 +9,9 @@ from __future__ import annotations
 import csv
 import importlib.util
 import os
+import shutil
+import tarfile
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,6 +30,22 @@ BAD_KINDS = ("phish", "spam", "bec", "malware")
 OWN_AUTHSERV = ("", "lists.ozlabs.org", "mm2.emwd.com", "gabe.freedesktop.org", "mx.google.com")
 """Who wrote the trustworthy results in the corpus: the mailbox provider or the list's host.
 Outlook.com's own header has no name."""
+
+
+def corpus_folder() -> Path | None:
+    """Where the corpus is unpacked (once per machine, in the temporary folder), None without it."""
+    shared = os.environ.get("BAILEY_SHARED") or Path(__file__).resolve().parents[3] / "shared"
+    archive = Path(shared) / "corpus" / "dev.tar.xz"
+    if not archive.is_file():
+        return None
+    key = f"{archive.stat().st_size}-{archive.stat().st_mtime_ns}"
+    home = Path(tempfile.gettempdir()) / f"bailey-detection-{os.getuid()}-{key}"
+    if not home.is_dir():
+        with tempfile.TemporaryDirectory(dir=home.parent) as scratch, tarfile.open(archive) as tar:
+            tar.extractall(scratch, filter="data")
+            shutil.move(scratch, home)
+            Path(scratch).mkdir()
+    return home / "dev"
 
 
 @dataclass(frozen=True, slots=True)
