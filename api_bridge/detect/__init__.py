@@ -70,8 +70,9 @@ def mailbox_reasons(facts: MailFacts, context: MailboxContext) -> Iterator[Reaso
     for detector in DETECTORS:
         found.extend(detector(case))
     found.extend(shared_reasons(case.reading))
-    yield from found
-    yield from together.combined(case, frozenset(reason.code for reason in found))
+    codes = frozenset(reason.code for reason in found)
+    yield from (reason for reason in found if not together.is_void(reason.code, codes))
+    yield from together.combined(case, codes)
 
 
 def judge(facts: MailFacts, context: MailboxContext) -> Judgement:

@@ -28,6 +28,8 @@ _MONEY = frozenset(
         "account_never_seen",
     }
 )
+_MOVED = frozenset({"account_changed", "payment_change_with_account", "impersonates_vip"})
+_TRUST = frozenset({"correspondent", "well_known_sender", "answer_with_quote"})
 _REPLIES = frozenset({"reply_to_free_mailer", "reply_to_other_free_mailer", "reply_to_differs"})
 _PAYLOAD = frozenset(
     {
@@ -86,6 +88,13 @@ def combined(case: Case, codes: frozenset[str]) -> Iterator[Reason]:
             "bypass_with_lure",
             "The mail went past the gateway and brings a lure or a borrowed name.",
         )
+
+
+def is_void(code: str, codes: frozenset[str]) -> bool:
+    """Whether a reason that speaks for a mail says nothing here: a taken-over mailbox of a known
+    sender writes in his own threads, so being known cannot excuse a moved account.
+    """
+    return bool(codes & _MOVED) and code in _TRUST
 
 
 def is_fraud(codes: frozenset[str]) -> bool:

@@ -81,7 +81,8 @@ def calibrated(scale: Scale, seen: Sequence[tuple[float, bool]]) -> Scale:
 def real_weights(is_bad: np.ndarray) -> np.ndarray:
     """What each mail counts for, so that ``BAD_SHARE`` of all is bad; they sum to their number."""
     share = is_bad.mean()
-    return np.where(is_bad > 0, BAD_SHARE / share, (1 - BAD_SHARE) / (1 - share))
+    counts: np.ndarray = np.where(is_bad > 0, BAD_SHARE / share, (1 - BAD_SHARE) / (1 - share))
+    return counts
 
 
 def _table(rows: Sequence[Row], layer: str, codes: list[str], scale: Scale) -> _Table:
