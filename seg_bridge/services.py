@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
+from incidents.models import Incident
 from incidents.traces import NoTraceKey, active_trace_key, make_trace_key
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.policy import DEFAULT_MATRIX, normalise_address
@@ -160,11 +161,7 @@ def add_rule(
         reason=reason.strip(),
         expires_at=expires_at,
     )
-    own_domains = Domain.objects.filter(tenant_id=tenant.id).values_list("name", flat=True)
-    check_rule(rule, own_domains=set(own_domains))
-    same = _same_rule(rule)
-    if same is not None:
-        raise Conflict(f"{same.owner_name} made this rule on {same.created_at:%d %B %Y at %H:%M}.")
+    _check_new(rule)
     rule.save(force_insert=True)
     _audit_rule("seg_bridge.rule.added", rule, tenant=tenant, actor=actor, reason=rule.reason)
     if expires_at is not None:
@@ -244,8 +241,15 @@ def _access_tenant(tenant_id: int) -> Tenant:
     return tenant
 
 
-def _same_rule(rule: GatewayRule) -> GatewayRule | None:
-    return GatewayRule.objects.filter(
+def _check_new(rule: GatewayRule) -> None:
+    """Raises ``WrongInput``, ``NotThere`` or ``Conflict``."""
+    names = Domain.objects.filter(tenant_id=rule.tenant_id).values_list("name", flat=True)
+    check_rule(rule, own_domains={normalise_address(f"@{name}")[1:] for name in names})
+    if rule.incident_id is not None:
+        own = Incident.objects.filter(id=rule.incident_id, tenant_id=rule.tenant_id)
+        if not own.exists():
+            raise NotThere
+    same = GatewayRule.objects.filter(
         rules_in_force(),
         tenant_id=rule.tenant_id,
         kind=rule.kind,
@@ -253,6 +257,8 @@ def _same_rule(rule: GatewayRule) -> GatewayRule | None:
         value=rule.value,
         recipient=rule.recipient,
     ).first()
+    if same is not None:
+        raise Conflict(f"{same.owner_name} made this rule on {same.created_at:%d %B %Y at %H:%M}.")
 
 
 def _lasts(expires_at: datetime | None, wanted: datetime | None) -> bool:

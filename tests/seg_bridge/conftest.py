@@ -87,6 +87,13 @@ class Wire:
     def ship(self, *lines: Any) -> Any:
         return self.ask("POST", "/ship", b"".join(map(_line, lines)))
 
+    def news(self, **question: Any) -> dict[str, Any]:
+        asked = "&".join(f"{name}={value}" for name, value in ({"after": 0} | question).items())
+        answer = self.ask("GET", f"/gate/commands?{asked}")
+        assert answer.status_code == 200, answer.content
+        found: dict[str, Any] = answer.json()
+        return found
+
 
 def _line(line: Any) -> bytes:
     if isinstance(line, Observation):

@@ -1,14 +1,8 @@
-import asyncio
-import threading
-import time
-from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
-from django.test import AsyncClient
 from django.utils import timezone
 
 from incidents.correlation import serve_intake
@@ -16,9 +10,7 @@ from incidents.layers import gateway_layer
 from incidents.models import Delivery, Intent, Job
 from incidents.remediation import release_held
 from incidents.words import Outcome, Place, Verdict
-from seg_bridge import ingest
 from seg_bridge.gate.policy import load_signed
-from seg_bridge.gate.signing import sign_request
 from seg_bridge.models import Gate, GateClient, GateCommand, GatewayRule
 from tenants.doors import ClaimedWork
 from tenants.models import AuditEntry
@@ -60,23 +52,15 @@ def release(cast: Cast, delivery: Delivery) -> Job:
         return release_held(delivery=delivery, actor=cast.ana, reason="they asked for it")
 
 
-def news(wire: Wire, **question: Any) -> dict[str, Any]:
-    asked = "&".join(f"{name}={value}" for name, value in ({"after": 0} | question).items())
-    answer = wire.ask("GET", f"/gate/commands?{asked}")
-    assert answer.status_code == 200, answer.content
-    found: dict[str, Any] = answer.json()
-    return found
-
-
 def done(command: dict[str, Any], **changes: Any) -> dict[str, Any]:
     line = {"kind": "command_done", "command_id": command["id"], "ok": True, "detail": "250 ok"}
     return line | {"at": timezone.now().isoformat()} | changes
 
 
 def test_a_gate_gets_its_policy_once_and_again_when_it_changes(cast: Cast, wire: Wire):
-    first = news(wire, after=0, snapshot="")
+    first = wire.news(after=0, snapshot="")
     snapshot = load_signed(first["snapshot"], wire.mx.secret)
-    assert news(wire, after=0, snapshot=snapshot.version)["snapshot"] is None
+    assert wire.news(after=0, snapshot=snapshot.version)["snapshot"] is None
     with analyst(cast):
         gateway_layer().block_sender(
             tenant_id=cast.acme.id,
@@ -87,7 +71,7 @@ def test_a_gate_gets_its_policy_once_and_again_when_it_changes(cast: Cast, wire:
             expires_at=None,
             incident_id=None,
         )
-    again = load_signed(news(wire, after=0, snapshot=snapshot.version)["snapshot"], wire.mx.secret)
+    again = load_signed(wire.news(after=0, snapshot=snapshot.version)["snapshot"], wire.mx.secret)
     assert [rule.value for rule in again.tenants[0].rules] == ["eve@evil.example"]
     assert again.made_at > snapshot.made_at
     with maintenance_scope():
@@ -97,13 +81,13 @@ def test_a_gate_gets_its_policy_once_and_again_when_it_changes(cast: Cast, wire:
 
 
 def test_a_policy_that_went_back_is_still_newer_for_the_gate(cast: Cast, wire: Wire):
-    first = load_signed(news(wire)["snapshot"], wire.mx.secret)
+    first = load_signed(wire.news()["snapshot"], wire.mx.secret)
     with maintenance_scope():
         GateClient.objects.filter(tenant=cast.globex).delete()
-    second = load_signed(news(wire, snapshot=first.version)["snapshot"], wire.mx.secret)
+    second = load_signed(wire.news(snapshot=first.version)["snapshot"], wire.mx.secret)
     with maintenance_scope():
         GateClient.objects.create(tenant=cast.globex, gate=wire.mx.row)
-    third = load_signed(news(wire, snapshot=second.version)["snapshot"], wire.mx.secret)
+    third = load_signed(wire.news(snapshot=second.version)["snapshot"], wire.mx.secret)
     assert third.version == first.version
     assert first.made_at < second.made_at < third.made_at
 
@@ -113,7 +97,7 @@ def test_a_release_becomes_a_command_and_its_acknowledgement_settles_the_intent(
 ):
     delivery = hold(cast, wire)
     job = release(cast, delivery)
-    (command,) = news(wire, after=0)["commands"]
+    (command,) = wire.news(after=0)["commands"]
     assert command | {"seq": 0, "id": ""} == {
         "seq": 0,
         "id": "",
@@ -125,7 +109,7 @@ def test_a_release_becomes_a_command_and_its_acknowledgement_settles_the_intent(
         "released_by": "Ana",
     }
     assert wire.ship(done(command)).json() == {"stored": 1, "duplicates": 0, "refused": []}
-    assert news(wire, after=0)["commands"] == []
+    assert wire.news(after=0)["commands"] == []
     with analyst(cast):
         assert Intent.objects.get(job=job).state == Intent.State.VERIFIED
         assert Job.objects.get(id=job.id).state == Job.State.DONE
@@ -133,7 +117,7 @@ def test_a_release_becomes_a_command_and_its_acknowledgement_settles_the_intent(
 
 def test_the_first_word_about_a_command_counts(cast: Cast, wire: Wire):
     job = release(cast, hold(cast, wire))
-    (command,) = news(wire, after=0)["commands"]
+    (command,) = wire.news(after=0)["commands"]
     no = done(command, ok=False, detail="550 no such user")
     assert wire.ship(no, done(command), no).json() == {"stored": 1, "duplicates": 2, "refused": []}
     with analyst(cast):
@@ -145,40 +129,40 @@ def test_the_first_word_about_a_command_counts(cast: Cast, wire: Wire):
 def test_commands_come_in_their_order_and_only_those_not_done(cast: Cast, wire: Wire):
     for n in (1, 2, 3):
         release(cast, hold(cast, wire, n=n))
-    offered = news(wire, after=0)["commands"]
+    offered = wire.news(after=0)["commands"]
     assert [each["ulid"][-1] for each in offered] == ["1", "2", "3"]
     assert [each["seq"] for each in offered] == sorted(each["seq"] for each in offered)
     wire.ship(done(offered[1]))
-    assert [each["ulid"][-1] for each in news(wire, after=0)["commands"]] == ["1", "3"]
+    assert [each["ulid"][-1] for each in wire.news(after=0)["commands"]] == ["1", "3"]
 
 
 def test_a_command_numbered_before_the_last_one_done_is_still_offered(cast: Cast, wire: Wire):
     release(cast, hold(cast, wire))
-    (command,) = news(wire, after=0)["commands"]
-    assert news(wire, after=command["seq"] + 10, wait_s=0)["commands"] == [command]
+    (command,) = wire.news(after=0)["commands"]
+    assert wire.news(after=command["seq"] + 10, wait_s=0)["commands"] == [command]
 
 
 def test_a_copy_is_released_once_however_often_it_is_asked_for(cast: Cast, wire: Wire):
     delivery = hold(cast, wire)
     first, second = release(cast, delivery), release(cast, delivery)
     assert first.id == second.id
-    (command,) = news(wire, after=0)["commands"]
+    (command,) = wire.news(after=0)["commands"]
     wire.ship(done(command))
     third = release(cast, delivery)  # correlation has not seen the gate's new observation yet
     with analyst(cast):
         intent = Intent.objects.get(job=third)
         assert intent.state == Intent.State.FAILED
         assert "has been released" in intent.error
-    assert news(wire, after=0)["commands"] == []
+    assert wire.news(after=0)["commands"] == []
 
 
 def test_a_release_that_failed_can_be_tried_again(cast: Cast, wire: Wire):
     delivery = hold(cast, wire)
     release(cast, delivery)
-    (command,) = news(wire, after=0)["commands"]
+    (command,) = wire.news(after=0)["commands"]
     wire.ship(done(command, ok=False, detail="421 later"))
     release(cast, delivery)
-    (again,) = news(wire, after=0)["commands"]
+    (again,) = wire.news(after=0)["commands"]
     assert again["id"] != command["id"]
 
 
@@ -204,8 +188,8 @@ def test_where_the_gate_is_gone_another_one_gets_the_command_and_fetches_the_byt
     with maintenance_scope():
         GateClient.objects.filter(gate=wire.mx.row, tenant=cast.acme).delete()
     release(cast, delivery)
-    assert news(wire, after=0)["commands"] == []
-    (command,) = news(other, after=0)["commands"]
+    assert wire.news(after=0)["commands"] == []
+    (command,) = other.news(after=0)["commands"]
     answer = other.ask("GET", f"/ship/evidence/{cast.acme.id}/{DIGEST}")
     assert (answer.status_code, answer.content) == (200, RAW)
     with maintenance_scope():
@@ -217,14 +201,14 @@ def test_where_the_gate_is_gone_another_one_gets_the_command_and_fetches_the_byt
 
 def test_a_gate_cannot_acknowledge_another_gates_command(cast: Cast, wire: Wire):
     release(cast, hold(cast, wire))
-    (command,) = news(wire, after=0)["commands"]
+    (command,) = wire.news(after=0)["commands"]
     other = Wire(make_gate(cast, cast.acme, name="mx2"), wire.client)
     taken = other.ship(done(command), done({"id": str(uuid4())})).json()
     assert taken["stored"] == 0
     assert len({each["error"] for each in taken["refused"]}) == 1
     assert len(taken["refused"]) == 2
-    assert news(wire, after=0)["commands"] == [command]
-    assert news(other, after=0)["commands"] == []
+    assert wire.news(after=0)["commands"] == [command]
+    assert other.news(after=0)["commands"] == []
 
 
 @pytest.mark.parametrize(
@@ -233,9 +217,9 @@ def test_a_gate_cannot_acknowledge_another_gates_command(cast: Cast, wire: Wire)
 )
 def test_an_acknowledgement_that_makes_no_sense_is_refused(cast: Cast, wire: Wire, change):
     release(cast, hold(cast, wire))
-    (command,) = news(wire, after=0)["commands"]
+    (command,) = wire.news(after=0)["commands"]
     assert len(wire.ship(done(command, **change)).json()["refused"]) == 1
-    assert news(wire, after=0)["commands"] == [command]
+    assert wire.news(after=0)["commands"] == [command]
 
 
 @pytest.mark.parametrize("asked", ["after=x", "after=-1", "wait_s=nan", "wait_s=x", "wait_s=-1"])
@@ -248,14 +232,14 @@ def test_news_need_a_signature(cast: Cast, wire: Wire):
 
 
 def test_two_gates_of_two_providers_never_hear_of_each_others_clients(cast: Cast, wire: Wire):
-    mine = str(load_signed(news(wire)["snapshot"], wire.mx.secret).as_json())
+    mine = str(load_signed(wire.news()["snapshot"], wire.mx.secret).as_json())
     theirs = make_other_provider(cast)
     other = Wire(theirs, wire.client)
-    snapshot = load_signed(news(other)["snapshot"], theirs.secret)
+    snapshot = load_signed(other.news()["snapshot"], theirs.secret)
     assert [tenant.slug for tenant in snapshot.tenants] == ["umbrella"]
     assert "umbrella" not in mine
     assert not set(snapshot.trace_keys.values()) & set(
-        load_signed(news(wire)["snapshot"], wire.mx.secret).trace_keys.values()
+        load_signed(wire.news()["snapshot"], wire.mx.secret).trace_keys.values()
     )
     umbrella = snapshot.tenants[0].tenant_id
     lines = [
@@ -276,129 +260,3 @@ def make_other_provider(cast: Cast) -> Mx:
             provider=provider, slug="umbrella", name="Umbrella", data_key=new_data_key("umbrella")
         )
     return make_gate(cast, umbrella, name="far")
-
-
-# Waiting
-
-
-@contextmanager
-def elsewhere(work):
-    """``work`` runs in a thread with a connection of its own."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - shown by the test
-            errors.append(error)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-    assert errors == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_waiting_gate_hears_of_a_rule_within_a_second_of_its_commit(
-    transactional_db: None, cast: Cast, wire: Wire
-):
-    version = load_signed(news(wire)["snapshot"], wire.mx.secret).version
-    committed: list[float] = []
-
-    def block() -> None:
-        time.sleep(0.7)
-        with analyst(cast):
-            gateway_layer().block_sender(
-                tenant_id=cast.acme.id,
-                sender="eve@evil.example",
-                reason="seen",
-                owner_id=None,
-                owner_name="Ana",
-                expires_at=None,
-                incident_id=None,
-            )
-        committed.append(time.monotonic())
-
-    with elsewhere(block):
-        answer = news(wire, snapshot=version, wait_s=10)
-        heard = time.monotonic()
-    assert answer["snapshot"] is not None
-    assert heard - committed[0] < 1.0
-
-
-def test_a_gate_that_hears_nothing_is_answered_when_its_time_is_over(cast: Cast, wire: Wire):
-    version = load_signed(news(wire)["snapshot"], wire.mx.secret).version
-    start = time.monotonic()
-    assert news(wire, snapshot=version, wait_s=1.2) == {"snapshot": None, "commands": []}
-    assert 1.1 < time.monotonic() - start < 4.0
-
-
-def test_only_so_many_gates_wait_and_the_others_still_get_news(
-    cast: Cast, wire: Wire, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(ingest, "MOST_WAITING_THREADS", 0)
-    version = load_signed(news(wire, wait_s=20)["snapshot"], wire.mx.secret).version
-    busy = wire.ask("GET", f"/gate/commands?snapshot={version}&wait_s=20")
-    assert (busy.status_code, busy["Retry-After"]) == (503, "5")
-    assert news(wire, snapshot=version, wait_s=0)["snapshot"] is None
-
-
-def test_one_gate_takes_only_its_own_places_and_gives_them_back():
-    room, most = ingest.WaitingRoom(), ingest.MOST_WAITING_PER_GATE
-    with ExitStack() as waiting:
-        assert all(waiting.enter_context(room.enter("mx1", places=100)) for _ in range(most))
-        assert not waiting.enter_context(room.enter("mx1", places=100))
-        assert waiting.enter_context(room.enter("mx2", places=100))
-        assert not waiting.enter_context(room.enter("mx2", places=most))
-    with room.enter("mx1", places=1) as has_place:
-        assert has_place
-
-
-@pytest.mark.django_db(transaction=True)
-def test_many_gates_wait_in_one_process_without_a_thread_or_connection_each(
-    transactional_db: None, cast: Cast, wire: Wire, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(ingest, "MOST_WAITING_PER_GATE", 1000)
-    version = load_signed(news(wire)["snapshot"], wire.mx.secret).version
-    target = f"/gate/commands?snapshot={version}&wait_s=2"
-    before = threading.active_count()
-    most: list[int] = []
-
-    async def one(client: AsyncClient) -> int:
-        headers = sign_request(
-            gate="mx1", method="GET", target=target, body=b"", secret=wire.mx.secret
-        )
-        answer = await client.get(target, headers=headers)
-        return answer.status_code
-
-    async def all_of_them() -> list[int]:
-        client = AsyncClient()
-        asking = [asyncio.create_task(one(client)) for _ in range(60)]
-        while not all(task.done() for task in asking):
-            most.append(threading.active_count())
-            await asyncio.sleep(0.1)
-        return [task.result() for task in asking]
-
-    try:
-        assert asyncio.run(all_of_them()) == [200] * 60
-        assert max(most) - before < 10
-    finally:
-        close_readers()
-
-
-def close_readers() -> None:
-    """Each reader thread keeps its connection, which would keep the test database from going."""
-    barrier = threading.Barrier(5)
-
-    def close() -> None:
-        connection.close()
-        barrier.wait()
-
-    for _ in range(4):
-        ingest._readers.submit(close)
-    barrier.wait()

@@ -19,6 +19,7 @@ from seg_bridge.snapshot import find_gate
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.ids import new_id
 from tenants.models import AuditEntry, Provider, Work
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.factories import Cast
@@ -152,6 +153,11 @@ def test_the_same_rule_twice_is_a_conflict_that_names_its_author(acme_scope, cas
 def test_a_rule_for_a_client_outside_the_scope_is_not_there(acme_scope, cast: Cast):
     with pytest.raises(NotThere):
         add(cast, tenant_id=cast.globex.id)
+
+
+def test_a_rule_names_no_incident_that_the_client_does_not_have(acme_scope, cast: Cast):
+    with pytest.raises(NotThere):
+        add(cast, incident_id=new_id())
 
 
 def test_a_rule_is_audited_with_who_what_and_why(acme_scope, cast: Cast):
