@@ -7,6 +7,7 @@ to come again later with the same.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import threading
 import time
@@ -39,6 +40,8 @@ from tenants.errors import NotThere
 from tenants.middleware import without_scope
 from tenants.scope import Role, tenant_scope
 
+log = logging.getLogger(__name__)
+
 MAX_BATCH_BYTES = 64 * 2**20
 MAX_EVIDENCE_BYTES = 256 * 2**20
 LONGEST_WAIT_S = 30.0
@@ -61,6 +64,9 @@ def ship(request: HttpRequest) -> HttpResponse:
     body = read_body(request, limit_bytes=MAX_BATCH_BYTES)
     gate = check_speaker(request, body)
     taken = take_in(gate, body)
+    if taken.refused:
+        count, first = len(taken.refused), taken.refused[0]["error"]
+        log.warning("refused %d lines of gate %s; the first: %s", count, gate.name, first)
     _note_seen(gate)
     return JsonResponse(taken.as_json())
 

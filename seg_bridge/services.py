@@ -6,6 +6,7 @@ news all the time and hold a rule within a second of its commit (seg_bridge/inge
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,7 +20,7 @@ from incidents.traces import NoTraceKey, active_trace_key, make_trace_key
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.policy import DEFAULT_MATRIX, normalise_address
 from seg_bridge.models import Gate, GateClient, GatewayRule, Policy
-from seg_bridge.rules import check_rule, normalise
+from seg_bridge.rules import check_rule, is_host_name, normalise
 from seg_bridge.snapshot import secret_place
 from tenants.audit import BAILEY, Actor, write_audit
 from tenants.doors import ClaimedWork
@@ -31,6 +32,7 @@ from tenants.secrets import seal
 from tenants.work import want_work
 
 SECRET_BYTES = 32
+_GATE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,49}\Z")
 RULE_QUEUE = "policy"
 # Bytes of these are kept although the client's policy may let the mail pass: somebody will ask.
 DEFAULT_KEEP_ORIGINAL = (
@@ -55,6 +57,10 @@ def create_gate(
     secret = secret or secrets.token_bytes(SECRET_BYTES)
     if len(secret) < SECRET_BYTES:
         raise WrongInput(f"A gate's secret has at least {SECRET_BYTES} bytes.")
+    if not _GATE_NAME.match(name):
+        raise WrongInput("A gate's name has small letters, digits and hyphens, as in mx1.")
+    if not is_host_name(hostname):
+        raise WrongInput(f"“{hostname}” is not a host's name. It should look like mx1.example.com.")
     if Gate.objects.filter(name=name).exists():
         raise Conflict(f"There is already a gate called {name}.")
     gate = Gate(id=new_id(), provider=provider, name=name, hostname=hostname)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, OperationalError
 from django.utils import timezone
 
 from incidents.intake import record
@@ -47,7 +47,10 @@ _NUMBERS = ("score", "score_limit", "confidence")
 _EVIDENCE = re.compile(r"([0-9a-f]{64})?\Z")
 _FIRST_TIME = datetime(2020, 1, 1, tzinfo=UTC)
 _CLOCK_AHEAD = timedelta(days=1)
-_NEVER_FITS = (DataError, IntegrityError, ValueError, TypeError)
+_MAY_NEVER_FIT = (
+    *(DataError, IntegrityError, OperationalError, ValueError, TypeError, RecursionError),
+)
+_TOO_COMPLEX = "54"  # the class of SQLSTATEs for what is too large or too deep for the server
 
 
 class LineRefused(ValueError):
@@ -127,7 +130,9 @@ def _take_share(gate: KnownGate, tenant_id: int, share: _Share, taken: Taken) ->
         with tenant_scope(Role.WORKER, [tenant_id], provider_id=gate.provider_id):
             recorded = record(seen for _, seen in share.seen)
             is_new = [acknowledge(gate, each) for _, each in share.done]
-    except _NEVER_FITS:
+    except _MAY_NEVER_FIT as error:
+        if _may_fit_later(error):
+            raise
         _take_one_by_one(gate, tenant_id, share, taken)
         return
     taken.stored += recorded.stored
@@ -143,7 +148,9 @@ def _take_one_by_one(gate: KnownGate, tenant_id: int, share: _Share, taken: Take
         try:
             with tenant_scope(Role.WORKER, [tenant_id], provider_id=gate.provider_id):
                 is_new = work()
-        except _NEVER_FITS as error:
+        except _MAY_NEVER_FIT as error:
+            if _may_fit_later(error):
+                raise
             taken.refuse(number, f"the database refuses it: {error}")
         else:
             taken.count(is_new=is_new)
@@ -152,6 +159,12 @@ def _take_one_by_one(gate: KnownGate, tenant_id: int, share: _Share, taken: Take
         take(number, lambda seen=seen: bool(record([seen]).stored))  # type: ignore[misc]
     for number, done in share.done:
         take(number, lambda done=done: acknowledge(gate, done))  # type: ignore[misc]
+
+
+def _may_fit_later(error: Exception) -> bool:
+    """A server that is away, restarts or has no room comes back; a row that is too deep stays."""
+    sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
+    return isinstance(error, OperationalError) and not sqlstate.startswith(_TOO_COMPLEX)
 
 
 def _read_line(line: bytes, gate: KnownGate) -> Observation | Acknowledgement:

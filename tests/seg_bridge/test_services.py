@@ -82,6 +82,15 @@ def test_a_gate_takes_the_secret_it_is_given_unless_it_is_too_short(cast: Cast):
     assert found.secret == b"s" * 32
 
 
+@pytest.mark.parametrize(
+    ("name", "hostname", "words"),
+    [("MX 1", "mx1.example", "small letters"), ("mx1", "mx 1", "not a host's name")],
+)
+def test_a_gate_needs_a_name_and_a_host_that_it_can_start_with(cast: Cast, name, hostname, words):
+    with maintenance_scope(), pytest.raises(WrongInput, match=words):
+        create_gate(provider=cast.provider, name=name, hostname=hostname, tenants=[], actor=BAILEY)
+
+
 def test_a_gate_serves_no_client_of_another_provider(cast: Cast):
     with maintenance_scope():
         other = Provider.objects.create(slug="other", name="Other")

@@ -66,6 +66,12 @@ def test_a_gate_hears_only_of_its_own_clients(cast: Cast, mx1: Mx):
     assert "acme" not in str(snapshot.as_json())
 
 
+def test_a_gate_without_clients_gets_a_policy_that_takes_nothing(cast: Cast):
+    snapshot = as_gate_sees_it(make_gate(cast, name="mx3"))
+    assert snapshot.tenants == ()
+    assert snapshot.find("info@acme.example") is None
+
+
 def test_aliases_are_recipients_in_lower_case_and_in_their_own_domain(cast: Cast, mx1: Mx):
     with scope_of(mx1):
         second = Domain.objects.create(
