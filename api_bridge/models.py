@@ -51,7 +51,8 @@ class Connection(TenantModel):
 class MailboxSync(TenantModel):
     """How far one mailbox was read.  ``cursor`` is committed with the rows it covers.
 
-    ``dirty_at`` set: a hint that something changed.  The push fields name the subscription;
+    ``dirty_at`` set: a hint that something changed; then a quick look at the newest mail is enough,
+    until ``whole_due_at``: everything since the cursor.  The push fields name the subscription;
     ``push_error`` says why there is none, and then the mailbox is only polled.
     """
 
@@ -61,6 +62,7 @@ class MailboxSync(TenantModel):
     dirty_at = models.DateTimeField(null=True)
     synced_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField()
+    whole_due_at = models.DateTimeField(default=timezone.now)
     failures = models.PositiveIntegerField(default=0)
     last_error = models.TextField(blank=True)
     push_id = models.CharField(max_length=100, blank=True)

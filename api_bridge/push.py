@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -48,14 +49,20 @@ def wanting_push() -> Any:
     return MailboxSync.objects.filter(mailbox__state=Mailbox.State.ACTIVE)
 
 
-def ensure_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
-    """A bounded number of those that are due.  Raises ``AuthExpired``."""
+def ensure_pushes(
+    claimed: ClaimedWork, connection_id: UUID, connector: Connector, *, until: float
+) -> None:
+    """Those that are due, not many at once, and none begun after ``until`` (monotonic seconds):
+    an order waits for two handshakes.  Raises ``AuthExpired``.
+    """
     if Capability.PUSH not in connector.capabilities:
         return
     with _scope(claimed):
         due = wanting_push().filter(connection_id=connection_id, push_due_at__lte=timezone.now())
         rows = list(due.select_related("mailbox").order_by("push_due_at")[:AT_ONCE])
     for row in rows:
+        if time.monotonic() > until:
+            return
         try:
             _ensure(claimed, connector, row)
         except AuthExpired:
@@ -108,12 +115,12 @@ def _ensure(claimed: ClaimedWork, connector: Connector, row: MailboxSync) -> Non
             kept.push_id = ordered.id
             kept.sealed_client_state = seal(client_state.encode(), place=place)
             # What came before our row knew the order was not listened to.
-            kept.due_at = timezone.now()
+            kept.due_at = kept.whole_due_at = timezone.now()
         kept.push_expires_at, kept.push_error = ordered.expires_at, ""
         kept.push_due_at = ordered.expires_at - RENEW_BEFORE
         kept.save(
             update_fields=[
-                *("push_id", "sealed_client_state", "due_at"),
+                *("push_id", "sealed_client_state", "due_at", "whole_due_at"),
                 *("push_expires_at", "push_error", "push_due_at"),
             ]
         )
@@ -141,5 +148,5 @@ def forget_pushes(sync_ids: Sequence[UUID]) -> None:
     """These orders stand no more: they are made anew, and the mailboxes read at once."""
     now = timezone.now()
     MailboxSync.objects.filter(id__in=list(sync_ids)).update(
-        push_id="", push_expires_at=None, push_due_at=now, due_at=now
+        push_id="", push_expires_at=None, push_due_at=now, due_at=now, whole_due_at=now
     )

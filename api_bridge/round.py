@@ -7,9 +7,10 @@ each mailbox after them writes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +36,8 @@ def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | Brid
 
     def one(each: Mine) -> Page | BridgeError:
         try:
-            return connector.changes(each.external_id, each.cursor, since=each.since)
+            cursor = "" if each.is_quick else each.cursor
+            return connector.changes(each.external_id, cursor, since=each.since)
         except BridgeError as error:
             return error
 
@@ -74,17 +76,18 @@ class Round:
                 ],
             )
         fetched = self._fetch(known)
+        read: list[tuple[Mine, Page, Outcome]] = []
         for mine, page in self._pages:
             try:
-                outcome = _Reading(mine, known, fetched, self._at).of(page)
+                read.append((mine, page, _Reading(mine, known, fetched, self._at).of(page)))
             except ReaderUnavailable as error:
                 # A fault of this host: nothing is counted against the mail.
                 with self._scope():
                     park_mailbox(mine, str(error))
-                continue
-            outcome = self._with_originals(outcome)
+        originals = self._originals(read)
+        for mine, page, outcome in read:
             with self._scope():
-                if not commit_page(mine, page, outcome):
+                if not commit_page(mine, page, _with_originals(outcome, originals)):
                     log.info("mailbox %s was read by another worker", mine.seat.mailbox_id)
 
     def _scope(self) -> AbstractContextManager[Any]:
@@ -112,32 +115,28 @@ class Round:
             return dict.fromkeys(refs, error)
         return dict(zip(refs, answers, strict=True))
 
-    def _with_originals(self, outcome: Outcome) -> Outcome:
+    def _originals(
+        self, read: Sequence[tuple[Mine, Page, Outcome]]
+    ) -> dict[Ref, Fetched | BridgeError]:
         """Condemned mail is kept as the mail host has it; where that cannot be had, as listed."""
-        wanted = [
-            each.item.ref
-            for each in outcome.scanned
-            if each.wants_evidence and each.method != "graph-mime"
-        ]
-        originals = self._fetch_refs(wanted)
-        scanned = [_as_original(each, originals.get(each.item.ref)) for each in outcome.scanned]
-        return Outcome(
-            scanned=scanned, unchanged=outcome.unchanged, failed=outcome.failed, why=outcome.why
+        return self._fetch_refs(
+            [
+                each.item.ref
+                for _, _, outcome in read
+                for each in outcome.scanned
+                if each.wants_evidence and each.method != "graph-mime"
+            ]
         )
 
 
-def _as_original(scanned: Scanned, fetched: Fetched | BridgeError | None) -> Scanned:
-    if not isinstance(fetched, Fetched):
-        return scanned
-    return Scanned(
-        item=scanned.item,
-        observation=scanned.observation,
-        is_judged=scanned.is_judged,
-        lessons=scanned.lessons,
-        raw=fetched.raw,
-        method=fetched.acquired,
-        wants_evidence=True,
-    )
+def _with_originals(outcome: Outcome, originals: Mapping[Ref, Fetched | BridgeError]) -> Outcome:
+    scanned = []
+    for each in outcome.scanned:
+        original = originals.get(each.item.ref)
+        if isinstance(original, Fetched):
+            each = replace(each, raw=original.raw, method=original.acquired)  # noqa: PLW2901
+        scanned.append(each)
+    return replace(outcome, scanned=scanned)
 
 
 def _wants_scan(item: Item, mine: Mine, known: Known) -> bool:

@@ -28,15 +28,20 @@ LONGEST_BACKOFF_S = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mine:
-    """One mailbox to read now, as it stood when it was taken up."""
+    """One mailbox to read now, as it stood when it was taken up.
+
+    ``is_quick``: only what was received since ``since``; the cursor stays where it is.  Otherwise
+    everything since the cursor, and ``since`` is for a mailbox that has none.
+    """
 
     sync_id: UUID
     seat: Seat
     external_id: str
     cursor: str
     since: datetime
+    is_quick: bool
+    synced_at: datetime | None
     dirty_at: datetime | None
-    failures: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,32 +61,41 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     The cursor moves only if every item of the page is stored or known.
     """
     row = MailboxSync.objects.select_for_update().filter(id=mine.sync_id).first()
-    if row is None or row.cursor != mine.cursor:
+    if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
     record([_with_evidence(each) for each in outcome.scanned if each.observation])
     history.learn(mine.seat.tenant_id, [each for s in outcome.scanned for each in s.lessons])
     _remember(mine, page, outcome)
-    now = timezone.now()
+    row.synced_at = timezone.now()
     if outcome.failed:
-        _park(row, outcome.why, now)
+        _park(row, outcome.why)
     else:
-        row.cursor, row.synced_at = page.cursor, now
-        row.failures, row.last_error = 0, ""
-        row.due_at = now + _until_next(row)
-        if page.more or row.dirty_at != mine.dirty_at:
-            row.due_at = now
-        else:
-            row.dirty_at = None
-    row.save(update_fields=["cursor", "synced_at", "failures", "last_error", "due_at", "dirty_at"])
+        _move_on(row, mine, page)
+    row.save()
     Mailbox.objects.filter(
         id=mine.seat.mailbox_id, state__in=(Mailbox.State.BLIND, Mailbox.State.NO_MAILBOX)
     ).update(state=Mailbox.State.ACTIVE)
     return True
 
 
-def _until_next(row: MailboxSync) -> timedelta:
-    has_push = row.push_expires_at is not None and row.push_expires_at > timezone.now()
-    return timedelta(seconds=settings.SYNC_PUSHED_S if has_push else settings.SYNC_POLLED_S)
+def _move_on(row: MailboxSync, mine: Mine, page: Page) -> None:
+    """When to look next, and from where."""
+    assert row.synced_at is not None
+    now = row.synced_at
+    row.failures, row.last_error = 0, ""
+    if mine.is_quick:
+        row.whole_due_at = now if page.more else row.whole_due_at
+    else:
+        has_push = row.push_expires_at is not None and row.push_expires_at > now
+        wait_s = settings.SYNC_PUSHED_S if has_push else settings.SYNC_POLLED_S
+        row.cursor = page.cursor
+        row.whole_due_at = now if page.more else now + timedelta(seconds=wait_s)
+    row.due_at = row.whole_due_at
+    if row.dirty_at == mine.dirty_at:
+        row.dirty_at = None
+    else:
+        # Something was heard while we looked.
+        row.due_at = now
 
 
 def _with_evidence(scanned: Scanned) -> Observation:
@@ -129,15 +143,17 @@ def _remember(mine: Mine, page: Page, outcome: Outcome) -> None:
 def park_mailbox(mine: Mine, why: str, *, wait_s: float | None = None) -> None:
     """This mailbox alone waits, longer each time.  Must run in the client's scope."""
     row = MailboxSync.objects.select_for_update().get(id=mine.sync_id)
-    _park(row, why, timezone.now(), wait_s=wait_s)
-    row.save(update_fields=["failures", "last_error", "due_at"])
+    _park(row, why, wait_s=wait_s)
+    row.save(update_fields=["failures", "last_error", "due_at", "whole_due_at"])
 
 
-def _park(row: MailboxSync, why: str, now: datetime, *, wait_s: float | None = None) -> None:
+def _park(row: MailboxSync, why: str, *, wait_s: float | None = None) -> None:
+    """The next look is a whole one: what was missed lies behind the quick one's window."""
     row.failures += 1
     row.last_error = why[:500]
     pause_s = min(BACKOFF_S * 2.0 ** min(row.failures - 1, 10), LONGEST_BACKOFF_S)
-    row.due_at = now + timedelta(seconds=max(pause_s, wait_s or 0.0))
+    row.due_at = timezone.now() + timedelta(seconds=max(pause_s, wait_s or 0.0))
+    row.whole_due_at = timezone.now()
     log.info("mailbox %s waits %.0f s: %s", row.mailbox_id, pause_s, why[:200])
 
 

@@ -43,7 +43,8 @@ AT_ONCE = 8
 LIST_RETRY = timedelta(minutes=1)
 # A new connection learns from what already lies in the mailboxes, and judges what comes.
 LOOK_BACK = timedelta(days=30)
-CLOCKS_DIFFER = timedelta(minutes=1)
+LOST_CURSOR = timedelta(days=1)
+CLOCKS_DIFFER = timedelta(minutes=2)
 ITEMS_KEPT = timedelta(days=45)
 DAILY_S, BLIND_S = 86_400.0, 900.0
 _NOT_READ = (Mailbox.State.GONE,)
@@ -120,7 +121,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
         if _read(claimed, opened, mine):
             with _scope(claimed):
                 note_seeing(opened.connection_id)
-    ensure_pushes(claimed, opened.connection_id, opened.connector)
+    ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
 
 
 def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
@@ -166,6 +167,11 @@ def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
 
 def _mine(row: MailboxSync, opened: Opened) -> Mine:
     judged_from = opened.created_at - CLOCKS_DIFFER
+    is_quick = row.dirty_at is not None and row.whole_due_at > timezone.now()
+    # A cursor that was lost begins again a day before the mailbox was last read.
+    since = row.synced_at - LOST_CURSOR if row.synced_at else opened.created_at - LOOK_BACK
+    if is_quick and row.synced_at:
+        since = row.synced_at - CLOCKS_DIFFER
     return Mine(
         sync_id=row.id,
         seat=Seat(
@@ -177,10 +183,10 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
         ),
         external_id=row.mailbox.external_id,
         cursor=row.cursor,
-        # A cursor that was lost begins again where the mailbox was last read.
-        since=(row.synced_at or opened.created_at - LOOK_BACK) - CLOCKS_DIFFER,
+        since=since,
+        is_quick=is_quick,
+        synced_at=row.synced_at,
         dirty_at=row.dirty_at,
-        failures=row.failures,
     )
 
 

@@ -131,6 +131,8 @@ def _mark(events: dict[UUID, set[str]]) -> None:
     rows.update(dirty_at=now)
     # A mailbox that has to wait (told to slow down, not readable) goes on waiting.
     rows.filter(failures=0).update(due_at=now)
+    lost = [each for each, said in events.items() if "missed" in said]
+    MailboxSync.objects.filter(id__in=lost).update(whole_due_at=now)
     forget_pushes([each for each, said in events.items() if "subscriptionRemoved" in said])
     asked = [each for each, said in events.items() if "reauthorizationRequired" in said]
     # Renewing authorises anew; with no time left the connector renews at once.

@@ -165,9 +165,9 @@ EVIDENCE_DIR = VAR_DIR / "evidence"
 
 # Where connectors may go besides Microsoft's own hosts: "host:port" of a cloud of the operator's.
 OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").split(",") if host]
-# How often a mailbox is read when nothing was heard of it, without and with push (seconds).
+# How often a mailbox is read from its cursor, without and with push (seconds).
 SYNC_POLLED_S = 30.0
-SYNC_PUSHED_S = 300.0
+SYNC_PUSHED_S = 600.0
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

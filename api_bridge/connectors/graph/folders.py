@@ -6,6 +6,7 @@ Folder ids never change in Graph.  Contract read 2026-11-22: microsoft-graph-doc
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -23,7 +24,9 @@ from api_bridge.connectors.graph.mapping import Json, is_true, text_of
 from api_bridge.errors import NotFound, Rejected, Unexpected
 from incidents.words import Place
 
-KEPT_S = 3600.0
+# Main folders never change; people move, make and delete the others, our quarantine among them.
+MAIN_KEPT_S = 86_400.0
+OTHERS_KEPT_S = 3_600.0
 DEPTH_LIMIT = 20
 WELL_KNOWN = {
     "inbox": Place.INBOX,
@@ -39,24 +42,40 @@ HANDED_DOWN = frozenset({Place.JUNK, Place.DELETED, Place.SENT, Place.ARCHIVE, P
 
 @dataclass(slots=True)
 class FolderMap:
-    """``main``: the one folder that stands for a place; ``places``: all folders seen so far."""
+    """``main``: the one folder that stands for a place; ``places``: all folders seen so far;
+    ``others_at``: since when those that are not main are remembered (Unix seconds).
+    """
 
     main: dict[Place, str] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
+    others_at: float = field(default_factory=time.time)
 
     def add_main(self, folder_id: str, place: Place) -> None:
         self.main.setdefault(place, folder_id)
         self.places[folder_id] = place
 
     def as_json(self) -> str:
-        return json.dumps([self.main, self.places])
+        return json.dumps([self.main, self.places, self.others_at])
+
+    def without_old(self) -> Self:
+        """Only what cannot have changed, if the rest has been remembered for long."""
+        if time.time() - self.others_at < OTHERS_KEPT_S:
+            return self
+        fixed: dict[Place, str] = {
+            place: folder_id
+            for place, folder_id in self.main.items()
+            if place is not Place.QUARANTINE
+        }
+        places = {id: place for id, place in self.places.items() if id in fixed.values()}
+        return type(self)(fixed, places)
 
     @classmethod
     def from_json(cls, kept: str) -> Self:
-        main, places = json.loads(kept)
+        main, places, others_at = json.loads(kept)
         return cls(
             {Place(place): folder_id for place, folder_id in main.items()},
             {folder_id: Place(place) for folder_id, place in places.items()},
+            others_at,
         )
 
 
@@ -116,16 +135,16 @@ class Folders:
     def _known(self, mailbox_id: str) -> FolderMap:
         kept = self._cache.get(self._key(mailbox_id))
         if kept is not None:
-            return FolderMap.from_json(kept)
+            return FolderMap.from_json(kept).without_old()
         known = self._read_main(mailbox_id)
         self._keep(mailbox_id, known)
         return known
 
     def _keep(self, mailbox_id: str, known: FolderMap) -> None:
-        self._cache.set(self._key(mailbox_id), known.as_json(), ttl_s=KEPT_S)
+        self._cache.set(self._key(mailbox_id), known.as_json(), ttl_s=MAIN_KEPT_S)
 
     def _key(self, mailbox_id: str) -> str:
-        return f"folders.{self._tenant_guid.lower()}.{mailbox_id}"
+        return f"folders.2.{self._tenant_guid.lower()}.{mailbox_id}"
 
     def _read_main(self, mailbox_id: str) -> FolderMap:
         """One batch.  A folder that a mailbox does not have (archive) answers 404 and is left out.

@@ -1,5 +1,6 @@
 """The watermark is the truth: nothing is missed, whatever links, pages and clocks do."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -171,6 +172,24 @@ def test_places_are_looked_up_once_for_each_folder(graph):
         Place.UNKNOWN,
     ]  # fmt: skip
     assert graph.count("GET /users/u/mailFolders/F-sub") == 1
+    assert graph.count("GET /users/u/mailFolders/inbox") == 1
+
+
+def test_folders_that_people_make_are_looked_up_again_after_an_hour_and_main_ones_are_not(
+    graph, monkeypatch
+):
+    graph.routes["GET /users/u/mailFolders/F-own"] = [
+        ok(id="F-own", parentFolderId="F-inbox"),
+        ok(id="F-own", parentFolderId="F-deleted"),
+    ]
+    graph.routes[LIST] = page(message("a", parentFolderId="F-own"), message("b"))
+    connector = graph.connector()
+    first = connector.changes("u", "", since=START)
+    now = time.time()
+    monkeypatch.setattr("api_bridge.connectors.graph.folders.time.time", lambda: now + 3700)
+    second = connector.changes("u", "", since=START)
+    assert [item.place for item in first.items] == [Place.OTHER, Place.INBOX]
+    assert [item.place for item in second.items] == [Place.DELETED, Place.INBOX]
     assert graph.count("GET /users/u/mailFolders/inbox") == 1
 
 

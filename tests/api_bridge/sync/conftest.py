@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,7 +25,7 @@ from tenants.doors import ClaimedWork
 from tenants.models import Domain, Tenant
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tenants.secrets import new_data_key
-from tests.api_bridge.sandbox.running import Company, SandboxProcess, simple_mail
+from tests.api_bridge.sandbox.running import Company, SandboxProcess
 from tests.factories import Cast
 
 
@@ -58,7 +58,6 @@ class Client:
     tenant: Tenant
     company: Company
     connection: Connection
-    shown: list[object] = field(default_factory=list)
 
     def scope(self):
         return tenant_scope(Role.WORKER, [self.tenant.id], provider_id=self.tenant.provider_id)
@@ -116,8 +115,13 @@ class Client:
         )
 
 
-def make_client(cast: Cast, cloud: SandboxProcess, slug: str) -> Client:
-    company = Company(cloud)
+def make_client(
+    cast: Cast,
+    cloud: SandboxProcess,
+    slug: str,
+    names: tuple[str, ...] = ("ana", "bo", "cfo"),
+) -> Client:
+    company = Company(cloud, names=names)
     with maintenance_scope():
         tenant = Tenant.objects.create(
             provider=cast.provider,
@@ -159,6 +163,3 @@ def client_(connect: Callable[[str], Client]) -> Client:
     made = connect("delta")
     made.sync()
     return made
-
-
-__all__ = ["Client", "simple_mail"]

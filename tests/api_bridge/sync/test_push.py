@@ -123,6 +123,27 @@ def test_a_push_makes_its_mailbox_due_and_the_sync_finds_the_mail(pushed, hook, 
     assert due(pushed) == set()
 
 
+def test_a_hint_leads_to_a_quick_look_and_the_cursor_stays_the_truth(pushed, hook, machine):
+    rest(pushed)
+    before = pushed.mailbox_sync("ana")
+    late = pushed.company.receive("ana")
+    hook.get(timeout=10)
+    with pushed.scope():
+        # As if the mail had become visible long after its time of receipt.
+        future = timezone.now() + timedelta(minutes=10)
+        MailboxSync.objects.filter(id=before.id).update(synced_at=future)
+    pushed.company.receive("ana")
+    post(machine, hook.get(timeout=10))
+    pushed.sync(everything=False)
+    after = pushed.mailbox_sync("ana")
+    assert pushed.observations() == []
+    assert (after.cursor, after.whole_due_at) == (before.cursor, before.whole_due_at)
+    pushed.sync()
+    assert late in {row.internet_message_id for row in pushed.observations()}
+    assert len(pushed.observations()) == 2
+    assert pushed.mailbox_sync("ana").whole_due_at > before.whole_due_at
+
+
 def test_a_push_that_comes_during_a_sync_is_not_forgotten(pushed, hook, machine, monkeypatch):
     rest(pushed)
     pushed.company.receive("ana")
