@@ -101,10 +101,14 @@ class Installation:
         self.launcher.send_signal(number)
         return self.launcher.wait(timeout=120)
 
-    def remove(self) -> None:
-        """Stop whatever runs and take the data away."""
+    def stop(self) -> None:
+        """As Ctrl-C does, if it runs; the data stays until `remove`."""
         if self.launcher and self.launcher.poll() is None:
             self.end()
+
+    def remove(self) -> None:
+        """Stop whatever runs and take the data away."""
+        self.stop()
         lock = self.var / "postgres" / "postmaster.pid"
         wait_for(lambda: not lock.exists(), 60, "PostgreSQL's end")
         clean(self.var)

@@ -16,8 +16,8 @@ from console.launch.say import Step, say
 
 TICK_S = 0.1
 RESTART_AFTER_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
-# After so long a life, the next death is the first again.
-STEADY_AFTER_S = 60.0
+# One that was ready and lived so long starts again at once: what ended it was not its start.
+STEADY_AFTER_S = 5.0
 # So many deaths before the first readiness end the launcher.
 DEATHS_BEFORE_GIVING_UP = 3
 WRONG_SETTINGS_EXIT = 2
