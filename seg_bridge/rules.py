@@ -32,14 +32,9 @@ def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
-def is_host_name(name: str) -> bool:
-    """Lower case, with a domain."""
-    return bool(_HOST.match(name))
-
-
 def _domain(value: str) -> str:
     name = normalise_address(f"@{value.strip().removeprefix('*.').strip('.')}")[1:]
-    if not is_host_name(name):
+    if not _HOST.match(name):
         raise WrongInput(f"“{value}” is not a domain. It should look like evil.example.")
     return name
 

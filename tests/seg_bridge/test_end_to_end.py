@@ -5,6 +5,7 @@ A mail goes in by SMTP and becomes rows; a held mail is released; a rule is in f
 
 import asyncio
 import os
+import signal
 import smtplib
 import socket
 import sys
@@ -100,7 +101,14 @@ class Yard:
     mx: Mx
     sink: Sink
     smtp_port: int
-    ingest: Process
+    ingest_port: int
+    running: list[Process]  # ingest first
+
+    def kill_ingest(self) -> None:
+        """Without a word, in the middle of whatever it does; and start it again."""
+        os.kill(self.running[0].pid, signal.SIGKILL)
+        self.running[0].end(5.0)
+        self.running[0] = start_ready(self.running[0].command, is_listening(self.ingest_port))
 
     def send(self, sender: str, *, subject: str = "Hello", to: str = "info@acme.example") -> None:
         """Raises what smtplib raises for anything but 250."""
@@ -220,7 +228,7 @@ def yard(transactional_db: None, tmp_path: Path) -> Iterator[Yard]:
             for name, module in (("gate", "seg_bridge.gate"), ("ship", "seg_bridge.gate.ship")):
                 command = python(name, "-m", module, folder=tmp_path, env=gate)
                 running.append(start_ready(command, says_ready))
-            yield Yard(cast, mx, sink, smtp_port, running[0])
+            yield Yard(cast, mx, sink, smtp_port, ingest_port, running)
         finally:
             for process in reversed(running):
                 process.stop()
@@ -293,3 +301,22 @@ def a_held_mail_is_released(yard: Yard, ulid: str) -> None:
     assert again is not None
     assert again.action == Outcome.DELIVERED
     assert "released by Ana" in again.rule
+
+
+@pytest.mark.crash
+def test_killing_ingest_while_mail_is_shipped_loses_nothing_and_doubles_nothing(yard: Yard):
+    wait_for(lambda: yard.is_taken("friend@sender.example"), "the gate to take mail")
+    subjects = [f"mail {number}" for number in range(30)]
+    for number, subject in enumerate(subjects):
+        yard.send("friend@sender.example", subject=subject)
+        if number % 10 == 5:
+            yard.kill_ingest()
+
+    def recorded() -> list[str]:
+        with yard.analyst():
+            return sorted(row.mail["subject"] for row in Observation.objects.all())
+
+    expected = sorted(["Hello", *subjects])
+    wait_for(lambda: len(recorded()) >= len(expected), "all rows", within_s=90.0)
+    assert recorded() == expected
+    assert len(yard.sink.mails) == len(expected)
