@@ -23,7 +23,7 @@ from api_bridge.connectors import Fetched, Item
 from api_bridge.connectors.graph.rebuild import rebuild_mail
 from api_bridge.detect import Judgement, MailboxContext, judge
 from api_bridge.detect.context import TraceState
-from api_bridge.known import Known, Profile, conversation_of, header_of
+from api_bridge.known import GatewayWord, Known, Profile, conversation_of, header_of
 from incidents.mail.authres import parse_auth_results
 from incidents.mail.facts import Address, MailFacts
 from incidents.mail.reader import MailReader
@@ -44,6 +44,7 @@ class Seat:
     mailbox_id: UUID
     tenant_id: int
     address: str
+    aliases: tuple[str, ...]
     display_name: str
     judged_from: datetime
 
@@ -99,7 +100,7 @@ def scan(
         # A genuine trace that was taken from another mail.
         arrival = replace(arrival, state="invalid", trace=None)
         facts = replace(facts, auth_results=())
-    word = known.gateway.get((arrival.trace.ulid if arrival.trace else "", seat.address))
+    word = _gateway_word(arrival, seat, known)
     judgement = judge(facts, _context(item, facts, arrival, seat, known))
     lessons = []
     if judgement.verdict in (Verdict.CLEAN, Verdict.GRAYMAIL):
@@ -157,12 +158,22 @@ def _fits(trace: Trace, facts: MailFacts) -> bool:
     return same_id or (bool(trace.fingerprint) and trace.fingerprint == facts.fingerprint)
 
 
+def _gateway_word(arrival: _Arrival, seat: Seat, known: Known) -> GatewayWord | None:
+    """Under whichever of the mailbox's names the mail was sent; None: it has not spoken (yet)."""
+    if arrival.trace is None:
+        return None
+    words = (
+        known.gateway.get((arrival.trace.ulid, name)) for name in (seat.address, *seat.aliases)
+    )
+    return next((word for word in words if word is not None), None)
+
+
 def _context(
     item: Item, facts: MailFacts, arrival: _Arrival, seat: Seat, known: Known
 ) -> MailboxContext:
     sender = facts.sender.address if facts.sender else ""
     rows = known.correspondents
-    word = known.gateway.get((arrival.trace.ulid if arrival.trace else "", seat.address))
+    word = _gateway_word(arrival, seat, known)
     threads = (known.threads.get(each, frozenset()) for each in conversation_of(item))
     return MailboxContext(
         recipient=Address(address=seat.address, name=seat.display_name),

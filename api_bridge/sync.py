@@ -178,6 +178,7 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
             mailbox_id=row.mailbox_id,
             tenant_id=row.tenant_id,
             address=row.mailbox.address,
+            aliases=tuple(row.mailbox.aliases),
             display_name=row.mailbox.display_name,
             judged_from=judged_from,
         ),

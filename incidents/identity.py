@@ -7,6 +7,7 @@ Message-IDs, so one alone proves nothing.  Every answer says how sure it is and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -47,7 +48,7 @@ def _of_gateway(seen: Observation) -> Delivery:
         message = _make_message(seen, trace_ulid=seen.trace_ulid)
     elif not message.facts:
         _fill_message(message, seen)
-    delivery = _delivery_of(message, seen.recipient)
+    delivery = _delivery_of(message, [seen.recipient]) or _pending_under_other_name(message, seen)
     if delivery is None:
         return _make_delivery(message, seen, match=Match.ONE_LAYER, reason="Seen by the gateway.")
     if delivery.match == Match.PENDING:
@@ -60,23 +61,37 @@ def _of_gateway(seen: Observation) -> Delivery:
 _BY_TRACE = "The gateway's trace in the mail names this copy."
 
 
+def _pending_under_other_name(message: Message, seen: Observation) -> Delivery | None:
+    """The copy that its mailbox has shown already, while the mail was sent to an alias of it."""
+    pending = message.deliveries.select_related("message").filter(match=Match.PENDING)
+    return next((copy for copy in pending if seen.recipient in names_of(copy.recipient)), None)
+
+
+def names_of(address: str) -> list[str]:
+    """All addresses of the mailbox whose main one is ``address``, that one first."""
+    aliases = Mailbox.objects.filter(address=address).values_list("aliases", flat=True).first()
+    return [address, *(aliases or [])]
+
+
 def _of_mailbox(seen: Observation, tenant: Tenant) -> Identified:
+    # The mailbox layer speaks of a mailbox by its main address, the gateway of who was written to.
+    names = names_of(seen.recipient)
     known = Delivery.objects.filter(
-        mailbox_item_id=seen.mailbox_item_id, recipient=seen.recipient
+        mailbox_item_id=seen.mailbox_item_id, recipient__in=names
     ).exclude(mailbox_item_id="")
     delivery = known.select_related("message").first()
     if delivery is not None:
         return Identified(delivery)
     if seen.trace_state == "valid":
-        return _by_trace(seen)
-    return Identified(_by_id_or_content(seen) or _as_new(seen, tenant))
+        return _by_trace(seen, names)
+    return Identified(_by_id_or_content(seen, names) or _as_new(seen, tenant))
 
 
-def _by_trace(seen: Observation) -> Identified:
+def _by_trace(seen: Observation, names: Sequence[str]) -> Identified:
     message = Message.objects.filter(trace_ulid=seen.trace_ulid).first()
     if message is None:
         message = _make_message(seen, trace_ulid=seen.trace_ulid)
-    delivery = _delivery_of(message, seen.recipient)
+    delivery = _delivery_of(message, names)
     if delivery is None:
         until = seen.recorded_at + TRACE_PATIENCE
         reason = "The trace is genuine; the gateway's own account has not arrived yet."
@@ -91,11 +106,11 @@ def _by_trace(seen: Observation) -> Identified:
     return Identified(delivery)
 
 
-def _by_id_or_content(seen: Observation) -> Delivery | None:
+def _by_id_or_content(seen: Observation, names: Sequence[str]) -> Delivery | None:
     """A copy that the gateway delivered to this recipient and no mailbox has claimed yet."""
     at = received_at(seen)
     waiting = Delivery.objects.select_related("message").filter(
-        recipient=seen.recipient,
+        recipient__in=names,
         mailbox_item_id="",
         received_at__range=(at - SAME_MAIL_WINDOW, at + SAME_MAIL_WINDOW),
     )
@@ -126,7 +141,7 @@ def _claim(delivery: Delivery, reason: str) -> Delivery:
 def _as_new(seen: Observation, tenant: Tenant) -> Delivery:
     """Nobody else has seen this copy: internal mail, older mail, or mail around the gateway."""
     message = _same_mail_elsewhere(seen) or _make_message(seen, trace_ulid="")
-    existing = _delivery_of(message, seen.recipient)
+    existing = _delivery_of(message, [seen.recipient])
     if existing is not None:
         message = _make_message(seen, trace_ulid="")
     is_bypass = (
@@ -154,12 +169,10 @@ def _same_mail_elsewhere(seen: Observation) -> Message | None:
     ).first()
 
 
-def _delivery_of(message: Message, recipient: str) -> Delivery | None:
-    return (
-        Delivery.objects.select_related("message")
-        .filter(message=message, recipient=recipient)
-        .first()
-    )
+def _delivery_of(message: Message, names: Sequence[str]) -> Delivery | None:
+    """Of several copies for one mailbox, the one under its earliest name."""
+    found = Delivery.objects.select_related("message").filter(message=message, recipient__in=names)
+    return min(found, key=lambda copy: names.index(copy.recipient), default=None)
 
 
 def _sender(seen: Observation) -> tuple[str, str]:
