@@ -246,7 +246,7 @@ def _gone(place: str) -> str:
 
 def _reasons(seen: Observation) -> str:
     weighty = sorted(seen.reasons, key=lambda reason: -abs(reason.get("weight", 0)))
-    return " ".join(reason["text"] for reason in weighty[:5])
+    return " ".join(reason["text"] for reason in weighty[:3])
 
 
 def _job_lines(incident: Incident) -> Iterator[Line]:
@@ -283,6 +283,12 @@ _AUDIT_WORDS = {
 }
 
 
+def _audit_words(entry: AuditEntry) -> str:
+    if entry.action == "incidents.incident.assigned":
+        return "took it." if entry.detail.get("after") else "handed it back."
+    return _AUDIT_WORDS[entry.action]
+
+
 def _people_lines(incident: Incident, messages: Iterable[Message]) -> Iterator[Line]:
     entries = AuditEntry.objects.filter(
         tenant_id=incident.tenant_id, object_id=str(incident.id), action__in=list(_AUDIT_WORDS)
@@ -291,7 +297,7 @@ def _people_lines(incident: Incident, messages: Iterable[Message]) -> Iterator[L
         yield Line(
             at=entry.at,
             lane="action",
-            lead=f"{entry.actor_name} {_AUDIT_WORDS[entry.action]}",
+            lead=f"{entry.actor_name} {_audit_words(entry)}",
             text=entry.reason,
             source=f"audit:{entry.id}",
         )

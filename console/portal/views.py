@@ -36,7 +36,7 @@ def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     context = {
         "at": "incidents",
         "shared": shared,
-        "story": story_of(shared.incident),
+        "story": story_of(shared.incident, is_plain=True),
         "copies": copies_of_shared(shared),
     }
     return show(request, "portal/incident.html", context, partial="case")

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from console.lib.sla import Sla, sla_left
 from console.queries.blindness import Blind, Blindness
+from console.queries.campaigns import same_at_other_clients
 from console.queries.queue import (
     Part,
     copies_words,
@@ -24,7 +25,6 @@ from console.queries.queue import (
 from incidents.codes import CROSS_LAYER
 from incidents.models import (
     Delivery,
-    GroupKey,
     Incident,
     IncidentMessage,
     Job,
@@ -57,6 +57,7 @@ class Why:
     verdict: str
     observation: Observation
     reasons: list[dict[str, Any]]
+    more: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,19 +226,19 @@ def why_of(incident: Incident, copies: Iterable[Delivery]) -> list[Why]:
         if fitting:
             best = max(fitting, key=lambda o: (o.score or 0.0, o.recorded_at))
             reasons = sorted(best.reasons, key=lambda r: -abs(r.get("weight") or 0))
-            found.append(Why(layer.label, best.verdict or "", best, reasons[:12]))
+            reasons = [_without_echo(reason) for reason in reasons]
+            found.append(Why(layer.label, best.verdict or "", best, reasons[:6], reasons[6:]))
     return found
 
 
+def _without_echo(reason: dict[str, Any]) -> dict[str, Any]:
+    """A value that the sentence has already said is not said again."""
+    first = str(reason.get("value", "")).partition(",")[0]
+    return {**reason, "value": ""} if first in str(reason.get("text", "")) else reason
+
+
 def same_elsewhere(incident: Incident) -> list[Incident]:
-    """Open incidents of other clients in sight with the same content."""
-    values = GroupKey.objects.filter(
-        tenant=incident.tenant_id, incident=incident, kind="fingerprint"
-    ).values_list("value", flat=True)
-    twins = GroupKey.objects.filter(kind="fingerprint", value__in=list(values)[:200]).exclude(
-        tenant=incident.tenant_id
-    )
-    ids = set(twins.values_list("incident_id", flat=True)[:200])
-    return list(
-        Incident.objects.filter(id__in=ids).select_related("tenant").order_by("tenant__name")
-    )
+    """Incidents of other clients in sight with the same mail."""
+    others = same_at_other_clients([incident]).get(incident.id, {})
+    found = Incident.objects.filter(id__in=others).select_related("tenant")
+    return list(found.order_by("tenant__name", "number"))

@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from api_bridge.models import Connection
+from console.queries.incident import CopyRow, copy_row
 from incidents.models import ContentAccess, Delivery, Incident, Report
 from incidents.models.mail import Outcome, Place
 from incidents.story import exposure
@@ -152,9 +153,6 @@ def reports() -> list[Report]:
     )
 
 
-def copies_of_shared(shared: SharedIncident) -> list[Delivery]:
-    return list(
-        Delivery.objects.filter(message__memberships__incident=shared.incident)
-        .order_by("recipient")
-        .distinct()[:500]
-    )
+def copies_of_shared(shared: SharedIncident) -> list[CopyRow]:
+    copies = Delivery.objects.filter(message__memberships__incident=shared.incident)
+    return [copy_row(copy) for copy in copies.order_by("recipient", "id")[:500]]

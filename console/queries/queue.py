@@ -16,6 +16,7 @@ from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.lib.sla import sla_left
 from console.presence import who_looks
 from console.queries.blindness import Blindness
+from console.queries.campaigns import campaign_words, same_at_other_clients
 from incidents.models import Delivery, Incident, IncidentMessage, Job
 from tenants.models import Person
 
@@ -151,14 +152,22 @@ def _memberships(q: str) -> QuerySet[IncidentMessage]:
 
 
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
-    """Rows of these incidents; three queries and one look into the cache for all of them."""
+    """Rows of these incidents; five queries and one look into the cache for all of them."""
     incidents = list(incidents)
     now = timezone.now()
     blindness = Blindness(incident.tenant_id for incident in incidents)
     jobs = latest_jobs(incidents)
     looking = who_looks(incidents, but=person)
+    alike = same_at_other_clients(incidents)
     return [
-        _row(incident, now, blindness, jobs.get(incident.id), looking.get(incident.id, []))
+        _row(
+            incident,
+            now,
+            blindness,
+            jobs.get(incident.id),
+            looking.get(incident.id, []),
+            campaign_words(alike.get(incident.id, {})),
+        )
         for incident in incidents
     ]
 
@@ -174,7 +183,12 @@ def latest_jobs(incidents: Iterable[Incident]) -> dict[UUID, Job]:
 
 
 def _row(
-    incident: Incident, now: datetime, blindness: Blindness, job: Job | None, looking: list[str]
+    incident: Incident,
+    now: datetime,
+    blindness: Blindness,
+    job: Job | None,
+    looking: list[str],
+    campaign: str,
 ) -> Row:
     blind = blindness.of(incident.tenant_id)
     sla = sla_left(incident.severity, incident.opened_at, incident.state, now)
@@ -192,7 +206,7 @@ def _row(
         client=incident.tenant.name,
         sender=incident.sender,
         number=f"#{incident.number}",
-        campaign="",
+        campaign=campaign,
         exposure=exposure_parts(incident.counts),
         gateway=gateway,
         mailbox=mailbox,

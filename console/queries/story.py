@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from incidents.models import Incident
@@ -40,9 +40,16 @@ class StoryPage:
     not_checked: list[str]
 
 
-def story_of(incident: Incident) -> StoryPage:
-    """Needs the client's scope."""
+def story_of(incident: Incident, *, is_plain: bool = False) -> StoryPage:
+    """Needs the client's scope.  ``is_plain``: for the client, without the provider's own steps."""
     story = tell_story(incident)
+    if is_plain:
+        lines = [
+            replace(line, lead=line.lead.rstrip(":"))
+            for line in story.lines
+            if not line.source.startswith("audit:")
+        ]
+        story = replace(story, lines=lines)
     names = _short_names({one for line in story.lines for one in line.recipients})
     events = [_event(line, names) for line in story.lines]
     return StoryPage(story.headline, events, story.not_checked)

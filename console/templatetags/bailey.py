@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.contrib.messages.storage.base import Message
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -96,6 +97,11 @@ def state(value: str) -> Word:
 @register.filter
 def outcome(value: str) -> Word:
     return words.OUTCOMES[value]
+
+
+@register.filter
+def message_tone(message: Message) -> str:
+    return {"success": "good", "info": "info", "debug": "info"}.get(message.level_tag, "high")
 
 
 @register.filter

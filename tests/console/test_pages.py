@@ -374,3 +374,24 @@ class TestPortal:
         with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
             share_incident(incident=incident, actor=cast.ana)
         assert "Action is under way" in as_pia.get(reverse("portal")).content.decode()
+
+
+def test_the_same_mail_at_two_clients_is_said_on_both_rows(as_ana, cast):
+    here = open_phish(cast.acme)
+    there = open_phish(cast.globex)
+
+    page = as_ana.get(reverse("queue")).content.decode()
+    assert page.count("2 clients") == 2
+    assert reverse("incident", args=[there.id]) in as_ana.get(
+        reverse("incident", args=[here.id])
+    ).content.decode().partition("The same at other clients")[2]
+
+
+def test_an_analyst_learns_nothing_of_the_same_mail_at_a_client_that_is_not_hers(client, cast):
+    here = open_phish(cast.acme)
+    open_phish(cast.globex)
+    client.force_login(cast.bo)
+
+    assert "2 clients" not in client.get(reverse("queue")).content.decode()
+    page = client.get(reverse("incident", args=[here.id])).content.decode()
+    assert "The same at other clients" not in page
