@@ -14,8 +14,8 @@ class Connection(TenantModel):
     """A client's mail host.  One cloud tenant belongs to one client: its id is unique.
 
     ``blind_since`` None: the layer sees.  ``list_due_at``: when its mailboxes are listed next, or
-    a blind connection is tried again.  URLs and ``ca_file`` are set by the operator, never by a
-    client.
+    a blind connection is tried again; ``watch_due_at``: when exposed copies are looked at again.
+    URLs and ``ca_file`` are set by the operator, never by a client.
     """
 
     class Kind(models.TextChoices):
@@ -41,6 +41,7 @@ class Connection(TenantModel):
     last_error = models.TextField(blank=True)
     mailboxes_listed_at = models.DateTimeField(null=True)
     list_due_at = models.DateTimeField(default=timezone.now)
+    watch_due_at = models.DateTimeField(default=timezone.now)
     quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -32,6 +32,7 @@ from api_bridge.round import Round, list_changes
 from api_bridge.runtime import connector_of, wire_connection
 from api_bridge.scan import Seat
 from api_bridge.store import Mine, forget_old_items, park_mailbox
+from api_bridge.watch import watch
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
@@ -100,10 +101,12 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
 def _next_due(claimed: ClaimedWork) -> datetime | None:
     with _scope(claimed):
         connections = Connection.objects.aggregate(due=Min("list_due_at"))["due"]
+        seeing = Connection.objects.filter(state=Connection.State.ACTIVE)
+        watches = seeing.aggregate(due=Min("watch_due_at"))["due"]
         mailboxes = _read_ones().aggregate(due=Min("due_at"))["due"]
-        seeing = wanting_push().filter(connection__state=Connection.State.ACTIVE)
-        pushes = seeing.aggregate(due=Min("push_due_at"))["due"]
-    return min([due for due in (connections, mailboxes, pushes) if due], default=None)
+        orders = wanting_push().filter(connection__state=Connection.State.ACTIVE)
+        pushes = orders.aggregate(due=Min("push_due_at"))["due"]
+    return min([due for due in (connections, watches, mailboxes, pushes) if due], default=None)
 
 
 def _read_ones() -> Any:
@@ -121,6 +124,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
         if _read(claimed, opened, mine):
             with _scope(claimed):
                 note_seeing(opened.connection_id)
+    watch(claimed, opened.connection_id, opened.connector)
     ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from api_bridge.layer import GraphMailboxLayer
-from api_bridge.models import Connection
+from api_bridge.models import Connection, MailboxSync
 from incidents.execution import serve_remediation
 from incidents.intake import record
 from incidents.layers import Copy, LayerError, mailbox_layer
@@ -112,6 +112,45 @@ def test_our_own_move_is_no_news(client_, incident):
     before = len(client_.observations())
     client_.sync()
     assert len(client_.observations()) == before
+
+
+def watch(client_) -> None:
+    with client_.scope():
+        later = timezone.now() + timedelta(hours=1)
+        MailboxSync.objects.update(due_at=later, push_due_at=later)
+        Connection.objects.update(watch_due_at=timezone.now())
+    client_.sync(everything=False)
+
+
+def test_exposed_copies_of_an_open_incident_are_looked_at_again(client_, incident):
+    company = client_.company
+    before = len(client_.observations())
+    watch(client_)
+    assert len(client_.observations()) == before  # nothing has changed
+    company.cloud.admin(
+        "POST",
+        f"mailboxes/{company.mail('bo')}/read",
+        {"internet_message_id": "<phish-1@secure-login.example.net>"},
+    )
+    (mail,) = company.mails("ana")
+    company.post(f"users/{company.ids['ana']}/messages/{mail['id']}/permanentDelete", {}, 204)
+    watch(client_)
+    ana, bo = client_.deliveries()
+    assert (ana.place, bo.place, bo.is_read) == (Place.GONE, Place.INBOX, True)
+    with client_.scope():
+        Delivery.objects.update(verified_at=timezone.now() - timedelta(hours=2))
+    watch(client_)
+    assert client_.observations()[-1].recipient == company.mail("bo")
+    assert client_.deliveries()[1].verified_at > timezone.now() - timedelta(minutes=1)
+
+
+def test_copies_of_a_resolved_incident_are_left_alone(client_, incident):
+    with client_.scope():
+        Incident.objects.update(state=Incident.State.RESOLVED)
+    client_.company.cloud.admin("POST", "faults", {"kind": "status_503", "match": "$batch"}, 201)
+    watch(client_)
+    faults = client_.company.cloud.admin("GET", "faults")["faults"]
+    assert [fault["count"] for fault in faults] == [1]
 
 
 def test_a_copy_that_no_sync_has_seen_is_found_by_its_message_id(client_):
