@@ -6,11 +6,16 @@ directory can lie.  Crossing a limit is a flag of the attachment, not an error.
 
 from __future__ import annotations
 
+import bz2
+import html
+import lzma
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from incidents.mail.archive_names import Names, iso_names, rar_names
 from incidents.mail.filetypes import EXECUTABLE, extension_of, kind_of, kind_of_zip
 from incidents.mail.limits import LIMITS, Limits
 
@@ -24,17 +29,27 @@ _DANGEROUS = frozenset(
         " iqy reg sct xll iso img vhd vhdx one library-ms search-ms appref-ms application"
     )
 )
+_LOOKED_INTO = frozenset({"zip", "tar", "gzip", "bzip2", "xz", "rar", "iso"})
+_OPAQUE = frozenset({"7z", "cab", "ace", "lzh", "arj", "zstd", "vhd"})
+_BROKEN = (
+    struct.error, ValueError, IndexError, OverflowError, EOFError, OSError, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
+_XZ_MEMORY = 128 * 1024 * 1024
 _PEEK = 64 * 1024
+_RELATION = re.compile(rb'<Relationship\b[^>]{0,4000}TargetMode="External"[^>]{0,4000}>')
+_TARGET = re.compile(rb'\bTarget="(https?://[^"]{1,2000})"')
 _TAR_BLOCK = 512
 
 
 @dataclass(slots=True)
 class Inside:
-    """``flags`` in the words of ``incidents.mail.attachments.FLAGS``."""
+    """``flags`` in the words of ``incidents.mail.attachments.FLAGS``; ``urls`` of office files."""
 
     kind: str
     members: list[str] = field(default_factory=list)
     flags: set[str] = field(default_factory=set)
+    urls: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,7 +78,7 @@ class _Member:
 def look_inside(
     data: bytes, kind: str, budget: Budget, *, limits: Limits = LIMITS, depth: int = 0
 ) -> Inside:
-    """Reads the directory of a zip or tar, and through gzip; other kinds have no members here.
+    """Reads the directory of a zip, tar, rar or iso, and through gzip, bzip2 and xz.
 
     Never raises: what cannot be read is flagged ``broken_archive``.
     """
@@ -76,11 +91,15 @@ def look_inside(
             _look_in_zip(data, inside, budget, limits, depth)
         elif kind == "tar":
             _look_in_tar(data, inside, budget, limits)
-        elif kind == "gzip":
-            _look_in_gzip(data, inside, budget, limits, depth)
+        elif kind in ("gzip", "bzip2", "xz"):
+            _look_in_stream(data, inside, budget, limits, depth)
         elif kind == "rar":
-            _look_in_rar(data, inside)
-    except (struct.error, ValueError, zlib.error, IndexError, OverflowError):
+            _take_names(rar_names(data, limits.archive_entries), inside)
+        elif kind == "iso":
+            _take_names(iso_names(data, limits.archive_entries), inside)
+        elif kind in _OPAQUE:
+            inside.flags.add("opaque")
+    except _BROKEN:
         inside.flags.add("broken_archive")
     _judge_names(inside)
     del inside.members[limits.archive_names_kept :]
@@ -176,7 +195,7 @@ def _look_in_members(
             inside.flags.add("executable_inside")
         if member.unpacked > most and is_nested:
             inside.flags.add("too_big")
-        elif kind in ("zip", "tar", "gzip"):
+        elif kind in _LOOKED_INTO:
             inside.flags.add("nested")
             deeper = look_inside(content, kind, budget, limits=limits, depth=depth + 1)
             inside.flags |= deeper.flags
@@ -188,7 +207,11 @@ def _look_in_members(
 
 
 def _judge_relations(content: bytes, inside: Inside) -> None:
-    """Office files that fetch a template or a frame from elsewhere when they are opened."""
+    """Links of office files, and whether one fetches something as soon as it is opened."""
+    for match in _RELATION.finditer(content):
+        target = _TARGET.search(match[0])
+        if target:
+            inside.urls.append(html.unescape(target[1].decode("utf-8", "replace")))
     lower = content.lower()
     if any(
         each in lower for each in (b"/attachedtemplate", b"/oleobject", b"/frame", b"/subdocument")
@@ -234,11 +257,12 @@ def _look_in_tar(data: bytes, inside: Inside, budget: Budget, limits: Limits) ->
         at = start + -(-max(0, size) // _TAR_BLOCK) * _TAR_BLOCK
 
 
-def _look_in_gzip(data: bytes, inside: Inside, budget: Budget, limits: Limits, depth: int) -> None:
+def _look_in_stream(
+    data: bytes, inside: Inside, budget: Budget, limits: Limits, depth: int
+) -> None:
+    """One file that is packed: gzip, bzip2, xz."""
     most = max(1, budget.bytes_left)
-    unpacker = zlib.decompressobj(31)
-    content = unpacker.decompress(data, most)
-    used = len(data) - len(unpacker.unconsumed_tail)
+    content, used = _unpacked_stream(data, inside.kind, most)
     budget.bytes_left -= len(content)
     if len(content) > 1024 * 1024 and len(content) > limits.archive_ratio * used:
         inside.flags.add("bomb")
@@ -248,19 +272,30 @@ def _look_in_gzip(data: bytes, inside: Inside, budget: Budget, limits: Limits, d
     kind = kind_of(content)
     if kind in EXECUTABLE:
         inside.flags.add("executable_inside")
-    if kind in ("zip", "tar", "gzip"):
+    if kind in _LOOKED_INTO:
         deeper = look_inside(content, kind, budget, limits=limits, depth=depth + 1)
         inside.flags |= deeper.flags | ({"nested"} if kind != "tar" else set())
         inside.members += deeper.members
 
 
-def _look_in_rar(data: bytes, inside: Inside) -> None:
-    """RAR is only asked whether its directory is encrypted (version 5: block 4; 4: flag 0x80)."""
-    if data.startswith(b"Rar!\x1a\x07\x01\x00"):
-        if len(data) > 13 and data[13:14] == b"\x04":
-            inside.flags.add("encrypted")
-    elif len(data) > 12 and data[10] & 0x80:
-        inside.flags.add("encrypted")
+def _unpacked_stream(data: bytes, kind: str, most: int) -> tuple[bytes, int]:
+    """At most ``most`` bytes, and how many packed bytes they took (where it can be known)."""
+    if kind == "gzip":
+        unpacker = zlib.decompressobj(31)
+        content = unpacker.decompress(data, most)
+        if not unpacker.eof and len(content) < most:
+            raise EOFError("the file ends in the middle")
+        return content, len(data) - len(unpacker.unconsumed_tail)
+    if kind == "bzip2":
+        return bz2.BZ2Decompressor().decompress(data, most), len(data)
+    xz = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+    return xz.decompress(data, most), len(data)
+
+
+def _take_names(names: Names, inside: Inside) -> None:
+    inside.members = names.names
+    inside.flags |= {"encrypted"} if names.is_encrypted else set()
+    inside.flags |= {"too_big"} if names.is_cut else set()
 
 
 def _judge_names(inside: Inside) -> None:

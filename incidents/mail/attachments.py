@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
+from dataclasses import dataclass
 
 from incidents.mail.archives import Budget, look_inside
 from incidents.mail.facts import Attachment
@@ -17,6 +18,8 @@ FLAGS = frozenset(
         "encrypted",  # cannot be looked into without a password
         "macro",
         "nested",  # an archive in an archive
+        "opaque",  # an archive of a kind that is not looked into
+        "empty",  # a name and not one byte
         "too_big",  # not looked at to its end
         "too_deep",
         "bomb",  # unpacks to far more than a file should
@@ -53,28 +56,38 @@ _SCRIPT = re.compile(
 _PASSWORD = re.compile(rb"type\s*=\s*[\"']?password", re.IGNORECASE)
 
 
-def describe(part: Part, content: bytes, budget: Budget, *, limits: Limits = LIMITS) -> Attachment:
+@dataclass(frozen=True, slots=True)
+class Described:
+    """``urls`` are the links of a PDF or an office file, as they are written there."""
+
+    attachment: Attachment
+    urls: tuple[str, ...] = ()
+
+
+def describe(part: Part, content: bytes, budget: Budget, *, limits: Limits = LIMITS) -> Described:
     """``content`` is the decoded body of ``part``.  Never raises."""
     name = part.name.replace("\x00", "\ufffd").replace("\r", " ").replace("\n", " ")
     kind = kind_of(content, name=name, claimed_type=part.content_type)
     flags: set[str] = set()
     members: list[str] = []
+    urls: list[str] = []
     if kind in CONTAINERS:
         inside = look_inside(content, kind, budget, limits=limits)
-        kind, members, flags = inside.kind, inside.members, inside.flags
+        kind, members, flags, urls = inside.kind, inside.members, inside.flags, inside.urls
     if kind == "ole":
         kind = _judge_ole(content, flags)
     elif kind == "pdf":
         _judge_pdf(content, flags)
+        urls = _pdf_urls(content, budget, limits)
     elif kind in ("html", "svg"):
         flags |= {"script"} if _SCRIPT.search(content) else set()
         flags |= {"password_form"} if _PASSWORD.search(content) else set()
     elif kind == "rtf" and b"\\objdata" in content:
         flags.add("embedded_object")
     _judge_name(name, kind, flags)
-    if part.message_depth:
-        flags.add("in_message")
-    return Attachment(
+    flags |= {"empty"} if name and not content else set()
+    flags |= {"in_message"} if part.message_depth else set()
+    attachment = Attachment(
         name=name[: limits.name_characters],
         claimed_type=part.content_type,
         kind=kind,
@@ -84,6 +97,7 @@ def describe(part: Part, content: bytes, budget: Budget, *, limits: Limits = LIM
         members=tuple(member.replace("\x00", "\ufffd") for member in members),
         flags=tuple(sorted(flags)),
     )
+    return Described(attachment, tuple(urls[: limits.links + 1]))
 
 
 def _judge_name(name: str, kind: str, flags: set[str]) -> None:
@@ -125,7 +139,7 @@ def _judge_pdf(content: bytes, flags: set[str]) -> None:
         flags.add("embedded_object")
 
 
-def pdf_urls(content: bytes, budget: Budget, *, limits: Limits = LIMITS) -> list[str]:
+def _pdf_urls(content: bytes, budget: Budget, limits: Limits) -> list[str]:
     """The targets of a PDF's link annotations, also those in compressed object streams."""
     if len(content) > limits.inspect_bytes:  # links stand in objects at either end
         half = limits.inspect_bytes // 2

@@ -109,7 +109,7 @@ CONTAINERS = frozenset(
     )
 )
 _FOUND_INSIDE = frozenset(
-    {"docx", "xlsx", "pptx", "vsdx", "odf", "jar", "apk", "msg", "message", "unknown"}
+    {"profile", "docx", "xlsx", "pptx", "vsdx", "odf", "jar", "apk", "msg", "message", "unknown"}
 )
 KINDS = frozenset(
     {kind for _, _, kind in _MAGIC} | set(_BY_EXTENSION.values()) | set(_BY_CLAIM.values())
@@ -132,6 +132,10 @@ def kind_of(data: bytes, *, name: str = "", claimed_type: str = "") -> str:
                 continue
             return kind
     head = data[:2_048]
+    if b"%PDF-" in head[:1_024]:  # readers accept a PDF that begins somewhere here
+        return "pdf"
+    if extension_of(name) == "mobileconfig":
+        return "profile"
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
         head = head[2:].replace(b"\x00", b"").lstrip(b"\xbf")
     if b"\x00" in head[:512]:

@@ -44,6 +44,11 @@ class Part:
     def is_multipart(self) -> bool:
         return self.content_type.startswith("multipart/")
 
+    @property
+    def is_open_message(self) -> bool:
+        """An attached mail whose parts stand among the parts of the mail itself."""
+        return self.content_type in _MESSAGE_TYPES and self.encoding in _WHOLE_ENCODINGS
+
     def decoded(self, raw: bytes) -> tuple[bytes, str]:
         """The body without its transfer encoding, and a problem code or ""."""
         data = raw[self.start : self.end]
@@ -132,7 +137,7 @@ class _Walker:
         self.parts += 1
         part.start = block.body_start
         _describe(block, part, self.mime)
-        while part.content_type in _MESSAGE_TYPES and part.encoding in _WHOLE_ENCODINGS:
+        while part.is_open_message:
             if part.depth >= self.limits.depth:
                 self.mime.note("too_deep")
                 break

@@ -15,7 +15,7 @@ from typing import Any
 
 from incidents.mail.addresses import addresses_of, sender_of
 from incidents.mail.archives import Budget
-from incidents.mail.attachments import describe, pdf_urls
+from incidents.mail.attachments import describe
 from incidents.mail.authres import auth_results_of
 from incidents.mail.dates import parse_date
 from incidents.mail.encoded import decode_text, decode_words
@@ -35,9 +35,7 @@ from incidents.mail.mime import Mime, Part, parse_mime
 from incidents.mail.received import hops_of
 from incidents.mail.trace import TRACE_HEADER
 
-_TEXT_IN_ATTACHMENTS = frozenset(
-    {"html", "svg", "calendar", "text", "vcard", "shortcut", "message"}
-)
+_TEXT_IN_ATTACHMENTS = frozenset({"html", "svg", "calendar", "text", "vcard", "shortcut"})
 _MOST_NAMES = 50
 
 
@@ -169,19 +167,30 @@ class _Reading:
         if len(self.attachments) >= self.limits.attachments:
             self.note("too_many_attachments")
             return
-        attachment = describe(part, content, self.budget, limits=self.limits)
+        described = describe(part, content, self.budget, limits=self.limits)
+        attachment = described.attachment
         self.attachments.append(attachment)
         self.file_keys.append(file_key(content, attachment))
         if attachment.kind == "calendar":
             self.found["has_calendar"] = True
         if len(self.attached_links) > self.limits.links:
             return
-        if attachment.kind == "pdf":
-            urls = pdf_urls(content, self.budget, limits=self.limits)
-            links = (make_link(url, where="attachment") for url in urls)
-            self.attached_links += [link for link in links if link is not None]
-        elif attachment.kind in _TEXT_IN_ATTACHMENTS and attachment.kind != "message":
+        links = (make_link(url, where="attachment") for url in described.urls)
+        self.attached_links += [link for link in links if link is not None]
+        if attachment.kind == "message" and not part.is_open_message:
+            self._read_inner(content, part.message_depth + 1)
+        elif attachment.kind in _TEXT_IN_ATTACHMENTS:
             self._read_text_attachment(part, content, attachment.kind)
+
+    def _read_inner(self, content: bytes, depth: int) -> None:
+        """A mail that is attached as a file, or in an encoding, as the structure does not show."""
+        if depth > self.limits.archive_depth:
+            self.note("too_deep")
+            return
+        inner = parse_mime(content, limits=self.limits)
+        for part in inner.leaves:
+            part.message_depth += depth
+            self._attach(part, part.decoded(content)[0])
 
     def _read_text_attachment(self, part: Part, content: bytes, kind: str) -> None:
         text = decode_text(content[: max(0, self.attached_room)], part.charset)[0]

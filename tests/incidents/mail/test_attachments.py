@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -12,10 +16,12 @@ import zlib
 import pytest
 
 from incidents.mail import read_mail
+from incidents.mail.archives import Budget, look_inside
 from incidents.mail.attachments import FLAGS
 from incidents.mail.facts import Attachment
-from incidents.mail.filetypes import KINDS, extension_of
+from incidents.mail.filetypes import KINDS, extension_of, kind_of
 from incidents.mail.generate import hostile_mail
+from incidents.mail.limits import LIMITS
 from tests.incidents.mail.mails import mail_with
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500
@@ -64,6 +70,8 @@ def zipped(*names: str, content: bytes = b"x", method: int = zipfile.ZIP_DEFLATE
         (b"\0" * 0x8001 + b"CD001" + b"\0" * 100, "a_iso", "iso"),
         (b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d" + b"\0" * 60, "a_one", "onenote"),
         (b"\x00\x01\x02", "a_bin", "unknown"),
+        (b"some bytes first \n%PDF-1.4", "a_pdf", "pdf"),
+        (b"0\x82\x15z\x06\x00<?xml version='1.0'?>", "a_mobileconfig", "profile"),
         (b"", "a_bin", "unknown"),
         (zipped("word/document.xml", "[Content_Types].xml"), "a_docx", "docx"),
         (zipped("xl/workbook.xml"), "a_xlsx", "xlsx"),
@@ -93,6 +101,11 @@ def test_the_kind_comes_from_the_content(content, name, kind):
         (b"%PDF-1.7 /Launch", "a_pdf", "launch"),
         (b"<html><script>x</script>", "a_html", "script"),
         (b"<html><input TYPE = 'password'>", "a_html", "password_form"),
+        (b"7z\xbc\xaf\x27\x1c" + b"\0" * 20, "a_7z", "opaque"),
+        (b"", "invoice_pdf", "empty"),
+        (bz2.compress(b"\0" * 3_000_000), "a_bz2", "bomb"),
+        (lzma.compress(b"MZ\x90\x00" + b"\0" * 100), "a_xz", "executable_inside"),
+        (gzip.compress(b"x" * 100)[:-20], "a_gz", "broken_archive"),
         (b"{\\rtf1 \\objdata 00}", "a_rtf", "embedded_object"),
         (zipped("invoice.exe"), "a_zip", "executable_inside"),
         (zipped("invoice.txt", content=b"MZ\x90\x00" + b"\0" * 100), "a_zip", "executable_inside"),
@@ -168,6 +181,100 @@ def test_an_office_file_that_fetches_its_template_is_flagged():
             ' TargetMode="External"/>',
         )
     assert "external_content" in attachment(data.getvalue(), "a_docx").flags
+
+
+def rar5(*names: bytes, is_encrypted: bool = False) -> bytes:
+    """Headers as RAR 5 writes them, without checksums that hold."""
+    data = b"Rar!\x1a\x07\x01\x00" + b"\0\0\0\0\x03\x01\x00\x00"
+    if is_encrypted:
+        data += b"\0\0\0\0\x03\x04\x00\x00"
+    for name in names:
+        fields = b"\x02\x02\x05\x00\x0a\x00\x00\x00" + bytes([len(name)]) + name
+        data += b"\0\0\0\0" + bytes([len(fields)]) + fields + b"12345"
+    return data + b"\0\0\0\0\x03\x05\x00\x00"
+
+
+def rar4(*names: bytes) -> bytes:
+    data = b"Rar!\x1a\x07\x00" + struct.pack("<HBHH", 0, 0x73, 0, 13) + b"\0" * 6
+    for name in names:
+        values = (0, 0x74, 0x8000, 32 + len(name), 5, 9, 0, 0, 0, 29, 0x33, len(name), 0)
+        head = struct.pack("<HBHHLLBLLBBHL", *values)
+        data += head + name + b"12345"
+    return data + struct.pack("<HBHH", 0, 0x7B, 0, 7)
+
+
+def iso(*names: bytes) -> bytes:
+    """An image with one folder."""
+    sectors = [bytearray(2048) for _ in range(20)]
+    sectors[16][:6], sectors[17][:6] = b"\x01CD001", b"\xffCD001"
+    sectors[16][156:190] = iso_entry(b"\0", 2, start=18, length=2048)
+    folder = iso_entry(b"\0", 2, 18, 2048) + iso_entry(b"\1", 2, 18, 2048)
+    folder += b"".join(iso_entry(name, 0, 19, 10) for name in names)
+    sectors[18][: len(folder)] = folder
+    return b"".join(sectors)
+
+
+def iso_entry(name: bytes, flags: int, start: int, length: int) -> bytes:
+    size = 33 + len(name) + (len(name) + 1) % 2
+    head = struct.pack("<BBLLLL", size, 0, start, 0, length, 0) + b"\0" * 7 + bytes([flags])
+    return (head + b"\0" * 6 + bytes([len(name)]) + name).ljust(size, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (rar5(b"invoice.txt", b"run.exe"), "a_rar"),
+        (rar4(b"invoice.txt", b"run.exe"), "a_rar"),
+        (iso(b"invoice.txt;1", b"run.exe;1"), "a_iso"),
+    ],
+)
+def test_names_in_archives_that_are_not_unpacked_are_read(content, name):
+    found = attachment(content, name)
+    assert found.members == ("invoice.txt", "run.exe")
+    assert found.flags == ("executable_inside",)
+
+
+def test_an_encrypted_directory_of_a_rar_is_flagged():
+    assert attachment(rar5(b"run.exe", is_encrypted=True), "a_rar").flags == ("encrypted",)
+
+
+@pytest.mark.parametrize("content", [rar5(b"a.txt"), rar4(b"a.txt"), iso(b"a.txt;1")])
+def test_a_damaged_archive_is_read_without_an_error(content):
+    for at in range(len(content) - 60 if len(content) < 200 else 32_768, len(content), 7):
+        for byte in (0, 0x7F, 0xFF):
+            damaged = content[:at] + bytes([byte]) + content[at + 1 :]
+            look_inside(damaged, kind_of(damaged), Budget.of(LIMITS))
+            look_inside(damaged[:at], kind_of(damaged), Budget.of(LIMITS))
+
+
+def test_links_of_an_office_file_are_found():
+    relations = (
+        '<Relationship Id="r1" Target="https://evil.example/a?x=1&amp;y=2" TargetMode="External"/>'
+        '<Relationship Id="r2" Target="styles.xml"/>'
+    )
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("word/_rels/document.xml.rels", relations)
+        archive.writestr("word/document.xml", "x")
+    facts = read_mail(mail_with(text="See the file.", letter_docx=data.getvalue()))
+    assert [(link.url, link.where) for link in facts.links] == [
+        ("https://evil.example/a?x=1&y=2", "attachment")
+    ]
+    assert facts.attachments[0].flags == ()
+
+
+@pytest.mark.parametrize("claim", ["message/rfc822", "application/octet-stream"])
+def test_a_mail_that_is_attached_in_an_encoding_is_read(claim):
+    inner = mail_with(text="See https://inner.example/x", report_pdf=b"%PDF-1.4 x")
+    raw = (
+        b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=out\r\n\r\n--out\r\n\r\n"
+        b"Outer\r\n--out\r\nContent-Type: " + claim.encode() + b"; name=mail.eml\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(inner) + b"--out--\r\n"
+    )
+    facts = read_mail(raw)
+    assert facts.text == "Outer"
+    assert [link.host for link in facts.links] == ["inner.example"]
+    assert {each.kind for each in facts.attachments} == {"message", "text", "pdf"}
 
 
 def test_links_of_a_pdf_are_found_in_the_open_and_in_streams():
