@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
-from playwright.sync_api import sync_playwright
 
 from incidents.models import Message
 from incidents.services import share_incident
@@ -19,22 +15,6 @@ from tests.factories import PASSWORD
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SHOWS = [("light", 1440), ("dark", 390)]
-
-
-@pytest.fixture(scope="module")
-def in_browser(chromium):
-    """Runs a function with the browser, in a thread of its own: Playwright keeps an event loop
-    running in its thread, where neither Django's queries nor other asynchronous tests could run.
-    """
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with ThreadPoolExecutor(1) as driver:
-        playwright = driver.submit(lambda: sync_playwright().start()).result()
-        browser = driver.submit(
-            lambda: playwright.chromium.launch(executable_path=chromium, args=arguments)
-        ).result()
-        yield lambda work, *arguments: driver.submit(work, browser, *arguments).result()
-        driver.submit(browser.close).result()
-        driver.submit(playwright.stop).result()
 
 
 @pytest.fixture(autouse=True)
