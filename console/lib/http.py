@@ -65,7 +65,9 @@ def show(
     request: PersonRequest, template: str, context: dict[str, Any], *, partial: str = ""
 ) -> HttpResponse:
     """The page, or only its named partial where htmx asks for that."""
-    asks_part = bool(partial) and bool(request.htmx) and not request.htmx.boosted
+    htmx = request.htmx
+    wants_all = htmx.boosted or htmx.history_restore_request
+    asks_part = bool(partial) and bool(htmx) and not wants_all
     name = f"{template}#{partial}" if asks_part else template
     response = render(request, name, context)
     patch_vary_headers(response, ["HX-Request"])

@@ -13,7 +13,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from console.lib.throttle import count_try
-from tenants.middleware import without_scope
+from tenants.audit import write_audit
+from tenants.middleware import scope_role, without_scope
+from tenants.models import Person
+from tenants.scope import tenant_scope
+
+SIGNED_IN = "tenants.person.signed_in"
 
 
 class SignInForm(forms.Form):
@@ -35,6 +40,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         person = authenticate(request, email=email, password=form.cleaned_data["password"])
         if person is not None:
             login(request, person)
+            _put_on_record(person)
             return _onward(request)
         form.add_error(None, "E-mail and password do not fit together.")
     status = 200 if request.method == "GET" else 422
@@ -46,6 +52,16 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("login")
+
+
+def _put_on_record(person: Person) -> None:
+    """Staff only: the portal's login cannot write."""
+    if not person.is_staff_of_provider:
+        return
+    with tenant_scope(
+        scope_role(person), person.visible_tenant_ids, provider_id=person.provider_id
+    ):
+        write_audit(SIGNED_IN, actor=person, provider_id=person.provider_id)
 
 
 def _next(request: HttpRequest) -> str:

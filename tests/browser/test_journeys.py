@@ -57,7 +57,7 @@ class Town:
             for mail in folder["messages"]
             if mail["subject"] == subject
         ]
-        return found
+        return str(found)
 
 
 FRAUD = "Urgent payment today"
@@ -97,7 +97,7 @@ def _find_fraud(browser, town: Town) -> str:
     row.wait_for()
     href = row.get_attribute("href")
     page.close()
-    return town.facts["console"] + href
+    return f"{town.facts['console']}{href}"
 
 
 def _log_in(browser, town: Town) -> None:

@@ -12,6 +12,7 @@ from incidents.intake import record
 from incidents.models import ContentAccess, Delivery, Incident, Job, Message
 from incidents.services import share_incident
 from incidents.words import Place, Verdict
+from tenants.models import AuditEntry
 from tenants.scope import Role, tenant_scope
 from tests.factories import gateway_saw, mail_json, mailbox_saw
 
@@ -382,9 +383,12 @@ def test_the_same_mail_at_two_clients_is_said_on_both_rows(as_ana, cast):
 
     page = as_ana.get(reverse("queue")).content.decode()
     assert page.count("2 clients") == 2
-    assert reverse("incident", args=[there.id]) in as_ana.get(
-        reverse("incident", args=[here.id])
-    ).content.decode().partition("The same at other clients")[2]
+    assert (
+        reverse("incident", args=[there.id])
+        in as_ana.get(reverse("incident", args=[here.id]))
+        .content.decode()
+        .partition("The same at other clients")[2]
+    )
 
 
 def test_an_analyst_learns_nothing_of_the_same_mail_at_a_client_that_is_not_hers(client, cast):
@@ -395,3 +399,33 @@ def test_an_analyst_learns_nothing_of_the_same_mail_at_a_client_that_is_not_hers
     assert "2 clients" not in client.get(reverse("queue")).content.decode()
     page = client.get(reverse("incident", args=[here.id])).content.decode()
     assert "The same at other clients" not in page
+
+
+def test_going_back_in_the_browser_gets_the_whole_page(as_ana, phish):
+    answer = as_ana.get(
+        reverse("queue"), headers={"HX-Request": "true", "HX-History-Restore-Request": "true"}
+    )
+
+    assert "<html" in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", ["queue", "mail", "held", "handled", "jobs", "clients", "health"])
+def test_a_list_costs_the_same_queries_however_long_it_is(
+    as_ana, cast, name, django_assert_num_queries, django_assert_max_num_queries
+):
+    open_phish(cast.acme, 1)
+    with django_assert_max_num_queries(25) as counted:
+        as_ana.get(reverse(name))
+    for number in range(2, 6):
+        open_phish(cast.acme, number)
+
+    with django_assert_num_queries(len(counted.captured_queries)):
+        as_ana.get(reverse(name))
+
+
+def test_signing_in_is_on_record(client, cast):
+    client.post(reverse("login"), {"email": cast.ana.email, "password": "a long enough password"})
+
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        [entry] = AuditEntry.objects.filter(action="tenants.person.signed_in")
+    assert entry.actor_name == "Ana"

@@ -89,7 +89,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.requestConfig?.triggeringEvent?.type !== "live" || !known.size) return;
-  for (const row of document.querySelectorAll("[data-row]")) {
-    if (!known.has(row.id)) row.classList.add("is-new");
-  }
+  const fresh = Array.from(document.querySelectorAll("[data-row]")).filter((row) => !known.has(row.id));
+  for (const row of fresh) row.classList.add("is-new");
+  const line = document.getElementById("said");
+  if (fresh.length && line) line.textContent = `${fresh.length} new: ${fresh[0].querySelector("a.open")?.textContent}`;
 });
