@@ -64,7 +64,6 @@ class HeaderBlock:
     body_start: int = 0
     scanned_to: int = 0
     problems: list[str] = field(default_factory=list)
-    has_blank_line: bool = False
 
     def first(self, key: str) -> Field | None:
         return next((each for each in self.fields if each.key == key), None)
@@ -125,8 +124,7 @@ class _Scanner:
 
     def _ends_at(self, line_end: int, is_too_far: bool) -> bool:
         line = self.raw[self.position : min(line_end, self.position + 3)]
-        self.block.has_blank_line = line in (b"\n", b"\r\n")
-        if self.block.has_blank_line:
+        if line in (b"\n", b"\r\n"):
             self.block.body_start = line_end
         elif self.stop_at_dashes and line.startswith(b"--"):
             self.block.body_start = self.position

@@ -48,7 +48,6 @@ _EMPTY_LINES = re.compile(r"\n\s*\n+")
 _HARMLESS_TAGS = 4_000
 _LONG_TAG = 16_384
 _MANY_ATTRIBUTES = 2_000
-_DEEP = 4_000
 _MANY_OPTIONS = 3_000
 
 
@@ -113,7 +112,7 @@ def find_bomb(html: str, *, limits: Limits = LIMITS) -> str:
             continue
         options += tag == "option"
         depth += -1 if match[1] else 1
-        if depth > _DEEP or options > _MANY_OPTIONS:
+        if depth > limits.html_depth or options > _MANY_OPTIONS:
             return "html_too_deep"
     return ""
 

@@ -29,7 +29,7 @@ class Limits:
     text_characters: int = 256 * 1024
     html_characters: int = 1024 * 1024
     html_tags: int = 60_000
-    html_depth: int = 400
+    html_depth: int = 4_000
     header_value_characters: int = 4_096
     url_characters: int = 4_096
     name_characters: int = 255
