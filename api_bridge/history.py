@@ -99,8 +99,10 @@ def lessons_of_received(
     if not sender:
         return []
     reading = read_signals(facts)
-    accounts = [account.number for account in accounts_in(f"{facts.subject}\n{facts.text}")]
-    features: dict[str, Any] = {"accounts": accounts}
+    features: dict[str, Any] = {}
+    if is_internal or _is_proven(facts):
+        written = accounts_in(f"{facts.subject}\n{facts.text}")
+        features["accounts"] = [account.number for account in written]
     if is_internal:
         mailer = reading.header("x-mailer") or reading.header("user-agent")
         features |= {
@@ -115,6 +117,14 @@ def lessons_of_received(
         Lesson(sender=sender, recipient="", at=at, mails=1, features=features),
         Lesson(sender=sender, recipient=mailbox, at=at, mails=1),
     ]
+
+
+def _is_proven(facts: MailFacts) -> bool:
+    """Somebody who only claims to be the sender must not teach his account as the sender's."""
+    return any(
+        each.method == "dmarc" and each.result in ("pass", "bestguesspass")
+        for each in facts.auth_results
+    )
 
 
 def lessons_of_sent(recipients: Sequence[str], mailbox: str, at: datetime) -> list[Lesson]:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 3
 LISTS_AT_ONCE = 4
+FETCHED_AT_ONCE = 20
 
 
 def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | BridgeError]:
@@ -75,7 +76,7 @@ class Round:
                     for mine, page in self._pages
                 ],
             )
-        fetched = self._fetch(known)
+        fetched = _Fetching(self._connector, self._partial_ones(known))
         read: list[tuple[Mine, Page, Outcome]] = []
         for mine, page in self._pages:
             try:
@@ -94,39 +95,56 @@ class Round:
         claimed = self._claimed
         return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
-    def _fetch(self, known: Known) -> dict[Ref, Fetched | BridgeError]:
-        """Mails whose list answer is not all of them, over all mailboxes in few calls."""
+    def _partial_ones(self, known: Known) -> list[Ref]:
+        """Mails whose list answer is not all of them, in the order in which they are read."""
         refs = [
             item.ref
             for mine, page in self._pages
             for item in page.items
             if item.is_partial and _wants_scan(item, mine, known)
         ]
-        return self._fetch_refs(list(dict.fromkeys(refs)))
-
-    def _fetch_refs(self, refs: Sequence[Ref]) -> dict[Ref, Fetched | BridgeError]:
-        if not refs:
-            return {}
-        try:
-            answers = self._connector.fetch_many(refs)
-        except AuthExpired:
-            raise
-        except BridgeError as error:
-            return dict.fromkeys(refs, error)
-        return dict(zip(refs, answers, strict=True))
+        return list(dict.fromkeys(refs))
 
     def _originals(
         self, read: Sequence[tuple[Mine, Page, Outcome]]
     ) -> dict[Ref, Fetched | BridgeError]:
         """Condemned mail is kept as the mail host has it; where that cannot be had, as listed."""
-        return self._fetch_refs(
-            [
-                each.item.ref
-                for _, _, outcome in read
-                for each in outcome.scanned
-                if each.wants_evidence and each.method != "graph-mime"
-            ]
-        )
+        wanted = [
+            each.item.ref
+            for _, _, outcome in read
+            for each in outcome.scanned
+            if each.wants_evidence and each.method != "graph-mime"
+        ]
+        return _fetch(self._connector, wanted)
+
+
+class _Fetching:
+    """Bytes of mails as they are needed, some at a time: a page may hold more than memory does."""
+
+    def __init__(self, connector: Connector, refs: Sequence[Ref]) -> None:
+        self._connector = connector
+        self._left = list(refs)
+        self._here: dict[Ref, Fetched | BridgeError] = {}
+
+    def take(self, ref: Ref) -> Fetched | BridgeError | None:
+        """None for a mail that needs no fetching.  Raises ``AuthExpired``."""
+        if ref not in self._here and ref in self._left:
+            next_ones, self._left = self._left[:FETCHED_AT_ONCE], self._left[FETCHED_AT_ONCE:]
+            self._here = _fetch(self._connector, next_ones)
+        return self._here.pop(ref, None)
+
+
+def _fetch(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Fetched | BridgeError]:
+    """Raises ``AuthExpired``; what else failed is its error."""
+    if not refs:
+        return {}
+    try:
+        answers = connector.fetch_many(refs)
+    except AuthExpired:
+        raise
+    except BridgeError as error:
+        return dict.fromkeys(refs, error)
+    return dict(zip(refs, answers, strict=True))
 
 
 def _with_originals(outcome: Outcome, originals: Mapping[Ref, Fetched | BridgeError]) -> Outcome:
@@ -163,7 +181,7 @@ class _Reading:
         self,
         mine: Mine,
         known: Known,
-        fetched: dict[Ref, Fetched | BridgeError],
+        fetched: _Fetching,
         at: datetime,
     ) -> None:
         self._mine = mine
@@ -193,7 +211,7 @@ class _Reading:
         if item.place is Place.QUARANTINE:
             self._scanned.append(Scanned(item=item, is_judged=False))
             return
-        fetched = self._fetched.get(item.ref)
+        fetched = self._fetched.take(item.ref)
         if isinstance(fetched, NotFound):
             # It went between the list and the fetch; if it only moved, it is listed again.
             self._unchanged.append(item)

@@ -52,8 +52,8 @@ class Seat:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
     """``observation`` None: nothing new to say of it; ``is_judged``: an observation of it exists.
-    ``raw``: the bytes that were read, acquired by ``method``; ``wants_evidence``: they belong into
-    the evidence store.
+    ``wants_evidence``: ``raw``, the bytes that were read, acquired by ``method``, belong into the
+    evidence store; of other mail no bytes are kept.
     """
 
     item: Item
@@ -110,13 +110,14 @@ def scan(
         )
     if item.received_at < seat.judged_from:
         return Scanned(item=item, is_judged=False, lessons=lessons)
+    wants_evidence = judgement.verdict.is_threat and not (word and word.evidence)
     return Scanned(
         item=item,
         observation=_observation(item, facts, arrival, judgement, seat, observed_at),
         lessons=lessons,
-        raw=raw,
+        raw=raw if wants_evidence else b"",
         method=method,
-        wants_evidence=judgement.verdict.is_threat and not (word and word.evidence),
+        wants_evidence=wants_evidence,
     )
 
 

@@ -163,6 +163,40 @@ def test_a_sender_is_known_an_hour_after_his_first_mail_and_by_each_mailbox(clie
     assert (history.mails_to_client, history.mails_to_mailbox) == (4, 0)
 
 
+def test_an_account_is_the_sender_s_only_if_the_gate_proved_the_sender(client_, contexts):
+    text = b"Please pay the invoice to DE89 3704 0044 0532 0130 00 as every month."
+    for number, traced in enumerate((False, True)):
+        message_id = f"<{number}@x.example>"
+        raw = plain(client_, message_id=message_id).replace(b"Good morning.", text)
+        ulid = f"01J0000000000000000000000{number}"
+        if traced:
+            raw = client_.through_the_gate("ana", raw, message_id, ulid=ulid)
+        receive_and_sync(client_, raw)
+        with client_.scope():
+            rows = Correspondent.objects.filter(recipient="")
+            known = [row.features.get("accounts", []) for row in rows]
+        assert known == [["DE89370400440532013000"] if traced else []]
+
+
+def test_more_attachments_than_are_fetched_at_once_are_all_read(client_, monkeypatch):
+    monkeypatch.setattr("api_bridge.round.FETCHED_AT_ONCE", 2)
+    for number in range(5):
+        raw = with_attachment(client_.company.mail("ana"), f"<{number}@x.example>")
+        client_.company.receive("ana", raw=raw)
+    client_.sync()
+    assert [len(seen.mail["attachments"]) for seen in client_.observations()] == [1] * 5
+
+
+def with_attachment(to: str, message_id: str) -> bytes:
+    return (
+        f"From: a@x.example\r\nTo: {to}\r\nMessage-ID: {message_id}\r\nSubject: Files\r\n"
+        'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nPlease find the list attached.\r\n"
+        '--b\r\nContent-Type: text/csv; name="list.csv"\r\n'
+        'Content-Disposition: attachment; filename="list.csv"\r\n\r\na,b\r\n--b--\r\n'
+    ).encode()
+
+
 def test_condemned_mail_makes_nobody_known(client_):
     seen = receive_and_sync(client_, PHISH.format(to=client_.company.mail("ana")).encode())
     assert Verdict(seen.verdict).is_threat

@@ -55,7 +55,7 @@ def hook(settings):
 
     server = make_server("127.0.0.1", 0, app, handler_class=Quiet)
     settings.INGEST_URL = f"http://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield came
     server.shutdown()
     server.server_close()
