@@ -27,6 +27,7 @@ from incidents.intake import record
 from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown, mailbox_layer
 from incidents.models import Delivery, Intent, Message
 from incidents.observations import Observation
+from incidents.releases import settle_unknown_releases
 from incidents.remediation import LATER_CHECKS_S, settle_job
 from incidents.words import Layer, Place
 from tenants.doors import ClaimedWork
@@ -63,7 +64,8 @@ def serve_remediation(claimed: ClaimedWork) -> datetime | None:
     while time.monotonic() < until:
         claim = _claim(claimed)
         if claim is None:
-            return _next_due(claimed)
+            times = (_next_due(claimed), settle_unknown_releases(claimed))
+            return min((at for at in times if at), default=None)
         try:
             _carry_out(claimed, claim)
         except Superseded:

@@ -185,9 +185,18 @@ def settle_job(job: Job) -> None:
 
 
 def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
-    """A gate's word about a command: the copy was handed on, or why not."""
+    """A gate's word about a command: the copy was handed on, or why not.
+
+    A ``detail`` that begins with "unknown" says that the gate cannot tell: incidents/releases.py.
+    """
     intent = Intent.objects.select_related("job").select_for_update(of=("self",)).get(id=intent_id)
     if intent.state in Intent.OVER:
+        return
+    if not ok and detail.startswith("unknown"):
+        intent.state, intent.error = Intent.State.UNKNOWN, detail
+        intent.save(update_fields=["state", "error"])
+        settle_job(intent.job)
+        want_work(intent.tenant_id, "remediate")
         return
     intent.state = Intent.State.VERIFIED if ok else Intent.State.FAILED
     intent.error = "" if ok else detail

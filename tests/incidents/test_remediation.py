@@ -16,7 +16,7 @@ from incidents.execution import serve_remediation
 from incidents.intake import record
 from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown
 from incidents.models import Delivery, Incident, Intent, Job
-from incidents.remediation import pull_incident, restore_incident
+from incidents.remediation import pull_incident, restore_incident, settle_intent
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
 from tenants.models import AuditEntry, Tenant
@@ -211,3 +211,30 @@ def test_an_action_is_in_the_audit_log_with_its_reason(cast: Cast, incident: Inc
         pull_incident(incident=incident, actor=cast.ana, reason="money at risk")
         entry = AuditEntry.objects.get(action="incidents.job.pull_asked")
     assert (entry.actor_name, entry.reason, entry.detail["copies"]) == ("Ana", "money at risk", 2)
+
+
+@pytest.mark.parametrize(("arrived", "state"), [(True, "verified"), (False, "failed")])
+def test_a_release_that_the_gate_died_over_is_settled_by_looking(
+    cast: Cast, mailboxes: Mailboxes, arrived: bool, state: str
+):
+    held = gateway_saw(cast.acme, INFO, verdict=Verdict.SPAM, action="held", place=Place.HOLD)
+    with _scope(cast.acme):
+        record([held])
+        make_sense_of_backlog(cast.acme)
+        delivery = Delivery.objects.get()
+        job = Job.objects.create(tenant=cast.acme, kind="release", requested_by="Ana")
+        intent = Intent.objects.create(
+            tenant=cast.acme, job=job, delivery=delivery, action="release", due_at=timezone.now()
+        )
+        settle_intent(intent.id, ok=False, detail="unknown: the gate was interrupted")
+        intent.refresh_from_db()
+        assert intent.state == "unknown"
+        if arrived:
+            record([mailbox_saw(cast.acme, INFO)])
+            make_sense_of_backlog(cast.acme)
+        else:
+            Intent.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert serve_remediation(ClaimedWork(cast.acme.id, cast.provider.id, 1)) is None
+    with _scope(cast.acme):
+        intent.refresh_from_db()
+        assert intent.state == state

@@ -1,0 +1,36 @@
+"""A release whose gate died over it: settled by looking for the copy, never by a second release.
+
+The gate says "unknown" where it began to hand a held mail on and no answer is on record.  The
+mailbox tells: a copy that is seen there was delivered; one that is not seen in time was not.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from incidents.models import Intent
+from incidents.models.mail import Outcome, Place
+from incidents.remediation import settle_intent
+from tenants.doors import ClaimedWork
+from tenants.scope import Role, tenant_scope
+
+LOOK_AGAIN = timedelta(seconds=15)
+PATIENCE = timedelta(minutes=15)
+_ARRIVED = (Place.INBOX, Place.JUNK, Place.OTHER, Place.ARCHIVE, Place.DELETED)
+
+
+def settle_unknown_releases(claimed: ClaimedWork) -> datetime | None:
+    """Answers when to look again; None: nothing is open."""
+    now = timezone.now()
+    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        waiting = Intent.objects.filter(action="release", state=Intent.State.UNKNOWN)
+        for intent in waiting.select_related("delivery"):
+            copy = intent.delivery
+            if copy.place in _ARRIVED or copy.outcome == Outcome.DELIVERED:
+                settle_intent(intent.id, ok=True, detail="")
+            elif now > intent.created_at + PATIENCE:
+                sentence = "The gate was interrupted, and no mailbox has seen the mail since."
+                settle_intent(intent.id, ok=False, detail=sentence)
+        return now + LOOK_AGAIN if waiting.exists() else None
