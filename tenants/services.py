@@ -21,6 +21,7 @@ from tenants.secrets import new_data_key
 
 PROVIDER_CREATED = "tenants.provider.created"
 CLIENT_CREATED = "tenants.client.created"
+CLIENT_PROTECTED = "tenants.client.protected"
 PERSON_CREATED = "tenants.person.created"
 TOKEN_CREATED = "tenants.token.created"  # noqa: S105 - a name, no secret
 TOKEN_LIFE = timedelta(days=365)
@@ -97,6 +98,22 @@ def create_client(
         mailboxes=len(mailboxes),
     )
     return tenant
+
+
+@transaction.atomic
+def protect_client(*, tenant: Tenant, actor: Person | Actor) -> datetime:
+    """The gateway is in front of the client; answers since when.  Again changes nothing.
+
+    Needs ``maintenance_scope``.
+    """
+    now = timezone.now()
+    changed = Tenant.objects.filter(id=tenant.id, protected_since=None).update(protected_since=now)
+    tenant.refresh_from_db(fields=["protected_since"])
+    if changed:
+        write_audit(
+            CLIENT_PROTECTED, actor=actor, provider_id=tenant.provider_id, tenant_id=tenant.id
+        )
+    return tenant.protected_since or now
 
 
 @transaction.atomic

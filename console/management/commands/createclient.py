@@ -1,0 +1,194 @@
+"""A client: its domain, where its mail goes on to, its mailboxes, and its Microsoft 365 tenant.
+
+    manage.py createclient --slug acme --name Acme --domain acme.example \\
+        --next-hop acme-example.mail.protection.outlook.com:25 --mailboxes acme.csv \\
+        --cloud-tenant 3f1c… --app 9b2e…
+
+The application's secret is read from BAILEY_APP_SECRET; a certificate with its key from files.
+The CSV has a header line with ``address`` and, if wanted, ``display_name``, ``job_title``, ``vip``.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from typing_extensions import override
+
+from api_bridge.services import Cloud, Credentials, create_connection
+from console.lib.named import gates_named, provider_named
+from seg_bridge.gate.policy import split_hop
+from seg_bridge.models import Gate
+from seg_bridge.services import serve_client
+from tenants.audit import Actor
+from tenants.errors import DomainError, WrongInput
+from tenants.models import Tenant
+from tenants.scope import maintenance_scope
+from tenants.services import NewMailbox, create_client
+
+ACTOR = Actor("createclient")
+_ORDER = ("address", "display_name", "job_title", "vip")
+_YES = {"1", "yes", "true", "x"}
+
+
+class Command(BaseCommand):
+    help = "Make a client, let gates take its mail, and connect its Microsoft 365 tenant."
+
+    @override
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--slug", required=True, help="short name: letters, digits, hyphens")
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--domain", required=True, help="its mail domain")
+        parser.add_argument("--next-hop", required=True, help="host:port that takes its mail")
+        parser.add_argument("--mailboxes", type=Path, help="CSV file")
+        parser.add_argument(
+            "--mailbox", action="append", default=[], help="ADDRESS[,NAME[,TITLE]]; repeatable"
+        )
+        parser.add_argument("--provider", default="", help="short name; needed if there are more")
+        parser.add_argument("--gate", action="append", default=[], help="default: all gates")
+        parser.add_argument("--time-zone", default="UTC", help="Europe/Vienna")
+        parser.add_argument(
+            "--protected", action="store_true", help="its MX records name our gates already"
+        )
+        _add_contact_arguments(parser)
+        _add_cloud_arguments(parser)
+
+    @override
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            credentials = _read_credentials(options)
+            mailboxes = _read_mailboxes(options["mailboxes"], options["mailbox"])
+            next_hop = _read_hop(options["next_hop"])
+            with maintenance_scope():
+                tenant, gates = _make(options, mailboxes, next_hop)
+                if credentials:
+                    create_connection(
+                        tenant=tenant,
+                        cloud_tenant_id=options["cloud_tenant"],
+                        credentials=credentials,
+                        cloud=_read_cloud(options),
+                        actor=ACTOR,
+                    )
+        except DomainError as error:
+            raise CommandError(error.sentence) from error
+        self.stdout.write(f"{tenant.name} is ready with {len(mailboxes)} mailboxes.")
+        names = ", ".join(gate.name for gate in gates)
+        self.stdout.write(f"Gates that take its mail: {names or 'none (manage.py creategate)'}.")
+        if credentials:
+            self.stdout.write("Its mailboxes are listed and read from now on.")
+        if not options["protected"]:
+            self.stdout.write(
+                f"When its MX records name your gates: manage.py protectclient {tenant.slug}"
+            )
+
+
+def _add_contact_arguments(parser: ArgumentParser) -> None:
+    contact = parser.add_argument_group("whom to call")
+    for part in ("name", "phone", "email", "hours", "language"):
+        contact.add_argument(f"--contact-{part}", default="")
+
+
+def _add_cloud_arguments(parser: ArgumentParser) -> None:
+    cloud = parser.add_argument_group("Microsoft 365 (secret from BAILEY_APP_SECRET)")
+    cloud.add_argument("--cloud-tenant", default="", help="directory (tenant) id")
+    cloud.add_argument("--app", default="", help="application (client) id")
+    cloud.add_argument("--app-certificate", type=Path, help="PEM file, instead of the secret")
+    cloud.add_argument("--app-key", type=Path, help="PEM file with the certificate's key")
+    cloud.add_argument("--authority-url", default=Cloud().authority_url)
+    cloud.add_argument("--graph-url", default=Cloud().graph_url)
+    cloud.add_argument("--ca-file", default="", help="for a cloud with a CA of its own")
+
+
+def _make(
+    options: dict[str, Any], mailboxes: list[NewMailbox], next_hop: tuple[str, int]
+) -> tuple[Tenant, list[Gate]]:
+    provider = provider_named(options["provider"])
+    gates = gates_named(provider, options["gate"])
+    contact = {name: value for name, value in options.items() if name.startswith("contact_")}
+    tenant = create_client(
+        provider=provider,
+        slug=options["slug"],
+        name=options["name"],
+        domain=options["domain"],
+        next_hop=next_hop,
+        mailboxes=mailboxes,
+        protected_since=timezone.now() if options["protected"] else None,
+        time_zone=options["time_zone"],
+        actor=ACTOR,
+        **contact,
+    )
+    for gate in gates:
+        serve_client(gate=gate, tenant=tenant, actor=ACTOR)
+    return tenant, gates
+
+
+def _read_hop(text: str) -> tuple[str, int]:
+    try:
+        return split_hop(text)
+    except ValueError:
+        raise WrongInput(f"--next-hop {text}: it should look like mail.acme.example:25.") from None
+
+
+def _read_mailboxes(file: Path | None, given: list[str]) -> list[NewMailbox]:
+    """Raises ``WrongInput`` for a file that is not such a CSV or an address without ``@``."""
+    rows: list[dict[str, str]] = []
+    if file is not None:
+        try:
+            with file.open(newline="", encoding="utf-8-sig") as lines:
+                reader = csv.DictReader(lines)
+                columns = set(reader.fieldnames or ())
+                if "address" not in columns or not columns <= set(_ORDER):
+                    raise WrongInput(f"{file}: the first line should be {','.join(_ORDER)}.")
+                rows = list(reader)
+        except (OSError, UnicodeDecodeError) as error:
+            raise WrongInput(f"{file} cannot be read: {error}") from error
+    rows += [dict(zip(_ORDER, text.split(","), strict=False)) for text in given]
+    return [_mailbox(row) for row in rows]
+
+
+def _mailbox(row: dict[str, str]) -> NewMailbox:
+    address, name, title, vip = ((row.get(column) or "").strip() for column in _ORDER)
+    if "@" not in address:
+        raise WrongInput(f"“{address}” is not a mailbox's address.")
+    return NewMailbox(address, name, title, vip.lower() in _YES)
+
+
+def _read_credentials(options: dict[str, Any]) -> Credentials | None:
+    """None where no cloud tenant is named."""
+    if not options["cloud_tenant"]:
+        return None
+    if not options["app"]:
+        raise WrongInput("--cloud-tenant needs --app, the application's id there.")
+    certificate, key = options["app_certificate"], options["app_key"]
+    if certificate or key:
+        if not (certificate and key):
+            raise WrongInput("--app-certificate and --app-key go together.")
+        return Credentials(
+            client_id=options["app"],
+            certificate_pem=_read_pem(certificate),
+            private_key_pem=_read_pem(key),
+        )
+    secret = os.environ.get("BAILEY_APP_SECRET", "")
+    if not secret:
+        raise WrongInput("Set BAILEY_APP_SECRET, or give --app-certificate and --app-key.")
+    return Credentials(client_id=options["app"], secret=secret)
+
+
+def _read_pem(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongInput(f"{file} cannot be read: {error}") from error
+
+
+def _read_cloud(options: dict[str, Any]) -> Cloud:
+    return Cloud(
+        authority_url=options["authority_url"],
+        graph_url=options["graph_url"],
+        ca_file=options["ca_file"],
+    )
