@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 20
 PAUSE_S = 0.2
+ACKNOWLEDGE_EVERY_S = 60.0
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 15.0
 _MAX_REMEMBERED = 10_000
@@ -82,6 +84,7 @@ class CommandLoop:
         self._releaser = releaser
         self._memory = memory
         self._wait_s = wait_s
+        self._acknowledged_at_s: dict[str, float] = {}
 
     async def run(self) -> None:
         """For ever.  Whatever fails, the last policy stays in force and the gate asks again."""
@@ -131,13 +134,13 @@ class CommandLoop:
         log.info("a newer policy is in force")
 
     async def obey(self, command: Command) -> bool:
-        """False: it was done before, and is only acknowledged again.
+        """False: it was done before, and is at most acknowledged again.
 
         Raises ``JournalError`` or ``OSError``: not acknowledged, ingest will ask again.
         """
         known = self._memory.done.get(command.id)
         if known is not None:
-            await self._journal.append({"kind": "command", "command": known})
+            await self._acknowledge_again(known)
             return False
         match command.kind:
             case "release":
@@ -149,8 +152,17 @@ class CommandLoop:
         record = done.record(command)
         await self._journal.append(record)
         failpoint("commands.after_done")
+        self._acknowledged_at_s[command.id] = time.monotonic()
         self._memory.add(record["command"])
         self._memory.save()
         failpoint("commands.after_state")
         self._releaser.let_go(command, done)
         return True
+
+    async def _acknowledge_again(self, done: dict[str, Any]) -> None:
+        """Now and then: the first one may only be on its way, or lost with an old backup."""
+        now_s = time.monotonic()
+        last_s = self._acknowledged_at_s.get(done["command_id"])
+        if last_s is None or now_s - last_s > ACKNOWLEDGE_EVERY_S:
+            await self._journal.append({"kind": "command", "command": done})
+            self._acknowledged_at_s[done["command_id"]] = now_s

@@ -19,6 +19,8 @@ from seg_bridge.engines import Envelope
 from seg_bridge.gate.policy import PolicySnapshot, Route
 from seg_bridge.gate.scanning import ScanResult
 
+MAX_RULE_CHARS = 1000
+MAX_MESSAGE_ID_CHARS = 998  # the longest line that RFC 5322 allows
 PLACE_OF = {
     Outcome.DELIVERED: None,  # the next hop has it; where it put it the mailbox layer will see
     Outcome.HELD: Place.HOLD,
@@ -161,7 +163,7 @@ def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
         "source": mail.source,
         "observed_at": at.isoformat(),
         "direction": "inbound",
-        "internet_message_id": mail.facts.internet_message_id,
+        "internet_message_id": mail.facts.internet_message_id[:MAX_MESSAGE_ID_CHARS],
         "fingerprint": mail.facts.fingerprint,
         "trace_ulid": mail.ulid,
         "verdict": str(result.verdict) if result.verdict is not None else None,
@@ -189,7 +191,7 @@ def _each(ulid: str, copy: Copy) -> dict[str, Any]:
         "recipient": copy.route.address,
         "source_key": f"{ulid}/{copy.route.address}",
         "action": str(copy.outcome) if copy.outcome is not None else None,
-        "rule": copy.rule,
+        "rule": copy.rule[:MAX_RULE_CHARS],
         "place": str(place) if place is not None else None,
         "detail": {
             "next_hop": copy.route.domain.next_hop,

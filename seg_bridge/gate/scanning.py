@@ -85,10 +85,14 @@ async def _ask(
         log.exception("%s failed", engine.name)
         return None
     # The data path does not trust its engines' arithmetic: a NaN compares false with any limit.
-    if not isinstance(scan, Scan) or not math.isfinite(scan.score):
-        log.error("%s gave no score", engine.name)
+    if not isinstance(scan, Scan) or not all(map(math.isfinite, _numbers(scan))):
+        log.error("%s gave numbers that are none", engine.name)
         return None
     return scan
+
+
+def _numbers(scan: Scan) -> tuple[float, ...]:
+    return (scan.score, scan.confidence, *(reason.weight for reason in scan.reasons))
 
 
 def combine(scans: Sequence[Scan], missing: tuple[str, ...], *, is_readable: bool) -> ScanResult:

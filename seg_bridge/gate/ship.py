@@ -36,6 +36,8 @@ from seg_bridge.gate.settings import EXIT_BAD_SETTING, GateSettings, settings_or
 
 log = logging.getLogger(__name__)
 
+# Not our client's any more, other bytes than were received, too large: asking again won't help.
+_NEVER_STORED = (404, 409, 413)
 BATCH_RECORDS = 200
 BATCH_BYTES = 2 * 1024 * 1024
 # One mail's lines repeat its facts for every recipient and can be far more than a batch should be;
@@ -170,9 +172,9 @@ class Shipper:
                         accepted=(200, 201),
                     )
                 except IngestError as error:
-                    if error.status != 409:
+                    if error.status not in _NEVER_STORED:
                         raise
-                    log.error("original of %s is not what was received", record["ulid"])
+                    log.error("original of %s was refused: %s", record["ulid"], error)
                     make_folder(self._refused)
                     replace_file(self._refused / f"{record['ulid']}.eml", raw)
 

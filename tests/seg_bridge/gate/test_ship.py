@@ -94,7 +94,7 @@ async def test_bytes_held_for_two_stay_until_both_are_settled(gate_for, sink):
         await until(lambda: not list(gate.settings.originals_folder.rglob("*.*")))
 
 
-@pytest.mark.parametrize("status", [400, 401, 413, 500, 503])
+@pytest.mark.parametrize("status", [400, 401, 500, 503])
 async def test_a_batch_that_was_not_taken_is_sent_again_whole(gate_for, sink, status):
     ingest = Ingest()
     async with gate_for() as gate:
@@ -203,6 +203,17 @@ async def test_commands_are_acknowledged_through_the_journal(gate_for, sink):
             "held",
             "delivered",
         ]
+
+
+@pytest.mark.parametrize("status", [404, 413])
+async def test_bytes_that_ingest_will_never_take_stop_nothing(gate_for, sink, status):
+    ingest = Ingest(fail_with=[status])
+    async with gate_for() as gate:
+        await gate.send(PHISH)
+        await ship_all(gate, ingest)
+        (parked,) = (gate.folder / "refused").iterdir()
+        assert parked.read_bytes() == PHISH
+    assert len(ingest.observations) == 1
 
 
 async def test_bytes_that_changed_on_disk_are_set_aside_and_not_deleted(gate_for, sink):
