@@ -14,7 +14,7 @@ from seg_bridge.gate.hop import OutgoingMail
 from seg_bridge.gate.outgoing import Stamp, mark_tagged, stamp_mail
 from seg_bridge.gate.records import Copy, SeenMail, Transaction
 from seg_bridge.gate.relay import Relay
-from seg_bridge.gate.spool import FIRST_RETRY_S, SpoolEntry
+from seg_bridge.gate.spool import SpoolEntry
 
 _OUTCOME_OF = {
     "accepted": Outcome.DELIVERED,
@@ -87,7 +87,7 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
             is_smtputf8=outgoing.is_smtputf8,
             is_8bit=outgoing.is_8bit,
             spooled_at_s=time.time(),
-            due_at_s=time.time() + FIRST_RETRY_S,
+            due_at_s=time.time(),
         )
         entries.append((entry, outgoing.data))
     return entries

@@ -13,6 +13,8 @@ import threading
 
 FAILPOINTS = frozenset(
     {
+        "file.before_rename",
+        "file.after_rename",
         "journal.before_write",
         "journal.after_write",
         "journal.after_sync",
@@ -27,8 +29,6 @@ FAILPOINTS = frozenset(
         "spool.after_rename",
         "spool.after_relay",
         "spool.after_done",
-        "snapshot.before_rename",
-        "snapshot.after_rename",
         "commands.after_begun",
         "commands.after_relay",
         "commands.after_done",

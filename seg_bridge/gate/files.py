@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from seg_bridge.gate.failpoints import failpoint
+
 
 def sync_folder(folder: Path) -> None:
     """Makes names in ``folder`` durable; a file's own fsync does not cover its name."""
@@ -40,5 +42,7 @@ def replace_file(path: Path, data: bytes) -> None:
     """After a crash the file holds all of ``data`` or all of what it held.  Raises ``OSError``."""
     scratch = path.with_name(path.name + ".new")
     write_synced(scratch, data)
+    failpoint("file.before_rename")
     scratch.replace(path)
     sync_folder(path.parent)
+    failpoint("file.after_rename")

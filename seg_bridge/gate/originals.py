@@ -64,6 +64,7 @@ class Originals:
             path.unlink(missing_ok=True)
         elif path.exists():
             replace_file(path.with_suffix(".held"), json.dumps(sorted(held_for)).encode())
+            # no failpoint: the shipper has its own behind this, and a repeat does the same
             path.rename(path.with_suffix(".stored"))
 
     def let_go(self, tenant_id: int, ulid: str, recipients: Collection[str]) -> None:

@@ -25,7 +25,7 @@ from seg_bridge.gate.release import Releaser
 from seg_bridge.gate.session import FrontParts, GateSession
 from seg_bridge.gate.settings import GateSettings
 from seg_bridge.gate.snapshots import SnapshotKeeper
-from seg_bridge.gate.spool import Spool
+from seg_bridge.gate.spool import Spool, SpoolTimes
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,14 @@ class Gate:
         client: IngestClient,
         limits: FrontLimits | None = None,
         timeouts: HopTimeouts | None = None,
+        spool_times: SpoolTimes | None = None,
     ) -> None:
         self._settings = settings
         self._engines = engines
         self._reader = reader
         self._client = client
         self._limits = limits or FrontLimits()
+        self._spool_times = spool_times or SpoolTimes()
         self._lock = take_folder(settings.folder)
         self.keeper = SnapshotKeeper(
             settings.snapshot_file, gate=settings.name, secret=settings.secret
@@ -89,6 +91,7 @@ class Gate:
             relay=self._relay,
             source=f"gate:{settings.name}",
             snapshot=lambda: self.keeper.current,
+            times=self._spool_times,
         )
         spool.recover(leftovers.spooled)
         core = self._make_core(originals, spool)

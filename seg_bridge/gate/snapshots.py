@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seg_bridge.gate.failpoints import failpoint
-from seg_bridge.gate.files import make_folder, sync_folder, write_synced
+from seg_bridge.gate.files import make_folder, replace_file
 from seg_bridge.gate.policy import BadSnapshot, PolicySnapshot, load_signed
 
 log = logging.getLogger(__name__)
@@ -41,12 +40,7 @@ class SnapshotKeeper:
         snapshot = self._check(load_signed(signed, self._secret))
         if self.current is not None and snapshot.made_at < self.current.made_at:
             raise BadSnapshot(f"version {snapshot.version} is older than the one in force")
-        scratch = self._path.with_name(self._path.name + ".new")
-        write_synced(scratch, json.dumps(signed).encode("ascii"))
-        failpoint("snapshot.before_rename")
-        scratch.replace(self._path)
-        sync_folder(self._path.parent)
-        failpoint("snapshot.after_rename")
+        replace_file(self._path, json.dumps(signed).encode("ascii"))
         self.current = snapshot
 
     def _check(self, snapshot: PolicySnapshot) -> PolicySnapshot:

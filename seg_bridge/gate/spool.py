@@ -21,7 +21,7 @@ from pathlib import Path
 from incidents.observations import Observation
 from incidents.words import Layer, Outcome, Place
 from seg_bridge.gate.failpoints import failpoint
-from seg_bridge.gate.files import make_folder, sync_folder, write_synced
+from seg_bridge.gate.files import make_folder, replace_file, sync_folder, write_synced
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
 from seg_bridge.gate.journal import Journal, JournalError
 from seg_bridge.gate.policy import PolicySnapshot
@@ -30,9 +30,14 @@ from seg_bridge.gate.relay import Relay
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY_S = 15.0
-LONGEST_RETRY_S = 900.0
-GIVE_UP_AFTER_S = 5 * 24 * 3600.0
+
+@dataclass(frozen=True, slots=True)
+class SpoolTimes:
+    """Seconds.  Waits double from the first to the longest."""
+
+    first_retry_s: float = 15.0
+    longest_retry_s: float = 900.0
+    give_up_after_s: float = 5 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +95,14 @@ class Spool:
         relay: Relay,
         source: str,
         snapshot: Callable[[], PolicySnapshot | None],
-        give_up_after_s: float = GIVE_UP_AFTER_S,
-        first_retry_s: float = FIRST_RETRY_S,
+        times: SpoolTimes,
     ) -> None:
         self._folder = folder
         self._journal = journal
         self._relay = relay
         self._source = source
         self._snapshot = snapshot
-        self._give_up_after_s = give_up_after_s
-        self._first_retry_s = first_retry_s
+        self._times = times
         self._entries: dict[str, SpoolEntry] = {}
         self._wake = asyncio.Event()
         make_folder(folder)
@@ -115,7 +118,7 @@ class Spool:
         """The journal answers for the entry now.  Raises ``OSError``."""
         self._path(entry.name, ".json.new").rename(self._path(entry.name, ".json"))
         failpoint("spool.after_rename")
-        self._entries[entry.name] = entry
+        self._entries[entry.name] = replace(entry, due_at_s=time.time() + self._times.first_retry_s)
         self._wake.set()
 
     def discard(self, entry: SpoolEntry) -> None:
@@ -130,6 +133,7 @@ class Spool:
         for path in self._folder.glob("*.json.new"):
             name = path.name.removesuffix(".json.new")
             if name.partition(".")[0] in answered_for:
+                # no failpoint: the next start would do the same
                 path.rename(self._path(name, ".json"))
             else:
                 path.unlink()
@@ -177,7 +181,7 @@ class Spool:
             )
             answers = await self._relay.send(next_hop, mail)
         failpoint("spool.after_relay")
-        has_expired = time.time() - entry.spooled_at_s >= self._give_up_after_s
+        has_expired = time.time() - entry.spooled_at_s >= self._times.give_up_after_s
         settled = [
             follow_up(
                 source=self._source,
@@ -208,13 +212,11 @@ class Spool:
         return route.domain.next_hop
 
     def _put_off(self, entry: SpoolEntry) -> None:
-        wait_s = min(LONGEST_RETRY_S, self._first_retry_s * 2**entry.attempts)
+        wait_s = min(self._times.longest_retry_s, self._times.first_retry_s * 2**entry.attempts)
         entry = replace(entry, attempts=entry.attempts + 1, due_at_s=time.time() + wait_s)
         self._entries[entry.name] = entry
         try:
-            scratch = self._path(entry.name, ".json.next")
-            write_synced(scratch, _encode(entry))
-            scratch.replace(self._path(entry.name, ".json"))
+            replace_file(self._path(entry.name, ".json"), _encode(entry))
         except OSError as error:
             log.error("spool entry %s keeps its old times on disk: %s", entry.name, error)
 

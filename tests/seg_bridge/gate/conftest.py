@@ -11,12 +11,11 @@ async def sink():
 
 @pytest.fixture
 def gate_for(tmp_path, sink):
-    """``gate_for(**what Acme's policy changes)``: a gate that relays to the sink."""
+    """A gate that relays to the sink: options of RunningGate, and what Acme's policy changes."""
 
-    def make(*others, ingest=None, limits=None, engines=None, takes_xclient=True, **changes):
-        options = {"ingest": ingest, "engines": engines, "takes_xclient": takes_xclient}
-        if limits is not None:
-            options["limits"] = limits
+    def make(*others, **changes):
+        names = ("ingest", "limits", "engines", "takes_xclient", "spool_times")
+        options = {name: changes.pop(name) for name in names if name in changes}
         acme = tenant("acme", 1, sink.hop, **changes)
         return RunningGate(tmp_path / "gate", acme, *others, **options)
 

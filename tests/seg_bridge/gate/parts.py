@@ -33,6 +33,7 @@ from seg_bridge.gate.records import observations
 from seg_bridge.gate.server import Gate
 from seg_bridge.gate.settings import GateSettings
 from seg_bridge.gate.signing import check_request
+from seg_bridge.gate.spool import SpoolTimes
 
 SECRET = b"s" * 32
 TRACE_KEY = bytes(range(32))
@@ -100,7 +101,7 @@ class SubjectEngine:
     name = "subject"
 
     async def scan(self, raw: bytes, facts: MailFacts, envelope: Envelope) -> Scan:
-        word, _, points = facts.subject.partition(" ")
+        word, points, *_ = [*facts.subject.split(), "", ""]
         if word == "silent":
             raise EngineDidNotAnswer("told not to")
         verdict = Verdict(word) if word in set(Verdict) else Verdict.CLEAN
@@ -323,6 +324,7 @@ class RunningGate:
         limits: FrontLimits = LIMITS,
         engines: Any = None,
         takes_xclient: bool = True,
+        spool_times: SpoolTimes | None = None,
     ) -> None:
         self.folder = folder
         self.tenants = tenants
@@ -330,6 +332,7 @@ class RunningGate:
         self.limits = limits
         self.engines = engines if engines is not None else [SubjectEngine()]
         self.settings = settings_for(folder, takes_xclient=takes_xclient)
+        self.spool_times = spool_times
 
     async def __aenter__(self) -> RunningGate:
         self.client = self.ingest.client()
@@ -340,6 +343,7 @@ class RunningGate:
             client=self.client,
             limits=self.limits,
             timeouts=TIMEOUTS,
+            spool_times=self.spool_times,
         )
         if self.tenants:
             self.gate.keeper.replace(sign_snapshot(snapshot_of(*self.tenants).as_json(), SECRET))

@@ -8,10 +8,11 @@ import time
 import pytest
 
 from incidents.words import MatrixAction, Verdict
-from seg_bridge.gate import spool as spool_module
+from seg_bridge.gate.spool import SpoolTimes
 from tests.seg_bridge.gate.parts import block, mail_bytes, tenant
 
 INFO, CEO = "info@acme.example", "ceo@acme.example"
+SOON = SpoolTimes(first_retry_s=0.2)
 
 
 def left_in(folder):
@@ -54,12 +55,9 @@ async def test_a_next_hop_that_is_down_is_a_deferral_on_record(gate_for, sink):
         assert seen["detail"]["sent_smtp_code"] == 451
 
 
-async def test_recipients_that_the_hop_puts_off_are_spooled_before_the_250(
-    gate_for, sink, monkeypatch
-):
-    monkeypatch.setattr("seg_bridge.gate.dispatch.FIRST_RETRY_S", 0.3)
+async def test_recipients_that_the_hop_puts_off_are_spooled_before_the_250(gate_for, sink):
     sink.replies[f"RCPT TO:<{CEO}"] = "450 later"
-    async with gate_for() as gate:
+    async with gate_for(spool_times=SOON) as gate:
         assert (await gate.send(mail_bytes(), INFO, CEO)).startswith("250")
         assert gate.outcomes() == {INFO: "delivered", CEO: "deferred"}
         assert len(left_in(gate.settings.spool_folder)) == 2
@@ -71,8 +69,7 @@ async def test_recipients_that_the_hop_puts_off_are_spooled_before_the_250(
     assert len(bodies) == 1, "the spooled copy is the mail that the others got"
 
 
-async def test_spooled_copies_survive_a_restart(gate_for, sink, monkeypatch):
-    monkeypatch.setattr("seg_bridge.gate.dispatch.FIRST_RETRY_S", 0.5)
+async def test_spooled_copies_survive_a_restart(gate_for, sink):
     sink.replies[f"RCPT TO:<{CEO}"] = "450 later"
     async with gate_for() as gate:
         assert (await gate.send(mail_bytes(), INFO, CEO)).startswith("250")
@@ -92,10 +89,9 @@ async def test_a_recipient_that_the_hop_refuses_beside_others_is_held_not_lost(g
         assert "the next hop refused this recipient" in rule
 
 
-async def test_a_spooled_copy_that_the_hop_refuses_at_last_is_held(gate_for, sink, monkeypatch):
-    monkeypatch.setattr("seg_bridge.gate.dispatch.FIRST_RETRY_S", 0.1)
+async def test_a_spooled_copy_that_the_hop_refuses_at_last_is_held(gate_for, sink):
     sink.replies[f"RCPT TO:<{CEO}"] = "450 later"
-    async with gate_for() as gate:
+    async with gate_for(spool_times=SOON) as gate:
         await gate.send(mail_bytes(), INFO, CEO)
         sink.replies[f"RCPT TO:<{CEO}"] = "550 never"
         await until(lambda: gate.outcomes()[CEO] == "held")
@@ -104,23 +100,16 @@ async def test_a_spooled_copy_that_the_hop_refuses_at_last_is_held(gate_for, sin
         assert last["evidence"] != ""
 
 
-async def test_a_spooled_copy_is_not_tried_for_ever(gate_for, sink, monkeypatch):
-    monkeypatch.setattr("seg_bridge.gate.dispatch.FIRST_RETRY_S", 0.1)
-    monkeypatch.setattr(
-        spool_module.Spool.__init__,
-        "__kwdefaults__",
-        {"give_up_after_s": 0.2, "first_retry_s": 0.1},
-    )
+async def test_a_spooled_copy_is_not_tried_for_ever(gate_for, sink):
     sink.replies[f"RCPT TO:<{CEO}"] = "450 later"
-    async with gate_for() as gate:
+    times = SpoolTimes(first_retry_s=0.1, give_up_after_s=0.2)
+    async with gate_for(spool_times=times) as gate:
         await gate.send(mail_bytes(), INFO, CEO)
         await until(lambda: gate.outcomes()[CEO] == "held")
         assert "within five days" in gate.observations()[-1]["rule"]
 
 
-async def test_a_client_whose_host_fails_does_not_cost_another_client_its_mail(
-    gate_for, sink, monkeypatch
-):
+async def test_a_client_whose_host_fails_does_not_cost_another_client_its_mail(gate_for, sink):
     sink.replies["RCPT TO:<info@globex.example"] = "450 later"
     async with gate_for(tenant("globex", 2, sink.hop)) as gate:
         reply = await gate.send(mail_bytes(), INFO, "info@globex.example")
