@@ -30,7 +30,14 @@ from seg_bridge.gate.originals import Originals, sha256_hex
 from seg_bridge.gate.outcome import conclude, refuse_by_policy, settle_mixed, tenant_ids_to_keep
 from seg_bridge.gate.outgoing import MAX_RECEIVED, count_received
 from seg_bridge.gate.policy import PolicySnapshot, Route
-from seg_bridge.gate.records import Copy, SeenMail, Transaction, begun_record, done_record
+from seg_bridge.gate.records import (
+    Copy,
+    SeenMail,
+    Transaction,
+    begun_record,
+    done_record,
+    facts_told,
+)
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, ScanResult, scan_with_all
 from seg_bridge.gate.spool import Spool, SpoolEntry
@@ -116,6 +123,7 @@ class Core:
             copies=copies,
             policy_version=snapshot.version,
             source=self._source,
+            facts_json=facts_told(facts, result),
         )
 
     async def _commit(self, mail: SeenMail, transaction: Transaction) -> str:

@@ -62,7 +62,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenMail:
-    """One mail as the gate saw it, with all its copies."""
+    """One mail as the gate saw it, with all its copies; ``facts_json`` is what is told of it."""
 
     ulid: str
     raw: bytes
@@ -73,6 +73,7 @@ class SeenMail:
     copies: tuple[Copy, ...]
     policy_version: str
     source: str
+    facts_json: dict[str, Any]
 
     def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
         return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)
@@ -80,6 +81,11 @@ class SeenMail:
     @property
     def tenant_ids(self) -> tuple[int, ...]:
         return tuple(dict.fromkeys(copy.route.tenant.tenant_id for copy in self.copies))
+
+
+def facts_told(facts: MailFacts, result: ScanResult) -> dict[str, Any]:
+    """``Observation.mail``: the mail's facts, and what the engines found of its authentication."""
+    return {**facts.as_json(), "auth": [asdict(each) for each in result.auth]}
 
 
 def begun_record(mail: SeenMail) -> dict[str, Any]:
@@ -155,8 +161,6 @@ def _mails(
 
 def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
     result, envelope = mail.result, mail.envelope
-    facts = mail.facts.as_json()
-    facts["auth"] = [asdict(each) for each in result.auth]
     is_scanned = result.verdict is not None
     return {
         "layer": str(Layer.GATEWAY),
@@ -173,7 +177,7 @@ def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
         "engine": result.engine,
         "engine_version": result.version,
         "policy_version": mail.policy_version,
-        "mail": facts,
+        "mail": mail.facts_json,
         "detail": {
             "client_ip": envelope.client_ip,
             "helo": envelope.helo,

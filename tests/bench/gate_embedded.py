@@ -13,7 +13,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -109,12 +109,15 @@ async def whole_gate(hop: str, ready: Connection) -> None:
         await gate.stop()
 
 
-def _run(serve: Callable[[str, Connection], Coroutine[Any, Any, None]], hop: str, ready: Connection):
+Serve = Callable[[str, Connection], Coroutine[Any, Any, None]]
+
+
+def _run(serve: Serve, hop: str, ready: Connection) -> None:
     uvloop.run(serve(hop, ready))
 
 
 @contextmanager
-def running(serve: Callable[[str, Connection], Coroutine[Any, Any, None]], hop: str = ""):
+def running(serve: Serve, hop: str = "") -> Iterator[tuple[int, int]]:
     """Yields process id and port."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -122,7 +125,7 @@ def running(serve: Callable[[str, Connection], Coroutine[Any, Any, None]], hop: 
     process.start()
     try:
         assert ours.poll(60), "the server did not start"
-        yield process.pid, ours.recv()
+        yield process.pid or 0, ours.recv()
     finally:
         process.terminate()
         process.join(30)
