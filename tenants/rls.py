@@ -121,7 +121,9 @@ class AddTenantForeignKey(RunSQL):
 class AddDoor(RunSQL):
     """A SECURITY DEFINER function that answers one question before a scope exists.
 
-    Owned by ``janitor`` with a pinned search path; only the named logins may call it.
+    Owned by ``janitor`` with a pinned search path; only the named logins may call it.  Rights are
+    given as janitor: the owner of the tables does not inherit it, and what somebody else revokes or
+    grants is no more than a warning.
     """
 
     def __init__(self, signature: str, returns: str, body: str, *, callers: str) -> None:
@@ -130,8 +132,10 @@ class AddDoor(RunSQL):
                 f"CREATE FUNCTION {signature} RETURNS {returns} LANGUAGE plpgsql SECURITY DEFINER"
                 f" SET search_path = public, pg_temp AS $door$ {body} $door$",
                 f"ALTER FUNCTION {signature} OWNER TO janitor",
+                "SET LOCAL ROLE janitor",
                 f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC",
                 f"GRANT EXECUTE ON FUNCTION {signature} TO {callers}, bailey_owner",
+                "RESET ROLE",
             ],
             [f"DROP FUNCTION {signature}"],
         )
