@@ -1,0 +1,346 @@
+"""Two clients with a row in every table, each with words that nobody else may ever read.
+
+``open`` words may be seen by the client's own portal, ``inner`` ones by the provider's staff only;
+both are fatal anywhere near the other client. Rows come from the services, as in life; what is left
+empty is then filled from the models, so that a new column is marked without a change here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from api_bridge.models import Connection, Correspondent, MailboxSync, SeenItem
+from incidents.content import open_original
+from incidents.correlation import make_sense_of_backlog
+from incidents.evidence import store_evidence
+from incidents.intake import record
+from incidents.models import (
+    ContentAccess,
+    Delivery,
+    Incident,
+    Intent,
+    Job,
+    Message,
+    Observation,
+    Report,
+)
+from incidents.observations import Reason
+from incidents.remediation import pull_incident, release_held
+from incidents.reports import ask_report, serve_reports
+from incidents.services import share_incident
+from incidents.words import Outcome, Place, Verdict
+from seg_bridge.models import GatewayRule
+from seg_bridge.services import add_rule, create_gate
+from tenants.audit import BAILEY
+from tenants.doors import ClaimedWork
+from tenants.ids import new_id
+from tenants.models import ApiToken, Assignment, IdempotencyKey, Mailbox, Person, Tenant
+from tenants.scope import Role, maintenance_scope, tenant_scope
+from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw, make_cast
+from tests.isolation.marking import mark_rows
+
+SHARED, HIDDEN, HELD = 1, 2, 3
+
+
+@dataclass
+class Side:
+    """One client: its two words, and one object of each kind that addresses can name.
+
+    ``ids`` are of what the portal may see where a kind has such a thing, ``hidden_ids`` of what is
+    not shared.
+    """
+
+    tenant: Tenant
+    open: str
+    inner: str
+    ids: dict[str, str] = field(default_factory=dict)
+    hidden_ids: dict[str, str] = field(default_factory=dict)
+    all_ids: set[str] = field(default_factory=set)
+
+
+@dataclass
+class World:
+    """``tokens`` by owner: ``mo``, ``ana``, ``bo``, ``ina`` (inactive), ``late`` (expired)."""
+
+    cast: Cast
+    ina: Person
+    gate_secret: bytes
+    acme: Side
+    globex: Side
+    tokens: dict[str, str]
+
+    @property
+    def people(self) -> dict[str, Person]:
+        cast = self.cast
+        return {
+            "mo": cast.mo,
+            "ana": cast.ana,
+            "bo": cast.bo,
+            "pia": cast.pia,
+            "gus": cast.gus,
+            "ina": self.ina,
+        }
+
+
+def make_world() -> World:
+    """Commits; the fixture empties the tables again."""
+    cast = make_cast()
+    with maintenance_scope():
+        ina = _inactive_person(cast)
+        tokens = _tokens(cast, ina)
+        _, secret = create_gate(
+            provider=cast.provider,
+            name="mx1",
+            hostname="mx1.keep.example",
+            tenants=[cast.acme, cast.globex],
+            actor=BAILEY,
+        )
+    acme = Side(cast.acme, "zqopenacmekwvx", "zqinneracmejyhd")
+    globex = Side(cast.globex, "zqopenglobexmtrp", "zqinnerglobexbfns")
+    for side in (acme, globex):
+        _fill(side, cast)
+    mark_rows({side.tenant.id: side for side in (acme, globex)})
+    return World(cast, ina, bytes.fromhex(secret), acme, globex, tokens)
+
+
+def _inactive_person(cast: Cast) -> Person:
+    ina = Person(
+        provider=cast.provider,
+        email="ina@keep.example",
+        name="Ina",
+        role=Person.Role.ANALYST,
+        is_active=False,
+    )
+    ina.set_unusable_password()
+    ina.save(force_insert=True)
+    for tenant in (cast.acme, cast.globex):
+        Assignment.objects.create(tenant=tenant, person=ina)
+    return ina
+
+
+def _tokens(cast: Cast, ina: Person) -> dict[str, str]:
+    soon, past = timezone.now() + timedelta(days=1), timezone.now() - timedelta(seconds=1)
+    owners = {
+        "mo": (cast.mo, soon),
+        "ana": (cast.ana, soon),
+        "bo": (cast.bo, soon),
+        "ina": (ina, soon),
+        "late": (cast.mo, past),
+    }
+    for name, (person, expires_at) in owners.items():
+        ApiToken.objects.create(
+            provider=cast.provider,
+            person=person,
+            name=name,
+            digest=sha256(f"token-of-{name}".encode()).hexdigest(),
+            expires_at=expires_at,
+        )
+    return {name: f"token-of-{name}" for name in owners}
+
+
+def _scope(tenant: Tenant) -> Any:
+    return tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id)
+
+
+def raw_mail(side: Side, number: int) -> bytes:
+    """The bytes of one of the client's mails, with its word in every part of it."""
+    slug, word = side.tenant.slug, _word(side, number)
+    return (
+        f"From: {word} <eve@evil.example>\r\nTo: cfo@{slug}.example\r\nSubject: {word}\r\n"
+        f"Message-ID: <{number}.{slug}@evil.example>\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: multipart/alternative; boundary=b\r\n\r\n"
+        f"--b\r\nContent-Type: text/plain\r\n\r\nPay {word} at once.\r\n"
+        f"--b\r\nContent-Type: text/html\r\n\r\n<p>Pay <b>{word}</b></p>\r\n--b--\r\n"
+    ).encode()
+
+
+def _word(side: Side, number: int) -> str:
+    return side.open if number == SHARED else side.inner
+
+
+def _facts(side: Side, number: int, digest: str) -> dict[str, Any]:
+    word = _word(side, number)
+    someone = {"address": f"{word}@evil.example", "name": word, "raw": word}
+    return mail_json(
+        subject=f"Invoice {word} {number}",
+        sender=someone,
+        from_all=[someone],
+        reply_to=[someone],
+        to=[someone],
+        raw_sha256=digest,
+        links=[
+            {
+                "url": f"https://{word}.example/{word}",
+                "host": f"{word}.example",
+                "domain": f"{word}.example",
+                "text": word,
+                "seen": word,
+                "where": "html",
+                "rewriter": "",
+            }
+        ],
+        attachments=[
+            {
+                "name": f"{word}.pdf",
+                "claimed_type": "application/pdf",
+                "kind": "pdf",
+                "size_bytes": 9,
+                "sha256": "a" * 64,
+                "is_inline": False,
+                "members": [],
+                "flags": [],
+            }
+        ],
+    )
+
+
+def _record_mail(side: Side, number: int) -> None:
+    tenant, word = side.tenant, _word(side, number)
+    whom = f"{'info' if number == SHARED else 'cfo'}@{tenant.slug}.example"
+    digest = store_evidence(
+        tenant_id=tenant.id, raw=raw_mail(side, number), source=f"gate:{word}", method="smtp"
+    )
+    ulid = f"01J00000000000000000{tenant.id % 1000:03d}00{number}"
+    common: dict[str, Any] = {
+        "mail": _facts(side, number, digest),
+        "internet_message_id": f"<{number}.{tenant.slug}@evil.example>",
+        "fingerprint": f"{number}{tenant.id % 10}" * 16,
+        "evidence": digest,
+        "reasons": (Reason("first_contact", f"Never wrote before {word}", word, 3.0),),
+        "engine_version": word,
+        "policy_version": word,
+        "detail": {"note": word},
+    }
+    held: dict[str, Any] = {"verdict": Verdict.MALWARE, "score": 15.0, "action": Outcome.HELD}
+    held |= {"place": Place.HOLD, "rule": f"policy of {word}: malware is held"}
+    seen = [gateway_saw(tenant, whom, ulid=ulid, **common, **(held if number == HELD else {}))]
+    if number != HELD:
+        condemned = {"verdict": Verdict.PHISH, "confidence": 0.9, "trace_ulid": ulid}
+        seen.append(mailbox_saw(tenant, whom, item=f"item-{number}-{word}", **common, **condemned))
+    record(seen)
+
+
+def _fill(side: Side, cast: Cast) -> None:
+    tenant = side.tenant
+    with _scope(tenant):
+        for number in (SHARED, HIDDEN, HELD):
+            _record_mail(side, number)
+        make_sense_of_backlog(tenant)
+        found = {number: _incident(side, number) for number in (SHARED, HIDDEN)}
+        share_incident(incident=found[SHARED], actor=cast.mo)
+        for number in (SHARED, HIDDEN):
+            pull_incident(incident=found[number], actor=cast.mo, reason=_word(side, number))
+        held = Delivery.objects.get(place=Place.HOLD)
+        release_held(delivery=held, actor=cast.mo, reason=side.inner)
+        for number, audience in ((SHARED, "client"), (HIDDEN, "internal")):
+            ask_report(incident=found[number], actor=cast.mo, audience=audience)
+        Job.objects.create(
+            tenant=tenant,
+            kind=Job.Kind.REPLAY,
+            requested_by=side.inner,
+            detail={"ulids": list(Message.objects.values_list("trace_ulid", flat=True))},
+        )
+        _open_content(side, cast)
+        _mailbox_layer(side)
+    for _ in range(2):
+        serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
+    _note_ids(side)
+    with maintenance_scope():
+        IdempotencyKey.objects.create(
+            provider=cast.provider,
+            person=cast.mo,
+            key=f"key of {side.inner}",
+            request_digest="0" * 64,
+            status=200,
+            body={"title": side.inner},
+        )
+
+
+def _incident(side: Side, number: int) -> Incident:
+    message_id = f"<{number}.{side.tenant.slug}@evil.example>"
+    return Incident.objects.select_related("tenant").get(
+        memberships__message__internet_message_id=message_id
+    )
+
+
+def _open_content(side: Side, cast: Cast) -> None:
+    message = Message.objects.select_related("tenant").get(
+        internet_message_id=f"<{SHARED}.{side.tenant.slug}@evil.example>"
+    )
+    for what in (ContentAccess.What.TEXT, ContentAccess.What.HTML, ContentAccess.What.ORIGINAL):
+        for person in (cast.mo, cast.ana, cast.bo):
+            open_original(message=message, person=person, what=what, reason=f"asked {side.open}")
+    add_rule(
+        tenant_id=side.tenant.id,
+        kind="block",
+        match="sender",
+        value=f"{side.inner}@evil.example",
+        reason=side.inner,
+        actor=cast.mo,
+    )
+
+
+def _mailbox_layer(side: Side) -> None:
+    tenant, now = side.tenant, timezone.now()
+    mailbox = Mailbox.objects.get(address=f"info@{tenant.slug}.example")
+    connection = Connection.objects.create(
+        tenant=tenant,
+        cloud_tenant_id=str(new_id()),
+        client_id=side.inner,
+        authority_url="https://login.example",
+        graph_url="https://graph.example",
+    )
+    MailboxSync.objects.create(
+        tenant=tenant, mailbox=mailbox, connection=connection, due_at=now, push_id=side.inner
+    )
+    SeenItem.objects.create(
+        tenant=tenant,
+        mailbox=mailbox,
+        item_id=side.inner,
+        place="inbox",
+        is_read=False,
+        received_at=now,
+    )
+    Correspondent.objects.create(
+        tenant=tenant, sender=side.inner, first_seen_at=now, last_seen_at=now
+    )
+
+
+def _note_ids(side: Side) -> None:
+    """What an address can name, of the shared incident and of the hidden one."""
+    with _scope(side.tenant):
+        for number, ids in ((SHARED, side.ids), (HIDDEN, side.hidden_ids)):
+            incident = _incident(side, number)
+            message = Message.objects.get(memberships__incident=incident)
+            job = Job.objects.get(incident=incident, kind=Job.Kind.PULL)
+            ids |= {
+                "incident": str(incident.id),
+                "message": str(message.id),
+                "delivery": str(Delivery.objects.get(message=message).id),
+                "observation": str(
+                    Observation.objects.filter(layer="mailbox")
+                    .order_by("recorded_at", "id")[number - 1]
+                    .id
+                ),
+                "job": str(job.id),
+                "action": str(Intent.objects.get(job=job).id),
+                "report": str(Report.objects.get(incident=incident).id),
+                "held": str(Delivery.objects.get(place=Place.HOLD).id),
+                "gateway-rule": str(GatewayRule.objects.get().id),
+                "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
+                "client": side.tenant.slug,
+            }
+        accesses = ContentAccess.objects.filter(message_id=side.ids["message"])
+        for access in accesses:
+            side.ids[f"{access.what} opened by {access.person_name}"] = str(access.id)
+
+
+def missing_id() -> str:
+    """An id that no row has."""
+    return str(UUID(int=datetime.now(UTC).microsecond + 1))
