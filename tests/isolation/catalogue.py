@@ -108,7 +108,8 @@ UNIQUE_OVER_ALL = {
 def rows(query: str, *arguments: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, arguments or None)
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 def tables() -> dict[str, bool]:

@@ -31,8 +31,9 @@ def as_gate_sees_it(mx: Mx) -> PolicySnapshot:
 
 
 def version(mx: Mx) -> str:
+    gate = mx.known
     with scope_of(mx):
-        return current_snapshot(mx.known).version
+        return current_snapshot(gate).version
 
 
 def test_a_gate_reads_its_clients_with_their_routes_and_defaults(cast: Cast, mx1: Mx):
@@ -53,8 +54,9 @@ def test_a_gate_reads_its_clients_with_their_routes_and_defaults(cast: Cast, mx1
 
 def test_a_snapshot_signed_for_one_gate_is_refused_by_another(cast: Cast, mx1: Mx):
     other = make_gate(cast, cast.acme, name="mx2")
+    gate = mx1.known
     with scope_of(mx1):
-        signed = sign_for(mx1.known, current_snapshot(mx1.known), at=NOW)
+        signed = sign_for(gate, current_snapshot(gate), at=NOW)
     with pytest.raises(BadSnapshot):
         load_signed(signed, other.secret)
 

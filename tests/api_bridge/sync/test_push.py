@@ -18,7 +18,7 @@ from django.utils import timezone
 from typing_extensions import override
 
 from api_bridge import round as round_module
-from api_bridge import store, webhooks
+from api_bridge import webhooks
 from api_bridge.models import MailboxSync
 from api_bridge.push import notification_url
 from tenants.models import Work
@@ -150,15 +150,15 @@ def test_a_push_that_comes_during_a_sync_is_not_forgotten(pushed, hook, machine,
     first = hook.get(timeout=10)
     post(machine, first)
     read: list[str] = []
-    real_commit = store.commit_page
+    real_originals = round_module.Round._originals
 
-    def commit(mine, page, outcome):
+    def just_before_the_commit(self, found):
         if not read:
             post(machine, first)
-        read.append(mine.seat.address)
-        return real_commit(mine, page, outcome)
+        read.extend(mine.seat.address for mine, _, _ in found)
+        return real_originals(self, found)
 
-    monkeypatch.setattr(round_module, "commit_page", commit)
+    monkeypatch.setattr(round_module.Round, "_originals", just_before_the_commit)
     pushed.sync(everything=False)
     assert read == [pushed.company.mail("ana")] * 2
 
