@@ -23,6 +23,8 @@ BAD_SHARE: Final = 0.1
 STEPS: Final = 400
 MOST: Final = 1.8
 """How many times its prior a weight may reach: no labelled mail makes a hint a proof."""
+MOST_OF_LIMIT: Final = 0.9
+"""No fitted reason condemns a mail alone."""
 HAM_ALLOWED: Final = 0.0025
 """Share of harmless training mail that may lie above the limit."""
 
@@ -49,7 +51,10 @@ def fit(rows: Sequence[Row], layer: str, scale: Scale) -> Scale:
     slopes = _descend(table, prior)
     stretch = _stretch(table.marks @ slopes + table.fixed, table.is_bad, scale.limit)
     fitted = {
-        code: replace(scale.weights[code], points=round(float(slope * stretch), 2))
+        code: replace(
+            scale.weights[code],
+            points=round(min(float(slope * stretch), MOST_OF_LIMIT * scale.limit), 2),
+        )
         for code, slope in zip(codes, slopes, strict=True)
     }
     weights = {code: fitted.get(code, weight) for code, weight in scale.weights.items()}

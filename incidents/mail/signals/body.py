@@ -20,11 +20,9 @@ _CODE = re.compile(
 _SIGNATURE_MARK = re.compile(r"^-- ?$", re.M)
 _MONEY = re.compile(r"[$€£]\s?\d|\d\s?(?:[$€£]|usd\b|eur\b|gbp\b)", re.I)
 _SPACED = re.compile(r"\b(?:\w[ ._*]){4,}\w\b")
-_MASKED = re.compile(
-    r"(?<![\w/.@=&?%#:+-])(?:[A-Z]{2,}0[A-Z0]{2,}|[a-z]{2,}[0@|!][a-z]{2,}|[A-Z]+[a-z]*[0@|!][a-z]{2,})"
-    r"(?![\w/@=.:-])"
-)
-_HEX = re.compile(r"[0-9a-fA-F]+")
+_MAYBE_MASKED = re.compile(r"(?<![\w/.@=&?%#:+-])[A-Za-z0@!|]{4,30}(?![\w/@=.:-])")
+_MASK = re.compile(r"[a-z][0@!|][a-z]", re.I)
+_HEX = re.compile(r"[0-9a-f]+", re.I)
 _DIGIT_RUN = re.compile(
     r"(?:#|\b(?:id|ref|no|nr|order|invoice|case|ticket)[\s:#-]*)?[A-Z]{0,4}\d{5,}", re.I
 )
@@ -80,7 +78,7 @@ def hidden_text(reading: Reading) -> Iterator[Reason]:
     if len(mixed) >= 3:
         yield Reason(
             "mixed_alphabets_in_text",
-            f"{len(mixed)} words mix letters of several alphabets: “{mixed[0][:30]}”.",
+            f"Words mix letters of several alphabets: “{mixed[0][:30]}” and {len(mixed) - 1} more.",
             mixed[0][:30],
         )
 
@@ -151,7 +149,11 @@ def subject_tricks(reading: Reading) -> Iterator[Reason]:
 def masked_words(reading: Reading) -> Iterator[Reason]:
     """Zero for O, one for l, @ for a, inside words: letters for people, not for filters."""
     shown = f"{reading.facts.subject} {reading.shown_text[:5000]}"
-    masked = [word for word in _MASKED.findall(shown) if not _HEX.fullmatch(word)]
+    masked = [
+        word
+        for word in _MAYBE_MASKED.findall(shown)
+        if _MASK.search(word) and not _HEX.fullmatch(word)
+    ]
     if len(set(masked)) >= 2:
         yield Reason(
             "masked_words",

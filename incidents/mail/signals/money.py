@@ -106,8 +106,9 @@ def bank_accounts(reading: Reading) -> Iterator[Reason]:
 
 
 _FORTUNE = re.compile(
-    r"(?:(?:usd?|us\$|eur|gbp|[$€£])\s?\d[\d.,]*\s?(?:m|million|mio|billion)\b)"
-    r"|(?:[$€£]\s?\d{1,3}(?:[.,]\d{3}){2,})|(?:\d[\d.,]*\s?(?:million|billion)\s(?:us|usd|euro|pound|dollar|united))",
+    r"(?:(?:usd?|us\$|eur|gbp|[$€£])\s?\d[\d.,]{0,20}\s?(?:m|million|mio|billion)\b)"
+    r"|(?:[$€£]\s?\d{1,3}(?:[.,]\d{3}){2,5})"
+    r"|(?:(?<![\d.,])\d[\d.,]{0,20}\s?(?:million|billion)\s(?:us|usd|euro|pound|dollar|united))",
     re.I,
 )
 

@@ -24,7 +24,6 @@ from incidents.mail.signals.text import (
     Phrases,
     fold,
     mixes_alphabets,
-    unmask,
     without_invisible,
     words,
 )
@@ -239,9 +238,7 @@ def masked_letters(reading: Reading) -> Iterator[Reason]:
             code, what = "invisible_letters", "holds invisible characters"
         elif any(mixes_alphabets(word) for word in shown.split()):
             code, what = "mixed_alphabets", "mixes letters of several alphabets in one word"
-        elif unmask(shown) != unmask(shown).encode("ascii", "ignore").decode() and _is_styled(
-            shown
-        ):
+        elif _is_styled(shown):
             code, what = "styled_letters", "is written with styled Unicode letters"
         else:
             continue

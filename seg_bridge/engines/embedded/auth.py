@@ -21,6 +21,9 @@ from seg_bridge.engines.embedded.resolver import Lookup, ResolverFailed
 
 SIGNATURES_CHECKED: Final = 4
 BYTES_CHECKED: Final = 30_000_000
+KEY_CHARACTERS: Final = 1_000
+"""Room for an RSA key of 4096 bits; the sender chooses the key, and a larger one is his weapon:
+dkimpy reckons in plain Python."""
 _SILENT: Final = logging.getLogger("seg_bridge.engines.embedded.dkim")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
@@ -182,7 +185,9 @@ def _check_one(message: dkim.DKIM, at: int, lookup: Lookup) -> Signature:
             records = lookup(name.decode("ascii", "replace"), "TXT")
         except ResolverFailed as error:
             raise _KeyLookupFailed(str(error)) from error
-        return records[0].encode("ascii", "replace") if records else None
+        if not records or len(records[0]) > KEY_CHARACTERS:
+            return None
+        return records[0].encode("ascii", "replace")
 
     message.domain = None
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import io
+import lzma
 import re
 import struct
 import zipfile
@@ -30,6 +31,7 @@ _BASE64_RUN = re.compile(
 _ZIP_ERRORS: Final = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
     EOFError,
     OSError,
