@@ -85,6 +85,8 @@ def judge(facts: MailFacts, context: MailboxContext) -> Judgement:
     codes = frozenset(reason.code for reason in score.reasons if reason.weight > 0)
     if verdict in (Verdict.PHISH, Verdict.SPAM, Verdict.SUSPICIOUS) and together.is_fraud(codes):
         verdict = Verdict.BEC
+    elif verdict is Verdict.BEC and facts.links and together.is_lure(codes):
+        verdict = Verdict.PHISH
     return Judgement(
         verdict=verdict,
         score=score.points,

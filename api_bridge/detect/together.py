@@ -102,3 +102,8 @@ def is_fraud(codes: frozenset[str]) -> bool:
     without a page, file or link that wants a password.
     """
     return bool(codes & _FRAUD) and not codes & _PAYLOAD
+
+
+def is_lure(codes: frozenset[str]) -> bool:
+    """Whether a condemned mail with links is out for access, whatever name it borrows."""
+    return bool(codes & _PAYLOAD) and not codes & _MONEY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -40,8 +41,8 @@ OFFICE_HOURS = Habits(
 LOST = "cfo@gmail.com"
 
 
-def context(**changes: object) -> MailboxContext:
-    fields = {
+def context(**changes: Any) -> MailboxContext:
+    fields: dict[str, Any] = {
         "recipient": Address("info@acme.example"),
         "own_domains": ("acme.example",),
         "people": PEOPLE,
@@ -52,8 +53,8 @@ def context(**changes: object) -> MailboxContext:
     return MailboxContext(**(fields | changes))
 
 
-def inside(**changes: object) -> MailboxContext:
-    fields = {"direction": Direction.INTERNAL, "trace_state": "none_expected"}
+def inside(**changes: Any) -> MailboxContext:
+    fields: dict[str, Any] = {"direction": Direction.INTERNAL, "trace_state": "none_expected"}
     return context(**(fields | changes))
 
 
@@ -341,6 +342,12 @@ def test_boss_who_really_writes_is_clean():
 
 def test_borrowed_name_with_a_password_lure_is_phish():
     facts = sent_by("x@b.example", "Carla Finch", text=LURE, links=(link("https://x.pages.dev/"),))
+    assert judge(facts, NEW).verdict is Verdict.PHISH
+
+
+def test_borrowed_name_with_a_shared_document_is_phish():
+    text = "Carla has shared a document with you. Review and sign the secure document."
+    facts = sent_by("x@b.example", "Carla Finch", text=text, links=(link("https://x.pages.dev/"),))
     assert judge(facts, NEW).verdict is Verdict.PHISH
 
 

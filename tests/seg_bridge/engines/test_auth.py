@@ -37,7 +37,8 @@ def keys() -> tuple[bytes, str]:
 
 
 def signed(domain: str, raw: bytes = MAIL) -> bytes:
-    return dkim.sign(raw, b"s1", domain.encode(), keys()[0], include_headers=[b"from"]) + raw
+    header: bytes = dkim.sign(raw, b"s1", domain.encode(), keys()[0], include_headers=[b"from"])
+    return header + raw
 
 
 def key_record(domain: str) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -46,6 +47,10 @@ def key_record(domain: str) -> dict[tuple[str, str], tuple[str, ...]]:
 
 def spf_record(domain: str, text: str) -> dict[tuple[str, str], tuple[str, ...]]:
     return {(domain, "TXT"): ("some-verification=1", text)}
+
+
+def dmarc_record(text: str) -> dict[tuple[str, str], tuple[str, ...]]:
+    return {("_dmarc.bank-example.example", "TXT"): (text,)}
 
 
 def checked(
@@ -172,7 +177,7 @@ def test_only_so_many_signatures_are_checked():
     assert len(check_dkim(raw, TableLookup({}))) == 4
 
 
-DMARC = {("_dmarc.bank-example.example", "TXT"): ("v=DMARC1; p=reject",)}
+DMARC = dmarc_record("v=DMARC1; p=reject")
 
 
 def test_hyphenated_domain_finds_its_own_policy():
@@ -210,14 +215,14 @@ def test_pass_of_another_domain_is_not_aligned():
     ],
 )
 def test_spf_alignment_is_relaxed_or_strict(mode, subdomain, result):
-    table = {("_dmarc.bank-example.example", "TXT"): (f"v=DMARC1; p=reject; {mode}",)}
+    table = dmarc_record(f"v=DMARC1; p=reject; {mode}")
     table |= spf_record(subdomain, f"v=spf1 ip4:{IP} -all")
     assert checked(table, mail_from=f"b@{subdomain}").dmarc == result
 
 
 @pytest.mark.parametrize(("mode", "result"), [("adkim=r", "pass"), ("adkim=s", "fail")])
 def test_dkim_alignment_is_relaxed_or_strict(mode, result):
-    table = {("_dmarc.bank-example.example", "TXT"): (f"v=DMARC1; p=reject; {mode}",)}
+    table = dmarc_record(f"v=DMARC1; p=reject; {mode}")
     table |= key_record("news.bank-example.example")
     auth = checked(table, raw=signed("news.bank-example.example"), mail_from="")
     assert auth.dmarc == result

@@ -8,6 +8,7 @@ import io
 import zipfile
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 PROGRAM = b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0" + bytes(64)
 
 
-def envelope(**changes: object) -> Envelope:
-    fields = {
+def envelope(**changes: Any) -> Envelope:
+    fields: dict[str, Any] = {
         "client_ip": "192.0.2.10",
         "helo": "mail.nordvent.example",
         "mail_from": "tove@nordvent.example",
@@ -64,7 +65,7 @@ def with_attachment(content: bytes, name: str = "file.bin") -> bytes:
     return mail.as_bytes()
 
 
-def scan(raw: bytes, lookup=None, **changes: object):
+def scan(raw: bytes, lookup=None, **changes: Any):
     engine = EmbeddedEngine(lookup=lookup or TableLookup({}))
     try:
         return engine.scan_now(raw, read_mail(raw), envelope(**changes))

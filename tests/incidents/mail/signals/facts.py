@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from incidents.mail.facts import Address, Attachment, Link, MailFacts
 from incidents.mail.signals import read, shared_reasons
@@ -27,7 +28,7 @@ HARMLESS = MailFacts(
 )
 
 
-def mail(**changes: object) -> MailFacts:
+def mail(**changes: Any) -> MailFacts:
     """``headers`` are given as a dict, ``links`` and ``attachments`` as the helpers below make."""
     headers = changes.pop("headers", None)
     if isinstance(headers, dict):
@@ -35,7 +36,7 @@ def mail(**changes: object) -> MailFacts:
     return replace(HARMLESS, **changes)
 
 
-def sent_by(address: str, name: str = "", **changes: object) -> MailFacts:
+def sent_by(address: str, name: str = "", **changes: Any) -> MailFacts:
     return mail(
         sender=Address(address, name),
         envelope_from=address,
@@ -49,8 +50,12 @@ def link(url: str, text: str = "Open") -> Link:
     return Link(url=url, host=host, domain=registered_domain(host), text=text, seen=url)
 
 
-def attached(name: str, kind: str = "unknown", **rest: object) -> Attachment:
-    fields = {"claimed_type": "application/octet-stream", "size_bytes": 100, "sha256": "0" * 64}
+def attached(name: str, kind: str = "unknown", **rest: Any) -> Attachment:
+    fields: dict[str, Any] = {
+        "claimed_type": "application/octet-stream",
+        "size_bytes": 100,
+        "sha256": "0" * 64,
+    }
     return Attachment(name=name, kind=kind, **(fields | rest))
 
 

@@ -54,7 +54,7 @@ def written_codes(folders: tuple[Path, ...]) -> set[str]:
 def codes_of_reasons(folders: tuple[Path, ...]) -> set[str]:
     """First arguments of ``Reason(…)`` that are written out."""
     return {
-        node.args[0].value
+        str(node.args[0].value)
         for folder in folders
         for path in folder.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
