@@ -173,8 +173,7 @@ def test_a_cursor_that_cannot_be_read_leads_to_a_bounded_resync(client_):
     assert Cursor.from_text(client_.mailbox_sync("ana").cursor).link == ""
 
 
-def test_a_page_whose_link_died_begins_again_and_repeats_nothing(client_, monkeypatch):
-    monkeypatch.setattr("api_bridge.connectors.graph.changes.PAGE_SIZE", 2)
+def test_a_page_whose_link_died_begins_again_and_repeats_nothing(client_):
     ids = [client_.company.receive("ana") for _ in range(5)]
     with client_.scope():
         row = MailboxSync.objects.get(mailbox__address=client_.company.mail("ana"))
