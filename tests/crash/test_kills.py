@@ -116,15 +116,14 @@ def kill_at_random(installation: Installation, seed: int) -> Counter[str]:
 
 class Api:
     def __init__(self, run: dict[str, Any]) -> None:
-        self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {run['api_token']}"}, timeout=60, trust_env=False
-        )
+        self._headers = {"Authorization": f"Bearer {run['api_token']}"}
         self._base = run["api"].rstrip("/")
 
     def all(self, address: str) -> list[dict[str, Any]]:
         rows, url = [], f"{self._base}/{address}"
         while url:
-            answer = self._client.get(url).raise_for_status().json()
+            page = httpx.get(url, headers=self._headers, timeout=60, trust_env=False)
+            answer = page.raise_for_status().json()
             rows += answer["results"]
             url = answer["next"]
         return rows
