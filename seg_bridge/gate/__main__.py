@@ -14,7 +14,7 @@ import sys
 import uvloop
 
 from incidents.mail.reader import MailReader
-from seg_bridge.engines.embedded import EmbeddedEngine
+from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.server import FolderTaken, Gate
 from seg_bridge.gate.settings import EXIT_BAD_SETTING, GateSettings, settings_or_exit
@@ -38,7 +38,11 @@ async def serve(settings: GateSettings) -> int:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    engine = EmbeddedEngine(settings.dns, authserv_id=settings.hostname)
+    engine = IsolatedEngine(
+        "embedded",
+        "seg_bridge.engines.embedded:EmbeddedEngine",
+        {"resolver": settings.dns, "authserv_id": settings.hostname},
+    )
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
@@ -55,6 +59,7 @@ async def serve(settings: GateSettings) -> int:
         sys.stdout.flush()
         await ended.wait()
         await gate.stop()
+        await engine.close()
         reader.close()
     return 0
 

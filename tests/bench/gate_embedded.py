@@ -25,6 +25,7 @@ import uvloop
 
 from incidents.mail.reader import MailReader
 from seg_bridge.engines.embedded import EmbeddedEngine
+from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.gate.hop import OutgoingMail
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.limits import FrontLimits
@@ -88,10 +89,14 @@ async def idle_front(hop: str, ready: Connection) -> None:
     await asyncio.Event().wait()
 
 
+def offline_engine() -> EmbeddedEngine:
+    """No name has records: SPF, DKIM and DMARC are looked for, without a network."""
+    return EmbeddedEngine(lookup=lambda name, kind: ())
+
+
 async def whole_gate(hop: str, ready: Connection) -> None:
     with tempfile.TemporaryDirectory(prefix="bailey-bench-") as folder:
-        # Every name exists and says nothing: SPF, DKIM and DMARC are evaluated without a network.
-        engine = EmbeddedEngine(lookup=lambda name, kind: ())
+        engine = IsolatedEngine("embedded", "tests.bench.gate_embedded:offline_engine", {})
         client = IngestClient(url="http://127.0.0.1:9", gate="gate1", secret=SECRET)
         gate = Gate(
             settings_for(Path(folder)),
@@ -107,6 +112,7 @@ async def whole_gate(hop: str, ready: Connection) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
         await ended.wait()
         await gate.stop()
+        await engine.close()
 
 
 Serve = Callable[[str, Connection], Coroutine[Any, Any, None]]
