@@ -52,9 +52,9 @@ class Connection(TenantModel):
 class MailboxSync(TenantModel):
     """How far one mailbox was read.  ``cursor`` is committed with the rows it covers.
 
-    ``dirty_at`` set: a hint that something changed; then a quick look at the newest mail is enough,
-    until ``whole_due_at``: everything since the cursor.  The push fields name the subscription;
-    ``push_error`` says why there is none, and then the mailbox is only polled.
+    ``dirty_at`` set: a hint that something changed.  Until ``whole_due_at`` a quick look at the
+    newest mail is enough; then everything since the cursor is listed.  The push fields name the
+    subscription; ``push_error`` says why there is none, and then the mailbox is only polled.
     """
 
     mailbox = tenant_key("tenants.Mailbox")

@@ -86,11 +86,11 @@ def _move_on(row: MailboxSync, mine: Mine, page: Page) -> None:
     if mine.is_quick:
         row.whole_due_at = now if page.more else row.whole_due_at
     else:
-        has_push = row.push_expires_at is not None and row.push_expires_at > now
-        wait_s = settings.SYNC_PUSHED_S if has_push else settings.SYNC_POLLED_S
         row.cursor = page.cursor
-        row.whole_due_at = now if page.more else now + timedelta(seconds=wait_s)
+        row.whole_due_at = now if page.more else now + timedelta(seconds=settings.SYNC_WHOLE_S)
     row.due_at = row.whole_due_at
+    if row.push_expires_at is None or row.push_expires_at <= now:
+        row.due_at = min(row.due_at, now + timedelta(seconds=settings.SYNC_POLLED_S))
     if row.dirty_at == mine.dirty_at:
         row.dirty_at = None
     else:

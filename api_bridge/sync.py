@@ -171,7 +171,7 @@ def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
 
 def _mine(row: MailboxSync, opened: Opened) -> Mine:
     judged_from = opened.created_at - CLOCKS_DIFFER
-    is_quick = row.dirty_at is not None and row.whole_due_at > timezone.now()
+    is_quick = row.whole_due_at > timezone.now()
     # A cursor that was lost begins again a day before the mailbox was last read.
     since = row.synced_at - LOST_CURSOR if row.synced_at else opened.created_at - LOOK_BACK
     if is_quick and row.synced_at:

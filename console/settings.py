@@ -165,9 +165,10 @@ EVIDENCE_DIR = VAR_DIR / "evidence"
 
 # Where connectors may go besides Microsoft's own hosts: "host:port" of a cloud of the operator's.
 OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").split(",") if host]
-# How often a mailbox is read from its cursor, without and with push (seconds).
+# Without push, how often the newest mail of a mailbox is looked for; with or without, how often
+# everything since its cursor is listed (seconds).
 SYNC_POLLED_S = 30.0
-SYNC_PUSHED_S = 600.0
+SYNC_WHOLE_S = 600.0
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

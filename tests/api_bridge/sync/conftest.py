@@ -63,10 +63,11 @@ class Client:
         return tenant_scope(Role.WORKER, [self.tenant.id], provider_id=self.tenant.provider_id)
 
     def sync(self, *, everything: bool = True) -> datetime | None:
-        """The worker once; ``everything``: as if each mailbox were due."""
+        """The worker once; ``everything``: as if each mailbox were due to be read whole."""
         if everything:
+            now = timezone.now() - timedelta(seconds=1)
             with self.scope():
-                MailboxSync.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+                MailboxSync.objects.update(due_at=now, whole_due_at=now)
         claimed = ClaimedWork(self.tenant.id, self.tenant.provider_id, 1)
         return serve_sync(claimed)
 
