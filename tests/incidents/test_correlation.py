@@ -129,7 +129,9 @@ def test_the_same_content_joins_the_incident_and_says_why(acme: Tenant):
     take(acme, gateway_saw(acme, IT, ulid=other), mailbox_saw(acme, IT, trace_ulid=other, **first))
     incident = Incident.objects.get()
     assert incident.counts["messages"] == 2
-    assert "content" in IncidentMessage.objects.order_by("created_at").last().reason
+    joined = IncidentMessage.objects.order_by("created_at").last()
+    assert joined
+    assert "content" in joined.reason
 
 
 def test_after_three_idle_days_a_new_incident_opens(acme: Tenant):
