@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 QUEUES = "intake,sync,scan,remediate,report,notify,policy"
 LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKER")
+# Of Django's settings: not ours to choose, only to hand on where they are set.
+HANDED_ON = ("BAILEY_HOSTS", "BAILEY_OUTGOING_HOSTS", "BAILEY_DEBUG")
 # variable -> port where it is not set
 WEB_PORTS = {"CONSOLE_PORT": 8000, "PORTAL_PORT": 8001, "INGEST_PORT": 8002, "GATE_PORT": 2525}
 SANDBOX_PORTS = {
@@ -132,6 +134,7 @@ def shared_environment(
             # The demo's senders live in the sandbox's DNS only.
             "BAILEY_DNS": plan.address("SANDBOX_DNS_PORT"),
         }
+    made |= {name: plan.outside[name] for name in HANDED_ON if plan.outside.get(name)}
     chosen = {name: plan.outside.get(name) or value for name, value in made.items()}
     return chosen | dict(urls) | {"BAILEY_VAR": str(plan.var)}
 

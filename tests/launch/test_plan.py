@@ -131,6 +131,15 @@ def test_each_process_gets_its_own_login_only(tmp_path):
     assert "SECRET_KEY" not in commands.sandbox().env
 
 
+def test_django_settings_from_outside_reach_the_children(tmp_path):
+    given = {"BAILEY_HOSTS": "soc.north.example", "BAILEY_OUTGOING_HOSTS": "cloud.example:8443"}
+    plan = read_plan({"DEMO": "0", **DATABASE_URLS, **given}, tmp_path)
+    shared = shared_environment(plan, installation_secrets(tmp_path), DATABASE_URLS)
+    console = Commands(plan, shared).web("console").env
+    assert {name: console[name] for name in given} == given
+    assert "BAILEY_DEBUG" not in console
+
+
 def test_secrets_are_private_and_stay(tmp_path):
     first = installation_secrets(tmp_path)
     path = tmp_path / "secrets.json"
