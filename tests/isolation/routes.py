@@ -1,0 +1,189 @@
+"""Who gets what from which address: the table of STYLE and PROMISES 14.
+
+One line is one route and method.  ``object`` is the kind of thing that its address names, ``-``
+none.  A cell is the status for somebody who asks for a thing of a client of hers, ``in`` a redirect
+to the sign-in.  What is not in a cell holds for all: a thing of somebody else's client, and one
+that does not exist, answer 404 with the same body, whatever the method.
+
+Console: Mo (lead), Ana (both clients), Bo (Acme only); *reader*: Pia and Gus, the clients' own
+people; *token*: API tokens of Mo and Bo; *nobody*: not signed in, a session or token that has
+expired, or whose person is no longer active.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONSOLE = """
+route              method  object     mo  ana  bo   reader token nobody
+healthz            GET     -          200 200  200  200    200   200
+root               GET     -          302 302  302  302    302   302
+login              GET     -          200 200  200  200    200   200
+login              POST    -          422 422  422  422    422   422
+logout             GET     -          405 405  405  405    405   405
+logout             POST    -          302 302  302  302    302   302
+queue              GET     -          200 200  200  in     in    in
+handled            GET     -          200 200  200  in     in    in
+health             GET     -          200 200  200  in     in    in
+mail               GET     -          200 200  200  in     in    in
+held               GET     -          200 200  200  in     in    in
+clients            GET     -          200 200  200  in     in    in
+jobs               GET     -          200 200  200  in     in    in
+components         GET     -          200 200  200  in     in    in
+client             GET     client     200 200  200  in     in    in
+incident           GET     incident   200 200  200  in     in    in
+incident_assign    GET     incident   405 405  405  405    405   405
+incident_assign    POST    incident   302 302  302  in     in    in
+incident_pull      GET     incident   200 200  200  in     in    in
+incident_pull      POST    incident   302 302  302  in     in    in
+incident_restore   GET     incident   200 200  200  in     in    in
+incident_restore   POST    incident   302 302  302  in     in    in
+incident_block     GET     incident   200 200  200  in     in    in
+incident_block     POST    incident   302 302  302  in     in    in
+incident_resolve   GET     incident   200 200  200  in     in    in
+incident_resolve   POST    incident   302 302  302  in     in    in
+incident_share     GET     incident   200 200  200  in     in    in
+incident_share     POST    incident   302 302  302  in     in    in
+incident_reopen    GET     incident   200 200  200  in     in    in
+incident_reopen    POST    incident   409 409  409  in     in    in
+incident_report    GET     incident   200 200  200  in     in    in
+incident_report    POST    incident   302 302  302  in     in    in
+message            GET     message    200 200  200  in     in    in
+message_open       GET     message    200 200  200  in     in    in
+message_open       POST    message    302 302  302  in     in    in
+message_content    GET     text       200 200  200  in     in    in
+message_frame      GET     html       200 200  200  in     in    in
+held_release       GET     held       200 200  200  in     in    in
+held_release       POST    held       302 302  302  in     in    in
+job                GET     job        200 200  200  in     in    in
+report_file        GET     report     200 200  200  in     in    in
+"""
+
+API = """
+route                  method  object        mo  ana  bo   reader token nobody
+api-root               GET     -             200 200  200  401    200   401
+api-schema             GET     -             200 200  200  200    200   200
+api-nothing            GET     -             404 404  404  401    404   401
+api-tenants            GET     -             200 200  200  401    200   401
+api-tenant             GET     client        200 200  200  401    200   401
+api-incidents          GET     -             200 200  200  401    200   401
+api-incident           GET     incident      200 200  200  401    200   401
+api-incident-story     GET     incident      200 200  200  401    200   401
+api-incident-pull      POST    incident      202 202  202  401    202   401
+api-incident-restore   POST    incident      202 202  202  401    202   401
+api-incident-report    POST    incident      202 202  202  401    202   401
+api-incident-take      POST    incident      200 200  200  401    200   401
+api-incident-share     POST    incident      200 200  200  401    200   401
+api-incident-resolve   POST    incident      200 200  200  401    200   401
+api-incident-reopen    POST    incident      409 409  409  401    409   401
+api-messages           GET     -             200 200  200  401    200   401
+api-message            GET     message       200 200  200  401    200   401
+api-message-original   POST    message       200 200  200  401    200   401
+api-message-acquire    POST    message       202 202  202  401    202   401
+api-deliveries         GET     -             200 200  200  401    200   401
+api-delivery           GET     delivery      200 200  200  401    200   401
+api-observations       GET     -             200 200  200  401    200   401
+api-observation        GET     observation   200 200  200  401    200   401
+api-held               GET     -             200 200  200  401    200   401
+api-held-mail          GET     held          200 200  200  401    200   401
+api-held-release       POST    held          202 202  202  401    202   401
+api-accesses           GET     -             200 200  200  401    200   401
+api-actions            GET     -             200 200  200  401    200   401
+api-action             GET     action        200 200  200  401    200   401
+api-jobs               GET     -             200 200  200  401    200   401
+api-job                GET     job           200 200  200  401    200   401
+api-reports            GET     -             200 200  200  401    200   401
+api-report             GET     report        200 200  200  401    200   401
+api-report-file        GET     report        200 200  200  401    200   401
+api-gateway-rules      GET     -             200 200  200  401    200   401
+api-gateway-rules      POST    new-rule      201 201  201  401    201   401
+api-gateway-rule       GET     gateway-rule  200 200  200  401    200   401
+api-gateway-rule-remove POST   gateway-rule  200 200  200  401    200   401
+"""
+
+PORTAL = """
+route              method  object     reader staff token nobody
+healthz            GET     -          200    200   200   200
+root               GET     -          302    302   302   302
+login              GET     -          200    200   200   200
+login              POST    -          422    422   422   422
+logout             GET     -          405    405   405   405
+logout             POST    -          302    302   302   302
+portal             GET     -          200    in    in    in
+portal_incidents   GET     -          200    in    in    in
+portal_access      GET     -          200    in    in    in
+portal_reports     GET     -          200    in    in    in
+portal_incident    GET     incident   200    in    in    in
+report_file        GET     report     200    in    in    in
+"""
+
+# Machines: a person's token is worth nothing here, a gate's signature is everything.
+INGEST = """
+route                method  object  token nobody
+healthz              GET     -       200   200
+graph-notifications  GET     -       405   405
+graph-notifications  POST    -       400   400
+ship                 GET     -       405   405
+ship                 POST    -       401   401
+ship-evidence        GET     -       401   401
+ship-evidence        PUT     -       401   401
+ship-evidence        POST    -       405   405
+gate-commands        GET     -       401   401
+gate-commands        POST    -       405   405
+"""
+
+# WebSockets: yes, or refused.
+LIVE = """
+route  surface  mo  ana bo  reader nobody
+live   console  yes yes yes no     no
+live   portal   no  no  no  yes    no
+"""
+
+# What a POST sends, so that it would be done if it were allowed.
+BODIES: dict[str, dict[str, str]] = {
+    "incident_pull": {"reason": "It is phishing"},
+    "incident_restore": {"reason": "It was harmless"},
+    "incident_reopen": {"reason": "More of it came"},
+    "incident_resolve": {"classification": "benign", "cause": "A newsletter"},
+    "incident_block": {"days": "7", "reason": "It goes on"},
+    "incident_report": {"audience": "internal"},
+    "message_open": {"what": "text", "reason": "The client asked"},
+    "held_release": {"reason": "It is expected"},
+    "api-incident-resolve": {"classification": "benign", "cause": "A newsletter"},
+    "api-message-original": {"reason": "The client asked"},
+    "api-gateway-rules": {"value": "eve@evil.example"},
+}
+# Arguments of addresses besides the object's id.
+MORE_ARGUMENTS: dict[str, dict[str, object]] = {
+    "report_file": {"kind": "pdf"},
+    "api-report-file": {"kind": "pdf"},
+    "ship-evidence": {"tenant_id": 1, "digest": "a" * 64},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``answers`` by column."""
+
+    route: str
+    method: str
+    object: str
+    answers: dict[str, str]
+
+
+def table(text: str) -> list[Row]:
+    head, *lines = text.strip().splitlines()
+    names = head.split()
+    found = []
+    for line in lines:
+        cells = dict(zip(names, line.split(), strict=True))
+        route, method = cells.pop("route"), cells.pop("method", cells.pop("surface", ""))
+        found.append(Row(route, method, cells.pop("object", "-"), cells))
+    return found
+
+
+TABLES = {
+    "console": table(CONSOLE) + table(API),
+    "portal": table(PORTAL),
+    "ingest": table(INGEST),
+}

@@ -1,0 +1,198 @@
+"""The table of routes, walked: every address, method and person, and whose thing is asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from channels.db import database_sync_to_async
+from django.urls import reverse
+
+from console.live import routing
+from tests.isolation.routes import BODIES, LIVE, MORE_ARGUMENTS, TABLES, Row, table
+from tests.isolation.surfaces import URL_TREES, surface
+from tests.isolation.visits import Visitor, body_of, routes, visitors
+from tests.isolation.world import Side, World, missing_id
+
+METHODS = ("GET", "POST", "PUT", "DELETE")
+
+
+def address_of(row: Row, ids: dict[str, str], visitor: Visitor) -> str:
+    """The address of this row's thing; ids are a client's, or of nothing at all."""
+    arguments = dict(MORE_ARGUMENTS.get(row.route, {}))
+    if row.object in ("text", "html"):  # what this person has opened herself
+        who = visitor.name.title() if visitor.name in ("mo", "ana", "bo") else "Mo"
+        arguments["message_id"] = ids["message"]
+        arguments["access_id"] = ids[f"{row.object} opened by {who}"]
+    elif row.object == "client":
+        arguments["slug"] = ids["client"]
+    elif row.object not in ("-", "new-rule"):
+        name = "delivery" if row.object == "held" else row.object
+        key = "object_id" if row.route.startswith("api-") else f"{name}_id"
+        arguments[key] = ids[row.object]
+    if row.route == "api-nothing":
+        return "/api/v1/nothing"
+    return reverse(row.route, kwargs=arguments)
+
+
+def body_for(row: Row, ids: dict[str, str]) -> dict[str, str]:
+    body = dict(BODIES.get(row.route, {}))
+    if row.object == "new-rule":
+        body["tenant"] = ids["client"]
+    return body
+
+
+class NoIds(defaultdict[str, str]):
+    """The ids of a thing that does not exist."""
+
+    def __init__(self) -> None:
+        super().__init__(missing_id, client="nobody")
+
+
+def answer_of(row: Row, visitor: Visitor, ids: dict[str, str]):
+    return visitor.ask(row.method, address_of(row, ids, visitor), body_for(row, ids))
+
+
+def seen_status(answer) -> str:
+    if answer.status_code == 302 and "/login" in answer["Location"]:
+        return "in"
+    return str(answer.status_code)
+
+
+def sides_of(visitor: Visitor, world: World) -> tuple[list[Side], list[Side]]:
+    """The clients that she may see, and the others."""
+    name = visitor.name.removeprefix("token of ")
+    if name in ("bo", "pia"):
+        return [world.acme], [world.globex]
+    if name == "gus":
+        return [world.globex], [world.acme]
+    return [world.acme, world.globex], []
+
+
+def mistakes_of(row: Row, visitor: Visitor, world: World) -> Iterator[str]:
+    """Sentences about what differs from the table."""
+    said = row.answers[visitor.kind]
+    mine, foreign = sides_of(visitor, world)
+    what = f"{row.method} {row.route} as {visitor.name}"
+    for side in mine[: 1 if row.object == "-" else None]:
+        answer = answer_of(row, visitor, side.ids)
+        # Signing out leads to the sign-in as well.
+        status = seen_status(answer) if row.route != "logout" else str(answer.status_code)
+        if status != said:
+            yield f"{what}, a thing of {side.tenant.slug}: {status} instead of {said}"
+    if row.object == "-":
+        return
+    expected = said if said in ("in", "401", "405") else "404"
+    missing = answer_of(row, visitor, NoIds())
+    others = [(f"a thing of {side.tenant.slug}", side.ids) for side in foreign]
+    if visitor.kind == "reader" and expected == "404":
+        others += [("a hidden thing of her own", side.hidden_ids) for side in mine]
+    if seen_status(missing) != expected:
+        yield f"{what}, nothing: {seen_status(missing)} instead of {expected}"
+    for name, ids in others:
+        answer = answer_of(row, visitor, ids)
+        if seen_status(answer) != expected:
+            yield f"{what}, {name}: {seen_status(answer)} instead of {expected}"
+        elif expected == "404" and body_of(answer) != body_of(missing):
+            yield f"{what}, {name}: another body than for nothing"
+
+
+@pytest.fixture(scope="module")
+def sessions() -> dict[str, dict[str, Visitor]]:
+    return {}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_route_stands_in_the_table(name):
+    named = {row.route for row in TABLES[name]}
+    there = set(routes(URL_TREES[name]))
+    assert there - named == set(), "a route without its row"
+    assert named - there == set(), "a row without its route"
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [(name, row) for name, found in TABLES.items() for row in found],
+    ids=lambda value: f"{value.method}-{value.route}" if isinstance(value, Row) else value,
+)
+def test_a_route_answers_as_the_table_says(name, row, world, sessions):
+    with surface(name):
+        if name not in sessions:
+            sessions[name] = visitors(world, name)
+        mistakes = [
+            mistake
+            for visitor in sessions[name].values()
+            if visitor.kind in row.answers
+            for mistake in mistakes_of(row, visitor, world)
+        ]
+    assert not mistakes, "\n".join(mistakes)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_method_that_is_not_in_the_table_does_nothing(name, world, sessions):
+    """It is refused, or answered like a GET; outsiders get no more than the table gives them."""
+    mistakes = []
+    with surface(name):
+        if name not in sessions:
+            sessions[name] = visitors(world, name)
+        insiders = {"console": "bo", "portal": "pia", "ingest": "anonymous"}
+        by_route: dict[str, list[Row]] = defaultdict(list)
+        for row in TABLES[name]:
+            by_route[row.route].append(row)
+        for route, rows in by_route.items():
+            for method in set(METHODS) - {row.method for row in rows}:
+                for who in (insiders[name], "anonymous"):
+                    visitor = sessions[name][who]
+                    allowed = {row.answers[visitor.kind] for row in rows} - {"201", "202"}
+                    allowed |= {"405"} if route.startswith("api-") else {"405", "422"}
+                    row = Row(route, method, rows[0].object, {})
+                    status = seen_status(answer_of(row, visitor, world.acme.ids))
+                    if status not in allowed:
+                        mistakes.append(f"{method} {route} as {who}: {status}")
+    assert not mistakes, "\n".join(mistakes)
+
+
+def test_every_websocket_route_stands_in_the_table():
+    assert {route.name for route in routing.urlpatterns} == {row.route for row in table(LIVE)}
+
+
+async def connects(cookies: dict[str, str], host: str) -> bool:
+    pairs = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    headers = [(b"cookie", pairs.encode()), (b"origin", f"http://{host}".encode())]
+    headers.append((b"host", b"localhost"))
+    scope = {"type": "websocket", "path": "/live", "headers": headers, "query_string": b""}
+    socket = ApplicationCommunicator(routing.websockets, scope)
+    await socket.send_input({"type": "websocket.connect"})
+    answer = await socket.receive_output(timeout=5)
+    if answer["type"] == "websocket.accept":
+        await socket.send_input({"type": "websocket.disconnect", "code": 1000})
+        await socket.wait()
+    return bool(answer["type"] == "websocket.accept")
+
+
+def opened(world: World, name: str) -> dict[str, tuple[str, dict[str, str]]]:
+    """Each visitor's column and cookies on this surface."""
+    found = {}
+    for visitor in visitors(world, name).values():
+        cookies = {key: morsel.value for key, morsel in visitor.client.cookies.items()}
+        found[visitor.name] = (visitor.kind, cookies)
+    return found
+
+
+@pytest.mark.parametrize("row", table(LIVE), ids=lambda row: row.method)
+async def test_a_websocket_opens_as_the_table_says(row, world):
+    enter = surface(row.method)
+    await database_sync_to_async(enter.__enter__)()
+    try:
+        found = await database_sync_to_async(opened)(world, row.method)
+        for name, (kind, cookies) in found.items():
+            columns = {name, kind} & set(row.answers)
+            if not columns:
+                continue
+            said = row.answers[name if name in row.answers else kind] == "yes"
+            assert await connects(cookies, "localhost") == said, name
+            assert not await connects(cookies, "evil.example"), "another site's page"
+    finally:
+        await database_sync_to_async(enter.__exit__)(None, None, None)
