@@ -10,7 +10,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
-from incidents.models import Delivery, IncidentMessage
+from incidents.models import Delivery, IncidentMessage, Job
 from incidents.models.mail import Outcome, Place, Verdict
 
 PAGE = 50
@@ -23,12 +23,13 @@ PERIODS = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """ "" means any; ``days`` bounds every list and every search."""
+    """ "" means any; ``days`` bounds every list and every search; ``replay`` is a job's id."""
 
     q: str = ""
     client: str = ""
     outcome: str = ""
     verdict: str = ""
+    replay: str = ""
     days: str = "7"
 
 
@@ -79,6 +80,8 @@ def _narrow(copies: QuerySet[Delivery], filters: Filters) -> QuerySet[Delivery]:
     if filters.verdict in Verdict.values:
         said = Q(gateway_verdict=filters.verdict) | Q(mailbox_verdict=filters.verdict)
         copies = copies.filter(said)
+    if filters.replay:
+        copies = copies.filter(message__trace_ulid__in=_replayed(filters.replay))
     q = filters.q.strip()
     if not q:
         return copies
@@ -89,6 +92,15 @@ def _narrow(copies: QuerySet[Delivery], filters: Filters) -> QuerySet[Delivery]:
         | Q(message__sender_address__icontains=q)
         | Q(message__subject__icontains=q)
     )
+
+
+def _replayed(job_id: str) -> list[str]:
+    """The trace ulids of the mails that this replay sent; none for an id that is no replay's."""
+    try:
+        job = Job.objects.filter(id=UUID(job_id), kind=Job.Kind.REPLAY).first()
+    except ValueError:
+        return []
+    return list(job.detail["ulids"]) if job else []
 
 
 def _page(copies: QuerySet[Delivery], cursor: str, counts: dict[str, int]) -> Page:

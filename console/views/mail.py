@@ -52,7 +52,7 @@ def held(request: PersonRequest) -> HttpResponse:
 
 
 def read_filters(request: PersonRequest, *, days: str = "7") -> Filters:
-    names = ("q", "client", "outcome", "verdict")
+    names = ("q", "client", "outcome", "verdict", "replay")
     wish = {name: said(request, name) for name in names}
     return Filters(**wish, days=said(request, "days") or days)
 
@@ -63,6 +63,7 @@ def _filter_context(filters: Filters, older: str) -> dict[str, object]:
         "client": filters.client,
         "outcome": filters.outcome,
         "verdict": filters.verdict,
+        "replay": filters.replay,
         "days": filters.days,
     }
     kept = {name: value for name, value in wish.items() if value}

@@ -429,3 +429,20 @@ def test_signing_in_is_on_record(client, cast):
     with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
         [entry] = AuditEntry.objects.filter(action="tenants.person.signed_in")
     assert entry.actor_name == "Ana"
+
+
+def test_the_list_of_mail_shows_the_mails_of_one_replay(as_ana, cast, phish):
+    ulid = "01J00000000000000000000001"
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        sent, other = (
+            Job.objects.create(tenant=cast.acme, kind=Job.Kind.REPLAY, detail={"ulids": [each]}).id
+            for each in (ulid, ulid.replace("1", "2"))
+        )
+
+    def page(job_id):
+        return as_ana.get(reverse("mail"), {"replay": job_id}).content.decode()
+
+    assert "Invoice 4711" in page(sent)
+    assert f'name="replay" value="{sent}"' in page(sent)
+    assert "Invoice 4711" not in page(other)
+    assert "Invoice 4711" not in page("not-an-id")

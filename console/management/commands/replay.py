@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.urls import reverse
 from typing_extensions import override
 
 from console.replay import OUTCOMES, Accounts, Replay, Taken, find_mails, outcome_of
@@ -76,6 +77,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _report(self, taken: list[Taken], known: dict[str, str], job_id: str) -> None:
+        where = settings.CONSOLE_URL + reverse("mail", urlconf="console.urls")
         outcomes = [outcome_of(one, known) for one in taken]
         parts = [f"{outcomes.count(name)} {name}" for name in OUTCOMES if name in outcomes]
         self.stdout.write(f"in {len(taken)} = {' + '.join(parts)}")
@@ -83,7 +85,7 @@ class Command(BaseCommand):
             if name in outcomes:
                 self.stdout.write(
                     f"  {name:<12} {outcomes.count(name):>6}  "
-                    f"{settings.CONSOLE_URL}/mail/?replay={job_id}&outcome={name}"
+                    f"{where}?replay={job_id}&outcome={name}"
                 )
         for one, outcome in zip(taken, outcomes, strict=True):
             if outcome in ("rejected", "deferred", "unaccounted"):
