@@ -18,6 +18,10 @@ _IMAGE_NAME = re.compile(r"\.(?:iso|img|vhd|vhdx|udf)$", re.I)
 _PAGE_NAME = re.compile(r"\.(?:html?|shtml|xhtml|mht|svg)$", re.I)
 _MACRO_NAME = re.compile(r"\.(?:docm|xlsm|pptm|dotm|xltm|xlam|xll)$", re.I)
 _ARCHIVE_KINDS = frozenset({"zip", "rar", "7z", "gzip", "tar", "ace", "cab", "arj", "lzh", "gz"})
+_PASSWORD_WORDS = frozenset(
+    {"password", "passcode", "pin", "senha", "passwort", "kennwort", "clave", "contrasena"}
+    | {"passe", "wachtwoord", "haslo"}
+)
 _DOUBLE = re.compile(r"\.(?:pdf|docx?|xlsx?|jpe?g|png|txt|zip|gif)\s*\.[a-z0-9]{2,4}\s*$", re.I)
 
 
@@ -95,6 +99,18 @@ def locked_archives(reading: Reading) -> Iterator[Reason]:
             )
 
 
+def password_told(reading: Reading) -> Iterator[Reason]:
+    """A locked attachment whose password stands in the text: locked against scanners only."""
+    locked = [one for one in reading.facts.attachments if "encrypted" in one.flags]
+    if locked and _PASSWORD_WORDS & set(reading.words):
+        yield Reason(
+            "password_told",
+            f"The attached {locked[0].name} is locked and the text tells its password, so only "
+            "scanners are kept out.",
+            locked[0].name,
+        )
+
+
 def disguised_names(reading: Reading) -> Iterator[Reason]:
     for attachment in reading.facts.attachments:
         if "bidi_name" in attachment.flags:
@@ -158,6 +174,7 @@ SIGNALS: tuple[Signal, ...] = (
     macros,
     pages,
     locked_archives,
+    password_told,
     disguised_names,
     bombs,
     false_types,

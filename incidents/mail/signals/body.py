@@ -20,6 +20,14 @@ _CODE = re.compile(
 _SIGNATURE_MARK = re.compile(r"^-- ?$", re.M)
 _MONEY = re.compile(r"[$€£]\s?\d|\d\s?(?:[$€£]|usd\b|eur\b|gbp\b)", re.I)
 _SPACED = re.compile(r"\b(?:\w[ ._*]){4,}\w\b")
+_PLACE_HOLDER = re.compile(
+    r"\{\{\s*[A-Za-z_ ]{3,24}\s*\}\}|\[(?:first ?|last |full )?name\]|\[e-?mail\]|"
+    r"%(?:first_?name|name|email)%|\{(?:first_?name|name|email)\}|##\w{3,20}##",
+    re.I,
+)
+_CODE_WORD = re.compile(
+    r"(?<![\w./@-])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{10,40}(?![\w./@-])"
+)
 _MAYBE_MASKED = re.compile(r"(?<![\w/.@=&?%#:+-])[A-Za-z0@!|]{4,30}(?![\w/@=.:-])")
 _MASK = re.compile(r"[a-z][0@!|][a-z]", re.I)
 _HEX = re.compile(r"[0-9a-f]+", re.I)
@@ -138,6 +146,12 @@ def subject_tricks(reading: Reading) -> Iterator[Reason]:
         yield Reason(
             "subject_spaced", f"The subject's letters are pulled apart: “{facts.subject[:60]}”."
         )
+    if _CODE_WORD.search(facts.subject) and not facts.list_id:
+        yield Reason(
+            "subject_with_code",
+            f"The subject carries a code: “{facts.subject[:60]}”.",
+            facts.subject[:60],
+        )
     if _DIGIT_RUN.search(facts.subject) and not facts.list_id:
         yield Reason(
             "subject_with_number",
@@ -159,6 +173,17 @@ def masked_words(reading: Reading) -> Iterator[Reason]:
             "masked_words",
             f"Words are masked with digits and signs: “{masked[0][:30]}”, “{masked[1][:30]}”.",
             masked[0][:30],
+        )
+
+
+def open_template(reading: Reading) -> Iterator[Reason]:
+    """A place-holder that the mass mailer forgot to fill in."""
+    match = _PLACE_HOLDER.search(f"{reading.facts.subject} {reading.shown_text[:5000]}")
+    if match:
+        yield Reason(
+            "template_left_open",
+            f"A place-holder was not filled in: {match.group(0)}.",
+            match.group(0),
         )
 
 
@@ -216,6 +241,7 @@ SIGNALS: tuple[Signal, ...] = (
     shouting,
     subject_tricks,
     masked_words,
+    open_template,
     conversation,
     plainness,
 )

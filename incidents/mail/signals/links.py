@@ -29,6 +29,7 @@ HTTPS_SINCE = 2019
 """Year from which a link without encryption is odd."""
 
 _PROGRAM = re.compile(r"\.(?:exe|scr|js|vbs|hta|iso|img|lnk|bat|msi|jar|apk|cab|zip|rar|7z)$", re.I)
+_SERVER_SCRIPT = re.compile(r"\.(?:php|cfm|asp)\d?$", re.I)
 _TOKEN_PATH = re.compile(r"/(?=[^/]{0,200}\d)(?=[^/]{0,200}[A-Z])[A-Za-z0-9_-]{28,}/?$")
 _UNSUBSCRIBE = re.compile(
     r"unsub|opt.?out|remove|preference|manage|subscription|abmeld|desinscri|desab|list", re.I
@@ -248,6 +249,21 @@ def unencrypted(reading: Reading) -> Iterator[Reason]:
         yield Reason("links_unencrypted", f"All links go to {host} unencrypted.", host)
 
 
+def script_of_stranger(reading: Reading) -> Iterator[Reason]:
+    """A bare server script at a host that is not the sender's."""
+    for link in reading.links:
+        parts = _split(link)
+        if parts is None or is_shared_host(link.host) or is_bulk_sender(link.host):
+            continue
+        if _SERVER_SCRIPT.search(parts[2]) and not same_owner(link.host, reading.sender_domain):
+            yield Reason(
+                "link_to_script",
+                f"A link leads to a bare script at {link.host}, which is not the sender's.",
+                link.url[:200],
+            )
+            return
+
+
 def long_token(reading: Reading) -> Iterator[Reason]:
     """A path of nothing but a long random token, at a stranger's host or a cheap ending."""
     for link in reading.links:
@@ -335,6 +351,7 @@ SIGNALS: tuple[Signal, ...] = (
     random_host,
     one_target_many_links,
     unencrypted,
+    script_of_stranger,
     long_token,
     strange_host,
     only_shared_hosts,

@@ -23,12 +23,14 @@ from incidents.mail.signals.reading import Reading, Signal
 from incidents.mail.signals.text import (
     Phrases,
     fold,
+    has_struck_letters,
     mixes_alphabets,
     without_invisible,
     words,
 )
 from incidents.observations import Reason
 
+_NUMBER = re.compile(r"(?<![\w@.])[A-Z]{0,3}\d{5,}")
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@([\w-]{1,63}(?:\.[\w-]{1,63}){1,6})")
 
 
@@ -182,6 +184,16 @@ def office_on_free_mailer(reading: Reading) -> Iterator[Reason]:
         )
 
 
+def numbered_name(reading: Reading) -> Iterator[Reason]:
+    """A long number as part of the sender's name, as notices of false banks carry it."""
+    if _NUMBER.search(reading.sender_name):
+        yield Reason(
+            "name_with_number",
+            f"The sender's name carries a long number: “{reading.sender_name[:80]}”.",
+            reading.sender_name[:80],
+        )
+
+
 def suspicious_ending(reading: Reading) -> Iterator[Reason]:
     if has_suspicious_tld(reading.sender_domain):
         ending = reading.sender_domain.rpartition(".")[2]
@@ -238,6 +250,8 @@ def masked_letters(reading: Reading) -> Iterator[Reason]:
             code, what = "invisible_letters", "holds invisible characters"
         elif any(mixes_alphabets(word) for word in shown.split()):
             code, what = "mixed_alphabets", "mixes letters of several alphabets in one word"
+        elif has_struck_letters(shown):
+            code, what = "struck_letters", "is written with marks through its letters"
         elif _is_styled(shown):
             code, what = "styled_letters", "is written with styled Unicode letters"
         else:
@@ -276,6 +290,7 @@ SIGNALS: tuple[Signal, ...] = (
     reply_elsewhere,
     free_mailer,
     office_on_free_mailer,
+    numbered_name,
     suspicious_ending,
     random_sender,
     masked_letters,

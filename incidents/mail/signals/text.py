@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from incidents.mail.signals import lists
 
@@ -20,6 +21,7 @@ _INVISIBLE = dict.fromkeys(
         range(0x202A, 0x202F),
         range(0x2060, 0x2070),
         range(0xE0000, 0xE0080),
+        range(0xE0100, 0xE01F0),
     )
     for code in block
 )
@@ -45,6 +47,19 @@ def plain(text: str) -> str:
 def fold(text: str) -> str:
     """``plain`` and every look-alike letter or digit turned into the Latin letter it imitates."""
     return plain(text).translate(_LOOKS_LIKE).translate(_DIGITS)
+
+
+def has_struck_letters(text: str) -> bool:
+    """Whether marks stand on Latin letters that no language puts there (``Co̷rreio̷s``)."""
+    text = unicodedata.normalize("NFC", text)
+    return (
+        sum(
+            1
+            for letter, mark in pairwise(text)
+            if mark > "\u02ff" and "a" <= letter.lower() <= "z" and unicodedata.combining(mark)
+        )
+        >= 2
+    )
 
 
 def looks_latin(text: str) -> str:

@@ -71,6 +71,11 @@ SENDER = {
         mail(subject="Zahlung für März"),
     ),
     "mixed_alphabets": (mail(subject="Раypal"), mail(subject="Привет из Москвы")),
+    "struck_letters": (mail(subject="Co\u0337rreio\u0337s"), mail(subject="Crème brûlée")),
+    "name_with_number": (
+        sent_by("x@desk.example", "Notice 4471882"),
+        sent_by("x@desk.example", "Studio 54"),
+    ),
     "styled_letters": (mail(subject="𝗖𝗹𝗮𝗶𝗺 𝗻𝗼𝘄"), mail(subject="Claim now")),
     "sender_ambiguous": (mail(sender=None, problems=("ambiguous_sender",)), mail()),
     "sender_missing": (mail(sender=None), mail()),
@@ -138,6 +143,10 @@ LINKS = {
             links=(link("http://other.example/"),),
             sent_at=datetime(2009, 1, 1, tzinfo=UTC),
         ),
+    ),
+    "link_to_script": (
+        mail(links=(link("https://other.example/go.php"),)),
+        mail(links=(link("https://www.nordvent.example/go.php"),)),
     ),
     "link_path_random": (
         mail(links=(link("https://other.example/9aXk2395PyQ8w612r3s9g28Idd5Zz"),)),
@@ -216,6 +225,8 @@ BODY = {
         mail(text="T0R0NT0 and fr0m p@yments"),
         mail(text="Write to a@b.example about R2D2 and H2O."),
     ),
+    "template_left_open": (mail(text="Dear {{Citizen}},"), mail(text="Dear {all},")),
+    "subject_with_code": (mail(subject="Notice o4M278sTaWC4"), mail(subject="Covid2019 in 2021")),
     "answer_with_quote": (
         mail(text="Yes.\n> Can you come?", in_reply_to="<1@acme.example>"),
         mail(text="Yes.\n> Can you come?"),
@@ -255,6 +266,10 @@ ATTACHMENTS = {
     "locked_document": (
         mail(attachments=(attached("a.pdf", "pdf", flags=("encrypted",)),)),
         mail(attachments=(attached("a.pdf", "pdf"),)),
+    ),
+    "password_told": (
+        mail(text="The password is 1234", attachments=(attached("a.pdf", flags=("encrypted",)),)),
+        mail(text="Open it at home", attachments=(attached("a.pdf", flags=("encrypted",)),)),
     ),
     "disguised_name": (
         mail(attachments=(attached("invoice.pdf.exe", "exe", flags=("double_extension",)),)),
