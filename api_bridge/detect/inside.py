@@ -43,6 +43,14 @@ def unlike_its_sender(case: Case) -> Iterator[Reason]:
             f"{who} has never written in this language ({facts.language}).",
             facts.language,
         )
+
+
+def wider_than_its_sender(case: Case) -> Iterator[Reason]:
+    """To more people, or with links to places, that the sender never had."""
+    habits = case.context.usual_features_of_sender
+    if not case.context.is_internal or habits.mails < ENOUGH_MAILS or case.sender is None:
+        return
+    who = case.sender.address
     count = len(case.reading.recipients)
     if habits.most_recipients and count > max(10, 3 * habits.most_recipients):
         yield Reason(
@@ -109,4 +117,9 @@ def own_domain_from_outside(case: Case) -> Iterator[Reason]:
         )
 
 
-DETECTORS: tuple[Detector, ...] = (unlike_its_sender, lure_from_inside, own_domain_from_outside)
+DETECTORS: tuple[Detector, ...] = (
+    unlike_its_sender,
+    wider_than_its_sender,
+    lure_from_inside,
+    own_domain_from_outside,
+)

@@ -197,16 +197,15 @@ def brand_in_host(reading: Reading) -> Iterator[Reason]:
     for link in reading.links:
         if is_shared_host(link.host):
             continue
-        for brand in brands_named_in(link.host.replace(".", " ").replace("-", " ")):
-            if belongs_to(link.host, brand.domains):
-                continue
-            if registered_domain(link.host).partition(".")[0] in {
-                own.partition(".")[0] for own in brand.domains
-            }:
+        for named in brands_named_in(link.host.replace(".", " ").replace("-", " ")):
+            own = named.brand.domains
+            first = registered_domain(link.host).partition(".")[0]
+            if belongs_to(link.host, own) or first in {one.partition(".")[0] for one in own}:
                 continue
             yield Reason(
                 "brand_in_link_host",
-                f"A link names {brand.name}, but {link.host} is not its own.",
+                f"A link names “{named.words}”, but {link.host} does not belong to "
+                f"{named.brand.name}.",
                 link.host,
             )
             return
@@ -326,14 +325,14 @@ def brand_link_missing(reading: Reading) -> Iterator[Reason]:
     if not reading.links:
         return
     named = brands_named_in(f"{reading.sender_name} {reading.shown_text[:600]}")
-    for brand in named[:1]:
-        hosts = (*reading.link_hosts, reading.sender_domain)
-        if not any(belongs_to(host, brand.domains) for host in hosts):
-            yield Reason(
-                "brand_without_its_links",
-                f"The text begins with {brand.name}, but no link and no sender is its own.",
-                brand.name,
-            )
+    hosts = (*reading.link_hosts, reading.sender_domain)
+    if named and not any(belongs_to(host, named[0].brand.domains) for host in hosts):
+        yield Reason(
+            "brand_without_its_links",
+            f"The text begins with “{named[0].words}”, but no link and no sender belongs to "
+            f"{named[0].brand.name}.",
+            named[0].brand.name,
+        )
 
 
 SIGNALS: tuple[Signal, ...] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 
@@ -43,26 +44,34 @@ def _brand_phrases() -> tuple[Phrases, Phrases, dict[str, Brand]]:
     return Phrases(in_names), Phrases(anywhere), every
 
 
-def brands_named_in(text: str, *, is_name: bool = False) -> list[Brand]:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A brand and the words that name it."""
+
+    brand: Brand
+    words: str
+
+
+def brands_named_in(text: str, *, is_name: bool = False) -> list[Named]:
     in_names, anywhere, every = _brand_phrases()
     phrases = in_names if is_name else anywhere
-    return [every[hit.topic] for hit in phrases.find(words(text))]
+    return [Named(every[hit.topic], hit.phrase) for hit in phrases.find(words(text))]
 
 
 def brand_in_name(reading: Reading) -> Iterator[Reason]:
     """A brand in the display name (or the local part) while the domain is somebody else's."""
-    domain = reading.sender_domain
-    if not domain:
+    sender, domain = reading.facts.sender, reading.sender_domain
+    if sender is None or not domain:
         return
-    shown = reading.sender_name or reading.facts.sender.address.partition("@")[0]  # type: ignore[union-attr]
+    shown = reading.sender_name or sender.address.partition("@")[0]
     named = brands_named_in(shown, is_name=True) or brands_named_in(fold(shown), is_name=True)
-    for brand in named[:1]:
-        if not _speaks_for(domain, brand):
-            yield Reason(
-                "brand_in_name",
-                f"The sender calls himself “{shown}”, but {domain} is no domain of {brand.name}.",
-                brand.name,
-            )
+    if named and not _speaks_for(domain, named[0].brand):
+        brand = named[0].brand.name
+        yield Reason(
+            "brand_in_name",
+            f"The sender's name is “{shown}”, but {domain} does not belong to {brand}.",
+            brand,
+        )
 
 
 def _speaks_for(domain: str, brand: Brand) -> bool:
@@ -78,13 +87,14 @@ def _speaks_for(domain: str, brand: Brand) -> bool:
 def brand_in_subject(reading: Reading) -> Iterator[Reason]:
     if not reading.sender_domain or _is_answer(reading):
         return
-    for brand in brands_named_in(reading.facts.subject)[:1]:
-        if not _speaks_for(reading.sender_domain, brand):
-            yield Reason(
-                "brand_in_subject",
-                f"The subject names {brand.name}, but the mail comes from {reading.sender_domain}.",
-                brand.name,
-            )
+    named = brands_named_in(reading.facts.subject)
+    if named and not _speaks_for(reading.sender_domain, named[0].brand):
+        yield Reason(
+            "brand_in_subject",
+            f"The subject names “{named[0].words}”, but the mail comes from "
+            f"{reading.sender_domain}.",
+            named[0].brand.name,
+        )
 
 
 def _is_answer(reading: Reading) -> bool:
@@ -126,16 +136,16 @@ def _long_brand_names() -> tuple[tuple[str, str], ...]:
 
 def address_in_name(reading: Reading) -> Iterator[Reason]:
     """The display name is itself an address, of another domain than the real one."""
-    match = _ADDRESS.search(reading.sender_name)
-    if match and reading.sender_domain:
-        shown = match.group(1).lower()
-        if not same_owner(shown, reading.sender_domain) and registered_domain(shown):
-            yield Reason(
-                "address_in_name",
-                f"The sender's name shows {match.group(0)}, "
-                f"but the mail comes from {reading.facts.sender.address}.",  # type: ignore[union-attr]
-                match.group(0),
-            )
+    match, sender = _ADDRESS.search(reading.sender_name), reading.facts.sender
+    if match is None or sender is None or not sender.domain:
+        return
+    shown = match.group(1).lower()
+    if registered_domain(shown) and not same_owner(shown, sender.domain):
+        yield Reason(
+            "address_in_name",
+            f"The sender's name shows {match.group(0)}, but the mail comes from {sender.address}.",
+            match.group(0),
+        )
 
 
 def reply_elsewhere(reading: Reading) -> Iterator[Reason]:

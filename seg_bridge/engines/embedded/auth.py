@@ -58,30 +58,24 @@ def authenticate(
 ) -> Authentication:
     """``from_domain`` is the domain of the one From address, "" where there is none."""
     spf_result, spf_domain, spf_why = check_spf(client_ip, helo, mail_from, lookup)
-    signatures = check_dkim(raw, lookup)
+    signatures = check_dkim(raw, lookup) or (Signature("none", "", ""),)
     dmarc = _Dmarc.read(from_domain, lookup)
     aligned: list[str] = []
     if spf_result == "pass" and dmarc.is_aligned(spf_domain, "aspf"):
         aligned.append("spf")
     if any(one.result == "pass" and dmarc.is_aligned(one.domain, "adkim") for one in signatures):
         aligned.append("dkim")
-    verdict = dmarc.verdict(
-        is_aligned=bool(aligned),
-        is_unsure=spf_result == "temperror" or any(one.result == "temperror" for one in signatures),
-    )
     best_dkim = _best([one.result for one in signatures])
-    results = (
-        AuthResult(authserv_id, "spf", spf_result, spf_domain, spf_why),
-        *(
-            AuthResult(authserv_id, "dkim", one.result, one.domain, one.why)
-            for one in signatures or (Signature("none", "", ""),)
-        ),
-        AuthResult(
-            authserv_id, "dmarc", verdict, from_domain, f"p={dmarc.policy}" if dmarc.policy else ""
-        ),
+    verdict = dmarc.verdict(
+        is_aligned=bool(aligned), is_unsure="temperror" in (spf_result, best_dkim)
     )
+    policy = f"p={dmarc.policy}" if dmarc.policy else ""
     return Authentication(
-        results=results,
+        results=(
+            AuthResult(authserv_id, "spf", spf_result, spf_domain, spf_why),
+            *(AuthResult(authserv_id, "dkim", s.result, s.domain, s.why) for s in signatures),
+            AuthResult(authserv_id, "dmarc", verdict, from_domain, policy),
+        ),
         spf=spf_result,
         dkim=best_dkim,
         dmarc=verdict,
