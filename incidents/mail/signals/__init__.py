@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incidents.mail.signals import attachments, body, envelope, links, money, sender, talk
+from incidents.mail.signals.combined import combined
 from incidents.mail.signals.reading import Reading, Signal, read
 from incidents.mail.signals.scale import Scale, Score, Weight, weigh
 from incidents.observations import Reason
@@ -28,5 +29,9 @@ __all__ = ["SIGNALS", "Reading", "Scale", "Score", "Weight", "read", "shared_rea
 
 def shared_reasons(reading: Reading) -> Iterator[Reason]:
     """Every reason that the mail alone gives, unweighted."""
+    codes: set[str] = set()
     for signal in SIGNALS:
-        yield from signal(reading)
+        for reason in signal(reading):
+            codes.add(reason.code)
+            yield reason
+    yield from combined(frozenset(codes))

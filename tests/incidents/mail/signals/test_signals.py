@@ -361,7 +361,21 @@ MONEY = {
     "fortune_named": (mail(text="the sum of $4,500,000.00"), mail(text="the sum of $4,500.00")),
     "toll_free_number": (mail(text="Call 1-888-555-0199"), mail(text="Call 040-555-0199")),
 }
-CASES = SENDER | LINKS | BODY | ATTACHMENTS | ENVELOPE | MONEY
+TOGETHER = {
+    "brand_with_lure": (
+        sent_by("x@b.example", "PayPal", text=ACCOUNT_WORDS),
+        sent_by("x@paypal.com", "PayPal", text=ACCOUNT_WORDS),
+    ),
+    "lure_to_cheap_place": (
+        mail(text=ACCOUNT_WORDS, links=(link("https://x.pages.dev/"),)),
+        mail(text=ACCOUNT_WORDS, links=(OWN_LINK,)),
+    ),
+    "letter_with_reply_switch": (
+        mail(text="the sum of $4,500,000.00", reply_to=(Address("b@gmail.com"),)),
+        mail(text="the sum of $4,500,000.00"),
+    ),
+}
+CASES = TOGETHER | SENDER | LINKS | BODY | ATTACHMENTS | ENVELOPE | MONEY
 
 
 @pytest.mark.parametrize("code", CASES)
