@@ -10,6 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from api_bridge.models import Connection, MailboxSync
+from console.lib.words import VERDICTS
 from console.queries.blindness import Blind, Blindness
 from console.queries.mail import outcome_counts
 from incidents.models import Delivery, Incident
@@ -36,6 +37,7 @@ class ClientPage:
     connection: Connection | None
     gates: list[GateClient]
     policy: Policy | None
+    matrix: list[tuple[str, str]]
     rules: list[GatewayRule]
     last_sync: MailboxSync | None
     week: dict[str, int]
@@ -73,8 +75,14 @@ def _by_client(rows: QuerySet[Any]) -> dict[int, int]:
     return dict(rows.order_by().values_list("tenant_id").annotate(n=Count("id")))
 
 
+def _in_order(matrix: dict[str, str]) -> list[tuple[str, str]]:
+    """Verdicts as the words list them, with what the policy does; the database sorts otherwise."""
+    return [(verdict, matrix[verdict]) for verdict in VERDICTS if verdict in matrix]
+
+
 def client_page(client: Tenant) -> ClientPage:
     in_force = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    policy = Policy.objects.filter(tenant=client).first()
     week_ago = timezone.now() - timedelta(days=7)
     return ClientPage(
         client=client,
@@ -83,7 +91,8 @@ def client_page(client: Tenant) -> ClientPage:
         mailboxes=list(Mailbox.objects.filter(tenant=client).order_by("address")[:500]),
         connection=Connection.objects.filter(tenant=client).first(),
         gates=list(GateClient.objects.filter(tenant=client).select_related("gate")),
-        policy=Policy.objects.filter(tenant=client).first(),
+        policy=policy,
+        matrix=_in_order(policy.matrix if policy else {}),
         rules=list(
             GatewayRule.objects.filter(in_force, tenant=client, removed_at=None).order_by(
                 "-created_at"
