@@ -69,6 +69,7 @@ class Services:
         os.environ.setdefault("BAILEY_VAR", str(self.folder / "var"))
 
     def start(self) -> None:
+        _remove_leftovers(self.folder)
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         if self.has_own_database:
             self._start_postgres()
@@ -106,6 +107,23 @@ class Services:
             process.stop()
         self._running.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _remove_leftovers(own: Path) -> None:
+    """What runs left that were killed before they could tidy up; their servers died with them."""
+    for folder in own.parent.glob("bailey-tests-*"):
+        if folder == own or not _is_running(folder.name.rpartition("-")[2]):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _is_ours(variable: str) -> bool:

@@ -26,6 +26,13 @@ def main(argv: list[str]) -> int:
     except (WrongSetting, AlreadyRuns) as trouble:
         print(f"bailey: {trouble}", file=sys.stderr)
         return 2
+    except PermissionError as trouble:
+        print(
+            f"bailey: {trouble}. Was it run by another user before? Then let that user run it, or "
+            "give this one the folder (chown -R)",
+            file=sys.stderr,
+        )
+        return 1
     except (DidNotStart, PostgresMissing, ValkeyMissing, LookupError, psycopg.Error) as trouble:
         print(f"bailey: {trouble}", file=sys.stderr)
         return 1

@@ -95,8 +95,10 @@ def check_ports(plan: Plan) -> None:
             kinds.append(socket.SOCK_DGRAM)
         while not all(is_port_free(host, port, kind) for kind in kinds):
             if time.monotonic() > give_up_at:
+                is_low = port < 1024 and os.geteuid() != 0
+                why = "is for root alone" if is_low else "is taken by another program"
                 raise WrongSetting(
-                    f"port {port} on {host} is taken by another program. Choose another: "
+                    f"port {port} on {host} {why}. Choose another: "
                     f"make run {variable}={free_port(host)}"
                 )
             time.sleep(0.1)
