@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from api_bridge import connectors
 from api_bridge.known import forget_profiles
 from api_bridge.models import Connection, MailboxSync
-from api_bridge.runtime import close_connectors, shared_runtime
+from api_bridge.runtime import close_connectors, shared_runtime, wire_connection
 from api_bridge.services import Cloud, Credentials, create_connection
 from api_bridge.sync import serve_sync
 from incidents.correlation import make_sense_of_backlog
@@ -70,6 +71,10 @@ class Client:
                 MailboxSync.objects.update(due_at=now, whole_due_at=now)
         claimed = ClaimedWork(self.tenant.id, self.tenant.provider_id, 1)
         return serve_sync(claimed)
+
+    def wired(self) -> connectors.Connection:
+        with self.scope():
+            return wire_connection(Connection.objects.get())
 
     def make_sense(self) -> None:
         with self.scope():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -14,6 +15,7 @@ from api_bridge import scan as scan_module
 from api_bridge import store as store_module
 from api_bridge.connectors.graph.changes import Cursor
 from api_bridge.models import Connection, MailboxSync, SeenItem
+from api_bridge.runtime import connector_of
 from api_bridge.services import Cloud, Credentials, create_connection, replace_credentials
 from incidents.mail.reader import ReaderUnavailable
 from incidents.words import Place, Verdict
@@ -30,6 +32,17 @@ class Crash(BaseException):
 
 def fault(client_, kind: str, **more: object) -> None:
     client_.company.cloud.admin("POST", "faults", {"kind": kind, **more}, 201)
+
+
+@pytest.fixture
+def no_pauses(client_):
+    """The connector tries again at once."""
+    connector: Any = connector_of(client_.wired())
+
+    def at_once(_seconds: float) -> None:
+        pass
+
+    connector._client._sleep = connector._client._http._sleep = at_once
 
 
 @pytest.mark.parametrize("where", ["record", "learn", "_remember"])
@@ -105,7 +118,7 @@ def test_a_mail_that_breaks_the_scan_is_parked_after_three_tries_and_the_next_is
     assert len(client_.observations()) == 3
 
 
-def test_a_mail_that_the_mail_host_never_gives_is_parked(client_):
+def test_a_mail_that_the_mail_host_never_gives_is_parked(client_, no_pauses):
     client_.company.receive(
         "ana", raw=with_attachment(client_.company.mail("ana"), "<never@x.example>")
     )
@@ -145,7 +158,7 @@ def test_a_host_that_cannot_read_mail_counts_nothing_against_it(client_, monkeyp
     assert len(client_.observations()) == 1
 
 
-def test_an_error_of_one_mailbox_parks_that_mailbox_alone(client_):
+def test_an_error_of_one_mailbox_parks_that_mailbox_alone(client_, no_pauses):
     company = client_.company
     company.receive("ana")
     company.receive("bo")
