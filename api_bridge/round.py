@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from api_bridge.connectors import Connector, Fetched, Item, Page, Ref
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
@@ -34,6 +35,11 @@ FETCHED_AT_ONCE = 20
 
 def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | BridgeError]:
     """One page of each, in order; what failed is its error."""
+    found: dict[UUID, Page | BridgeError] = {}
+    quick = [each for each in mine if each.is_quick]
+    if len(quick) > 1:
+        found = _quick_looks(connector, quick)
+    left = [each for each in mine if each.sync_id not in found]
 
     def one(each: Mine) -> Page | BridgeError:
         try:
@@ -42,10 +48,24 @@ def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | Brid
         except BridgeError as error:
             return error
 
-    if len(mine) == 1:
-        return [one(mine[0])]
-    with ThreadPoolExecutor(min(LISTS_AT_ONCE, len(mine))) as pool:
-        return list(pool.map(one, mine))
+    if len(left) > 1:
+        with ThreadPoolExecutor(min(LISTS_AT_ONCE, len(left))) as pool:
+            pages = list(pool.map(one, left))
+    else:
+        pages = [one(each) for each in left]
+    found |= {each.sync_id: page for each, page in zip(left, pages, strict=True)}
+    return [found[each.sync_id] for each in mine]
+
+
+def _quick_looks(connector: Connector, quick: Sequence[Mine]) -> dict[UUID, Page | BridgeError]:
+    """Small lists, and so in one call; {} where they were too big for it."""
+    try:
+        pages = connector.newest_many([(each.external_id, each.since) for each in quick])
+    except BridgeError as error:
+        if error.code == "too_big":
+            return {}
+        return {each.sync_id: error for each in quick}
+    return {each.sync_id: page for each, page in zip(quick, pages, strict=True)}
 
 
 class Round:

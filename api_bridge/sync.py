@@ -40,7 +40,7 @@ from tenants.scope import Role, tenant_scope
 log = logging.getLogger(__name__)
 
 BUDGET_S = 30.0
-AT_ONCE = 8
+AT_ONCE = 16
 LIST_RETRY = timedelta(minutes=1)
 # A new connection learns from what already lies in the mailboxes, and judges what comes.
 LOOK_BACK = timedelta(days=30)

@@ -316,6 +316,13 @@ class Connector(Protocol):
         store keeps one per immutable id.  ``cursor`` "" begins at ``since`` (None: now).
         """
 
+    def newest_many(self, wanted: Sequence[tuple[str, datetime]]) -> list[Page | BridgeError]:
+        """What each mailbox received since a time, oldest first, in few calls, in order.
+
+        A quick look beside ``changes``, not instead of it: one page of each, without a cursor;
+        ``more``: there is more than that.
+        """
+
     def fetch(self, ref: Ref) -> Fetched:
         """The whole mail.  ``NotFound``: the copy is gone."""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NAMES = tuple(f"box{number}" for number in range(10))
 # mails a second, for how many seconds
-RATES = ((2, 20), (20, 10))
+RATES = ((2, 20), (20, 10), (300, 1))
 GOAL_REQUESTS, GOAL_TRIPS = 0.6, 0.1
 
 

@@ -11,16 +11,17 @@ comes first in ``$filter``; ``$skip`` is never parsed out of a link).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Self
 
 from api_bridge.connectors import Item, Page
-from api_bridge.connectors.graph.client import GraphClient, entries_of, next_link_of, path
+from api_bridge.connectors.graph.client import Ask, GraphClient, entries_of, next_link_of, path
 from api_bridge.connectors.graph.folders import Folders
 from api_bridge.connectors.graph.mapping import ITEM_FIELDS, Json, item_of, text_of
-from api_bridge.errors import NotFound, Rejected, Temporary
+from api_bridge.errors import BridgeError, NotFound, Rejected, Temporary
 from api_bridge.http import Reply
 
 OVERLAP = timedelta(minutes=15)
@@ -97,6 +98,32 @@ def changes_page(
     listed = entries_of(data)
     items, skipped = _items(folders, mailbox_id, listed, now)
     return _page(at, items, skipped, next_link_of(data))
+
+
+def newest_pages(
+    client: GraphClient, folders: Folders, wanted: Sequence[tuple[str, datetime]]
+) -> list[Page | BridgeError]:
+    """The first page of each since a time.  Raises ``BridgeError`` if the batch as such failed."""
+    now = datetime.now(UTC)
+    asks = [
+        Ask(mailbox_id=mailbox_id, path=_first_page(mailbox_id, Cursor(since=since)))
+        for mailbox_id, since in wanted
+    ]
+    pages: list[Page | BridgeError] = []
+    for (mailbox_id, _), answer in zip(wanted, client.batch(asks), strict=True):
+        if isinstance(answer, BridgeError):
+            pages.append(answer)
+            continue
+        try:
+            data = answer.json()
+            items, skipped = _items(folders, mailbox_id, entries_of(data), now)
+        except BridgeError as error:
+            pages.append(error)
+            continue
+        kept = tuple(item for item in items if not item.is_draft)
+        more = bool(next_link_of(data))
+        pages.append(Page(items=kept, cursor="", more=more, skipped=skipped))
+    return pages
 
 
 def _page(at: Cursor, items: list[Item], skipped: int, link: str) -> Page:

@@ -22,7 +22,7 @@ from api_bridge.connectors import (
     State,
     Subscription,
 )
-from api_bridge.connectors.graph.changes import changes_page
+from api_bridge.connectors.graph.changes import changes_page, newest_pages
 from api_bridge.connectors.graph.client import (
     Ask,
     BatchReply,
@@ -139,6 +139,9 @@ class GraphConnector:
 
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         return changes_page(self._client, self._folders, mailbox_id, cursor, since)
+
+    def newest_many(self, wanted: Sequence[tuple[str, datetime]]) -> list[Page | BridgeError]:
+        return newest_pages(self._client, self._folders, wanted)
 
     def fetch(self, ref: Ref) -> Fetched:
         return fetch_mail(self._client, ref)

@@ -1,6 +1,7 @@
 """Batches: every answer counts by itself, in the order that was asked."""
 
 import base64
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -177,3 +178,21 @@ def test_a_mail_that_may_not_be_read_is_not_put_together(graph):
     with pytest.raises(Rejected):
         graph.connector().fetch(Ref("u", "a"))
     assert graph.count("GET /users/u/messages/a") == 0
+
+
+def test_the_newest_of_many_mailboxes_comes_in_one_call(graph):
+    more = {"@odata.nextLink": "https://graph.example/v1.0/users/u/messages?$skiptoken=x"}
+    graph.routes["GET /users/u/messages"] = ok(
+        value=[message("a"), message("d", isDraft=True)], **more
+    )
+    graph.routes["GET /users/v/messages"] = error(403, "ErrorAccessDenied")
+    graph.routes["GET /users/w/messages"] = ok(value=[])
+    since = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    connector = graph.connector()
+    full, denied, empty = connector.newest_many([("u", since), ("v", since), ("w", since)])
+    assert [item.ref for item in full.items] == [Ref("u", "a")]
+    assert (full.more, full.cursor) == (True, "")
+    assert denied.status == 403
+    assert (empty.items, empty.more) == ((), False)
+    asked = next(query for name, query, _ in graph.asked if name == "GET /users/u/messages")
+    assert asked["$filter"] == "receivedDateTime ge 2026-11-22T10:00:00Z"
