@@ -1,7 +1,8 @@
 """One SMTP conversation of the embedded front: aiosmtpd's session with every trap closed.
 
-From aiosmtpd come streams, sessions and STARTTLS.  Reading, limits, addresses, timing and the end
-of DATA are ours, because there its defaults lose, double or smuggle mail:
+From aiosmtpd come streams, timers and replies.  Reading, limits, addresses, timing and the end of
+DATA are ours, because there its defaults lose, double or smuggle mail.  TLS is the business of the
+Postfix in front; the embedded front offers none.
 
 - only CRLF ends a command, only CRLF.CRLF ends a mail; bare CR, LF and NUL are normalised;
 - lines of any length up to the mail's size; a size limit of our own;
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -60,7 +60,6 @@ class FrontParts:
     load: FrontLoad = field(default_factory=FrontLoad)
     commits: set[asyncio.Task[str]] = field(default_factory=set)
     takes_xclient: bool = False
-    tls_context: ssl.SSLContext | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +83,6 @@ class GateSession(SMTP):
             enable_SMTPUTF8=True,
             hostname=parts.hostname,
             ident="ESMTP Bailey",
-            tls_context=parts.tls_context,
             timeout=parts.limits.command_s,
             loop=loop,
         )
@@ -103,17 +101,15 @@ class GateSession(SMTP):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._inbox.clear()  # what came in plain text before TLS is not the client's word
-        if not self._peer_ip:
-            peer = transport.get_extra_info("peername")
-            self._peer_ip = str(peer[0]).removeprefix("::ffff:") if peer else "unknown"
-            refusal = self._parts.load.enter(self._peer_ip, self._limits)
-            if refusal is not None:
-                self._is_turned_away = True
-                stream = cast(asyncio.Transport, transport)
-                stream.write(refusal.encode() + b"\r\n")
-                stream.close()
-                return
+        peer = transport.get_extra_info("peername")
+        self._peer_ip = str(peer[0]).removeprefix("::ffff:") if peer else "unknown"
+        refusal = self._parts.load.enter(self._peer_ip, self._limits)
+        if refusal is not None:
+            self._is_turned_away = True
+            stream = cast(asyncio.Transport, transport)
+            stream.write(refusal.encode() + b"\r\n")
+            stream.close()
+            return
         super().connection_made(transport)
 
     @override
@@ -134,7 +130,7 @@ class GateSession(SMTP):
         if self._is_turned_away:
             return False
         self._reader.feed_eof()
-        return self.session is not None and self.session.ssl is None
+        return True
 
     @override
     def _timeout_cb(self) -> None:
@@ -231,9 +227,6 @@ class GateSession(SMTP):
                 await self._add_recipient(argument)
             case "DATA":
                 await self._take_mail(argument)
-            case "STARTTLS" if self._parts.tls_context is not None:
-                self._open, self._helo = None, ""
-                await self.smtp_STARTTLS(argument)
             case "XCLIENT" if self._may_claim:
                 self._claimed = read_xclient(argument)
                 self._open, self._helo = None, ""
@@ -268,8 +261,6 @@ class GateSession(SMTP):
             await self.push(f"250 {self.hostname}")
             return
         lines = [self.hostname, f"SIZE {self._limits.mail_bytes}", "8BITMIME", "SMTPUTF8"]
-        if self._parts.tls_context is not None and self._tls_protocol is None:
-            lines.append("STARTTLS")
         if self._may_claim:
             lines.append("XCLIENT NAME ADDR HELO PROTO")
         lines.append("ENHANCEDSTATUSCODES")
@@ -365,7 +356,6 @@ class GateSession(SMTP):
                 mail_from=taken.command.sender,
                 recipients=tuple(taken.routes),
                 received_at=datetime.now(UTC),
-                tls=self._tls_version(),
             ),
             routes=tuple(taken.routes.values()),
             snapshot=taken.snapshot,
@@ -377,10 +367,6 @@ class GateSession(SMTP):
         commit.add_done_callback(self._parts.commits.discard)
         # Whatever becomes of the client, what was begun is carried to its end.
         await self.push(await asyncio.shield(commit))
-
-    def _tls_version(self) -> str:
-        tls = self._writer.get_extra_info("ssl_object")
-        return str(tls.version()) if tls is not None else ""
 
     @property
     def _may_claim(self) -> bool:

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from incidents.words import MatrixAction, Verdict
+from seg_bridge.gate.policy import sign_snapshot
 from seg_bridge.gate.spool import SpoolTimes
-from tests.seg_bridge.gate.parts import block, mail_bytes, tenant
+from tests.seg_bridge.gate.parts import SECRET, block, mail_bytes, snapshot_of, tenant
 
 INFO, CEO = "info@acme.example", "ceo@acme.example"
 SOON = SpoolTimes(first_retry_s=0.2)
@@ -157,6 +158,31 @@ async def test_a_disk_that_fails_means_4xx_and_never_250(
             assert len(sink.mails) == delivered
             assert gate.originals() == []
         assert (await gate.send(mail_bytes(subject)))[0] in "25"
+
+
+async def test_held_bytes_whose_name_is_not_durable_are_not_answered_for(
+    gate_for, sink, monkeypatch
+):
+    def fail(folder):
+        raise OSError(errno.EIO, "no")
+
+    async with gate_for() as gate:
+        assert (await gate.send(mail_bytes("phish 9"))).startswith("250")
+        monkeypatch.setattr("seg_bridge.gate.originals.sync_folder", fail)
+        assert (await gate.send(mail_bytes("phish 8"))).startswith("451")
+        assert len(gate.originals()) == 1
+
+
+async def test_a_policy_whose_name_is_not_durable_is_not_followed(gate_for, sink, monkeypatch):
+    def fail(folder):
+        raise OSError(errno.EIO, "no")
+
+    async with gate_for() as gate:
+        monkeypatch.setattr("seg_bridge.gate.files.sync_folder", fail)
+        newer = snapshot_of(tenant("acme", 1, sink.hop), version="v2").as_json()
+        with pytest.raises(OSError, match="no"):
+            gate.gate.keeper.replace(sign_snapshot(newer, SECRET))
+        assert gate.gate.keeper.current.version == "v1"
 
 
 async def test_a_disk_that_fails_after_the_relay_is_on_record_once_it_is_well(

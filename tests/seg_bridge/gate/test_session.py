@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 import time
 
 import pytest
@@ -351,7 +353,7 @@ async def test_no_time_limit_of_the_front_reaches_into_a_commit(gate_for, sink):
         assert (await gate.send(mail_bytes())).startswith("250")
 
 
-@pytest.mark.parametrize("how", ["abort", "half_close"])
+@pytest.mark.parametrize("how", ["close", "reset", "half_close"])
 async def test_a_client_that_hangs_up_cancels_no_commit(gate_for, sink, how):
     release = asyncio.Event()
     asked = asyncio.Event()
@@ -371,7 +373,10 @@ async def test_a_client_that_hangs_up_cancels_no_commit(gate_for, sink, how):
         await client.command("DATA")
         client.writer.write(mail_bytes() + b".\r\n")
         await asked.wait()
-        if how == "abort":
+        if how == "reset":
+            line = client.writer.get_extra_info("socket")
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if how != "half_close":
             client.close()
         else:
             client.writer.write_eof()

@@ -8,7 +8,7 @@ from typing_extensions import override
 from incidents.observations import Observation
 from seg_bridge.gate import ship
 from seg_bridge.gate.ingest import IngestError
-from seg_bridge.gate.journal import segments
+from seg_bridge.gate.journal import encode_record, segments
 from seg_bridge.gate.ship import Shipper
 from tests.seg_bridge.gate.parts import Ingest, block, mail_bytes
 from tests.seg_bridge.gate.test_commands import command, done_records
@@ -179,8 +179,10 @@ async def test_a_segment_with_an_unfinished_mail_is_not_removed(gate_for, sink):
     (first,) = segments(gate.settings.journal_folder)
     first.write_bytes(first.read_bytes().splitlines(keepends=True)[0])
     second = first.with_name("0000000002.log")
-    second.write_bytes(b"")
+    done = {"command_id": "c1", "seq": 1, "ok": True, "detail": "", "at": "2026-11-22T12:00:00Z"}
+    second.write_bytes(encode_record({"kind": "command", "command": done}))
     await ship_all(gate, ingest)
+    assert "c1" in ingest.commands_done
     assert first.exists()
     assert ingest.observations == {}
     async with gate_for() as gate:
