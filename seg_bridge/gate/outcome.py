@@ -2,7 +2,7 @@
 
 The sender hears one reply for the whole mail.  Before relaying, ``refuse_by_policy`` says whether
 it is put off or refused as a whole; after relaying, ``conclude`` makes one reply of what the next
-hop said for each copy.
+hop said for each copy.  Every reply names the mail's ulid, before any words of the next hop.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def refuse_by_policy(mail: SeenMail) -> str | None:
             copy.outcome = Outcome.DEFERRED
             if copy.action is not MatrixAction.DEFER:
                 copy.rule += "; put off, since the mail is for another recipient too"
-        return "451 4.7.1 The mail can't be judged at the moment, please send it again"
+        return f"451 4.7.1 {mail.ulid} can't be judged at the moment, please send it again"
     if all(copy.action is MatrixAction.REJECT for copy in mail.copies):
         for copy in mail.copies:
             copy.outcome = Outcome.REJECTED
-        return f"550 5.7.1 Refused by the recipient's policy ({mail.ulid})"
+        return f"550 5.7.1 {mail.ulid} is refused by the recipient's policy"
     for copy in mail.copies:
         if copy.action is MatrixAction.HOLD:
             copy.outcome = Outcome.HELD
@@ -60,11 +60,11 @@ def conclude(mail: SeenMail) -> str:
         return f"250 2.0.0 Ok: taken as {mail.ulid}"
     reply = relayed[0].hop_reply.replace("\n", " ")[:300]
     if is_all_refused:
-        return f"550 5.0.0 The next hop refused the mail: {reply}"
+        return f"550 5.0.0 {mail.ulid} was refused by the next hop: {reply}"
     for copy in mail.copies:
         if copy.outcome is not Outcome.UNKNOWN:
             copy.outcome = Outcome.DEFERRED
-    return f"451 4.4.0 The next hop did not take the mail: {reply}"
+    return f"451 4.4.0 {mail.ulid} was not taken by the next hop: {reply}"
 
 
 def tenant_ids_to_keep(mail: SeenMail) -> set[int]:

@@ -42,7 +42,9 @@ async def test_what_the_next_hop_says_is_what_the_sender_hears(
 ):
     sink.replies.update(replies)
     async with gate_for() as gate:
-        assert (await gate.send(mail_bytes())).startswith(code)
+        reply = await gate.send(mail_bytes())
+        assert reply.startswith(code)
+        assert reply.split()[2] == gate.observations()[0]["trace_ulid"]
         assert gate.outcomes() == {INFO: outcome}
         assert gate.originals() == []
 
