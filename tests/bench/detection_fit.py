@@ -71,14 +71,14 @@ def calibrated(scale: Scale, seen: Sequence[tuple[float, bool]]) -> Scale:
     is_bad = np.array([pair[1] for pair in seen], dtype=float)
     count = real_weights(is_bad)
     start, slope = -3.0, 1.0
-    for _ in range(60):  # Newton's method on two numbers
+    for _ in range(200):  # Newton's method on two numbers, in short steps so that it stays near
         chance = 1 / (1 + np.exp(-np.clip(start + slope * points, -30, 30)))
         spread = count * chance * (1 - chance) + 1e-9
         error = count * (is_bad - chance)
         matrix = np.array(
             [[spread.sum(), spread @ points], [spread @ points, spread @ points**2]]
         ) + 1e-3 * np.eye(2)
-        step = np.linalg.solve(matrix, np.array([error.sum(), error @ points]))
+        step = np.linalg.solve(matrix, np.array([error.sum(), error @ points])).clip(-0.5, 0.5)
         start, slope = start + float(step[0]), max(0.05, slope + float(step[1]))
     return replace(scale, middle=round(-start / slope, 2), width=round(1 / slope, 2))
 

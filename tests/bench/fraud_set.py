@@ -7,6 +7,7 @@ the layers do what they are for, and no more.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,7 +85,8 @@ def _mail(
     mail["To"] = to
     mail["Subject"] = subject
     mail["Date"] = format_datetime(at)
-    mail["Message-ID"] = f"<{abs(hash((address, subject, at))):x}@{address.partition('@')[2]}>"
+    number = hashlib.sha256(f"{address} {subject} {at} {text}".encode()).hexdigest()[:16]
+    mail["Message-ID"] = f"<{number}@{address.partition('@')[2]}>"
     if reply_to:
         mail["Reply-To"] = reply_to
     if answers:
@@ -94,6 +96,7 @@ def _mail(
     mail.set_content(text)
     if html:
         mail.add_alternative(html, subtype="html")
+        mail.set_boundary("between-the-parts")
     return mail.as_bytes()
 
 
