@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from functools import cache
 
 import dkim
@@ -170,6 +171,44 @@ def test_oversized_key_is_not_reckoned_with():
 def test_broken_signature_is_no_exception_and_no_pass(value):
     found = check_dkim(b"DKIM-Signature: " + value + b"\r\n" + MAIL, TableLookup({}))
     assert [one.result == "pass" for one in found] == [False]
+
+
+@pytest.mark.parametrize("canonical", ["simple/simple", "relaxed/relaxed"])
+@pytest.mark.parametrize("unit", [b" ", b"\t ", b" \r\n", b"\r\n", b"a ", b"\r"])
+def test_no_body_takes_long_to_hash(unit, canonical):
+    raw = signed("sender.example").replace(b"c=relaxed/simple", f"c={canonical}".encode())
+    assert canonical.encode() in raw
+    raw += unit * (500_000 // len(unit)) + b"x"
+    started = time.process_time()
+    (found,) = check_dkim(raw, TableLookup(key_record("sender.example")))
+    assert time.process_time() - started < 0.5
+    assert found.why == "the body was changed"
+
+
+def test_spaces_at_the_end_of_lines_do_not_break_a_relaxed_signature():
+    raw = dkim.sign(
+        MAIL, b"s1", b"sender.example", keys()[0], canonicalize=(b"relaxed", b"relaxed")
+    )
+    head, _, body = MAIL.partition(b"\r\n\r\n")
+    spaced = raw + head + b"\r\n\r\n" + body.replace(b"\r\n", b" \t \r\n")
+    (found,) = check_dkim(spaced, TableLookup(key_record("sender.example")))
+    assert found.result == "pass"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"X-Long: a" + b"\r\n b" * 250_000 + b"\r\n",
+        b"X-Many: b\r\n" * 100_000,
+        b"DKIM-Signature: v=1; h=from" + b":x-a" * 20_000 + b"\r\n",
+    ],
+)
+def test_headers_without_end_are_not_checked(more):
+    started = time.process_time()
+    found = check_dkim(more + signed("sender.example"), TableLookup({}))
+    found += check_dkim(signed("sender.example")[: -len(MAIL)] + more + MAIL, TableLookup({}))
+    assert time.process_time() - started < 0.5
+    assert {each.result for each in found} <= {"permerror"}
 
 
 def test_only_so_many_signatures_are_checked():
