@@ -3,7 +3,8 @@
 1. Read the mail (its MIME form, or one rebuilt from the list answer) in a child that can be killed.
 2. How did it arrive: from inside, through the gateway with a genuine trace, or past it?
 3. Authentication counts only as our own gate found it, and only with that trace.
-4. Judge it with what is known around it; a harmless mail teaches who writes to whom.
+4. Judge it, in the same child, with what is known around it; a harmless mail teaches who writes to
+   whom.
 
 Sent mail teaches whom the mailbox writes to and gives no observation: each internal copy is seen in
 its own mailbox, and what leaves the client is the gateway's to judge.
@@ -21,7 +22,8 @@ from uuid import UUID
 from api_bridge import history
 from api_bridge.connectors import Fetched, Item
 from api_bridge.connectors.graph.rebuild import rebuild_mail
-from api_bridge.detect import Judgement, MailboxContext, judge
+from api_bridge.detect import Judgement, MailboxContext
+from api_bridge.detect.child import JUDGE, judgement_of
 from api_bridge.detect.context import TraceState
 from api_bridge.known import GatewayWord, Known, Profile, conversation_of, header_of
 from incidents.mail.authres import parse_auth_results
@@ -75,7 +77,7 @@ class _Arrival:
 @cache
 def mail_reader() -> MailReader:
     """One for the whole process."""
-    reader = MailReader(workers=READERS)
+    reader = MailReader(workers=READERS, judge=JUDGE)
     atexit.register(reader.close)
     return reader
 
@@ -85,7 +87,8 @@ def scan(
 ) -> Scanned:
     """``fetched``: the mail's bytes where the list answer does not hold all of it.
 
-    Raises ``ReaderUnavailable`` where this host cannot read at all.
+    Raises ``ReaderUnavailable`` where this host cannot read at all, ``NotJudged`` where the mail
+    was too much for the judge.
     """
     if item.place is Place.SENT:
         recipients = [each.address for each in (*item.to, *item.cc)]
@@ -95,13 +98,14 @@ def scan(
     arrival = _arrival(item, profile)
     raw = fetched.raw if fetched else rebuild_mail(item)
     method = fetched.acquired if fetched else "graph-json"
-    facts = mail_reader().read(raw, own_authserv_ids=_gate_names(item, arrival))
-    if arrival.trace is not None and not _fits(arrival.trace, facts):
-        # A genuine trace that was taken from another mail.
-        arrival = replace(arrival, state="invalid", trace=None)
-        facts = replace(facts, auth_results=())
+    facts = mail_reader().read(
+        raw,
+        own_authserv_ids=_gate_names(item, arrival),
+        tell_judge=lambda facts: _context(item, *_settled(facts, arrival), seat, known),
+    )
+    facts, arrival = _settled(facts, arrival)
     word = _gateway_word(arrival, seat, known)
-    judgement = judge(facts, _context(item, facts, arrival, seat, known))
+    judgement = judgement_of(facts)
     lessons = []
     if judgement.verdict in (Verdict.CLEAN, Verdict.GRAYMAIL):
         is_internal = arrival.direction is Direction.INTERNAL
@@ -157,6 +161,13 @@ def _fits(trace: Trace, facts: MailFacts) -> bool:
     """Bodies and ids change on the way, but not both."""
     same_id = trace.message_id_hash in ("", hash_message_id(facts.internet_message_id))
     return same_id or (bool(trace.fingerprint) and trace.fingerprint == facts.fingerprint)
+
+
+def _settled(facts: MailFacts, arrival: _Arrival) -> tuple[MailFacts, _Arrival]:
+    """A genuine trace that was taken from another mail proves nothing of this one."""
+    if arrival.trace is None or _fits(arrival.trace, facts):
+        return facts, arrival
+    return replace(facts, auth_results=()), replace(arrival, state="invalid", trace=None)
 
 
 def _gateway_word(arrival: _Arrival, seat: Seat, known: Known) -> GatewayWord | None:

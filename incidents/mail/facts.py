@@ -114,6 +114,8 @@ class MailFacts:
     ``hidden_text``  text of the HTML body that a reader does not see.
     ``fingerprint``  content fingerprint of the normalised mail, hex; "" where there is too little.
     ``shingles``     MinHash values of the text for near-duplicates; () under 20 shingles.
+    ``judged``       what the judge in the reading process said (JSON, its own form); None: there
+                     was none, or it could not be brought to an end.  Never stored.
     """
 
     size_bytes: int
@@ -147,6 +149,7 @@ class MailFacts:
     has_calendar: bool = False
     language: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    judged: Any = None
 
     def as_json(self) -> dict[str, Any]:
         """What is stored and shipped with an observation: facts, no content.
@@ -159,7 +162,7 @@ class MailFacts:
         }
 
 
-_CONTENT = frozenset({"text", "html", "html_text", "hidden_text", "headers", "trace"})
+_CONTENT = frozenset({"text", "html", "html_text", "hidden_text", "headers", "trace", "judged"})
 
 
 def _plain(value: Any) -> Any:

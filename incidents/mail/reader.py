@@ -4,6 +4,9 @@ One bomb harms only itself: a child has limits of memory, CPU and wall clock, an
 a mail, that mail is unreadable and the next one meets a fresh child.  A mail that takes long goes
 on at low priority while other children read on.  Children die with their parent, know none of its
 secrets, and give back JSON.
+
+Whatever else looks at the content of a mail does so there as well: a reader may be given a judge,
+which runs in the child over the mail that was just read.
 """
 
 from __future__ import annotations
@@ -13,23 +16,28 @@ import contextlib
 import functools
 import hashlib
 import json
+import logging
 import os
+import pickle
 import queue
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from incidents.mail.facts import MailFacts
 from incidents.mail.limits import LIMITS
 from incidents.mail.reader_child import ANSWER, READY, REQUEST
 from incidents.mail.wire import unpack_facts
+
+log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
@@ -52,14 +60,14 @@ class _ChildDied(Exception):
 class _Child:
     """One child process and the line to it; used by one thread at a time."""
 
-    def __init__(self, memory_bytes: int, cpu_s: int) -> None:
+    def __init__(self, memory_bytes: int, cpu_s: int, judge: str) -> None:
         ours, theirs = socket.socketpair()
         self.line, self.mails, self.is_worn = ours, 0, False
         command = [sys.executable, "-E", "-s", "-m", "incidents.mail.reader_child"]
-        numbers = [theirs.fileno(), os.getpid(), memory_bytes, cpu_s]
+        arguments = [theirs.fileno(), os.getpid(), memory_bytes, cpu_s, judge]
         with theirs:
             self.process = subprocess.Popen(
-                [*command, *map(str, numbers)],
+                [*command, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -75,20 +83,39 @@ class _Child:
             self.end()
             raise ReaderUnavailable("a reading process did not start; see its error output")
 
-    def ask(self, options: bytes, raw: bytes, wall_s: float) -> MailFacts:
+    def read(self, options: dict[str, Any], raw: bytes, wall_s: float) -> MailFacts:
         """Raises ``_ChildDied``."""
-        deadline = time.monotonic() + wall_s
         self.mails += 1
         try:
+            return unpack_facts(self._ask(options, raw, wall_s))
+        except (ValueError, TypeError, KeyError) as error:
+            raise _ChildDied from error
+
+    def judge(self, options: object, wall_s: float) -> tuple[Any, str]:
+        """What the judge says of the mail that was read last; None and why it failed.
+
+        Raises ``_ChildDied``.
+        """
+        try:
+            judged, failure = json.loads(self._ask(options, b"", wall_s))
+            return judged, str(failure)
+        except (ValueError, TypeError) as error:
+            raise _ChildDied from error
+
+    def _ask(self, options: object, raw: bytes, wall_s: float) -> bytes:
+        """Raises ``_ChildDied``."""
+        deadline = time.monotonic() + wall_s
+        packed = pickle.dumps(options)
+        try:
             self.line.settimeout(wall_s)
-            self.line.sendall(REQUEST.pack(len(options), len(raw)) + options)
+            self.line.sendall(REQUEST.pack(len(packed), len(raw)) + packed)
             self.line.sendall(raw)
             self._wait_patiently(wall_s)
             (length,) = ANSWER.unpack(self._received(ANSWER.size, deadline))
             if length > _LONGEST_ANSWER:
                 raise _ChildDied
-            return unpack_facts(self._received(length, deadline))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            return self._received(length, deadline)
+        except OSError as error:
             raise _ChildDied from error
 
     def _wait_patiently(self, wall_s: float) -> None:
@@ -122,19 +149,23 @@ class MailReader:
     """``read_mail`` at arm's length.  Thread-safe; survives a fork of its owner.
 
     ``workers``       children that may read at the same time; each starts when all others are busy.
-    ``memory_bytes``  address space, ``cpu_s`` CPU seconds and ``wall_s`` seconds for one mail.
+    ``judge``         ``module:function`` of an ``incidents.mail.reader_child.Judge`` that sees each
+                      mail in the child; its word is ``MailFacts.judged``.  "": none.
+    ``memory_bytes``  address space for one mail.
+    ``cpu_s``         CPU seconds, ``wall_s`` seconds: for reading, and once more for judging.
     """
 
     def __init__(
         self,
         workers: int = 3,
         *,
-        memory_bytes: int = 512 * 1024 * 1024,
+        judge: str = "",
+        memory_bytes: int = 448 * 1024 * 1024,
         cpu_s: int = 10,
         wall_s: float = 20.0,
     ) -> None:
-        self._workers, self._wall_s = workers, wall_s
-        self._start = functools.partial(_Child, memory_bytes, cpu_s)
+        self._workers, self._wall_s, self._has_judge = workers, wall_s, bool(judge)
+        self._start = functools.partial(_Child, memory_bytes, cpu_s, judge)
         self._lock = threading.Lock()
         self._is_closed = False
         self._begin()
@@ -149,35 +180,55 @@ class MailReader:
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="mail-reader-start")
 
     def read(
-        self, raw: bytes, *, envelope_from: str = "", own_authserv_ids: Collection[str] = ()
+        self,
+        raw: bytes,
+        *,
+        envelope_from: str = "",
+        own_authserv_ids: Collection[str] = (),
+        tell_judge: Callable[[MailFacts], object] = lambda facts: None,
     ) -> MailFacts:
         """As ``read_mail``; a child that died over the mail gives the problem ``parser_killed``.
+
+        ``tell_judge`` gets the facts and answers what the judge is to know besides.  A judge that
+        fails, or over whom the child dies, has said nothing: ``judged`` is None.  Mail that
+        reading alone killed is not judged.
 
         Raises ``ReaderUnavailable`` where no child can be started.
         """
         self._check_owner()
         if len(raw) > LIMITS.raw_bytes:
             return _unreadable(raw, envelope_from, "mail_too_big")
+        if not raw:
+            return _unreadable(raw, envelope_from, "empty")
         options = {"envelope_from": envelope_from, "own_authserv_ids": list(own_authserv_ids)}
-        child = self._free.get()
+        child, facts = self._free.get(), None
         try:
             child = self._usable(child)
-            facts = child.ask(json.dumps(options).encode(), raw, self._wall_s)
+            facts = child.read(options, raw, self._wall_s)
+            if self._has_judge:
+                facts = replace(facts, judged=self._judged(child, tell_judge(facts)))
             if child.is_worn or "out_of_memory" in facts.problems:
                 child = self._ended(child)
             return facts
         except _ChildDied:
             child = self._ended(child)
-            return _unreadable(raw, envelope_from, "parser_killed")
+            return facts or _unreadable(raw, envelope_from, "parser_killed")
         finally:
             self._free.put(child)
             if self._is_closed:
                 self._end_free()
 
+    def _judged(self, child: _Child, told: object) -> Any:
+        """Raises ``_ChildDied``."""
+        judged, failure = child.judge(told, self._wall_s)
+        if failure:
+            log.error("the judge of mail failed: %r", failure)
+        return judged
+
     async def read_async(
         self, raw: bytes, *, envelope_from: str = "", own_authserv_ids: Collection[str] = ()
     ) -> MailFacts:
-        """As ``read``, from an event loop."""
+        """As ``read``, from an event loop; the judge is told nothing besides."""
         self._check_owner()
         call = functools.partial(
             self.read, raw, envelope_from=envelope_from, own_authserv_ids=own_authserv_ids

@@ -2,26 +2,37 @@
 
 Started by ``incidents.mail.reader`` with the number of an inherited socket.  It says ``R`` when it
 is ready, then answers one request after the other until the socket closes.
-Request: lengths of the two parts that follow (options as JSON, raw mail).  Answer: length, facts.
+Request to read: lengths of the two parts that follow (options, raw mail).  Answer: length, facts.
+Request to judge the mail that was just read: the same without raw.  Answer: length, JSON of what
+the judge says, or of null and why it failed.  Options are pickled, because the parent is trusted;
+answers are not, because a process that has read hostile mail is not.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
+import pickle
 import resource
 import signal
 import socket
 import struct
 import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+from incidents.mail.facts import MailFacts
 from incidents.mail.read import read_mail
 from incidents.mail.wire import pack_facts
 
 REQUEST = struct.Struct(">II")
 ANSWER = struct.Struct(">I")
 READY = b"R"
+_TRACEBACK_CHARACTERS = 4_000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _WARM_UP = (
     b"From: a@b.example\r\nContent-Type: text/html\r\n\r\n"
@@ -29,22 +40,55 @@ _WARM_UP = (
 )
 
 
+Judge = Callable[[bytes, MailFacts, Any], Any]
+"""Takes raw mail, its facts and what its caller knows besides (None: nothing); answers what JSON
+can carry, and not None."""
+
+
 def main(arguments: list[str]) -> None:
-    """``arguments``: socket number, process id of the parent, memory in bytes, CPU seconds."""
-    socket_number, parent, memory_bytes, cpu_s = map(int, arguments)
+    """``arguments``: socket number, process id of the parent, memory in bytes beyond what the
+    process has when it is ready, CPU seconds for each request, ``module:function`` of a ``Judge``
+    or "".
+    """
+    socket_number, parent, memory_bytes, cpu_s = map(int, arguments[:4])
     _die_with(parent)
-    read_mail(_WARM_UP)  # loads the lists before the limits hold
+    judge = _found(arguments[4])
+    judge(_WARM_UP, read_mail(_WARM_UP), None)  # loads all lists before the limits hold
     _limit_process(memory_bytes)
     with socket.socket(fileno=socket_number) as line:
         line.sendall(READY)
+        raw, facts = _WARM_UP, read_mail(_WARM_UP)
         while (request := _received(line, REQUEST.size)) is not None:
             options_length, raw_length = REQUEST.unpack(request)
-            options, raw = _received(line, options_length), _received(line, raw_length)
-            if options is None or raw is None:
+            packed, sent = _received(line, options_length), _received(line, raw_length)
+            if packed is None or sent is None:
                 return
             _limit_cpu(cpu_s)
-            answer = pack_facts(read_mail(raw, **json.loads(options)))
+            options = pickle.loads(packed)  # noqa: S301  from the parent, which is trusted
+            if raw_length:
+                raw, facts = sent, read_mail(sent, **options)
+                answer = pack_facts(facts)
+            else:
+                answer = _judged(judge, raw, facts, options)
             line.sendall(ANSWER.pack(len(answer)) + answer)
+
+
+def _found(name: str) -> Judge:
+    if not name:
+        return lambda raw, facts, options: ""
+    module, _, function = name.partition(":")
+    found: Judge = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _judged(judge: Judge, raw: bytes, facts: MailFacts, options: object) -> bytes:
+    """A defect of ours costs one answer.  ``MemoryError`` ends this process."""
+    try:
+        return json.dumps([judge(raw, facts, options), ""]).encode()
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  told to the parent, which writes the log
+        return json.dumps([None, traceback.format_exc()[-_TRACEBACK_CHARACTERS:]]).encode()
 
 
 def _die_with(parent: int) -> None:
@@ -57,7 +101,9 @@ def _die_with(parent: int) -> None:
 
 
 def _limit_process(memory_bytes: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent

@@ -1,4 +1,4 @@
-"""``MailFacts`` as bytes between the reading child and its parent.
+"""``MailFacts`` and reasons between the reading child and its parent.
 
 JSON, because what comes back from a process that has read hostile mail must not be able to run
 anything here.  Small objects travel as lists of their fields in the order of declaration.
@@ -7,11 +7,13 @@ anything here.  Small objects travel as lists of their fields in the order of de
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from incidents.mail.facts import Address, Attachment, AuthResult, Hop, Link, MailFacts
+from incidents.observations import Reason
 
 _NESTED: dict[str, type[Any]] = {
     "from_all": Address,
@@ -49,6 +51,19 @@ def unpack_facts(data: bytes) -> MailFacts:
     found["sender"] = Address(*found["sender"]) if found["sender"] else None
     found["sent_at"] = _time(found["sent_at"])
     return MailFacts(**found)
+
+
+def pack_reasons(reasons: Iterable[Reason]) -> list[list[Any]]:
+    """What JSON can carry, and ``unpack_reasons`` turns back into equal reasons."""
+    return [[each.code, each.text, each.value, each.weight] for each in reasons]
+
+
+def unpack_reasons(rows: Any) -> tuple[Reason, ...]:
+    """Raises ``ValueError`` or ``TypeError`` on anything that is not reasons."""
+    return tuple(
+        Reason(str(code), str(text), str(value), float(weight))
+        for code, text, value, weight in rows
+    )
 
 
 def _packed_address(address: Address | None) -> list[str] | None:

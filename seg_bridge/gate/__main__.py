@@ -14,6 +14,7 @@ import sys
 import uvloop
 
 from incidents.mail.reader import MailReader
+from seg_bridge.engines.embedded import JUDGE
 from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.server import FolderTaken, Gate
@@ -46,7 +47,7 @@ async def serve(settings: GateSettings) -> int:
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
-        reader = MailReader()
+        reader = MailReader(judge=JUDGE)
         try:
             gate = Gate(settings, engines=[engine], reader=reader, client=client)
             await gate.start()

@@ -24,7 +24,7 @@ from typing import Any
 import uvloop
 
 from incidents.mail.reader import MailReader
-from seg_bridge.engines.embedded import EmbeddedEngine
+from seg_bridge.engines.embedded import JUDGE, EmbeddedEngine
 from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.gate.hop import OutgoingMail
 from seg_bridge.gate.ingest import IngestClient
@@ -101,7 +101,7 @@ async def whole_gate(hop: str, ready: Connection) -> None:
         gate = Gate(
             settings_for(Path(folder)),
             engines=[engine],
-            reader=MailReader(),
+            reader=MailReader(judge=JUDGE),
             client=client,
             limits=LIMITS,
         )

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from api_bridge import detect, scan
+from api_bridge import scan
 from api_bridge.detect import MailboxContext
 from api_bridge.known import forget_profiles
 from api_bridge.models import Correspondent, SeenItem
@@ -37,11 +37,13 @@ def contexts(monkeypatch) -> list[MailboxContext]:
     """What the judge was told, mail by mail."""
     told: list[MailboxContext] = []
 
-    def judge(facts, context):
-        told.append(context)
-        return detect.judge(facts, context)
+    real = scan._context
 
-    monkeypatch.setattr(scan, "judge", judge)
+    def context_of(*known) -> MailboxContext:
+        told.append(real(*known))
+        return told[-1]
+
+    monkeypatch.setattr(scan, "_context", context_of)
     return told
 
 

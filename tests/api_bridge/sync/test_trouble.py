@@ -9,7 +9,7 @@ import pytest
 import redis
 from django.utils import timezone
 
-from api_bridge import detect, history
+from api_bridge import history
 from api_bridge import round as round_module
 from api_bridge import scan as scan_module
 from api_bridge import store as store_module
@@ -17,13 +17,14 @@ from api_bridge.connectors.graph.changes import Cursor
 from api_bridge.models import Connection, MailboxSync, SeenItem
 from api_bridge.runtime import connector_of
 from api_bridge.services import Cloud, Credentials, create_connection, replace_credentials
-from incidents.mail.reader import ReaderUnavailable
+from incidents.mail.reader import MailReader, ReaderUnavailable
 from incidents.words import Place, Verdict
 from tenants.audit import BAILEY
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Mailbox
 from tests.api_bridge.sandbox.running import simple_mail
 from tests.api_bridge.sync.test_judging import with_attachment
+from tests.incidents.mail.judges import DETECT
 
 
 class Crash(BaseException):
@@ -83,19 +84,21 @@ def test_two_workers_on_one_mailbox_count_once(client_, monkeypatch):
     assert len(client_.observations()) == 1
 
 
+@pytest.fixture
+def bombable(monkeypatch):
+    """The worker's reader, with a judge that does what the subject says, and little patience."""
+    with MailReader(judge=DETECT, cpu_s=2, wall_s=4.0, memory_bytes=200_000_000) as reader:
+        monkeypatch.setattr(scan_module, "mail_reader", lambda: reader)
+        yield
+
+
+@pytest.mark.usefixtures("bombable")
+@pytest.mark.parametrize("poison", ["fail", "regex", "hog"])
 def test_a_mail_that_breaks_the_scan_is_parked_after_three_tries_and_the_next_is_not(
-    client_, monkeypatch
+    client_, poison
 ):
     company = client_.company
-    real = detect.judge
-
-    def judge(facts, context):
-        if facts.subject == "Poison":
-            raise ZeroDivisionError("a bug of ours")
-        return real(facts, context)
-
-    monkeypatch.setattr(scan_module, "judge", judge)
-    company.receive("ana", subject="Poison")
+    company.receive("ana", subject=poison)
     company.receive("ana", subject="Fine")
     company.receive("bo", subject="Fine")
     before = client_.mailbox_sync("ana").cursor
@@ -104,12 +107,13 @@ def test_a_mail_that_breaks_the_scan_is_parked_after_three_tries_and_the_next_is
         assert len(client_.observations()) == 2
         row = client_.mailbox_sync("ana")
         assert (row.failures, row.cursor) == (failures, before)
-        assert "a bug of ours" in row.last_error
+        assert "NotJudged" in row.last_error
         assert row.due_at > timezone.now() + timedelta(seconds=2)
     assert client_.mailbox_sync("bo").failures == 0
     client_.sync()
     parked = client_.observations(verdict="unscannable")
-    assert [row.mail["subject"] for row in parked] == ["Poison"]
+    assert [row.mail["subject"] for row in parked] == [poison]
+    assert "could_not_be_scanned" in {reason["code"] for reason in parked[0].reasons}
     assert parked[0].evidence
     row = client_.mailbox_sync("ana")
     assert row.failures == 0

@@ -93,7 +93,7 @@ def test_a_mail_that_takes_too_much_cpu_is_killed():
 
 
 def test_a_mail_that_takes_too_much_memory_does_not_harm_the_next():
-    with MailReader(memory_bytes=120 * 1024 * 1024) as reader:
+    with MailReader(memory_bytes=80 * 1024 * 1024) as reader:
         facts = reader.read(LARGE)
         assert set(facts.problems) & {"out_of_memory", "parser_killed"}
         assert reader.read(MAIL) == read_mail(MAIL)

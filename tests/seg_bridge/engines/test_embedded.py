@@ -6,6 +6,7 @@ import base64
 import gzip
 import io
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 from incidents.mail import read_mail
+from incidents.mail.facts import MailFacts
 from incidents.words import Verdict
 from seg_bridge.engines import EngineDidNotAnswer, Envelope, embedded
-from seg_bridge.engines.embedded import EmbeddedEngine
+from seg_bridge.engines.embedded import EmbeddedEngine, child
 from seg_bridge.engines.embedded.content import content_reasons
 from seg_bridge.engines.embedded.payloads import Budget, payloads
 from tests.seg_bridge.engines.dns import TableLookup
@@ -65,10 +67,16 @@ def with_attachment(content: bytes, name: str = "file.bin") -> bytes:
     return mail.as_bytes()
 
 
+def judged(raw: bytes, facts: MailFacts | None = None) -> MailFacts:
+    """What the gate's reader gives, without its process."""
+    facts = facts or read_mail(raw)
+    return replace(facts, judged=child.judge(raw, facts, None))
+
+
 def scan(raw: bytes, lookup=None, **changes: Any):
     engine = EmbeddedEngine(lookup=lookup or TableLookup({}))
     try:
-        return engine.scan_now(raw, read_mail(raw), envelope(**changes))
+        return engine.scan_now(raw, judged(raw), envelope(**changes))
     finally:
         engine.close()
 
@@ -252,11 +260,27 @@ def test_null_sender_is_odd_but_for_reports():
 
 def test_unreadable_mail_is_unscannable_and_its_bytes_are_still_looked_at():
     assert scan(b"").verdict is Verdict.UNSCANNABLE
-    unreadable = read_mail(b"")
+    unreadable = judged(EICAR, read_mail(b""))
     engine = EmbeddedEngine(lookup=TableLookup({}))
     found = engine.scan_now(EICAR, unreadable, envelope())
     engine.close()
     assert (found.verdict, found.reasons[0].code) == (Verdict.MALWARE, "unreadable")
+
+
+@pytest.mark.parametrize("said", [None, 5, "clean", [["code"]], {"a": 1}, [["c", "t", "v", "x"]]])
+def test_without_a_sound_word_of_the_reading_process_there_is_no_answer(said):
+    raw = letter().as_bytes()
+    engine = EmbeddedEngine(lookup=TableLookup({}))
+    with pytest.raises(EngineDidNotAnswer, match="it was ended"):
+        engine.scan_now(raw, replace(read_mail(raw), judged=said), envelope())
+    engine.close()
+
+
+def test_a_mail_that_killed_its_reader_is_unscannable():
+    killed = MailFacts(size_bytes=1, raw_sha256="", is_readable=False, problems=("parser_killed",))
+    engine = EmbeddedEngine(lookup=TableLookup({}))
+    assert engine.scan_now(b"x", killed, envelope()).verdict is Verdict.UNSCANNABLE
+    engine.close()
 
 
 async def test_scan_that_takes_too_long_is_no_answer(monkeypatch):
@@ -273,7 +297,7 @@ async def test_many_mails_at_once_are_answered_each_by_its_own():
 
     engine = EmbeddedEngine(lookup=TableLookup({}))
     good, bad = letter().as_bytes(), with_attachment(EICAR)
-    jobs = [engine.scan(raw, read_mail(raw), envelope()) for raw in (good, bad) * 12]
+    jobs = [engine.scan(raw, judged(raw), envelope()) for raw in (good, bad) * 12]
     verdicts = [found.verdict for found in await asyncio.gather(*jobs)]
     engine.close()
     assert verdicts == [Verdict.CLEAN, Verdict.MALWARE] * 12
