@@ -28,7 +28,8 @@ class MailBody:
         end = self._data.find(_END, max(0, self._searched - len(_END)))
         if end < 0:
             self._searched = len(self._data)
-            if self._searched > self._max_bytes + len(_LINE_END):
+            # A part of the end mark may be here already; it does not count.
+            if self._searched > self._max_bytes + len(_END):
                 self._forget()
             return None
         rest = bytes(self._data[end + len(_END) :])
