@@ -5,6 +5,7 @@ The client's profile (people, domains, vendors, trace keys) changes slowly and i
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,7 @@ HISTORY_COUNTS_AFTER = timedelta(days=14)
 VENDOR_MAILS = 3
 MOST_VENDORS = 2_000
 MOST_REFERENCES = 5
+KEY_ID = re.compile(r"\bk=([A-Za-z0-9_-]{1,32})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +92,11 @@ def know(
     tenant_id: int, provider_id: int, listed: Sequence[tuple[UUID, str, Sequence[Item]]]
 ) -> Known:
     """``listed``: mailbox, its address, its items.  Must run in a scope of client and provider."""
-    profile = profile_of(tenant_id, provider_id)
     items = [item for _, _, page in listed for item in page]
+    profile = profile_of(tenant_id, provider_id)
+    if any(_key_named_by(item) not in {"", *profile.keys} for item in items):
+        # A gate may sign with a key that is younger than the profile.
+        profile = profile_of(tenant_id, provider_id, is_fresh=True)
     senders = [item.sender.address for item in items if item.sender]
     return Known(
         profile=profile,
@@ -103,11 +108,18 @@ def know(
     )
 
 
-def profile_of(tenant_id: int, provider_id: int) -> Profile:
+def _key_named_by(item: Item) -> str:
+    """The key id that a trace claims, "" without one."""
+    claimed = KEY_ID.search(header_of(item, TRACE_HEADER)[:200])
+    return claimed[1] if claimed else ""
+
+
+def profile_of(tenant_id: int, provider_id: int, *, is_fresh: bool = False) -> Profile:
+    """``is_fresh``: read now, whatever was read before."""
     now = time.monotonic()
     with _guard:
         until, kept = _profiles.get(tenant_id, (0.0, None))
-    if kept is not None and until > now:
+    if kept is not None and until > now and not is_fresh:
         return kept
     made = _make_profile(tenant_id, provider_id)
     with _guard:

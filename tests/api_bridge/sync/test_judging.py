@@ -75,6 +75,14 @@ def test_authentication_counts_as_our_gate_found_it_and_only_so(client_, context
     assert contexts[-1].auth == ()
 
 
+def test_a_trace_by_a_key_that_was_made_just_now_is_valid(client_):
+    receive_and_sync(client_, plain(client_, message_id="<before@x.example>"))
+    with client_.scope():
+        make_trace_key(provider_id=client_.tenant.provider_id)
+    raw = client_.through_the_gate("ana", plain(client_), ID)
+    assert receive_and_sync(client_, raw).trace_state == "valid"
+
+
 def test_a_forged_trace_is_invalid(client_):
     raw = client_.through_the_gate("ana", plain(client_), ID).replace(b"u=01J", b"u=01K")
     seen = receive_and_sync(client_, raw)
