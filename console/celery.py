@@ -16,16 +16,20 @@ from django.conf import settings
 from django.db import close_old_connections
 
 SWEEP_S = 2.0
+PARTITIONS_S = 3600.0
 
 app = Celery("bailey", broker=settings.REDIS_URL)
-app.autodiscover_tasks(["tenants"])
+app.autodiscover_tasks(["tenants", "incidents"])
 app.conf.update(
     task_ignore_result=True,
     task_default_queue="intake",
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
     task_acks_late=False,
-    beat_schedule={"sweep": {"task": "tenants.ring_all", "schedule": SWEEP_S}},
+    beat_schedule={
+        "sweep": {"task": "tenants.ring_all", "schedule": SWEEP_S},
+        "partitions": {"task": "incidents.keep_partitions", "schedule": PARTITIONS_S},
+    },
     # The beat keeps no state worth a file.
     beat_schedule_filename=str(settings.VAR_DIR / "beat-schedule"),
 )
