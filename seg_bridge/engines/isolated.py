@@ -137,6 +137,10 @@ class IsolatedEngine:
             return read_answer(answer)
         raise EngineDidNotAnswer("the engine's process died over it twice")
 
+    async def start(self) -> None:
+        """So that the first mail need not wait for the process.  Raises ``EngineDidNotAnswer``."""
+        await self._running()
+
     async def close(self) -> None:
         if self._child is not None:
             self._child.kill()

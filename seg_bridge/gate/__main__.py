@@ -6,6 +6,7 @@ Environment: docs/install.md, or ``seg_bridge/gate/settings.py``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ import uvloop
 
 from incidents.mail.reader import MailReader
 from seg_bridge.engines.embedded import JUDGE
+from seg_bridge.engines import EngineDidNotAnswer
 from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.server import FolderTaken, Gate
@@ -56,6 +58,8 @@ async def serve(settings: GateSettings) -> int:
         except OSError as error:
             host, port = settings.listen
             return _refuse(f"BAILEY_GATE_LISTEN={host}:{port} or BAILEY_GATE_DIR: {error}")
+        with contextlib.suppress(EngineDidNotAnswer):  # the policy says what then becomes of mail
+            await engine.start()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await ended.wait()

@@ -45,7 +45,6 @@ from seg_bridge.gate.spool import Spool, SpoolEntry
 log = logging.getLogger(__name__)
 
 TRY_LATER = "451 4.3.0 The mail could not be made safe here, please send it again"
-IN_A_CIRCLE = "554 5.4.6 The mail has passed too many servers, it goes in a circle"
 _MAX_UNWRITTEN = 1000
 
 
@@ -91,8 +90,6 @@ class Core:
 
     async def receive(self, raw: bytes, transaction: Transaction) -> str:
         """Our SMTP reply to the end of the mail.  ``raw`` is normalised.  Never raises."""
-        if count_received(raw) > MAX_RECEIVED:
-            return IN_A_CIRCLE
         try:
             mail = await self._look(raw, transaction)
             return await self._commit(mail, transaction)
@@ -124,6 +121,7 @@ class Core:
             policy_version=snapshot.version,
             source=self._source,
             facts_json=facts_told(facts, result),
+            is_in_circle=count_received(raw) > MAX_RECEIVED,
         )
 
     async def _commit(self, mail: SeenMail, transaction: Transaction) -> str:

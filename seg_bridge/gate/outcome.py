@@ -28,6 +28,11 @@ def refuse_by_policy(mail: SeenMail) -> str | None:
 
     One copy that must wait makes all wait: nothing has been done yet, and the sender repeats all.
     """
+    if mail.is_in_circle:
+        for copy in mail.copies:
+            copy.outcome = Outcome.REJECTED
+            copy.rule = "the mail has passed too many servers, it goes in a circle"
+        return f"554 5.4.6 {mail.ulid} has passed too many servers, it goes in a circle"
     if any(copy.action is MatrixAction.DEFER for copy in mail.copies):
         for copy in mail.copies:
             copy.outcome = Outcome.DEFERRED

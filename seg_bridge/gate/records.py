@@ -74,6 +74,7 @@ class SeenMail:
     policy_version: str
     source: str
     facts_json: dict[str, Any]
+    is_in_circle: bool
 
     def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
         return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)

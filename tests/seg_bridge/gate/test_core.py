@@ -197,6 +197,7 @@ async def test_mail_that_goes_in_a_circle_is_refused(gate_for, sink):
     hops = b"Received: from a by b; Sun, 22 Nov 2026 12:00:00 +0000\r\n" * 51
     async with gate_for() as gate:
         assert (await gate.send(hops + mail_bytes())).startswith("554 5.4.6")
+        assert gate.outcomes() == {"info@acme.example": "rejected"}
         assert sink.mails == []
 
 
