@@ -122,7 +122,7 @@ def _is_running(pid: str) -> bool:
     except (ValueError, ProcessLookupError):
         return False
     except PermissionError:
-        return True
+        pass  # somebody else's
     return True
 
 

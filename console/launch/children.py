@@ -110,8 +110,8 @@ class Children:
         elif not child.runs and child.is_ready(child.process):
             child.runs = True
             if child.has_been_ready:
-                say(f"{child.name} runs again (pid {child.process.pid}).")
                 self._on_change()
+                say(f"{child.name} runs again (pid {child.process.pid}).")
             child.has_been_ready = True
 
     def _bury(self, child: Child, process: Process, code: int) -> None:

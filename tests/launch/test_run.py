@@ -46,7 +46,8 @@ def test_it_starts_survives_deaths_keeps_its_data_and_leaves_nothing(installatio
     installation.kill("gate")
     wait_for(lambda: "gate runs again" in installation.said(), 90, "the gate")
     now = installation.facts()["pids"]
-    assert {name for name in PROCESSES if now[name] != facts["pids"][name]} == {"postgres", "gate"}
+    renewed = {name for name in PROCESSES if now[name] != facts["pids"][name]}
+    assert renewed == {"postgres", "gate"}, installation.said()
     wait_for(lambda: is_healthy(facts["console"]), 30, "the console")
 
     second = [sys.executable, "-m", "console.launch", "run"]
