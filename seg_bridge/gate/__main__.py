@@ -15,8 +15,8 @@ import sys
 import uvloop
 
 from incidents.mail.reader import MailReader
-from seg_bridge.engines.embedded import JUDGE
 from seg_bridge.engines import EngineDidNotAnswer
+from seg_bridge.engines.embedded import JUDGE
 from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.server import FolderTaken, Gate

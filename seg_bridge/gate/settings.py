@@ -145,4 +145,6 @@ def _dns(value: str) -> tuple[str, int] | None:
 
 
 def _own_name() -> str:
-    return socket.gethostname()
+    """The host's name, if it is one that SMTP allows."""
+    name = socket.gethostname()
+    return name if _HOSTNAME.match(name) else "localhost"

@@ -24,6 +24,15 @@ def test_good_settings_are_read_with_their_defaults():
 
 
 @pytest.mark.parametrize(
+    ("own", "expected"),
+    [("host1.example", "host1.example"), ("my_host", "localhost"), ("", "localhost")],
+)
+def test_without_a_host_name_the_machines_own_counts_if_smtp_allows_it(monkeypatch, own, expected):
+    monkeypatch.setattr("socket.gethostname", lambda: own)
+    assert read_settings({**GOOD, "BAILEY_GATE_HOSTNAME": ""}).hostname == expected
+
+
+@pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("BAILEY_GATE_NAME", ""),
