@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
@@ -76,6 +77,8 @@ ADDED_TO = {
     "tenants_person.name",
     "tenants_tenant.name",
 }
+# What a client knows of itself: its name, its addresses, its own people.
+OPEN_TABLES = {"tenants_tenant", "tenants_domain", "tenants_mailbox", "tenants_person"}
 _SHORTEST = 40
 
 
@@ -102,7 +105,8 @@ def mark_rows(sides: Mapping[int, Side]) -> None:
             for tenant_id, side in sides.items():
                 for row in _rows(model, owner, tenant_id):
                     _mark(model, row, side)
-                    side.all_ids.add(str(row["pk"]))
+                    if isinstance(row["pk"], UUID):
+                        side.all_ids.add(str(row["pk"]))
 
 
 def unmarked_columns(sides: Mapping[int, Side]) -> set[str]:
@@ -153,7 +157,7 @@ def _marked(column: models.Field[Any, Any], value: Any, word: str) -> Any:
 
 def _is_open(model: type[models.Model], row: dict[str, Any], side: Side) -> bool:
     """Is this a row that the client's own portal may show?"""
-    if model._meta.db_table in ("tenants_tenant", "tenants_domain", "tenants_mailbox"):
+    if model._meta.db_table in OPEN_TABLES:
         return True
     named = {str(value) for key, value in row.items() if key.endswith("_id") or key in ("pk", "id")}
     return bool(named & set(side.ids.values()))
