@@ -13,6 +13,7 @@ from functools import wraps
 from hashlib import sha256
 from typing import Any
 
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
@@ -32,11 +33,15 @@ class KeyReused(WrongInput):
     title = "This Idempotency-Key belongs to another request"
 
 
-def idempotent(view: Callable[..., Response]) -> Callable[..., Response]:
-    """For a POST handler of an APIView that answers with JSON."""
+def idempotent(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """For a POST handler of an APIView.
+
+    One that answers with something else than JSON has ``answer_again(request, …)``, which gives the
+    same without acting.
+    """
 
     @wraps(view)
-    def handler(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def handler(self: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         key = request.headers.get("Idempotency-Key", "")
         if not key:
             return view(self, request, *args, **kwargs)
@@ -55,15 +60,20 @@ def idempotent(view: Callable[..., Response]) -> Callable[..., Response]:
             return _answer_and_remember(row, view(self, request, *args, **kwargs))
         if row.request_digest != digest:
             raise KeyReused("Use a new Idempotency-Key for every new request.")
-        response = Response(row.body, status=row.status)
+        response: HttpResponseBase
+        if row.body is None and hasattr(self, "answer_again"):
+            response = self.answer_again(request, *args, **kwargs)
+        else:
+            response = Response(row.body, status=row.status)
         response["Idempotency-Replayed"] = "true"
         return response
 
     return handler
 
 
-def _answer_and_remember(row: IdempotencyKey, response: Response) -> Response:
-    row.status, row.body = response.status_code, _plain(response.data)
+def _answer_and_remember(row: IdempotencyKey, response: HttpResponseBase) -> HttpResponseBase:
+    row.status = response.status_code
+    row.body = _plain(response.data) if isinstance(response, Response) else None
     row.save(update_fields=["status", "body"])
     return response
 

@@ -16,7 +16,8 @@ from console.api.idempotency import idempotent
 from console.api.incidents import _parse, job_response
 from console.lib.people import person_of
 from incidents.access import access_delivery, access_message
-from incidents.content import open_original
+from incidents.content import check_may_open, open_original
+from incidents.evidence import read_evidence
 from incidents.models import ContentAccess, Delivery, Message, Observation
 from incidents.models.mail import Place
 from incidents.remediation import acquire_original, release_held
@@ -46,6 +47,7 @@ class MessageOriginal(APIView):
         request=shown.OpenContentSerializer,
         responses={(200, "message/rfc822"): OpenApiTypes.BINARY},
     )
+    @idempotent
     def post(self, request: Request, object_id: str) -> HttpResponse:
         message = access_message(object_id)
         asked = _parse(shown.OpenContentSerializer, request)
@@ -55,6 +57,17 @@ class MessageOriginal(APIView):
             what=ContentAccess.What.ORIGINAL,
             reason=asked["reason"],
         )
+        return self._file(message, raw)
+
+    def answer_again(self, request: Request, object_id: str) -> HttpResponse:
+        """The same bytes against the same record, while she still may."""
+        message = access_message(object_id)
+        check_may_open(message=message, person=person_of(request))
+        raw = read_evidence(tenant_id=message.tenant_id, digest=message.evidence)
+        return self._file(message, raw)
+
+    @staticmethod
+    def _file(message: Message, raw: bytes) -> HttpResponse:
         response = HttpResponse(raw, content_type="message/rfc822")
         response["Content-Disposition"] = f'attachment; filename="{message.id}.eml"'
         return response

@@ -1,10 +1,55 @@
 """Cursor paging: ``results`` and ``next``, steady while rows arrive."""
 
-from rest_framework.pagination import CursorPagination
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
+from typing_extensions import override
+
+from tenants.errors import WrongInput
 
 
 class TimeCursorPagination(CursorPagination):
+    """Newest first: ids sort by time.  A cursor or page size that makes no sense is an error."""
+
     page_size = 50
     max_page_size = 500
     page_size_query_param = "page_size"
     ordering = "-id"
+
+    @override
+    def paginate_queryset(
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: Any = None
+    ) -> list[Any] | None:
+        assert isinstance(queryset, QuerySet)
+        self._key = queryset.model._meta.pk
+        found: list[Any] | None = super().paginate_queryset(queryset, request, view)
+        return found
+
+    @override
+    def get_page_size(self, request: Request) -> int | None:
+        wish = request.query_params.get("page_size", "")
+        if wish and (not (wish.isascii() and wish.isdigit()) or int(wish[:9]) == 0):
+            raise WrongInput(f"page_size is a number from 1 to {self.max_page_size}.")
+        return super().get_page_size(request)
+
+    @override
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        if not request.query_params.get(self.cursor_query_param):
+            return None
+        try:
+            cursor = super().decode_cursor(request)
+            # It reaches the database as the id to go on from.
+            position = self._key.to_python(cursor and cursor.position)
+            self._key.run_validators(position)
+            if position is None:
+                raise NotFound
+        except (NotFound, ValidationError) as error:
+            raise WrongInput("This cursor leads nowhere. Begin again without it.") from error
+        return cursor

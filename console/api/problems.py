@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import transaction
 from django.http import Http404
 from rest_framework import exceptions
@@ -26,10 +26,12 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     """DRF's exception handler.  None: not ours, Django answers 500 and the scope rolls back."""
     if isinstance(error, Http404):
         error = NotThere()
+    if has_scope():
+        transaction.set_rollback(True)  # a refused request leaves nothing half done
     if isinstance(error, DomainError):
-        if has_scope():
-            transaction.set_rollback(True)  # a refused request leaves nothing half done
         return problem(error.status, error.title, error.sentence, error.code)
+    if isinstance(error, RequestDataTooBig):
+        return problem(413, "Too large", "The body of this request is too large.", "too_large")
     response = exception_handler(error, context)
     if response is None:
         return None
