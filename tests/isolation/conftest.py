@@ -4,19 +4,26 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
 from tests.isolation.world import World, make_world
 
 
 @pytest.fixture(scope="package")
-def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+def world(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
     """Both clients, committed: tests here sign in as the real logins, over connections of theirs.
 
     A test that changes something does it in a transaction that it rolls back.
     """
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
-    with django_db_blocker.unblock():
+    # The next world's clients have the same numbers and other keys.
+    evidence = override_settings(EVIDENCE_DIR=tmp_path_factory.mktemp("evidence"))
+    with evidence, django_db_blocker.unblock():
         try:
             yield make_world()
         finally:
