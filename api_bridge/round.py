@@ -15,12 +15,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import DataError, IntegrityError, transaction
+
 from api_bridge.connectors import Connector, Fetched, Item, Page, Ref
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
 from api_bridge.known import Known, know
 from api_bridge.models import SeenItem
 from api_bridge.scan import Scanned, give_up, moved, scan
-from api_bridge.store import Mine, Outcome, commit_page, park_mailbox
+from api_bridge.store import Mine, Outcome, commit_page, park_mailbox, store_scanned
 from incidents.mail.reader import ReaderUnavailable
 from incidents.words import Place
 from tenants.doors import ClaimedWork
@@ -28,6 +30,8 @@ from tenants.scope import Role, tenant_scope
 
 log = logging.getLogger(__name__)
 
+# The database, or writing for it, refuses a value; one that is away is none of these.
+UNSTORABLE = (DataError, IntegrityError, ValueError, TypeError)
 TRIES = 3
 LISTS_AT_ONCE = 4
 FETCHED_AT_ONCE = 20
@@ -107,9 +111,39 @@ class Round:
                     park_mailbox(mine, str(error))
         originals = self._originals(read)
         for mine, page, outcome in read:
-            with self._scope():
-                if not commit_page(mine, page, _with_originals(outcome, originals)):
-                    log.info("mailbox %s was read by another worker", mine.seat.mailbox_id)
+            whole = _with_originals(outcome, originals)
+            try:
+                self._commit(mine, page, whole)
+            except UNSTORABLE as error:
+                log.warning("a page of mailbox %s: %s", mine.seat.mailbox_id, type(error).__name__)
+                self._commit(mine, page, self._without_unstorable(mine, whole, known))
+
+    def _commit(self, mine: Mine, page: Page, outcome: Outcome) -> None:
+        with self._scope():
+            if not commit_page(mine, page, outcome):
+                log.info("mailbox %s was read by another worker", mine.seat.mailbox_id)
+
+    def _without_unstorable(self, mine: Mine, outcome: Outcome, known: Known) -> Outcome:
+        """What the database refuses is counted like a mail that cannot be scanned, and after
+        three tries kept without its own words, so that it cannot be refused again.
+        """
+        kept, failed, why = [], dict(outcome.failed or {}), outcome.why
+        for each in outcome.scanned:
+            try:
+                with self._scope():
+                    store_scanned(each)
+                    transaction.set_rollback(True)
+                kept.append(each)
+            except UNSTORABLE as error:
+                why = f"{type(error).__name__} in the database"
+                seen = known.seen.get((mine.seat.mailbox_id, each.item.ref.item_id))
+                failures = (seen.failures if seen else 0) + 1
+                if failures < TRIES:
+                    failed[each.item.ref.item_id] = failures
+                else:
+                    bare = replace(each.item, subject="", sender=None, internet_message_id="")
+                    kept.append(give_up(bare, mine.seat, why=why, observed_at=self._at))
+        return replace(outcome, scanned=kept, failed=failed, why=why)
 
     def _scope(self) -> AbstractContextManager[Any]:
         claimed = self._claimed

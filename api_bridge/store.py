@@ -19,6 +19,7 @@ from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.observations import Observation
 from tenants.models import Mailbox
+from tenants.scope import current_scope
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,7 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     row = MailboxSync.objects.select_for_update().filter(id=mine.sync_id).first()
     if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
-    record([_with_evidence(each) for each in outcome.scanned if each.observation])
-    history.learn(mine.seat.tenant_id, [each for s in outcome.scanned for each in s.lessons])
+    store_scanned(*outcome.scanned)
     _remember(mine, page, outcome)
     row.synced_at = timezone.now()
     if outcome.failed:
@@ -76,6 +76,13 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
         id=mine.seat.mailbox_id, state__in=(Mailbox.State.BLIND, Mailbox.State.NO_MAILBOX)
     ).update(state=Mailbox.State.ACTIVE)
     return True
+
+
+def store_scanned(*scanned: Scanned) -> None:
+    """Observations, and what they teach.  Must run in the client's scope."""
+    record([_with_evidence(each) for each in scanned if each.observation])
+    tenant_id = current_scope().tenant_ids[0]
+    history.learn(tenant_id, [lesson for each in scanned for lesson in each.lessons])
 
 
 def _move_on(row: MailboxSync, mine: Mine, page: Page) -> None:

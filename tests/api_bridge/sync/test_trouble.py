@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -120,6 +121,30 @@ def test_a_mail_that_breaks_the_scan_is_parked_after_three_tries_and_the_next_is
     assert row.whole_due_at > timezone.now()
     client_.sync()
     assert len(client_.observations()) == 3
+
+
+def test_a_mail_that_the_database_refuses_is_parked_and_the_others_are_stored(client_, monkeypatch):
+    real = scan_module.scan
+
+    def scan(item, *arguments, **options):
+        scanned: Any = real(item, *arguments, **options)
+        if item.subject == "Poison":
+            refused = replace(scanned.observation, score="no number")
+            return replace(scanned, observation=refused)
+        return scanned
+
+    monkeypatch.setattr(round_module, "scan", scan)
+    client_.company.receive("ana", subject="Fine")
+    client_.company.receive("ana", subject="Poison")
+    for failures in (1, 2):
+        client_.sync()
+        assert [row.mail["subject"] for row in client_.observations()] == ["Fine"]
+        assert client_.mailbox_sync("ana").failures == failures
+    client_.sync()
+    assert len(client_.observations(verdict="unscannable")) == 1
+    assert client_.mailbox_sync("ana").failures == 0
+    client_.sync()
+    assert len(client_.observations()) == 2
 
 
 def test_a_mail_that_the_mail_host_never_gives_is_parked(client_, no_pauses):
