@@ -53,4 +53,7 @@ def ensure_database(superuser_url: str, name: str) -> bool:
                 sql.Identifier(name), sql.Identifier(OWNER)
             )
         )
+    # Before PostgreSQL 16 the owner of a database who is NOINHERIT has no right on its schema.
+    with psycopg.connect(superuser_url, dbname=name, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(OWNER)))
     return True
