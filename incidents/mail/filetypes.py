@@ -60,7 +60,7 @@ _HTML_START = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SVG_START = re.compile(
-    rb"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--.{0,500}?-->|<!doctype[^>]{0,300}>|\s)*<svg\b",
+    rb"\s*+(?:<\?xml[^>]{0,200}>)?+(?:<!--.{0,500}?-->|<!doctype[^>]{0,300}>|\s++)*+<svg\b",
     re.I | re.S,
 )
 _BY_EXTENSION = {

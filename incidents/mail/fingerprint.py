@@ -65,8 +65,8 @@ _FOOTER = re.compile(
 )
 _TAGS = r"external(?: (?:e-?mail|sender|mail))?|ext|extern|externe|externo|esterno|outside"
 _TAG = re.compile(
-    r"\s*(?:[\[({<*!#]{1,3}\s*(?:" + _TAGS + r"|caution|warning|suspicious|suspect(?:ed)? spam|spam"
-    r"|possible spam|phish(?:ing)?|bulk|marketing|unverified)"
+    r"\A\s*(?:[\[({<*!#]{1,3}\s*(?:" + _TAGS + r"|caution|warning|suspicious|suspect(?:ed)? spam"
+    r"|spam|possible spam|phish(?:ing)?|bulk|marketing|unverified)"
     r"[^\])}>*!#\n]{0,20}[\])}>*!#]{1,3}[:\s-]*)+",
     re.IGNORECASE,
 )

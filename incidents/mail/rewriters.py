@@ -15,8 +15,8 @@ from urllib.parse import unquote
 from incidents.mail.urls import Url, split_url
 
 _ROUNDS = 5
-_V3 = re.compile(r"/v3/__(.*)__;([^!]*)!", re.DOTALL)
-_V3_BARE = re.compile(r"/v3/__(.*?)__[;!]", re.DOTALL)
+_V3 = re.compile(r"\A[^/]*//[^/]*/v3/__(.*)__;([^!]*)!", re.DOTALL)
+_V3_BARE = re.compile(r"\A[^/]*//[^/]*/v3/__(.*?)__[;!]", re.DOTALL)
 _UNDERSCORES = re.compile(r"/v[12]/(?:url/)?___(.*?)___\.", re.DOTALL)
 _RUNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _TARGET = re.compile(r"(?:https?|ftp)://[^\s/]", re.IGNORECASE)
