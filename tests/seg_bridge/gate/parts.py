@@ -324,12 +324,14 @@ class RunningGate:
         limits: FrontLimits = LIMITS,
         engines: Any = None,
         takes_xclient: bool = True,
+        reader: Any = None,
         spool_times: SpoolTimes | None = None,
     ) -> None:
         self.folder = folder
         self.tenants = tenants
         self.ingest = ingest or Ingest()
         self.limits = limits
+        self.reader = reader or PlainReader()
         self.engines = engines if engines is not None else [SubjectEngine()]
         self.settings = settings_for(folder, takes_xclient=takes_xclient)
         self.spool_times = spool_times
@@ -339,7 +341,7 @@ class RunningGate:
         self.gate = Gate(
             self.settings,
             engines=self.engines,
-            reader=PlainReader(),
+            reader=self.reader,
             client=self.client,
             limits=self.limits,
             timeouts=TIMEOUTS,
