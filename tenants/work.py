@@ -60,7 +60,7 @@ def ring(queue: str) -> None:
         log.warning("the broker does not answer; the beat will ring for %s", queue)
 
 
-def serve_one(queue: str, *, lease_s: int = 120) -> bool:
+def serve_one(queue: str, *, lease_s: int = 60) -> bool:
     """Claim one client and serve it.  False: nobody waits."""
     claimed = claim_work(queue, lease_s)
     if claimed is None:
