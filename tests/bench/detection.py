@@ -13,8 +13,9 @@ import argparse
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,18 +122,27 @@ def fraud_shares() -> tuple[dict[str, dict[str, float]], dict[str, set[str]]]:
     return found, verdicts
 
 
-def measurements() -> list[Measurement]:
-    """What ``make bench`` prints; the details go to standard error."""
+@cache
+def _measured() -> tuple[Measured, ...]:
+    """All lines, once a run; the details go to standard error.  Raises ``NotMeasured``."""
     folder = corpus_folder()
     if folder is None:
         raise NotMeasured("the labelled corpus is not here (BAILEY_SHARED names its folder)")
-    lines = measure(folder)
+    lines = tuple(measure(folder))
     for line in lines:
         sys.stderr.write(f"{line['name']}: {line['detail']}\n")
-    return [
-        Measurement(**{key: value for key, value in line.items() if key != "detail"})
-        for line in lines
-    ]
+    return lines
+
+
+def _one(name: str) -> Callable[[], list[Measurement]]:
+    def measured() -> list[Measurement]:
+        return [
+            Measurement(**{key: value for key, value in line.items() if key != "detail"})
+            for line in _measured()
+            if line["name"] == name
+        ]
+
+    return measured
 
 
 def measure(corpus_dir: Path) -> list[Measured]:
@@ -150,8 +160,9 @@ def measure(corpus_dir: Path) -> list[Measured]:
         _line(
             f"detection_{name}",
             found[name]["all"],
-            against=f"Rspamd with local maps: {RSPAMD_RECALL} at {RSPAMD_HAM:.1%}",
-            goal=f"above {RSPAMD_RECALL} at {HAM_GOAL:.0%} or less",
+            against=f"Rspamd, local maps: {RSPAMD_RECALL} at {RSPAMD_HAM:.1%}; "
+            f"here at {found[name]['ham']:.2%}",
+            goal=f"> {RSPAMD_RECALL}, false positives ≤ {HAM_GOAL:.0%}",
             met=found[name]["all"] > RSPAMD_RECALL and found[name]["ham"] <= HAM_GOAL,
             detail=f"{told(found[name])}; calibration error "
             f"{calibration_error(rows, points[name], load_scale(FILES[name])):.3f}; "
@@ -159,29 +170,25 @@ def measure(corpus_dir: Path) -> list[Measured]:
         )
         for name in FILES
     ]
-    return [*measured, _both(found, fraud), _fraud(fraud, verdicts)]
+    return [*measured, _both(found), _fraud(fraud, verdicts)]
 
 
 def _line(name: str, value: float, **rest: object) -> Measured:
     return {"name": name, "value": round(value, 3), "unit": "recall", **rest}
 
 
-def _both(found: dict[str, dict[str, float]], fraud: dict[str, dict[str, float]]) -> Measured:
-    """Real mail and made-up fraud in equal parts, since open corpora hold no boss fraud."""
-    bad = [kind for kind in fraud if "harmless" not in kind]
-    mixed = {
-        name: (found[name]["all"] + sum(fraud[kind][name] for kind in bad) / len(bad)) / 2
-        for name in ("gateway", "mailbox", "both")
-    }
-    alone = max(mixed["gateway"], mixed["mailbox"])
-    ham = found["both"]["ham"]
+def _both(found: dict[str, dict[str, float]]) -> Measured:
+    """Real mail only.  The corpus knows no clients, so the mailbox layer gains little here; what it
+    is for shows in ``detection_fraud``.
+    """
+    alone = {name: found[name]["all"] for name in FILES}
     return _line(
         "detection_both",
-        mixed["both"],
-        against=f"gateway alone {mixed['gateway']:.3f}, mailbox alone {mixed['mailbox']:.3f}",
-        goal="above each alone, false positives at 1.5 % or less",
-        met=mixed["both"] > alone and ham <= 1.5 * HAM_GOAL,
-        detail=f"on real mail {found['both']['all']:.3f}: {told(found['both'])}",
+        found["both"]["all"],
+        against=" ".join(f"{name} alone {value:.3f}" for name, value in alone.items()),
+        goal=f"above each alone, false positives ≤ {HAM_GOAL:.0%}",
+        met=found["both"]["all"] > max(alone.values()) and found["both"]["ham"] <= HAM_GOAL,
+        detail=told(found["both"]),
     )
 
 
@@ -199,7 +206,7 @@ def _fraud(fraud: dict[str, dict[str, float]], verdicts: dict[str, set[str]]) ->
         "detection_fraud",
         value,
         against=f"gateway alone {sum(one['gateway'] for one in bad.values()) / len(bad):.3f}",
-        goal="0.9, harmless counterparts at 2 % or less",
+        goal="≥ 0.9, harmless twins ≤ 2 %",
         met=value >= 0.9 and wrong <= 0.02,
         detail="made-up mail, own templates; " + "; ".join(parts),
     )
@@ -243,7 +250,8 @@ def main(arguments: Sequence[str]) -> None:
         print(f"  against {line['against']}\n  {line['detail']}")
 
 
-MEASURES = {"detection": measurements}
+NAMES: Final = ("gateway", "mailbox", "both", "fraud")
+MEASURES = {f"detection_{name}": _one(f"detection_{name}") for name in NAMES}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

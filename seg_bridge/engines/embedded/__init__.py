@@ -3,7 +3,7 @@
 What it looks at: SPF, DKIM and DMARC (``auth``), the facts of ``incidents.mail.signals``, the
 conversation with the sending host (``session``), and our YARA rules over the decoded bytes
 (``content``).  What each is worth stands in ``weights.toml``; how that was measured:
-``make bench ONLY=detection``.
+``make bench ONLY=detection_gateway``.
 
 Whatever reads a mail's content may meet a bomb, so it runs in the reading process, which can be
 killed and holds one mail alone: the gate's ``MailReader`` has ``JUDGE`` as its judge.  Here stay
