@@ -406,6 +406,11 @@ def test_link_to_the_mailing_list_s_own_host_is_no_link_of_the_mail():
     assert "links_to_strangers" not in codes_of(facts)
 
 
+@pytest.mark.parametrize("name", ["Chase Miller", "Paul Hoover", "Anna Hilton", "Ines Apfel"])
+def test_people_are_not_taken_for_brands(name):
+    assert "brand_in_name" not in codes_of(sent_by("x@firm.example", name))
+
+
 def test_list_that_rewrites_the_sender_is_not_taken_for_a_reply_switch():
     facts = sent_by(
         "builders@lists.nordvent.example", list_id=LIST, reply_to=(Address("author@gmail.com"),)
