@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from django.test import Client
 
@@ -21,8 +22,10 @@ class Caller:
         key: str = "",
         headers: dict[str, str] | None = None,
         content_type: str = "application/json",
+        query: dict[str, str] | None = None,
     ) -> Any:
         """The answer; a 500 is one too.  ``body``: JSON values, or text and bytes as they are."""
+        path = f"{path}?{urlencode(query)}" if query else path
         sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         sent |= {"Idempotency-Key": key} if key else {}
         raw = (
