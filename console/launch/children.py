@@ -15,7 +15,7 @@ from console.launch.process import Command, DidNotStart, Process
 from console.launch.say import Step, say
 
 TICK_S = 0.1
-RESTART_AFTER_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
+RESTART_AFTER_S = (0.2, 0.5, 1.0, 2.0, 3.0)
 # One that was ready and lived so long starts again at once: what ended it was not its start.
 STEADY_AFTER_S = 5.0
 # So many deaths before the first readiness end the launcher.
