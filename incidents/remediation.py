@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -203,10 +202,3 @@ def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
     intent.finished_at = timezone.now()
     intent.save(update_fields=["state", "error", "finished_at"])
     settle_job(intent.job)
-
-
-def job_view(job: Job) -> dict[str, Any]:
-    """What a progress line needs: how many copies, how many are over, in words."""
-    total = job.counts.get("copies", 0)
-    over = sum(job.counts.get(state, 0) for state in Intent.OVER)
-    return {"total": total, "over": over, "share": over / total if total else 1.0}

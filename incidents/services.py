@@ -53,13 +53,6 @@ def take_incident(*, incident: Incident, actor: Person) -> None:
 
 
 @transaction.atomic
-def hand_back_incident(*, incident: Incident, actor: Person) -> None:
-    """Nobody owns it any more."""
-    Incident.objects.filter(id=incident.id).update(owner_id=None, owner_name="")
-    _done(incident, ASSIGNED, actor, before=incident.owner_name, after="")
-
-
-@transaction.atomic
 def resolve_incident(*, incident: Incident, actor: Person, classification: str, cause: str) -> None:
     """Close it.  Classification and cause are required; raises ``WrongInput`` without them."""
     if classification not in Incident.Classification.values:

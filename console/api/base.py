@@ -1,4 +1,4 @@
-"""What all resources share: known filters only, cursor paging, one object or the one 404."""
+"""What all resources share: known filters, one object or the one 404, parsed bodies, jobs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
-from rest_framework import generics
+from rest_framework import generics, serializers
 from rest_framework.request import Request
+from rest_framework.response import Response
 from typing_extensions import override
 
+from console.api.serializers import JobSerializer
 from incidents.access import access_one
+from incidents.models import Job
 from tenants.errors import WrongInput
 
 _PAGING = {"cursor", "page_size", "format"}
@@ -42,3 +45,16 @@ class DetailView(generics.RetrieveAPIView[Any]):
     @override
     def get_object(self) -> Any:
         return access_one(self.get_queryset(), self.kwargs["object_id"])
+
+
+def parse(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The request's body, checked.  Raises DRF's ``ValidationError``."""
+    form = serializer(data=request.data)
+    form.is_valid(raise_exception=True)
+    values: dict[str, Any] = form.validated_data
+    return values
+
+
+def job_response(job: Job) -> Response:
+    """202 with the job to follow."""
+    return Response(JobSerializer(job).data, status=202)

@@ -12,28 +12,17 @@ from rest_framework.views import APIView
 from typing_extensions import override
 
 from console.api import serializers as shown
-from console.api.base import DetailView, ListView
+from console.api.base import DetailView, ListView, job_response, parse
 from console.api.filters import IncidentFilter
 from console.api.idempotency import idempotent
 from console.lib.people import person_of
 from incidents import services
 from incidents.access import access_incident
-from incidents.models import Incident, Job
+from incidents.models import Incident
 from incidents.remediation import pull_incident, restore_incident
 from incidents.reports import ask_report
 from incidents.story import tell_story
 from tenants.models import Person
-
-
-def _parse(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    form = serializer(data=request.data)
-    form.is_valid(raise_exception=True)
-    values: dict[str, Any] = form.validated_data
-    return values
-
-
-def job_response(job: Job) -> Response:
-    return Response(shown.JobSerializer(job).data, status=202)
 
 
 class IncidentList(ListView):
@@ -65,7 +54,7 @@ class PullIncident(APIView):
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = _parse(shown.ReasonSerializer, request)
+        asked = parse(shown.ReasonSerializer, request)
         job = pull_incident(incident=incident, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
@@ -77,7 +66,7 @@ class RestoreIncident(APIView):
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = _parse(shown.ReasonSerializer, request)
+        asked = parse(shown.ReasonSerializer, request)
         job = restore_incident(incident=incident, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
@@ -89,7 +78,7 @@ class ReportIncident(APIView):
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = _parse(shown.NewReportSerializer, request)
+        asked = parse(shown.NewReportSerializer, request)
         job = ask_report(incident=incident, actor=person_of(request), audience=asked["audience"])
         return job_response(job)
 
@@ -102,7 +91,7 @@ class ChangeIncident(APIView):
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = _parse(self.serializer_class, request)
+        asked = parse(self.serializer_class, request)
         self.change(incident, person_of(request), asked)
         return Response(shown.IncidentSerializer(access_incident(object_id)).data)
 

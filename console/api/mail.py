@@ -10,10 +10,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from console.api import serializers as shown
-from console.api.base import DetailView, ListView
+from console.api.base import DetailView, ListView, job_response, parse
 from console.api.filters import DeliveryFilter, MessageFilter, ObservationFilter
 from console.api.idempotency import idempotent
-from console.api.incidents import _parse, job_response
 from console.lib.people import person_of
 from incidents.access import access_delivery, access_message
 from incidents.content import check_may_open, open_original
@@ -50,7 +49,7 @@ class MessageOriginal(APIView):
     @idempotent
     def post(self, request: Request, object_id: str) -> HttpResponse:
         message = access_message(object_id)
-        asked = _parse(shown.OpenContentSerializer, request)
+        asked = parse(shown.OpenContentSerializer, request)
         raw = open_original(
             message=message,
             person=person_of(request),
@@ -80,7 +79,7 @@ class AcquireMessage(APIView):
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         message = access_message(object_id)
-        asked = _parse(shown.ReasonSerializer, request)
+        asked = parse(shown.ReasonSerializer, request)
         job = acquire_original(message=message, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
@@ -118,7 +117,7 @@ class ReleaseHeld(APIView):
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         delivery = access_delivery(object_id)
-        asked = _parse(shown.ReasonSerializer, request)
+        asked = parse(shown.ReasonSerializer, request)
         job = release_held(delivery=delivery, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 

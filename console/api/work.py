@@ -11,10 +11,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from console.api import serializers as shown
-from console.api.base import DetailView, ListView
+from console.api.base import DetailView, ListView, parse
 from console.api.filters import ActionFilter, GatewayRuleFilter, JobFilter, ReportFilter
 from console.api.idempotency import idempotent
-from console.api.incidents import _parse
 from console.lib.people import person_of
 from incidents.access import access_client, access_one, access_report
 from incidents.evidence import read_evidence
@@ -103,7 +102,7 @@ class GatewayRuleList(ListView):
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        asked = _parse(shown.NewGatewayRuleSerializer, request)
+        asked = parse(shown.NewGatewayRuleSerializer, request)
         tenant = access_client(asked.pop("tenant"))
         if asked["expires_at"] and asked["expires_at"] <= timezone.now():
             raise WrongInput("expires_at: this time has passed.")
@@ -123,7 +122,7 @@ class RemoveGatewayRule(APIView):
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         rule = access_one(GatewayRule.objects.select_related("tenant"), object_id)
-        asked = _parse(shown.ReasonSerializer, request)
+        asked = parse(shown.ReasonSerializer, request)
         gateway.remove_rule(rule=rule, actor=person_of(request), reason=asked["reason"])
         rule.refresh_from_db()
         return Response(shown.GatewayRuleSerializer(rule).data)
