@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("incidents", "0002_bulk_rows_without_lookups")]
+    operations: ClassVar = []
