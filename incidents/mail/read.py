@@ -17,6 +17,7 @@ from incidents.mail.addresses import addresses_of, sender_of
 from incidents.mail.archives import Budget
 from incidents.mail.attachments import describe
 from incidents.mail.authres import auth_results_of
+from incidents.mail.contacts import payment_facts
 from incidents.mail.dates import parse_date
 from incidents.mail.encoded import decode_text, decode_words
 from incidents.mail.facts import Attachment, Link, MailFacts
@@ -229,6 +230,7 @@ class _Reading:
             "remote_images": html.remote_images,
             "forms": html.forms,
             "hidden_characters": len(html.hidden),
+            **payment_facts(html_text or plain),
         }
 
 
