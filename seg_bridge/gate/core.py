@@ -21,8 +21,8 @@ from ulid import ULID
 
 from incidents.mail.facts import MailFacts
 from incidents.words import Outcome
-from seg_bridge.engines import Engine, Envelope
-from seg_bridge.gate.decide import decide
+from seg_bridge.engines import Engine
+from seg_bridge.gate.decide import Decidable, decidable, decide
 from seg_bridge.gate.dispatch import group_copies, relay_groups, spool_entries
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.journal import Journal, JournalError, Record
@@ -39,7 +39,7 @@ from seg_bridge.gate.records import (
     facts_told,
 )
 from seg_bridge.gate.relay import Relay
-from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, ScanResult, scan_with_all
+from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, scan_with_all
 from seg_bridge.gate.spool import Spool, SpoolEntry
 
 log = logging.getLogger(__name__)
@@ -106,9 +106,8 @@ class Core:
             self._engines, raw, facts, envelope, timeout_s=self._engine_timeout_s
         )
         snapshot = self._latest() or transaction.snapshot
-        copies = tuple(
-            _decide_copy(route, snapshot, facts, envelope, result) for route in transaction.routes
-        )
+        seen = decidable(result, facts, envelope)
+        copies = tuple(_decide_copy(route, snapshot, seen) for route in transaction.routes)
         settle_mixed(copies)
         return SeenMail(
             ulid=str(ULID.from_datetime(envelope.received_at)),
@@ -206,20 +205,12 @@ class Core:
             self._stores.originals.drop(tenant_id, mail.ulid)
 
 
-def _decide_copy(
-    route: Route,
-    snapshot: PolicySnapshot,
-    facts: MailFacts,
-    envelope: Envelope,
-    result: ScanResult,
-) -> Copy:
+def _decide_copy(route: Route, snapshot: PolicySnapshot, seen: Decidable) -> Copy:
     """The recipient was taken by the policy of its time; the newest one decides, unless it sends
     the mail elsewhere.
     """
     newer = snapshot.find(route.address)
     if newer is not None and newer.is_known and newer.domain.next_hop == route.domain.next_hop:
         route = newer
-    decision = decide(
-        result=result, facts=facts, envelope=envelope, route=route, now=datetime.now(UTC)
-    )
-    return Copy(route, decision.action, decision.rule)
+    decision = decide(seen, route.tenant, route.address, datetime.now(UTC))
+    return Copy(route, decision.action, decision.rule, decided=decision.as_json())

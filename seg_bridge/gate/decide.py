@@ -11,16 +11,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from incidents.mail.facts import MailFacts
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.engines import Envelope
-from seg_bridge.gate.policy import GatewayRule, Route, TenantPolicy
+from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.gate.scanning import ScanResult
 
+MAX_REASON_CHARS = 300
 _ALWAYS_ACTS = (Verdict.MALWARE, Verdict.UNSCANNABLE)
 _IN_WORDS = {
     MatrixAction.DELIVER: "delivered",
@@ -33,42 +33,99 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``rule`` names what decided, in words with its origin."""
+    """``rule`` names what decided, in words with its origin.
+
+    ``by``: ``block`` or ``allow`` for an entry of the client's list, which is then ``entry``;
+    ``verdict``, ``score`` (below the client's) or ``not_scanned`` for her policy.
+    """
 
     action: MatrixAction
     rule: str
+    by: str
+    entry: GatewayRule | None = None
+
+    def as_json(self) -> dict[str, str]:
+        """For an observation's detail: what decided and whose entry it was, as of then."""
+        told = {"by": self.by, "action": str(self.action)}
+        if self.entry is not None:
+            told |= {
+                "rule_id": self.entry.id,
+                "owner": self.entry.owner,
+                "match": self.entry.match,
+                "value": self.entry.value,
+                "recipient": self.entry.recipient,
+                "reason": self.entry.reason[:MAX_REASON_CHARS],
+            }
+        return told
 
 
-def decide(
-    *, result: ScanResult, facts: MailFacts, envelope: Envelope, route: Route, now: datetime
-) -> Decision:
-    tenant = route.tenant
-    live = [rule for rule in tenant.rules if _is_live(rule, route.address, now)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decidable:
+    """All that a decision reads of a mail; made of what the gate has at hand, or of stored facts.
+
+    Addresses and hosts are in small letters.  ``sender`` is the one visible sender, "" where there
+    is none; ``senders`` are all names given, the envelope's among them.
+    """
+
+    verdict: Verdict | None
+    score: float
+    missing: tuple[str, ...]
+    is_disowned: bool
+    sender: str
+    senders: frozenset[str]
+    client_ip: str
+    link_hosts: frozenset[str]
+    attachments: frozenset[str]
+
+
+def decidable(result: ScanResult, facts: MailFacts, envelope: Envelope) -> Decidable:
+    sender = facts.sender.address if facts.sender is not None else ""
+    named = (each.address for each in facts.from_all)
+    visible = (sender,) if facts.sender is not None else ()
+    return Decidable(
+        verdict=result.verdict,
+        score=result.score,
+        missing=result.missing,
+        is_disowned=result.has_failed("dmarc"),
+        sender=sender,
+        senders=frozenset((envelope.mail_from.lower(), *named, *visible)),
+        client_ip=envelope.client_ip,
+        link_hosts=frozenset(link.host for link in facts.links),
+        attachments=frozenset(each.sha256 for each in facts.attachments),
+    )
+
+
+def decide(mail: Decidable, tenant: TenantPolicy, recipient: str, now: datetime) -> Decision:
+    """The one function that decides: the gate's core and the rehearsal both call it."""
+    live = [rule for rule in tenant.rules if _is_live(rule, recipient, now)]
     for rule in live:
-        if rule.kind == "block" and _fits(rule, facts, envelope):
-            return Decision(rule.action, f"block of {tenant.name}: {_describe(rule)}")
+        if rule.kind == "block" and fits(rule, mail):
+            words = f"block of {tenant.name}: {_describe(rule)}"
+            return Decision(rule.action, words, "block", rule)
     for rule in live:
-        if rule.kind == "allow" and _may_allow(rule, result, facts, envelope):
-            return Decision(MatrixAction.DELIVER, f"allow of {tenant.name}: {_describe(rule)}")
-    return _by_verdict(tenant, result)
+        if rule.kind == "allow" and _may_allow(rule, mail):
+            words = f"allow of {tenant.name}: {_describe(rule)}"
+            return Decision(MatrixAction.DELIVER, words, "allow", rule)
+    return _by_verdict(tenant, mail)
 
 
-def _by_verdict(tenant: TenantPolicy, result: ScanResult) -> Decision:
-    verdict = result.verdict
-    if verdict is not None and (verdict in _ALWAYS_ACTS or result.score >= tenant.act_from):
+def _by_verdict(tenant: TenantPolicy, mail: Decidable) -> Decision:
+    verdict = mail.verdict
+    if verdict is not None and (verdict in _ALWAYS_ACTS or mail.score >= tenant.act_from):
         action = tenant.matrix.get(verdict, MatrixAction.HOLD)
-        return Decision(action, f"policy of {tenant.name}: {verdict} is {_IN_WORDS[action]}")
-    if verdict is None or result.missing:
-        missing = ", ".join(result.missing)
+        words = f"policy of {tenant.name}: {verdict} is {_IN_WORDS[action]}"
+        return Decision(action, words, "verdict")
+    if verdict is None or mail.missing:
+        missing = ", ".join(mail.missing)
         words = f"not scanned ({missing} did not answer) is {_IN_WORDS[tenant.on_not_scanned]}"
-        return Decision(tenant.on_not_scanned, f"policy of {tenant.name}: {words}")
+        return Decision(tenant.on_not_scanned, f"policy of {tenant.name}: {words}", "not_scanned")
     words = f"{verdict} is delivered"
     if verdict.is_threat:
         words = (
-            f"{verdict} with {result.score:.1f} points is delivered, "
+            f"{verdict} with {mail.score:.1f} points is delivered, "
             f"it acts from {tenant.act_from:.1f}"
         )
-    return Decision(MatrixAction.DELIVER, f"policy of {tenant.name}: {words}")
+    return Decision(MatrixAction.DELIVER, f"policy of {tenant.name}: {words}", "score")
 
 
 def _is_live(rule: GatewayRule, recipient: str, now: datetime) -> bool:
@@ -76,45 +133,40 @@ def _is_live(rule: GatewayRule, recipient: str, now: datetime) -> bool:
     return not has_ended and rule.recipient in ("", recipient)
 
 
-def _may_allow(rule: GatewayRule, result: ScanResult, facts: MailFacts, envelope: Envelope) -> bool:
-    if result.verdict in (Verdict.MALWARE, Verdict.PHISH) and not rule.beats_threats:
+def _may_allow(rule: GatewayRule, mail: Decidable) -> bool:
+    if mail.verdict in (Verdict.MALWARE, Verdict.PHISH) and not rule.beats_threats:
         return False
-    if rule.match in ("sender", "sender_domain") and result.has_failed("dmarc"):
+    if rule.match in ("sender", "sender_domain") and mail.is_disowned:
         return False
-    return _fits(rule, facts, envelope)
+    return fits(rule, mail)
 
 
-def _fits(rule: GatewayRule, facts: MailFacts, envelope: Envelope) -> bool:
+def fits(rule: GatewayRule, mail: Decidable) -> bool:
+    """Does the entry name this mail, whatever is then done with it?"""
     match rule.match:
         case "sender":
-            return rule.value in _senders(rule, facts, envelope)
+            return rule.value in _senders(rule, mail)
         case "sender_domain":
-            domains = {sender.rpartition("@")[2] for sender in _senders(rule, facts, envelope)}
+            domains = {sender.rpartition("@")[2] for sender in _senders(rule, mail)}
             if rule.kind == "allow":
                 return rule.value in domains
             return any(_is_under(domain, rule.value) for domain in domains)
         case "client_ip":
-            return _is_in_network(envelope.client_ip, rule.value)
+            return _is_in_network(mail.client_ip, rule.value)
         case "url_host":
-            return any(_is_under(link.host, rule.value) for link in facts.links)
+            return any(_is_under(host, rule.value) for host in mail.link_hosts)
         case "attachment_sha256":
-            return any(each.sha256 == rule.value for each in facts.attachments)
+            return rule.value in mail.attachments
 
 
-def _senders(rule: GatewayRule, facts: MailFacts, envelope: Envelope) -> Iterator[str]:
+def _senders(rule: GatewayRule, mail: Decidable) -> frozenset[str]:
     """An allow looks at the one sender that the reader sees; a block at every name given.
 
     The envelope sender costs an attacker nothing and passes no test of the visible one.
     """
     if rule.kind == "allow":
-        if facts.sender is not None:
-            yield facts.sender.address
-        return
-    yield envelope.mail_from.lower()
-    for each in facts.from_all:
-        yield each.address
-    if facts.sender is not None:
-        yield facts.sender.address
+        return frozenset({mail.sender} - {""})
+    return mail.senders
 
 
 def _is_under(host: str, domain: str) -> bool:

@@ -8,7 +8,7 @@ copy.  ``observations`` expands them to the wire form of ``incidents.observation
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -45,7 +45,8 @@ class Transaction:
 class Copy:
     """One recipient's copy on its way through the gate.  ``outcome`` None: not settled yet.
 
-    ``is_spooled``: the gate has answered for it and goes on trying to deliver.
+    ``is_spooled``: the gate has answered for it and goes on trying to deliver.  ``decided``: what
+    decided (``Decision.as_json``), whatever then became of the copy.
     """
 
     route: Route
@@ -54,6 +55,7 @@ class Copy:
     outcome: Outcome | None = None
     hop_reply: str = ""
     is_spooled: bool = False
+    decided: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_relayed(self) -> bool:
@@ -186,6 +188,7 @@ def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
             "mail_from": envelope.mail_from,
             "smtp_reply": reply,
             "sent_smtp_code": int(reply[:3]) if reply else None,
+            "missing": list(result.missing),
         },
     }
 
@@ -202,5 +205,6 @@ def _each(ulid: str, copy: Copy) -> dict[str, Any]:
             "next_hop": copy.route.domain.next_hop,
             "next_hop_reply": copy.hop_reply,
             "is_spooled": copy.is_spooled,
+            "decided": copy.decided,
         },
     }

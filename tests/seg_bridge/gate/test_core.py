@@ -191,6 +191,8 @@ async def test_an_allowed_sender_goes_through_where_spam_would_be_held(gate_for,
     async with gate_for(rules=(allow("ann@sender.example"),)) as gate:
         await gate.send(mail_bytes("spam 9"))
         assert gate.outcomes() == {"info@acme.example": "delivered"}
+        decided = gate.observations()[0]["detail"]["decided"]
+        assert (decided["by"], decided["rule_id"], decided["owner"]) == ("allow", "a1", "Ana")
 
 
 async def test_mail_that_goes_in_a_circle_is_refused(gate_for, sink):

@@ -6,7 +6,7 @@ import pytest
 from incidents.mail import read_mail
 from incidents.mail.facts import AuthResult, Link
 from incidents.words import MatrixAction, Verdict
-from seg_bridge.gate.decide import decide
+from seg_bridge.gate.decide import decidable, decide
 from seg_bridge.gate.policy import GatewayRule
 from seg_bridge.gate.scanning import ScanResult
 from tests.seg_bridge.gate.parts import allow, block, envelope, mail_bytes, snapshot_of, tenant
@@ -21,7 +21,8 @@ def decided(
     acme = tenant("acme", 1, "127.0.0.1:25", rules=tuple(rules), **changes)
     route = snapshot_of(acme).find("info@acme.example")
     result = ScanResult(verdict=verdict, score=score, auth=auth, missing=missing)
-    return decide(result=result, facts=facts, envelope=envelope(), route=route, now=NOW)
+    mail = decidable(result, facts, envelope())
+    return decide(mail, route.tenant, route.address, NOW)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SPAM, Verdict.PHISH, Verdict.BEC])
@@ -55,7 +56,24 @@ def test_a_strong_threat_acts_although_an_engine_is_missing():
 def test_the_deciding_entry_is_named_with_owner_and_reason():
     rule = block("ann@sender.example", reason="seen in an incident")
     expected = "block of Acme: sender ann@sender.example, set by Ana (seen in an incident)"
-    assert decided(rules=[rule]).rule == expected
+    decision = decided(rules=[rule])
+    assert decision.rule == expected
+    told = {"by": "block", "rule_id": "b1", "owner": "Ana", "reason": "seen in an incident"}
+    assert told.items() <= decision.as_json().items()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "score", "missing", "by"),
+    [
+        (Verdict.PHISH, 9.0, (), "verdict"),
+        (Verdict.PHISH, 2.0, (), "score"),
+        (None, 0.0, ("clamav",), "not_scanned"),
+    ],
+)
+def test_what_the_policy_decided_is_told_without_an_entry(verdict, score, missing, by):
+    told = decided(verdict, score, missing=missing).as_json()
+    assert told["by"] == by
+    assert "rule_id" not in told
 
 
 @pytest.mark.parametrize(
