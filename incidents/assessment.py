@@ -74,6 +74,7 @@ class Assessment:
     mailbox_verdict: str
     title: str
     sender: str
+    queue_rank: int
     vip_reached: tuple[str, ...] = field(default=())
 
 
@@ -110,7 +111,21 @@ def assess(
         mailbox_verdict=mailbox,
         title=title(kind, newest),
         sender=newest.sender_address,
+        queue_rank=queue_rank(kind, counts, codes),
     )
+
+
+def queue_rank(kind: str, counts: dict[str, int], codes: Sequence[str]) -> int:
+    """What comes first in the queue: 2 for money or an account at risk, 1 for copies in reach.
+
+    At risk: a fraud, an account in other hands or an answered lure, as long as somebody has it in
+    reach, has read it or has answered it.
+    """
+    within_reach = counts["in_inbox"] + counts["in_junk"] + counts["unseen"]
+    worth = (Incident.Kind.BEC, Incident.Kind.ACCOUNT)
+    is_about_it = kind in worth or "internal_only" in codes or counts["replied"]
+    touched = counts["in_inbox"] + counts["unseen"] + counts["read"] + counts["replied"]
+    return 2 * bool(is_about_it and touched) + bool(within_reach)
 
 
 def title(kind: str, message: Message) -> str:
@@ -138,6 +153,7 @@ def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[s
             copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED for copy in deliveries
         ),
         "read": sum(bool(copy.is_read) for copy in deliveries),
+        "replied": sum(copy.replied_at is not None for copy in deliveries),
         "was_exposed": sum(copy.was_exposed for copy in deliveries),
         "verified": sum(copy.verified_at is not None for copy in deliveries),
     }
@@ -194,6 +210,8 @@ def severity_parts(
         parts.append(part("exposed", 15, f"{counts['in_inbox']} in an inbox now"))
     if counts["read"]:
         parts.append(part("read", 10, f"{counts['read']} read"))
+    if counts["replied"]:
+        parts.append(part("replied", 15, f"{counts['replied']} answered"))
     if counts["recipients"] >= 5:
         parts.append(part("reach", 10, f"{counts['recipients']} recipients"))
     if vips:

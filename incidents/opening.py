@@ -133,6 +133,7 @@ def refresh_incident(incident: Incident) -> None:
     incident.gateway_verdict = found.gateway_verdict
     incident.mailbox_verdict = found.mailbox_verdict
     incident.severity_rank = RANK[Incident.Severity(found.severity)]
+    incident.queue_rank = found.queue_rank
     incident.first_seen_at = min(message.first_seen_at for message in messages)
     incident.last_seen_at = max(message.last_seen_at for message in messages)
     _follow_exposure(incident, was_exposed)

@@ -7,3 +7,11 @@ from ulid import ULID
 
 def new_id() -> UUID:
     return ULID().to_uuid()
+
+
+def as_uuid(value: object) -> UUID | None:
+    """The id in this text, None where it is none."""
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None

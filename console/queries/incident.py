@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
@@ -14,14 +12,16 @@ from django.utils import timezone
 from console.lib.sla import Sla, sla_left
 from console.queries.blindness import Blind, Blindness
 from console.queries.campaigns import same_at_other_clients
-from console.queries.queue import (
+from console.queries.rows import (
     Part,
     copies_words,
     exposed_now,
     exposure_parts,
     has_disagreement,
+    is_threat,
     layer_word,
 )
+from console.queries.verdicts import Side, observations_of, sides_of, what_allowed_it
 from incidents.codes import CROSS_LAYER
 from incidents.models import (
     Delivery,
@@ -29,35 +29,20 @@ from incidents.models import (
     IncidentMessage,
     Job,
     Message,
-    Observation,
     Report,
-    Sighting,
 )
-from incidents.models.mail import Layer
-from incidents.words import Verdict
 
 SHOWN_COPIES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The one recommended action with its effect."""
+    """An action with its effect; ``href`` is the question that comes before it."""
 
     text: str
     effect: str
     href: str
     icon: str
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """What a layer decided about the worst copy, and what made it so."""
-
-    layer: str
-    verdict: str
-    observation: Observation
-    reasons: list[dict[str, Any]]
-    more: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +56,10 @@ class Member:
 class CopyRow:
     recipient: str
     place: str
+    first_place: str
     outcome: str
     is_read: bool | None
+    replied_at: datetime | None
     verified_at: datetime | None
     is_threat: bool
     match: str
@@ -89,9 +76,13 @@ class IncidentPage:
     mailbox: str
     differ: bool
     facts: list[str]
+    sentence: str
     advice: Advice
-    can_restore: int
-    why: list[Why]
+    others: list[Advice]
+    look_again: str
+    everywhere: str
+    sides: list[Side]
+    allowed: list[str]
     members: list[Member]
     copies: list[CopyRow]
     elsewhere: list[Incident]
@@ -103,6 +94,8 @@ def incident_page(incident: Incident) -> IncidentPage:
     blind = Blindness([incident.tenant_id]).of(incident.tenant_id)
     members = members_of(incident)
     copies = copies_of(incident)
+    seen = observations_of(copies)
+    advice = advice_for(incident)
     return IncidentPage(
         incident=incident,
         sla=sla_left(incident.severity, incident.opened_at, incident.state, timezone.now()),
@@ -112,9 +105,13 @@ def incident_page(incident: Incident) -> IncidentPage:
         mailbox=layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since),
         differ=has_disagreement(incident),
         facts=[CROSS_LAYER[code] for code in incident.cross_layer if code in CROSS_LAYER],
-        advice=advice_for(incident),
-        can_restore=int(incident.counts.get("removed", 0)),
-        why=why_of(incident, copies),
+        sentence=sentence_on_exposure(incident, blind),
+        advice=advice,
+        others=other_actions(incident, advice),
+        look_again="",
+        everywhere="",
+        sides=sides_of(incident, blind, seen),
+        allowed=what_allowed_it(incident, copies, seen),
         members=members,
         copies=[copy_row(copy) for copy in copies],
         elsewhere=same_elsewhere(incident),
@@ -158,17 +155,15 @@ def copy_row(copy: Delivery) -> CopyRow:
     return CopyRow(
         recipient=copy.recipient,
         place=copy.place,
+        first_place=copy.first_place,
         outcome=copy.outcome,
         is_read=copy.is_read,
+        replied_at=copy.replied_at,
         verified_at=copy.verified_at,
-        is_threat=_is_threat(copy.gateway_verdict) or _is_threat(copy.mailbox_verdict),
+        is_threat=is_threat(copy.gateway_verdict) or is_threat(copy.mailbox_verdict),
         match=copy.match_reason or copy.get_match_display(),
         message_id=copy.message_id,
     )
-
-
-def _is_threat(verdict: str) -> bool:
-    return bool(verdict) and Verdict(verdict).is_threat
 
 
 def advice_for(incident: Incident) -> Advice:
@@ -190,51 +185,42 @@ def advice_for(incident: Incident) -> Advice:
     )
 
 
-def observations_of(copies: Iterable[Delivery]) -> list[Observation]:
-    """All of these copies in the database's order; the time bound prunes partitions."""
-    copies = list(copies)
-    if not copies:
-        return []
-    tenant_id = copies[0].tenant_id
-    sightings = list(
-        Sighting.objects.filter(
-            tenant=tenant_id, delivery__in=[copy.id for copy in copies]
-        ).values_list("observation_id", "observed_at")
-    )
-    if not sightings:
-        return []
-    times = [at for _, at in sightings]
-    return list(
-        Observation.objects.filter(
-            tenant=tenant_id,
-            id__in=[observation_id for observation_id, _ in sightings],
-            observed_at__range=(min(times), max(times)),
-        ).order_by("recorded_at", "id")
-    )
+def other_actions(incident: Incident, advice: Advice) -> list[Advice]:
+    """What else can be done, without what is recommended already."""
+    wish = []
+    if incident.sender:
+        wish.append(Advice("Block sender", "", _question(incident, "block"), "ban"))
+    if incident.counts.get("removed"):
+        wish.append(Advice("Restore", "", _question(incident, "restore"), "corner-up-left"))
+    if incident.is_open:
+        wish.append(Advice("Resolve", "", _question(incident, "resolve"), "check"))
+    else:
+        wish = [each for each in wish if each.text != "Block sender"]
+        wish.append(Advice("Reopen", "", _question(incident, "reopen"), "refresh-cw"))
+    return [each for each in wish if each.href != advice.href or not incident.is_open]
 
 
-def why_of(incident: Incident, copies: Iterable[Delivery]) -> list[Why]:
-    """For each layer the observation that stands for its verdict, the heaviest reasons first."""
-    observations = observations_of(copies)
-    found = []
-    for layer, verdict in (
-        (Layer.GATEWAY, incident.gateway_verdict),
-        (Layer.MAILBOX, incident.mailbox_verdict),
-    ):
-        said = [o for o in observations if o.layer == layer and o.verdict]
-        fitting = [o for o in said if o.verdict == verdict] or said
-        if fitting:
-            best = max(fitting, key=lambda o: (o.score or 0.0, o.recorded_at))
-            reasons = sorted(best.reasons, key=lambda r: -abs(r.get("weight") or 0))
-            reasons = [_without_echo(reason) for reason in reasons]
-            found.append(Why(layer.label, best.verdict or "", best, reasons[:6], reasons[6:]))
-    return found
+def _question(incident: Incident, name: str) -> str:
+    return reverse(f"incident_{name}", args=[incident.id])
 
 
-def _without_echo(reason: dict[str, Any]) -> dict[str, Any]:
-    """A value that the sentence has already said is not said again."""
-    first = str(reason.get("value", "")).partition(",")[0]
-    return {**reason, "value": ""} if first in str(reason.get("text", "")) else reason
+def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
+    """One sentence: who can reach a copy now; never "none" while a layer cannot look."""
+    counts = incident.counts
+    in_reach = exposed_now(incident)
+    if blind.mailbox_since:
+        return "Where copies are now is not known: the mailbox layer is blind."
+    if in_reach:
+        read = counts.get("read", 0)
+        who = f", {read} of them read" if read else ", none of them read so far"
+        return f"{copies_words(in_reach).capitalize()} can be reached by people now{who}."
+    if unseen := counts.get("unseen", 0):
+        return f"{copies_words(unseen).capitalize()} went to mailboxes and not yet seen there."
+    if removed := counts.get("removed", 0):
+        return f"Nothing is within reach now: {copies_words(removed)} removed and read back."
+    if counts.get("held"):
+        return f"No copy reached a mailbox: {copies_words(counts['held'])} held at the gateway."
+    return "No copy is within anybody's reach now."
 
 
 def same_elsewhere(incident: Incident) -> list[Incident]:

@@ -1,74 +1,48 @@
-"""The queue: which incidents, in which order, and what a row says."""
+"""The queue: which incidents stand in it, and in which order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID
+from datetime import timedelta
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
-from django.urls import reverse
 from django.utils import timezone
 
 from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
-from console.lib.sla import sla_left
-from console.presence import who_looks
-from console.queries.blindness import Blindness
-from console.queries.campaigns import campaign_words, same_at_other_clients
-from incidents.models import Delivery, Incident, IncidentMessage, Job
+from console.queries.rows import Row, rows_for
+from incidents.codes import CROSS_LAYER
+from incidents.models import Delivery, Incident, IncidentMessage
+from incidents.words import Verdict
 from tenants.models import Person
 
 PAGE = 50
 SEARCHED = timedelta(days=30)  # row-level security turns text indexes off: a search is bounded
+_THREATS = [verdict.value for verdict in Verdict if verdict.is_threat]
+_HARMLESS = [verdict.value for verdict in Verdict if not verdict.is_threat]
+LAYERS = {
+    "gateway": "Condemned by the gateway only",
+    "mailbox": "Condemned by the mailbox layer only",
+    "both": "Condemned by both",
+}
+ANY_DISAGREEMENT = "any"
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the reader asked for; "" means any."""
+    """What the reader asked for; "" means any.  ``entity``: an address or a domain."""
 
     q: str = ""
     client: str = ""
     severity: str = ""
     kind: str = ""
     state: str = ""
+    layer: str = ""
+    differ: str = ""
+    entity: str = ""
 
     @property
     def is_empty(self) -> bool:
-        return not (self.q or self.client or self.severity or self.kind or self.state)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    text: str
-    tone: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One incident in two lines, as ``_components/queue_row.html`` wants it."""
-
-    id: UUID
-    href: str
-    assign_href: str
-    severity: str
-    sla_text: str
-    sla_tone: str
-    title: str
-    client: str
-    sender: str
-    number: str
-    campaign: str
-    exposure: list[Part]
-    gateway: str
-    mailbox: str
-    differ: bool
-    did: str
-    next_step: str
-    owner: str
-    looking: list[str]
-    blind_since: datetime | None
+        return self == Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +74,23 @@ def tab_counts(person: Person) -> dict[str, int]:
 
 
 def queue_page(tab: str, person: Person, filters: Filters, cursor: str) -> Page:
-    """Most at risk first, then the latest.  Raises ``WrongInput`` for a cursor that is none."""
+    """Money or an account at risk first, then what is in reach, then what waits longest.
+
+    Raises ``WrongInput`` for a cursor that is none.
+    """
     found = _narrow(incidents_of_tab(tab, person), filters)
     after = read_cursor(cursor, int, str, str)
     if after:
-        rank, seen, last_id = after[0], read_time(after[1]), read_id(after[2])
-        found = found.filter(
-            Q(severity_rank__lt=rank)
-            | Q(severity_rank=rank, last_seen_at__lt=seen)
-            | Q(severity_rank=rank, last_seen_at=seen, id__lt=last_id)
+        rank, opened, last_id = after[0], read_time(after[1]), read_id(after[2])
+        found = found.filter(queue_rank__lte=rank).filter(
+            Q(queue_rank__lt=rank) | Q(opened_at__gt=opened) | Q(opened_at=opened, id__gt=last_id)
         )
-    ordered = found.order_by("-severity_rank", "-last_seen_at", "-id").select_related("tenant")
+    ordered = found.order_by("-queue_rank", "opened_at", "id").select_related("tenant")
     incidents = list(ordered[: PAGE + 1])
     older = ""
     if len(incidents) > PAGE:
         last = incidents[PAGE - 1]
-        older = write_cursor(last.severity_rank, last.last_seen_at.isoformat(), last.id)
+        older = write_cursor(last.queue_rank, last.opened_at.isoformat(), last.id)
     return Page(rows_for(incidents[:PAGE], person), older, filters=filters)
 
 
@@ -128,13 +103,36 @@ def _narrow(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Inciden
         incidents = incidents.filter(kind=filters.kind)
     if filters.state:
         incidents = incidents.filter(state=filters.state)
-    return _search(incidents, filters.q.strip()) if filters.q.strip() else incidents
+    incidents = _narrow_by_layers(incidents, filters)
+    if filters.entity:
+        incidents = incidents.filter(Exists(_mails_about(filters.entity.lower())))
+    return _search(incidents, filters.q) if filters.q else incidents
+
+
+def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Incident]:
+    by_gateway = Q(gateway_verdict__in=_THREATS)
+    by_mailbox = Q(mailbox_verdict__in=_THREATS)
+    wish = {
+        "gateway": by_gateway & ~by_mailbox,
+        "mailbox": by_mailbox & ~by_gateway,
+        "both": by_gateway & by_mailbox,
+    }.get(filters.layer)
+    if wish is not None:
+        incidents = incidents.filter(wish)
+    if filters.differ == ANY_DISAGREEMENT:
+        incidents = incidents.filter(
+            by_gateway & Q(mailbox_verdict__in=_HARMLESS)
+            | by_mailbox & Q(gateway_verdict__in=_HARMLESS)
+        )
+    elif filters.differ in CROSS_LAYER:
+        incidents = incidents.filter(cross_layer__contains=[filters.differ])
+    return incidents
 
 
 def _search(incidents: QuerySet[Incident], q: str) -> QuerySet[Incident]:
     """A number, an address, a Message-ID, or words of a title or sender of the last 30 days."""
     number = q.removeprefix("#")
-    if number.isdigit() and len(number) < 10:
+    if number.isdecimal() and len(number) < 10:
         return incidents.filter(number=int(number))
     words = Q(title__icontains=q) | Q(sender__icontains=q)
     if "@" in q:
@@ -151,149 +149,10 @@ def _memberships(q: str) -> QuerySet[IncidentMessage]:
     )
 
 
-def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
-    """Rows of these incidents; five queries and one look into the cache for all of them."""
-    incidents = list(incidents)
-    now = timezone.now()
-    blindness = Blindness(incident.tenant_id for incident in incidents)
-    jobs = latest_jobs(incidents)
-    looking = who_looks(incidents, but=person)
-    alike = same_at_other_clients(incidents)
-    return [
-        _row(
-            incident,
-            now,
-            blindness,
-            jobs.get(incident.id),
-            looking.get(incident.id, []),
-            campaign_words(alike.get(incident.id, {})),
-        )
-        for incident in incidents
-    ]
-
-
-def latest_jobs(incidents: Iterable[Incident]) -> dict[UUID, Job]:
-    """The latest action of each incident; reports are no action."""
-    jobs = Job.objects.filter(
-        tenant__in={incident.tenant_id for incident in incidents},
-        incident__in=[incident.id for incident in incidents],
-    ).exclude(kind__in=(Job.Kind.REPORT, Job.Kind.ACQUIRE))
-    latest = jobs.order_by("created_at")
-    return {job.incident_id: job for job in latest if job.incident_id is not None}
-
-
-def _row(
-    incident: Incident,
-    now: datetime,
-    blindness: Blindness,
-    job: Job | None,
-    looking: list[str],
-    campaign: str,
-) -> Row:
-    blind = blindness.of(incident.tenant_id)
-    sla = sla_left(incident.severity, incident.opened_at, incident.state, now)
-    gateway = layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since)
-    mailbox = layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since)
-    did, next_step = did_and_next(incident, job)
-    return Row(
-        id=incident.id,
-        href=reverse("incident", args=[incident.id]),
-        assign_href=reverse("incident_assign", args=[incident.id]),
-        severity=incident.severity,
-        sla_text=sla.text,
-        sla_tone=sla.tone,
-        title=incident.title,
-        client=incident.tenant.name,
-        sender=incident.sender,
-        number=f"#{incident.number}",
-        campaign=campaign,
-        exposure=exposure_parts(incident.counts),
-        gateway=gateway,
-        mailbox=mailbox,
-        differ=has_disagreement(incident),
-        did=did,
-        next_step=next_step,
-        owner=incident.owner_name,
-        looking=looking,
-        blind_since=blind.since,
-    )
-
-
-def layer_word(verdict: str, incident: Incident, layer: str, blind_since: datetime | None) -> str:
-    """What this layer said; "blind" where it could not look, "not_seen" where it had no chance."""
-    if verdict:
-        return verdict
-    if blind_since:
-        return "blind"
-    counts = incident.counts
-    if layer == "gateway":
-        had_no_chance = bool({"gateway_bypassed", "internal_only"} & set(incident.cross_layer))
-    else:
-        arrived = ("in_inbox", "in_junk", "removed", "gone", "was_exposed")
-        had_no_chance = not any(counts.get(key) for key in arrived)
-    return "not_seen" if had_no_chance else ""
-
-
-def has_disagreement(incident: Incident) -> bool:
-    return bool(
-        incident.gateway_verdict
-        and incident.mailbox_verdict
-        and incident.gateway_verdict != incident.mailbox_verdict
-    )
-
-
-def exposure_parts(counts: dict[str, Any]) -> list[Part]:
-    """``2 in inbox``, ``1 read``, ``1 replied``: what can still do harm comes first."""
-    said = (
-        ("in_inbox", "in inbox", "crit"),
-        ("in_junk", "in junk", "warn"),
-        ("unseen", "not yet found", "high"),
-        ("read", "read", "high"),
-    )
-    return [Part(f"{counts[key]} {words}", tone) for key, words, tone in said if counts.get(key)]
-
-
-def did_and_next(incident: Incident, job: Job | None) -> tuple[str, str]:
-    """What Bailey did last, and what is to be done."""
-    did = job_words(job) if job else "Nothing done yet"
-    if job and not job.is_over:
-        return did, ""
-    held = incident.counts.get("held", 0)
-    if exposed := exposed_now(incident):
-        return did, f"Pull {copies_words(exposed)}"
-    if held and not job:
-        return f"Gateway holds {copies_words(held)}", "Release or keep"
-    return did, "Confirm and resolve" if incident.is_open else ""
-
-
-def exposed_now(incident: Incident) -> int:
-    """Copies that people can reach now and that a pull would take away."""
-    return int(incident.counts.get("in_inbox", 0)) + int(incident.counts.get("in_junk", 0))
-
-
-def copies_words(n: int) -> str:
-    return "1 copy" if n == 1 else f"{n} copies"
-
-
-_DOING = {
-    Job.Kind.PULL: ("Pull", "Pulled"),
-    Job.Kind.RESTORE: ("Restore", "Restored"),
-    Job.Kind.RELEASE: ("Release", "Released"),
-    Job.Kind.BLOCK: ("Block", "Sender blocked"),
-}
-
-
-def job_words(job: Job) -> str:
-    """``Pull runs: 3 of 7``, ``Pulled 2 copies, read back``."""
-    doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
-    total = job.counts.get("copies", 0)
-    over = sum(job.counts.get(state, 0) for state in ("verified", "already", "gone"))
-    copies = copies_words(over)
-    if not job.is_over:
-        return f"{doing} runs: {over} of {total}" if total else f"{doing} waits"
-    if job.state == Job.State.FAILED:
-        return f"{doing} failed"
-    if not total:
-        return done
-    failed = job.counts.get("failed", 0)
-    return f"{done} {copies}, {failed} failed" if failed else f"{done} {copies}, read back"
+def _mails_about(entity: str) -> QuerySet[IncidentMessage]:
+    """Memberships of an incident with mail from this address or domain, or to this address."""
+    said = Q(message__sender_domain=entity)
+    if "@" in entity:
+        copies = Delivery.objects.filter(message=OuterRef("message"), recipient=entity)
+        said = Q(Exists(copies)) | Q(message__sender_address=entity)
+    return IncidentMessage.objects.filter(said, incident=OuterRef("pk"), tenant=OuterRef("tenant"))

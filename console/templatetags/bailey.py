@@ -15,8 +15,9 @@ from django.utils.safestring import SafeString
 
 from console.lib import words
 from console.lib.words import Word
+from console.queries.rows import Part, exposure_parts
 from incidents.mail.render import visible_text
-from incidents.models import Delivery, Job
+from incidents.models import Delivery, Incident, Job
 
 register = template.Library()
 
@@ -77,6 +78,18 @@ def verdict(value: str | None) -> Word:
 @register.filter
 def place(value: str | None) -> Word:
     return words.place_word(value)
+
+
+@register.filter
+def place_name(value: str) -> str:
+    """The place in a word, without its tone."""
+    return words.place_word(value).text
+
+
+@register.filter
+def exposure(incident: Incident) -> list[Part]:
+    """What is exposed of an incident, as ``_components/exposure.html`` takes it."""
+    return exposure_parts(incident.counts)
 
 
 @register.filter

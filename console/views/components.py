@@ -102,6 +102,7 @@ def _row(key: str, number: int, **said: Any) -> SimpleNamespace:
         "owner": "",
         "looking": (),
         "blind_since": None,
+        "mailbox_blind_since": None,
         "sla_tone": "",
         "assign_href": "",
     }
@@ -161,6 +162,7 @@ def _rows(key: str) -> list[SimpleNamespace]:
             did="Held 4 of 5 copies",
             owner="Bo Lindt",
             blind_since=_at("06:12:00"),
+            mailbox_blind_since=_at("06:12:00"),
         ),
         _row(
             key,
@@ -238,6 +240,7 @@ def _copies() -> list[SimpleNamespace]:
     return [
         SimpleNamespace(
             recipient="it@acme.example",
+            first_place="inbox",
             place="inbox",
             is_read=True,
             replied_at=_at("08:58:03"),
@@ -246,6 +249,7 @@ def _copies() -> list[SimpleNamespace]:
         ),
         SimpleNamespace(
             recipient="info@acme.example",
+            first_place="inbox",
             place="quarantine",
             is_read=None,
             replied_at=None,

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.presence import look_at
 from console.queries.incident import incident_page
-from console.queries.queue import copies_words
+from console.queries.rows import copies_words
 from console.queries.story import story_of
 from incidents.access import access_incident
 from incidents.models import Incident

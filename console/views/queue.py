@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
@@ -12,7 +13,8 @@ from console.lib.http import PersonRequest, for_staff, said, show
 from console.queries.clients import client_rows
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
-from console.queries.queue import Filters, queue_page, tab_counts
+from console.queries.queue import ANY_DISAGREEMENT, LAYERS, Filters, queue_page, tab_counts
+from incidents.codes import DIFFERENCES
 from incidents.models import Incident
 from tenants.models import Person, Tenant
 
@@ -28,6 +30,8 @@ def queue(request: PersonRequest) -> HttpResponse:
     context = {
         "at": "queue",
         "tab": tab,
+        "layers": LAYERS.items(),
+        "differences": [(ANY_DISAGREEMENT, "The layers disagree"), *DIFFERENCES],
         "tabs": tabs_for(request.user),
         "page": page,
         "q": filters.q,
@@ -64,8 +68,7 @@ def health(request: PersonRequest) -> HttpResponse:
 
 
 def read_filters(request: PersonRequest) -> Filters:
-    names = ("q", "client", "severity", "kind", "state")
-    return Filters(**{name: said(request, name) for name in names})
+    return Filters(**{each.name: said(request, each.name) for each in fields(Filters)})
 
 
 def tabs_for(person: Person) -> list[SimpleNamespace]:
@@ -80,13 +83,5 @@ def tabs_for(person: Person) -> list[SimpleNamespace]:
 
 
 def _link(tab: str, filters: Filters, cursor: str) -> str:
-    wish = {
-        "tab": tab,
-        "q": filters.q,
-        "client": filters.client,
-        "severity": filters.severity,
-        "kind": filters.kind,
-        "state": filters.state,
-        "cursor": cursor,
-    }
+    wish = {"tab": tab, **asdict(filters), "cursor": cursor}
     return reverse("queue") + "?" + urlencode({key: value for key, value in wish.items() if value})

@@ -16,7 +16,10 @@ class Incident(TenantModel):
     """``cross_layer`` and the keys of ``counts`` are closed lists: incidents/facts.py.
 
     ``gateway_verdict`` and ``mailbox_verdict`` are the worst current verdicts, "" where the layer
-    gave none.  ``shared_at`` None: the client does not see it.  ``severity_rank`` orders the queue.
+    gave none.  ``shared_at`` None: the client does not see it.
+
+    ``queue_rank`` orders the queue before time does: 2 for money or an account at risk, 1 for
+    copies within reach, 3 for both.
     """
 
     class Kind(models.TextChoices):
@@ -54,6 +57,7 @@ class Incident(TenantModel):
     severity = models.CharField(max_length=10, choices=Severity.choices)
     severity_rank = models.PositiveSmallIntegerField(default=0)
     severity_parts = models.JSONField(default=list)
+    queue_rank = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.NEW)
     classification = models.CharField(max_length=20, choices=Classification.choices, blank=True)
     cause = models.TextField(blank=True)
@@ -83,7 +87,7 @@ class Incident(TenantModel):
             ),
             # Over all clients on purpose: the analyst's queue.
             models.Index(
-                fields=["-severity_rank", "-last_seen_at", "-id"],
+                fields=["-queue_rank", "opened_at", "id"],
                 name="incident_open_queue",
                 condition=~models.Q(state="resolved"),
             ),

@@ -113,7 +113,8 @@ class Delivery(TenantModel):
     """One copy of a message for one recipient: where it was put, where it is now.
 
     The verdicts are the current ones of each layer, "" where the layer gave none.  ``verified_at``
-    is when ``place`` was last read from the mailbox itself, None: never.
+    is when ``place`` was last read from the mailbox itself, None: never.  ``replied_at``: when an
+    answer to it was seen in the recipient's sent items, None: none was seen.
     ``is_bypass``: external mail that reached the mailbox without passing the gateway.
     ``was_released``: held at first, then delivered on somebody's word.
     """
@@ -128,6 +129,7 @@ class Delivery(TenantModel):
     place = models.CharField(max_length=12, choices=Place.choices, default=Place.UNKNOWN)
     first_place = models.CharField(max_length=12, choices=Place.choices, blank=True)
     is_read = models.BooleanField(null=True)
+    replied_at = models.DateTimeField(null=True)
     was_exposed = models.BooleanField(default=False)
     is_bypass = models.BooleanField(default=False)
     was_released = models.BooleanField(default=False)

@@ -10,7 +10,10 @@ from tenants.base import TenantModel, tenant_key
 
 
 class Job(TenantModel):
-    """``counts`` has a number per intent state; the sum is the number of copies."""
+    """``counts`` has a number per intent state; the sum is the number of copies.
+
+    ``group_id`` is common to the jobs that one order over several clients made; None: alone.
+    """
 
     class Kind(models.TextChoices):
         PULL = "pull", "Pull from mailboxes"
@@ -20,6 +23,7 @@ class Job(TenantModel):
         REPORT = "report", "Make a report"
         ACQUIRE = "acquire", "Fetch the original"
         REPLAY = "replay", "Replay mail"
+        LOOK = "look", "Look again"
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"
@@ -31,6 +35,7 @@ class Job(TenantModel):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     incident = tenant_key("incidents.Incident", related_name="jobs", null=True)
+    group_id = models.UUIDField(null=True)
     requested_by_id = models.UUIDField(null=True)
     requested_by = models.CharField(max_length=200)
     reason = models.TextField(blank=True)
@@ -44,6 +49,10 @@ class Job(TenantModel):
         indexes: ClassVar = [
             models.Index(fields=["tenant", "-created_at"], name="job_tenant_created"),
             models.Index(fields=["tenant", "incident"], name="job_incident"),
+            # Over all clients on purpose: one order's jobs, a result for each client.
+            models.Index(
+                fields=["group_id"], name="job_group", condition=models.Q(group_id__isnull=False)
+            ),
         ]
 
     @property

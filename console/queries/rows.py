@@ -1,0 +1,205 @@
+"""What a row of the queue says about one incident, in two lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils import timezone
+
+from console.lib.sla import sla_left
+from console.presence import who_looks
+from console.queries.blindness import Blindness
+from console.queries.campaigns import campaign_words, same_at_other_clients
+from incidents.models import Incident, Job
+from incidents.words import Verdict
+from tenants.models import Person
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    text: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One incident in two lines, as ``_components/queue_row.html`` wants it."""
+
+    id: UUID
+    href: str
+    assign_href: str
+    severity: str
+    sla_text: str
+    sla_tone: str
+    title: str
+    client: str
+    sender: str
+    number: str
+    campaign: str
+    exposure: list[Part]
+    gateway: str
+    mailbox: str
+    differ: bool
+    did: str
+    next_step: str
+    owner: str
+    looking: list[str]
+    blind_since: datetime | None
+    mailbox_blind_since: datetime | None
+
+
+def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
+    """Rows of these incidents; five queries and one look into the cache for all of them."""
+    incidents = list(incidents)
+    now = timezone.now()
+    blindness = Blindness(incident.tenant_id for incident in incidents)
+    jobs = latest_jobs(incidents)
+    looking = who_looks(incidents, but=person)
+    alike = same_at_other_clients(incidents)
+    return [
+        _row(
+            incident,
+            now,
+            blindness,
+            jobs.get(incident.id),
+            looking.get(incident.id, []),
+            campaign_words(alike.get(incident.id, {})),
+        )
+        for incident in incidents
+    ]
+
+
+def latest_jobs(incidents: Iterable[Incident]) -> dict[UUID, Job]:
+    """The latest action of each incident; reports are no action."""
+    jobs = Job.objects.filter(
+        tenant__in={incident.tenant_id for incident in incidents},
+        incident__in=[incident.id for incident in incidents],
+    ).exclude(kind__in=(Job.Kind.REPORT, Job.Kind.ACQUIRE))
+    latest = jobs.order_by("created_at")
+    return {job.incident_id: job for job in latest if job.incident_id is not None}
+
+
+def _row(
+    incident: Incident,
+    now: datetime,
+    blindness: Blindness,
+    job: Job | None,
+    looking: list[str],
+    campaign: str,
+) -> Row:
+    blind = blindness.of(incident.tenant_id)
+    sla = sla_left(incident.severity, incident.opened_at, incident.state, now)
+    gateway = layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since)
+    mailbox = layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since)
+    did, next_step = did_and_next(incident, job)
+    return Row(
+        id=incident.id,
+        href=reverse("incident", args=[incident.id]),
+        assign_href=reverse("incident_assign", args=[incident.id]),
+        severity=incident.severity,
+        sla_text=sla.text,
+        sla_tone=sla.tone,
+        title=incident.title,
+        client=incident.tenant.name,
+        sender=incident.sender,
+        number=f"#{incident.number}",
+        campaign=campaign,
+        exposure=exposure_parts(incident.counts),
+        gateway=gateway,
+        mailbox=mailbox,
+        differ=has_disagreement(incident),
+        did=did,
+        next_step=next_step,
+        owner=incident.owner_name,
+        looking=looking,
+        blind_since=blind.since,
+        mailbox_blind_since=blind.mailbox_since,
+    )
+
+
+def layer_word(verdict: str, incident: Incident, layer: str, blind_since: datetime | None) -> str:
+    """What this layer said; "blind" where it could not look, "not_seen" where it had no chance."""
+    if verdict:
+        return verdict
+    if blind_since:
+        return "blind"
+    counts = incident.counts
+    if layer == "gateway":
+        had_no_chance = bool({"gateway_bypassed", "internal_only"} & set(incident.cross_layer))
+    else:
+        arrived = ("in_inbox", "in_junk", "removed", "gone", "was_exposed")
+        had_no_chance = not any(counts.get(key) for key in arrived)
+    return "not_seen" if had_no_chance else ""
+
+
+def has_disagreement(incident: Incident) -> bool:
+    """One layer holds it a threat and the other does not.  Two names of a threat are no quarrel."""
+    said = (incident.gateway_verdict, incident.mailbox_verdict)
+    return all(said) and is_threat(said[0]) != is_threat(said[1])
+
+
+def is_threat(verdict: str) -> bool:
+    return bool(verdict) and Verdict(verdict).is_threat
+
+
+def exposure_parts(counts: dict[str, Any]) -> list[Part]:
+    """``2 in inbox``, ``1 read``, ``1 replied``: what can still do harm comes first."""
+    said = (
+        ("in_inbox", "in inbox", "crit"),
+        ("in_junk", "in junk", "warn"),
+        ("unseen", "not yet found", "high"),
+        ("read", "read", "high"),
+        ("replied", "replied", "crit"),
+    )
+    return [Part(f"{counts[key]} {words}", tone) for key, words, tone in said if counts.get(key)]
+
+
+def did_and_next(incident: Incident, job: Job | None) -> tuple[str, str]:
+    """What Bailey did last, and what is to be done."""
+    did = job_words(job) if job else "Nothing done yet"
+    if job and not job.is_over:
+        return did, ""
+    held = incident.counts.get("held", 0)
+    if exposed := exposed_now(incident):
+        return did, f"Pull {copies_words(exposed)}"
+    if held and not job:
+        return f"Gateway holds {copies_words(held)}", "Release or keep"
+    return did, "Confirm and resolve" if incident.is_open else ""
+
+
+def exposed_now(incident: Incident) -> int:
+    """Copies that people can reach now and that a pull would take away."""
+    return int(incident.counts.get("in_inbox", 0)) + int(incident.counts.get("in_junk", 0))
+
+
+def copies_words(n: int) -> str:
+    return "1 copy" if n == 1 else f"{n} copies"
+
+
+_DOING = {
+    Job.Kind.PULL: ("Pull", "Pulled"),
+    Job.Kind.RESTORE: ("Restore", "Restored"),
+    Job.Kind.RELEASE: ("Release", "Released"),
+    Job.Kind.BLOCK: ("Block", "Sender blocked"),
+}
+
+
+def job_words(job: Job) -> str:
+    """``Pull runs: 3 of 7``, ``Pulled 2 copies, read back``."""
+    doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
+    total = job.counts.get("copies", 0)
+    over = sum(job.counts.get(state, 0) for state in ("verified", "already", "gone"))
+    copies = copies_words(over)
+    if not job.is_over:
+        return f"{doing} runs: {over} of {total}" if total else f"{doing} waits"
+    if job.state == Job.State.FAILED:
+        return f"{doing} failed"
+    if not total:
+        return done
+    failed = job.counts.get("failed", 0)
+    return f"{done} {copies}, {failed} failed" if failed else f"{done} {copies}, read back"

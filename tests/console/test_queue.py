@@ -1,0 +1,150 @@
+"""The queue's order and its filters, and what a row may say while a layer is blind."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from api_bridge.models import Connection
+from console.queries.queue import Filters, queue_page
+from console.queries.rows import has_disagreement
+from incidents.assessment import queue_rank
+from incidents.codes import COUNTS
+from incidents.models import Incident
+from tenants.scope import Role, tenant_scope
+from tests.console.test_pages import open_phish
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+@pytest.fixture
+def as_ana(client, cast):
+    client.force_login(cast.ana)
+    return client
+
+
+def counts(**some):
+    return dict.fromkeys(COUNTS, 0) | some
+
+
+def make(tenant, number, **changes):
+    """An incident as the queue reads it, without mail behind it."""
+    now = timezone.now()
+    values = {
+        "title": f"Number {number}",
+        "kind": "phish",
+        "severity": "medium",
+        "counts": counts(),
+        "first_seen_at": now,
+        "last_seen_at": now,
+    }
+    opened = changes.pop("opened_at", now)
+    made = Incident.objects.create(tenant=tenant, number=number, **(values | changes))
+    Incident.objects.filter(id=made.id).update(opened_at=opened)
+    return made
+
+
+def scope(cast):
+    return tenant_scope(Role.ANALYST, [cast.acme.id, cast.globex.id], provider_id=cast.provider.id)
+
+
+def numbers(cast, **wish):
+    page = queue_page("team", cast.ana, Filters(**wish), "")
+    return [int(row.number[1:]) for row in page.rows]
+
+
+@pytest.mark.parametrize(
+    ("kind", "codes", "some", "rank"),
+    [
+        ("bec", [], {"in_inbox": 1}, 3),
+        ("bec", [], {"removed": 1}, 0),
+        ("bec", [], {"removed": 1, "read": 1}, 2),
+        ("phish", ["internal_only"], {"in_inbox": 1}, 3),
+        ("phish", [], {"replied": 1, "removed": 1}, 2),
+        ("phish", [], {"in_junk": 1}, 1),
+        ("phish", [], {"unseen": 1}, 1),
+        ("phish", [], {"read": 1, "removed": 1}, 0),
+        ("malware", [], {"held": 4}, 0),
+    ],
+)
+def test_money_and_accounts_come_before_what_is_in_reach(kind, codes, some, rank):
+    assert queue_rank(kind, counts(**some), codes) == rank
+
+
+def test_the_queue_is_ordered_by_risk_and_then_by_what_waits_longest(cast):
+    now = timezone.now()
+    with scope(cast):
+        make(cast.acme, 1, queue_rank=0, opened_at=now - timedelta(days=3))
+        make(cast.acme, 2, queue_rank=1, opened_at=now)
+        make(cast.globex, 3, queue_rank=3, opened_at=now)
+        make(cast.globex, 4, queue_rank=3, opened_at=now - timedelta(hours=1))
+        make(cast.acme, 5, queue_rank=1, opened_at=now - timedelta(hours=2))
+
+        assert numbers(cast) == [4, 3, 5, 2, 1]
+
+
+def test_pages_of_the_queue_hold_every_incident_once(cast, monkeypatch):
+    monkeypatch.setattr("console.queries.queue.PAGE", 3)
+    now = timezone.now()
+    with scope(cast):
+        for number in range(1, 11):
+            make(cast.acme, number, queue_rank=number % 3, opened_at=now)
+        seen, cursor = [], ""
+        while True:
+            page = queue_page("team", cast.ana, Filters(), cursor)
+            seen += [row.number for row in page.rows]
+            cursor = page.older
+            if not cursor:
+                break
+    assert sorted(seen) == sorted(f"#{number}" for number in range(1, 11))
+
+
+def test_filters_by_layer_and_disagreement(cast):
+    with scope(cast):
+        make(cast.acme, 1, gateway_verdict="clean", mailbox_verdict="bec")
+        make(cast.acme, 2, gateway_verdict="phish", mailbox_verdict="clean")
+        make(cast.acme, 3, gateway_verdict="phish", mailbox_verdict="bec")
+        make(cast.acme, 4, mailbox_verdict="phish", cross_layer=["gateway_bypassed"])
+
+        assert sorted(numbers(cast, layer="gateway")) == [2]
+        assert sorted(numbers(cast, layer="mailbox")) == [1, 4]
+        assert sorted(numbers(cast, layer="both")) == [3]
+        assert sorted(numbers(cast, differ="any")) == [1, 2]
+        assert sorted(numbers(cast, differ="gateway_bypassed")) == [4]
+        for incident in Incident.objects.all():
+            assert has_disagreement(incident) == (incident.number in (1, 2))
+
+
+def test_the_entity_filter_finds_senders_domains_and_recipients(as_ana, cast):
+    open_phish(cast.acme, subject="About eve")
+
+    def found(entity):
+        page = as_ana.get(reverse("queue"), {"tab": "team", "entity": entity})
+        return "About eve" in page.content.decode()
+
+    assert found("eve@evil.example")
+    assert found("evil.example")
+    assert found("cfo@acme.example")
+    assert not found("info@acme.example")
+    assert not found("other.example")
+
+
+def test_a_blind_layer_never_reads_as_nothing_exposed(as_ana, cast):
+    with scope(cast):
+        quiet = make(cast.acme, 1)
+        Connection.objects.create(
+            tenant=cast.acme, kind="graph", blind_since=timezone.now() - timedelta(hours=1)
+        )
+
+    queue = as_ana.get(reverse("queue"), {"tab": "team"}).content.decode()
+    page = as_ana.get(reverse("incident", args=[quiet.id])).content.decode()
+    for text in (queue, page):
+        assert "Nothing exposed" not in text
+        assert "blind since" in text
+        assert "Not known now" in text
+    assert "Where copies are now is not known" in page
