@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -145,7 +145,14 @@ def _compile(gate: KnownGate) -> dict[str, Any]:
 
 
 def _tenants(tenant_ids: Collection[int]) -> Iterable[wire.TenantPolicy]:
-    domains, rules = _domains(tenant_ids), _rules(tenant_ids)
+    domains = _domains(tenant_ids)
+    for policy in policies_of(tenant_ids):
+        yield replace(policy, domains=tuple(domains[policy.tenant_id]))
+
+
+def policies_of(tenant_ids: Collection[int]) -> Iterable[wire.TenantPolicy]:
+    """What each client wants and her entries, as a gate would be told; without routes."""
+    rules = _rules(tenant_ids)
     policies = {row.tenant_id: row for row in Policy.objects.filter(tenant_id__in=tenant_ids)}
     for tenant in Tenant.objects.filter(id__in=tenant_ids).order_by("id"):
         row = policies.get(tenant.id) or Policy(tenant_id=tenant.id)
@@ -153,7 +160,6 @@ def _tenants(tenant_ids: Collection[int]) -> Iterable[wire.TenantPolicy]:
             tenant_id=tenant.id,
             slug=tenant.slug,
             name=tenant.name,
-            domains=tuple(domains[tenant.id]),
             matrix={
                 **wire.DEFAULT_MATRIX,
                 **{Verdict(verdict): MatrixAction(name) for verdict, name in row.matrix.items()},
@@ -195,17 +201,21 @@ def _rules(tenant_ids: Collection[int]) -> dict[int, list[wire.GatewayRule]]:
     found: dict[int, list[wire.GatewayRule]] = defaultdict(list)
     for row in GatewayRule.objects.filter(tenant_id__in=tenant_ids, removed_at=None).order_by("id"):
         # The gate itself ends a rule on time; an expired one stays until it is retired.
-        rule = wire.GatewayRule(
-            id=str(row.id),
-            kind=cast(wire.RuleKind, row.kind),
-            match=cast(wire.RuleMatch, row.match),
-            value=row.value,
-            recipient=row.recipient,
-            action=MatrixAction(row.action),
-            expires_at=row.expires_at,
-            owner=row.owner_name,
-            reason=row.reason,
-            beats_threats=row.beats_threats,
-        )
-        found[row.tenant_id].append(rule)
+        found[row.tenant_id].append(wire_rule(row))
     return found
+
+
+def wire_rule(row: GatewayRule) -> wire.GatewayRule:
+    """An entry as a gate is told of it."""
+    return wire.GatewayRule(
+        id=str(row.id),
+        kind=cast(wire.RuleKind, row.kind),
+        match=cast(wire.RuleMatch, row.match),
+        value=row.value,
+        recipient=row.recipient,
+        action=MatrixAction(row.action),
+        expires_at=row.expires_at,
+        owner=row.owner_name,
+        reason=row.reason,
+        beats_threats=row.beats_threats,
+    )

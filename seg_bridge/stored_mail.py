@@ -1,0 +1,144 @@
+"""Stored facts of the mail that the gateway saw, in the form in which it decides.
+
+``since(…)``      from when on a client's mail is read: the period, or less where there is too much
+``count(…)``      how many copies there are, and how many cannot be decided again
+``copies(…)``     the copies themselves, newest first, a bounded number at a time in memory
+
+A copy can be decided again where an engine gave a verdict and the gate noted which engines were
+missing.  What was put off is no mail: its sender sent it again, and that counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from incidents.words import Verdict
+from seg_bridge.gate.decide import Decidable
+from seg_bridge.gate.policy import GatewayRule
+
+CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCopy:
+    """One copy as the gate saw it.  ``observation_id`` is its row in the history."""
+
+    observation_id: UUID
+    recipient: str
+    mail: Decidable
+
+
+# "mail_from" stands on the gate's word about a whole mail, not on its later words about a copy.
+_WHOLE = """
+    o.tenant_id = %(tenant)s AND o.layer = 'gateway' AND o.detail ? 'mail_from'
+    AND NOT (o.action = 'deferred' AND NOT coalesce((o.detail->>'is_spooled')::boolean, false))
+"""
+_DECIDABLE = "o.verdict IS NOT NULL AND o.detail ? 'missing'"
+
+_SINCE = f"""
+SELECT o.observed_at FROM incidents_observation o
+WHERE {_WHOLE} AND o.observed_at >= %(since)s
+ORDER BY o.observed_at DESC OFFSET %(most)s LIMIT 1
+"""  # noqa: S608 - fixed text
+_COUNT = f"""
+SELECT count(*), count(*) FILTER (WHERE NOT ({_DECIDABLE})) FROM incidents_observation o
+WHERE {_WHOLE} AND o.observed_at >= %(since)s
+"""  # noqa: S608 - fixed text
+_COPIES = f"""
+SELECT o.id, o.recipient, o.verdict, o.score, o.detail->'missing',
+    coalesce(o.detail->>'client_ip', ''), coalesce(o.detail->>'mail_from', ''),
+    coalesce(o.mail->'sender'->>'address', ''),
+    jsonb_path_query_array(o.mail, '$.from_all[*].address'),
+    jsonb_path_query_array(o.mail, '$.links[*].host'),
+    jsonb_path_query_array(o.mail, '$.attachments[*].sha256'),
+    jsonb_path_exists(o.mail, '$.auth[*] ? (@.method == "dmarc" && @.result == "fail")')
+FROM incidents_observation o WHERE {_WHOLE} AND {_DECIDABLE}
+"""  # noqa: S608 - fixed text
+# No gate would find the entry's value in a mail whose facts do not hold it as a text.
+_MAY_FIT = """
+    AND (strpos(o.mail::text, %(value)s) > 0 OR strpos(lower(o.detail->>'mail_from'), %(value)s) > 0
+        OR o.detail->>'mail_from' ~ '[^ -~]')
+"""
+
+
+def since(tenant_id: int, wanted: datetime, *, most: int) -> datetime:
+    """``wanted``, or later where the client has more than ``most`` copies since then."""
+    row = _one(_SINCE, {"tenant": tenant_id, "since": wanted, "most": most})
+    return row[0] if row else wanted
+
+
+def count(tenant_id: int, start: datetime) -> tuple[int, int]:
+    """Copies since then, and those among them that cannot be decided again."""
+    row = _one(_COUNT, {"tenant": tenant_id, "since": start})
+    return int(row[0]), int(row[1])
+
+
+def copies(
+    tenant_id: int, start: datetime, *, about: GatewayRule | None = None
+) -> Iterator[StoredCopy]:
+    """Newest first; ``about`` leaves out copies that the entry can't concern."""
+    query, values = _COPIES, {"tenant": tenant_id, "since": start}
+    query += " AND o.observed_at >= %(since)s"
+    if about is not None:
+        if about.match != "client_ip":
+            query += _MAY_FIT
+            values["value"] = json.dumps(about.value, ensure_ascii=False)[1:-1]
+        if about.recipient:
+            query += " AND o.recipient = %(recipient)s"
+            values["recipient"] = about.recipient
+    yield from _stream(query + " ORDER BY o.observed_at DESC", values)
+
+
+def copies_of(
+    tenant_id: int, observations: Collection[tuple[UUID, datetime]]
+) -> Iterator[StoredCopy]:
+    """Those of these rows of history that can be decided again."""
+    query = _COPIES + " AND o.id = ANY(%(ids)s) AND o.observed_at = ANY(%(times)s)"
+    ids, times = [each for each, _ in observations], [at for _, at in observations]
+    yield from _stream(query, {"tenant": tenant_id, "ids": ids, "times": times})
+
+
+def _one(query: str, values: dict[str, Any]) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return cursor.fetchone()
+
+
+def _stream(query: str, values: dict[str, Any]) -> Iterator[StoredCopy]:
+    """A cursor on the server: memory does not grow with the client."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(query, values)
+        while rows := cursor.fetchmany(CHUNK):
+            for row in rows:
+                yield _stored(row)
+
+
+def _stored(row: tuple[Any, ...]) -> StoredCopy:
+    found, recipient, verdict, score, missing, client_ip, mail_from, sender, *lists = row
+    named, hosts, files, is_disowned = (*map(_texts, lists[:3]), bool(lists[3]))
+    visible = (sender,) if sender else ()
+    mail = Decidable(
+        verdict=Verdict(verdict),
+        score=score or 0.0,
+        missing=tuple(_texts(missing)),
+        is_disowned=is_disowned,
+        sender=sender,
+        senders=frozenset((mail_from.lower(), *named, *visible)),
+        client_ip=client_ip,
+        link_hosts=frozenset(hosts),
+        attachments=frozenset(files),
+    )
+    return StoredCopy(found, recipient, mail)
+
+
+def _texts(value: Any) -> list[str]:
+    """A JSON list as the driver gives it: parsed, or as text."""
+    parsed = json.loads(value) if isinstance(value, str) else value
+    return [each for each in parsed or () if isinstance(each, str)]
