@@ -94,6 +94,35 @@ class GatewayRule(TenantModel):
         ]
 
 
+class Rehearsal(TenantModel):
+    """What a change would have done for one client, kept for the person who decides about it.
+
+    ``batch`` joins the clients of one question.  ``change`` is the change as JSON (changes.py);
+    ``lists`` names deliveries and incidents behind the numbers of ``counts``, the newest 1,000;
+    ``stops`` are the objections.  ``saved_at`` None: the change was not made.
+    """
+
+    batch = models.UUIDField()
+    change = models.JSONField()
+    days = models.PositiveSmallIntegerField()
+    since = models.DateTimeField()
+    counts = models.JSONField(default=dict)
+    lists = models.JSONField(default=dict)
+    stops = models.JSONField(default=list)
+    asked_by_id = models.UUIDField(null=True)
+    asked_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    saved_at = models.DateTimeField(null=True)
+    saved_by = models.CharField(max_length=200, blank=True)
+    rule = tenant_key("seg_bridge.GatewayRule", null=True)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "batch"], name="rehearsal_batch"),
+            models.Index(fields=["tenant", "-created_at"], name="rehearsal_tenant_created"),
+        ]
+
+
 class GateCommand(TenantModel):
     """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet."""
 

@@ -138,8 +138,16 @@ class Delivery(TenantModel):
     mailbox_item_id = models.CharField(max_length=500, blank=True)
     gateway_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     mailbox_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
+    person_verdict = models.CharField(
+        max_length=12, choices=Verdict.choices, blank=True, default="", db_default=""
+    )
+    vendor_verdict = models.CharField(
+        max_length=12, choices=Verdict.choices, blank=True, default="", db_default=""
+    )
     gateway_at = models.DateTimeField(null=True)
     mailbox_at = models.DateTimeField(null=True)
+    person_at = models.DateTimeField(null=True)
+    vendor_at = models.DateTimeField(null=True)
     received_at = models.DateTimeField()
     verified_at = models.DateTimeField(null=True)
 

@@ -23,19 +23,22 @@ from incidents.intake import record
 from incidents.models import (
     ContentAccess,
     Delivery,
+    Disagreement,
     Incident,
     Intent,
     Job,
+    LateVerdicts,
     Message,
     Observation,
     Report,
+    StandingOrder,
 )
 from incidents.observations import Reason
 from incidents.remediation import pull_incident, release_held
 from incidents.reports import ask_report, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
-from seg_bridge.models import GatewayRule
+from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
@@ -248,6 +251,7 @@ def _fill(side: Side, cast: Cast) -> None:
         )
         _open_content(side, cast)
         _mailbox_layer(side)
+        _between_layers(side, found[SHARED])
     for _ in range(2):
         serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
     _note_ids(side)
@@ -309,6 +313,26 @@ def _mailbox_layer(side: Side) -> None:
     )
     Correspondent.objects.create(
         tenant=tenant, sender=side.inner, first_seen_at=now, last_seen_at=now
+    )
+
+
+def _between_layers(side: Side, incident: Incident) -> None:
+    now, common = timezone.now(), {"tenant": side.tenant, "incident": incident}
+    message = Message.objects.filter(memberships__incident=incident).first()
+    Disagreement.objects.create(
+        **common, message=message, kind=Disagreement.Kind.PERSON, seen_at=now, reason=side.inner
+    )
+    StandingOrder.objects.create(
+        **common, kind=StandingOrder.Kind.PULL, owner_name=side.inner, expires_at=now
+    )
+    LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)
+    Rehearsal.objects.create(
+        tenant=side.tenant,
+        batch=new_id(),
+        change={"kind": side.inner},
+        days=30,
+        since=now,
+        asked_by=side.inner,
     )
 
 
