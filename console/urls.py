@@ -4,6 +4,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from console.views import (
+    campaign,
     clients,
     components,
     incident,
@@ -58,6 +59,18 @@ urlpatterns = [
         incident.incident_report,
         name="incident_report",
     ),
+    path("console/incidents/<uuid:incident_id>/look", incident.incident_look, name="incident_look"),
+    path("console/incidents/<uuid:incident_id>/campaign", campaign.campaign, name="campaign"),
+    path(
+        "console/incidents/<uuid:incident_id>/campaign/pull",
+        campaign.campaign_pull,
+        name="campaign_pull",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/campaign/block",
+        campaign.campaign_block,
+        name="campaign_block",
+    ),
     path("console/mail", mail.mail, name="mail"),
     path("console/messages/<uuid:message_id>", message.message, name="message"),
     path("console/messages/<uuid:message_id>/open", message.message_open, name="message_open"),
@@ -77,6 +90,7 @@ urlpatterns = [
     path("console/clients/<slug:slug>", clients.client, name="client"),
     path("console/jobs", jobs.jobs, name="jobs"),
     path("console/jobs/<uuid:job_id>", jobs.job, name="job"),
+    path("console/orders/<uuid:group_id>", campaign.job_group, name="job_group"),
     path("console/reports/<uuid:report_id>.<str:kind>", reports.report_file, name="report_file"),
     path("console/components", components.components, name="components"),
 ]

@@ -154,6 +154,8 @@ def _carry_out(claimed: ClaimedWork, claim: Claim) -> None:
 
 
 def _is_done(action: str, state: CopyState) -> bool:
+    if action == "look":
+        return state.exists
     removed = state.place == Place.QUARANTINE
     return state.exists and (removed if action == "pull" else not removed)
 
@@ -163,7 +165,7 @@ def _settled_by_reading(claimed: ClaimedWork, claim: Claim, state: CopyState) ->
         _finish(claimed, claim, Intent.State.GONE, state)
         return True
     if _is_done(claim.action, state):
-        ours = claim.has_called or claim.was_verified
+        ours = claim.has_called or claim.was_verified or claim.action == "look"
         _finish(claimed, claim, Intent.State.VERIFIED if ours else Intent.State.ALREADY, state)
         return True
     return False

@@ -46,11 +46,37 @@ def pullable(copies: Iterable[Delivery]) -> list[Delivery]:
     ]
 
 
-def pull_incident(*, incident: Incident, actor: Person | Actor, reason: str = "") -> Job:
-    """Move every copy of the incident's mails to the hidden quarantine folder.  Reversible."""
+def pull_incident(
+    *,
+    incident: Incident,
+    actor: Person | Actor,
+    reason: str = "",
+    group_id: UUID | None = None,
+) -> Job:
+    """Move every copy of the incident's mails to the hidden quarantine folder.  Reversible.
+
+    ``group_id`` is that of an order over several clients (incidents/everywhere.py).
+    """
     return _start(
-        Job.Kind.PULL, "pull", pullable(copies_of(incident)), incident, actor=actor, reason=reason
+        Job.Kind.PULL,
+        "pull",
+        pullable(copies_of(incident)),
+        incident,
+        actor=actor,
+        reason=reason,
+        group_id=group_id,
     )
+
+
+def look_again(*, incident: Incident, actor: Person | Actor) -> Job:
+    """Read from the mailboxes where every delivered copy is now; nothing is moved."""
+    copies = [copy for copy in copies_of(incident) if was_delivered(copy)]
+    return _start(Job.Kind.LOOK, "look", copies, incident, actor=actor, reason="")
+
+
+def was_delivered(copy: Delivery) -> bool:
+    """Whether a mailbox can be asked for it."""
+    return copy.outcome == Outcome.DELIVERED or bool(copy.mailbox_item_id)
 
 
 def restore_incident(*, incident: Incident, actor: Person | Actor, reason: str = "") -> Job:
@@ -123,6 +149,7 @@ def _start(
     *,
     actor: Person | Actor,
     reason: str,
+    group_id: UUID | None = None,
 ) -> Job:
     """A job with one intent a copy; copies on which the same action is under way are left to it."""
     tenant_id = incident.tenant_id if incident else copies[0].tenant_id
@@ -135,6 +162,7 @@ def _start(
         tenant_id=tenant_id,
         kind=kind,
         incident=incident,
+        group_id=group_id,
         requested_by_id=actor.id,
         requested_by=actor.name,
         reason=reason,

@@ -31,6 +31,7 @@ from incidents.models import (
     Message,
     Report,
 )
+from incidents.remediation import was_delivered
 
 SHOWN_COPIES = 500
 
@@ -96,6 +97,7 @@ def incident_page(incident: Incident) -> IncidentPage:
     copies = copies_of(incident)
     seen = observations_of(copies)
     advice = advice_for(incident)
+    elsewhere = same_elsewhere(incident)
     return IncidentPage(
         incident=incident,
         sla=sla_left(incident.severity, incident.opened_at, incident.state, timezone.now()),
@@ -108,13 +110,13 @@ def incident_page(incident: Incident) -> IncidentPage:
         sentence=sentence_on_exposure(incident, blind),
         advice=advice,
         others=other_actions(incident, advice),
-        look_again="",
-        everywhere="",
+        look_again=_question(incident, "look") if any(map(was_delivered, copies)) else "",
+        everywhere=reverse("campaign", args=[incident.id]) if elsewhere else "",
         sides=sides_of(incident, blind, seen),
         allowed=what_allowed_it(incident, copies, seen),
         members=members,
         copies=[copy_row(copy) for copy in copies],
-        elsewhere=same_elsewhere(incident),
+        elsewhere=elsewhere,
         jobs=list(
             Job.objects.filter(tenant=incident.tenant_id, incident=incident).order_by(
                 "-created_at"

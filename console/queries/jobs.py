@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -11,6 +12,7 @@ from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.lib.words import JOBS, Word
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Intent, Job
+from tenants.errors import NotThere
 
 PAGE = 50
 _OVER = ("verified", "already", "gone", "failed")
@@ -57,6 +59,41 @@ def job_row(job: Job, blindness: Blindness) -> JobRow:
         done=sum(counts.get(state, 0) for state in _OVER),
         total=int(counts.get("copies", 0)),
         blind=blindness.of(job.tenant_id),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPage:
+    """One order over several clients: its jobs, and how far all of them are."""
+
+    group_id: UUID
+    title: str
+    rows: list[JobRow]
+    clients: int
+    done: int
+    total: int
+    is_over: bool
+
+
+def group_page(group_id: UUID) -> GroupPage:
+    """Raises ``NotThere`` where no job in sight belongs to it."""
+    found = list(
+        Job.objects.filter(group_id=group_id)
+        .select_related("tenant", "incident")
+        .order_by("tenant__name", "id")
+    )
+    if not found:
+        raise NotThere
+    blindness = Blindness(job.tenant_id for job in found)
+    rows = [job_row(job, blindness) for job in found]
+    return GroupPage(
+        group_id=group_id,
+        title=found[0].get_kind_display(),
+        rows=rows,
+        clients=len({job.tenant_id for job in found}),
+        done=sum(row.done for row in rows),
+        total=sum(row.total for row in rows),
+        is_over=all(job.is_over for job in found),
     )
 
 

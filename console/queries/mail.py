@@ -52,13 +52,13 @@ def copies_page(filters: Filters, cursor: str, *, is_settled: bool = False) -> P
     counts = outcome_counts(found)
     if filters.outcome:
         found = found.filter(outcome=filters.outcome)
-    return _page(found, cursor, counts)
+    return page_of(found, cursor, counts)
 
 
 def held_page(filters: Filters, cursor: str) -> Page:
     """What the gateway holds now, newest first."""
     found = _narrow(Delivery.objects.filter(place=Place.HOLD), filters)
-    return _page(found, cursor, {})
+    return page_of(found, cursor, {})
 
 
 def outcome_counts(copies: QuerySet[Delivery]) -> dict[str, int]:
@@ -103,7 +103,8 @@ def _replayed(job_id: str) -> list[str]:
     return list(job.detail["ulids"]) if job else []
 
 
-def _page(copies: QuerySet[Delivery], cursor: str, counts: dict[str, int]) -> Page:
+def page_of(copies: QuerySet[Delivery], cursor: str, counts: dict[str, int]) -> Page:
+    """Newest first, 50 to a page.  Raises ``WrongInput`` for a cursor that is none."""
     after = read_cursor(cursor, str, str)
     if after:
         at, last_id = read_time(after[0]), read_id(after[1])

@@ -22,6 +22,7 @@ from incidents.models import Incident
 from incidents.remediation import (
     block_sender,
     copies_of,
+    look_again,
     pull_incident,
     pullable,
     restore_incident,
@@ -106,6 +107,15 @@ def incident_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     n = len(pullable(copies_of(found)))
     context = {"incident": found, "form": form, "copies": copies_words(n), "n": n}
     return ask(request, "console/incident_pull.html", context)
+
+
+@require_POST
+@for_staff
+def incident_look(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    job = look_again(incident=found, actor=request.user)
+    messages.success(request, "Each mailbox is asked where its copy is now.")
+    return redirect("job", job.id)
 
 
 @for_staff

@@ -16,7 +16,7 @@ from incidents.execution import serve_remediation
 from incidents.intake import record
 from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown
 from incidents.models import Delivery, Incident, Intent, Job
-from incidents.remediation import pull_incident, restore_incident, settle_intent
+from incidents.remediation import look_again, pull_incident, restore_incident, settle_intent
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
 from tenants.models import AuditEntry, Tenant
@@ -238,3 +238,18 @@ def test_a_release_that_the_gate_died_over_is_settled_by_looking(
     with _scope(cast.acme):
         intent.refresh_from_db()
         assert intent.state == state
+
+
+def test_looking_again_finds_where_copies_are_now_and_moves_nothing(cast, incident, mailboxes):
+    mailboxes.places["i1"] = Place.ARCHIVE
+    del mailboxes.places["i2"]
+    with _scope(cast.acme):
+        job = look_again(incident=incident, actor=cast.ana)
+    work(cast.acme)
+
+    with _scope(cast.acme):
+        job.refresh_from_db()
+        places = dict(Delivery.objects.values_list("recipient", "place"))
+    assert places == {INFO: Place.ARCHIVE, IT: Place.GONE}
+    assert (job.state, job.counts["verified"], job.counts["gone"]) == (Job.State.DONE, 1, 1)
+    assert mailboxes.moves == 0

@@ -48,6 +48,14 @@ incident_reopen    GET     incident   200 200  200  in     in    in
 incident_reopen    POST    incident   409 409  409  in     in    in
 incident_report    GET     incident   200 200  200  in     in    in
 incident_report    POST    incident   302 302  302  in     in    in
+incident_look      GET     incident   405 405  405  405    405   405
+incident_look      POST    incident   302 302  302  in     in    in
+campaign           GET     incident   200 200  200  in     in    in
+campaign_pull      GET     incident   200 200  200  in     in    in
+campaign_pull      POST    incident   200 200  200  in     in    in
+campaign_block     GET     incident   200 200  200  in     in    in
+campaign_block     POST    incident   200 200  200  in     in    in
+job_group          GET     group      200 200  200  in     in    in
 message            GET     message    200 200  200  in     in    in
 message_open       GET     message    200 200  200  in     in    in
 message_open       POST    message    302 302  302  in     in    in

@@ -238,7 +238,12 @@ def _fill(side: Side, cast: Cast) -> None:
         found = {number: _incident(side, number) for number in (SHARED, HIDDEN)}
         share_incident(incident=found[SHARED], actor=cast.mo)
         for number in (SHARED, HIDDEN):
-            pull_incident(incident=found[number], actor=cast.mo, reason=_word(side, number))
+            pull_incident(
+                incident=found[number],
+                actor=cast.mo,
+                reason=_word(side, number),
+                group_id=new_id(),
+            )
         held = Delivery.objects.get(place=Place.HOLD)
         release_held(delivery=held, actor=cast.mo, reason=side.inner)
         for number, audience in ((SHARED, "client"), (HIDDEN, "internal")):
@@ -353,6 +358,7 @@ def _note_ids(side: Side) -> None:
                     .id
                 ),
                 "job": str(job.id),
+                "group": str(job.group_id),
                 "action": str(Intent.objects.get(job=job).id),
                 "report": str(Report.objects.get(incident=incident).id),
                 "held": str(Delivery.objects.get(place=Place.HOLD).id),

@@ -1,0 +1,192 @@
+"""One campaign over all clients in sight: who got it, who read it, and what can be done at once.
+
+Every number is the length of a list that opens from it, and the clients' rows add up to the totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from console.queries.blindness import Blind, Blindness
+from console.queries.campaigns import same_at_other_clients
+from console.queries.mail import Page, page_of
+from console.queries.rows import exposed_now
+from incidents.assessment import EXPOSED
+from incidents.models import Delivery, Incident, IncidentMessage, Observation, Sighting
+from incidents.models.mail import Layer, Outcome, Place
+
+_NOT_KNOWN = Q(outcome__in=(Outcome.DEFERRED, Outcome.UNKNOWN))
+# What became of the copies at first: these add up to all of them.
+OUTCOMES = {
+    "delivered": ("delivered", Q(outcome=Outcome.DELIVERED)),
+    "held": ("held by the gateway", Q(outcome=Outcome.HELD)),
+    "rejected": ("refused", Q(outcome=Outcome.REJECTED)),
+    "open": ("put off or not known", _NOT_KNOWN),
+}
+# What is known of them since: a copy can stand in several.
+FACTS = {
+    "inboxed": ("lay in an inbox", Q(was_exposed=True)),
+    "inbox": ("in an inbox now", Q(place__in=EXPOSED)),
+    "read": ("read", Q(is_read=True)),
+    "replied": ("answered", Q(replied_at__isnull=False)),
+    "removed": ("removed", Q(place=Place.QUARANTINE)),
+}
+REPORTED = "reported"
+SHOWN = {**OUTCOMES, **FACTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """``href_key`` opens the list of exactly these copies."""
+
+    key: str
+    words: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientShare:
+    """One client's part.  ``percent`` of all copies of the campaign."""
+
+    client: Any
+    incidents: list[Incident]
+    messages: int
+    recipients: int
+    copies: int
+    percent: int
+    numbers: list[Number]
+    blind: Blind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPage:
+    incidents: list[Incident]
+    messages: int
+    recipients: int
+    copies: int
+    outcomes: list[Number]
+    facts: list[Number]
+    first_seen_at: datetime
+    last_seen_at: datetime
+    clients: list[ClientShare]
+    in_reach: int
+    senders: list[str]
+    mails: Page
+
+
+def incidents_of_campaign(incident: Incident) -> list[Incident]:
+    """This incident and those of clients in sight that belong to the same campaign."""
+    others = set(same_at_other_clients([incident]).get(incident.id, {}))
+    found = Incident.objects.filter(id__in=others | {incident.id}).select_related("tenant")
+    return list(found.order_by("tenant__name", "number"))
+
+
+def campaign_page(
+    incidents: Sequence[Incident], *, show: str, client: str, cursor: str
+) -> CampaignPage:
+    """``show`` and ``client`` choose the copies of the list below; "" are all."""
+    copies = _copies(incidents)
+    reported = _reported(copies)
+    by_tenant = _counted(copies, reported)
+    total = {key: sum(row[key] for row in by_tenant.values()) for key in _KEYS}
+    listed = _narrow(copies, reported, show)
+    if client:
+        listed = listed.filter(tenant__slug=client)
+    return CampaignPage(
+        incidents=list(incidents),
+        messages=total["messages"],
+        recipients=total["recipients"],
+        copies=total["copies"],
+        outcomes=_numbers(total, OUTCOMES),
+        facts=[*_numbers(total, FACTS), Number(REPORTED, "reported", total[REPORTED])],
+        first_seen_at=min(incident.first_seen_at for incident in incidents),
+        last_seen_at=max(incident.last_seen_at for incident in incidents),
+        clients=_shares(incidents, by_tenant, total["copies"]),
+        in_reach=sum(exposed_now(incident) for incident in incidents if incident.is_open),
+        senders=sorted({incident.sender for incident in incidents if incident.sender}),
+        mails=page_of(listed, cursor, {}),
+    )
+
+
+_KEYS = ("messages", "recipients", "copies", *SHOWN, REPORTED)
+
+
+def _copies(incidents: Collection[Incident]) -> QuerySet[Delivery]:
+    members = IncidentMessage.objects.filter(
+        tenant=OuterRef("tenant"),
+        message=OuterRef("message"),
+        incident__in=[incident.id for incident in incidents],
+    )
+    tenant_ids = {incident.tenant_id for incident in incidents}
+    return Delivery.objects.filter(Exists(members), tenant__in=tenant_ids)
+
+
+def _counted(copies: QuerySet[Delivery], reported: set[UUID]) -> dict[int, dict[str, int]]:
+    """Client → its numbers; one query."""
+    numbers = {key: Count("id", filter=rule) for key, (_, rule) in SHOWN.items()}
+    rows = (
+        copies.order_by()
+        .values("tenant_id")
+        .annotate(
+            copies=Count("id"),
+            messages=Count("message_id", distinct=True),
+            recipients=Count("recipient", distinct=True),
+            reported=Count("id", filter=Q(id__in=reported)),
+            **numbers,
+        )
+    )
+    return {row["tenant_id"]: dict(row) for row in rows}
+
+
+def _reported(copies: QuerySet[Delivery]) -> set[UUID]:
+    """Copies that a person told of."""
+    sightings = Sighting.objects.filter(delivery__in=copies.values("id"))
+    by_observation = dict(sightings.values_list("observation_id", "delivery_id")[:10_000])
+    people = Observation.objects.filter(
+        id__in=list(by_observation),
+        tenant__in=copies.values("tenant_id"),
+        layer=Layer.PERSON,
+    )
+    return {by_observation[one] for one in people.values_list("id", flat=True)}
+
+
+def _narrow(copies: QuerySet[Delivery], reported: set[UUID], show: str) -> QuerySet[Delivery]:
+    if show == REPORTED:
+        return copies.filter(id__in=reported)
+    return copies.filter(SHOWN[show][1]) if show in SHOWN else copies
+
+
+def _numbers(counted: dict[str, int], which: dict[str, tuple[str, Q]]) -> list[Number]:
+    return [Number(key, words, counted[key]) for key, (words, _) in which.items()]
+
+
+def _shares(
+    incidents: Sequence[Incident], by_tenant: dict[int, dict[str, int]], copies: int
+) -> list[ClientShare]:
+    blindness = Blindness(by_tenant)
+    mine: dict[int, list[Incident]] = {}
+    for incident in incidents:
+        mine.setdefault(incident.tenant_id, []).append(incident)
+    found = []
+    for tenant_id, own in mine.items():
+        row = by_tenant.get(tenant_id) or dict.fromkeys(_KEYS, 0)
+        facts = {key: FACTS[key] for key in ("inbox", "read", "replied", "removed")}
+        found.append(
+            ClientShare(
+                client=own[0].tenant,
+                incidents=own,
+                messages=row["messages"],
+                recipients=row["recipients"],
+                copies=row["copies"],
+                percent=round(100 * row["copies"] / copies) if copies else 0,
+                numbers=_numbers(row, {"held": OUTCOMES["held"], **facts}),
+                blind=blindness.of(tenant_id),
+            )
+        )
+    return sorted(found, key=lambda share: (-share.copies, share.client.name))

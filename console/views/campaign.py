@@ -1,0 +1,110 @@
+"""A campaign over all clients in sight, and one order for all of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.campaign import campaign_page, incidents_of_campaign
+from console.queries.jobs import group_page
+from console.queries.rows import copies_words, exposed_now
+from console.views.incident import BlockForm, ReasonForm
+from incidents.access import access_incident
+from incidents.everywhere import block_everywhere, pull_everywhere
+from incidents.models import Incident
+
+
+class WhereForm(forms.Form):
+    """At which clients: everything in sight unless somebody takes one away."""
+
+    def __init__(self, data: Any, *, choices: list[tuple[str, str]]) -> None:
+        super().__init__(data)
+        self.fields["where"] = forms.MultipleChoiceField(
+            choices=choices,
+            initial=[value for value, _ in choices],
+            widget=forms.CheckboxSelectMultiple,
+            error_messages={"required": "Choose at least one client."},
+        )
+
+
+@for_staff
+def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    wish = {name: said(request, name) for name in ("show", "client")}
+    page = campaign_page(incidents_of_campaign(found), **wish, cursor=request.GET.get("cursor", ""))
+    kept = {name: value for name, value in wish.items() if value}
+    older = "?" + urlencode({**kept, "cursor": page.mails.older}) if page.mails.older else ""
+    context = {"at": "queue", "incident": found, "page": page, "older": older, **wish}
+    return show(request, "console/campaign.html", context, partial="list")
+
+
+@for_staff
+def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    incidents = [each for each in incidents_of_campaign(found) if exposed_now(each)]
+    choices = [(str(each.id), _where(each)) for each in incidents]
+    where, form = _forms(request, choices, ReasonForm)
+    if request.method == "POST" and where.is_valid() and form.is_valid():
+        chosen = _chosen(incidents, where)
+        group_id = pull_everywhere(incidents=chosen, actor=request.user, **form.cleaned_data)
+        messages.success(request, f"The pull has started at {_clients(chosen)}.")
+        return redirect("job_group", group_id)
+    context = {"incident": found, "where": where, "form": form, "n": len(incidents)}
+    return ask(request, "console/campaign_pull.html", context)
+
+
+@for_staff
+def campaign_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    incidents = [each for each in incidents_of_campaign(found) if each.sender]
+    choices = [(str(each.id), f"{each.tenant.name}: {each.sender}") for each in incidents]
+    where, form = _forms(request, choices, BlockForm)
+    if request.method == "POST" and where.is_valid() and form.is_valid():
+        chosen = _chosen(incidents, where)
+        until = timezone.now() + timedelta(days=form.cleaned_data["days"])
+        group_id = block_everywhere(
+            incidents=chosen,
+            actor=request.user,
+            reason=form.cleaned_data["reason"],
+            expires_at=until,
+        )
+        messages.success(request, f"Blocked at {_clients(chosen)}.")
+        return redirect("job_group", group_id)
+    context = {"incident": found, "where": where, "form": form, "n": len(incidents)}
+    return ask(request, "console/campaign_block.html", context)
+
+
+@for_staff
+def job_group(request: PersonRequest, group_id: UUID) -> HttpResponse:
+    page = group_page(group_id)
+    return show(request, "console/job_group.html", {"at": "jobs", "page": page}, partial="progress")
+
+
+def _forms(
+    request: PersonRequest, choices: list[tuple[str, str]], kind: type[forms.Form]
+) -> tuple[WhereForm, forms.Form]:
+    data = request.POST if request.method == "POST" else None
+    return WhereForm(data, choices=choices), kind(data)
+
+
+def _chosen(incidents: list[Incident], where: WhereForm) -> list[Incident]:
+    ids = set(where.cleaned_data["where"])
+    return [incident for incident in incidents if str(incident.id) in ids]
+
+
+def _where(incident: Incident) -> str:
+    return f"{incident.tenant.name} #{incident.number}: {copies_words(exposed_now(incident))}"
+
+
+def _clients(incidents: list[Incident]) -> str:
+    n = len({incident.tenant_id for incident in incidents})
+    return "1 client" if n == 1 else f"{n} clients"

@@ -1,0 +1,104 @@
+"""One order over several clients: a group of jobs, one for each incident, each with its result.
+
+The incidents are those the caller may see: the wall has decided that before.  What fails for one
+client stands in its job and stops none of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from incidents.announce import announce_job
+from incidents.models import Incident, Job
+from incidents.remediation import block_sender, pull_incident
+from tenants.errors import DomainError, WrongInput
+from tenants.ids import new_id
+from tenants.models import Person
+
+MOST = 500
+
+
+def pull_everywhere(*, incidents: Sequence[Incident], actor: Person, reason: str) -> UUID:
+    """Pull every copy of these incidents; answers the group to follow.  Reversible, per job."""
+    _check(incidents)
+    group_id = new_id()
+    for incident in _in_order(incidents):
+        try:
+            with transaction.atomic():
+                pull_incident(incident=incident, actor=actor, reason=reason, group_id=group_id)
+        except DomainError as error:
+            _note_failure(Job.Kind.PULL, incident, actor, reason, group_id, error)
+    return group_id
+
+
+def block_everywhere(
+    *, incidents: Sequence[Incident], actor: Person, reason: str, expires_at: datetime | None
+) -> UUID:
+    """Hold further mail of each incident's sender at its client; answers the group to follow."""
+    _check(incidents)
+    group_id = new_id()
+    for incident in _in_order(incidents):
+        try:
+            with transaction.atomic():
+                rule_id = block_sender(
+                    incident=incident, actor=actor, reason=reason, expires_at=expires_at
+                )
+                _note(Job.Kind.BLOCK, incident, actor, reason, group_id, rule=str(rule_id))
+        except DomainError as error:
+            _note_failure(Job.Kind.BLOCK, incident, actor, reason, group_id, error)
+    return group_id
+
+
+def _check(incidents: Sequence[Incident]) -> None:
+    if not incidents:
+        raise WrongInput("Choose at least one client.")
+    if len(incidents) > MOST:
+        raise WrongInput(f"At most {MOST} incidents in one order.")
+
+
+def _in_order(incidents: Iterable[Incident]) -> list[Incident]:
+    """Always the same order, so that two orders at once wait for each other and never lock."""
+    return sorted(incidents, key=lambda incident: (incident.tenant_id, incident.id))
+
+
+def _note(
+    kind: str, incident: Incident, actor: Person, reason: str, group_id: UUID, **detail: str
+) -> None:
+    """A job for what took effect at once."""
+    job = Job.objects.create(
+        tenant_id=incident.tenant_id,
+        kind=kind,
+        state=Job.State.DONE,
+        incident=incident,
+        group_id=group_id,
+        requested_by_id=actor.id,
+        requested_by=actor.name,
+        reason=reason,
+        detail={"sender": incident.sender, **detail},
+        finished_at=timezone.now(),
+    )
+    tenant_id, job_id = job.tenant_id, job.id
+    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+
+
+def _note_failure(
+    kind: str, incident: Incident, actor: Person, reason: str, group_id: UUID, error: DomainError
+) -> None:
+    """The client's part that could not be done says why, beside those that could."""
+    Job.objects.create(
+        tenant_id=incident.tenant_id,
+        kind=kind,
+        state=Job.State.FAILED,
+        incident=incident,
+        group_id=group_id,
+        requested_by_id=actor.id,
+        requested_by=actor.name,
+        reason=reason,
+        error=str(error),
+        finished_at=timezone.now(),
+    )

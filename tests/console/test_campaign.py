@@ -1,0 +1,146 @@
+"""One campaign over several clients: its numbers, and one order that reaches all who may be."""
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from incidents.models import Delivery, Intent, Job
+from incidents.words import Place
+from seg_bridge.models import GatewayRule
+from tenants.models import AuditEntry
+from tenants.scope import Role, tenant_scope
+from tests.console.test_pages import open_phish
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+@pytest.fixture
+def both(cast):
+    """The same phish at both clients."""
+    return open_phish(cast.acme), open_phish(cast.globex)
+
+
+@pytest.fixture
+def as_ana(client, cast):
+    client.force_login(cast.ana)
+    return client
+
+
+def everywhere(cast):
+    return tenant_scope(Role.ANALYST, [cast.acme.id, cast.globex.id], provider_id=cast.provider.id)
+
+
+def listed(answer):
+    return answer.content.decode().count("<tr data-row")
+
+
+def test_every_number_is_the_length_of_the_list_that_it_opens(as_ana, cast, both):
+    with everywhere(cast):
+        Delivery.objects.filter(tenant=cast.acme).update(is_read=True)
+    where = reverse("campaign", args=[both[0].id])
+    page = as_ana.get(where).context["page"]
+
+    assert page.copies == sum(number.n for number in page.outcomes) == 2
+    assert page.copies == sum(share.copies for share in page.clients)
+    assert sum(share.percent for share in page.clients) == 100
+    for number in (*page.outcomes, *page.facts):
+        assert listed(as_ana.get(where, {"show": number.key})) == number.n, number
+    for share in page.clients:
+        assert listed(as_ana.get(where, {"client": share.client.slug})) == share.copies
+        for number in share.numbers:
+            wish = {"client": share.client.slug, "show": number.key}
+            assert listed(as_ana.get(where, wish)) == number.n
+    assert {number.key: number.n for number in page.facts}["read"] == 1
+
+
+def test_one_order_pulls_at_every_client_with_a_result_for_each(as_ana, cast, both):
+    """Three clicks from an incident: all together, pull everywhere, pull."""
+    page = as_ana.get(reverse("incident", args=[both[0].id])).content.decode()
+    first = reverse("campaign", args=[both[0].id])
+    assert f'href="{first}"' in page
+    second = reverse("campaign_pull", args=[both[0].id])
+    assert f'href="{second}"' in as_ana.get(first).content.decode()
+    question = as_ana.get(second, headers={"HX-Request": "true"}).content.decode()
+    chosen = re.findall(r'name="where" value="([0-9a-f-]+)"[^>]* checked', question)
+    assert set(chosen) == {str(each.id) for each in both}
+
+    answer = as_ana.post(second, {"where": chosen, "reason": "one campaign"})
+
+    group = as_ana.get(answer["Location"]).content.decode()
+    assert "at 2 clients" in group
+    with everywhere(cast):
+        jobs = Job.objects.filter(kind=Job.Kind.PULL)
+        assert {job.tenant_id for job in jobs} == {cast.acme.id, cast.globex.id}
+        assert len({job.group_id for job in jobs}) == 1
+        assert Intent.objects.filter(job__in=jobs).count() == 2
+        audit = AuditEntry.objects.filter(action="incidents.job.pull_asked")
+        assert {entry.tenant_id for entry in audit} == {cast.acme.id, cast.globex.id}
+
+
+def test_a_client_can_be_left_out(as_ana, cast, both):
+    where = reverse("campaign_pull", args=[both[0].id])
+    as_ana.post(where, {"where": [str(both[1].id)], "reason": ""})
+
+    with everywhere(cast):
+        assert [job.tenant_id for job in Job.objects.all()] == [cast.globex.id]
+
+
+def test_no_client_chosen_is_asked_again(as_ana, cast, both):
+    answer = as_ana.post(reverse("campaign_pull", args=[both[0].id]), {"reason": ""})
+
+    assert "Choose at least one client" in answer.content.decode()
+    with everywhere(cast):
+        assert not Job.objects.exists()
+
+
+def test_what_fails_at_one_client_stands_beside_what_worked_at_the_other(as_ana, cast, both):
+    with everywhere(cast):
+        both[0].sender = "not an address"
+        both[0].save(update_fields=["sender"])
+    chosen = [str(each.id) for each in both]
+    answer = as_ana.post(
+        reverse("campaign_block", args=[both[0].id]),
+        {"where": chosen, "reason": "one campaign", "days": "30"},
+    )
+
+    page = as_ana.get(answer["Location"]).content.decode()
+    assert "is not an address" in page
+    with everywhere(cast):
+        states = dict(Job.objects.values_list("tenant_id", "state"))
+        assert states == {cast.acme.id: "failed", cast.globex.id: "done"}
+        assert [rule.tenant_id for rule in GatewayRule.objects.all()] == [cast.globex.id]
+
+
+def test_an_order_never_reaches_a_client_that_is_not_hers(client, cast, both):
+    client.force_login(cast.bo)
+    page = client.get(reverse("campaign", args=[both[0].id])).content.decode()
+    assert "Globex" not in page
+
+    chosen = [str(each.id) for each in both]
+    answer = client.post(reverse("campaign_pull", args=[both[0].id]), {"where": chosen})
+    assert answer.status_code == 200
+    with everywhere(cast):
+        assert not Job.objects.exists()
+
+
+def test_an_order_of_others_looks_like_none(client, as_ana, cast, both):
+    answer = as_ana.post(
+        reverse("campaign_pull", args=[both[1].id]), {"where": [str(both[1].id)], "reason": ""}
+    )
+    as_ana.force_login(cast.bo)
+
+    assert as_ana.get(answer["Location"]).status_code == 404
+
+
+def test_looking_again_asks_every_mailbox_and_moves_nothing(as_ana, cast, both):
+    answer = as_ana.post(reverse("incident_look", args=[both[0].id]))
+
+    assert "Look again" in as_ana.get(answer["Location"]).content.decode()
+    with everywhere(cast):
+        [intent] = Intent.objects.all()
+        assert (intent.action, intent.delivery.place) == ("look", Place.INBOX)
