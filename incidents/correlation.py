@@ -1,28 +1,39 @@
 """Makes sense of what was recorded: observation → delivery → incident.  Serves ``intake``.
 
 1. Take the oldest observations of the client's backlog.
-2. Find the delivery each speaks of (incidents/identity.py) and bring it up to date.
-3. Open, join or refresh incidents for the messages that were touched (incidents/opening.py).
-4. Remove them from the backlog.  All in one transaction: a crash repeats the whole step.
+2. Load what they may speak of (incidents/known_rows.py), find the delivery of each
+   (incidents/identity.py) and bring it up to date, all in memory.
+3. Write messages, deliveries, sightings and prevalence back in bulk.
+4. Open, join or refresh the incidents of the messages that can matter (incidents/opening.py).
+5. Remove the observations from the backlog.
+
+All in one transaction: a crash repeats the whole step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 
-from incidents.identity import identify
-from incidents.models import Backlog, Delivery, Observation, Sighting
-from incidents.models.mail import Layer, Match, Outcome, Place
+from incidents.bulk import fetch, run
+from incidents.identity import Identified, identify, settle_pending
+from incidents.known import Copy, Known, Seen
+from incidents.known_rows import load_known, next_batch, store_known
+from incidents.models import Backlog
+from incidents.models.mail import Outcome, Place
 from incidents.opening import assess_messages
+from incidents.prevalence import count_messages
+from incidents.words import Layer, Verdict
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 
-BATCH = 200
+BATCH = 500
 _EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
+_HARMLESS = ("", Verdict.CLEAN, Verdict.GRAYMAIL)
 
 
 def serve_intake(claimed: ClaimedWork) -> datetime | None:
@@ -38,106 +49,121 @@ def serve_intake(claimed: ClaimedWork) -> datetime | None:
 
 def make_sense_of_backlog(tenant: Tenant) -> int:
     """Works on at most ``BATCH`` observations; answers how many.  Needs the client's scope."""
-    now = timezone.now()
-    rows = list(
-        Backlog.objects.select_for_update()
-        .filter(Q(wait_until=None) | Q(wait_until__lte=now))
-        .order_by("observation_id")[:BATCH]
+    # A lease that ran out may leave two workers with one client; they take turns.
+    run("SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id])
+    batch = next_batch(tenant.id, timezone.now(), BATCH)
+    if not batch:
+        return 0
+    known = load_known(tenant, batch)
+    waits = {seen.id: until for seen in batch if (until := _take(seen, known)) is not None}
+    store_known(known)
+    count_messages(tenant.id, known.mails.values())
+    _clear_backlog(tenant.id, [seen.id for seen in batch], waits)
+    assess_messages(tenant, _that_matter(known))
+    return len(batch)
+
+
+def _take(seen: Seen, known: Known) -> datetime | None:
+    """Link one observation to its copy; answers until when it has to wait for a second look."""
+    first_sight = known.delivery_of_sight.get(seen.id)
+    if first_sight is not None:
+        copy = known.copies[first_sight]
+        settle_pending(copy, seen, known)
+        known.touched.add(copy.mail.id)
+        return None
+    identified: Identified = identify(seen, known)
+    if identified.copy is not None:
+        known.sights.append((seen, identified.copy))
+        bring_up_to_date(identified.copy, seen, known)
+        known.touched.add(identified.copy.mail.id)
+    return identified.wait_until
+
+
+def _clear_backlog(tenant_id: int, done: list[UUID], waits: dict[UUID, datetime]) -> None:
+    run(
+        "DELETE FROM incidents_backlog WHERE tenant_id = %s AND observation_id = ANY(%s)",
+        [tenant_id, [one for one in done if one not in waits]],
     )
-    waiting = {row.observation_id for row in rows if row.wait_until}
-    seen_by_id = Observation.objects.filter(
-        tenant=tenant,
-        id__in=[row.observation_id for row in rows],
-        observed_at__in={row.observed_at for row in rows},
-    ).in_bulk()
-    touched = set()
-    for row in rows:
-        seen = seen_by_id[row.observation_id]
-        touched.add(_take(seen, row, tenant, is_second_look=row.observation_id in waiting))
-    Backlog.objects.filter(
-        observation_id__in=[row.observation_id for row in rows if row.wait_until is None]
-    ).delete()
-    assess_messages(tenant, touched)
-    return len(rows)
+    if waits:
+        run(
+            "UPDATE incidents_backlog b SET wait_until = w.until"
+            " FROM unnest(%s::uuid[], %s::timestamptz[]) AS w (id, until)"
+            " WHERE b.tenant_id = %s AND b.observation_id = w.id",
+            [list(waits), list(waits.values()), tenant_id],
+        )
 
 
-def _take(seen: Observation, row: Backlog, tenant: Tenant, *, is_second_look: bool) -> object:
-    """Link one observation to its delivery; answers the id of the touched message."""
-    if is_second_look:
-        delivery = _settle_pending(seen)
-        row.wait_until = None
-        return delivery.message_id
-    identified = identify(seen, tenant)
-    delivery = identified.delivery
-    Sighting.objects.get_or_create(
-        tenant=tenant,
-        observation_id=seen.id,
-        defaults={"delivery": delivery, "observed_at": seen.observed_at},
-    )
-    bring_up_to_date(delivery, seen)
-    if identified.wait_until is not None:
-        row.wait_until = identified.wait_until
-        row.save(update_fields=["wait_until"])
-    return delivery.message_id
+def _that_matter(known: Known) -> Collection[UUID]:
+    """Of the touched messages those that an incident may be about; the rest is benign mail.
+
+    A message matters where any of its copies is condemned, came around the gateway or has an
+    unknown fate, where somebody spoke of it, and where it is in an incident already.
+    """
+    touched = known.touched | {mail.id for pair in known.moved for mail in pair}
+    spoken = {copy.mail.id for seen, copy in known.sights if seen.layer not in _LAYERS}
+    of, harmless = [known.tenant_id, list(touched)], list(_HARMLESS)
+    rows = fetch(_MATTER, [*of, harmless, harmless, *of])
+    return spoken | {row[0] for row in rows}
 
 
-def _settle_pending(seen: Observation) -> Delivery:
-    """The gateway had its time: a trace that no gate confirmed is no trace."""
-    sighting = Sighting.objects.select_related("delivery").get(observation_id=seen.id)
-    delivery: Delivery = sighting.delivery
-    if delivery.match == Match.PENDING:
-        delivery.match = Match.ONE_LAYER
-        delivery.match_reason = "Its trace names a mail that no gateway knows."
-        delivery.is_bypass = True
-        delivery.save(update_fields=["match", "match_reason", "is_bypass"])
-    return delivery
+_LAYERS = (Layer.GATEWAY, Layer.MAILBOX)
+_MATTER = """
+SELECT message_id FROM incidents_delivery
+WHERE tenant_id = %s AND message_id = ANY(%s)
+  AND (is_bypass OR outcome = 'unknown'
+       OR NOT gateway_verdict = ANY(%s) OR NOT mailbox_verdict = ANY(%s))
+UNION
+SELECT message_id FROM incidents_incidentmessage WHERE tenant_id = %s AND message_id = ANY(%s)
+"""
 
 
-def bring_up_to_date(delivery: Delivery, seen: Observation) -> None:
+def bring_up_to_date(copy: Copy, seen: Seen, known: Known) -> None:
     """The newest word of each layer counts; older ones change nothing, whatever their order."""
+    copy.is_changed = True
     if seen.layer == Layer.GATEWAY:
-        _apply_gateway(delivery, seen)
+        _apply_gateway(copy, seen)
     elif seen.layer == Layer.MAILBOX:
-        _apply_mailbox(delivery, seen)
-    message = delivery.message
-    if seen.observed_at > message.last_seen_at:
-        message.last_seen_at = seen.observed_at
-        message.save(update_fields=["last_seen_at"])
-    if seen.evidence and not message.evidence:
-        message.evidence = seen.evidence
-        message.save(update_fields=["evidence"])
-    delivery.save()
-
-
-def _apply_gateway(delivery: Delivery, seen: Observation) -> None:
-    if delivery.gateway_at is not None and seen.observed_at < delivery.gateway_at:
+        _apply_mailbox(copy, seen, known)
+    else:
         return
-    delivery.gateway_at = seen.observed_at
+    mail = copy.mail
+    if seen.observed_at > mail.last_seen_at:
+        mail.last_seen_at = seen.observed_at
+        mail.is_changed = True
+    if seen.evidence and not mail.evidence:
+        mail.evidence = seen.evidence
+        mail.is_changed = True
+
+
+def _apply_gateway(copy: Copy, seen: Seen) -> None:
+    if copy.gateway_at is not None and seen.observed_at < copy.gateway_at:
+        return
+    copy.gateway_at = seen.observed_at
     if seen.verdict is not None:
-        delivery.gateway_verdict = seen.verdict
+        copy.gateway_verdict = seen.verdict
     if seen.action is not None:
-        was_held = delivery.outcome == Outcome.HELD
-        delivery.was_released |= was_held and seen.action == Outcome.DELIVERED
-        delivery.outcome = seen.action
-    if delivery.verified_at is None and seen.place is not None:
-        delivery.place = seen.place
+        was_held = copy.outcome == Outcome.HELD
+        copy.was_released |= was_held and seen.action == Outcome.DELIVERED
+        copy.outcome = seen.action
+    if copy.verified_at is None and seen.place is not None:
+        copy.place = seen.place
 
 
-def _apply_mailbox(delivery: Delivery, seen: Observation) -> None:
-    if seen.mailbox_item_id and not delivery.mailbox_item_id:
-        delivery.mailbox_item_id = seen.mailbox_item_id
-    if seen.verdict is not None and _is_newer(delivery.mailbox_at, seen.observed_at):
-        delivery.mailbox_verdict = seen.verdict
-        delivery.mailbox_at = seen.observed_at
+def _apply_mailbox(copy: Copy, seen: Seen, known: Known) -> None:
+    if seen.mailbox_item_id and not copy.mailbox_item_id:
+        known.claim_item(copy, seen.mailbox_item_id)
+    if seen.verdict is not None and _is_newer(copy.mailbox_at, seen.observed_at):
+        copy.mailbox_verdict = seen.verdict
+        copy.mailbox_at = seen.observed_at
     if seen.place in _EXPOSED:
-        delivery.was_exposed = True
-    if seen.place is None or not _is_newer(delivery.verified_at, seen.observed_at):
+        copy.was_exposed = True
+    if seen.place is None or not _is_newer(copy.verified_at, seen.observed_at):
         return
-    delivery.first_place = delivery.first_place or seen.place
-    delivery.place = seen.place
-    delivery.verified_at = seen.observed_at
+    copy.first_place = copy.first_place or seen.place
+    copy.place = seen.place
+    copy.verified_at = seen.observed_at
     if seen.is_read is not None:
-        delivery.is_read = seen.is_read
+        copy.is_read = seen.is_read
 
 
 def _is_newer(known: datetime | None, at: datetime) -> bool:

@@ -1,8 +1,11 @@
 """Is it the same mail?  Finds the message and the delivery that an observation speaks of.
 
 In this order (docs/architecture.md): the gate's trace; Message-ID with recipient and time,
-corroborated by sender or content; the content's fingerprint.  Real phish miss, repeat and forge
-Message-IDs, so one alone proves nothing.  Every answer says how sure it is and why.
+corroborated by sender and subject or by content; the content's fingerprint.  Real phish miss,
+repeat and forge Message-IDs, so one alone proves nothing.  Every answer says how sure it is and
+why; where several mails fit, that is the answer, and none of them is taken.
+
+Pure: decides on what incidents/known.py holds in memory.
 """
 
 from __future__ import annotations
@@ -11,226 +14,339 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from incidents.known import Copy, Known, Mail, Seen, fill_mail, is_same_writing
+from incidents.models.mail import Match
+from incidents.words import Direction, Layer, Outcome
 
-from incidents.models import Delivery, Message, Observation
-from incidents.models.mail import Direction, Layer, Match, Outcome, Place
-from tenants.models import Mailbox, Tenant
-
-SAME_MAIL_WINDOW = timedelta(hours=24)
 TRACE_PATIENCE = timedelta(minutes=15)
+# A person may report a mail, and a mail host change its mind, long after it came.
+WORD_WINDOW = timedelta(days=30)
+_ARRIVES = (Outcome.DELIVERED, Outcome.UNKNOWN)
+
+_BY_TRACE = "The gateway's trace in the mail names this copy."
+_BY_TRACE_CHANGED = (
+    "The gateway's trace names this copy; its content differs from what the gateway passed."
+)
+_BY_ID = "Same Message-ID, recipient, sender and subject within a day."
+_BY_CONTENT = "Same content for the same recipient within a day."
+_BY_BOTH = "Same Message-ID, content and recipient within a day."
+_WITHOUT_TRACE = (_BY_ID, _BY_CONTENT, _BY_BOTH)
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """``wait_until`` set: pending until then, the gate's own account may still come."""
+    """``wait_until`` set: pending until then, because another account may still come.
 
-    delivery: Delivery
+    ``copy`` None: nothing that this speaks of is known yet; only while it waits.
+    """
+
+    copy: Copy | None
     wait_until: datetime | None = None
 
 
-def identify(seen: Observation, tenant: Tenant) -> Identified:
-    """The delivery this observation speaks of, made where it is the first to speak of it."""
+def identify(seen: Seen, known: Known) -> Identified:
+    """The copy this observation speaks of, made where it is the first to speak of it."""
     if seen.layer == Layer.GATEWAY:
-        return Identified(_of_gateway(seen))
-    return _of_mailbox(seen, tenant)
+        return Identified(_of_gateway(seen, known))
+    if seen.layer == Layer.MAILBOX:
+        return _of_mailbox(seen, known)
+    return _of_word(seen, known)
 
 
-def received_at(seen: Observation) -> datetime:
-    """When the trusted hop took the mail, as the source says; else when it was observed."""
-    claimed = seen.detail.get("received_at")
-    return datetime.fromisoformat(claimed) if claimed else seen.observed_at
+# --- the gateway
 
 
-def _of_gateway(seen: Observation) -> Delivery:
-    message = Message.objects.filter(trace_ulid=seen.trace_ulid).first()
-    if message is None:
-        message = _make_message(seen, trace_ulid=seen.trace_ulid)
-    elif not message.facts:
-        _fill_message(message, seen)
-    delivery = _delivery_of(message, [seen.recipient]) or _pending_under_other_name(message, seen)
-    if delivery is None:
-        return _make_delivery(message, seen, match=Match.ONE_LAYER, reason="Seen by the gateway.")
-    if delivery.match == Match.PENDING:
-        delivery.match, delivery.match_reason = Match.STRONG, _BY_TRACE
-        delivery.is_bypass = False
-        delivery.save(update_fields=["match", "match_reason", "is_bypass"])
-    return delivery
+def _of_gateway(seen: Seen, known: Known) -> Copy:
+    mail = known.mail_by_trace(seen.trace_ulid)
+    copy = _copy_of_gateway(seen, mail, known) if mail else None
+    if copy is None and (seen.action is None or seen.action in _ARRIVES):
+        copy = _shown_before(seen, mail, known)
+        mail = copy.mail if copy else mail
+    if mail is None:
+        mail = known.make_mail(seen, trace_ulid=seen.trace_ulid)
+    elif seen.has_mail and not (mail.has_facts and mail.is_gateways):
+        # The gateway had the mail first, before anything was changed on its way.
+        fill_mail(mail, seen)
+    mail.is_gateways = True
+    if copy is None:
+        copy = known.make_copy(mail, seen, match=Match.ONE_LAYER, reason="Seen by the gateway.")
+        _contest(copy, seen, known)
+    return copy
 
 
-_BY_TRACE = "The gateway's trace in the mail names this copy."
+def _copy_of_gateway(seen: Seen, mail: Mail, known: Known) -> Copy | None:
+    copy = known.copy_for(mail, [seen.recipient])
+    if copy is None:
+        # The mailbox has shown it already, while the mail was sent to an alias of it.
+        pending = [each for each in known.copies_of(mail) if each.match == Match.PENDING]
+        fits = (each for each in pending if seen.recipient in known.names_of(each.recipient))
+        copy = next(fits, None)
+    if copy is not None and copy.match == Match.PENDING:
+        _settle(copy, Match.STRONG, _BY_TRACE)
+    return copy
 
 
-def _pending_under_other_name(message: Message, seen: Observation) -> Delivery | None:
-    """The copy that its mailbox has shown already, while the mail was sent to an alias of it."""
-    pending = message.deliveries.select_related("message").filter(match=Match.PENDING)
-    return next((copy for copy in pending if seen.recipient in names_of(copy.recipient)), None)
+def _by_trace_words(one: str, other: str) -> tuple[Match, str]:
+    """A differing content weakens the match, never the trace."""
+    if one and other and one != other:
+        return Match.WEAK, _BY_TRACE_CHANGED
+    return Match.STRONG, _BY_TRACE
 
 
-def names_of(address: str) -> list[str]:
-    """All addresses of the mailbox whose main one is ``address``, that one first."""
-    aliases = Mailbox.objects.filter(address=address).values_list("aliases", flat=True).first()
-    return [address, *(aliases or [])]
+def _settle(copy: Copy, match: Match, reason: str, *, is_bypass: bool = False) -> None:
+    copy.match, copy.match_reason, copy.is_bypass = match, reason, is_bypass
+    copy.is_changed = True
 
 
-def _of_mailbox(seen: Observation, tenant: Tenant) -> Identified:
+def _shown_before(seen: Seen, mail: Mail | None, known: Known) -> Copy | None:
+    """A copy without a trace that its mailbox has shown before the gateway's account came."""
+    shown = [
+        copy
+        for copy in known.copies_near(known.mailboxes_of(seen.recipient), seen.received_at)
+        if copy.gateway_at is None
+        and copy.mailbox_item_id
+        and copy.match == Match.ONE_LAYER
+        and copy.direction == Direction.INBOUND
+        and not copy.mail.trace_ulid
+    ]
+    fits, reason = _fitting(shown, seen)
+    if len(fits) > 1:
+        for copy in fits:
+            _settle(copy, Match.AMBIGUOUS, _SEVERAL_COPIES, is_bypass=_differs(copy, seen))
+        return None
+    if not fits:
+        return None
+    (copy,) = fits
+    if mail is None:
+        known.adopt(copy.mail, seen.trace_ulid)
+    else:
+        known.move(copy, mail)
+    _settle(copy, Match.WEAK, reason)
+    return copy
+
+
+_SEVERAL_COPIES = "Several copies in this mailbox fit one mail that the gateway passed."
+
+
+def _differs(copy: Copy, seen: Seen) -> bool:
+    return not seen.fingerprint or copy.mail.fingerprint != seen.fingerprint
+
+
+def _contest(made: Copy, seen: Seen, known: Known) -> None:
+    """A copy in the mailbox that was matched with another mail would fit this one as well."""
+    matched = [
+        copy
+        for copy in known.copies_near(known.mailboxes_of(seen.recipient), seen.received_at)
+        if copy is not made and copy.mailbox_item_id and copy.match in (Match.WEAK, Match.AMBIGUOUS)
+    ]
+    fits, _ = _fitting(matched, seen)
+    if fits:
+        _settle(made, Match.AMBIGUOUS, _SEVERAL_MAILS)
+    for copy in fits:
+        if copy.match_reason in _WITHOUT_TRACE:
+            _settle(copy, Match.AMBIGUOUS, _SEVERAL_MAILS)
+
+
+_SEVERAL_MAILS = "Several mails that the gateway passed fit one copy in this mailbox."
+
+
+# --- the mailbox layer
+
+
+def _of_mailbox(seen: Seen, known: Known) -> Identified:
     # The mailbox layer speaks of a mailbox by its main address, the gateway of who was written to.
-    names = names_of(seen.recipient)
-    known = Delivery.objects.filter(
-        mailbox_item_id=seen.mailbox_item_id, recipient__in=names
-    ).exclude(mailbox_item_id="")
-    delivery = known.select_related("message").first()
-    if delivery is not None:
-        return Identified(delivery)
+    names = known.names_of(seen.recipient)
+    copy = known.copy_by_item(seen.mailbox_item_id, names)
+    if copy is not None:
+        return Identified(copy)
     if seen.trace_state == "valid":
-        return _by_trace(seen, names)
-    return Identified(_by_id_or_content(seen, names) or _as_new(seen, tenant))
+        return _by_trace(seen, names, known)
+    return Identified(_by_id_or_content(seen, names, known) or _as_new(seen, known))
 
 
-def _by_trace(seen: Observation, names: Sequence[str]) -> Identified:
-    message = Message.objects.filter(trace_ulid=seen.trace_ulid).first()
-    if message is None:
-        message = _make_message(seen, trace_ulid=seen.trace_ulid)
-    delivery = _delivery_of(message, names)
-    if delivery is None:
+def _by_trace(seen: Seen, names: Sequence[str], known: Known) -> Identified:
+    mail = known.mail_by_trace(seen.trace_ulid)
+    if mail is None:
+        mail = known.make_mail(seen, trace_ulid=seen.trace_ulid)
+    copy = known.copy_for(mail, names)
+    if copy is None:
         until = seen.recorded_at + TRACE_PATIENCE
         reason = "The trace is genuine; the gateway's own account has not arrived yet."
-        made = _make_delivery(message, seen, match=Match.PENDING, reason=reason)
+        made = known.make_copy(mail, seen, match=Match.PENDING, reason=reason)
         return Identified(made, wait_until=until)
-    if delivery.mailbox_item_id:
-        # A trace counts once per mailbox: a second copy with it is somebody's copy or a replay.
-        reason = "A second copy with the same trace lies in this mailbox."
-        copy = _make_message(seen, trace_ulid="")
-        return Identified(_make_delivery(copy, seen, match=Match.AMBIGUOUS, reason=reason))
-    delivery.match, delivery.match_reason = Match.STRONG, _BY_TRACE
-    return Identified(delivery)
+    if copy.mailbox_item_id and seen.mailbox_item_id:
+        return Identified(_second_copy(mail, seen, known))
+    _settle(copy, *_by_trace_words(mail.fingerprint, seen.fingerprint))
+    return Identified(copy)
 
 
-def _by_id_or_content(seen: Observation, names: Sequence[str]) -> Delivery | None:
-    """A copy that the gateway delivered to this recipient and no mailbox has claimed yet."""
-    at = received_at(seen)
-    waiting = Delivery.objects.select_related("message").filter(
-        recipient__in=names,
-        mailbox_item_id="",
-        received_at__range=(at - SAME_MAIL_WINDOW, at + SAME_MAIL_WINDOW),
+def _second_copy(mail: Mail, seen: Seen, known: Known) -> Copy:
+    """A trace counts once per mailbox: another copy with it is somebody's copy, or a replay."""
+    is_replay = bool(mail.fingerprint and seen.fingerprint != mail.fingerprint)
+    reason = "A second copy with the same trace lies in this mailbox."
+    if is_replay:
+        reason = "It carries the trace of another mail in this mailbox, with other content."
+    return known.make_copy(
+        known.make_mail(seen, is_repeat=not is_replay),
+        seen,
+        match=Match.AMBIGUOUS,
+        reason=reason,
+        is_bypass=is_replay and seen.direction == Direction.INBOUND,
     )
-    sender = _sender(seen)[0]
-    if seen.internet_message_id:
-        same_id = waiting.filter(
-            Q(message__sender_address=sender) | Q(message__fingerprint=seen.fingerprint),
-            message__internet_message_id=seen.internet_message_id,
-        )
-        found = list(same_id[:2])
-        if len(found) == 1:
-            return _claim(found[0], "Same Message-ID, recipient and sender within a day.")
-        if found:
-            return None
-    if not seen.fingerprint:
+
+
+def _by_id_or_content(seen: Seen, names: Sequence[str], known: Known) -> Copy | None:
+    """The copy that the gateway delivered to this recipient and no mailbox has claimed yet."""
+    near = list(known.copies_near(names, seen.received_at))
+    waiting = [
+        copy
+        for copy in near
+        if not copy.mailbox_item_id and copy.gateway_at is not None and copy.outcome in _ARRIVES
+    ]
+    fits, reason = _fitting(waiting, seen)
+    if len(fits) == 1:
+        _settle(fits[0], Match.WEAK, reason)
+        return fits[0]
+    if fits:
+        words = f"{len(fits)} mails that the gateway passed fit this copy equally."
+        mail = known.make_mail(seen, is_repeat=True)
+        return known.make_copy(mail, seen, match=Match.AMBIGUOUS, reason=words)
+    return _twin(seen, near, known)
+
+
+def _twin(seen: Seen, near: Sequence[Copy], known: Known) -> Copy | None:
+    """The only mail of the gateway that fits has its copy in this mailbox already."""
+    taken = [
+        copy
+        for copy in near
+        if copy.gateway_at is not None
+        and copy.mailbox_item_id
+        and copy.match in (Match.WEAK, Match.AMBIGUOUS)
+    ]
+    fits, _ = _fitting(taken, seen)
+    if not fits:
         return None
-    found = list(waiting.filter(message__fingerprint=seen.fingerprint)[:2])
-    if len(found) == 1:
-        return _claim(found[0], "Same content for the same recipient within a day.")
-    return None
-
-
-def _claim(delivery: Delivery, reason: str) -> Delivery:
-    delivery.match, delivery.match_reason = Match.WEAK, reason
-    return delivery
-
-
-def _as_new(seen: Observation, tenant: Tenant) -> Delivery:
-    """Nobody else has seen this copy: internal mail, older mail, or mail around the gateway."""
-    message = _same_mail_elsewhere(seen) or _make_message(seen, trace_ulid="")
-    existing = _delivery_of(message, [seen.recipient])
-    if existing is not None:
-        message = _make_message(seen, trace_ulid="")
-    is_bypass = (
-        seen.direction == Direction.INBOUND
-        and tenant.protected_since is not None
-        and received_at(seen) >= tenant.protected_since
+    for copy in fits:
+        if copy.match_reason in _WITHOUT_TRACE:
+            _settle(copy, Match.AMBIGUOUS, _SEVERAL_COPIES)
+    is_bypass = all(_differs(copy, seen) for copy in fits)
+    return known.make_copy(
+        known.make_mail(seen, is_repeat=True),
+        seen,
+        match=Match.AMBIGUOUS,
+        reason=_SEVERAL_COPIES,
+        is_bypass=is_bypass and _is_inbound(seen, known),
     )
+
+
+def _fitting(candidates: Sequence[Copy], seen: Seen) -> tuple[list[Copy], str]:
+    """Those that are equally good, of the strictest kind of agreement that any of them reaches."""
+    message_id = seen.internet_message_id[:1000]
+    same_content = [
+        copy
+        for copy in candidates
+        if seen.fingerprint and copy.mail.fingerprint == seen.fingerprint
+    ]
+    if message_id:
+        both = [copy for copy in same_content if copy.mail.internet_message_id == message_id]
+        if both:
+            return both, _BY_BOTH
+        same_id = [copy for copy in candidates if copy.mail.internet_message_id == message_id]
+        same_id = [copy for copy in same_id if is_same_writing(copy.mail, seen)]
+        if same_id:
+            return same_id, _BY_ID
+    return same_content, _BY_CONTENT
+
+
+def _is_inbound(seen: Seen, known: Known) -> bool:
+    """From outside, at a client whose gateway stood in front by then."""
+    since = known.protected_since
+    return seen.direction == Direction.INBOUND and since is not None and seen.received_at >= since
+
+
+def _as_new(seen: Seen, known: Known) -> Copy:
+    """Nobody else has seen this copy: internal mail, older mail, or mail around the gateway."""
+    mail = known.same_content(seen)
+    if mail is None:
+        mail = known.make_mail(seen)
+    elif known.copy_for(mail, [seen.recipient]) is not None:
+        mail = known.make_mail(seen, is_repeat=True)
+    is_bypass = _is_inbound(seen, known)
     reason = "Seen by the mailbox layer only."
     if is_bypass:
         reason = f"Came from outside without a trace of the gateway (trace {seen.trace_state})."
-    return _make_delivery(message, seen, match=Match.ONE_LAYER, reason=reason, is_bypass=is_bypass)
+    return known.make_copy(mail, seen, match=Match.ONE_LAYER, reason=reason, is_bypass=is_bypass)
 
 
-def _same_mail_elsewhere(seen: Observation) -> Message | None:
-    """The same mail in another mailbox of the client: same id, same content, same day."""
-    if not seen.internet_message_id or not seen.fingerprint:
-        return None
-    at = received_at(seen)
-    return Message.objects.filter(
-        internet_message_id=seen.internet_message_id,
-        fingerprint=seen.fingerprint,
-        trace_ulid="",
-        direction=seen.direction,
-        first_seen_at__range=(at - SAME_MAIL_WINDOW, at + SAME_MAIL_WINDOW),
-    ).first()
+def settle_pending(copy: Copy, seen: Seen, known: Known) -> None:
+    """The gateway had its time: it has not named this copy.
+
+    A mail that it passed for others, with the same content, came here by a list or was forwarded;
+    anything else under its trace came around it.
+    """
+    if copy.match == Match.STRONG:
+        # The gateway's account came after all; only now both contents are at hand.
+        match, reason = _by_trace_words(copy.mail.fingerprint, seen.fingerprint)
+        if match != copy.match:
+            _settle(copy, match, reason)
+    if copy.match != Match.PENDING:
+        return
+    passed = [
+        other
+        for other in known.copies_of(copy.mail)
+        if other.gateway_at is not None and other.outcome in _ARRIVES
+    ]
+    if passed and seen.fingerprint and seen.fingerprint == copy.mail.fingerprint:
+        first = min(passed, key=lambda other: (other.received_at, other.recipient))
+        _settle(
+            copy,
+            Match.WEAK,
+            f"The gateway passed this mail for {first.recipient}; this copy came by a list or was"
+            " forwarded.",
+        )
+        copy.gateway_verdict, copy.gateway_at = first.gateway_verdict, first.gateway_at
+        return
+    reason = "Its trace names a mail that no gateway knows."
+    if passed:
+        reason = "Its trace belongs to a mail that the gateway passed for others."
+    _settle(copy, Match.ONE_LAYER, reason, is_bypass=True)
 
 
-def _delivery_of(message: Message, names: Sequence[str]) -> Delivery | None:
-    """Of several copies for one mailbox, the one under its earliest name."""
-    found = Delivery.objects.select_related("message").filter(message=message, recipient__in=names)
-    return min(found, key=lambda copy: names.index(copy.recipient), default=None)
+# --- people and mail hosts
 
 
-def _sender(seen: Observation) -> tuple[str, str]:
-    sender = seen.mail.get("sender") or {}
-    return sender.get("address", ""), sender.get("name", "")
+def _of_word(seen: Seen, known: Known) -> Identified:
+    """What a person or the mail host says of a mail; it tells nothing of the way the mail took."""
+    names = known.names_of(seen.recipient)
+    named = known.copy_by_id(str(seen.detail.get("delivery_id") or ""))
+    copy = named or known.copy_by_item(seen.mailbox_item_id, names)
+    if copy is None and (mail := known.mail_by_trace(seen.trace_ulid)):
+        copy = known.copy_for(mail, names)
+    if copy is not None:
+        return Identified(copy)
+    fits = _spoken_of(seen, names, known)
+    if len(fits) == 1:
+        return Identified(fits[0])
+    if seen.wait_until is None:
+        # The layers' own accounts may still be on their way.
+        return Identified(None, wait_until=seen.recorded_at + TRACE_PATIENCE)
+    match, reason = Match.ONE_LAYER, "No layer has seen this mail."
+    if fits:
+        match, reason = Match.AMBIGUOUS, f"{len(fits)} mails fit what was said."
+    mail = known.make_mail(seen, is_repeat=bool(fits))
+    return Identified(known.make_copy(mail, seen, match=match, reason=reason))
 
 
-def _message_values(seen: Observation) -> dict[str, object]:
-    address, name = _sender(seen)
-    sent_at = seen.mail.get("sent_at")
-    return {
-        "internet_message_id": seen.internet_message_id[:1000],
-        "fingerprint": seen.fingerprint,
-        "subject": str(seen.mail.get("subject", ""))[:2000],
-        "sender_address": address[:320],
-        "sender_name": name[:400],
-        "sender_domain": address.rpartition("@")[2][:255],
-        "direction": seen.direction,
-        "size_bytes": int(seen.mail.get("size_bytes", 0)),
-        "facts": seen.mail,
-        "evidence": seen.evidence,
-        "sent_at": datetime.fromisoformat(sent_at) if sent_at else None,
-    }
-
-
-def _make_message(seen: Observation, *, trace_ulid: str) -> Message:
-    at = received_at(seen)
-    return Message.objects.create(
-        tenant_id=seen.tenant_id,
-        trace_ulid=trace_ulid,
-        first_seen_at=at,
-        last_seen_at=at,
-        **_message_values(seen),
-    )
-
-
-def _fill_message(message: Message, seen: Observation) -> None:
-    for name, value in _message_values(seen).items():
-        setattr(message, name, value)
-    message.save(update_fields=list(_message_values(seen)))
-
-
-def _make_delivery(
-    message: Message, seen: Observation, *, match: Match, reason: str, is_bypass: bool = False
-) -> Delivery:
-    mailbox = Mailbox.objects.filter(address=seen.recipient).only("id").first()
-    delivery = Delivery.objects.create(
-        tenant_id=seen.tenant_id,
-        message=message,
-        mailbox_id=mailbox.id if mailbox else None,
-        recipient=seen.recipient,
-        direction=seen.direction,
-        outcome=seen.action or Outcome.DELIVERED,
-        place=Place.UNKNOWN,
-        received_at=received_at(seen),
-        match=match,
-        match_reason=reason,
-        is_bypass=is_bypass,
-    )
-    delivery.message = message
-    return delivery
+def _spoken_of(seen: Seen, names: Sequence[str], known: Known) -> list[Copy]:
+    if not seen.internet_message_id:
+        return []
+    message_id = seen.internet_message_id[:1000]
+    fits = [
+        copy
+        for copy in known.copies.values()
+        if copy.mail.internet_message_id == message_id
+        and (not seen.recipient or copy.recipient in names)
+        and abs(copy.received_at - seen.received_at) <= WORD_WINDOW
+    ]
+    same = [copy for copy in fits if seen.fingerprint and not _differs(copy, seen)]
+    return same or fits

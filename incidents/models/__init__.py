@@ -3,7 +3,15 @@
 from incidents.models.disagreement import Disagreement, LateVerdicts, StandingOrder
 from incidents.models.evidence import ContentAccess, Evidence, Report
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
-from incidents.models.mail import Backlog, Delivery, Message, Observation, Sighting, TraceKey
+from incidents.models.mail import (
+    Backlog,
+    Delivery,
+    Message,
+    Observation,
+    Sighting,
+    TraceKey,
+    TraitCount,
+)
 from incidents.models.remediation import Intent, Job
 
 __all__ = [
@@ -24,4 +32,5 @@ __all__ = [
     "Sighting",
     "StandingOrder",
     "TraceKey",
+    "TraitCount",
 ]

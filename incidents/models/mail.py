@@ -62,6 +62,7 @@ class Message(TenantModel):
 
     ``trace_ulid`` is the gate's id, "" if no gate passed it.  ``facts`` is ``MailFacts.as_json()``
     without content; ``evidence`` the sha256 of stored original bytes, "" where none are kept.
+    ``same_as``: its copies turned out to be of that message; it has none of its own any more.
     """
 
     internet_message_id = models.CharField(max_length=1000, blank=True)
@@ -80,6 +81,7 @@ class Message(TenantModel):
     sent_at = models.DateTimeField(null=True)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
+    same_as = tenant_key("incidents.Message", null=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -91,8 +93,9 @@ class Message(TenantModel):
         ]
         indexes: ClassVar = [
             models.Index(fields=["tenant", "-first_seen_at"], name="message_tenant_seen"),
+            # With the time, so that an id which everybody uses costs no more than any other.
             models.Index(
-                fields=["tenant", "internet_message_id"], name="message_tenant_message_id"
+                fields=["tenant", "internet_message_id", "first_seen_at"], name="message_by_id"
             ),
             models.Index(fields=["tenant", "fingerprint"], name="message_tenant_fingerprint"),
             models.Index(fields=["tenant", "sender_address"], name="message_tenant_sender"),
@@ -163,6 +166,23 @@ class Delivery(TenantModel):
                 fields=["tenant", "-received_at"],
                 name="delivery_held",
                 condition=models.Q(place="hold"),
+            ),
+            # What a copy without a trace may be, and what a late account of the gateway may be of
+            # (incidents/known_rows.py): each holds few rows, however long the history.
+            models.Index(
+                fields=["tenant", "recipient", "received_at"],
+                name="delivery_unclaimed",
+                condition=models.Q(mailbox_item_id="", gateway_at__isnull=False),
+            ),
+            models.Index(
+                fields=["tenant", "recipient", "received_at"],
+                name="delivery_alone",
+                condition=models.Q(match="one_layer", gateway_at__isnull=True, direction="inbound"),
+            ),
+            models.Index(
+                fields=["tenant", "recipient", "received_at"],
+                name="delivery_doubtful",
+                condition=models.Q(match__in=["weak", "ambiguous"]),
             ),
         ]
 
@@ -236,6 +256,27 @@ class Backlog(ScopedModel):
 
     class Meta(ScopedModel.Meta):
         indexes: ClassVar = [models.Index(fields=["tenant", "observation_id"], name="backlog_next")]
+
+
+class TraitCount(ScopedModel):
+    """In how many of a client's messages a trait occurs (incidents/prevalence.py).
+
+    ``kind`` and ``value`` are those of incidents/campaigns/traits.py; the kind ``message`` without
+    a value is the number of all messages.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "kind", "value")
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    kind = models.CharField(max_length=20)
+    value = models.CharField(max_length=64, blank=True)
+    messages = models.PositiveBigIntegerField()
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta(ScopedModel.Meta):
+        pass
 
 
 class TraceKey(ScopedModel):

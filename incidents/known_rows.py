@@ -1,0 +1,428 @@
+"""Reads what is known of a batch from the database, and writes back what was decided.
+
+Every statement serves the whole batch.  Facts never pass through twice: the message takes them from
+the observation's row inside the database.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from incidents.bulk import copy_rows, fetch, run
+from incidents.known import SAME_MAIL_WINDOW, Copy, Known, Mail, Seen
+from incidents.words import Layer
+from tenants.ids import new_id
+from tenants.models import Tenant
+
+# A Message-ID that everybody uses is no name: so many of its mails are looked at.
+MOST_OF_ONE_ID = 50
+
+_SEEN = (
+    *("id", "observed_at", "recorded_at", "layer", "recipient", "direction", "internet_message_id"),
+    *("fingerprint", "trace_ulid", "trace_state", "mailbox_item_id", "verdict", "action", "place"),
+    *("is_read", "evidence"),
+)
+_MAIL = (
+    *("id", "trace_ulid", "internet_message_id", "fingerprint", "subject", "sender_address"),
+    *("direction", "first_seen_at", "last_seen_at", "evidence"),
+)
+_COPY = (
+    *("id", "mailbox_id", "recipient", "direction", "outcome", "place", "first_place", "is_read"),
+    *("was_exposed", "is_bypass", "was_released", "match", "match_reason", "mailbox_item_id"),
+    *("gateway_verdict", "mailbox_verdict", "gateway_at", "mailbox_at", "received_at"),
+    "verified_at",
+)
+
+
+def _of(alias: str, names: Iterable[str]) -> str:
+    return ", ".join(f'{alias}."{name}"' for name in names)
+
+
+# --- reading
+
+
+def next_batch(tenant_id: int, now: datetime, size: int) -> list[Seen]:
+    """The oldest observations of the backlog that need not wait, locked until the commit."""
+    rows = fetch(
+        "SELECT observation_id, observed_at, wait_until FROM incidents_backlog"
+        " WHERE tenant_id = %s AND (wait_until IS NULL OR wait_until <= %s)"
+        " ORDER BY observation_id LIMIT %s FOR UPDATE",
+        [tenant_id, now, size],
+    )
+    if not rows:
+        return []
+    ids, times, waits = zip(*rows, strict=True)
+    found = fetch(_OBSERVATIONS, [tenant_id, list(ids), min(times), max(times)])
+    waiting = dict(zip(ids, waits, strict=True))
+    return [
+        Seen(
+            **dict(zip(_SEEN, row, strict=False)),
+            facts_text=row[-2],
+            detail=json.loads(row[-1]),
+            wait_until=waiting[row[0]],
+        )
+        for row in found
+    ]
+
+
+_OBSERVATIONS = (
+    f"SELECT {_of('o', _SEEN)}, o.mail::text, o.detail::text FROM incidents_observation o"
+    " WHERE o.tenant_id = %s AND o.id = ANY(%s) AND o.observed_at BETWEEN %s AND %s ORDER BY o.id"
+)
+
+
+def load_known(tenant: Tenant, batch: Sequence[Seen]) -> Known:
+    """Whatever any observation of the batch may speak of."""
+    known = Known(tenant.id, tenant.protected_since)
+    _load_mailboxes(known, {seen.recipient for seen in batch})
+    ulids = {seen.trace_ulid for seen in batch} - {""}
+    for row in fetch(_MAILS + " AND m.trace_ulid = ANY(%s)", [tenant.id, list(ulids)]):
+        known.add_mail(_mail(row))
+    names = {
+        name
+        for seen in batch
+        for name in (*known.names_of(seen.recipient), *known.mailboxes_of(seen.recipient))
+    }
+    _load_second_looks(known, [seen for seen in batch if seen.wait_until])
+    _load_copies(
+        known,
+        "d.message_id = ANY(%s) AND (d.recipient = ANY(%s) OR d.match = 'pending')",
+        [list(known.mails), list(names)],
+    )
+    items = {seen.mailbox_item_id for seen in batch} - {""}
+    if items:
+        _load_copies(known, "d.mailbox_item_id = ANY(%s)", [list(items)])
+    _load_without_trace(known, batch)
+    _load_spoken_of(known, [seen for seen in batch if _is_word(seen)])
+    return known
+
+
+def _is_word(seen: Seen) -> bool:
+    return seen.layer not in (Layer.GATEWAY, Layer.MAILBOX)
+
+
+def _load_mailboxes(known: Known, addresses: Collection[str]) -> None:
+    wanted = list(addresses)
+    for mailbox_id, address, aliases in fetch(
+        "SELECT id, address, aliases::text FROM tenants_mailbox"
+        " WHERE tenant_id = %s AND (address = ANY(%s) OR aliases ?| %s)",
+        [known.tenant_id, wanted, wanted],
+    ):
+        known.mailboxes[address] = (mailbox_id, json.loads(aliases))
+
+
+_MAILS = (
+    f"SELECT {_of('m', _MAIL)}, m.facts <> '{{}}', EXISTS (SELECT FROM incidents_delivery g"
+    " WHERE g.tenant_id = m.tenant_id AND g.message_id = m.id AND g.gateway_at IS NOT NULL)"
+    " FROM incidents_message m WHERE m.tenant_id = %s"
+)
+
+
+def _mail(row: Sequence[Any]) -> Mail:
+    values = dict(zip(_MAIL, row, strict=False))
+    return Mail(**values, has_facts=row[-2], is_counted=row[-2], is_gateways=row[-1])
+
+
+def _load_copies(known: Known, where: str, arguments: Sequence[Any]) -> None:
+    """Adds the copies that ``where`` names and their mails, unless they are known already."""
+    rows = fetch(
+        f"SELECT {_of('d', _COPY)}, d.message_id FROM incidents_delivery d"
+        f" WHERE d.tenant_id = %s AND {where}",
+        [known.tenant_id, *arguments],
+    )
+    rows = [row for row in rows if row[0] not in known.copies]
+    missing = {row[-1] for row in rows} - known.mails.keys()
+    if missing:
+        for mail in fetch(_MAILS + " AND m.id = ANY(%s)", [known.tenant_id, list(missing)]):
+            known.add_mail(_mail(mail))
+    for row in rows:
+        values = dict(zip(_COPY, row, strict=False))
+        known.add_copy(Copy(mail=known.mails[row[-1]], **values))
+
+
+def _load_second_looks(known: Known, waiting: Sequence[Seen]) -> None:
+    """The copies that these were found to speak of at their first look, and all copies beside."""
+    if not waiting:
+        return
+    known.delivery_of_sight = dict(
+        fetch(
+            "SELECT observation_id, delivery_id FROM incidents_sighting"
+            " WHERE tenant_id = %s AND observation_id = ANY(%s)",
+            [known.tenant_id, [seen.id for seen in waiting]],
+        )
+    )
+    copies = list(known.delivery_of_sight.values())
+    _load_copies(known, "d.id = ANY(%s)", [copies])
+    messages = {known.copies[copy].mail.id for copy in copies}
+    _load_copies(known, "d.message_id = ANY(%s) AND d.gateway_at IS NOT NULL", [list(messages)])
+
+
+def _load_without_trace(known: Known, batch: Sequence[Seen]) -> None:
+    """What a copy without a trace may be, and what the gateway's account may be of."""
+    loose = [seen for seen in batch if seen.layer == Layer.MAILBOX and seen.trace_state != "valid"]
+    loose = [seen for seen in loose if seen.internet_message_id or seen.fingerprint]
+    passed = [seen for seen in batch if seen.layer == Layer.GATEWAY]
+    if loose:
+        names = {name for seen in loose for name in known.names_of(seen.recipient)}
+        _load_near(known, names, loose, "d.mailbox_item_id = '' AND d.gateway_at IS NOT NULL")
+        _load_same_content(known, loose)
+    if passed:
+        names = {name for seen in passed for name in known.mailboxes_of(seen.recipient)}
+        _load_near(known, names, passed, _ALONE)
+    if loose or passed:
+        names = {name for seen in loose for name in known.names_of(seen.recipient)}
+        names |= {name for seen in passed for name in known.mailboxes_of(seen.recipient)}
+        _load_near(known, names, [*loose, *passed], "d.match IN ('weak', 'ambiguous')")
+
+
+# Each of the three conditions is an index of its own (incidents/models/mail.py).
+_ALONE = "d.match = 'one_layer' AND d.gateway_at IS NULL AND d.direction = 'inbound'"
+
+
+def _load_near(known: Known, names: Collection[str], of: Sequence[Seen], which: str) -> None:
+    times = [seen.received_at for seen in of]
+    _load_copies(
+        known,
+        f"{which} AND d.recipient = ANY(%s) AND d.received_at BETWEEN %s AND %s",
+        [list(names), min(times) - SAME_MAIL_WINDOW, max(times) + SAME_MAIL_WINDOW],
+    )
+
+
+def _load_same_content(known: Known, loose: Sequence[Seen]) -> None:
+    keys = {
+        (seen.internet_message_id[:1000], seen.fingerprint)
+        for seen in loose
+        if seen.internet_message_id and seen.fingerprint
+    }
+    if not keys:
+        return
+    times = [seen.received_at for seen in loose]
+    ids, fingerprints = zip(*keys, strict=True)
+    first, last = min(times) - SAME_MAIL_WINDOW, max(times) + SAME_MAIL_WINDOW
+    rows = fetch(
+        _SAME_CONTENT,
+        [list(ids), list(fingerprints), known.tenant_id, first, last, MOST_OF_ONE_ID],
+    )
+    messages = [row[0] for row in rows if row[0] not in known.mails]
+    if messages:
+        for row in fetch(_MAILS + " AND m.id = ANY(%s)", [known.tenant_id, messages]):
+            known.add_mail(_mail(row))
+    recipients = [seen.recipient for seen in loose]
+    _load_copies(
+        known,
+        "d.message_id = ANY(%s) AND d.recipient = ANY(%s)",
+        [[row[0] for row in rows], recipients],
+    )
+
+
+_SAME_CONTENT = """
+SELECT m.id FROM unnest(%s::text[], %s::text[]) AS w (message_id, fingerprint)
+CROSS JOIN LATERAL (
+    SELECT id FROM incidents_message
+    WHERE tenant_id = %s AND internet_message_id = w.message_id AND fingerprint = w.fingerprint
+      AND trace_ulid = '' AND first_seen_at BETWEEN %s AND %s
+    ORDER BY first_seen_at LIMIT %s
+) m
+"""
+
+
+def _load_spoken_of(known: Known, words: Sequence[Seen]) -> None:
+    """What people and mail hosts may speak of: a copy by its id, or the mails of a Message-ID."""
+    named = [_uuid(seen.detail.get("delivery_id")) for seen in words]
+    copies = [copy_id for copy_id in named if copy_id]
+    if copies:
+        _load_copies(known, "d.id = ANY(%s)", [copies])
+    ids = {seen.internet_message_id[:1000] for seen in words} - {""}
+    if ids:
+        rows = fetch(_OF_ONE_ID, [list(ids), known.tenant_id, MOST_OF_ONE_ID])
+        _load_copies(known, "d.message_id = ANY(%s)", [[row[0] for row in rows]])
+
+
+_OF_ONE_ID = """
+SELECT m.id FROM unnest(%s::text[]) AS w (message_id)
+CROSS JOIN LATERAL (
+    SELECT id FROM incidents_message
+    WHERE tenant_id = %s AND internet_message_id = w.message_id
+    ORDER BY first_seen_at DESC LIMIT %s
+) m
+"""
+
+
+def _uuid(text: object) -> UUID | None:
+    try:
+        return UUID(str(text)) if text else None
+    except ValueError:
+        return None
+
+
+# --- writing
+
+
+def store_known(known: Known) -> None:
+    """Writes what is new or changed: messages, deliveries, sightings."""
+    mails = known.mails.values()
+    _insert_mails(known.tenant_id, [mail for mail in mails if mail.is_new])
+    changed = [mail for mail in mails if mail.is_changed and not mail.is_new]
+    _fill_mails(known.tenant_id, [mail for mail in changed if mail.facts_from])
+    _touch_mails(known.tenant_id, [mail for mail in changed if not mail.facts_from])
+    copies = known.copies.values()
+    _insert_copies(known.tenant_id, [copy for copy in copies if copy.is_new])
+    _update_copies(
+        known.tenant_id, [copy for copy in copies if copy.is_changed and not copy.is_new]
+    )
+    _insert_sights(known)
+    _leave_empty(known)
+
+
+_MAIL_SCRATCH = (
+    "id uuid, trace_ulid text, internet_message_id text, fingerprint text, subject text,"
+    " sender_address text, sender_name text, sender_domain text, direction text,"
+    " size_bytes bigint, evidence text, sent_at timestamptz, first_seen_at timestamptz,"
+    " last_seen_at timestamptz, observation_id uuid, observed_at timestamptz"
+)
+_MAIL_COLUMNS = (
+    "id, trace_ulid, internet_message_id, fingerprint, subject, sender_address, sender_name,"
+    " sender_domain, direction, size_bytes, evidence, sent_at, first_seen_at, last_seen_at"
+)
+# A scalar subquery on purpose: always one look-up by the key, whatever the planner believes of a
+# temporary table that nobody has analysed.
+_FACTS = (
+    "(SELECT o.mail FROM incidents_observation o WHERE o.tenant_id = %s"
+    " AND o.id = s.observation_id AND o.observed_at = s.observed_at)"
+)
+
+
+def _mail_row(mail: Mail) -> tuple[Any, ...]:
+    seen = mail.facts_from
+    assert seen is not None
+    address, name = seen.sender
+    sent_at = seen.mail.get("sent_at")
+    return (
+        *(mail.id, mail.trace_ulid, mail.internet_message_id, mail.fingerprint, mail.subject),
+        *(mail.sender_address, name[:400], address.rpartition("@")[2][:255], mail.direction),
+        *(int(seen.mail.get("size_bytes", 0)), mail.evidence),
+        *(datetime.fromisoformat(sent_at) if sent_at else None, mail.first_seen_at),
+        *(mail.last_seen_at, seen.id, seen.observed_at),
+    )
+
+
+def _insert_mails(tenant_id: int, mails: Sequence[Mail]) -> None:
+    if not mails:
+        return
+    scratch = copy_rows("mails", _MAIL_SCRATCH, map(_mail_row, mails))
+    run(
+        f"INSERT INTO incidents_message (tenant_id, {_MAIL_COLUMNS}, facts)"
+        f" SELECT %s, {_MAIL_COLUMNS}, {_FACTS} FROM {scratch} s",
+        [tenant_id, tenant_id],
+    )
+
+
+def _fill_mails(tenant_id: int, mails: Sequence[Mail]) -> None:
+    if not mails:
+        return
+    scratch = copy_rows("mails", _MAIL_SCRATCH, map(_mail_row, mails))
+    values = ", ".join(f"{name} = s.{name}" for name in _MAIL_COLUMNS.split(", ")[1:])
+    run(
+        f"UPDATE incidents_message m SET {values}, facts = {_FACTS} FROM {scratch} s"
+        " WHERE m.tenant_id = %s AND m.id = s.id",
+        [tenant_id, tenant_id],
+    )
+
+
+def _touch_mails(tenant_id: int, mails: Sequence[Mail]) -> None:
+    if not mails:
+        return
+    run(
+        "UPDATE incidents_message m SET trace_ulid = s.trace_ulid, evidence = s.evidence,"
+        " last_seen_at = s.last_seen_at FROM unnest(%s::uuid[], %s::text[], %s::text[],"
+        " %s::timestamptz[]) AS s (id, trace_ulid, evidence, last_seen_at)"
+        " WHERE m.tenant_id = %s AND m.id = s.id",
+        [
+            [mail.id for mail in mails],
+            [mail.trace_ulid for mail in mails],
+            [mail.evidence for mail in mails],
+            [mail.last_seen_at for mail in mails],
+            tenant_id,
+        ],
+    )
+
+
+_COPY_SCRATCH = (
+    "message_id uuid, id uuid, mailbox_id uuid, recipient text, direction text, outcome text,"
+    " place text, first_place text, is_read boolean, was_exposed boolean, is_bypass boolean,"
+    ' was_released boolean, "match" text, match_reason text, mailbox_item_id text,'
+    " gateway_verdict text, mailbox_verdict text, gateway_at timestamptz, mailbox_at timestamptz,"
+    " received_at timestamptz, verified_at timestamptz"
+)
+_COPY_COLUMNS = ", ".join(["message_id", *(f'"{name}"' for name in _COPY)])
+
+
+def _copy_row(copy: Copy) -> tuple[Any, ...]:
+    return (copy.mail.id, *(getattr(copy, name) for name in _COPY))
+
+
+def _insert_copies(tenant_id: int, copies: Sequence[Copy]) -> None:
+    if not copies:
+        return
+    scratch = copy_rows("copies", _COPY_SCRATCH, map(_copy_row, copies))
+    run(
+        f"INSERT INTO incidents_delivery (tenant_id, {_COPY_COLUMNS})"
+        f" SELECT %s, {_COPY_COLUMNS} FROM {scratch}",
+        [tenant_id],
+    )
+
+
+def _update_copies(tenant_id: int, copies: Sequence[Copy]) -> None:
+    if not copies:
+        return
+    scratch = copy_rows("copies", _COPY_SCRATCH, map(_copy_row, copies))
+    kept = ("id", "recipient", "direction", "received_at", "mailbox_id")
+    values = ", ".join(f'"{name}" = s."{name}"' for name in _COPY if name not in kept)
+    run(
+        f"UPDATE incidents_delivery d SET message_id = s.message_id, {values} FROM {scratch} s"
+        " WHERE d.tenant_id = %s AND d.id = s.id",
+        [tenant_id],
+    )
+
+
+def _insert_sights(known: Known) -> None:
+    if not known.sights:
+        return
+    run(
+        "INSERT INTO incidents_sighting (id, tenant_id, observation_id, observed_at, delivery_id)"
+        " SELECT id, %s, observation_id, observed_at, delivery_id FROM unnest(%s::uuid[],"
+        " %s::uuid[], %s::timestamptz[], %s::uuid[])"
+        " AS s (id, observation_id, observed_at, delivery_id)",
+        [
+            known.tenant_id,
+            [new_id() for _ in known.sights],
+            [seen.id for seen, _ in known.sights],
+            [seen.observed_at for seen, _ in known.sights],
+            [copy.id for _, copy in known.sights],
+        ],
+    )
+
+
+def _leave_empty(known: Known) -> None:
+    """A message whose last copy turned out to be another's only points there from now on.
+
+    Its place in an incident is the other's, unless that one has a place already.
+    """
+    for mail, other in known.moved:
+        emptied = run(
+            "UPDATE incidents_message m SET same_as_id = %s WHERE m.tenant_id = %s AND m.id = %s"
+            " AND NOT EXISTS (SELECT FROM incidents_delivery d WHERE d.tenant_id = m.tenant_id"
+            " AND d.message_id = m.id)",
+            [other.id, known.tenant_id, mail.id],
+        )
+        if emptied:
+            run(
+                "UPDATE incidents_incidentmessage i SET message_id = %s WHERE i.tenant_id = %s"
+                " AND i.message_id = %s AND NOT EXISTS (SELECT FROM incidents_incidentmessage o"
+                " WHERE o.tenant_id = i.tenant_id AND o.message_id = %s)",
+                [other.id, known.tenant_id, mail.id, other.id],
+            )
