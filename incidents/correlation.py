@@ -3,7 +3,7 @@
 1. Take the oldest observations of the client's backlog.
 2. Load what they may speak of (incidents/known_rows.py), find the delivery of each
    (incidents/identity.py) and bring it up to date, all in memory.
-3. Write messages, deliveries, sightings and prevalence back in bulk.
+3. Write messages, deliveries, sightings (incidents/known_store.py) and prevalence in bulk.
 4. Open, join or refresh the incidents of the messages that can matter (incidents/opening.py).
 5. Remove the observations from the backlog.
 
@@ -21,7 +21,8 @@ from django.utils import timezone
 from incidents.bulk import fetch, run
 from incidents.identity import Identified, identify, settle_pending
 from incidents.known import Copy, Known, Seen
-from incidents.known_rows import load_known, next_batch, store_known
+from incidents.known_rows import load_known, next_batch
+from incidents.known_store import store_known
 from incidents.models import Backlog
 from incidents.models.mail import Outcome, Place
 from incidents.opening import assess_messages

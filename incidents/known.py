@@ -1,8 +1,9 @@
 """What is known already of the mails that a batch of observations may speak of.
 
-Loaded with a handful of statements, decided upon in memory (incidents/identity.py), written back in
-bulk (incidents/known_rows.py).  Keys that mail can repeat at will (Message-ID, fingerprint) are
-only looked up within a day and a limit, so that the size of history costs nothing.
+Loaded with a handful of statements (incidents/known_rows.py), decided upon in memory
+(incidents/identity.py), written back in bulk (incidents/known_store.py).  What mail can repeat at
+will (Message-ID, fingerprint) is only looked up within a day and a limit, so that the size of
+history costs nothing.
 """
 
 from __future__ import annotations

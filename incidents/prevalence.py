@@ -62,21 +62,20 @@ def count_messages(tenant_id: int, mails: Iterable[Mail]) -> None:
 def _add(tenant_id: int, sums: dict[Key, _Sum]) -> None:
     # Sorted, so that two who count at once wait for each other instead of locking each other out.
     rows = ((*key, each.messages, each.first, each.last) for key, each in sorted(sums.items()))
-    scratch = copy_rows(
-        "traits",
-        "kind text, value text, messages bigint, first timestamptz, last timestamptz",
-        rows,
-    )
-    run(
-        "INSERT INTO incidents_traitcount AS t"
-        " (tenant_id, kind, value, messages, first_seen_at, last_seen_at)"
-        f" SELECT %s, kind, value, messages, first, last FROM {scratch}"
-        " ON CONFLICT (tenant_id, kind, value) DO UPDATE SET"
-        " messages = t.messages + excluded.messages,"
-        " first_seen_at = least(t.first_seen_at, excluded.first_seen_at),"
-        " last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at)",
-        [tenant_id],
-    )
+    scratch = copy_rows("traits", _SCRATCH, rows)
+    run(_ADD.format(scratch=scratch), [tenant_id])
+
+
+_SCRATCH = "kind text, value text, messages bigint, first timestamptz, last timestamptz"
+_ADD = """
+INSERT INTO incidents_traitcount AS t
+    (tenant_id, kind, value, messages, first_seen_at, last_seen_at)
+SELECT %s, kind, value, messages, first, last FROM {scratch}
+ON CONFLICT (tenant_id, kind, value) DO UPDATE SET
+    messages = t.messages + excluded.messages,
+    first_seen_at = least(t.first_seen_at, excluded.first_seen_at),
+    last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at)
+"""
 
 
 def counts_of(traits: Collection[Trait]) -> dict[Key, int]:

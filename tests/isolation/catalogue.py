@@ -36,7 +36,7 @@ APPEND_ONLY = {
 }
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
-    *("incidents_backlog", "incidents_groupkey", "seg_bridge_gateclient"),
+    *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     "seg_bridge_rehearsal",
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
