@@ -40,3 +40,17 @@ COUNTS = {
     "was_exposed": "copies that lay in an inbox at some time",
     "verified": "copies whose place was read from the mailbox itself",
 }
+
+# What caused an incident, as it is said when it is closed; words of one's own stand beside it.
+CAUSES = {
+    "gateway_missed": "The gateway did not recognise it",
+    "allowed": "An allow entry or a lenient policy let it through",
+    "released": "It was released from the gateway by mistake",
+    "bypass": "It came around the gateway",
+    "late": "It became harmful, or known, after delivery",
+    "account": "An account was in other hands",
+    "partner": "A partner's account was in other hands",
+    "wrong_verdict": "A layer judged harmless mail wrongly",
+    "expected": "Expected mail: a newsletter, a test, an exercise",
+    "other": "Something else",
+}

@@ -17,6 +17,8 @@ from incidents.assessment import IN_MAILBOX, RANK, assess
 from incidents.grouping import find_incident_for, remember_keys
 from incidents.models import Delivery, Incident, IncidentMessage, Message
 from incidents.models.mail import Outcome, Place
+from incidents.services.quiet import follow_quiet
+from incidents.sla.reckoning import reckon
 from incidents.words import Verdict
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
@@ -118,6 +120,8 @@ def _add(incident: Incident, message: Message, reason: str) -> None:
 
 def refresh_incident(incident: Incident) -> None:
     """Recompute everything that follows from the facts, and tell whoever looks at it."""
+    # Locked and read anew: people act on it at the same time.
+    incident.refresh_from_db(from_queryset=Incident.objects.select_for_update())
     messages = list(Message.objects.filter(memberships__incident=incident))
     if not messages:
         incident.delete()
@@ -137,6 +141,8 @@ def refresh_incident(incident: Incident) -> None:
     incident.first_seen_at = min(message.first_seen_at for message in messages)
     incident.last_seen_at = max(message.last_seen_at for message in messages)
     _follow_exposure(incident, was_exposed)
+    follow_quiet(incident)
+    reckon(incident)
     incident.save()
     transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
 

@@ -23,6 +23,7 @@ from incidents.models import (
 )
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
 from tenants.models import AuditEntry
+from tenants.scope import Role, current_scope
 
 _VERDICT_WORD = {
     "clean": "harmless",
@@ -290,8 +291,14 @@ def _audit_words(entry: AuditEntry) -> str:
 
 
 def _people_lines(incident: Incident, messages: Iterable[Message]) -> Iterator[Line]:
-    entries = AuditEntry.objects.filter(
-        tenant_id=incident.tenant_id, object_id=str(incident.id), action__in=list(_AUDIT_WORDS)
+    # What the provider's people do among themselves is hidden from the client by the database.
+    is_client = current_scope().role is Role.PORTAL
+    entries = (
+        AuditEntry.objects.none()
+        if is_client
+        else AuditEntry.objects.filter(
+            tenant_id=incident.tenant_id, object_id=str(incident.id), action__in=list(_AUDIT_WORDS)
+        )
     )
     for entry in entries.order_by("at")[:100]:
         yield Line(

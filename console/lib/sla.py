@@ -1,16 +1,11 @@
-"""The time in which an incident should be contained, by its severity."""
+"""The time that is left of an incident's next agreed time, in words.  What is due: docs/sla.md."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-TARGETS = {
-    "critical": timedelta(minutes=30),
-    "high": timedelta(hours=1),
-    "medium": timedelta(hours=8),
-    "low": timedelta(days=2),
-}
+from incidents.models import Incident
 
 
 class Sla(NamedTuple):
@@ -31,12 +26,15 @@ def span(length: timedelta) -> str:
     return f"{minutes // (24 * 60)} days"
 
 
-def sla_left(severity: str, opened_at: datetime, state: str, now: datetime) -> Sla:
-    """The clock stops when the incident is contained or resolved."""
-    if state in ("contained", "resolved"):
-        return Sla("", "")
-    target = TARGETS[severity]
-    left = opened_at + target - now
+_LONG = timedelta(hours=4)  # with more than this left nothing is urgent, however long the target
+
+
+def sla_left(incident: Incident, now: datetime) -> Sla:
+    """What is due next, or that the clocks stand still; "" where nothing is."""
+    if incident.due_at is None:
+        return Sla("waiting", "") if incident.waiting_since else Sla("", "")
+    left = incident.due_at - now
     if left < timedelta(0):
         return Sla(f"{span(-left)} over", "crit")
-    return Sla(f"{span(left)} left", "high" if left < target / 4 else "")
+    whole = incident.due_at - incident.opened_at
+    return Sla(f"{span(left)} left", "high" if left < min(whole / 4, _LONG) else "")

@@ -100,7 +100,7 @@ def incident_page(incident: Incident) -> IncidentPage:
     elsewhere = same_elsewhere(incident)
     return IncidentPage(
         incident=incident,
-        sla=sla_left(incident.severity, incident.opened_at, incident.state, timezone.now()),
+        sla=sla_left(incident, timezone.now()),
         blind=blind,
         exposure=exposure_parts(incident.counts),
         gateway=layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since),

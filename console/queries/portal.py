@@ -78,7 +78,13 @@ def overview() -> Overview:
 
 
 def standing(shared: list[SharedIncident]) -> Standing:
-    blind = Connection.objects.filter(blind_since__isnull=False).order_by("blind_since").first()
+    # Only the columns that the portal's role may read.
+    blind = (
+        Connection.objects.only("tenant_id", "blind_since")
+        .filter(blind_since__isnull=False)
+        .order_by("blind_since")
+        .first()
+    )
     if blind is not None:
         return Standing(
             "Partly blind",

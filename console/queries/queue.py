@@ -13,6 +13,7 @@ from console.queries.rows import Row, rows_for
 from incidents.codes import CROSS_LAYER
 from incidents.models import Delivery, Incident, IncidentMessage
 from incidents.words import Verdict
+from incidents.services.quiet import awake
 from tenants.models import Person
 
 PAGE = 50
@@ -55,21 +56,28 @@ class Page:
 
 def incidents_of_tab(tab: str, person: Person) -> QuerySet[Incident]:
     open_ones = Incident.objects.exclude(state=Incident.State.RESOLVED)
-    if tab == "mine":
-        mine = Q(owner_id=person.id) | Q(owner_id=None, state=Incident.State.NEW)
-        return open_ones.filter(mine)
     if tab == "waiting":
-        return open_ones.filter(shared_at__isnull=False)
-    return open_ones
+        return open_ones.filter(waiting_since__isnull=False)
+    if tab == "quiet":
+        return open_ones.exclude(awake())
+    if tab == "mine":
+        return open_ones.filter(_needs(person), awake())
+    return open_ones.filter(awake())
+
+
+def _needs(person: Person) -> Q:
+    """Hers, or nobody's and new; not what waits for somebody else's word."""
+    mine = Q(owner_id=person.id) | Q(owner_id=None, state=Incident.State.NEW)
+    return mine & Q(waiting_since=None)
 
 
 def tab_counts(person: Person) -> dict[str, int]:
     """How many incidents stand in each tab; one pass over the open ones."""
-    mine = Q(owner_id=person.id) | Q(owner_id=None, state=Incident.State.NEW)
     return Incident.objects.exclude(state=Incident.State.RESOLVED).aggregate(
-        mine=Count("id", filter=mine),
-        team=Count("id"),
-        waiting=Count("id", filter=Q(shared_at__isnull=False)),
+        mine=Count("id", filter=_needs(person) & awake()),
+        team=Count("id", filter=awake()),
+        waiting=Count("id", filter=Q(waiting_since__isnull=False)),
+        quiet=Count("id", filter=~awake()),
     )
 
 

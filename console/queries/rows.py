@@ -93,7 +93,7 @@ def _row(
     campaign: str,
 ) -> Row:
     blind = blindness.of(incident.tenant_id)
-    sla = sla_left(incident.severity, incident.opened_at, incident.state, now)
+    sla = sla_left(incident, now)
     gateway = layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since)
     mailbox = layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since)
     did, next_step = did_and_next(incident, job)

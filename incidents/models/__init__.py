@@ -13,9 +13,22 @@ from incidents.models.mail import (
     TraitCount,
 )
 from incidents.models.remediation import Intent, Job
+from incidents.models.sla import Pause, SlaPlan
+from incidents.models.work import (
+    CallNote,
+    Comment,
+    Mention,
+    Quiet,
+    SavedView,
+    Suppression,
+    Task,
+    TaskTemplate,
+)
 
 __all__ = [
     "Backlog",
+    "CallNote",
+    "Comment",
     "ContentAccess",
     "Delivery",
     "Disagreement",
@@ -26,11 +39,19 @@ __all__ = [
     "Intent",
     "Job",
     "LateVerdicts",
+    "Mention",
     "Message",
     "Observation",
+    "Pause",
+    "Quiet",
     "Report",
+    "SavedView",
     "Sighting",
+    "SlaPlan",
     "StandingOrder",
+    "Suppression",
+    "Task",
+    "TaskTemplate",
     "TraceKey",
     "TraitCount",
 ]

@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from typing_extensions import override
 
+from incidents.codes import CAUSES
 from incidents.models.mail import Verdict
 from tenants.base import TenantModel, tenant_key
 
@@ -20,6 +21,10 @@ class Incident(TenantModel):
 
     ``queue_rank`` orders the queue before time does: 2 for money or an account at risk, 1 for
     copies within reach, 3 for both.
+    ``revision`` grows with every change by a person, never with facts.  ``due_at`` is the next
+    agreed time that would be missed, and ``due_for`` which (None, "": no clock runs): docs/sla.md.
+    ``quiet`` holds until ``quiet_until`` (incidents/models/work.py); ``waiting_since``: the clocks
+    stand still, waiting for the client or another.
     """
 
     class Kind(models.TextChoices):
@@ -49,6 +54,11 @@ class Incident(TenantModel):
         BENIGN = "benign", "Benign"
         FALSE_POSITIVE = "false_positive", "False positive"
 
+    class Quiet(models.TextChoices):
+        SNOOZED = "snoozed", "Snoozed"
+        MUTED = "muted", "Muted"
+        SUPPRESSED = "suppressed", "Suppressed by a rule"
+
     OPEN_STATES = (State.NEW, State.TRIAGED, State.CONTAINED)
 
     number = models.PositiveIntegerField()
@@ -60,6 +70,7 @@ class Incident(TenantModel):
     queue_rank = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.NEW)
     classification = models.CharField(max_length=20, choices=Classification.choices, blank=True)
+    cause_code = models.CharField(max_length=20, choices=list(CAUSES.items()), blank=True)
     cause = models.TextField(blank=True)
     sender = models.CharField(max_length=320, blank=True)
     gateway_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
@@ -73,7 +84,17 @@ class Incident(TenantModel):
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     opened_at = models.DateTimeField(auto_now_add=True)
+    triaged_at = models.DateTimeField(null=True)
+    acted_at = models.DateTimeField(null=True)
+    contained_at = models.DateTimeField(null=True)
     resolved_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
+    due_for = models.CharField(max_length=10, blank=True)
+    waiting_since = models.DateTimeField(null=True)
+    waiting_for = models.CharField(max_length=20, blank=True)
+    quiet = models.CharField(max_length=10, choices=Quiet.choices, blank=True)
+    quiet_until = models.DateTimeField(null=True)
+    revision = models.PositiveIntegerField(default=0)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -92,6 +113,13 @@ class Incident(TenantModel):
                 condition=~models.Q(state="resolved"),
             ),
             models.Index(fields=["tenant", "-last_seen_at"], name="incident_tenant_seen"),
+            # Over all clients on purpose: what will be missed next.
+            models.Index(
+                fields=["due_at"],
+                name="incident_due",
+                condition=models.Q(due_at__isnull=False),
+            ),
+            models.Index(fields=["tenant", "opened_at"], name="incident_tenant_opened"),
         ]
 
     @override

@@ -79,18 +79,14 @@ def _counted(
     """The open spans of ``[start, end)`` without the pauses, ascending."""
     gone = _merged(pauses, end)
     for opened, closed in _open_spans(hours, start.astimezone(UTC), end.astimezone(UTC)):
+        at = opened
         for stopped, resumed in gone:
-            if resumed <= opened:
-                continue
-            if stopped >= closed:
-                break
-            if stopped > opened:
-                yield opened, stopped
-            opened = resumed
-            if opened >= closed:
-                break
-        if opened < closed:
-            yield opened, closed
+            if resumed > at and stopped < closed:
+                if stopped > at:
+                    yield at, stopped
+                at = resumed
+        if at < closed:
+            yield at, closed
 
 
 def _merged(pauses: Sequence[Pause], end: datetime) -> list[Span]:
@@ -119,16 +115,16 @@ def _same_offset(
 ) -> Iterator[tuple[datetime, datetime, timedelta]]:
     """``[start, end)`` cut where the zone changes its offset to UTC."""
     since, offset = start, _offset(zone, start)
-    while since < end:
-        known, probe = since, since
-        while probe < end and _offset(zone, probe) == offset:
-            known, probe = probe, min(probe + _STEP, end)
-        if probe >= end:
-            yield since, end, offset
-            return
-        change = _change_between(zone, known, probe)
-        yield since, change, offset
-        since, offset = change, _offset(zone, change)
+    known = start
+    while known < end:
+        probe = min(known + _STEP, end)
+        if _offset(zone, probe) != offset:
+            probe = min(_change_between(zone, known, probe), end)
+            yield since, probe, offset
+            since, offset = probe, _offset(zone, probe)
+        known = probe
+    if since < end:
+        yield since, end, offset
 
 
 def _offset(zone: ZoneInfo, at: datetime) -> timedelta:

@@ -21,9 +21,11 @@ PROVIDER_TABLES = {
     "tenants_idempotencykey": "provider_id",
     "incidents_tracekey": "provider_id",
     "seg_bridge_gate": "provider_id",
+    "incidents_tasktemplate": "provider_id",
+    "incidents_savedview": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.
-WITH_PROVIDER_ROWS = {"tenants_person", "tenants_auditentry"}
+WITH_PROVIDER_ROWS = {"tenants_person", "tenants_auditentry", "incidents_slaplan"}
 # Tables without anybody's rows; no role of the application has a right on them.
 PLAIN_TABLES = {
     *("auth_group", "auth_group_permissions", "auth_permission", "django_content_type"),
@@ -33,6 +35,7 @@ SESSIONS = "tenants_session"
 APPEND_ONLY = {
     *("incidents_observation", "incidents_sighting", "incidents_contentaccess"),
     "tenants_auditentry",
+    *("incidents_comment", "incidents_callnote", "incidents_slaplan", "incidents_tasktemplate"),
 }
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
@@ -40,6 +43,15 @@ HIDDEN_FROM_PORTAL = {
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     "seg_bridge_rehearsal",
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
+    *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),
+    *("incidents_quiet", "incidents_slaplan", "tenants_auditentry"),
+}
+# Tables of which the portal reads these columns only.
+PORTAL_COLUMNS = {
+    "api_bridge_connection": {
+        *("id", "tenant_id", "kind", "state", "blind_since", "last_ok_at"),
+        *("mailboxes_listed_at", "created_at"),
+    }
 }
 _NO_DELETE = {"tenants_work": "arw", "tenants_tenant": "rw", "tenants_provider": "r"}
 
@@ -60,11 +72,24 @@ _STAFF = ("c_analyst", "c_worker")
 _LOGINS = ("bailey_console", "bailey_portal", "bailey_worker")
 
 Policy = tuple[str, str, tuple[str, ...], str, str, str]
+_OF_SHARED = "incident_id IN ( SELECT incidents_incident.id FROM incidents_incident)"
+
+
+def _portal_sees(predicate: str) -> set[Policy]:
+    """Beyond its own client the portal reads these rows only, and writes none."""
+    return {("portal_sees", "RESTRICTIVE", ("c_portal",), "ALL", predicate, "false")}
+
+
 # Policies beyond the two that every client table has.
 MORE_POLICIES: dict[str, set[Policy]] = {
     "incidents_incident": {
         ("portal_shared", "RESTRICTIVE", ("c_portal",), "ALL", "(shared_at IS NOT NULL)", "false")
     },
+    "incidents_comment": _portal_sees(f"(((audience)::text = 'client'::text) AND ({_OF_SHARED}))"),
+    "incidents_pause": _portal_sees(f"(((cause)::text ~~ 'client_%'::text) AND ({_OF_SHARED}))"),
+    "incidents_report": _portal_sees(f"(((audience)::text = 'client'::text) AND ({_OF_SHARED}))"),
+    "incidents_job": _portal_sees(f"({_OF_SHARED})"),
+    "incidents_intent": _portal_sees("(job_id IN ( SELECT incidents_job.id FROM incidents_job))"),
     SESSIONS: {
         (f"sessions_{login}", "PERMISSIVE", (login,), "ALL", predicate, predicate)
         for login, predicate in (
@@ -179,7 +204,8 @@ def expected_policies(table: str, *, is_partition: bool) -> set[Policy]:
 def wrong_policies() -> list[str]:
     found: dict[str, set[Policy]] = {}
     for table, name, kind, roles, command, using, check in rows(
-        "SELECT tablename, policyname, permissive, roles::text[], cmd, qual, with_check"
+        "SELECT tablename, policyname, permissive, roles::text[], cmd,"
+        r" regexp_replace(qual, '\s+', ' ', 'g'), regexp_replace(with_check, '\s+', ' ', 'g')"
         " FROM pg_policies WHERE schemaname = 'public'"
     ):
         policy = (name, kind, tuple(sorted(roles)), command, using, check)
@@ -201,7 +227,7 @@ def expected_rights(table: str, *, is_partition: bool) -> dict[str, str]:
         return {"bailey_console": "arwd", "bailey_portal": "arwd"}
     staff = _NO_DELETE.get(table, "ar" if table in APPEND_ONLY else "arwd")
     rights = {"c_analyst": staff, "c_worker": staff, "janitor": "arwdDxtm"}
-    if table in client_tables() and table not in HIDDEN_FROM_PORTAL:
+    if table in client_tables() and table not in HIDDEN_FROM_PORTAL | set(PORTAL_COLUMNS):
         rights["c_portal"] = "r"
     return rights
 
@@ -211,10 +237,11 @@ def wrong_rights() -> list[str]:
     complaints = []
     found = rows(
         "SELECT c.relname, c.relispartition, coalesce(c.relacl::text[], '{}'),"
-        " EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL)"
+        " (SELECT coalesce(array_agg(a.attname || ' ' || a.attacl::text), '{}')"
+        "  FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL)"
         " FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
     )
-    for table, is_partition, entries, has_column_rights in found:
+    for table, is_partition, entries, columns in found:
         actual = _acl(entries)
         actual.pop("bailey_owner", None)
         if {name: set(letters) for name, letters in actual.items()} != {
@@ -222,7 +249,8 @@ def wrong_rights() -> list[str]:
             for name, letters in expected_rights(table, is_partition=is_partition).items()
         } and not _is_same_but_newer(actual, table, is_partition=is_partition):
             complaints.append(f"{table}: rights are {actual}")
-        if has_column_rights:
+        shown = {f"{name} {{c_portal=r/bailey_owner}}" for name in PORTAL_COLUMNS.get(table, ())}
+        if set(columns) != shown:
             complaints.append(f"{table}: rights on single columns")
     return complaints
 

@@ -47,6 +47,7 @@ from tenants.models import ApiToken, Assignment, IdempotencyKey, Mailbox, Person
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw, make_cast
 from tests.isolation.marking import mark_rows
+from tests.isolation.world_work import ids_of_work, work_on
 
 SHARED, HIDDEN, HELD = 1, 2, 3
 
@@ -254,6 +255,7 @@ def _fill(side: Side, cast: Cast) -> None:
             requested_by=side.inner,
             detail={"ulids": list(Message.objects.values_list("trace_ulid", flat=True))},
         )
+        work_on(side, found[SHARED], found[HIDDEN], cast)
         _open_content(side, cast)
         _mailbox_layer(side)
         _between_layers(side, found[SHARED])
@@ -366,6 +368,7 @@ def _note_ids(side: Side) -> None:
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "client": side.tenant.slug,
             }
+            ids.update(ids_of_work(incident))
         accesses = ContentAccess.objects.filter(message_id=side.ids["message"])
         for access in accesses:
             side.ids[f"{access.what} opened by {access.person_name}"] = str(access.id)

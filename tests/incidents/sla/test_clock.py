@@ -64,7 +64,7 @@ pauses = st.lists(
 
 
 def counted(calendar: Hours, start: datetime, end: datetime, stops=()) -> timedelta:
-    """The definition itself: each minute at which the wall shows an open time and no pause holds."""
+    """The definition: each minute at which the wall shows an open time and no pause holds."""
     total, moment = timedelta(0), start
     while moment < end:
         stopped = any(since <= moment < (until or end) for since, until in stops)
@@ -95,6 +95,7 @@ def test_two_stretches_add_up_to_the_whole(calendar, start, first, second, stops
 
 @settings(max_examples=150, deadline=None)
 @given(calendars, moments, st.integers(1, 20_000), pauses)
+@example(Hours(ZoneInfo(BERLIN), (((121, 181),),) * 7), CHANGES[0], 1, [])
 def test_what_is_due_is_the_first_moment_at_which_the_time_is_used_up(
     calendar, start, seconds, stops
 ):

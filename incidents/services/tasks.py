@@ -1,0 +1,115 @@
+"""Steps to take, from the provider's template for the kind of incident or added by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from incidents.models import Incident, Task, TaskTemplate
+from incidents.services.acts import done
+from tenants.audit import Actor, write_audit
+from tenants.errors import Conflict, WrongInput
+from tenants.models import Person
+
+TEMPLATE_SAVED = "incidents.task_template.saved"
+TASK_ADDED = "incidents.task.added"
+TASK_SETTLED = "incidents.task.settled"
+MOST_STEPS = 30
+
+
+@transaction.atomic
+def save_template(
+    *, provider_id: int, kind: str, steps: Sequence[str], actor: Person
+) -> TaskTemplate:
+    """The next version of this kind's steps.  Incidents that have theirs keep them."""
+    titles = [" ".join(step.split())[:300] for step in steps if step.strip()]
+    if kind and kind not in Incident.Kind.values:
+        raise WrongInput("There is no such kind of incident.")
+    if len(titles) > MOST_STEPS:
+        raise WrongInput(f"More than {MOST_STEPS} steps are a book, not a list.")
+    known = TaskTemplate.objects.filter(provider_id=provider_id, kind=kind)
+    last = known.aggregate(version=Max("version"))["version"] or 0
+    try:
+        with transaction.atomic():
+            template = TaskTemplate.objects.create(
+                provider_id=provider_id,
+                kind=kind,
+                version=last + 1,
+                steps=titles,
+                created_by=actor.name,
+            )
+    except IntegrityError as error:
+        raise Conflict("Somebody else saved these steps a moment ago.") from error
+    write_audit(
+        TEMPLATE_SAVED,
+        actor=actor,
+        provider_id=provider_id,
+        object_kind="task_template",
+        object_id=template.id,
+        kind=kind,
+        version=template.version,
+    )
+    return template
+
+
+def template_for(kind: str) -> TaskTemplate | None:
+    """The newest version for this kind; where it never had one, that for every kind."""
+    rows = TaskTemplate.objects.order_by("-version")
+    return rows.filter(kind=kind).first() or rows.filter(kind="").first()
+
+
+def start_tasks(*, incident: Incident, actor: Person | Actor) -> int:
+    """Lay out the steps of the template, once; answers how many."""
+    if Task.objects.filter(tenant=incident.tenant_id, incident=incident).exists():
+        return 0
+    template = template_for(incident.kind)
+    if template is None or not template.steps:
+        return 0
+    name = f"{template.kind or 'every'} v{template.version}"
+    Task.objects.bulk_create(
+        Task(
+            tenant_id=incident.tenant_id,
+            incident=incident,
+            position=position,
+            title=title,
+            template=name,
+        )
+        for position, title in enumerate(template.steps, start=1)
+    )
+    done(incident, TASK_ADDED, actor, template=name, tasks=len(template.steps))
+    return len(template.steps)
+
+
+@transaction.atomic
+def add_task(*, incident: Incident, actor: Person, title: str) -> Task:
+    title = " ".join(title.split())
+    if not title:
+        raise WrongInput("Say what is to be done.")
+    Incident.objects.select_for_update().get(id=incident.id)  # one position for one task
+    known = Task.objects.filter(tenant=incident.tenant_id, incident=incident)
+    last = known.aggregate(position=Max("position"))["position"] or 0
+    task = Task.objects.create(
+        tenant_id=incident.tenant_id, incident=incident, position=last + 1, title=title[:300]
+    )
+    done(incident, TASK_ADDED, actor, task=task.title)
+    return task
+
+
+@transaction.atomic
+def settle_task(*, task: Task, actor: Person, state: str) -> None:
+    """``done``, ``skipped`` or ``open`` again.  Raises ``Conflict`` that names who was first."""
+    if state not in Task.State.values:
+        raise WrongInput("A task is open, done or not needed.")
+    is_over = state != Task.State.OPEN
+    changed = Task.objects.filter(id=task.id, state=task.state).update(
+        state=state,
+        done_at=timezone.now() if is_over else None,
+        done_by=actor.name if is_over else "",
+    )
+    task.refresh_from_db()
+    if not changed:
+        raise Conflict(f"{task.done_by or 'Somebody'} changed this task a moment ago.")
+    done(task.incident, TASK_SETTLED, actor, task=task.title, state=state)

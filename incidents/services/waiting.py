@@ -1,0 +1,62 @@
+"""Standing still for a cause on record: the client, or the mail host, has the next word."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from incidents.models import Incident, Pause
+from incidents.services.acts import change, done, hold
+from tenants.audit import Actor
+from tenants.errors import Conflict, WrongInput
+from tenants.models import Person
+
+WAITING = "incidents.incident.waiting"
+ANSWERED = "incidents.incident.answered"
+
+
+@transaction.atomic
+def wait_for(
+    *, incident: Incident, actor: Person, cause: str, asked: str, revision: int | None = None
+) -> Pause:
+    """Stop the clocks.  ``asked``: what is needed, in words that a client may read."""
+    if cause not in Pause.Cause.values:
+        raise WrongInput("Choose from the list whom it waits for.")
+    if not asked.strip():
+        raise WrongInput("Say what was asked for: a clock stops only for a cause on record.")
+    hold(incident, revision)
+    if not incident.is_open:
+        raise Conflict("This incident is resolved: no clock runs.")
+    if incident.waiting_since is not None:
+        raise Conflict("This incident is waiting already.")
+    pause = Pause.objects.create(
+        tenant_id=incident.tenant_id,
+        incident=incident,
+        cause=cause,
+        asked=asked.strip(),
+        started_at=timezone.now(),
+        started_by=actor.name,
+    )
+    change(incident)
+    done(incident, WAITING, actor, asked.strip(), cause=cause, revision=incident.revision)
+    return pause
+
+
+@transaction.atomic
+def stop_waiting(
+    *, incident: Incident, actor: Person, answer: str = "", revision: int | None = None
+) -> None:
+    """The clocks run again.  Raises ``Conflict`` where they do already."""
+    hold(incident, revision)
+    if not end_pause(incident, actor, answer=answer.strip()):
+        raise Conflict("This incident does not wait for anybody.")
+    change(incident)
+    done(incident, ANSWERED, actor, answer.strip(), revision=incident.revision)
+
+
+def end_pause(incident: Incident, actor: Person | Actor, *, answer: str) -> bool:
+    """Did one hold?  The caller reckons anew."""
+    ended = Pause.objects.filter(
+        tenant=incident.tenant_id, incident=incident, ended_at=None
+    ).update(ended_at=timezone.now(), ended_by=actor.name, answer=answer)
+    return bool(ended)

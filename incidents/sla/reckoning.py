@@ -1,0 +1,94 @@
+"""An incident's own times, kept up to date: who was when, and what would be missed next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from django.db.models import Min
+from django.utils import timezone
+
+from incidents.models import Incident, Job, Pause, Quiet
+from incidents.sla import clock
+from incidents.sla.plan import Plan, Target, plan_for
+
+RECKONED = (
+    *("triaged_at", "acted_at", "contained_at", "due_at", "due_for"),
+    *("waiting_since", "waiting_for"),
+)
+# On record with reason and end.  A snooze is somebody's order of the day: it stops no clock.
+STANDING_STILL = (Quiet.Kind.MUTED, Quiet.Kind.SUPPRESSED)
+_ACTS = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE, Job.Kind.BLOCK)
+
+
+def reckon(incident: Incident, now: datetime | None = None) -> None:
+    """Set the fields ``RECKONED`` from state, counts, jobs and pauses; the caller saves them.
+
+    Needs the client's scope with its provider.
+    """
+    now = now or timezone.now()
+    pauses = list(Pause.objects.filter(tenant=incident.tenant_id, incident=incident))
+    silences = Quiet.objects.filter(
+        tenant=incident.tenant_id, incident=incident, kind__in=STANDING_STILL
+    )
+    held = next((pause for pause in pauses if pause.ended_at is None), None)
+    incident.waiting_since = held.started_at if held else None
+    incident.waiting_for = held.cause if held else ""
+    _note_steps(incident, now)
+    spans = pause_spans(pauses, list(silences))
+    incident.due_at, incident.due_for = next_due(
+        incident, plan_for(incident.tenant_id, incident.opened_at), spans
+    )
+
+
+def _note_steps(incident: Incident, now: datetime) -> None:
+    """When each step was taken first; what is within reach again is not contained any more."""
+    if incident.triaged_at is None and incident.state != Incident.State.NEW:
+        incident.triaged_at = now
+    if incident.acted_at is None:
+        jobs = Job.objects.filter(tenant=incident.tenant_id, incident=incident, kind__in=_ACTS)
+        incident.acted_at = jobs.aggregate(first=Min("created_at"))["first"]
+    if within_reach(incident):
+        incident.contained_at = None
+    elif incident.contained_at is None:
+        incident.contained_at = now
+
+
+def within_reach(incident: Incident) -> int:
+    """Copies that people can open, or that nobody has found yet."""
+    return sum(int(incident.counts.get(key, 0)) for key in ("in_inbox", "in_junk", "unseen"))
+
+
+def pause_spans(pauses: Sequence[Pause], silences: Sequence[Quiet]) -> list[clock.Pause]:
+    """When the clocks stood still; ``silences`` are those of ``STANDING_STILL``."""
+    return [
+        *((pause.started_at, pause.ended_at) for pause in pauses),
+        *((quiet.started_at, quiet.ended_at or quiet.until) for quiet in silences),
+    ]
+
+
+def targets_of(incident: Incident, plan: Plan) -> Iterator[tuple[str, Target, datetime | None]]:
+    """Each target with when it was reached, None: not yet."""
+    agreed = plan.targets.get(incident.severity, {})
+    reached = {
+        "triage": incident.triaged_at or incident.resolved_at,
+        "contain": incident.contained_at or incident.resolved_at,
+        "resolve": incident.resolved_at,
+    }
+    for name, target in agreed.items():
+        # Mail around the gateway is a matter of routing: there is nothing to take away.
+        if name != "contain" or incident.kind != Incident.Kind.HEALTH:
+            yield name, target, reached[name]
+
+
+def next_due(
+    incident: Incident, plan: Plan, pauses: Sequence[clock.Pause]
+) -> tuple[datetime | None, str]:
+    """The earliest target that is not reached; (None, "") while no clock runs."""
+    due = []
+    for name, target, reached_at in targets_of(incident, plan):
+        if reached_at is None:
+            at = clock.due_at(target.hours, incident.opened_at, target.length, pauses)
+            if at is not None:
+                due.append((at, name))
+    return min(due, default=(None, ""))

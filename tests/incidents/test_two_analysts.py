@@ -1,0 +1,120 @@
+"""Two people at one incident: who comes second is told who did what; nothing of hers is done."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from incidents.models import Incident
+from incidents.opening import refresh_incident
+from incidents.services import (
+    assign_incident,
+    contain_incident,
+    resolve_incident,
+    take_incident,
+    triage_incident,
+)
+from tenants.errors import Conflict, WrongInput
+from tests.factories import Cast
+from tests.incidents.work_on import arrive, open_incident, staff
+
+
+@pytest.fixture
+def phish(cast: Cast) -> Incident:
+    return open_incident(cast.acme)
+
+
+def fresh(incident: Incident) -> Incident:
+    return Incident.objects.select_related("tenant").get(id=incident.id)
+
+
+def test_the_second_is_told_who_did_what_and_when(cast, phish):
+    with staff(cast):
+        mine, hers = fresh(phish), fresh(phish)
+        resolve_incident(
+            incident=hers, actor=cast.bo, classification="benign", cause="A letter", revision=0
+        )
+        with pytest.raises(Conflict) as caught:
+            assign_incident(incident=mine, actor=cast.ana, owner=cast.ana, revision=0)
+        after = fresh(phish)
+    assert f"Bo resolved it at {timezone.now():%H:}" in caught.value.sentence
+    assert (after.owner_name, after.state, after.revision) == ("", "resolved", 1)
+
+
+def test_every_act_in_between_is_named(cast, phish):
+    with staff(cast):
+        take_incident(incident=fresh(phish), actor=cast.bo)
+        assign_incident(incident=fresh(phish), actor=cast.mo, owner=cast.ana)
+        with pytest.raises(Conflict, match=r"Bo changed the owner .*; Mo changed the owner"):
+            triage_incident(incident=fresh(phish), actor=cast.ana, revision=0)
+        with pytest.raises(Conflict) as caught:
+            triage_incident(incident=fresh(phish), actor=cast.ana, revision=1)
+    assert "Bo" not in caught.value.sentence, "what was seen is no news"
+
+
+def test_facts_do_not_count_as_somebody(cast, phish):
+    arrive(cast.acme, whom="it")
+    with staff(cast):
+        seen = fresh(phish)
+        assert (seen.counts["copies"], seen.revision) == (2, 0)
+        take_incident(incident=seen, actor=cast.ana, revision=0)
+        assert fresh(phish).owner_name == "Ana"
+
+
+def test_facts_do_not_undo_what_a_person_did_meanwhile(cast, phish):
+    with staff(cast):
+        stale = fresh(phish)
+        take_incident(incident=fresh(phish), actor=cast.ana)
+        refresh_incident(stale)
+        after = fresh(phish)
+    assert (after.owner_name, after.state, after.revision) == ("Ana", "triaged", 1)
+
+
+def test_nobody_is_given_a_client_that_is_not_hers(cast):
+    incident = open_incident(cast.globex)
+    with staff(cast), pytest.raises(WrongInput, match="Bo does not work for Globex"):
+        assign_incident(incident=incident, actor=cast.ana, owner=cast.bo)
+
+
+def test_words_do_not_contain_what_lies_in_an_inbox(cast, phish):
+    with staff(cast), pytest.raises(Conflict, match="within reach: 1"):
+        contain_incident(incident=phish, actor=cast.ana)
+
+
+def test_two_at_the_same_moment_over_two_connections(transactional_cast):
+    """Both have read the same page; one wins, the other is told, whichever way it goes."""
+    cast = transactional_cast
+    incident = open_incident(cast.acme)
+    ready, answers = threading.Barrier(2, timeout=20), {}
+
+    def act(person):
+        try:
+            with staff(cast, cast.acme):
+                seen = fresh(incident)
+                ready.wait()
+                resolve_incident(
+                    incident=seen,
+                    actor=person,
+                    classification="benign",
+                    cause=f"{person.name} says so",
+                    revision=seen.revision,
+                )
+            answers[person.name] = "done"
+        except Conflict as error:
+            answers[person.name] = error.sentence
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=act, args=(person,)) for person in (cast.ana, cast.bo)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    winner = next(name for name, answer in answers.items() if answer == "done")
+    loser = "Bo" if winner == "Ana" else "Ana"
+    assert f"{winner} resolved it" in answers[loser]
+    with staff(cast, cast.acme):
+        assert fresh(incident).cause == f"{winner} says so"
