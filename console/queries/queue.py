@@ -12,8 +12,8 @@ from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.queries.rows import Row, rows_for
 from incidents.codes import CROSS_LAYER
 from incidents.models import Delivery, Incident, IncidentMessage
-from incidents.words import Verdict
 from incidents.services.quiet import awake
+from incidents.words import Verdict
 from tenants.models import Person
 
 PAGE = 50
