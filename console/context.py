@@ -28,6 +28,7 @@ _CONSOLE = (
     ("queue", "Incidents", "shield-alert", "queue", "i"),
     ("held", "Held mail", "archive", "held", "h"),
     ("mail", "Mail", "mail", "mail", "m"),
+    ("ledger", "Ledger", "file-text", "ledger", "l"),
     ("clients", "Clients", "building-2", "clients", "c"),
     ("jobs", "Jobs", "list-checks", "jobs", "o"),
 )

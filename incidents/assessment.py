@@ -94,8 +94,10 @@ def assess(
     """``deliveries`` are all copies of ``messages``; neither may be empty."""
     gateway = worst(copy.gateway_verdict for copy in deliveries)
     mailbox = worst(copy.mailbox_verdict for copy in deliveries)
-    condemned = worst((gateway, mailbox))
-    kind = Incident.Kind.HEALTH if is_health else Incident.Kind(condemned or "suspicious")
+    others = worst(
+        verdict for copy in deliveries for verdict in (copy.person_verdict, copy.vendor_verdict)
+    )
+    kind = Incident.Kind.HEALTH if is_health else kind_of(worst((gateway, mailbox, others)))
     counts = count(messages, deliveries)
     codes = cross_layer(deliveries)
     parts = severity_parts(kind, counts, codes, _vips(deliveries, vip_addresses))
@@ -126,6 +128,11 @@ def queue_rank(kind: str, counts: dict[str, int], codes: Sequence[str]) -> int:
     is_about_it = kind in worth or "internal_only" in codes or counts["replied"]
     touched = counts["in_inbox"] + counts["unseen"] + counts["read"] + counts["replied"]
     return 2 * bool(is_about_it and touched) + bool(within_reach)
+
+
+def kind_of(condemned: str) -> Incident.Kind:
+    """The kind by the worst current verdict; where all took theirs back, it is still suspicious."""
+    return Incident.Kind(condemned) if _is_threat(condemned) else Incident.Kind.SUSPICIOUS
 
 
 def title(kind: str, message: Message) -> str:

@@ -5,7 +5,8 @@
    (incidents/identity.py) and bring it up to date, all in memory.
 3. Write messages, deliveries, sightings (incidents/known_store.py) and prevalence in bulk.
 4. Open, join or refresh the incidents of the messages that can matter (incidents/opening.py).
-5. Remove the observations from the backlog.
+5. Count in the ledger what somebody condemned (incidents/ledger/).
+6. Remove the observations from the backlog.
 
 All in one transaction: a crash repeats the whole step.
 """
@@ -23,10 +24,12 @@ from incidents.identity import Identified, identify, settle_pending
 from incidents.known import Copy, Known, Seen
 from incidents.known_rows import load_known, next_batch
 from incidents.known_store import store_known
+from incidents.ledger import note_touched
 from incidents.models import Backlog
 from incidents.models.mail import Outcome, Place
 from incidents.opening import assess_messages
 from incidents.prevalence import count_messages
+from incidents.spoken import store_spoken
 from incidents.words import Layer, Verdict
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
@@ -35,6 +38,7 @@ from tenants.scope import Role, tenant_scope
 BATCH = 500
 _EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
 _HARMLESS = ("", Verdict.CLEAN, Verdict.GRAYMAIL)
+_NO_THREAT = (None, Verdict.CLEAN, Verdict.GRAYMAIL)
 
 
 def serve_intake(claimed: ClaimedWork) -> datetime | None:
@@ -60,8 +64,15 @@ def make_sense_of_backlog(tenant: Tenant) -> int:
     store_known(known)
     count_messages(tenant.id, known.mails.values())
     _clear_backlog(tenant.id, [seen.id for seen in batch], waits)
+    store_spoken(known)
     assess_messages(tenant, _that_matter(known))
+    condemned = {copy.mail.id for seen, copy in known.sights if seen.verdict not in _NO_THREAT}
+    note_touched(tenant, _touched(known), condemned=condemned)
     return len(batch)
+
+
+def _touched(known: Known) -> set[UUID]:
+    return known.touched | {mail.id for pair in known.moved for mail in pair}
 
 
 def _take(seen: Seen, known: Known) -> datetime | None:
@@ -100,7 +111,7 @@ def _that_matter(known: Known) -> Collection[UUID]:
     A message matters where any of its copies is condemned, came around the gateway or has an
     unknown fate, where somebody spoke of it, and where it is in an incident already.
     """
-    touched = known.touched | {mail.id for pair in known.moved for mail in pair}
+    touched = _touched(known)
     spoken = {copy.mail.id for seen, copy in known.sights if seen.layer not in _LAYERS}
     of, harmless = [known.tenant_id, list(touched)], list(_HARMLESS)
     rows = fetch(_MATTER, [*of, harmless, harmless, *of])

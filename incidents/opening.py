@@ -15,6 +15,7 @@ from django.db.models import Max
 from incidents.announce import announce_incident
 from incidents.assessment import IN_MAILBOX, RANK, assess
 from incidents.grouping import find_incident_for, remember_keys
+from incidents.ledger import note_incident
 from incidents.models import Delivery, Incident, IncidentMessage, Message
 from incidents.models.mail import Outcome, Place
 from incidents.services.quiet import follow_quiet
@@ -140,10 +141,13 @@ def refresh_incident(incident: Incident) -> None:
     incident.queue_rank = found.queue_rank
     incident.first_seen_at = min(message.first_seen_at for message in messages)
     incident.last_seen_at = max(message.last_seen_at for message in messages)
+    was_open = incident.is_open
     _follow_exposure(incident, was_exposed)
     follow_quiet(incident)
     reckon(incident)
     incident.save()
+    if incident.is_open != was_open:
+        note_incident(incident)
     transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
 
 

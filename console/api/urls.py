@@ -6,7 +6,7 @@ from django.urls import URLPattern, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
-from console.api import incidents, mail, root, work
+from console.api import incidents, ledger, mail, root, work
 
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
@@ -52,5 +52,7 @@ urlpatterns = [
     _at("gateway-rules", work.GatewayRuleList, "gateway-rules"),
     _at(f"gateway-rules/{_ID}", work.GatewayRuleDetail, "gateway-rule"),
     _at(f"gateway-rules/{_ID}/remove", work.RemoveGatewayRule, "gateway-rule-remove"),
+    _at("ledger", ledger.Ledger, "ledger"),
+    _at(r"ledger/(?P<figure>[a-z_]+)", ledger.LedgerFigure, "ledger-figure"),
     re_path(r"^.*$", root.NoSuchResource.as_view(), name="api-nothing"),
 ]

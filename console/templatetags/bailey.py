@@ -150,6 +150,15 @@ def lookup(mapping: Mapping[Any, Any], key: Any) -> Any:
 
 
 @register.filter
+def duration(seconds: float) -> str:
+    """``40 s``, ``12 min``, ``3 h``, ``2 days``: the largest unit of which there are two."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+@register.filter
 def job_state(job: Job) -> Word:
     return words.JOBS[job.state]
 

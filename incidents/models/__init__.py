@@ -3,6 +3,7 @@
 from incidents.models.disagreement import Disagreement, LateVerdicts, StandingOrder
 from incidents.models.evidence import ContentAccess, Evidence, Report
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
+from incidents.models.ledger import LedgerDay, LedgerEntry, WarningMark
 from incidents.models.mail import (
     Backlog,
     Delivery,
@@ -39,6 +40,8 @@ __all__ = [
     "Intent",
     "Job",
     "LateVerdicts",
+    "LedgerDay",
+    "LedgerEntry",
     "Mention",
     "Message",
     "Observation",
@@ -54,4 +57,5 @@ __all__ = [
     "TaskTemplate",
     "TraceKey",
     "TraitCount",
+    "WarningMark",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from incidents.announce import announce_incident
+from incidents.ledger import note_incident
 from incidents.models import Incident
 from incidents.sla.reckoning import RECKONED, reckon
 from tenants.audit import Actor, write_audit
@@ -66,12 +67,17 @@ def hold(incident: Incident, revision: int | None) -> None:
 
 
 def change(incident: Incident, **values: Any) -> None:
-    """Write these fields of a held row, count the revision up and reckon its times anew."""
+    """Write these fields of a held row, count the revision up and reckon its times anew.
+
+    The ledger hears of a new state: a closed incident says what its mails were.
+    """
     for name, value in values.items():
         setattr(incident, name, value)
     reckon(incident)
     incident.revision += 1
     incident.save(update_fields=[*values, *RECKONED, "revision"])
+    if "state" in values:
+        note_incident(incident)
 
 
 def who_came_first(incident: Incident, revision: int) -> str:

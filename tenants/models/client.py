@@ -32,6 +32,8 @@ class Tenant(ScopedModel):
     ``protected_since`` None: the gateway is not in front yet, so mail without its trace is no
     bypass.
     ``body_access_allowed`` is the client's own switch: off, nobody of the provider opens content.
+    ``shares_warnings`` off: it neither counts among the "other organisations" of a warning nor sees
+    one.
     ``data_key`` is the client's key for stored bytes, wrapped by the installation's master key.
     """
 
@@ -47,6 +49,7 @@ class Tenant(ScopedModel):
     contact_language = models.CharField(max_length=64, blank=True)
     protected_since = models.DateTimeField(null=True, blank=True)
     body_access_allowed = models.BooleanField(default=True)
+    shares_warnings = models.BooleanField(default=True)
     data_key = models.BinaryField(default=bytes)
     created_at = models.DateTimeField(auto_now_add=True)
 

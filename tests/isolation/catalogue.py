@@ -40,6 +40,7 @@ APPEND_ONLY = {
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
+    "incidents_warningmark",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     "seg_bridge_rehearsal",
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
@@ -108,6 +109,8 @@ DOORS = {
     "door_claim_work(p_queue text, p_lease_s integer)": {"bailey_worker"},
     "door_push(p_push_id text)": {"bailey_worker"},
     "door_gate(p_name text)": {"bailey_worker"},
+    # Asked inside a scope, about an incident of it: how many others, never who.
+    "door_also_seen(p_incident uuid)": {"c_analyst", "c_portal"},
 }
 # Owned by the tables' owner: only she may add a partition to her table.
 OWNERS_FUNCTIONS = {"keep_partitions(months_ahead integer)": {"bailey_worker", "c_worker"}}

@@ -27,6 +27,8 @@ handled            GET     -          200 200  200  in     in    in
 health             GET     -          200 200  200  in     in    in
 mail               GET     -          200 200  200  in     in    in
 held               GET     -          200 200  200  in     in    in
+ledger             GET     -          200 200  200  in     in    in
+ledger_figure      GET     -          200 200  200  in     in    in
 clients            GET     -          200 200  200  in     in    in
 jobs               GET     -          200 200  200  in     in    in
 components         GET     -          200 200  200  in     in    in
@@ -103,6 +105,8 @@ api-job                GET     job           200 200  200  401    200   401
 api-reports            GET     -             200 200  200  401    200   401
 api-report             GET     report        200 200  200  401    200   401
 api-report-file        GET     report        200 200  200  401    200   401
+api-ledger             GET     -             200 200  200  401    200   401
+api-ledger-figure      GET     -             200 200  200  401    200   401
 api-gateway-rules      GET     -             200 200  200  401    200   401
 api-gateway-rules      POST    new-rule      201 201  201  401    201   401
 api-gateway-rule       GET     gateway-rule  200 200  200  401    200   401
@@ -164,6 +168,8 @@ BODIES: dict[str, dict[str, str]] = {
 # Arguments of addresses besides the object's id.
 MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "report_file": {"kind": "pdf"},
+    "ledger_figure": {"figure": "condemned"},
+    "api-ledger-figure": {"figure": "condemned"},
     "api-report-file": {"kind": "pdf"},
     "ship-evidence": {"tenant_id": 1, "digest": "a" * 64},
 }

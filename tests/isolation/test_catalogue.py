@@ -162,6 +162,7 @@ CALLS = {
     "door_claim_work(p_queue text, p_lease_s integer)": "door_claim_work('none', 1)",
     "door_push(p_push_id text)": "door_push('none')",
     "door_gate(p_name text)": "door_gate('mx1')",
+    "door_also_seen(p_incident uuid)": "door_also_seen(gen_random_uuid())",
     "keep_partitions(months_ahead integer)": "keep_partitions(1)",
 }
 

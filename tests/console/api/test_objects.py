@@ -21,7 +21,7 @@ from tests.isolation.visits import visitors
 from tests.isolation.world import raw_mail
 
 COUNTED = Path(__file__).resolve().parents[1] / "query_counts.json"
-PAGES = ("", "handled", "health", "mail", "held", "clients", "jobs")
+PAGES = ("", "handled", "health", "mail", "held", "clients", "jobs", "ledger")
 
 
 @pytest.mark.parametrize("name", LISTS)

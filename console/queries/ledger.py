@@ -1,0 +1,143 @@
+"""The ledger's page: figures with their parts, each with the address of its list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.urls import reverse
+
+from console.lib.cursor import read_cursor, read_id, write_cursor
+from console.lib.period import read_period
+from console.queries.blindness import Blind, Blindness
+from incidents.ledger import FALSE, FIGURES, Figure, Lag, Period, figures_of, lags_of, list_of
+from incidents.models import IncidentMessage, LedgerEntry
+from tenants.errors import NotThere
+from tenants.models import Tenant
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """``client`` "": all clients in sight; ``since`` and ``until`` as the address gave them."""
+
+    client: str
+    since: str
+    until: str
+
+    @property
+    def period(self) -> Period:
+        return read_period(self.since, self.until)
+
+    @property
+    def query(self) -> str:
+        wish = {"client": self.client, "from": self.since, "to": self.until}
+        return urlencode({key: value for key, value in wish.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """``href`` opens the list, which is as long as ``n``; ``share`` of the total in percent."""
+
+    n: int
+    href: str
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the table: the same figure among threats and among false alarms."""
+
+    figure: Figure
+    is_part: bool
+    threats: Number
+    false: Number
+    lag: Lag | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    first_day: str
+    last_day: str
+    lines: list[Line]
+    threats: Number
+    false: Number
+    benign: Number
+    blind: list[tuple[Tenant, Blind]]
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    figure: Figure
+    entries: list[LedgerEntry]
+    older: str
+    n: int
+    incidents: dict[UUID, UUID]
+
+
+def ledger_page(asked: Asked) -> LedgerPage:
+    """Raises ``WrongInput`` for a period that is none."""
+    period = asked.period
+    numbers = figures_of(period, client=asked.client)
+    lags = lags_of(period, client=asked.client)
+
+    def number(name: str, total: str) -> Number:
+        n, whole = numbers[name], numbers[total]
+        href = reverse("ledger_figure", args=[name]) + (f"?{asked.query}" if asked.query else "")
+        return Number(n, href, round(100 * n / whole) if whole else 0)
+
+    def line(name: str, *, is_part: bool) -> Line:
+        threats, false = number(name, "threats"), number(FALSE + name, "false_positives")
+        return Line(FIGURES[name], is_part, threats, false, lags.get(name))
+
+    return LedgerPage(
+        first_day=period.since.date().isoformat(),
+        last_day=(period.until - timedelta(microseconds=1)).date().isoformat(),
+        lines=[
+            each
+            for group in FIGURES["threats"].parts
+            for each in (
+                line(group, is_part=False),
+                *(line(part, is_part=True) for part in FIGURES[group].parts),
+            )
+        ],
+        threats=number("threats", "condemned"),
+        false=number("false_positives", "condemned"),
+        benign=number("benign", "condemned"),
+        blind=_blind_clients(asked.client),
+    )
+
+
+def _blind_clients(client: str) -> list[tuple[Tenant, Blind]]:
+    clients = list(Tenant.objects.filter(slug=client) if client else Tenant.objects.all())
+    blindness = Blindness(each.id for each in clients)
+    found = [(each, blindness.of(each.id)) for each in clients]
+    return [(each, blind) for each, blind in found if blind.since]
+
+
+def list_page(name: str, asked: Asked, cursor: str) -> ListPage:
+    """Newest first.  Raises ``NotThere`` for a name that no figure has, or ``WrongInput``."""
+    if name not in FIGURES:
+        raise NotThere
+    period = asked.period
+    found = list_of(name, period, client=asked.client)
+    after = read_cursor(cursor, str)
+    if after:
+        found = found.filter(message_id__lt=read_id(after[0]))
+    ordered = found.order_by("-message_id").select_related("message", "tenant")
+    entries = list(ordered[: PAGE + 1])
+    older = write_cursor(entries[PAGE - 1].message_id) if len(entries) > PAGE else ""
+    entries = entries[:PAGE]
+    numbers = figures_of(period, client=asked.client)
+    return ListPage(FIGURES[name], entries, older, numbers[name], _incidents_of(entries))
+
+
+def _incidents_of(entries: list[LedgerEntry]) -> dict[UUID, UUID]:
+    rows = IncidentMessage.objects.filter(
+        tenant__in={entry.tenant_id for entry in entries},
+        message__in=[entry.message_id for entry in entries],
+    )
+    return dict(rows.values_list("message_id", "incident_id"))
