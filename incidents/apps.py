@@ -12,3 +12,4 @@ class IncidentsConfig(AppConfig):
         register_queue("intake", "incidents.correlation.serve_intake")
         register_queue("report", "incidents.reports.serve_reports")
         register_queue("remediate", "incidents.execution.serve_remediation")
+        register_queue("respond", "incidents.automation.serve_responses")

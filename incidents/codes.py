@@ -7,6 +7,9 @@ CROSS_LAYER = {
     "gateway_held_mailbox_clean": "The gateway held copies; the mailbox layer holds others clean.",
     "gateway_condemned_delivered": "The gateway judged it a threat and delivered it by its policy.",
     "released_then_condemned": "A held copy was released; the mailbox layer then condemned it.",
+    "gateway_condemned_late": "The gateway condemned it after it had delivered it.",
+    "person_against_layer": "A person says otherwise than a layer.",
+    "vendor_against_layer": "The mail host condemns what both layers passed.",
     "internal_only": "Sent from one of the client's own mailboxes to another.",
     "delivered_unscanned": "The gateway delivered it although an engine gave no answer.",
 }

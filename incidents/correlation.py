@@ -108,8 +108,9 @@ def _clear_backlog(tenant_id: int, done: list[UUID], waits: dict[UUID, datetime]
 def _that_matter(known: Known) -> Collection[UUID]:
     """Of the touched messages those that an incident may be about; the rest is benign mail.
 
-    A message matters where any of its copies is condemned, came around the gateway or has an
-    unknown fate, where somebody spoke of it, and where it is in an incident already.
+    A message matters where any of its copies is condemned, held or released, came around the
+    gateway or has an unknown fate, where somebody spoke of it, and where it is in an incident
+    already.
     """
     touched = _touched(known)
     spoken = {copy.mail.id for seen, copy in known.sights if seen.layer not in _LAYERS}
@@ -122,7 +123,7 @@ _LAYERS = (Layer.GATEWAY, Layer.MAILBOX)
 _MATTER = """
 SELECT message_id FROM incidents_delivery
 WHERE tenant_id = %s AND message_id = ANY(%s)
-  AND (is_bypass OR outcome = 'unknown'
+  AND (is_bypass OR was_released OR outcome IN ('unknown', 'held')
        OR NOT gateway_verdict = ANY(%s) OR NOT mailbox_verdict = ANY(%s))
 UNION
 SELECT message_id FROM incidents_incidentmessage WHERE tenant_id = %s AND message_id = ANY(%s)

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from incidents.words import Place
+
+if TYPE_CHECKING:
+    from tenants.audit import Actor
+    from tenants.models import Person
 
 
 class LayerError(Exception):
@@ -51,6 +55,15 @@ class CopyState:
     is_read: bool | None = None
     read_at: datetime | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairForecast:
+    """What a rule would have done, kept as rehearsal ``id``; ``stops`` are the objections."""
+
+    id: UUID
+    counts: dict[str, int]
+    stops: tuple[str, ...]
 
 
 class MailboxLayer(Protocol):
@@ -100,6 +113,26 @@ class GatewayLayer(Protocol):
         incident_id: UUID | None,
     ) -> UUID:
         """Hold all further mail of this sender for the client; answers the rule's id."""
+        ...
+
+    def rehearse_repair(
+        self, *, tenant_id: int, repair: dict[str, Any], actor: Person | Actor
+    ) -> RepairForecast:
+        """What the repair (incidents/repairs.py) would have done to the mail of the last days.
+
+        Raises ``Conflict`` or ``WrongInput`` where there can be no such rule.
+        """
+        ...
+
+    def carry_out_repair(
+        self,
+        *,
+        rehearsal_id: UUID,
+        actor: Person | Actor,
+        reason: str,
+        incident_id: UUID | None,
+    ) -> UUID:
+        """Make the change that was rehearsed; answers the id of the rule it made or removed."""
         ...
 
 

@@ -14,7 +14,10 @@ from django.db.models import Max
 
 from incidents.announce import announce_incident
 from incidents.assessment import IN_MAILBOX, RANK, assess
+from incidents.codes import CROSS_LAYER
+from incidents.disagreements import follow_incident, follow_mails
 from incidents.grouping import find_incident_for, remember_keys
+from incidents.late_copies import follow_orders
 from incidents.ledger import note_incident
 from incidents.models import Delivery, Incident, IncidentMessage, Message
 from incidents.models.mail import Outcome, Place
@@ -38,6 +41,7 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
             touched[incident.id] = incident
     for incident in touched.values():
         refresh_incident(incident)
+    follow_mails(tenant, message_ids)
 
 
 def _incident_for(tenant: Tenant, message: Message) -> Incident | None:
@@ -85,6 +89,8 @@ def must_open(copies: Sequence[Delivery]) -> bool:
         delivered = copy.outcome in (Outcome.DELIVERED, Outcome.UNKNOWN)
         if delivered and copy.gateway_verdict not in {*_HARMLESS, Verdict.SPAM}:
             return True
+        if delivered and copy.person_verdict not in {*_HARMLESS, Verdict.SPAM}:
+            return True
     outcomes = {copy.outcome for copy in copies if copy.gateway_at}
     threatening = any(copy.gateway_verdict not in _HARMLESS for copy in copies)
     return threatening and {Outcome.HELD, Outcome.DELIVERED} <= outcomes
@@ -125,6 +131,7 @@ def refresh_incident(incident: Incident) -> None:
     incident.refresh_from_db(from_queryset=Incident.objects.select_for_update())
     messages = list(Message.objects.filter(memberships__incident=incident))
     if not messages:
+        incident.disagreements.all().delete()
         incident.delete()
         return
     copies = list(Delivery.objects.filter(message__in=messages))
@@ -143,6 +150,9 @@ def refresh_incident(incident: Incident) -> None:
     incident.last_seen_at = max(message.last_seen_at for message in messages)
     was_open = incident.is_open
     _follow_exposure(incident, was_exposed)
+    marks = follow_incident(incident, messages, copies)
+    incident.cross_layer = [code for code in CROSS_LAYER if code in {*found.cross_layer, *marks}]
+    follow_orders(incident, copies)
     follow_quiet(incident)
     reckon(incident)
     incident.save()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -17,8 +18,9 @@ from django.utils import timezone
 from incidents.announce import announce_incident, announce_job
 from incidents.assessment import IN_MAILBOX
 from incidents.layers import gateway_layer
-from incidents.models import Delivery, Incident, Intent, Job, Message
+from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Outcome, Place
+from incidents.orders import LATE_COPIES, give_order, withdraw_orders_of
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person, Tenant
@@ -52,12 +54,15 @@ def pull_incident(
     actor: Person | Actor,
     reason: str = "",
     group_id: UUID | None = None,
+    late: timedelta | None = LATE_COPIES,
+    detail: dict[str, Any] | None = None,
 ) -> Job:
     """Move every copy of the incident's mails to the hidden quarantine folder.  Reversible.
 
-    ``group_id`` is that of an order over several clients (incidents/everywhere.py).
+    ``group_id`` is that of an order over several clients (incidents/everywhere.py); ``late``: for
+    how long copies that arrive later are pulled too, None: they are not.
     """
-    return _start(
+    job = start_job(
         Job.Kind.PULL,
         "pull",
         pullable(copies_of(incident)),
@@ -65,13 +70,18 @@ def pull_incident(
         actor=actor,
         reason=reason,
         group_id=group_id,
+        detail=detail,
     )
+    if late is not None:
+        kind = StandingOrder.Kind.PULL
+        give_order(incident=incident, kind=kind, actor=actor, reason=reason, lasts=late)
+    return job
 
 
 def look_again(*, incident: Incident, actor: Person | Actor) -> Job:
     """Read from the mailboxes where every delivered copy is now; nothing is moved."""
     copies = [copy for copy in copies_of(incident) if was_delivered(copy)]
-    return _start(Job.Kind.LOOK, "look", copies, incident, actor=actor, reason="")
+    return start_job(Job.Kind.LOOK, "look", copies, incident, actor=actor, reason="")
 
 
 def was_delivered(copy: Delivery) -> bool:
@@ -82,7 +92,8 @@ def was_delivered(copy: Delivery) -> bool:
 def restore_incident(*, incident: Incident, actor: Person | Actor, reason: str = "") -> Job:
     """Put every copy that Bailey removed back where it was."""
     removed = [copy for copy in copies_of(incident) if copy.place == Place.QUARANTINE]
-    return _start(Job.Kind.RESTORE, "restore", removed, incident, actor=actor, reason=reason)
+    withdraw_orders_of(incident, actor)
+    return start_job(Job.Kind.RESTORE, "restore", removed, incident, actor=actor, reason=reason)
 
 
 def release_held(
@@ -98,7 +109,7 @@ def release_held(
     if existing is not None:
         under_way: Job = existing.job
         return under_way
-    job = _start(Job.Kind.RELEASE, "release", [delivery], incident, actor=actor, reason=reason)
+    job = start_job(Job.Kind.RELEASE, "release", [delivery], incident, actor=actor, reason=reason)
     intents = Intent.objects.filter(job=job)
     gateway_layer().release(
         delivery_ids=[delivery.id],
@@ -117,7 +128,7 @@ def acquire_original(*, message: Message, actor: Person | Actor, reason: str) ->
         raise Conflict("No mailbox holds this mail any more, and its original was not kept.")
     member = message.memberships.select_related("incident").first()
     incident = member.incident if member else None
-    return _start(Job.Kind.ACQUIRE, "acquire", copies[:1], incident, actor=actor, reason=reason)
+    return start_job(Job.Kind.ACQUIRE, "acquire", copies[:1], incident, actor=actor, reason=reason)
 
 
 def block_sender(
@@ -141,7 +152,7 @@ def block_sender(
 
 
 @transaction.atomic
-def _start(
+def start_job(
     kind: str,
     action: str,
     copies: Sequence[Delivery],
@@ -150,6 +161,7 @@ def _start(
     actor: Person | Actor,
     reason: str,
     group_id: UUID | None = None,
+    detail: dict[str, Any] | None = None,
 ) -> Job:
     """A job with one intent a copy; copies on which the same action is under way are left to it."""
     tenant_id = incident.tenant_id if incident else copies[0].tenant_id
@@ -166,7 +178,7 @@ def _start(
         requested_by_id=actor.id,
         requested_by=actor.name,
         reason=reason,
-        detail={"left_to_other_jobs": len(busy)},
+        detail={"left_to_other_jobs": len(busy), **(detail or {})},
     )
     now = timezone.now()
     Intent.objects.bulk_create(

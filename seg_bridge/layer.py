@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from seg_bridge import services
+from incidents.layers import RepairForecast
+from seg_bridge import changes, services
 from seg_bridge.commands import order_releases
+from seg_bridge.models import Rehearsal
 from tenants.audit import Actor
+from tenants.models import Person, Tenant
 
 
 class Gateway:
@@ -38,3 +42,31 @@ class Gateway:
             incident_id=incident_id,
         )
         return rule.id
+
+    def rehearse_repair(
+        self, *, tenant_id: int, repair: dict[str, Any], actor: Person | Actor
+    ) -> RepairForecast:
+        tenant = Tenant.objects.get(id=tenant_id)
+        wish = {"do": repair["action"], **{name: repair.get(name) for name in _OF_A_RULE}}
+        (kept,) = changes.rehearse_wish(wish=wish, tenants=[tenant], actor=actor)
+        return RepairForecast(kept.id, kept.counts, tuple(kept.stops))
+
+    def carry_out_repair(
+        self,
+        *,
+        rehearsal_id: UUID,
+        actor: Person | Actor,
+        reason: str,
+        incident_id: UUID | None,
+    ) -> UUID:
+        (rule,) = changes.save_change(
+            rehearsals=[Rehearsal.objects.get(id=rehearsal_id)],
+            actor=actor,
+            reason=reason,
+            despite=True,
+            incident_id=incident_id,
+        )
+        return rule.id
+
+
+_OF_A_RULE = ("kind", "match", "value", "recipient", "days", "rule_id")

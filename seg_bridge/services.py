@@ -154,9 +154,44 @@ def add_rule(
     mailbox.  Raises ``WrongInput``, or ``Conflict`` where the same entry is in force.
     """
     tenant = _access_tenant(tenant_id)
+    rule = draft_rule(
+        tenant_id=tenant_id,
+        kind=kind,
+        match=match,
+        value=value,
+        reason=reason,
+        actor=actor,
+        action=action,
+        recipient=recipient,
+        expires_at=expires_at,
+        beats_threats=beats_threats,
+        incident_id=incident_id,
+    )
+    rule.save(force_insert=True)
+    _audit_rule("seg_bridge.rule.added", rule, tenant=tenant, actor=actor, reason=rule.reason)
+    if expires_at is not None:
+        want_work(tenant.id, RULE_QUEUE, at=expires_at)
+    return rule
+
+
+def draft_rule(
+    *,
+    tenant_id: int,
+    kind: str,
+    match: str,
+    value: str,
+    reason: str,
+    actor: Person | Actor,
+    action: str = "",
+    recipient: str = "",
+    expires_at: datetime | None = None,
+    beats_threats: bool = False,
+    incident_id: UUID | None = None,
+) -> GatewayRule:
+    """The checked entry as ``add_rule`` would store it; nothing is written.  Raises as it does."""
     by_kind = {"allow": MatrixAction.DELIVER, "block": MatrixAction.HOLD}
     rule = GatewayRule(
-        tenant_id=tenant.id,
+        tenant_id=tenant_id,
         kind=kind,
         match=match,
         value=normalise(match, value),
@@ -170,10 +205,6 @@ def add_rule(
         expires_at=expires_at,
     )
     _check_new(rule)
-    rule.save(force_insert=True)
-    _audit_rule("seg_bridge.rule.added", rule, tenant=tenant, actor=actor, reason=rule.reason)
-    if expires_at is not None:
-        want_work(tenant.id, RULE_QUEUE, at=expires_at)
     return rule
 
 

@@ -261,6 +261,7 @@ class Releaser:
                 "command_id": command.id,
                 "next_hop": next_hop,
                 "next_hop_reply": reply,
+                "decided": {"by": "release", "owner": command.by},
             },
         )
 

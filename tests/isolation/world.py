@@ -31,16 +31,16 @@ from incidents.models import (
     Message,
     Observation,
     Report,
-    StandingOrder,
 )
 from incidents.observations import Reason
+from incidents.orders import give_order
 from incidents.remediation import pull_incident, release_held
 from incidents.reports import ask_report, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import add_rule, create_gate
-from tenants.audit import BAILEY
+from tenants.audit import BAILEY, Actor
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
 from tenants.models import ApiToken, Assignment, IdempotencyKey, Mailbox, Person, Tenant
@@ -324,14 +324,16 @@ def _mailbox_layer(side: Side) -> None:
 
 
 def _between_layers(side: Side, incident: Incident) -> None:
-    now, common = timezone.now(), {"tenant": side.tenant, "incident": incident}
-    message = Message.objects.filter(memberships__incident=incident).first()
+    now, message = timezone.now(), Message.objects.filter(memberships__incident=incident).first()
     Disagreement.objects.create(
-        **common, message=message, kind=Disagreement.Kind.PERSON, seen_at=now, reason=side.inner
+        tenant=side.tenant,
+        incident=incident,
+        message=message,
+        kind=Disagreement.Kind.PERSON,
+        seen_at=now,
+        reason=side.inner,
     )
-    StandingOrder.objects.create(
-        **common, kind=StandingOrder.Kind.PULL, owner_name=side.inner, expires_at=now
-    )
+    give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
     LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)
     Rehearsal.objects.create(
         tenant=side.tenant,

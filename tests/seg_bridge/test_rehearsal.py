@@ -24,7 +24,14 @@ from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.gate.records import SeenMail, done_record, facts_told, observations
 from seg_bridge.gate.scanning import ScanResult
 from seg_bridge.models import Policy
-from seg_bridge.rehearsal import AddRule, ChangePolicy, RemoveRule, apply_change, rehearse
+from seg_bridge.rehearsal import (
+    AddRule,
+    Change,
+    ChangePolicy,
+    RemoveRule,
+    apply_change,
+    rehearse,
+)
 from seg_bridge.services import add_rule
 from seg_bridge.snapshot import policies_of, wire_rule
 from tenants.scope import Role, tenant_scope
@@ -155,7 +162,7 @@ def rule(**changes: Any) -> GatewayRule:
     return GatewayRule(**{**values, **changes})
 
 
-CHANGES = {
+CHANGES: dict[str, Change] = {
     "block a sender": AddRule(rule(value="eve@evil.example")),
     "block a sender for one mailbox": AddRule(rule(value="eve@evil.example", recipient=CEO)),
     "refuse a sender for one mailbox": AddRule(

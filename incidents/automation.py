@@ -1,0 +1,180 @@
+"""What Bailey does by itself where the layers differ: each client's wish, and standing orders.
+
+Serves the queue ``respond``.  A late verdict of one layer acts in the other:
+
+* the gateway (or an analyst) condemns what was delivered → it is pulled from the mailboxes
+* the mailbox layer condemns what the gateway passed → a gateway rule, rehearsed first
+
+``ask``: the item stays in the queue of disagreements with its proposal.  ``auto``: it is accepted
+here, by an actor of its own, after a count without effect; what is too much, or has objections, is
+left to a person, and the item says so.  ``stop`` is the switch: nothing is done by itself any more,
+standing orders included.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from incidents.disagreements import accept
+from incidents.late_copies import carry_out_order
+from incidents.models import Disagreement, LateVerdicts, StandingOrder
+from incidents.orders import orders_in_force
+from incidents.remediation import copies_of, pullable
+from incidents.words import Layer, Verdict
+from tenants.audit import Actor, write_audit
+from tenants.doors import ClaimedWork
+from tenants.errors import DomainError, WrongInput
+from tenants.models import Person, Tenant
+from tenants.scope import Role, tenant_scope
+
+CHANGED = "incidents.late_verdicts.changed"
+ACTOR = Actor("Bailey, by late verdict")
+BATCH = 20
+SURE = 0.8
+_GRAVE = (Verdict.PHISH, Verdict.BEC, Verdict.MALWARE)
+Kind = Disagreement.Kind
+
+
+def serve_responses(claimed: ClaimedWork) -> datetime | None:
+    """Everything that waits for one client; answers None: new facts want the work again."""
+    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        wish = wish_of(claimed.tenant_id)
+        if wish.stopped_at is not None:
+            return None
+        _carry_out_orders(claimed.tenant_id, wish)
+        left = [item.id for item in _waiting(wish)]
+    # Each in a transaction of its own: one refusal leaves the others alone.
+    for item_id in left:
+        with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+            _respond(Disagreement.objects.select_related("incident").get(id=item_id), wish)
+    return timezone.now() if len(left) == BATCH else None
+
+
+def wish_of(tenant_id: int) -> LateVerdicts:
+    """The client's setting; where none is stored, everything is asked."""
+    return LateVerdicts.objects.filter(tenant_id=tenant_id).first() or LateVerdicts(
+        tenant_id=tenant_id
+    )
+
+
+def _carry_out_orders(tenant_id: int, wish: LateVerdicts) -> None:
+    orders = StandingOrder.objects.select_for_update(of=("self",)).filter(
+        orders_in_force(), tenant_id=tenant_id, kind=StandingOrder.Kind.PULL
+    )
+    for order in orders.select_related("incident").order_by("created_at"):
+        carry_out_order(order, most=wish.most_copies)
+
+
+def _waiting(wish: LateVerdicts) -> list[Disagreement]:
+    items = Disagreement.objects.filter(
+        tenant_id=wish.tenant_id, state=Disagreement.State.OPEN, result__left__isnull=True
+    ).order_by("seen_at")
+    return [item for item in items[: BATCH * 5] if _is_wanted(item, wish)][:BATCH]
+
+
+def _is_wanted(item: Disagreement, wish: LateVerdicts) -> bool:
+    """May Bailey act here by itself at all?"""
+    action = item.proposal.get("action")
+    if action == "pull":
+        is_ours = item.kind == Kind.LATE or (item.kind == Kind.PERSON and _said_by_staff(item))
+        return wish.pull_mode == LateVerdicts.Mode.AUTO and is_ours and item.incident_id is not None
+    # What a person has entered, no machine removes; and letting mail in is a person's decision.
+    is_block = action == "add_rule" and item.proposal.get("kind") == "block"
+    is_ours = item.kind in (Kind.PASSED, Kind.RELEASED) and _is_sure(item)
+    return wish.rule_mode == LateVerdicts.Mode.AUTO and is_block and is_ours
+
+
+def _is_sure(item: Disagreement) -> bool:
+    inside = [side for side in item.sides if side["layer"] == Layer.MAILBOX]
+    return any(side["verdict"] in _GRAVE and (side["confidence"] or 0) >= SURE for side in inside)
+
+
+def _said_by_staff(item: Disagreement) -> bool:
+    """An analyst's word acts; a reader's report is looked at first."""
+    for side in item.sides:
+        if side["layer"] == Layer.PERSON and side["verdict"] in _GRAVE:
+            name = str(side["source"]).removeprefix("person:")
+            people = Person.objects.filter(tenant=None, is_active=True)
+            return _is_uuid(name) and people.filter(id=name).exists()
+    return False
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _respond(item: Disagreement, wish: LateVerdicts) -> None:
+    if refusal := _too_much(item, wish):
+        _leave(item, refusal)
+        return
+    try:
+        with transaction.atomic():
+            accept(item=item, actor=ACTOR)
+    except DomainError as error:
+        _leave(item, error.sentence)
+
+
+def _too_much(item: Disagreement, wish: LateVerdicts) -> str:
+    """The count without effect; "" where the client's limits are kept."""
+    if item.proposal["action"] != "pull":
+        return ""
+    if StandingOrder.objects.filter(
+        orders_in_force(), incident=item.incident_id, kind=StandingOrder.Kind.LEAVE
+    ).exists():
+        return "A person has said that the copies stay where they are."
+    number = len(pullable(copies_of(item.incident)))
+    if number > wish.most_copies:
+        return f"It would pull {number} copies; without a person at most {wish.most_copies}."
+    Disagreement.objects.filter(id=item.id).update(result={**item.result, "counted": number})
+    return ""
+
+
+def _leave(item: Disagreement, why: str) -> None:
+    """Left to a person, and not tried again by itself."""
+    Disagreement.objects.filter(id=item.id, state=Disagreement.State.OPEN).update(
+        result={**item.result, "left": why}
+    )
+
+
+def set_late_verdicts(*, tenant: Tenant, actor: Person | Actor, **changes: Any) -> LateVerdicts:
+    """Change the client's setting: ``pull_mode``, ``rule_mode``, ``most_copies``, ``rule_days``,
+    ``stop`` (bool).  Raises ``WrongInput``.
+    """
+    wish, _ = LateVerdicts.objects.get_or_create(tenant_id=tenant.id)
+    before = {name: getattr(wish, name) for name in _SETTINGS}
+    for name in set(_SETTINGS) & set(changes):
+        setattr(wish, name, changes[name])
+    modes = LateVerdicts.Mode.values
+    if wish.pull_mode not in modes or wish.rule_mode not in modes:
+        raise WrongInput("A late verdict is proposed or acts: ask or auto.")
+    if not 1 <= wish.most_copies <= 10_000 or not 1 <= wish.rule_days <= 365:
+        raise WrongInput("At most 10,000 copies, and a rule for 1 to 365 days.")
+    if "stop" in changes and bool(changes["stop"]) != (wish.stopped_at is not None):
+        wish.stopped_at = timezone.now() if changes["stop"] else None
+        wish.stopped_by = actor.name if changes["stop"] else ""
+    wish.changed_by = actor.name
+    wish.save()
+    write_audit(
+        CHANGED,
+        actor=actor,
+        provider_id=tenant.provider_id,
+        tenant_id=tenant.id,
+        object_kind="late_verdicts",
+        object_id=wish.id,
+        before=before,
+        after={name: getattr(wish, name) for name in _SETTINGS},
+        stopped=wish.stopped_at is not None,
+    )
+    return wish
+
+
+_SETTINGS = ("pull_mode", "rule_mode", "most_copies", "rule_days")

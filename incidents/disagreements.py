@@ -1,0 +1,271 @@
+"""The queue of disagreements: one item for each kind of contradiction of an incident or mail.
+
+``follow_incident`` and ``follow_mails`` bring the items up to the facts, in the transaction that
+made sense of them.  ``rehearse_repair``, ``accept`` and ``dismiss`` are what people do (and, where
+a client wants it, Bailey: incidents/automation.py).  docs/layers.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from incidents.announce import announce_incident
+from incidents.contradictions import contradictions, may_be_late
+from incidents.late_copies import QUEUE, carry_out_in_mailboxes
+from incidents.layers import RepairForecast, gateway_layer
+from incidents.models import (
+    Delivery,
+    Disagreement,
+    Incident,
+    IncidentMessage,
+    LateVerdicts,
+    Message,
+)
+from incidents.models.mail import Outcome
+from incidents.repairs import repair_for
+from incidents.sides import as_uuid, history_of, sides_of, was_condemned_late
+from incidents.words import Layer, Verdict
+from tenants.audit import Actor, write_audit
+from tenants.errors import Conflict, WrongInput
+from tenants.models import Domain, Person, Tenant
+from tenants.work import want_work
+
+ACCEPTED = "incidents.disagreement.accepted"
+DISMISSED = "incidents.disagreement.dismissed"
+MOST_COPIES = 200
+State = Disagreement.State
+_HARMLESS = ("", Verdict.CLEAN, Verdict.GRAYMAIL)
+
+
+class Objections(Conflict):
+    """The rehearsal has objections; the sentence names them."""
+
+    code = "objections"
+    title = "The rehearsal has objections"
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        super().__init__(" ".join(stops) + " To do it nevertheless, say so and why.")
+        self.stops = list(stops)
+
+
+def follow_incident(
+    incident: Incident, messages: Sequence[Message], copies: Sequence[Delivery]
+) -> list[str]:
+    """Bring the incident's items up to its facts; answers the kinds that hold now, as its marks."""
+    _take_over(incident, messages)
+    found = contradictions(copies, late=_late(copies))
+    known = {item.kind: item for item in Disagreement.objects.filter(incident=incident)}
+    _bring_up_to_date(incident.tenant_id, incident, messages, found, known)
+    return list(found)
+
+
+def follow_mails(tenant: Tenant, message_ids: Collection[UUID]) -> None:
+    """The same for those of these mails that are in no incident."""
+    member = IncidentMessage.objects.filter(message=OuterRef("message"))
+    doubtful = (
+        ~Q(mailbox_verdict__in=_HARMLESS)
+        | Q(outcome=Outcome.HELD)
+        | Q(was_released=True)
+        | ~Q(person_verdict="")
+        | ~Q(vendor_verdict__in=_HARMLESS)
+    )
+    loose = Delivery.objects.filter(~Exists(member), message__in=message_ids)
+    known = Disagreement.objects.filter(incident=None, message__in=message_ids)
+    items: dict[UUID, dict[str, Disagreement]] = {}
+    for item in known:
+        items.setdefault(item.message_id, {})[item.kind] = item
+    touched = set(loose.filter(doubtful).values_list("message_id", flat=True)) | set(items)
+    for message in Message.objects.filter(id__in=touched):
+        copies = list(loose.filter(message=message))
+        found = contradictions(copies, late=_late(copies))
+        _bring_up_to_date(tenant.id, None, [message], found, items.get(message.id, {}))
+
+
+def _take_over(incident: Incident, messages: Sequence[Message]) -> None:
+    """Items of mails that are in an incident by now become the incident's, or give way to it."""
+    loose = Disagreement.objects.filter(incident=None, message__in=messages)
+    for item in loose.order_by("created_at"):
+        if Disagreement.objects.filter(incident=incident, kind=item.kind).exists():
+            item.delete()
+        else:
+            Disagreement.objects.filter(id=item.id).update(incident=incident)
+
+
+def _late(copies: Sequence[Delivery]) -> set[UUID]:
+    maybe = may_be_late(copies)[:MOST_COPIES]
+    if not maybe:
+        return set()
+    history = history_of(maybe)
+    return {copy.id for copy in maybe if was_condemned_late(history.get(copy.id, ()))}
+
+
+def _bring_up_to_date(
+    tenant_id: int,
+    incident: Incident | None,
+    messages: Sequence[Message],
+    found: dict[str, list[Delivery]],
+    known: dict[str, Disagreement],
+) -> None:
+    for kind, copies in found.items():
+        item = known.get(kind) or Disagreement(tenant_id=tenant_id, incident=incident, kind=kind)
+        seen_at = max(copy.received_at for copy in copies)
+        is_new = item._state.adding
+        is_same = not is_new and (item.copies, item.seen_at) == (len(copies), seen_at)
+        if is_same and item.state != State.SETTLED:
+            continue
+        _fill(item, messages, copies, seen_at)
+        if is_new or item.state == State.SETTLED or _came_again(item, seen_at):
+            item.state = State.OPEN
+            want_work(tenant_id, QUEUE)
+        item.save()
+    gone = [item.id for kind, item in known.items() if kind not in found and item.is_open]
+    Disagreement.objects.filter(id__in=gone, state=State.OPEN).update(
+        state=State.SETTLED, decided_by="Bailey", decided_at=timezone.now(), reason=_NO_LONGER
+    )
+
+
+_NO_LONGER = "The layers no longer contradict each other."
+
+
+def _came_again(item: Disagreement, seen_at: datetime) -> bool:
+    """A repair that did not help is no repair; what was dismissed stays so."""
+    return (
+        item.state == State.ACCEPTED and item.decided_at is not None and seen_at > item.decided_at
+    )
+
+
+def _fill(
+    item: Disagreement,
+    messages: Sequence[Message],
+    copies: Sequence[Delivery],
+    seen_at: datetime,
+) -> None:
+    ids = {copy.message_id for copy in copies}
+    concerned = [message for message in messages if message.id in ids]
+    newest = max(concerned, key=lambda message: (message.last_seen_at, message.id))
+    sides = sides_of(copies, history_of(copies[:MOST_COPIES]))
+    entry = next((side for side in sides if side.layer == Layer.GATEWAY), None)
+    item.message = newest
+    item.copies = len(copies)
+    item.seen_at = seen_at
+    item.sides = [side.as_json() for side in sides]
+    item.rule_id = as_uuid(entry.rule_id) if entry else None
+    item.rule_words = entry.rule if entry else ""
+    item.rule_owner = entry.owner[:200] if entry else ""
+    own = Domain.objects.filter(tenant_id=item.tenant_id).values_list("name", flat=True)
+    wish = LateVerdicts.objects.filter(tenant_id=item.tenant_id).first() or LateVerdicts()
+    item.proposal = repair_for(
+        item.kind, concerned, copies, sides, own_domains=frozenset(own), days=wish.rule_days
+    )
+
+
+def rehearse_repair(*, item: Disagreement, actor: Person | Actor) -> RepairForecast:
+    """What the proposed gateway rule would have done.  Raises ``WrongInput`` where none is."""
+    if item.proposal.get("layer") != Layer.GATEWAY:
+        raise WrongInput("There is no gateway rule to rehearse here.")
+    forecast = gateway_layer().rehearse_repair(
+        tenant_id=item.tenant_id, repair=item.proposal, actor=actor
+    )
+    result = {**item.result, "rehearsal": str(forecast.id)}
+    Disagreement.objects.filter(id=item.id).update(result=result)
+    item.result = result
+    return forecast
+
+
+@transaction.atomic
+def accept(
+    *, item: Disagreement, actor: Person | Actor, reason: str = "", despite: bool = False
+) -> dict[str, str]:
+    """Carry out the proposal, once; answers the ids of what came of it.
+
+    A gateway rule is rehearsed first: raises ``Objections`` unless ``despite`` them, which needs a
+    reason.  Raises ``Conflict`` if somebody has decided, ``WrongInput`` where nothing is proposed.
+    """
+    item = _lock(item)
+    if not item.proposal:
+        raise WrongInput("Nothing is proposed here. Dismiss it with a reason.")
+    if item.proposal["layer"] == Layer.GATEWAY:
+        result = _change_gateway(item, actor, reason, despite=despite)
+    else:
+        result = carry_out_in_mailboxes(item, actor=actor, reason=reason)
+    _decide(item, State.ACCEPTED, actor, reason, {**item.result, **result})
+    _done(item, ACCEPTED, actor, reason, repair=item.proposal, **result)
+    return result
+
+
+@transaction.atomic
+def dismiss(*, item: Disagreement, actor: Person | Actor, reason: str) -> None:
+    """It needs no repair.  Raises ``WrongInput`` without a reason, ``Conflict`` if decided."""
+    if not reason.strip():
+        raise WrongInput("Say why it needs no repair.")
+    item = _lock(item)
+    _decide(item, State.DISMISSED, actor, reason.strip(), item.result)
+    _done(item, DISMISSED, actor, reason.strip())
+
+
+def _lock(item: Disagreement) -> Disagreement:
+    locked: Disagreement = Disagreement.objects.select_for_update(of=("self",)).get(id=item.id)
+    if not locked.is_open:
+        who = f" by {locked.decided_by}" if locked.decided_by else ""
+        raise Conflict(f"This has been decided{who} already.")
+    return locked
+
+
+def _change_gateway(
+    item: Disagreement, actor: Person | Actor, reason: str, *, despite: bool
+) -> dict[str, str]:
+    forecast = rehearse_repair(item=item, actor=actor)
+    if forecast.stops and not (despite and reason.strip()):
+        raise Objections(forecast.stops)
+    rule_id = gateway_layer().carry_out_repair(
+        rehearsal_id=forecast.id,
+        actor=actor,
+        reason=reason.strip() or _why(item),
+        incident_id=item.incident_id,
+    )
+    return {"rule": str(rule_id), "rehearsal": str(forecast.id)}
+
+
+def _why(item: Disagreement) -> str:
+    number = f" (incident {item.incident.number})" if item.incident_id else ""
+    return f"{item.get_kind_display()}{number}"
+
+
+def _decide(
+    item: Disagreement,
+    state: str,
+    actor: Person | Actor,
+    reason: str,
+    result: dict[str, Any],
+) -> None:
+    item.state, item.result, item.reason = state, result, reason
+    item.decided_by_id, item.decided_by = actor.id, actor.name
+    item.decided_at = timezone.now()
+    item.save()
+
+
+def _done(
+    item: Disagreement, action: str, actor: Person | Actor, reason: str, **detail: Any
+) -> None:
+    write_audit(
+        action,
+        actor=actor,
+        provider_id=Tenant.objects.get(id=item.tenant_id).provider_id,
+        tenant_id=item.tenant_id,
+        object_kind="disagreement",
+        object_id=item.id,
+        reason=reason,
+        kind=item.kind,
+        incident=str(item.incident_id or ""),
+        **detail,
+    )
+    if item.incident_id:
+        tenant_id, incident_id = item.tenant_id, item.incident_id
+        transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))

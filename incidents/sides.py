@@ -1,0 +1,167 @@
+"""What each source said of copies, and what allowed them: in words, with whose entry it was."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from incidents.models import Delivery, Observation, Sighting
+from incidents.models.mail import Layer, Outcome
+from incidents.words import Verdict
+
+MOST_SIGHTINGS = 400
+REASONS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One source's word.  ``rule_id``, ``owner`` and ``entry_reason`` are "" where no list entry
+    decided; ``at`` is ISO 8601; ``observation`` the id of the row of history.
+    """
+
+    layer: str
+    source: str
+    verdict: str
+    score: float | None
+    limit: float | None
+    confidence: float | None
+    reasons: list[str]
+    rule: str
+    by: str
+    rule_id: str
+    owner: str
+    entry_reason: str
+    observation: str
+    at: str
+    engine: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What let a copy in.
+
+    ``kind``: ``entry`` (an allow entry), ``override`` (a person's release), ``bypass`` (around the
+    gateway), ``policy`` (the client's limits), ``not_scanned`` (no engine answered).
+    ``rule_id`` None where no entry is responsible; ``owner`` "" where no person is.
+    """
+
+    kind: str
+    text: str
+    owner: str
+    rule_id: UUID | None
+    at: datetime
+
+
+def history_of(copies: Iterable[Delivery]) -> dict[UUID, list[Observation]]:
+    """Delivery id → its observations, oldest first; at most ``MOST_SIGHTINGS``, the newest."""
+    sightings = list(
+        Sighting.objects.filter(delivery__in=[copy.id for copy in copies])
+        .order_by("-observed_at")
+        .values_list("delivery_id", "observation_id", "observed_at")[:MOST_SIGHTINGS]
+    )
+    rows = Observation.objects.filter(
+        id__in=[seen for _, seen, _ in sightings], observed_at__in={at for _, _, at in sightings}
+    ).in_bulk()
+    found: dict[UUID, list[Observation]] = defaultdict(list)
+    for delivery_id, observation_id, _ in reversed(sightings):
+        if observation_id in rows:
+            found[delivery_id].append(rows[observation_id])
+    return found
+
+
+def sides_of(copies: Sequence[Delivery], history: dict[UUID, list[Observation]]) -> list[Side]:
+    """For each source its last verdict about the copy that it condemns most; gateway first."""
+    best: dict[str, tuple[bool, Observation]] = {}
+    for copy in copies:
+        for seen in history.get(copy.id, ()):
+            if seen.verdict is None:
+                continue
+            is_threat = Verdict(seen.verdict).is_threat
+            known = best.get(seen.layer)
+            if known is None or (is_threat, seen.observed_at) >= (
+                known[0],
+                known[1].observed_at,
+            ):
+                best[seen.layer] = (is_threat, seen)
+    order = [layer.value for layer in Layer]
+    return [_side(best[layer][1]) for layer in sorted(best, key=order.index)]
+
+
+def _side(seen: Observation) -> Side:
+    decided = decision_of(seen)
+    weighty = sorted(seen.reasons, key=lambda reason: -abs(reason.get("weight") or 0))
+    return Side(
+        layer=seen.layer,
+        source=seen.source,
+        verdict=seen.verdict or "",
+        score=seen.score,
+        limit=seen.score_limit,
+        confidence=seen.confidence,
+        reasons=[str(reason.get("text", "")) for reason in weighty[:REASONS]],
+        rule=seen.rule,
+        by=decided.get("by", ""),
+        rule_id=decided.get("rule_id", ""),
+        owner=decided.get("owner", ""),
+        entry_reason=decided.get("reason", ""),
+        observation=str(seen.id),
+        at=seen.observed_at.isoformat(),
+        engine=" ".join(filter(None, (seen.engine, seen.engine_version))),
+    )
+
+
+def decision_of(seen: Observation) -> dict[str, str]:
+    """What decided at the gateway (``Decision.as_json``), {} where it is not on record."""
+    told = seen.detail.get("decided")
+    if not isinstance(told, dict):
+        return {}
+    return {name: value for name, value in told.items() if isinstance(value, str)}
+
+
+def what_allowed(copy: Delivery, seen: Iterable[Observation]) -> Allowed | None:
+    """What let this copy into a mailbox; None where it is not in one, or nobody knows.
+
+    ``seen`` are its observations, oldest first.
+    """
+    if copy.is_bypass:
+        return Allowed("bypass", copy.match_reason, "", None, copy.received_at)
+    told = [each for each in seen if each.layer == Layer.GATEWAY and each.action in _LET_IN]
+    if not any(each.action == Outcome.DELIVERED for each in told):
+        return None
+    # What the spool or the next hop said later decided nothing.
+    last = next((each for each in reversed(told) if decision_of(each)), told[-1])
+    decided = decision_of(last)
+    text = f"{last.rule[:1].upper()}{last.rule[1:]}."
+    owner, rule_id = decided.get("owner", ""), as_uuid(decided.get("rule_id", ""))
+    if decided.get("by") == "release":
+        return Allowed("override", text, owner, None, last.observed_at)
+    if decided.get("by") == "allow":
+        return Allowed("entry", text, owner, rule_id, last.observed_at)
+    kind = "not_scanned" if last.verdict is None else "policy"
+    return Allowed(kind, text, "", None, last.observed_at)
+
+
+_LET_IN = (Outcome.DELIVERED, Outcome.DEFERRED, Outcome.UNKNOWN)
+
+
+def was_condemned_late(seen: Iterable[Observation]) -> bool:
+    """Did the gateway's verdict get worse after it had delivered?  ``seen``: oldest first."""
+    verdicts = [
+        each.verdict is not None and Verdict(each.verdict).is_threat
+        for each in seen
+        if each.layer == Layer.GATEWAY and (each.verdict is not None or each.mail)
+    ]
+    return len(verdicts) > 1 and not verdicts[0] and verdicts[-1]
+
+
+def as_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

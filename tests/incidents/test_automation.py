@@ -1,0 +1,318 @@
+"""A late verdict acts in the other layer as the client wishes; late copies follow the order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from incidents import layers
+from incidents.automation import ACTOR, serve_responses, set_late_verdicts
+from incidents.correlation import make_sense_of_backlog
+from incidents.intake import record
+from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
+from incidents.observations import Observation
+from incidents.orders import give_order, withdraw_order
+from incidents.remediation import pull_incident, restore_incident
+from incidents.words import Layer, Place, Verdict
+from seg_bridge.models import GatewayRule, Policy
+from tenants.doors import ClaimedWork
+from tenants.errors import WrongInput
+from tenants.models import AuditEntry, Work
+from tests.factories import Cast
+from tests.incidents.test_disagreements import INFO, IT, held, inside, passed
+from tests.incidents.test_remediation import Mailboxes, _scope, work
+
+
+@pytest.fixture
+def mailboxes(cast: Cast, monkeypatch: pytest.MonkeyPatch):
+    boxes = Mailboxes({f"i1{INFO}": Place.INBOX, f"i1{IT}": Place.INBOX})
+    monkeypatch.setitem(layers._layers, "mailbox", boxes)
+    with _scope(cast.acme):
+        Policy.objects.create(tenant=cast.acme)
+    return boxes
+
+
+def wish(cast: Cast, **changes: Any) -> None:
+    with _scope(cast.acme):
+        set_late_verdicts(tenant=cast.acme, actor=cast.ana, **changes)
+
+
+def happened(cast: Cast, *seen: Observation) -> None:
+    with _scope(cast.acme):
+        record(seen)
+        make_sense_of_backlog(cast.acme)
+
+
+def respond(cast: Cast) -> None:
+    serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    work(cast.acme)
+
+
+def late(cast: Cast, recipient: str = INFO) -> Observation:
+    at = datetime.now(UTC) + timedelta(minutes=5)
+    return passed(cast, recipient, observed_at=at, verdict=Verdict.PHISH, score=9.0)
+
+
+def item(cast: Cast, **of: Any) -> Disagreement:
+    with _scope(cast.acme):
+        return Disagreement.objects.get(**of)
+
+
+def pulls(cast: Cast) -> list[Job]:
+    with _scope(cast.acme):
+        return list(Job.objects.filter(kind="pull").order_by("created_at"))
+
+
+def test_new_contradictions_ring_for_an_answer(cast: Cast, mailboxes: Mailboxes):
+    happened(cast, passed(cast), inside(cast))
+    with _scope(cast.acme):
+        assert not Work.objects.filter(queue="respond").exists()
+    happened(cast, late(cast))
+    with _scope(cast.acme):
+        assert Work.objects.filter(queue="respond").exists()
+
+
+def test_without_a_wish_it_is_only_proposed(cast: Cast, mailboxes: Mailboxes):
+    happened(cast, passed(cast), inside(cast), late(cast))
+    respond(cast)
+    assert mailboxes.moves == 0
+    assert item(cast).state == "open"
+
+
+def test_a_late_gateway_verdict_pulls_once(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, pull_mode="auto")
+    happened(cast, passed(cast), inside(cast), late(cast))
+    for _ in range(3):
+        respond(cast)
+    assert mailboxes.places[f"i1{INFO}"] == Place.QUARANTINE
+    assert mailboxes.moves == 1
+    (job,) = pulls(cast)
+    assert (job.requested_by, job.state) == (ACTOR.name, "done")
+    found = item(cast)
+    assert (found.state, found.decided_by) == ("accepted", ACTOR.name)
+    assert (found.result["counted"], found.result["job"]) == (1, str(job.id))
+    with _scope(cast.acme):
+        entry = AuditEntry.objects.get(action="incidents.disagreement.accepted")
+        assert entry.actor_name == ACTOR.name
+
+
+def test_too_many_copies_are_left_to_a_person(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, pull_mode="auto", most_copies=1)
+    happened(cast, passed(cast), passed(cast, IT), inside(cast), inside(cast, IT))
+    happened(cast, late(cast), late(cast, IT))
+    respond(cast)
+    assert mailboxes.moves == 0
+    found = item(cast)
+    assert found.state == "open"
+    assert found.result["left"] == "It would pull 2 copies; without a person at most 1."
+
+
+def test_the_switch_stops_everything(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, pull_mode="auto", rule_mode="auto", stop=True)
+    happened(cast, passed(cast), inside(cast), late(cast))
+    respond(cast)
+    assert mailboxes.moves == 0
+    wish(cast, stop=False)
+    respond(cast)
+    assert mailboxes.moves == 1
+
+
+@pytest.mark.parametrize(("who", "moves"), [("ana", 1), ("pia", 0), ("nobody", 0)])
+def test_an_analysts_word_pulls_and_a_readers_is_looked_at(
+    cast: Cast, mailboxes: Mailboxes, who: str, moves: int
+):
+    wish(cast, pull_mode="auto")
+    happened(cast, passed(cast), inside(cast))
+    person = getattr(cast, who, None)
+    with _scope(cast.acme):
+        delivery = Delivery.objects.get()
+    word = Observation(
+        tenant_id=cast.acme.id,
+        layer=Layer.PERSON,
+        source=f"person:{person.id if person else who}",
+        source_key=str(delivery.id),
+        observed_at=datetime.now(UTC),
+        recipient=INFO,
+        verdict=Verdict.PHISH,
+        detail={"delivery_id": str(delivery.id)},
+    )
+    happened(cast, word)
+    assert item(cast).kind == Disagreement.Kind.PERSON
+    with _scope(cast.acme):
+        assert Incident.objects.get().kind == Incident.Kind.PHISH
+    respond(cast)
+    assert mailboxes.moves == moves
+
+
+def test_a_mailbox_verdict_becomes_a_gateway_rule(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, rule_mode="auto", rule_days=7)
+    happened(cast, passed(cast), inside(cast, verdict=Verdict.PHISH, confidence=0.95))
+    for _ in range(2):
+        respond(cast)
+    with _scope(cast.acme):
+        rule = GatewayRule.objects.get()
+    assert (rule.kind, rule.value, rule.owner_name) == ("block", "eve@evil.example", ACTOR.name)
+    assert rule.expires_at is not None
+    assert rule.expires_at < timezone.now() + timedelta(days=7, minutes=1)
+    assert item(cast).state == "accepted"
+    assert mailboxes.moves == 0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "confidence"), [(Verdict.SUSPICIOUS, 0.99), (Verdict.PHISH, 0.5)]
+)
+def test_an_unsure_or_mild_verdict_makes_no_rule(
+    cast: Cast, mailboxes: Mailboxes, verdict: Verdict, confidence: float
+):
+    wish(cast, rule_mode="auto")
+    happened(cast, passed(cast), inside(cast, verdict=verdict, confidence=confidence))
+    respond(cast)
+    with _scope(cast.acme):
+        assert not GatewayRule.objects.exists()
+
+
+def test_objections_of_the_rehearsal_leave_it_to_a_person(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, rule_mode="auto")
+    happened(cast, passed(cast, number=7), inside(cast, number=7, verdict=Verdict.PHISH))
+    with _scope(cast.acme):
+        Incident.objects.update(
+            state="resolved", classification="false_positive", resolved_at=timezone.now()
+        )
+        Disagreement.objects.all().delete()
+    other: dict[str, Any] = {"number": 8, "mail": passed(cast).mail | {"subject": "Another"}}
+    happened(cast, passed(cast, **other), inside(cast, verdict=Verdict.PHISH, **other))
+    respond(cast)
+    found = item(cast, state="open", message__trace_ulid__endswith="8")
+    assert "come out wrong" in found.result["left"]
+    with _scope(cast.acme):
+        assert not GatewayRule.objects.exists()
+
+
+def test_no_machine_lets_mail_in_or_takes_a_persons_entry_away(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, rule_mode="auto", pull_mode="auto")
+    happened(cast, held(cast), passed(cast, IT, verdict=Verdict.SPAM, score=8.0))
+    happened(cast, inside(cast, IT))
+    assert item(cast, kind=Disagreement.Kind.HELD).proposal["kind"] == "allow"
+    respond(cast)
+    assert item(cast, kind=Disagreement.Kind.HELD).state == "open"
+    with _scope(cast.acme):
+        assert not GatewayRule.objects.exists()
+
+
+# --- standing orders
+
+
+def pulled(cast: Cast) -> Incident:
+    happened(cast, passed(cast), inside(cast, verdict=Verdict.PHISH))
+    with _scope(cast.acme):
+        incident = Incident.objects.get()
+        pull_incident(incident=incident, actor=cast.ana, reason="phish")
+    work(cast.acme)
+    return incident
+
+
+def another(cast: Cast) -> None:
+    happened(cast, passed(cast, IT), inside(cast, IT, verdict=Verdict.PHISH))
+
+
+def test_a_late_copy_joins_and_is_pulled_by_the_standing_order(cast: Cast, mailboxes: Mailboxes):
+    incident = pulled(cast)
+    another(cast)
+    with _scope(cast.acme):
+        assert Incident.objects.get().id == incident.id
+    for _ in range(3):
+        respond(cast)
+    assert mailboxes.places[f"i1{IT}"] == Place.QUARANTINE
+    assert mailboxes.moves == 2
+    _, second = pulls(cast)
+    assert (second.requested_by, second.requested_by_id) == ("Ana", cast.ana.id)
+    assert second.reason.startswith("Standing order of Ana until")
+    with _scope(cast.acme):
+        order = StandingOrder.objects.get()
+        assert second.detail["standing_order"] == str(order.id)
+        assert order.acted == 1
+
+
+def test_an_order_ends(cast: Cast, mailboxes: Mailboxes):
+    pulled(cast)
+    with _scope(cast.acme):
+        StandingOrder.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    another(cast)
+    respond(cast)
+    assert mailboxes.moves == 1
+
+
+def test_an_order_can_be_withdrawn(cast: Cast, mailboxes: Mailboxes):
+    pulled(cast)
+    with _scope(cast.acme):
+        withdraw_order(order=StandingOrder.objects.get(), actor=cast.bo, reason="a drill")
+        withdraw_order(order=StandingOrder.objects.get(), actor=cast.ana)
+        assert StandingOrder.objects.get().withdrawn_by == "Bo"
+        assert AuditEntry.objects.filter(action="incidents.order.withdrawn").count() == 1
+    another(cast)
+    respond(cast)
+    assert mailboxes.moves == 1
+
+
+def test_what_is_restored_is_not_pulled_again(cast: Cast, mailboxes: Mailboxes):
+    incident = pulled(cast)
+    with _scope(cast.acme):
+        incident.refresh_from_db()
+        restore_incident(incident=incident, actor=cast.ana)
+    work(cast.acme)
+    another(cast)
+    respond(cast)
+    assert mailboxes.places == {f"i1{INFO}": Place.INBOX, f"i1{IT}": Place.INBOX}
+
+
+def test_a_flood_under_an_order_is_left_to_a_person(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, most_copies=1)
+    pulled(cast)
+    more = [f"{name}@acme.example" for name in ("it", "ceo", "cfo")]
+    mailboxes.places.update({f"i1{each}": Place.INBOX for each in more})
+    for each in more:
+        happened(cast, passed(cast, each), inside(cast, each, verdict=Verdict.PHISH))
+    respond(cast)
+    last = pulls(cast)[-1]
+    assert (last.counts["copies"], last.detail["left_for_a_person"]) == (1, 2)
+
+
+def test_leave_them_keeps_bailey_from_pulling(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, pull_mode="auto")
+    happened(cast, passed(cast), inside(cast), late(cast))
+    with _scope(cast.acme):
+        give_order(incident=Incident.objects.get(), kind="leave", actor=cast.ana)
+    respond(cast)
+    assert mailboxes.moves == 0
+    assert "stay where they are" in item(cast).result["left"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"pull_mode": "always"}, {"most_copies": 0}, {"most_copies": 10_001}, {"rule_days": 0}],
+)
+def test_a_wish_that_makes_no_sense_is_refused(cast: Cast, changes: dict[str, Any]):
+    with pytest.raises(WrongInput), _scope(cast.acme):
+        set_late_verdicts(tenant=cast.acme, actor=cast.ana, **changes)
+
+
+def test_a_wish_is_in_the_audit_log_with_before_and_after(cast: Cast):
+    wish(cast, pull_mode="auto")
+    with _scope(cast.acme):
+        entry = AuditEntry.objects.get(action="incidents.late_verdicts.changed")
+    assert (entry.detail["before"]["pull_mode"], entry.detail["after"]["pull_mode"]) == (
+        "ask",
+        "auto",
+    )
+
+
+def test_copies_of_an_order_are_never_asked_for_twice(cast: Cast, mailboxes: Mailboxes):
+    pulled(cast)
+    another(cast)
+    serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 2))
+    with _scope(cast.acme):
+        assert Intent.objects.filter(action="pull").count() == 2
