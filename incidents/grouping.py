@@ -1,82 +1,133 @@
 """Which incident a message joins: the strict, automatic step.
 
-Same content fingerprint, near-duplicate text (MinHash, Jaccard ≥ 0.8), or the same rare attachment,
-within one client and three idle days.  Every membership says in words why.
+Same content, the same rare file, near-duplicate text, or for short mail the same template with
+evidence beyond its words, within one client and three days (incidents/campaigns/evidence.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from hashlib import blake2b
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from incidents.mail.fingerprint import similarity
-from incidents.models import GroupKey, Incident, Message
+from django.db.models import QuerySet
 
-IDLE_LIMIT = timedelta(days=3)
-NEAR_DUPLICATE = 0.8
-SMALL_ATTACHMENT_BYTES = 2_000
-# 64 MinHash values as 16 bands of 4 rows: two texts at 0.8 meet in a band with p > 0.9997.
-BAND_ROWS = 4
+from incidents.campaigns.canonical import Key, text_keys
+from incidents.campaigns.evidence import IDLE_LIMIT, Link, Mail, Rarity, group_link
+from incidents.campaigns.ledger import crossing
+from incidents.campaigns.store import mails_of
+from incidents.campaigns.traits import SMALLEST_FILE_BYTES
+from incidents.models import (
+    Edge,
+    GroupKey,
+    Incident,
+    IncidentMessage,
+    Message,
+    MessageTrait,
+)
+
+MOST_ROWS = 400
+MOST_COMPARED = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class Found:
+    """A message of an incident that the new one belongs to."""
+
     incident: Incident
-    reason: str
+    link: Link
 
 
-def keys_of(message: Message) -> Iterator[tuple[str, str]]:
+def keys_of(message: Message, mail: Mail) -> Iterator[tuple[str, str]]:
     """The (kind, value) pairs under which later mail finds this message's incident."""
-    if message.fingerprint:
-        yield "content", message.fingerprint
+    yield from text_keys(mail)
     for attachment in message.facts.get("attachments", ()):
-        if not attachment.get("is_inline") and attachment["size_bytes"] > SMALL_ATTACHMENT_BYTES:
+        if not attachment.get("is_inline") and attachment["size_bytes"] > SMALLEST_FILE_BYTES:
             yield "file", attachment["sha256"]
-    shingles = message.facts.get("shingles") or []
-    for start in range(0, len(shingles) - BAND_ROWS + 1, BAND_ROWS):
-        band = f"{start}:" + ",".join(map(str, shingles[start : start + BAND_ROWS]))
-        yield "text", blake2b(band.encode(), digest_size=16).hexdigest()
 
 
-def find_incident_for(message: Message) -> Joined | None:
-    """An incident of the client that this message belongs to; the strictest reason wins."""
-    wanted = set(keys_of(message))
-    rows = (
-        GroupKey.objects.select_related("incident", "message")
-        .filter(
-            value__in=[value for _, value in wanted],
-            last_seen_at__gte=message.last_seen_at - IDLE_LIMIT,
-        )
+def find_incidents(message: Message, mail: Mail, rarity: Rarity) -> list[Found]:
+    """The incidents that this message belongs to, each once, the strictest evidence first.
+
+    At most ``MOST_COMPARED`` of the nearest mails in time are compared with it.
+    """
+    near = _near_mails(message, mail, rarity)
+    members = {
+        member.message_id: member
+        for member in IncidentMessage.objects.select_related("incident", "message")
+        .filter(message__in=near)
         .exclude(incident__kind=Incident.Kind.HEALTH)
-        .order_by("-last_seen_at")[:200]
+    }
+    others = mails_of([member.message for member in members.values()])
+    links = []
+    for other in others:
+        link = group_link(mail, other, rarity)
+        if link is not None:
+            links.append((-link.strength, other.id, link))
+    best: dict[UUID, Found] = {}
+    for _, other_id, link in sorted(links, key=lambda row: row[:2]):
+        incident = members[other_id].incident
+        best.setdefault(incident.id, Found(incident, link))
+    return list(best.values())
+
+
+def _near_mails(message: Message, mail: Mail, rarity: Rarity) -> list[UUID]:
+    """Messages that share a key or a telling trait, nearest in time first."""
+    window = (mail.seen_at - IDLE_LIMIT, mail.seen_at + IDLE_LIMIT)
+    wanted = set(keys_of(message, mail))
+    keys = GroupKey.objects.filter(
+        tenant=message.tenant_id,
+        kind__in={kind for kind, _ in wanted},
+        value__in=[value for _, value in wanted],
+        last_seen_at__range=window,
+    ).order_by("-last_seen_at")
+    found = _rows(keys.values_list("kind", "value", "message_id", "last_seen_at"), wanted)
+    telling = {key for key, trait in mail.traits.items() if rarity.weighs(trait) > 0}
+    if telling and not mail.shingles:
+        traits = MessageTrait.objects.filter(
+            tenant=message.tenant_id,
+            kind__in={kind for kind, _ in telling},
+            value__in=[value for _, value in telling],
+            seen_at__range=window,
+        ).order_by("-seen_at")
+        found |= _rows(traits.values_list("kind", "value", "message_id", "seen_at"), telling)
+    found.pop(message.id, None)
+    return sorted(found, key=lambda other: (abs(found[other] - mail.seen_at), other))[
+        :MOST_COMPARED
+    ]
+
+
+def _rows(
+    rows: QuerySet[Any, tuple[str, str, UUID, datetime]], wanted: Collection[Key]
+) -> dict[UUID, datetime]:
+    """Message → when it was seen.  The query asks for kinds and values apart; here they meet."""
+    return {
+        message_id: at
+        for kind, value, message_id, at in rows[:MOST_ROWS]
+        if (kind, value) in wanted
+    }
+
+
+def may_join(left: Incident, right: Incident) -> bool:
+    """Whether nobody keeps a mail of one apart from a mail of the other."""
+    return not _is_kept_apart(_message_ids(left), _message_ids(right))
+
+
+def _message_ids(incident: Incident) -> Sequence[UUID]:
+    return list(
+        IncidentMessage.objects.filter(incident=incident).values_list("message_id", flat=True)
     )
-    found = [row for row in rows if (row.kind, row.value) in wanted]
-    for kind in ("content", "file"):
-        for row in found:
-            if row.kind == kind:
-                return Joined(row.incident, _REASONS[kind])
-    for row in found:
-        share = similarity(
-            tuple(message.facts["shingles"]), tuple(row.message.facts.get("shingles") or ())
-        )
-        if share >= NEAR_DUPLICATE:
-            return Joined(row.incident, f"{share:.0%} of its text stands in another of its mails.")
-    return None
 
 
-_REASONS = {
-    "content": "Its content is the same as that of a mail of the incident.",
-    "file": "It carries the same file as a mail of the incident.",
-}
+def _is_kept_apart(left: Sequence[UUID], right: Sequence[UUID]) -> bool:
+    rows = crossing(Edge.Level.GROUP, left, right)
+    return rows.filter(act=Edge.Act.CANNOT).exists()
 
 
-def remember_keys(incident: Incident, message: Message) -> None:
-    """Let later mail find this incident by this message; repeating it renews the idle time."""
-    GroupKey.objects.filter(incident=incident, message=message).update(
-        last_seen_at=message.last_seen_at
-    )
+def remember_keys(incident: Incident, message: Message, mail: Mail) -> None:
+    """Let later mail find this incident by this message; repeating it changes nothing."""
     GroupKey.objects.bulk_create(
         [
             GroupKey(
@@ -85,9 +136,9 @@ def remember_keys(incident: Incident, message: Message) -> None:
                 message=message,
                 kind=kind,
                 value=value,
-                last_seen_at=message.last_seen_at,
+                last_seen_at=mail.seen_at,
             )
-            for kind, value in sorted(set(keys_of(message)))
+            for kind, value in sorted(set(keys_of(message, mail)))
         ],
         ignore_conflicts=True,
     )

@@ -1,5 +1,6 @@
 """What: mail, what was seen of it, incidents, actions and evidence."""
 
+from incidents.models.campaign import Campaign, Edge, MessageTrait, Regrouping
 from incidents.models.disagreement import Disagreement, LateVerdicts, StandingOrder
 from incidents.models.evidence import ContentAccess, Evidence, Report
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
@@ -29,10 +30,12 @@ from incidents.models.work import (
 __all__ = [
     "Backlog",
     "CallNote",
+    "Campaign",
     "Comment",
     "ContentAccess",
     "Delivery",
     "Disagreement",
+    "Edge",
     "Evidence",
     "GroupKey",
     "Incident",
@@ -44,9 +47,11 @@ __all__ = [
     "LedgerEntry",
     "Mention",
     "Message",
+    "MessageTrait",
     "Observation",
     "Pause",
     "Quiet",
+    "Regrouping",
     "Report",
     "SavedView",
     "Sighting",

@@ -25,6 +25,7 @@ class Incident(TenantModel):
     agreed time that would be missed, and ``due_for`` which (None, "": no clock runs): docs/sla.md.
     ``quiet`` holds until ``quiet_until`` (incidents/models/work.py); ``waiting_since``: the clocks
     stand still, waiting for the client or another.
+    ``merged_into``: its mail and history went there; it is closed, and its number leads there.
     """
 
     class Kind(models.TextChoices):
@@ -95,12 +96,24 @@ class Incident(TenantModel):
     quiet = models.CharField(max_length=10, choices=Quiet.choices, blank=True)
     quiet_until = models.DateTimeField(null=True)
     revision = models.PositiveIntegerField(default=0)
+    campaign = tenant_key("incidents.Campaign", related_name="incidents", null=True)
+    merged_into = tenant_key("incidents.Incident", null=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "number"], name="incident_number_once")
         ]
         indexes: ClassVar = [
+            models.Index(
+                fields=["tenant", "campaign"],
+                name="incident_campaign",
+                condition=models.Q(campaign__isnull=False),
+            ),
+            models.Index(
+                fields=["tenant", "merged_into"],
+                name="incident_merged_into",
+                condition=models.Q(merged_into__isnull=False),
+            ),
             models.Index(
                 fields=["tenant", "-severity_rank", "-last_seen_at"],
                 name="incident_open_tenant",
@@ -125,6 +138,10 @@ class Incident(TenantModel):
     @override
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def is_merged(self) -> bool:
+        return self.merged_into_id is not None
 
     @property
     def is_open(self) -> bool:

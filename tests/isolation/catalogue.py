@@ -36,6 +36,7 @@ APPEND_ONLY = {
     *("incidents_observation", "incidents_sighting", "incidents_contentaccess"),
     "tenants_auditentry",
     *("incidents_comment", "incidents_callnote", "incidents_slaplan", "incidents_tasktemplate"),
+    *("incidents_edge", "tenants_auditentry"),
 }
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
@@ -43,6 +44,7 @@ HIDDEN_FROM_PORTAL = {
     "incidents_warningmark",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     "seg_bridge_rehearsal",
+    *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),
     *("incidents_quiet", "incidents_slaplan", "tenants_auditentry"),

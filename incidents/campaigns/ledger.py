@@ -1,0 +1,127 @@
+"""Reading and writing the edge ledger.  Rows are only ever added; all in the client's scope."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from incidents.campaigns.canonical import Words
+from incidents.campaigns.evidence import VERSION, Link
+from incidents.models import Edge
+from tenants.audit import BAILEY, Actor
+from tenants.models import Person
+
+Who = Person | Actor
+
+
+def standing(level: str = "") -> QuerySet[Edge]:
+    """Every row that says something and was not withdrawn; of one level if it is named."""
+    withdrawn = Edge.objects.filter(tenant=OuterRef("tenant"), withdraws=OuterRef("pk"))
+    rows: QuerySet[Edge] = Edge.objects.exclude(act=Edge.Act.WITHDRAWAL).exclude(Exists(withdrawn))
+    return rows.filter(level=level) if level else rows
+
+
+def touching(rows: QuerySet[Edge], message_ids: Collection[UUID]) -> QuerySet[Edge]:
+    """Those of ``rows`` with an end among these mails."""
+    return rows.filter(Q(a__in=message_ids) | Q(b__in=message_ids))
+
+
+def words_of_people(level: str, message_ids: Collection[UUID]) -> Words:
+    """What people said of these mails.  Pairs with one end elsewhere are among them."""
+    rows = touching(standing(level), message_ids).filter(act__in=(Edge.Act.MUST, Edge.Act.CANNOT))
+    together, apart = [], []
+    for act, a, b in rows.order_by("id").values_list("act", "a_id", "b_id"):
+        (together if act == Edge.Act.MUST else apart).append((a, b))
+    return Words(tuple(together), tuple(apart))
+
+
+def write_links(tenant_id: int, level: str, links: Iterable[Link], total: int) -> list[Edge]:
+    """Bailey's own evidence: a row for each part of a link."""
+    rows = [
+        Edge(
+            tenant_id=tenant_id,
+            level=level,
+            act=Edge.Act.LINK,
+            a_id=link.a,
+            b_id=link.b,
+            kind=part.kind,
+            value=part.value,
+            label=part.label,
+            messages=part.messages,
+            total=None if part.messages is None else total,
+            weight=round(part.weight, 3),
+            version=VERSION,
+            who=BAILEY.name,
+            reason=f"{part.share:.0%}" if part.share else "",
+        )
+        for link in links
+        for part in link.parts
+    ]
+    return Edge.objects.bulk_create(rows)
+
+
+def write_words(
+    tenant_id: int,
+    level: str,
+    *,
+    together: Iterable[tuple[UUID, UUID]] = (),
+    apart: Iterable[tuple[UUID, UUID]] = (),
+    who: Who,
+    reason: str,
+) -> list[Edge]:
+    """A person's word on pairs of mails; it holds until it is withdrawn."""
+    rows = [
+        Edge(
+            tenant_id=tenant_id,
+            level=level,
+            act=act,
+            a_id=min(pair),
+            b_id=max(pair),
+            who=who.name,
+            who_id=who.id,
+            reason=reason,
+        )
+        for act, pairs in ((Edge.Act.MUST, together), (Edge.Act.CANNOT, apart))
+        for pair in pairs
+    ]
+    return Edge.objects.bulk_create(rows)
+
+
+def withdraw(rows: Sequence[Edge], *, who: Who, reason: str) -> list[Edge]:
+    """Each row stands no longer; repeating it for one that was withdrawn already does nothing."""
+    withdrawals = [
+        Edge(
+            tenant_id=row.tenant_id,
+            level=row.level,
+            act=Edge.Act.WITHDRAWAL,
+            a_id=row.a_id,
+            b_id=row.b_id,
+            withdraws=row.id,
+            who=who.name,
+            who_id=who.id,
+            reason=reason,
+        )
+        for row in rows
+    ]
+    return Edge.objects.bulk_create(withdrawals, ignore_conflicts=True)
+
+
+def repeat(rows: Iterable[Edge]) -> list[Edge]:
+    """Says again, word for word, what was withdrawn: how an undo puts evidence back."""
+    copies = []
+    for row in rows:
+        values: dict[str, Any] = {
+            field.attname: getattr(row, field.attname)
+            for field in Edge._meta.concrete_fields
+            if field.name not in ("id", "created_at")
+        }
+        copies.append(Edge(**values))
+    return Edge.objects.bulk_create(copies)
+
+
+def crossing(level: str, left: Collection[UUID], right: Collection[UUID]) -> QuerySet[Edge]:
+    """Standing rows of any kind between two sets of mails."""
+    return standing(level).filter(Q(a__in=left, b__in=right) | Q(a__in=right, b__in=left))

@@ -1,0 +1,86 @@
+"""Messages as ``Mail`` to compare, and the traits by which later mail finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+from django.db.models import Count
+
+from incidents.campaigns.canonical import Key
+from incidents.campaigns.evidence import Mail, Rarity, mail_of
+from incidents.campaigns.traits import Trait, traits_of
+from incidents.models import Delivery, Message, MessageTrait
+from incidents.models.mail import Verdict
+from incidents.prevalence import counts_of
+from tenants.models import Domain
+
+
+def mails_of(messages: Collection[Message]) -> list[Mail]:
+    """In the same order."""
+    condemned = set(
+        Delivery.objects.filter(message__in=[message.id for message in messages])
+        .filter(gateway_verdict=Verdict.MALWARE)
+        .values_list("message_id", flat=True)
+    ) | set(
+        Delivery.objects.filter(message__in=[message.id for message in messages])
+        .filter(mailbox_verdict=Verdict.MALWARE)
+        .values_list("message_id", flat=True)
+    )
+    return [
+        mail_of(
+            message.id,
+            message.first_seen_at,
+            message.facts,
+            traits=traits_of(message.facts),
+            fingerprint=message.fingerprint,
+            is_malware=message.id in condemned,
+        )
+        for message in messages
+    ]
+
+
+def rarity_of(mails: Iterable[Mail]) -> Rarity:
+    """How common the traits of these mails are at the client of the scope."""
+    traits: dict[Key, Trait] = {key: trait for mail in mails for key, trait in mail.traits.items()}
+    if not traits:
+        return Rarity()
+    rows = (
+        MessageTrait.objects.filter(value__in={value for _, value in traits})
+        .values("kind", "value")
+        .annotate(
+            mails=Count("message"),
+            incidents=Count("message__memberships__incident", distinct=True),
+        )
+        .values_list("kind", "value", "mails", "incidents")
+    )
+    threats: dict[Key, int] = {}
+    groups: dict[Key, int] = {}
+    for kind, value, mail_count, incident_count in rows:
+        threats[kind, value], groups[kind, value] = mail_count, incident_count
+    own = frozenset(Domain.objects.values_list("name", flat=True))
+    return Rarity(counts_of(traits.values()), threats, groups, own)
+
+
+def remember_traits(tenant_id: int, mails: Iterable[Mail]) -> None:
+    """Repeating it changes nothing."""
+    MessageTrait.objects.bulk_create(
+        [
+            MessageTrait(
+                tenant_id=tenant_id,
+                message_id=mail.id,
+                kind=trait.kind,
+                value=trait.value,
+                label=trait.label,
+                seen_at=mail.seen_at,
+            )
+            for mail in mails
+            for trait in mail.traits.values()
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def forget_traits(message_ids: Collection[UUID]) -> None:
+    """These mails stand in no incident of a threat any more."""
+    MessageTrait.objects.filter(message__in=message_ids).delete()

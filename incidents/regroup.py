@@ -1,0 +1,297 @@
+"""What people do with the boundaries of incidents: merge, split, move, and undo each.
+
+Each writes the person's word into the ledger, where it holds against all evidence that comes later,
+and withdraws older rows that say the opposite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from incidents.announce import announce_incident
+from incidents.campaigns import moving
+from incidents.campaigns.ledger import Who, crossing, repeat, standing, withdraw, write_words
+from incidents.campaigns.moving import Said
+from incidents.models import Edge, Incident, Regrouping
+from incidents.opening import refresh_incident
+from tenants.audit import write_audit
+from tenants.errors import Conflict, WrongInput
+from tenants.models import Person
+
+MERGED = "incidents.incident.merged"
+SPLIT = "incidents.incident.split"
+MOVED = "incidents.incident.mail_moved"
+UNDONE = "incidents.incident.regrouping_undone"
+SHORTEST_REASON = 5
+
+
+@transaction.atomic
+def merge_incidents(*, kept: Incident, gone: Incident, actor: Person, reason: str) -> Regrouping:
+    """The older number stays; the other one leads to it from now on.
+
+    Raises ``WrongInput`` for what can never be one incident, ``Conflict`` where one of them was
+    merged a moment ago.
+    """
+    _check_reason(reason)
+    kept, gone = _locked(kept, gone)
+    _check_may_be_one(kept, gone)
+    mine, theirs = moving.message_ids_of(kept), moving.message_ids_of(gone)
+    against = crossing(Edge.Level.GROUP, mine, theirs).filter(act=Edge.Act.CANNOT)
+    words = _say(kept, against, together=[(mine[0], theirs[0])], who=actor, reason=reason)
+    done = moving.merge(kept, gone, who=actor, reason=reason, words=words)
+    return _finish(done, MERGED, actor)
+
+
+@transaction.atomic
+def split_incident(
+    *, incident: Incident, messages: Collection[UUID], actor: Person, reason: str
+) -> Regrouping:
+    """These mails become an incident of their own; the others stay, with the number.
+
+    The new incident keeps owner and state.  Raises ``WrongInput`` unless some go and some stay.
+    """
+    _check_reason(reason)
+    (incident,) = _locked(incident)
+    leaving, staying = _parts(incident, messages)
+    made = Incident(
+        tenant_id=incident.tenant_id,
+        number=moving.next_number(incident.tenant_id),
+        title=incident.title,
+        counts=dict(incident.counts),
+        **{name: getattr(incident, name) for name in _INHERITED},
+    )
+    made.save(force_insert=True)
+    return _take_out(Regrouping.Kind.SPLIT, incident, made, (leaving, staying), actor, reason)
+
+
+_INHERITED = (
+    *("kind", "severity", "severity_rank", "state", "classification", "cause", "owner_id"),
+    *("owner_name", "shared_at", "shared_by", "first_seen_at", "last_seen_at", "resolved_at"),
+    "campaign_id",
+)
+
+
+@transaction.atomic
+def move_messages(
+    *,
+    incident: Incident,
+    target: Incident,
+    messages: Collection[UUID],
+    actor: Person,
+    reason: str,
+) -> Regrouping:
+    """These mails go to another incident of the same client; at least one stays."""
+    _check_reason(reason)
+    incident, target = _locked(incident, target, ordered=False)
+    _check_may_be_one(incident, target)
+    parts = _parts(incident, messages)
+    return _take_out(Regrouping.Kind.MOVE, incident, target, parts, actor, reason)
+
+
+def _take_out(
+    kind: Regrouping.Kind,
+    source: Incident,
+    target: Incident,
+    parts: tuple[list[UUID], list[UUID]],
+    actor: Person,
+    reason: str,
+) -> Regrouping:
+    before = {"incident": moving.snapshot(source), "other": moving.snapshot(target)}
+    leaving, staying = parts
+    there = moving.message_ids_of(target)
+    level = Edge.Level.GROUP
+    against = [
+        *crossing(level, leaving, staying).exclude(act=Edge.Act.CANNOT),
+        *crossing(level, leaving, there).filter(act=Edge.Act.CANNOT),
+    ]
+    # Each part hangs together by the person's word: evidence through a mail of the other part, as
+    # of a chain of equal mails, is gone with the split.
+    together = [*_star(leaving), *_star(staying), *_star([there[0], leaving[0]] if there else [])]
+    apart = [(leaving[0], staying[0])]
+    words = _say(source, against, together=together, apart=apart, who=actor, reason=reason)
+    done = Regrouping.objects.create(
+        tenant_id=source.tenant_id,
+        kind=kind,
+        incident=source,
+        other=target,
+        who=actor.name,
+        who_id=actor.id,
+        reason=reason.strip(),
+        record={"mail": moving.move_mail(source, target, leaving), "before": before, **words},
+    )
+    return _finish(done, SPLIT if kind == Regrouping.Kind.SPLIT else MOVED, actor)
+
+
+@transaction.atomic
+def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
+    """Both incidents stand as before, but for what people did since then.
+
+    Raises ``Conflict`` if it was undone already or something later builds on it.
+    """
+    locked = Regrouping.objects.select_for_update().filter(id=done.id, undone_at=None).first()
+    if locked is None:
+        raise Conflict("This was undone already.")
+    done = locked
+    _check_is_latest(done)
+    incident, other = done.incident, done.other
+    assert other is not None
+    written = standing().filter(id__in=done.record.get("edges", ()))
+    withdraw(list(written), who=actor, reason="Undone.")
+    repeat(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))
+    if done.kind == Regrouping.Kind.MERGE:
+        moving.move_back(done.record["mail"], source=other, target=incident)
+        moving.move_back(done.record["history"], source=other, target=incident)
+        moving.unjoin_campaigns(done)
+    else:
+        moving.move_back(done.record["mail"], source=incident, target=other)
+    _restore(done, incident, other)
+    done.undone_at, done.undone_by = timezone.now(), actor.name
+    done.save(update_fields=["undone_at", "undone_by"])
+    _audit(done, UNDONE, actor, "")
+
+
+def _restore(done: Regrouping, incident: Incident, other: Incident) -> None:
+    before, after = done.record["before"], done.record["after"]
+    moving.restore(incident, before["incident"], after["incident"])
+    if done.kind == Regrouping.Kind.SPLIT:
+        # Its number was given out and stays a way to the incident that has the mail.
+        late = moving.message_ids_of(other)
+        moving.move_mail(other, incident, late)
+        moving.move_history(other, incident)
+        moving.close_as_merged(other, incident)
+    else:
+        moving.restore(other, before["other"], after["other"])
+    for each in (incident, other):
+        refresh_incident(Incident.objects.get(id=each.id))
+
+
+def undoable(incident: Incident) -> list[Regrouping]:
+    """What was done to this incident's boundary and can be undone, newest first."""
+    rows = Regrouping.objects.filter(Q(incident=incident) | Q(other=incident), undone_at=None)
+    return [done for done in rows.order_by("-id")[:20] if not _later(done).exists()]
+
+
+def _later(done: Regrouping) -> Any:
+    both = [done.incident_id, done.other_id]
+    return Regrouping.objects.filter(
+        Q(incident__in=both) | Q(other__in=both), tenant=done.tenant_id, undone_at=None
+    ).filter(id__gt=done.id)
+
+
+def _check_is_latest(done: Regrouping) -> None:
+    later = _later(done).order_by("-id").first()
+    if later is not None:
+        raise Conflict(
+            f"Something later builds on it: first undo what {later.who} did"
+            f" ({later.get_kind_display().lower()})."
+        )
+
+
+def _check_reason(reason: str) -> None:
+    if len(reason.strip()) < SHORTEST_REASON:
+        raise WrongInput("Say in a few words why; it stands beside the mail from now on.")
+
+
+def _check_may_be_one(one: Incident, other: Incident) -> None:
+    if one.id == other.id:
+        raise WrongInput("Name another incident.")
+    if one.tenant_id != other.tenant_id:
+        raise WrongInput("An incident never spans clients.")
+    if (one.kind == Incident.Kind.HEALTH) != (other.kind == Incident.Kind.HEALTH):
+        raise WrongInput("A finding about the route of mail and a threat stay apart.")
+
+
+def _locked(*incidents: Incident, ordered: bool = True) -> list[Incident]:
+    """The rows as they are now, held; by number where ``ordered``.  Raises ``Conflict``."""
+    keys = [incident.id for incident in incidents]
+    rows = {
+        row.id: row
+        for row in Incident.objects.select_for_update(of=("self",))
+        .select_related("tenant", "campaign")
+        .filter(id__in=keys)
+        .order_by("id")
+    }
+    found = [rows[key] for key in keys if key in rows]
+    if len(found) < len(set(keys)) or any(row.is_merged for row in found):
+        raise Conflict("One of these incidents was merged a moment ago.")
+    return sorted(found, key=lambda row: row.number) if ordered else found
+
+
+def _parts(incident: Incident, messages: Collection[UUID]) -> tuple[list[UUID], list[UUID]]:
+    """Those that leave and those that stay, oldest first."""
+    chosen = set(messages)
+    members = moving.message_ids_of(incident)
+    leaving = [member for member in members if member in chosen]
+    staying = [member for member in members if member not in chosen]
+    if len(leaving) != len(chosen):
+        raise WrongInput("Not all of these mails belong to this incident.")
+    if not leaving or not staying:
+        raise WrongInput("Choose some of the mails: at least one goes and one stays.")
+    return leaving, staying
+
+
+def _star(messages: list[UUID]) -> list[tuple[UUID, UUID]]:
+    return [(messages[0], other) for other in messages[1:]]
+
+
+def _say(
+    incident: Incident,
+    against: Iterable[Edge],
+    *,
+    together: Iterable[tuple[UUID, UUID]] = (),
+    apart: Iterable[tuple[UUID, UUID]] = (),
+    who: Who,
+    reason: str,
+) -> Said:
+    rows = list(against)
+    withdraw(rows, who=who, reason=reason.strip())
+    written = write_words(
+        incident.tenant_id,
+        Edge.Level.GROUP,
+        together=together,
+        apart=apart,
+        who=who,
+        reason=reason.strip(),
+    )
+    return {
+        "edges": [str(edge.id) for edge in written],
+        "withdrawn": [str(edge.id) for edge in rows],
+    }
+
+
+def _finish(done: Regrouping, action: str, actor: Person) -> Regrouping:
+    """Refresh both, note how they stand, audit, announce."""
+    for each in (done.incident, done.other):
+        assert each is not None
+        fresh = Incident.objects.get(id=each.id)
+        if not fresh.is_merged:
+            refresh_incident(fresh)
+    moving.note_after(done)
+    _audit(done, action, actor, done.reason)
+    return done
+
+
+def _audit(done: Regrouping, action: str, actor: Person, reason: str) -> None:
+    assert done.other is not None
+    write_audit(
+        action,
+        actor=actor,
+        provider_id=actor.provider_id,
+        tenant_id=done.tenant_id,
+        object_kind="incident",
+        object_id=done.incident_id,
+        reason=reason,
+        other=done.other.number,
+        other_id=str(done.other_id),
+        regrouping=str(done.id),
+        mails=len(done.record["mail"].get("incidents.IncidentMessage", ())),
+    )
+    tenant_id = done.tenant_id
+    for incident_id in (done.incident_id, done.other_id):
+        transaction.on_commit(lambda key=incident_id: announce_incident(tenant_id, key))
