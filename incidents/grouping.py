@@ -6,7 +6,7 @@ evidence beyond its words, within one client and three days (incidents/campaigns
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from incidents.campaigns.canonical import Key, text_keys
 from incidents.campaigns.evidence import IDLE_LIMIT, Link, Mail, Rarity, group_link
 from incidents.campaigns.ledger import crossing
+from incidents.campaigns.moving import MERGED, merge, message_ids_of, note_after
 from incidents.campaigns.store import mails_of
 from incidents.campaigns.traits import SMALLEST_FILE_BYTES
 from incidents.models import (
@@ -27,6 +28,7 @@ from incidents.models import (
     Message,
     MessageTrait,
 )
+from tenants.audit import BAILEY, write_audit
 
 MOST_ROWS = 400
 MOST_COMPARED = 60
@@ -110,20 +112,37 @@ def _rows(
     }
 
 
-def may_join(left: Incident, right: Incident) -> bool:
-    """Whether nobody keeps a mail of one apart from a mail of the other."""
-    return not _is_kept_apart(_message_ids(left), _message_ids(right))
+def may_become_one(left: Incident, right: Incident) -> bool:
+    """Whether nobody keeps their mails apart or has treated the two differently."""
+    if Incident.Kind.HEALTH in (left.kind, right.kind):
+        return False
+    owners = {each.owner_id for each in (left, right) if each.owner_id is not None}
+    closed = {each.state == Incident.State.RESOLVED for each in (left, right)}
+    words = {each.classification for each in (left, right)}
+    if len(owners) > 1 or len(closed) > 1 or len(words) > 1:
+        return False
+    rows = crossing(Edge.Level.GROUP, message_ids_of(left), message_ids_of(right))
+    return not rows.filter(act=Edge.Act.CANNOT).exists()
 
 
-def _message_ids(incident: Incident) -> Sequence[UUID]:
-    return list(
-        IncidentMessage.objects.filter(incident=incident).values_list("message_id", flat=True)
+def become_one(left: Incident, right: Incident, reason: str) -> Incident:
+    """Bailey's own merge: the older stays and is answered; undone as one of people's is."""
+    kept, gone = sorted((left, right), key=lambda incident: incident.number)
+    done = merge(kept, gone, who=BAILEY, reason=reason, words={})
+    note_after(done)
+    write_audit(
+        MERGED,
+        actor=BAILEY,
+        provider_id=kept.tenant.provider_id,
+        tenant_id=kept.tenant_id,
+        object_kind="incident",
+        object_id=kept.id,
+        reason=reason,
+        other=gone.number,
+        other_id=str(gone.id),
+        regrouping=str(done.id),
     )
-
-
-def _is_kept_apart(left: Sequence[UUID], right: Sequence[UUID]) -> bool:
-    rows = crossing(Edge.Level.GROUP, left, right)
-    return rows.filter(act=Edge.Act.CANNOT).exists()
+    return kept
 
 
 def remember_keys(incident: Incident, message: Message, mail: Mail) -> None:

@@ -10,16 +10,27 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.utils import timezone
 
+from incidents import prevalence
 from incidents.announce import announce_incident
 from incidents.assessment import IN_MAILBOX, RANK, assess
-from incidents.codes import CROSS_LAYER
+from incidents.campaigns.joining import follow_campaigns
+from incidents.campaigns.ledger import write_links
+from incidents.campaigns.moving import next_number
+from incidents.campaigns.store import mails_of, rarity_of, remember_traits
+from incidents.campaigns.words import say_joined
+from incidents.codes import COUNTS, CROSS_LAYER
 from incidents.disagreements import follow_incident, follow_mails
-from incidents.grouping import find_incident_for, remember_keys
+from incidents.grouping import (
+    become_one,
+    find_incidents,
+    may_become_one,
+    remember_keys,
+)
 from incidents.late_copies import follow_orders
 from incidents.ledger import note_incident
-from incidents.models import Delivery, Incident, IncidentMessage, Message
+from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage, Message
 from incidents.models.mail import Outcome, Place
 from incidents.services.quiet import follow_quiet
 from incidents.sla.reckoning import reckon
@@ -32,47 +43,95 @@ _HARMLESS = {"", Verdict.CLEAN, Verdict.GRAYMAIL}
 
 def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
     """Open, join and refresh the incidents of these messages.  Must run in the client's scope."""
-    touched: dict[Any, Incident] = {}
-    messages = Message.objects.filter(id__in=message_ids).order_by("first_seen_at", "id")
+    messages = list(
+        Message.objects.filter(id__in=message_ids)
+        .order_by("first_seen_at", "id")
+        .prefetch_related("deliveries")
+    )
+    members = {
+        member.message_id: member.incident
+        for member in IncidentMessage.objects.select_related("incident").filter(
+            message__in=message_ids
+        )
+    }
+    known_by_keys = set(
+        GroupKey.objects.filter(message__in=message_ids).values_list("message_id", flat=True)
+    )
+    touched: set[Any] = set()
+    to_place: list[Message] = []
     for message in messages:
-        incident = _incident_for(tenant, message)
-        if incident is not None:
-            remember_keys(incident, message)
-            touched[incident.id] = incident
-    for incident in touched.values():
+        threat = must_open(list(message.deliveries.all()))
+        known = members.get(message.id)
+        if threat and (known is None or _leave_health(message, known, touched)):
+            to_place.append(message)
+        elif known is not None:
+            touched.add(known.id)
+            is_threat = known.kind != Incident.Kind.HEALTH
+            if is_threat and message.fingerprint and message.id not in known_by_keys:
+                to_place.append(message)  # its facts came only now
+        elif any(copy.is_bypass for copy in message.deliveries.all()):
+            touched.add(_note_bypass(tenant, message).id)
+    placed = place_messages(tenant, to_place)
+    for incident in Incident.objects.filter(id__in=touched | placed, merged_into=None):
         refresh_incident(incident)
     follow_mails(tenant, message_ids)
+    follow_campaigns(tenant, [message.id for message in to_place])
 
 
-def _incident_for(tenant: Tenant, message: Message) -> Incident | None:
-    member = IncidentMessage.objects.select_related("incident").filter(message=message).first()
-    copies = list(message.deliveries.all())
-    if member is not None:
-        known: Incident = member.incident
-        if known.kind != Incident.Kind.HEALTH or not must_open(copies):
-            return known
-        # First only a bypass, now a threat: it gets an incident of its own.
-        member.delete()
-        refresh_incident(known)
-    if must_open(copies):
-        joined = find_incident_for(message)
-        if joined is not None:
-            _add(joined.incident, message, joined.reason)
-            return joined.incident
-        return _open(
-            tenant, message, Incident.Kind.SUSPICIOUS, "The incident opened with this mail."
-        )
-    if any(copy.is_bypass for copy in copies):
-        health = Incident.objects.filter(kind=Incident.Kind.HEALTH).exclude(
-            state=Incident.State.RESOLVED
-        )
-        incident = health.first()
-        reason = "It reached a mailbox without passing the gateway."
+def _leave_health(message: Message, known: Incident, touched: set[Any]) -> bool:
+    """First only a bypass, now a threat: it gets an incident of its own."""
+    if known.kind != Incident.Kind.HEALTH:
+        return False
+    if IncidentMessage.objects.filter(incident=known).count() == 1:
+        Incident.objects.filter(id=known.id).update(kind=Incident.Kind.SUSPICIOUS)
+    else:
+        IncidentMessage.objects.filter(message=message).delete()
+    touched.add(known.id)
+    return True
+
+
+def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
+    """Give each threat its incident; answers the ids of the incidents that changed.
+
+    Where it shows that two incidents are one, they become one, unless people treat them as two.
+    """
+    changed: set[Any] = set()
+    mails = mails_of(messages)
+    rarity = rarity_of(mails)
+    for message, mail in zip(messages, mails, strict=True):
+        found = find_incidents(message, mail, rarity)
+        member = IncidentMessage.objects.select_related("incident").filter(message=message).first()
+        incident = member.incident if member is not None else None
+        for each in found:
+            if incident is None:
+                incident = each.incident
+                _add(incident, message, say_joined(each.link))
+            elif incident.id == each.incident.id or not may_become_one(incident, each.incident):
+                continue
+            else:
+                incident = become_one(incident, each.incident, "One mail belongs to both.")
+            write_links(tenant.id, Edge.Level.GROUP, [each.link], prevalence.total_messages())
+            changed.add(incident.id)
         if incident is None:
-            return _open(tenant, message, Incident.Kind.HEALTH, reason)
-        _add(incident, message, reason)
-        return incident
-    return None
+            incident = open_incident(
+                tenant, message, Incident.Kind.SUSPICIOUS, "The incident opened with this mail."
+            )
+        remember_keys(incident, message, mail)
+        changed.add(incident.id)
+    remember_traits(tenant.id, mails)
+    return changed
+
+
+def _note_bypass(tenant: Tenant, message: Message) -> Incident:
+    health = Incident.objects.filter(
+        tenant=tenant, kind=Incident.Kind.HEALTH, merged_into=None
+    ).exclude(state=Incident.State.RESOLVED)
+    reason = "It reached a mailbox without passing the gateway."
+    incident: Incident | None = health.first()
+    if incident is None:
+        return open_incident(tenant, message, Incident.Kind.HEALTH, reason)
+    _add(incident, message, reason)
+    return incident
 
 
 def must_open(copies: Sequence[Delivery]) -> bool:
@@ -96,11 +155,10 @@ def must_open(copies: Sequence[Delivery]) -> bool:
     return threatening and {Outcome.HELD, Outcome.DELIVERED} <= outcomes
 
 
-def _open(tenant: Tenant, message: Message, kind: str, reason: str) -> Incident:
-    last = Incident.objects.aggregate(number=Max("number"))["number"] or 0
+def open_incident(tenant: Tenant, message: Message, kind: str, reason: str) -> Incident:
     incident = Incident.objects.create(
         tenant=tenant,
-        number=last + 1,
+        number=next_number(tenant.id),
         title=message.subject[:300],
         kind=kind,
         severity=Incident.Severity.LOW,
@@ -132,7 +190,7 @@ def refresh_incident(incident: Incident) -> None:
     messages = list(Message.objects.filter(memberships__incident=incident))
     if not messages:
         incident.disagreements.all().delete()
-        incident.delete()
+        _close_empty(incident)
         return
     copies = list(Delivery.objects.filter(message__in=messages))
     vips = frozenset(Mailbox.objects.filter(is_vip=True).values_list("address", flat=True))
@@ -159,6 +217,16 @@ def refresh_incident(incident: Incident) -> None:
     if incident.is_open != was_open:
         note_incident(incident)
     transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
+
+
+def _close_empty(incident: Incident) -> None:
+    """Its mail went elsewhere; its number was given out and its history stays."""
+    if incident.is_merged:
+        return
+    incident.state, incident.resolved_at = Incident.State.RESOLVED, timezone.now()
+    incident.cause = incident.cause or "Its mail went to another incident."
+    incident.counts = dict.fromkeys(COUNTS, 0)
+    incident.save(update_fields=["state", "resolved_at", "cause", "counts"])
 
 
 def _follow_exposure(incident: Incident, was_exposed: int) -> None:

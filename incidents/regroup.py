@@ -7,6 +7,7 @@ and withdraws older rows that say the opposite.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,14 +18,13 @@ from django.utils import timezone
 from incidents.announce import announce_incident
 from incidents.campaigns import moving
 from incidents.campaigns.ledger import Who, crossing, repeat, standing, withdraw, write_words
-from incidents.campaigns.moving import Said
+from incidents.campaigns.moving import MERGED, Said
 from incidents.models import Edge, Incident, Regrouping
 from incidents.opening import refresh_incident
 from tenants.audit import write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
 
-MERGED = "incidents.incident.merged"
 SPLIT = "incidents.incident.split"
 MOVED = "incidents.incident.mail_moved"
 UNDONE = "incidents.incident.regrouping_undone"
@@ -292,6 +292,5 @@ def _audit(done: Regrouping, action: str, actor: Person, reason: str) -> None:
         regrouping=str(done.id),
         mails=len(done.record["mail"].get("incidents.IncidentMessage", ())),
     )
-    tenant_id = done.tenant_id
     for incident_id in (done.incident_id, done.other_id):
-        transaction.on_commit(lambda key=incident_id: announce_incident(tenant_id, key))
+        transaction.on_commit(partial(announce_incident, done.tenant_id, incident_id))

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from incidents.campaigns.hubs import is_hub
-from incidents.campaigns.traits import Trait, make_trait
+from incidents.campaigns.traits import Trait
 from incidents.mail.fingerprint import similarity
 
 VERSION = 1
@@ -50,8 +50,8 @@ KINDS: Mapping[str, tuple[str, float]] = {
     "iban": ("payment", 2.0),
     "wallet": ("payment", 2.0),
     "text_shape": ("text", 0.8),
-    "text": ("text", 1.0),
-    "content": ("text", 1.2),
+    "text": ("text", 1.8),
+    "content": ("text", 2.0),
 }
 STRONG = frozenset({"phone", "iban", "wallet", "content", "text"})
 _WORDS_ALONE = frozenset({"text", "subject"})
@@ -237,6 +237,3 @@ def mail_of(
         tuple(facts.get("shingles") or ()),
         is_malware,
     )
-
-
-__all__ = ["Link", "Mail", "Part", "Rarity", "campaign_link", "group_link", "mail_of", "make_trait"]

@@ -32,7 +32,8 @@ def touching(rows: QuerySet[Edge], message_ids: Collection[UUID]) -> QuerySet[Ed
 def words_of_people(level: str, message_ids: Collection[UUID]) -> Words:
     """What people said of these mails.  Pairs with one end elsewhere are among them."""
     rows = touching(standing(level), message_ids).filter(act__in=(Edge.Act.MUST, Edge.Act.CANNOT))
-    together, apart = [], []
+    together: list[tuple[UUID, UUID]] = []
+    apart: list[tuple[UUID, UUID]] = []
     for act, a, b in rows.order_by("id").values_list("act", "a_id", "b_id"):
         (together if act == Edge.Act.MUST else apart).append((a, b))
     return Words(tuple(together), tuple(apart))

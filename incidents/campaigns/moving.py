@@ -21,8 +21,9 @@ from incidents.campaigns.belonging import join_campaigns, part_campaigns, put_in
 from incidents.campaigns.ledger import Who
 from incidents.models import GroupKey, Incident, IncidentMessage, Regrouping
 
+MERGED = "incidents.incident.merged"
 Said = dict[str, Any]
-"""``edges``: ids of ledger rows that were written; ``withdrawn``: ids of rows that were withdrawn."""
+"""``edges``: ids of the ledger's rows that were written; ``withdrawn``: of rows withdrawn."""
 
 # These follow their mail, in a split as in a merge; all other rows follow the incident as a whole.
 _WITH_MAIL = (IncidentMessage, GroupKey)
@@ -50,8 +51,9 @@ def _plain(value: Any) -> Any:
 def restore(incident: Incident, before: dict[str, Any], after: dict[str, Any]) -> None:
     """Put back what the regrouping changed; what somebody changed since then stays hers."""
     now = snapshot(incident)
+    fields = {field.attname: field for field in Incident._meta.concrete_fields}
     values = {
-        name: Incident._meta.get_field(name).to_python(value)
+        name: fields[name].to_python(value)
         for name, value in before.items()
         if name in now and now[name] == after.get(name) and now[name] != value
     }
@@ -132,7 +134,7 @@ def close_as_merged(gone: Incident, kept: Incident) -> None:
         campaign=None,
         state=Incident.State.RESOLVED,
         resolved_at=timezone.now(),
-        counts={name: 0 for name in gone.counts},
+        counts=dict.fromkeys(gone.counts, 0),
     )
 
 

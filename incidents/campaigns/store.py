@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from incidents.campaigns.canonical import Key
 from incidents.campaigns.evidence import Mail, Rarity, mail_of
@@ -18,14 +18,11 @@ from tenants.models import Domain
 
 def mails_of(messages: Collection[Message]) -> list[Mail]:
     """In the same order."""
+    copies = Delivery.objects.filter(message__in=[message.id for message in messages])
     condemned = set(
-        Delivery.objects.filter(message__in=[message.id for message in messages])
-        .filter(gateway_verdict=Verdict.MALWARE)
-        .values_list("message_id", flat=True)
-    ) | set(
-        Delivery.objects.filter(message__in=[message.id for message in messages])
-        .filter(mailbox_verdict=Verdict.MALWARE)
-        .values_list("message_id", flat=True)
+        copies.filter(
+            Q(gateway_verdict=Verdict.MALWARE) | Q(mailbox_verdict=Verdict.MALWARE)
+        ).values_list("message_id", flat=True)
     )
     return [
         mail_of(

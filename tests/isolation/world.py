@@ -16,20 +16,27 @@ from uuid import UUID
 from django.utils import timezone
 
 from api_bridge.models import Connection, Correspondent, MailboxSync, SeenItem
+from incidents.campaigns.belonging import new_campaign
+from incidents.campaigns.evidence import Link, Part
+from incidents.campaigns.ledger import write_links
+from incidents.campaigns.moving import message_ids_of
 from incidents.content import open_original
 from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.models import (
+    Campaign,
     ContentAccess,
     Delivery,
     Disagreement,
+    Edge,
     Incident,
     Intent,
     Job,
     LateVerdicts,
     Message,
     Observation,
+    Regrouping,
     Report,
 )
 from incidents.observations import Reason
@@ -259,6 +266,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _open_content(side, cast)
         _mailbox_layer(side)
         _between_layers(side, found[SHARED])
+        _campaign(side, found[SHARED], found[HIDDEN])
     for _ in range(2):
         serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
     _note_ids(side)
@@ -342,6 +350,26 @@ def _between_layers(side: Side, incident: Incident) -> None:
         days=30,
         since=now,
         asked_by=side.inner,
+    )
+
+
+def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
+    """Both incidents in one campaign by a word of theirs, and a regrouping that moved nothing."""
+    campaign = new_campaign(side.tenant.id, [shared, hidden])
+    Campaign.objects.filter(id=campaign.id).update(title=side.inner)
+    ends = sorted(message_ids_of(incident)[0] for incident in (shared, hidden))
+    part = Part("url_host", "f" * 32, f"{side.inner}.example", 7.0, 2)
+    link = Link(ends[0], ends[1], 9.0, (part,))
+    write_links(side.tenant.id, Edge.Level.CAMPAIGN, [link], 3)
+    stood: dict[str, Any] = {"incident": {}, "other": {}}
+    Regrouping.objects.create(
+        tenant=side.tenant,
+        kind=Regrouping.Kind.MERGE,
+        incident=shared,
+        other=hidden,
+        who=side.inner,
+        reason=side.inner,
+        record={"mail": {}, "history": {}, "before": stood, "after": stood, "by": side.inner},
     )
 
 

@@ -1,0 +1,155 @@
+"""Campaigns as mail comes in: a bounded step for each new mail of an incident.
+
+It does what the canonical pass would do with the same links; where a guard has to look at whole
+campaigns, the step leaves the question to the nightly pass (incidents/campaigns/nightly.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from incidents import prevalence
+from incidents.campaigns.belonging import (
+    join_campaigns,
+    messages_of_campaign,
+    new_campaign,
+    put_into,
+)
+from incidents.campaigns.canonical import GUARDS, text_keys
+from incidents.campaigns.evidence import Link, Mail, Rarity, campaign_link
+from incidents.campaigns.ledger import crossing, write_links
+from incidents.campaigns.moving import message_ids_of
+from incidents.campaigns.store import mails_of, rarity_of
+from incidents.models import (
+    Campaign,
+    Edge,
+    GroupKey,
+    Incident,
+    IncidentMessage,
+    Message,
+    MessageTrait,
+)
+from tenants.models import Tenant
+
+# Seven days halve a link: after six weeks nothing but a shared account reaches the threshold.
+WINDOW = timedelta(days=42)
+MOST_ROWS = 400
+MOST_COMPARED = 60
+
+
+def follow_campaigns(tenant: Tenant, message_ids: Collection[UUID]) -> None:
+    """Link the incidents of these new mails with others of the client.  Needs its scope."""
+    members = IncidentMessage.objects.filter(message__in=message_ids).exclude(
+        incident__kind=Incident.Kind.HEALTH
+    )
+    incident_of = dict(members.values_list("message_id", "incident_id"))
+    messages = list(
+        Message.objects.filter(id__in=incident_of.keys()).order_by("first_seen_at", "id")
+    )
+    mails = mails_of(messages)
+    rarity = rarity_of(mails)
+    total = prevalence.total_messages()
+    for mail in mails:
+        for link in _links_of(tenant, mail, incident_of[mail.id], rarity):
+            if _follow(tenant, link):
+                write_links(tenant.id, Edge.Level.CAMPAIGN, [link], total)
+
+
+def _links_of(tenant: Tenant, mail: Mail, incident_id: UUID, rarity: Rarity) -> list[Link]:
+    """Strongest first; to each other incident only the strongest."""
+    members = {
+        member.message_id: member
+        for member in IncidentMessage.objects.select_related("message")
+        .filter(message__in=_near_mails(tenant, mail, rarity))
+        .exclude(incident=incident_id)
+        .exclude(incident__kind=Incident.Kind.HEALTH)
+    }
+    links = []
+    for other in mails_of([member.message for member in members.values()]):
+        link = campaign_link(mail, other, rarity)
+        if link is not None:
+            links.append((-link.strength, link.a, link.b, members[other.id].incident_id, link))
+    best: dict[UUID, Link] = {}
+    for *_, other_incident, link in sorted(links, key=lambda row: row[:3]):
+        best.setdefault(other_incident, link)
+    return list(best.values())
+
+
+def _near_mails(tenant: Tenant, mail: Mail, rarity: Rarity) -> list[UUID]:
+    window = (mail.seen_at - WINDOW, mail.seen_at + WINDOW)
+    telling = {key for key, trait in mail.traits.items() if rarity.weighs(trait) > 0}
+    by_trait = MessageTrait.objects.filter(
+        tenant=tenant, value__in=[value for _, value in telling], seen_at__range=window
+    ).order_by("-seen_at")
+    by_text = GroupKey.objects.filter(
+        tenant=tenant,
+        value__in=[value for _, value in text_keys(mail)],
+        last_seen_at__range=window,
+    ).order_by("-last_seen_at")
+    found = dict(by_trait.values_list("message_id", "seen_at")[:MOST_ROWS])
+    found |= dict(by_text.values_list("message_id", "last_seen_at")[:MOST_ROWS])
+    found.pop(mail.id, None)
+    return sorted(found, key=lambda other: (abs(found[other] - mail.seen_at), other))[
+        :MOST_COMPARED
+    ]
+
+
+def _follow(tenant: Tenant, link: Link) -> bool:
+    """Whether the link joined two campaigns, or an incident to one."""
+    ends = IncidentMessage.objects.filter(message__in=(link.a, link.b))
+    incidents = [
+        member.incident for member in ends.select_related("incident__campaign").order_by("message")
+    ]
+    if len(incidents) < 2 or incidents[0].id == incidents[1].id:
+        return False
+    campaigns = [incident.campaign for incident in incidents]
+    if campaigns[0] is not None and campaigns[0] == campaigns[1]:
+        return False
+    if _is_kept_apart(incidents) or _needs_a_second_look(campaigns, link):
+        return False
+    unite(tenant, incidents)
+    return True
+
+
+def unite(tenant: Tenant, incidents: Sequence[Incident]) -> dict[str, object]:
+    """One campaign for these incidents and all that hangs on them; the older number stays.
+
+    Answers the record of two campaigns joined, {} where at most one was there before.
+    """
+    campaigns = sorted(
+        {incident.campaign for incident in incidents if incident.campaign is not None},
+        key=lambda campaign: campaign.number,
+    )
+    if not campaigns:
+        new_campaign(tenant.id, incidents)
+        return {}
+    record = {}
+    for gone in campaigns[1:]:
+        record = join_campaigns(campaigns[0], gone)
+    put_into(campaigns[0], [incident.id for incident in incidents])
+    return record
+
+
+def mails_hanging_on(incident: Incident) -> list[UUID]:
+    """The mails of the incident's campaign; its own where it has none."""
+    if incident.campaign is None:
+        return message_ids_of(incident)
+    return messages_of_campaign(incident.campaign)
+
+
+def _is_kept_apart(incidents: Sequence[Incident]) -> bool:
+    left, right = (mails_hanging_on(incident) for incident in incidents)
+    rows = crossing(Edge.Level.CAMPAIGN, left, right)
+    return rows.filter(act=Edge.Act.CANNOT).exists()
+
+
+def _needs_a_second_look(campaigns: Sequence[Campaign | None], link: Link) -> bool:
+    """Two large campaigns, or one that would grow too large: the nightly pass sees the whole."""
+    sizes = [
+        1 if campaign is None else Incident.objects.filter(campaign=campaign).count()
+        for campaign in campaigns
+    ]
+    too_large = sum(sizes) > GUARDS.most and link.strength < GUARDS.raised
+    return too_large or min(sizes) >= GUARDS.large
