@@ -23,6 +23,7 @@ from incidents.models import (
     Regrouping,
 )
 from incidents.observations import Observation
+from incidents.opening import refresh_incident
 from incidents.regroup import (
     merge_incidents,
     move_messages,
@@ -110,6 +111,7 @@ def test_merging_takes_mail_and_history_along_and_undo_brings_both_back(
     job = Job.objects.create(
         tenant=acme, incident=other, kind=Job.Kind.PULL, requested_by="Ana", reason="x"
     )
+    refresh_incident(Incident.objects.get(id=other.id))
     before = as_it_stands()
     done = merge_incidents(kept=other, gone=one, actor=cast.ana, reason=WHY)
     one.refresh_from_db()

@@ -36,7 +36,7 @@ APPEND_ONLY = {
     *("incidents_observation", "incidents_sighting", "incidents_contentaccess"),
     "tenants_auditentry",
     *("incidents_comment", "incidents_callnote", "incidents_slaplan", "incidents_tasktemplate"),
-    *("incidents_edge", "tenants_auditentry"),
+    "incidents_edge",
 }
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
