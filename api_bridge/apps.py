@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from typing_extensions import override
 
-from incidents.layers import register_mailbox_layer
+from incidents.layers import register_mailbox_layer, register_sight
 from tenants.work import register_queue
 
 
@@ -11,6 +11,8 @@ class ApiBridgeConfig(AppConfig):
     @override
     def ready(self) -> None:
         from api_bridge.layer import GraphMailboxLayer  # models are not ready before
+        from api_bridge.sight import mailbox_blindness
 
         register_queue("sync", "api_bridge.sync.serve_sync")
         register_mailbox_layer(GraphMailboxLayer())
+        register_sight(mailbox_blindness)

@@ -7,6 +7,7 @@ rows, in the caller's scope and transaction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -136,7 +137,28 @@ class GatewayLayer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindLayer:
+    """A layer that cannot see a client now.  ``name`` begins a sentence, ``why`` is one."""
+
+    layer: str
+    name: str
+    since: datetime
+    why: str
+
+
 _layers: dict[str, Any] = {}
+_sights: list[Callable[[int], BlindLayer | None]] = []
+
+
+def register_sight(sight: Callable[[int], BlindLayer | None]) -> None:
+    """``sight`` answers for a client in scope; None: the layer sees, or is not there."""
+    _sights.append(sight)
+
+
+def blind_layers(tenant_id: int) -> list[BlindLayer]:
+    """What cannot see this client now.  Needs its scope; the portal's is enough."""
+    return [blind for sight in _sights if (blind := sight(tenant_id))]
 
 
 def register_mailbox_layer(layer: MailboxLayer) -> None:

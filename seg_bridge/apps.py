@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from typing_extensions import override
 
-from incidents.layers import register_gateway_layer
+from incidents.layers import register_gateway_layer, register_sight
 from tenants.work import register_queue
 
 
@@ -11,6 +11,8 @@ class SegBridgeConfig(AppConfig):
     @override
     def ready(self) -> None:
         from seg_bridge.layer import Gateway
+        from seg_bridge.sight import gateway_blindness
 
         register_gateway_layer(Gateway())
+        register_sight(gateway_blindness)
         register_queue("policy", "seg_bridge.services.retire_expired_rules")

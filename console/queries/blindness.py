@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.utils import timezone
 
 from api_bridge.models import Connection
-from seg_bridge.models import GateClient
-
-# A gate asks for commands at least every 20 s; three missed rounds and a margin.
-GATE_SILENT_AFTER = timedelta(seconds=90)
+from seg_bridge.sight import GATE_SILENT_AFTER, SILENT, gates_spoke
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +41,11 @@ class Blindness:
         ids = set(tenant_ids)
         connections = {
             connection.tenant_id: connection
-            for connection in Connection.objects.filter(tenant_id__in=ids)
+            for connection in Connection.objects.filter(tenant_id__in=ids).only(
+                "id", "tenant_id", "state", "blind_since"
+            )
         }
-        gates = _last_words(ids)
+        gates = gates_spoke(ids)
         limit = timezone.now() - GATE_SILENT_AFTER
         self._of = {
             tenant_id: _blind(gates.get(tenant_id), limit, connections.get(tenant_id))
@@ -57,22 +56,13 @@ class Blindness:
         return self._of.get(tenant_id, _NOTHING)
 
 
-def _last_words(tenant_ids: set[int]) -> dict[int, datetime]:
-    """When a gate of each client spoke last."""
-    latest: dict[int, datetime] = {}
-    for link in GateClient.objects.filter(tenant_id__in=tenant_ids).select_related("gate"):
-        seen = link.gate.last_seen_at or link.gate.created_at
-        latest[link.tenant_id] = max(seen, latest.get(link.tenant_id, seen))
-    return latest
-
-
 def _blind(spoke_at: datetime | None, limit: datetime, connection: Connection | None) -> Blind:
     is_silent = spoke_at is not None and spoke_at < limit
     mailbox_since = connection.blind_since if connection else None
     return Blind(
         gateway_since=spoke_at if is_silent else None,
         mailbox_since=mailbox_since,
-        gateway_why="No gate has reported since." if is_silent else "",
+        gateway_why=SILENT if is_silent else "",
         mailbox_why=f"{connection.get_state_display()}." if connection and mailbox_since else "",
         has_gateway=spoke_at is not None,
         has_mailbox=connection is not None,

@@ -130,7 +130,7 @@ def _copies(incidents: Collection[Incident]) -> QuerySet[Delivery]:
 def _counted(copies: QuerySet[Delivery], reported: set[UUID]) -> dict[int, dict[str, int]]:
     """Client → its numbers; one query."""
     numbers = {key: Count("id", filter=rule) for key, (_, rule) in SHOWN.items()}
-    rows = (
+    rows: Any = (
         copies.order_by()
         .values("tenant_id")
         .annotate(

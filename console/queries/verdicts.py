@@ -14,7 +14,7 @@ from incidents.models.mail import Layer, Outcome
 from seg_bridge.models import GatewayRule
 from tenants.ids import as_uuid
 
-MOST_REASONS = 5
+MOST_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +161,14 @@ def _by_rule(passed: Iterable[Observation]) -> dict[str, list[str]]:
 
 def _rules_of(passed: Iterable[Observation]) -> dict[str, GatewayRule]:
     """Rule id → the entry that the gate says decided."""
-    ids = {rule_id for one in passed if (rule_id := as_uuid(one.detail.get("rule_id")))}
+    ids = {rule_id for one in passed if (rule_id := as_uuid(_entry(one).get("rule_id")))}
     return {str(rule.id): rule for rule in GatewayRule.objects.filter(id__in=ids)} if ids else {}
+
+
+def _entry(one: Observation) -> dict[str, Any]:
+    """What the gate says decided: ``seg_bridge.gate.decide.Decision.as_json``."""
+    decided = one.detail.get("decided")
+    return decided if isinstance(decided, dict) else {}
 
 
 def _sentence(
@@ -173,7 +179,7 @@ def _sentence(
 ) -> str:
     """The rule in words; an entry with who wrote it, when, why and until when."""
     whom = f" For {', '.join(recipients[:3])}{' and others' if len(recipients) > 3 else ''}."
-    deciding = {str(one.detail.get("rule_id", "")) for one in passed if one.rule == text}
+    deciding = {str(_entry(one).get("rule_id", "")) for one in passed if one.rule == text}
     for rule_id in deciding & rules.keys():
         rule = rules[rule_id]
         end = f"until {rule.expires_at:%-d %B %Y}" if rule.expires_at else "without an end"

@@ -158,7 +158,7 @@ def test_the_incident_page_tells_the_story_and_recommends_a_pull(as_ana, phish):
     page = as_ana.get(reverse("incident", args=[phish.id])).content.decode()
 
     assert "Let it through." in page
-    assert "Arrived in the inbox." in page
+    assert "Arrived in the inbox of cfo@." in page
     assert "Pull 1 copy" in page
     assert "Reversible" in page
 

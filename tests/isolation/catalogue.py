@@ -113,6 +113,7 @@ DOORS = {
     "door_gate(p_name text)": {"bailey_worker"},
     # Asked inside a scope, about an incident of it: how many others, never who.
     "door_also_seen(p_incident uuid)": {"c_analyst", "c_portal"},
+    "door_gateway_spoke()": {"c_portal"},
 }
 # Owned by the tables' owner: only she may add a partition to her table.
 OWNERS_FUNCTIONS = {"keep_partitions(months_ahead integer)": {"bailey_worker", "c_worker"}}

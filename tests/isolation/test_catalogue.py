@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from tenants.scope import Role, tenant_scope
+from seg_bridge.models import Gate, GateClient
+from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.isolation import catalogue
 from tests.isolation.surfaces import LOGINS, signed_in_as
 
@@ -163,6 +165,7 @@ CALLS = {
     "door_push(p_push_id text)": "door_push('none')",
     "door_gate(p_name text)": "door_gate('mx1')",
     "door_also_seen(p_incident uuid)": "door_also_seen(gen_random_uuid())",
+    "door_gateway_spoke()": "door_gateway_spoke()",
     "keep_partitions(months_ahead integer)": "keep_partitions(1)",
 }
 
@@ -186,6 +189,20 @@ def test_the_door_to_people_knows_which_surface_asks(world):
     assert not asks("portal", "bo@keep.example")
     assert not asks("console", "pia@acme.example")
     assert not asks("console", "ina@keep.example"), "she is no longer active"
+
+
+def test_the_door_to_the_gateways_last_word_knows_the_scopes_client_only(world):
+    with maintenance_scope():
+        Gate.objects.update(last_seen_at=datetime(2026, 1, 1, tzinfo=UTC))
+        GateClient.objects.filter(tenant=world.globex.tenant).delete()
+    spoke = []
+    for side in (world.acme, world.globex):
+        with (
+            signed_in_as(LOGINS["portal"]),
+            tenant_scope(Role.PORTAL, [side.tenant.id]),
+        ):
+            spoke += execute("SELECT door_gateway_spoke() IS NOT NULL")[0]
+    assert spoke == [True, False]
 
 
 def test_history_is_never_changed_or_removed(login, world):

@@ -1,0 +1,50 @@
+"""The two-lane story: what happened to the mail, in sentences an analyst can forward.
+
+Built from observations, actions and audit each time it is read; every line names its source.
+
+``tell_story(incident)``   all of it
+``exposure(counts)``       a row's few words
+``lines.py`` what is a line; ``sender.py`` who wrote and how the name was borrowed; ``layers.py``
+what each layer saw; ``people.py`` what people and Bailey did; ``headline.py`` the sentence above;
+``gaps.py`` what nobody looked at.
+"""
+
+from __future__ import annotations
+
+from incidents.models import Delivery, Incident, Message
+from incidents.story.gaps import not_checked
+from incidents.story.headline import exposure, headline
+from incidents.story.layers import layer_lines, observations_of
+from incidents.story.lines import Line, Names, Story
+from incidents.story.people import access_lines, audit_lines, job_lines, reply_lines, rule_lines
+from incidents.story.sender import Client, sender_lines
+
+__all__ = ["Line", "Story", "exposure", "headline", "tell_story"]
+
+MOST_LINES = 300
+
+
+def tell_story(incident: Incident) -> Story:
+    """Reads at most ``MOST_LINES`` lines' worth of records.  Needs the client's scope."""
+    messages = list(
+        Message.objects.filter(memberships__incident=incident).order_by("first_seen_at", "id")
+    )
+    copies = list(Delivery.objects.filter(message__in=messages).order_by("received_at", "id"))
+    seen = observations_of(copies)
+    names = Names(copy.recipient for copy in copies)
+    client = Client(incident.tenant)
+    lines = [
+        *sender_lines(messages, client),
+        *layer_lines(messages, copies, seen, names, client),
+        *reply_lines(incident, copies, names),
+        *job_lines(incident, len(copies)),
+        *rule_lines(incident, client),
+        *audit_lines(incident),
+        *access_lines(messages),
+    ]
+    lines.sort(key=lambda line: line.at)
+    return Story(
+        headline(incident, messages, copies, seen, client),
+        lines[:MOST_LINES],
+        not_checked(incident, copies),
+    )

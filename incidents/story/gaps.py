@@ -1,0 +1,35 @@
+"""What nobody looked at: said, never left to be taken for "nothing found"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from incidents.layers import blind_layers
+from incidents.models import Delivery, Incident
+from incidents.models.mail import Outcome
+from incidents.story.lines import join
+from tenants.models import Mailbox
+
+
+def not_checked(incident: Incident, copies: Sequence[Delivery]) -> list[str]:
+    gaps = [
+        f"{blind.name} is blind since {blind.since:%-d %B, %H:%M} UTC: {blind.why}"
+        for blind in blind_layers(incident.tenant_id)
+    ]
+    delivered = [copy for copy in copies if copy.outcome == Outcome.DELIVERED]
+    unseen = sorted({copy.recipient for copy in delivered if copy.verified_at is None})
+    if unseen:
+        gaps.append(f"Not seen in a mailbox: {join(unseen)}.")
+    if any(copy.gateway_at and not copy.gateway_verdict for copy in copies):
+        gaps.append("An engine of the gateway gave no answer for some copies.")
+    closed = list(
+        Mailbox.objects.filter(tenant=incident.tenant_id, state=Mailbox.State.BLIND)
+        .order_by("address")
+        .values_list("address", flat=True)[:50]
+    )
+    if closed:
+        gaps.append(f"Mailboxes that cannot be read: {join(closed)}.")
+    if any(copy.verified_at for copy in delivered):
+        name = incident.tenant.name
+        gaps.append(f"{name}'s archive mailboxes (the mail host does not open them to programs).")
+    return gaps

@@ -1,0 +1,140 @@
+"""The sentence above the story: what it is, who got it, where it is now, who answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from incidents.layers import blind_layers
+from incidents.models import Delivery, Incident, Message, Observation
+from incidents.story.lines import copies_were, number
+from incidents.story.sender import Client
+
+_WORDS = {
+    Incident.Kind.SPAM: "Spam",
+    Incident.Kind.PHISH: "Phishing",
+    Incident.Kind.BEC: "Fraud",
+    Incident.Kind.MALWARE: "Malware",
+    Incident.Kind.SUSPICIOUS: "Suspicious mail",
+    Incident.Kind.UNSCANNABLE: "Mail that cannot be read",
+    Incident.Kind.ACCOUNT: "An account at risk",
+    Incident.Kind.HEALTH: "Mail around the gateway",
+}
+_BORROWED_PERSON = {"impersonates_vip", "impersonates_colleague", "impersonates_title"}
+_BORROWED_FIRM = {"poses_as_own_firm", "poses_as_own_desk"}
+
+
+def headline(
+    incident: Incident,
+    messages: Sequence[Message],
+    copies: Sequence[Delivery],
+    seen: Mapping[Any, Sequence[Observation]],
+    client: Client,
+) -> str:
+    """``Fraud in the CFO's name at Acme. Two copies were delivered; both are removed. …``"""
+    codes = {
+        str(reason.get("code", ""))
+        for each in seen.values()
+        for one in each
+        for reason in one.reasons
+    }
+    return " ".join(
+        [
+            f"{what_it_is(incident, messages, codes, client)}.",
+            *_where(incident),
+            *_who_touched_it(incident, copies),
+        ]
+    )
+
+
+def what_it_is(
+    incident: Incident, messages: Sequence[Message], codes: set[str], client: Client
+) -> str:
+    """In the fewest words that a client understands; what no rule knows keeps its subject."""
+    kind = _WORDS[Incident.Kind(incident.kind)]
+    newest = max(messages, key=lambda message: message.last_seen_at, default=None)
+    sender = newest.sender_name if newest else ""
+    if "internal_only" in incident.cross_layer:
+        return f"{kind} sent from a mailbox inside {client.name}"
+    if incident.kind == Incident.Kind.HEALTH:
+        return f"{kind} at {client.name}"
+    if codes & _BORROWED_PERSON and (role := client.role_of(sender)):
+        whose = f"the {role}'s" if role.isupper() else f"{role}'s"
+        return f"{kind} in {whose} name at {client.name}"
+    if codes & _BORROWED_FIRM:
+        return f"{kind} in {client.name}'s own name"
+    if {"lookalike_vendor_domain", "vendor_name_other_ending"} & codes:
+        return f"{kind} in the name of a firm that {client.name} deals with"
+    if "brand_in_name" in codes and sender:
+        return f"{kind} in the name of {sender} at {client.name}"
+    subject = " ".join(newest.subject.split())[:120] if newest else ""
+    return f"{kind} at {client.name}: “{subject}”" if subject else f"{kind} at {client.name}"
+
+
+def _where(incident: Incident) -> list[str]:
+    counts = incident.counts
+    delivered, held = counts.get("delivered", 0), counts.get("held", 0)
+    parts = []
+    if not delivered:
+        parts.append("No copy was delivered.")
+    else:
+        parts.append(f"{copies_were(delivered)} delivered; {_now(incident)}.")
+    if held:
+        parts.append(f"{copies_were(held)} held at the gateway.")
+    return parts
+
+
+def _now(incident: Incident) -> str:
+    counts = incident.counts
+    for blind in blind_layers(incident.tenant_id):
+        if blind.layer == "mailbox":
+            return "where they are now is not known, the mailbox layer is blind"
+    parts = []
+    delivered = counts["delivered"]
+    for key, words in (
+        ("in_inbox", "still within reach"),
+        ("in_junk", "in junk"),
+        ("unseen", "not yet seen in a mailbox"),
+        ("removed", "removed"),
+        ("gone", "no longer there"),
+    ):
+        if n := counts.get(key, 0):
+            parts.append(f"{_of(n, delivered)} {'is' if n == 1 else 'are'} {words}")
+    return ", ".join(parts) or "where they are now is not known"
+
+
+def _of(n: int, delivered: int) -> str:
+    """``it``, ``both``, ``all three``; ``two`` of more."""
+    if n >= delivered:
+        return {1: "it", 2: "both"}.get(n, f"all {number(n).lower()}")
+    return number(n).lower()
+
+
+def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[str]:
+    counts = incident.counts
+    people = {1: "person"}
+    if read := counts.get("read", 0):
+        yield f"{number(read)} {people.get(read, 'people')} read it."
+    if replied := counts.get("replied", 0):
+        yield f"{number(replied)} {people.get(replied, 'people')} replied."
+    arrived = [copy for copy in copies if copy.was_exposed]
+    if arrived and all(copy.is_read is False for copy in arrived):
+        yield "Nobody has read it."
+
+
+def exposure(counts: Mapping[str, int]) -> str:
+    """For a queue row: "2 in inbox · 1 read"; what is not known is said too."""
+    parts = [
+        f"{counts.get(key, 0)} {words}"
+        for key, words in (
+            ("in_inbox", "in inbox"),
+            ("in_junk", "in junk"),
+            ("unseen", "not yet seen"),
+            ("removed", "removed"),
+            ("held", "held"),
+            ("read", "read"),
+            ("replied", "replied"),
+        )
+        if counts.get(key)
+    ]
+    return " · ".join(parts) or "none in a mailbox"

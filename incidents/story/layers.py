@@ -1,0 +1,223 @@
+"""What each layer saw of the copies; equal words about several become one line."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from incidents.mail.signals.domains import Likeness
+from incidents.models import Delivery, Message, Observation, Sighting
+from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
+from incidents.story.lines import Line, Names, all_of, place_words
+from incidents.story.sender import Client, proofs
+
+_VERDICT_WORD = {
+    "clean": "harmless",
+    "graymail": "a newsletter",
+    "spam": "spam",
+    "phish": "phishing",
+    "bec": "fraud",
+    "malware": "malware",
+    "suspicious": "suspicious",
+    "unscannable": "unreadable",
+}
+_GATEWAY_DID = {
+    Outcome.DELIVERED: "Let it through.",
+    Outcome.HELD: "Held it.",
+    Outcome.REJECTED: "Refused it.",
+    Outcome.DEFERRED: "Put it off.",
+    Outcome.UNKNOWN: "Began to pass it on; the answer is not on record.",
+}
+_MATCHED = {
+    Match.STRONG: "The same mail, proven by the gateway's trace.",
+    Match.PENDING: "It carries a trace that the gateway has not confirmed yet.",
+}
+MOST_SIGHTINGS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class _Saying:
+    """Words about one copy.  ``lead`` may hold ``{where}`` and ``{who}``, filled when it is known
+    of how many copies they are true.  ``key`` keeps apart what is not one event.
+    """
+
+    lane: str
+    lead: str
+    text: str
+    place: str
+    key: Any
+
+
+def observations_of(copies: Sequence[Delivery]) -> dict[Any, list[Observation]]:
+    """Delivery id → its observations, oldest first."""
+    sightings = list(
+        Sighting.objects.filter(delivery__in=copies).order_by("observed_at")[:MOST_SIGHTINGS]
+    )
+    rows = Observation.objects.filter(
+        id__in=[one.observation_id for one in sightings],
+        observed_at__in={one.observed_at for one in sightings},
+    ).in_bulk()
+    by_copy = defaultdict(list)
+    for one in sightings:
+        if one.observation_id in rows:
+            by_copy[one.delivery_id].append(rows[one.observation_id])
+    return by_copy
+
+
+def layer_lines(
+    messages: Sequence[Message],
+    copies: Sequence[Delivery],
+    seen: dict[Any, list[Observation]],
+    names: Names,
+    client: Client,
+) -> Iterator[Line]:
+    by_id = {message.id: message for message in messages}
+    grouped: dict[_Saying, list[tuple[Observation, Delivery]]] = {}
+    for copy in copies:
+        message = by_id[copy.message_id]
+        for saying, one in _of_copy(copy, message, seen.get(copy.id, ()), client):
+            grouped.setdefault(saying, []).append((one, copy))
+    for saying, pairs in grouped.items():
+        yield _line(saying, pairs, names)
+
+
+def _line(saying: _Saying, pairs: Sequence[tuple[Observation, Delivery]], names: Names) -> Line:
+    first = min((one for one, _ in pairs), key=lambda one: one.observed_at)
+    recipients = tuple(dict.fromkeys(copy.recipient for _, copy in pairs))
+    n = len(recipients)
+    names_them = "{who}" in saying.lead
+    where = place_words(saying.place, n) if saying.place else ""
+    lead = saying.lead.format(where=where, who=names.join(recipients), all=_all(saying.place, n))
+    return Line(
+        at=first.observed_at,
+        lane=saying.lane,
+        lead=lead,
+        text=saying.text,
+        source=f"observation:{first.id}",
+        recipients=recipients,
+        names_them=names_them or names.are_all(recipients),
+    )
+
+
+def _all(place: str, n: int) -> str:
+    """``both inboxes``: where copies were that are gone."""
+    return all_of(n, "inbox") if place == Place.INBOX else place_words(place or Place.OTHER, n)
+
+
+def _of_copy(
+    copy: Delivery, message: Message, seen: Sequence[Observation], client: Client
+) -> Iterator[tuple[_Saying, Observation]]:
+    like = client.likeness_of(message.sender_domain)
+    place, was_read = "", False
+    for one in seen:
+        if one.layer == Layer.GATEWAY:
+            lead, text = _gateway_words(one, message, like, client)
+            yield _Saying("gateway", lead, text, "", copy.message_id), one
+            continue
+        if one.layer == Layer.PERSON:
+            yield _Saying("person", *_report_words(one), "", one.source), one
+            continue
+        if one.place:
+            said = _place_words(one, copy, place)
+            if said:
+                yield said, one
+            place = one.place
+        if one.is_read and not was_read:
+            was_read = True
+            yield _Saying("person", "{who} read it.", _READ, "", copy.message_id), one
+        if one.verdict is not None:
+            yield from _judged(one, copy)
+
+
+_READ = "Seen by the read mark; whether a link was opened is not known."
+
+
+def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observation]]:
+    if copy.is_bypass and one.layer == Layer.MAILBOX:
+        text = copy.match_reason
+        yield _Saying("gateway", "Never saw it.", text, "", copy.message_id), one
+    sure = f" ({one.confidence:.2f})" if one.confidence is not None else ""
+    who = "The mail host judged it" if one.layer == Layer.VENDOR else "Judged"
+    lead = f"{who} {_VERDICT_WORD[one.verdict or '']}{sure}:".replace("{", "").replace("}", "")
+    yield _Saying("mailbox", lead, _reasons(one), "", (copy.message_id, one.layer)), one
+
+
+def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | None:
+    minute = one.observed_at.replace(second=0, microsecond=0)
+    place = str(one.place)
+    is_check = one.source == "check"
+    if not before:
+        text = _MATCHED.get(Match(copy.match), copy.match_reason)
+        return _Saying("mailbox", "Arrived in {where} of {who}.", text, place, copy.message_id)
+    if place == before:
+        if not is_check:
+            return None
+        if place == Place.QUARANTINE:
+            return _Saying("mailbox", "Checked again: still gone.", "", "", minute)
+        return _Saying("mailbox", "Looked at again: still in {where} of {who}.", "", place, minute)
+    if place == Place.QUARANTINE:
+        return _Saying(
+            "mailbox", "Read back: gone from {all}.", "In Bailey's quarantine.", before, minute
+        )
+    if place == Place.GONE:
+        return _Saying("mailbox", "No longer in the mailbox of {who}.", "", place, minute)
+    how = "Read back: in" if is_check else "Now in"
+    return _Saying("mailbox", f"{how} {{where}} of {{who}}.", "", place, minute)
+
+
+def _report_words(one: Observation) -> tuple[str, str]:
+    who = (
+        str(one.detail.get("name") or one.detail.get("by") or "").replace("{", "").replace("}", "")
+    )
+    what = _VERDICT_WORD.get(one.verdict or "", "")
+    lead = f"{who or '{who}'} reported it{f' as {what}' if what else ''}."
+    return lead, str(one.detail.get("reason") or _reasons(one))
+
+
+def _gateway_words(
+    one: Observation, message: Message, like: Likeness | None, client: Client
+) -> tuple[str, str]:
+    did = _GATEWAY_DID[Outcome(one.action or Outcome.UNKNOWN)]
+    is_threat = bool(one.verdict) and Verdict(str(one.verdict)) not in (
+        Verdict.CLEAN,
+        Verdict.GRAYMAIL,
+    )
+    parts = []
+    if one.verdict is None:
+        missing = ", ".join(one.detail.get("missing") or ())
+        parts.append(f"No engine gave an answer{f' ({missing})' if missing else ''}.")
+    else:
+        if one.score is not None:
+            limit = one.score_limit
+            acts = f"; {client.name} acts from {limit:g}" if limit is not None else ""
+            parts.append(f"Score {one.score:.1f}{acts}.")
+        if is_threat or one.score is None:
+            parts.append(f"Judged {_VERDICT_WORD[one.verdict]}.")
+    if one.action == Outcome.DELIVERED:
+        parts.append(proofs(message.facts, like))
+    parts.append(_rule_words(one))
+    if is_threat:
+        parts.append(_reasons(one))
+    return did, " ".join(filter(None, parts))
+
+
+def _rule_words(one: Observation) -> str:
+    """Which entry decided and whose it was; for a delivery also that there was none."""
+    decided = one.detail.get("decided") or {}
+    if decided.get("rule_id"):
+        kind = "allow" if decided.get("by") == "allow" else "block"
+        whom = f" (for {decided['recipient']} only)" if decided.get("recipient") else ""
+        owner = f", set by {decided['owner']}" if decided.get("owner") else ""
+        why = f": “{decided['reason']}”" if decided.get("reason") else ""
+        return f"The {kind} entry for {decided.get('value', '')}{whom} decided{owner}{why}."
+    rule = one.rule
+    if one.action == Outcome.DELIVERED and not rule.startswith(("allow", "block")):
+        return "No allow entry was involved."
+    return f"{rule[:1].upper()}{rule[1:]}." if rule else ""
+
+
+def _reasons(one: Observation) -> str:
+    weighty = sorted(one.reasons, key=lambda reason: -abs(reason.get("weight") or 0))
+    return " ".join(reason["text"] for reason in weighty[:3])

@@ -1,0 +1,135 @@
+"""What people did, and Bailey for them: jobs, rules, answers, openings of mail, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from incidents.models import ContentAccess, Delivery, Incident, Intent, Job, Message
+from incidents.story.lines import Line, Names, all_of, number
+from incidents.story.sender import Client
+from tenants.models import AuditEntry
+from tenants.scope import Role, current_scope
+
+MOST = 100
+_ASKED = {
+    Incident.Kind.BEC: "Whether money was sent is not known.",
+    Incident.Kind.PHISH: "Whether a password was given is not known.",
+    Incident.Kind.ACCOUNT: "Whether a password was given is not known.",
+}
+_JOBS = {
+    Job.Kind.PULL: ("pulled", "is pulling", "Reversible."),
+    Job.Kind.RESTORE: ("restored", "is restoring", ""),
+    Job.Kind.RELEASE: ("released", "is releasing", ""),
+}
+_AUDIT = {
+    "incidents.incident.opened": "opened this incident.",
+    "incidents.incident.assigned": "took it.",
+    "incidents.incident.resolved": "resolved it.",
+    "incidents.incident.reopened": "reopened it.",
+    "incidents.incident.shared": "shared it with the client.",
+    "incidents.incident.unshared": "withdrew it from the client.",
+}
+
+
+def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
+    for copy in copies:
+        if copy.replied_at is not None:
+            yield Line(
+                at=copy.replied_at,
+                lane="person",
+                lead=f"{names.of(copy.recipient)} replied.",
+                text=_ASKED.get(Incident.Kind(incident.kind), "Seen in the sent items."),
+                source=f"delivery:{copy.id}",
+                recipients=(copy.recipient,),
+                names_them=True,
+            )
+
+
+def job_lines(incident: Incident, copies: int) -> Iterator[Line]:
+    for job in Job.objects.filter(incident=incident).order_by("created_at")[:MOST]:
+        words = _JOBS.get(Job.Kind(job.kind))
+        if words is None:
+            continue
+        done, doing, note = words
+        n, over = job.counts.get("copies", 0), sum(job.counts.get(s, 0) for s in Intent.OVER)
+        which = all_of(n, "copy") if n == copies else _some(n)
+        failed = job.counts.get(Intent.State.FAILED, 0)
+        texts = [note]
+        if not job.is_over and n:
+            texts.append(f"{number(over)} of {n} done so far.")
+        if failed:
+            texts.append(f"{number(failed)} failed.")
+        if job.reason:
+            texts.append(f"Reason: {job.reason}.")
+        yield Line(
+            at=job.created_at,
+            lane="action",
+            lead=f"{job.requested_by} {done if job.is_over else doing} {which}.",
+            text=" ".join(filter(None, texts)),
+            source=f"job:{job.id}",
+            names_them=True,
+        )
+
+
+def _some(n: int) -> str:
+    return "one copy" if n == 1 else f"{number(n).lower()} copies"
+
+
+def rule_lines(incident: Incident, client: Client) -> Iterator[Line]:
+    """Entries that were written for this incident.  The gateway keeps them, in its own room."""
+    if current_scope().role is Role.PORTAL:
+        return
+    for rule in incident.gateway_rules.order_by("created_at")[:MOST]:
+        is_block = rule.kind == "block"
+        does = "Holds all mail" if is_block else "Lets mail through"
+        until = f" until {rule.expires_at:%-d %B}" if rule.expires_at else ""
+        whom = rule.recipient or client.name
+        at = "of the host" if rule.match == "client_ip" else "from"
+        yield Line(
+            at=rule.created_at,
+            lane="gateway",
+            lead=f"{does} {at} {rule.value} for {whom}{until}.",
+            text=f"Added by {rule.owner_name}.",
+            source=f"rule:{rule.id}",
+            names_them=True,
+        )
+        if rule.removed_at is not None:
+            yield Line(
+                at=rule.removed_at,
+                lane="gateway",
+                lead=f"The entry for {rule.value} ended.",
+                text="",
+                source=f"rule:{rule.id}",
+                names_them=True,
+            )
+
+
+def audit_lines(incident: Incident) -> Iterator[Line]:
+    """What the provider's people do among themselves is hidden from the client by the database."""
+    if current_scope().role is Role.PORTAL:
+        return
+    entries = AuditEntry.objects.filter(
+        tenant_id=incident.tenant_id, object_id=str(incident.id), action__in=list(_AUDIT)
+    )
+    for entry in entries.order_by("at")[:MOST]:
+        words = _AUDIT[entry.action]
+        if entry.action == "incidents.incident.assigned" and not entry.detail.get("after"):
+            words = "handed it back."
+        yield Line(
+            at=entry.at,
+            lane="action",
+            lead=f"{entry.actor_name} {words}",
+            text=entry.reason,
+            source=f"audit:{entry.id}",
+        )
+
+
+def access_lines(messages: Iterable[Message]) -> Iterator[Line]:
+    for access in ContentAccess.objects.filter(message__in=list(messages)).order_by("at")[:MOST]:
+        yield Line(
+            at=access.at,
+            lane="person",
+            lead=f"{access.person_name} opened the {access.get_what_display()}.",
+            text=f"Reason: {access.reason}",
+            source=f"access:{access.id}",
+        )
