@@ -18,6 +18,7 @@ from incidents.assessment import IN_MAILBOX, RANK, assess
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
 from incidents.campaigns.moving import next_number
+from incidents.campaigns.nights import next_night
 from incidents.campaigns.store import mails_of, rarity_of, remember_traits
 from incidents.campaigns.words import say_joined
 from incidents.codes import COUNTS, CROSS_LAYER
@@ -37,6 +38,7 @@ from incidents.sla.reckoning import reckon
 from incidents.words import Verdict
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
+from tenants.work import want_work
 
 _HARMLESS = {"", Verdict.CLEAN, Verdict.GRAYMAIL}
 
@@ -119,6 +121,8 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
         remember_keys(incident, message, mail)
         changed.add(incident.id)
     remember_traits(tenant.id, mails)
+    if messages:
+        want_work(tenant.id, "regroup", at=next_night(timezone.now()))
     return changed
 
 

@@ -59,22 +59,8 @@ def split_incident(
     _check_reason(reason)
     (incident,) = _locked(incident)
     leaving, staying = _parts(incident, messages)
-    made = Incident(
-        tenant_id=incident.tenant_id,
-        number=moving.next_number(incident.tenant_id),
-        title=incident.title,
-        counts=dict(incident.counts),
-        **{name: getattr(incident, name) for name in _INHERITED},
-    )
-    made.save(force_insert=True)
+    made = moving.incident_like(incident)
     return _take_out(Regrouping.Kind.SPLIT, incident, made, (leaving, staying), actor, reason)
-
-
-_INHERITED = (
-    *("kind", "severity", "severity_rank", "state", "classification", "cause", "owner_id"),
-    *("owner_name", "shared_at", "shared_by", "first_seen_at", "last_seen_at", "resolved_at"),
-    "campaign_id",
-)
 
 
 @transaction.atomic
@@ -115,15 +101,8 @@ def _take_out(
     together = [*_star(leaving), *_star(staying), *_star([there[0], leaving[0]] if there else [])]
     apart = [(leaving[0], staying[0])]
     words = _say(source, against, together=together, apart=apart, who=actor, reason=reason)
-    done = Regrouping.objects.create(
-        tenant_id=source.tenant_id,
-        kind=kind,
-        incident=source,
-        other=target,
-        who=actor.name,
-        who_id=actor.id,
-        reason=reason.strip(),
-        record={"mail": moving.move_mail(source, target, leaving), "before": before, **words},
+    done = moving.take_out(
+        kind, source, target, leaving, who=actor, reason=reason.strip(), words=words, before=before
     )
     return _finish(done, SPLIT if kind == Regrouping.Kind.SPLIT else MOVED, actor)
 

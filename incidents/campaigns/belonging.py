@@ -27,6 +27,7 @@ def new_campaign(tenant_id: int, incidents: Iterable[Incident]) -> Campaign:
 
 
 def put_into(campaign: Campaign | None, incident_ids: Iterable[UUID]) -> None:
+    """``campaign`` None: into none."""
     Incident.objects.filter(id__in=list(incident_ids)).update(campaign=campaign)
     if campaign is not None:
         refresh_campaign(campaign)

@@ -156,6 +156,49 @@ def successor(incident: Incident) -> Incident:
     return incident
 
 
+def incident_like(source: Incident) -> Incident:
+    """A new incident for a part of the mail of ``source``, with its owner and state."""
+    made = Incident(
+        tenant_id=source.tenant_id,
+        number=next_number(source.tenant_id),
+        counts=dict(source.counts),
+        **{name: getattr(source, name) for name in _INHERITED},
+    )
+    made.save(force_insert=True)
+    return made
+
+
+_INHERITED = (
+    *("title", "kind", "severity", "severity_rank", "state", "classification", "cause", "owner_id"),
+    *("owner_name", "shared_at", "shared_by", "first_seen_at", "last_seen_at", "resolved_at"),
+    "campaign_id",
+)
+
+
+def take_out(
+    kind: str,
+    source: Incident,
+    target: Incident,
+    leaving: Collection[UUID],
+    *,
+    who: Who,
+    reason: str,
+    words: Said,
+    before: dict[str, Any],
+) -> Regrouping:
+    """These mails go from ``source`` to ``target``.  The caller checks before, refreshes after."""
+    return Regrouping.objects.create(
+        tenant_id=source.tenant_id,
+        kind=kind,
+        incident=source,
+        other=target,
+        who=who.name,
+        who_id=who.id,
+        reason=reason,
+        record={"mail": move_mail(source, target, leaving), "before": before, **words},
+    )
+
+
 def merge(kept: Incident, gone: Incident, *, who: Who, reason: str, words: Said) -> Regrouping:
     """Everything of ``gone`` goes to ``kept``.  The caller checks before and refreshes after."""
     before = {"incident": snapshot(kept), "other": snapshot(gone)}
