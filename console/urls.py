@@ -76,6 +76,9 @@ urlpatterns = [
     path("console/messages/<uuid:message_id>", message.message, name="message"),
     path("console/messages/<uuid:message_id>/open", message.message_open, name="message_open"),
     path(
+        "console/messages/<uuid:message_id>/report", message.message_report, name="message_report"
+    ),
+    path(
         "console/messages/<uuid:message_id>/opened/<uuid:access_id>",
         message.message_content,
         name="message_content",

@@ -20,6 +20,7 @@ from incidents.evidence import read_evidence
 from incidents.models import ContentAccess, Delivery, Message, Observation
 from incidents.models.mail import Place
 from incidents.remediation import acquire_original, release_held
+from incidents.reported import report_mail
 
 _DELIVERIES = Delivery.objects.select_related("tenant", "message").prefetch_related(
     "message__memberships"
@@ -82,6 +83,21 @@ class AcquireMessage(APIView):
         asked = parse(shown.ReasonSerializer, request)
         job = acquire_original(message=message, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
+
+
+class ReportMessage(APIView):
+    """Say what a mail is, as a person; an incident and the ledger follow within seconds."""
+
+    @extend_schema(
+        request=shown.ReportMailSerializer, responses={202: shown.ReportedMailSerializer}
+    )
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        message = access_message(object_id)
+        asked = parse(shown.ReportMailSerializer, request)
+        copies = report_mail(message=message, actor=person_of(request), **asked)
+        said = {"message": message.id, "verdict": asked["verdict"], "copies": copies}
+        return Response(shown.ReportedMailSerializer(said).data, status=202)
 
 
 class DeliveryList(ListView):

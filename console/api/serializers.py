@@ -20,6 +20,7 @@ from incidents.models import (
     Report,
 )
 from incidents.models.mail import Outcome, Place, Verdict
+from incidents.reported import SAYABLE
 from incidents.story import exposure
 from seg_bridge.models import GatewayRule
 from tenants.models import Tenant
@@ -219,6 +220,17 @@ class OpenContentSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(
         max_length=2000, help_text="Why the content is opened; the client sees it"
     )
+
+
+class ReportMailSerializer(serializers.Serializer[Any]):
+    verdict = serializers.ChoiceField(choices=list(SAYABLE.items()))
+    reason = serializers.CharField(max_length=2000, help_text="Why, in a sentence")
+
+
+class ReportedMailSerializer(serializers.Serializer[Any]):
+    message = serializers.UUIDField()
+    verdict = serializers.CharField()
+    copies = serializers.IntegerField(help_text="Of how many copies it was said")
 
 
 class ResolveSerializer(serializers.Serializer[Any]):

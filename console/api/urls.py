@@ -34,6 +34,7 @@ urlpatterns = [
     _at(f"messages/{_ID}", mail.MessageDetail, "message"),
     _at(f"messages/{_ID}/original", mail.MessageOriginal, "message-original"),
     _at(f"messages/{_ID}/acquire", mail.AcquireMessage, "message-acquire"),
+    _at(f"messages/{_ID}/report", mail.ReportMessage, "message-report"),
     _at("deliveries", mail.DeliveryList, "deliveries"),
     _at(f"deliveries/{_ID}", mail.DeliveryDetail, "delivery"),
     _at("observations", mail.ObservationList, "observations"),

@@ -17,6 +17,7 @@ from incidents.content import has_opened, open_original
 from incidents.mail.render import safe_html, visible_text
 from incidents.models import ContentAccess
 from incidents.remediation import acquire_original
+from incidents.reported import SAYABLE, report_mail
 from tenants.errors import NotThere
 
 FRAME_POLICY = (
@@ -48,6 +49,16 @@ class OpenForm(forms.Form):
     )
 
 
+class ReportMailForm(forms.Form):
+    verdict = forms.ChoiceField(label="What is it?", choices=list(SAYABLE.items()))
+    reason = forms.CharField(
+        label="Why? In a sentence",
+        help_text="Stands in the history and in the log.",
+        max_length=500,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
 @for_staff
 def message(request: PersonRequest, message_id: UUID) -> HttpResponse:
     found = access_message(message_id)
@@ -71,6 +82,17 @@ def message_open(request: PersonRequest, message_id: UUID) -> HttpResponse:
         assert opened is not None
         return redirect("message_content", found.id, opened.id)
     return ask(request, "console/message_open.html", {"message": found, "form": form})
+
+
+@for_staff
+def message_report(request: PersonRequest, message_id: UUID) -> HttpResponse:
+    found = access_message(message_id)
+    form = ReportMailForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        report_mail(message=found, actor=request.user, **form.cleaned_data)
+        messages.success(request, "Your word is on record. What follows is done within seconds.")
+        return redirect("message", found.id)
+    return ask(request, "console/message_report.html", {"message": found, "form": form})
 
 
 @for_staff

@@ -1,8 +1,8 @@
 """An installation of the size that the pages are measured at, made inside the database.
 
-One mail goes through intake and correlation as in life; its rows are then multiplied by SQL, so that
-columns that are not named here hold what the code itself wrote.  Foreign keys are taken away first:
-nothing here breaks one, and reading does not ask them.
+One mail goes through intake and correlation as in life; its rows are then multiplied by SQL, so
+that columns that are not named here hold what the code itself wrote.  Foreign keys are taken away
+first: nothing here breaks one, and reading does not ask them.
 """
 
 from __future__ import annotations

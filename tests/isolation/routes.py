@@ -61,6 +61,8 @@ job_group          GET     group      200 200  200  in     in    in
 message            GET     message    200 200  200  in     in    in
 message_open       GET     message    200 200  200  in     in    in
 message_open       POST    message    302 302  302  in     in    in
+message_report     GET     message    200 200  200  in     in    in
+message_report     POST    message    302 302  302  in     in    in
 message_content    GET     text       200 200  200  in     in    in
 message_frame      GET     html       200 200  200  in     in    in
 held_release       GET     held       200 200  200  in     in    in
@@ -90,6 +92,7 @@ api-messages           GET     -             200 200  200  401    200   401
 api-message            GET     message       200 200  200  401    200   401
 api-message-original   POST    message       200 200  200  401    200   401
 api-message-acquire    POST    message       202 202  202  401    202   401
+api-message-report     POST    message       202 202  202  401    202   401
 api-deliveries         GET     -             200 200  200  401    200   401
 api-delivery           GET     delivery      200 200  200  401    200   401
 api-observations       GET     -             200 200  200  401    200   401
@@ -160,6 +163,8 @@ BODIES: dict[str, dict[str, str]] = {
     "incident_block": {"days": "7", "reason": "It goes on"},
     "incident_report": {"audience": "internal"},
     "message_open": {"what": "text", "reason": "The client asked"},
+    "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
+    "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
     "held_release": {"reason": "It is expected"},
     "api-incident-resolve": {"classification": "benign", "cause": "A newsletter"},
     "api-message-original": {"reason": "The client asked"},
