@@ -37,7 +37,6 @@ from tenants.scope import Role, tenant_scope
 
 BATCH = 500
 _EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
-_HARMLESS = ("", Verdict.CLEAN, Verdict.GRAYMAIL)
 _NO_THREAT = (None, Verdict.CLEAN, Verdict.GRAYMAIL)
 
 
@@ -108,23 +107,28 @@ def _clear_backlog(tenant_id: int, done: list[UUID], waits: dict[UUID, datetime]
 def _that_matter(known: Known) -> Collection[UUID]:
     """Of the touched messages those that an incident may be about; the rest is benign mail.
 
-    A message matters where any of its copies is condemned, held or released, came around the
-    gateway or has an unknown fate, where somebody spoke of it, and where it is in an incident
-    already.
+    A message matters where it is condemned or held and not all of its copies were stopped, where a
+    copy was released or came around the gateway, where somebody spoke of it, and where it is in an
+    incident already.
     """
     touched = _touched(known)
     spoken = {copy.mail.id for seen, copy in known.sights if seen.layer not in _LAYERS}
     of, harmless = [known.tenant_id, list(touched)], list(_HARMLESS)
-    rows = fetch(_MATTER, [*of, harmless, harmless, *of])
+    rows = fetch(_MATTER, [*of, harmless, harmless, harmless, list(_STOPPED), *of])
     return spoken | {row[0] for row in rows}
 
 
 _LAYERS = (Layer.GATEWAY, Layer.MAILBOX)
+_HARMLESS = ("", Verdict.CLEAN, Verdict.GRAYMAIL)
+_STOPPED = (Outcome.HELD, Outcome.REJECTED, Outcome.DEFERRED)
 _MATTER = """
 SELECT message_id FROM incidents_delivery
 WHERE tenant_id = %s AND message_id = ANY(%s)
-  AND (is_bypass OR was_released OR outcome IN ('unknown', 'held')
-       OR NOT gateway_verdict = ANY(%s) OR NOT mailbox_verdict = ANY(%s))
+GROUP BY message_id
+HAVING bool_or(is_bypass OR was_released OR person_verdict <> '')
+    OR bool_or(NOT vendor_verdict = ANY(%s))
+    OR bool_or(outcome = 'held' OR NOT gateway_verdict = ANY(%s) OR NOT mailbox_verdict = ANY(%s))
+        AND bool_or(NOT outcome = ANY(%s) OR mailbox_item_id <> '')
 UNION
 SELECT message_id FROM incidents_incidentmessage WHERE tenant_id = %s AND message_id = ANY(%s)
 """
@@ -140,9 +144,6 @@ def bring_up_to_date(copy: Copy, seen: Seen, known: Known) -> None:
     else:
         return
     mail = copy.mail
-    if seen.observed_at > mail.last_seen_at:
-        mail.last_seen_at = seen.observed_at
-        mail.is_changed = True
     if seen.evidence and not mail.evidence:
         mail.evidence = seen.evidence
         mail.is_changed = True

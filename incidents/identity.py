@@ -64,7 +64,7 @@ def _of_gateway(seen: Seen, known: Known) -> Copy:
         mail = copy.mail if copy else mail
     if mail is None:
         mail = known.make_mail(seen, trace_ulid=seen.trace_ulid)
-    elif seen.has_mail and not (mail.has_facts and mail.is_gateways):
+    elif not (mail.has_facts and mail.is_gateways) and seen.mail:
         # The gateway had the mail first, before anything was changed on its way.
         fill_mail(mail, seen)
     mail.is_gateways = True
@@ -318,7 +318,7 @@ def settle_pending(copy: Copy, seen: Seen, known: Known) -> None:
 def _of_word(seen: Seen, known: Known) -> Identified:
     """What a person or the mail host says of a mail; it tells nothing of the way the mail took."""
     names = known.names_of(seen.recipient)
-    named = known.copy_by_id(str(seen.detail.get("delivery_id") or ""))
+    named = known.copy_by_id(seen.delivery_id)
     copy = named or known.copy_by_item(seen.mailbox_item_id, names)
     if copy is None and (mail := known.mail_by_trace(seen.trace_ulid)):
         copy = known.copy_for(mail, names)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -25,7 +25,11 @@ SAME_MAIL_WINDOW = timedelta(hours=24)
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """One stored observation, as identity needs it; the names are those of ``Observation``."""
+    """One stored observation, as identity needs it; the names are those of ``Observation``.
+
+    ``received_at``: when the trusted hop took the mail, as the source says; else when it was
+    observed.  ``delivery_id``: the copy that a person or a mail host names, "" for none.
+    """
 
     id: UUID
     observed_at: datetime
@@ -43,28 +47,24 @@ class Seen:
     place: str | None
     is_read: bool | None
     evidence: str
-    facts_text: str
-    detail: dict[str, Any]
+    received_at: datetime
+    delivery_id: str = ""
     wait_until: datetime | None = None
+    read_facts: Callable[[UUID, datetime], str]
+    facts_text: str | None = None
     _facts: dict[str, Any] | None = None
 
     @property
-    def has_mail(self) -> bool:
-        """False on rows that only tell of a place or a verdict."""
-        return self.facts_text != "{}"
-
-    @property
     def mail(self) -> dict[str, Any]:
-        """The facts; most observations are identified without reading them."""
+        """The facts, {} on rows that only tell of a place or a verdict.
+
+        Most observations are identified without them, so they are only read where they are wanted.
+        """
         if self._facts is None:
+            if self.facts_text is None:
+                self.facts_text = self.read_facts(self.id, self.observed_at)
             self._facts = json.loads(self.facts_text)
         return self._facts
-
-    @property
-    def received_at(self) -> datetime:
-        """When the trusted hop took the mail, as the source says; else when it was observed."""
-        claimed = self.detail.get("received_at")
-        return datetime.fromisoformat(claimed) if claimed else self.observed_at
 
     @property
     def sender(self) -> tuple[str, str]:
@@ -81,7 +81,8 @@ class Seen:
 class Mail:
     """A message.  ``facts_from``: the observation whose facts are to be stored with it.
 
-    ``is_gateways``: the gateway's own account gave or could have given its facts, which then stand.
+    ``is_gateways``: the gateway's own account gave its facts, which then stand.
+    ``last_seen_at``: when its last copy was received.
     ``is_counted``: prevalence has it, or is not to have it, because it repeats another message.
     """
 
@@ -224,6 +225,7 @@ class Known:
 
     def add_copy(self, copy: Copy) -> None:
         self.copies[copy.id] = copy
+        copy.mail.is_gateways |= copy.gateway_at is not None
         self._by_mail[copy.mail.id].append(copy)
         self._by_recipient[copy.recipient].append(copy)
         if copy.mailbox_item_id:
@@ -263,6 +265,9 @@ class Known:
             is_new=True,
         )
         self.add_copy(copy)
+        if copy.received_at > mail.last_seen_at:
+            mail.last_seen_at = copy.received_at
+            mail.is_changed = True
         return copy
 
     def adopt(self, mail: Mail, ulid: str) -> None:
@@ -292,7 +297,7 @@ def fill_mail(mail: Mail, seen: Seen) -> None:
     mail.sender_address = seen.sender[0][:320]
     mail.direction = seen.direction
     mail.evidence = seen.evidence or mail.evidence
-    mail.has_facts = seen.has_mail
+    mail.has_facts = bool(seen.mail)
     mail.facts_from = seen
     mail.is_changed = True
 

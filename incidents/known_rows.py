@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -59,18 +60,29 @@ def next_batch(tenant_id: int, now: datetime, size: int) -> list[Seen]:
     return [
         Seen(
             **dict(zip(_SEEN, row, strict=False)),
-            facts_text=row[-2],
-            detail=json.loads(row[-1]),
+            received_at=datetime.fromisoformat(row[-2]) if row[-2] else row[1],
+            delivery_id=row[-1] or "",
             wait_until=waiting[row[0]],
+            read_facts=partial(_read_facts, tenant_id),
         )
         for row in found
     ]
 
 
+def _read_facts(tenant_id: int, observation_id: UUID, observed_at: datetime) -> str:
+    """Those of one observation; ``_load_facts`` has read what is wanted as a rule."""
+    rows = fetch(_FACTS, [tenant_id, [observation_id], observed_at, observed_at])
+    return str(rows[0][1])
+
+
 _OBSERVATIONS = """
-SELECT {columns}, o.mail::text, o.detail::text FROM incidents_observation o
+SELECT {columns}, o.detail->>'received_at', o.detail->>'delivery_id' FROM incidents_observation o
 WHERE o.tenant_id = %s AND o.id = ANY(%s) AND o.observed_at BETWEEN %s AND %s ORDER BY o.id
 """.format(columns=_of("o", _SEEN))
+_FACTS = """
+SELECT o.id, o.mail::text FROM incidents_observation o
+WHERE o.tenant_id = %s AND o.id = ANY(%s) AND o.observed_at BETWEEN %s AND %s
+"""
 
 
 def load_known(tenant: Tenant, batch: Sequence[Seen]) -> Known:
@@ -96,7 +108,22 @@ def load_known(tenant: Tenant, batch: Sequence[Seen]) -> Known:
         _load_copies(known, "d.mailbox_item_id = ANY(%s)", [list(items)])
     _load_without_trace(known, batch)
     _load_spoken_of(known, [seen for seen in batch if _is_word(seen)])
+    _load_facts(known, batch)
     return known
+
+
+def _load_facts(known: Known, batch: Sequence[Seen]) -> None:
+    """Of those that may become a message: not where the gateway has told of the mail already."""
+    wanted = {
+        seen.id: seen
+        for seen in batch
+        if (mail := known.mail_by_trace(seen.trace_ulid)) is None or not mail.is_gateways
+    }
+    if wanted:
+        times = [seen.observed_at for seen in wanted.values()]
+        rows = fetch(_FACTS, [known.tenant_id, list(wanted), min(times), max(times)])
+        for observation_id, text in rows:
+            wanted[observation_id].facts_text = text
 
 
 def _is_word(seen: Seen) -> bool:
@@ -113,11 +140,9 @@ def _load_mailboxes(known: Known, addresses: Collection[str]) -> None:
         known.mailboxes[address] = (mailbox_id, json.loads(aliases))
 
 
+# A mail that was read has a size.
 _MAILS = """
-SELECT {columns}, m.facts <> '{{}}', EXISTS (
-    SELECT FROM incidents_delivery g
-    WHERE g.tenant_id = m.tenant_id AND g.message_id = m.id AND g.gateway_at IS NOT NULL)
-FROM incidents_message m WHERE m.tenant_id = %s
+SELECT {columns}, m.size_bytes > 0 FROM incidents_message m WHERE m.tenant_id = %s
 """.format(columns=_of("m", _MAIL))
 _COPIES = """
 SELECT {columns}, d.message_id FROM incidents_delivery d WHERE d.tenant_id = %s AND
@@ -126,7 +151,7 @@ SELECT {columns}, d.message_id FROM incidents_delivery d WHERE d.tenant_id = %s 
 
 def _mail(row: Sequence[Any]) -> Mail:
     values = dict(zip(_MAIL, row, strict=False))
-    return Mail(**values, has_facts=row[-2], is_counted=row[-2], is_gateways=row[-1])
+    return Mail(**values, has_facts=row[-1], is_counted=row[-1])
 
 
 def _load_copies(known: Known, where: str, arguments: Sequence[Any]) -> None:

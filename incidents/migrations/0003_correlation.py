@@ -8,6 +8,11 @@ from django.db.migrations.operations import RunSQL
 
 from tenants.rls import AddTenantForeignKey, AddTenantPolicy
 
+IMPLIED = (
+    ("incidents_delivery", "incidents_delivery_tenant_id_75e97662_fk_tenants_tenant_id"),
+    ("incidents_sighting", "incidents_sighting_tenant_id_a70bb665_fk_tenants_tenant_id"),
+)
+
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [("incidents", "0002_bulk_rows_without_lookups")]
@@ -43,6 +48,15 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={"abstract": False, "base_manager_name": "objects"},
+        ),
+        # The key to a message, or to a delivery, of the same client holds the client as well.
+        *(
+            RunSQL(
+                f"ALTER TABLE {table} DROP CONSTRAINT {name}",
+                f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (tenant_id)"
+                " REFERENCES tenants_tenant (id) DEFERRABLE INITIALLY DEFERRED",
+            )
+            for table, name in IMPLIED
         ),
         # Counts of common values are written with every batch: room for them on their own page.
         RunSQL(
