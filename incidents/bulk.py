@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import connection
+from psycopg import Cursor
 
 from tenants.scope import current_scope
 
@@ -45,7 +46,7 @@ def run(statement: str, arguments: Sequence[Any] = ()) -> int:
 
 
 def fetch(statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, arguments)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
+    """All rows.  They come in the binary format, which spares reading times from text in Python."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+        return cursor.execute(statement, arguments, binary=True).fetchall()

@@ -35,7 +35,7 @@ from tenants.doors import ClaimedWork
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 
-BATCH = 500
+BATCH = 1_000
 _EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
 _NO_THREAT = (None, Verdict.CLEAN, Verdict.GRAYMAIL)
 

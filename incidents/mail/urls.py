@@ -35,6 +35,8 @@ class Url:
     has_login: bool = False
 
 
+# One link of a mail is taken apart for several questions in a row.
+@lru_cache(maxsize=256)
 def split_url(url: str) -> Url:
     """Never raises.  A URL without a scheme is read as https, as clients do for ``www.…``."""
     text = url.translate(_DROPPED).strip()
