@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from incidents.mail.fingerprint import normal_subject
-from tenants.ids import new_id
+from tenants.ids import as_uuid, new_id
 
 SAME_MAIL_WINDOW = timedelta(hours=24)
 
@@ -164,10 +164,8 @@ class Known:
 
     def copy_by_id(self, copy_id: str) -> Copy | None:
         """None also for a text that is no id."""
-        try:
-            return self.copies.get(UUID(copy_id))
-        except ValueError:
-            return None
+        known_id = as_uuid(copy_id)
+        return self.copies.get(known_id) if known_id else None
 
     def copy_for(self, mail: Mail, names: Sequence[str]) -> Copy | None:
         """Of several copies for one mailbox, the one under its earliest name."""

@@ -15,6 +15,7 @@ from uuid import UUID
 from incidents.bulk import fetch
 from incidents.known import SAME_MAIL_WINDOW, Copy, Known, Mail, Seen
 from incidents.words import Layer
+from tenants.ids import as_uuid
 from tenants.models import Tenant
 
 # A Message-ID that everybody uses is no name: so many of its mails are looked at.
@@ -255,7 +256,7 @@ CROSS JOIN LATERAL (
 
 def _load_spoken_of(known: Known, words: Sequence[Seen]) -> None:
     """What people and mail hosts may speak of: a copy by its id, or the mails of a Message-ID."""
-    named = [_uuid(seen.detail.get("delivery_id")) for seen in words]
+    named = [as_uuid(seen.delivery_id) for seen in words]
     copies = [copy_id for copy_id in named if copy_id]
     if copies:
         _load_copies(known, "d.id = ANY(%s)", [copies])
@@ -273,10 +274,3 @@ CROSS JOIN LATERAL (
     ORDER BY first_seen_at DESC LIMIT %s
 ) m
 """
-
-
-def _uuid(text: object) -> UUID | None:
-    try:
-        return UUID(str(text)) if text else None
-    except ValueError:
-        return None

@@ -25,3 +25,11 @@ def new_id() -> UUID:
         else:
             _last += 1 + int.from_bytes(os.urandom(4))
         return UUID(int=_last)
+
+
+def as_uuid(value: object) -> UUID | None:
+    """The id in this text, None where it is none."""
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None
