@@ -12,6 +12,7 @@ from django.utils import timezone
 from console.lib.sla import Sla, sla_left
 from console.queries.blindness import Blind, Blindness
 from console.queries.campaigns import same_at_other_clients
+from console.queries.entities import Entity, entities_of
 from console.queries.rows import (
     Part,
     copies_words,
@@ -32,6 +33,7 @@ from incidents.models import (
     Report,
 )
 from incidents.remediation import was_delivered
+from incidents.warnings import also_seen_at
 
 SHOWN_COPIES = 500
 
@@ -85,6 +87,8 @@ class IncidentPage:
     sides: list[Side]
     allowed: list[str]
     members: list[Member]
+    entities: list[Entity]
+    also_seen: int
     copies: list[CopyRow]
     elsewhere: list[Incident]
     jobs: list[Job]
@@ -115,6 +119,8 @@ def incident_page(incident: Incident) -> IncidentPage:
         sides=sides_of(incident, blind, seen),
         allowed=what_allowed_it(incident, copies, seen),
         members=members,
+        entities=entities_of(member.message for member in members),
+        also_seen=also_seen_at(incident),
         copies=[copy_row(copy) for copy in copies],
         elsewhere=elsewhere,
         jobs=list(

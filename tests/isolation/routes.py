@@ -27,6 +27,7 @@ handled            GET     -          200 200  200  in     in    in
 health             GET     -          200 200  200  in     in    in
 mail               GET     -          200 200  200  in     in    in
 held               GET     -          200 200  200  in     in    in
+entity             GET     -          200 200  200  in     in    in
 ledger             GET     -          200 200  200  in     in    in
 ledger_figure      GET     -          200 200  200  in     in    in
 clients            GET     -          200 200  200  in     in    in
