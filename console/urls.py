@@ -96,6 +96,7 @@ urlpatterns = [
     path("console/ledger/<slug:figure>", ledger.ledger_figure, name="ledger_figure"),
     path("console/clients", clients.clients, name="clients"),
     path("console/clients/<slug:slug>", clients.client, name="client"),
+    path("console/clients/<slug:slug>/warnings", clients.client_warnings, name="client_warnings"),
     path("console/jobs", jobs.jobs, name="jobs"),
     path("console/jobs/<uuid:job_id>", jobs.job, name="job"),
     path("console/orders/<uuid:group_id>", campaign.job_group, name="job_group"),

@@ -16,6 +16,7 @@ from console.queries.portal import (
     shared_incidents,
 )
 from console.queries.story import story_of
+from incidents.warnings import also_seen_at
 
 
 @for_client
@@ -38,6 +39,7 @@ def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         "shared": shared,
         "story": story_of(shared.incident, is_plain=True),
         "copies": copies_of_shared(shared),
+        "also_seen": also_seen_at(shared.incident),
     }
     return show(request, "portal/incident.html", context, partial="case")
 

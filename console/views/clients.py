@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
+from django.shortcuts import redirect
 
-from console.lib.http import PersonRequest, for_staff, show
+from console.lib.http import PersonRequest, ask, for_staff, show
 from console.queries.clients import client_page, client_rows
 from incidents.access import access_client
+from incidents.warnings import share_warnings
 
 
 @for_staff
@@ -18,3 +20,12 @@ def clients(request: PersonRequest) -> HttpResponse:
 def client(request: PersonRequest, slug: str) -> HttpResponse:
     page = client_page(access_client(slug))
     return show(request, "console/client.html", {"at": "clients", "page": page})
+
+
+@for_staff
+def client_warnings(request: PersonRequest, slug: str) -> HttpResponse:
+    found = access_client(slug)
+    if request.method != "POST":
+        return ask(request, "console/client_warnings.html", {"client": found})
+    share_warnings(tenant=found, actor=request.user, is_on=request.POST.get("is_on") == "yes")
+    return redirect("client", found.slug)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from incidents.correlation import make_sense_of_backlog
@@ -173,3 +174,23 @@ def test_a_mark_says_nothing_without_the_key(clients: list[Tenant], settings):
         note_messages(clients[0], Message.objects.values_list("id", flat=True))
     assert marks()
     assert not marks() & before
+
+
+def test_the_pages_say_how_many_and_nothing_else(clients: list[Tenant], cast: Cast, settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    incidents = [phish_at(each, subject=f"Invoice for {each.slug} canary") for each in clients]
+    assert told(incidents[0]) == 4
+    with scope_of(clients[0]):
+        share_incident(incident=incidents[0], actor=cast.mo)
+    console, portal = Client(), Client()
+    console.force_login(cast.bo)
+    pages = [console.get(f"/console/incidents/{incidents[0].id}").content.decode()]
+    settings.ROOT_URLCONF, settings.SURFACE = "console.urls_portal", "portal"
+    portal.force_login(cast.pia)
+    pages.append(portal.get(f"/portal/incidents/{incidents[0].id}").content.decode())
+    for page in pages:
+        assert "Also seen at 4 other organisations." in page
+        for other in clients[1:]:
+            assert other.slug not in page
+            assert other.name not in page

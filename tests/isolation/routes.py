@@ -34,6 +34,8 @@ clients            GET     -          200 200  200  in     in    in
 jobs               GET     -          200 200  200  in     in    in
 components         GET     -          200 200  200  in     in    in
 client             GET     client     200 200  200  in     in    in
+client_warnings    GET     client     200 200  200  in     in    in
+client_warnings    POST    client     302 302  302  in     in    in
 incident           GET     incident   200 200  200  in     in    in
 incident_assign    GET     incident   405 405  405  405    405   405
 incident_assign    POST    incident   302 302  302  in     in    in
@@ -164,6 +166,7 @@ BODIES: dict[str, dict[str, str]] = {
     "incident_block": {"days": "7", "reason": "It goes on"},
     "incident_report": {"audience": "internal"},
     "message_open": {"what": "text", "reason": "The client asked"},
+    "client_warnings": {"is_on": "no"},
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
     "held_release": {"reason": "It is expected"},
