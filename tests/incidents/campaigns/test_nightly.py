@@ -126,7 +126,7 @@ def test_clusters_are_the_view_of_the_standing_edges(acme: Tenant):
 
 
 def test_two_incidents_of_one_hand_make_a_campaign_and_say_why(acme: Tenant):
-    common = {"host": "evil.example", "sender": "a@crook.example"}
+    common: dict[str, Any] = {"host": "evil.example", "sender": "a@crook.example"}
     take(acme, *threat(acme, 1, **common))
     take(acme, *threat(acme, 2, **common, at=100))
     campaign = Campaign.objects.get()
