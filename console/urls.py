@@ -16,6 +16,7 @@ from console.views import (
     people,
     queue,
     reports,
+    together,
 )
 from console.views.health import healthz
 
@@ -72,6 +73,33 @@ urlpatterns = [
         "console/incidents/<uuid:incident_id>/campaign/block",
         campaign.campaign_block,
         name="campaign_block",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/together",
+        together.incident_together,
+        name="incident_together",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/merge", together.incident_merge, name="incident_merge"
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/split", together.incident_split, name="incident_split"
+    ),
+    path("console/incidents/<uuid:incident_id>/move", together.incident_move, name="incident_move"),
+    path(
+        "console/incidents/<uuid:incident_id>/campaign/join",
+        together.incident_join_campaign,
+        name="incident_join_campaign",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/campaign/leave",
+        together.incident_leave_campaign,
+        name="incident_leave_campaign",
+    ),
+    path(
+        "console/regroupings/<uuid:regrouping_id>/undo",
+        together.regrouping_undo,
+        name="regrouping_undo",
     ),
     path("console/mail", mail.mail, name="mail"),
     path("console/messages/<uuid:message_id>", message.message, name="message"),

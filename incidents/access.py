@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import models
 
-from incidents.models import Delivery, Incident, Job, Message, Report
+from incidents.models import Delivery, Incident, Job, Message, Regrouping, Report
 from tenants.errors import NotThere
 from tenants.models import Tenant
 
@@ -29,7 +29,7 @@ def access_one(found: models.QuerySet[_M], object_id: UUID | str) -> _M:
 
 
 def access_incident(object_id: UUID | str) -> Incident:
-    return access_one(Incident.objects.select_related("tenant"), object_id)
+    return access_one(Incident.objects.select_related("tenant", "campaign"), object_id)
 
 
 def access_message(object_id: UUID | str) -> Message:
@@ -42,6 +42,10 @@ def access_delivery(object_id: UUID | str) -> Delivery:
 
 def access_job(object_id: UUID | str) -> Job:
     return access_one(Job.objects.select_related("tenant", "incident"), object_id)
+
+
+def access_regrouping(object_id: UUID | str) -> Regrouping:
+    return access_one(Regrouping.objects.select_related("incident", "other"), object_id)
 
 
 def access_report(object_id: UUID | str) -> Report:

@@ -7,7 +7,6 @@ and withdraws older rows that say the opposite.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,20 +14,24 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from incidents.announce import announce_incident
 from incidents.campaigns import moving
 from incidents.campaigns.ledger import Who, crossing, repeat, standing, withdraw, write_words
 from incidents.campaigns.moving import MERGED, Said
 from incidents.models import Edge, Incident, Regrouping
 from incidents.opening import refresh_incident
-from tenants.audit import write_audit
+from incidents.regroup_campaigns import put_campaigns_back
+from incidents.regrouping_rules import (
+    audit_regrouping,
+    check_may_be_one,
+    check_reason,
+    locked,
+)
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
 
 SPLIT = "incidents.incident.split"
 MOVED = "incidents.incident.mail_moved"
 UNDONE = "incidents.incident.regrouping_undone"
-SHORTEST_REASON = 5
 
 
 @transaction.atomic
@@ -38,9 +41,9 @@ def merge_incidents(*, kept: Incident, gone: Incident, actor: Person, reason: st
     Raises ``WrongInput`` for what can never be one incident, ``Conflict`` where one of them was
     merged a moment ago.
     """
-    _check_reason(reason)
-    kept, gone = _locked(kept, gone)
-    _check_may_be_one(kept, gone)
+    check_reason(reason)
+    kept, gone = locked(kept, gone)
+    check_may_be_one(kept, gone)
     mine, theirs = moving.message_ids_of(kept), moving.message_ids_of(gone)
     against = crossing(Edge.Level.GROUP, mine, theirs).filter(act=Edge.Act.CANNOT)
     words = _say(kept, against, together=[(mine[0], theirs[0])], who=actor, reason=reason)
@@ -56,8 +59,8 @@ def split_incident(
 
     The new incident keeps owner and state.  Raises ``WrongInput`` unless some go and some stay.
     """
-    _check_reason(reason)
-    (incident,) = _locked(incident)
+    check_reason(reason)
+    (incident,) = locked(incident)
     leaving, staying = _parts(incident, messages)
     made = moving.incident_like(incident)
     return _take_out(Regrouping.Kind.SPLIT, incident, made, (leaving, staying), actor, reason)
@@ -73,9 +76,9 @@ def move_messages(
     reason: str,
 ) -> Regrouping:
     """These mails go to another incident of the same client; at least one stays."""
-    _check_reason(reason)
-    incident, target = _locked(incident, target, ordered=False)
-    _check_may_be_one(incident, target)
+    check_reason(reason)
+    incident, target = locked(incident, target, ordered=False)
+    check_may_be_one(incident, target)
     parts = _parts(incident, messages)
     return _take_out(Regrouping.Kind.MOVE, incident, target, parts, actor, reason)
 
@@ -113,26 +116,29 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
 
     Raises ``Conflict`` if it was undone already or something later builds on it.
     """
-    locked = Regrouping.objects.select_for_update().filter(id=done.id, undone_at=None).first()
-    if locked is None:
+    held = Regrouping.objects.select_for_update().filter(id=done.id, undone_at=None).first()
+    if held is None:
         raise Conflict("This was undone already.")
-    done = locked
+    done = held
     _check_is_latest(done)
     incident, other = done.incident, done.other
     assert other is not None
     written = standing().filter(id__in=done.record.get("edges", ()))
     withdraw(list(written), who=actor, reason="Undone.")
     repeat(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))
-    if done.kind == Regrouping.Kind.MERGE:
+    if "campaigns_before" in done.record:
+        put_campaigns_back(done)
+    elif done.kind == Regrouping.Kind.MERGE:
         moving.move_back(done.record["mail"], source=other, target=incident)
         moving.move_back(done.record["history"], source=other, target=incident)
         moving.unjoin_campaigns(done)
     else:
         moving.move_back(done.record["mail"], source=incident, target=other)
-    _restore(done, incident, other)
+    if "before" in done.record:
+        _restore(done, incident, other)
     done.undone_at, done.undone_by = timezone.now(), actor.name
     done.save(update_fields=["undone_at", "undone_by"])
-    _audit(done, UNDONE, actor, "")
+    audit_regrouping(done, UNDONE, actor, "Undone.")
 
 
 def _restore(done: Regrouping, incident: Incident, other: Incident) -> None:
@@ -170,36 +176,6 @@ def _check_is_latest(done: Regrouping) -> None:
             f"Something later builds on it: first undo what {later.who} did"
             f" ({later.get_kind_display().lower()})."
         )
-
-
-def _check_reason(reason: str) -> None:
-    if len(reason.strip()) < SHORTEST_REASON:
-        raise WrongInput("Say in a few words why; it stands beside the mail from now on.")
-
-
-def _check_may_be_one(one: Incident, other: Incident) -> None:
-    if one.id == other.id:
-        raise WrongInput("Name another incident.")
-    if one.tenant_id != other.tenant_id:
-        raise WrongInput("An incident never spans clients.")
-    if (one.kind == Incident.Kind.HEALTH) != (other.kind == Incident.Kind.HEALTH):
-        raise WrongInput("A finding about the route of mail and a threat stay apart.")
-
-
-def _locked(*incidents: Incident, ordered: bool = True) -> list[Incident]:
-    """The rows as they are now, held; by number where ``ordered``.  Raises ``Conflict``."""
-    keys = [incident.id for incident in incidents]
-    rows = {
-        row.id: row
-        for row in Incident.objects.select_for_update(of=("self",))
-        .select_related("tenant", "campaign")
-        .filter(id__in=keys)
-        .order_by("id")
-    }
-    found = [rows[key] for key in keys if key in rows]
-    if len(found) < len(set(keys)) or any(row.is_merged for row in found):
-        raise Conflict("One of these incidents was merged a moment ago.")
-    return sorted(found, key=lambda row: row.number) if ordered else found
 
 
 def _parts(incident: Incident, messages: Collection[UUID]) -> tuple[list[UUID], list[UUID]]:
@@ -252,24 +228,5 @@ def _finish(done: Regrouping, action: str, actor: Person) -> Regrouping:
         if not fresh.is_merged:
             refresh_incident(fresh)
     moving.note_after(done)
-    _audit(done, action, actor, done.reason)
+    audit_regrouping(done, action, actor)
     return done
-
-
-def _audit(done: Regrouping, action: str, actor: Person, reason: str) -> None:
-    assert done.other is not None
-    write_audit(
-        action,
-        actor=actor,
-        provider_id=actor.provider_id,
-        tenant_id=done.tenant_id,
-        object_kind="incident",
-        object_id=done.incident_id,
-        reason=reason,
-        other=done.other.number,
-        other_id=str(done.other_id),
-        regrouping=str(done.id),
-        mails=len(done.record["mail"].get("incidents.IncidentMessage", ())),
-    )
-    for incident_id in (done.incident_id, done.other_id):
-        transaction.on_commit(partial(announce_incident, done.tenant_id, incident_id))

@@ -6,7 +6,7 @@ from django.urls import URLPattern, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
-from console.api import incidents, ledger, mail, root, work
+from console.api import incidents, ledger, mail, root, together, work
 
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
@@ -30,6 +30,13 @@ urlpatterns = [
     _at(f"incidents/{_ID}/share", incidents.ShareIncident, "incident-share"),
     _at(f"incidents/{_ID}/resolve", incidents.ResolveIncident, "incident-resolve"),
     _at(f"incidents/{_ID}/reopen", incidents.ReopenIncident, "incident-reopen"),
+    _at(f"incidents/{_ID}/together", together.IncidentTogether, "incident-together"),
+    _at(f"incidents/{_ID}/merge", together.MergeIncident, "incident-merge"),
+    _at(f"incidents/{_ID}/split", together.SplitIncident, "incident-split"),
+    _at(f"incidents/{_ID}/move", together.MoveMessages, "incident-move"),
+    _at(f"incidents/{_ID}/join-campaign", together.JoinCampaign, "incident-join-campaign"),
+    _at(f"incidents/{_ID}/leave-campaign", together.LeaveCampaign, "incident-leave-campaign"),
+    _at(f"regroupings/{_ID}/undo", together.UndoRegrouping, "regrouping-undo"),
     _at("messages", mail.MessageList, "messages"),
     _at(f"messages/{_ID}", mail.MessageDetail, "message"),
     _at(f"messages/{_ID}/original", mail.MessageOriginal, "message-original"),

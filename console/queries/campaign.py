@@ -21,6 +21,7 @@ from incidents.assessment import EXPOSED
 from incidents.models import Delivery, Incident, IncidentMessage, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
 
+MOST_INCIDENTS = 200
 _NOT_KNOWN = Q(outcome__in=(Outcome.DEFERRED, Outcome.UNKNOWN))
 # What became of the copies at first: these add up to all of them.
 OUTCOMES = {
@@ -81,9 +82,16 @@ class CampaignPage:
 
 
 def incidents_of_campaign(incident: Incident) -> list[Incident]:
-    """This incident and those of clients in sight that belong to the same campaign."""
-    others = set(same_at_other_clients([incident]).get(incident.id, {}))
-    found = Incident.objects.filter(id__in=others | {incident.id}).select_related("tenant")
+    """The incidents of its campaign, and those of other clients in sight with the same mail."""
+    own = [incident]
+    if incident.campaign_id is not None:
+        siblings = Incident.objects.filter(tenant=incident.tenant_id, campaign=incident.campaign_id)
+        own = list(siblings.order_by("-last_seen_at")[:MOST_INCIDENTS])
+    alike = same_at_other_clients(own)
+    others = {other for found in alike.values() for other in found}
+    found = Incident.objects.filter(
+        id__in=others | {incident.id, *(each.id for each in own)}, merged_into=None
+    ).select_related("tenant")
     return list(found.order_by("tenant__name", "number"))
 
 

@@ -18,6 +18,7 @@ from console.queries.incident import incident_page
 from console.queries.rows import copies_words
 from console.queries.story import story_of
 from incidents.access import access_incident
+from incidents.campaigns.moving import successor
 from incidents.models import Incident
 from incidents.remediation import (
     block_sender,
@@ -78,6 +79,8 @@ class ReportForm(forms.Form):
 @for_staff
 def incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
+    if found.is_merged:
+        return redirect("incident", successor(found).id)
     context = {
         "at": "queue",
         "page": incident_page(found),
