@@ -55,6 +55,19 @@ incident_report    GET     incident   200 200  200  in     in    in
 incident_report    POST    incident   302 302  302  in     in    in
 incident_look      GET     incident   405 405  405  405    405   405
 incident_look      POST    incident   302 302  302  in     in    in
+incident_together  GET     incident   200 200  200  in     in    in
+incident_merge     GET     incident   405 405  405  405    405   405
+incident_merge     POST    incident   302 302  302  in     in    in
+incident_split     GET     incident   405 405  405  405    405   405
+incident_split     POST    incident   400 400  400  in     in    in
+incident_move      GET     incident   405 405  405  405    405   405
+incident_move      POST    incident   400 400  400  in     in    in
+incident_join_campaign GET incident   405 405  405  405    405   405
+incident_join_campaign POST incident  409 409  409  in     in    in
+incident_leave_campaign GET incident  405 405  405  405    405   405
+incident_leave_campaign POST incident 302 302  302  in     in    in
+regrouping_undo    GET     regrouping 405 405  405  405    405   405
+regrouping_undo    POST    regrouping 302 302  302  in     in    in
 campaign           GET     incident   200 200  200  in     in    in
 campaign_pull      GET     incident   200 200  200  in     in    in
 campaign_pull      POST    incident   200 200  200  in     in    in
@@ -91,6 +104,13 @@ api-incident-take      POST    incident      200 200  200  401    200   401
 api-incident-share     POST    incident      200 200  200  401    200   401
 api-incident-resolve   POST    incident      200 200  200  401    200   401
 api-incident-reopen    POST    incident      409 409  409  401    409   401
+api-incident-together  GET     incident      200 200  200  401    200   401
+api-incident-merge     POST    incident      200 200  200  401    200   401
+api-incident-split     POST    incident      400 400  400  401    400   401
+api-incident-move      POST    incident      400 400  400  401    400   401
+api-incident-join-campaign POST incident     409 409  409  401    409   401
+api-incident-leave-campaign POST incident    200 200  200  401    200   401
+api-regrouping-undo    POST    regrouping    200 200  200  401    200   401
 api-messages           GET     -             200 200  200  401    200   401
 api-message            GET     message       200 200  200  401    200   401
 api-message-original   POST    message       200 200  200  401    200   401
@@ -165,6 +185,16 @@ BODIES: dict[str, dict[str, str]] = {
     "incident_resolve": {"classification": "benign", "cause": "A newsletter"},
     "incident_block": {"days": "7", "reason": "It goes on"},
     "incident_report": {"audience": "internal"},
+    "incident_merge": {"number": "2", "reason": "The same hand"},
+    "incident_split": {"reason": "Another hand"},
+    "incident_move": {"number": "2", "reason": "Another hand"},
+    "incident_join_campaign": {"number": "2", "reason": "The same hand"},
+    "incident_leave_campaign": {"reason": "Another hand"},
+    "api-incident-merge": {"number": "2", "reason": "The same hand"},
+    "api-incident-split": {"reason": "Another hand"},
+    "api-incident-move": {"number": "2", "reason": "Another hand"},
+    "api-incident-join-campaign": {"number": "2", "reason": "The same hand"},
+    "api-incident-leave-campaign": {"reason": "Another hand"},
     "message_open": {"what": "text", "reason": "The client asked"},
     "client_warnings": {"is_on": "no"},
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},

@@ -396,6 +396,7 @@ def _note_ids(side: Side) -> None:
                 "held": str(Delivery.objects.get(place=Place.HOLD).id),
                 "gateway-rule": str(GatewayRule.objects.get().id),
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
+                "regrouping": str(Regrouping.objects.get().id),
                 "client": side.tenant.slug,
             }
             ids.update(ids_of_work(incident))
