@@ -26,9 +26,11 @@ class NavigationItem:
 
 _CONSOLE = (
     ("queue", "Incidents", "shield-alert", "queue", "i"),
+    ("disagreements", "Disagreements", "circle-check", "disagreements", "d"),
     ("held", "Held mail", "archive", "held", "h"),
     ("mail", "Mail", "mail", "mail", "m"),
     ("ledger", "Ledger", "file-text", "ledger", "l"),
+    ("rules", "Gateway rules", "ban", "rules", "r"),
     ("clients", "Clients", "building-2", "clients", "c"),
     ("jobs", "Jobs", "list-checks", "jobs", "o"),
 )

@@ -7,15 +7,18 @@ from console.views import (
     campaign,
     clients,
     components,
+    disagreements,
     entities,
     incident,
     jobs,
     ledger,
     mail,
     message,
+    orders,
     people,
     queue,
     reports,
+    rules,
     together,
 )
 from console.views.health import healthz
@@ -122,6 +125,40 @@ urlpatterns = [
     path("console/entities", entities.entity, name="entity"),
     path("console/ledger", ledger.ledger, name="ledger"),
     path("console/ledger/<slug:figure>", ledger.ledger_figure, name="ledger_figure"),
+    path("console/disagreements", disagreements.disagreements, name="disagreements"),
+    path(
+        "console/disagreements/<uuid:item_id>", disagreements.disagreement, name="disagreement"
+    ),
+    path(
+        "console/disagreements/<uuid:item_id>/rehearse",
+        disagreements.disagreement_rehearse,
+        name="disagreement_rehearse",
+    ),
+    path(
+        "console/disagreements/<uuid:item_id>/accept",
+        disagreements.disagreement_accept,
+        name="disagreement_accept",
+    ),
+    path(
+        "console/disagreements/<uuid:item_id>/dismiss",
+        disagreements.disagreement_dismiss,
+        name="disagreement_dismiss",
+    ),
+    path("console/rules", rules.rules, name="rules"),
+    path("console/rules/new", rules.rule_new, name="rule_new"),
+    path("console/rules/<uuid:rule_id>/remove", rules.rule_remove, name="rule_remove"),
+    path("console/rehearsals/<uuid:rehearsal_id>", rules.rehearsal, name="rehearsal"),
+    path(
+        "console/rehearsals/<uuid:rehearsal_id>/save", rules.rehearsal_save, name="rehearsal_save"
+    ),
+    path(
+        "console/rehearsals/<uuid:rehearsal_id>/list/<slug:name>",
+        rules.rehearsal_list,
+        name="rehearsal_list",
+    ),
+    path("console/orders", orders.orders, name="orders"),
+    path("console/orders/<uuid:order_id>/withdraw", orders.order_withdraw, name="order_withdraw"),
+    path("console/clients/<slug:slug>/late", orders.late_verdicts, name="late_verdicts"),
     path("console/clients", clients.clients, name="clients"),
     path("console/clients/<slug:slug>", clients.client, name="client"),
     path("console/clients/<slug:slug>/warnings", clients.client_warnings, name="client_warnings"),

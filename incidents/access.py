@@ -10,7 +10,16 @@ from uuid import UUID
 
 from django.db import models
 
-from incidents.models import Delivery, Incident, Job, Message, Regrouping, Report
+from incidents.models import (
+    Delivery,
+    Disagreement,
+    Incident,
+    Job,
+    Message,
+    Regrouping,
+    Report,
+    StandingOrder,
+)
 from tenants.errors import NotThere
 from tenants.models import Tenant
 
@@ -50,6 +59,16 @@ def access_regrouping(object_id: UUID | str) -> Regrouping:
 
 def access_report(object_id: UUID | str) -> Report:
     return access_one(Report.objects.select_related("tenant", "incident"), object_id)
+
+
+def access_disagreement(object_id: UUID | str) -> Disagreement:
+    return access_one(
+        Disagreement.objects.select_related("tenant", "incident__tenant", "message"), object_id
+    )
+
+
+def access_order(object_id: UUID | str) -> StandingOrder:
+    return access_one(StandingOrder.objects.select_related("tenant", "incident"), object_id)
 
 
 def access_client(slug: str) -> Tenant:

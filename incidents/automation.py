@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -29,6 +28,7 @@ from incidents.words import Layer, Verdict
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import DomainError, WrongInput
+from tenants.ids import as_uuid
 from tenants.models import Person, Tenant
 from tenants.scope import Role, tenant_scope
 
@@ -100,16 +100,9 @@ def _said_by_staff(item: Disagreement) -> bool:
         if side["layer"] == Layer.PERSON and side["verdict"] in _GRAVE:
             name = str(side["source"]).removeprefix("person:")
             people = Person.objects.filter(tenant=None, is_active=True)
-            return _is_uuid(name) and people.filter(id=name).exists()
+            person_id = as_uuid(name)
+            return person_id is not None and people.filter(id=person_id).exists()
     return False
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _respond(item: Disagreement, wish: LateVerdicts) -> None:

@@ -30,10 +30,11 @@ from incidents.models import (
 )
 from incidents.models.mail import Outcome
 from incidents.repairs import repair_for
-from incidents.sides import as_uuid, history_of, sides_of, was_condemned_late
+from incidents.sides import history_of, sides_of, was_condemned_late
 from incidents.words import Layer, Verdict
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
+from tenants.ids import as_uuid
 from tenants.models import Domain, Person, Tenant
 from tenants.work import want_work
 

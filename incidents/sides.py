@@ -12,6 +12,7 @@ from uuid import UUID
 from incidents.models import Delivery, Observation, Sighting
 from incidents.models.mail import Layer, Outcome
 from incidents.words import Verdict
+from tenants.ids import as_uuid
 
 MOST_SIGHTINGS = 400
 REASONS = 4
@@ -158,10 +159,3 @@ def was_condemned_late(seen: Iterable[Observation]) -> bool:
         if each.layer == Layer.GATEWAY and (each.verdict is not None or each.mail)
     ]
     return len(verdicts) > 1 and not verdicts[0] and verdicts[-1]
-
-
-def as_uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -22,7 +22,6 @@ from django.utils import timezone
 from incidents.contradictions import within_reach
 from incidents.models import Delivery, Job
 from incidents.remediation import pullable, start_job
-from incidents.sides import as_uuid
 from incidents.words import MatrixAction, Verdict
 from seg_bridge import services
 from seg_bridge.models import GatewayRule, Rehearsal
@@ -38,7 +37,7 @@ from seg_bridge.rehearsal import (
 from seg_bridge.snapshot import wire_rule
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, NotThere, WrongInput
-from tenants.ids import new_id
+from tenants.ids import as_uuid, new_id
 from tenants.models import Person, Tenant
 
 REHEARSED = "seg_bridge.change.rehearsed"

@@ -22,11 +22,11 @@ from incidents.models import (
 from seg_bridge.models import GatewayRule
 
 
-class _OfClient(filters.FilterSet):
+class TenantFilter(filters.FilterSet):
     tenant = filters.CharFilter(field_name="tenant__slug")
 
 
-class IncidentFilter(_OfClient):
+class IncidentFilter(TenantFilter):
     cross_layer = filters.ChoiceFilter(
         choices=list(CROSS_LAYER.items()), method="filter_cross_layer"
     )
@@ -57,7 +57,7 @@ class IncidentFilter(_OfClient):
         return rows.filter(Exists(members))
 
 
-class MessageFilter(_OfClient):
+class MessageFilter(TenantFilter):
     since = filters.IsoDateTimeFilter(field_name="first_seen_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="first_seen_at", lookup_expr="lt")
     incident = filters.UUIDFilter(field_name="memberships__incident_id")
@@ -67,7 +67,7 @@ class MessageFilter(_OfClient):
         fields = ("tenant", "internet_message_id", "sender_address", "direction")
 
 
-class DeliveryFilter(_OfClient):
+class DeliveryFilter(TenantFilter):
     replay = filters.UUIDFilter(method="filter_replay", label="Copies that this replay job sent")
     internet_message_id = filters.CharFilter(field_name="message__internet_message_id")
     message = filters.UUIDFilter(field_name="message_id")
@@ -84,7 +84,7 @@ class DeliveryFilter(_OfClient):
         return rows.filter(message__trace_ulid__in=job.detail["ulids"] if job else [])
 
 
-class ObservationFilter(_OfClient):
+class ObservationFilter(TenantFilter):
     delivery = filters.UUIDFilter(method="filter_delivery")
     message = filters.UUIDFilter(method="filter_message")
     since = filters.IsoDateTimeFilter(field_name="observed_at", lookup_expr="gte")
@@ -109,7 +109,7 @@ class ObservationFilter(_OfClient):
         return self._sighted(rows, delivery__message_id=value)
 
 
-class JobFilter(_OfClient):
+class JobFilter(TenantFilter):
     incident = filters.UUIDFilter(field_name="incident_id")
 
     class Meta:
@@ -117,7 +117,7 @@ class JobFilter(_OfClient):
         fields = ("tenant", "kind", "state")
 
 
-class ActionFilter(_OfClient):
+class ActionFilter(TenantFilter):
     job = filters.UUIDFilter(field_name="job_id")
     delivery = filters.UUIDFilter(field_name="delivery_id")
     incident = filters.UUIDFilter(field_name="job__incident_id")
@@ -127,7 +127,7 @@ class ActionFilter(_OfClient):
         fields = ("tenant", "action", "state")
 
 
-class ReportFilter(_OfClient):
+class ReportFilter(TenantFilter):
     incident = filters.UUIDFilter(field_name="incident_id")
     job = filters.UUIDFilter(field_name="job_id")
 
@@ -136,7 +136,7 @@ class ReportFilter(_OfClient):
         fields = ("tenant", "audience")
 
 
-class GatewayRuleFilter(_OfClient):
+class GatewayRuleFilter(TenantFilter):
     in_force = filters.BooleanFilter(field_name="removed_at", lookup_expr="isnull")
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -17,9 +18,10 @@ from console.lib.people import person_of
 from incidents.access import access_delivery, access_message
 from incidents.content import check_may_open, open_original
 from incidents.evidence import read_evidence
+from incidents.held import held_by_same_rule, release_together
 from incidents.models import ContentAccess, Delivery, Message, Observation
 from incidents.models.mail import Place
-from incidents.remediation import acquire_original, release_held
+from incidents.remediation import acquire_original
 from incidents.reported import report_mail
 
 _DELIVERIES = Delivery.objects.select_related("tenant", "message").prefetch_related(
@@ -126,15 +128,27 @@ class HeldDetail(DetailView):
     queryset = _DELIVERIES.filter(place=Place.HOLD)
 
 
-class ReleaseHeld(APIView):
-    """Deliver the original of a held copy; answers the job to follow."""
+class HeldBySameRule(APIView):
+    """Other held copies that the same rule holds; they can be released together."""
 
-    @extend_schema(request=shown.ReasonSerializer, responses={202: shown.JobSerializer})
+    @extend_schema(responses=shown.SameRuleSerializer)
+    def get(self, request: Request, object_id: str) -> Response:
+        same = held_by_same_rule(access_delivery(object_id))
+        prefetch_related_objects(same.others, "message__memberships")
+        return Response(shown.SameRuleSerializer(same).data)
+
+
+class ReleaseHeld(APIView):
+    """Deliver the original of a held copy, and of others that the same rule holds; answers the job
+    to follow.
+    """
+
+    @extend_schema(request=shown.ReleaseSerializer, responses={202: shown.JobSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         delivery = access_delivery(object_id)
-        asked = parse(shown.ReasonSerializer, request)
-        job = release_held(delivery=delivery, actor=person_of(request), reason=asked["reason"])
+        asked = parse(shown.ReleaseSerializer, request)
+        job = release_together(delivery=delivery, actor=person_of(request), **asked)
         return job_response(job)
 
 

@@ -216,6 +216,22 @@ class ReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
 
+class ReleaseSerializer(ReasonSerializer):
+    also = serializers.ListField(
+        child=serializers.UUIDField(),
+        required=False,
+        default=list,
+        max_length=100,
+        help_text="Other copies that the same rule holds",
+    )
+
+
+class SameRuleSerializer(serializers.Serializer[Any]):
+    rule = serializers.CharField(help_text="What holds it, in the gateway's words")
+    rule_id = serializers.UUIDField(allow_null=True, help_text="The list entry, if one does")
+    others = DeliverySerializer(many=True)
+
+
 class OpenContentSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(
         max_length=2000, help_text="Why the content is opened; the client sees it"

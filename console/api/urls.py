@@ -6,7 +6,7 @@ from django.urls import URLPattern, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
-from console.api import incidents, ledger, mail, root, together, work
+from console.api import incidents, layers, ledger, mail, root, together, work
 
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
@@ -49,6 +49,7 @@ urlpatterns = [
     _at("held", mail.HeldList, "held"),
     _at(f"held/{_ID}", mail.HeldDetail, "held-mail"),
     _at(f"held/{_ID}/release", mail.ReleaseHeld, "held-release"),
+    _at(f"held/{_ID}/same-rule", mail.HeldBySameRule, "held-same-rule"),
     _at("accesses", mail.ContentAccessList, "accesses"),
     _at("actions", work.ActionList, "actions"),
     _at(f"actions/{_ID}", work.ActionDetail, "action"),
@@ -62,5 +63,18 @@ urlpatterns = [
     _at(f"gateway-rules/{_ID}/remove", work.RemoveGatewayRule, "gateway-rule-remove"),
     _at("ledger", ledger.Ledger, "ledger"),
     _at(r"ledger/(?P<figure>[a-z_]+)", ledger.LedgerFigure, "ledger-figure"),
+    _at(r"tenants/(?P<slug>[-\w]+)/late-verdicts", layers.ClientLateVerdicts, "late-verdicts"),
+    _at("disagreements", layers.DisagreementList, "disagreements"),
+    _at(f"disagreements/{_ID}", layers.DisagreementDetail, "disagreement"),
+    _at(f"disagreements/{_ID}/rehearse", layers.RehearseDisagreement, "disagreement-rehearse"),
+    _at(f"disagreements/{_ID}/accept", layers.AcceptDisagreement, "disagreement-accept"),
+    _at(f"disagreements/{_ID}/dismiss", layers.DismissDisagreement, "disagreement-dismiss"),
+    _at("rehearsals", layers.RehearsalList, "rehearsals"),
+    _at(f"rehearsals/{_ID}", layers.RehearsalDetail, "rehearsal"),
+    _at(f"rehearsals/{_ID}/save", layers.SaveRehearsal, "rehearsal-save"),
+    _at(f"rehearsals/{_ID}/list/(?P<name>[a-z_]+)", layers.RehearsalNumber, "rehearsal-list"),
+    _at("standing-orders", layers.StandingOrderList, "standing-orders"),
+    _at(f"standing-orders/{_ID}", layers.StandingOrderDetail, "standing-order"),
+    _at(f"standing-orders/{_ID}/withdraw", layers.WithdrawStandingOrder, "order-withdraw"),
     re_path(r"^.*$", root.NoSuchResource.as_view(), name="api-nothing"),
 ]

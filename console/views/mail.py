@@ -7,14 +7,14 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.mail import Filters, copies_page, held_page
 from incidents.access import access_delivery
+from incidents.held import SameRule, held_by_same_rule, release_together
 from incidents.models.mail import Outcome, Verdict
-from incidents.remediation import release_held
 from tenants.models import Tenant
 
 DAYS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"))
@@ -27,6 +27,16 @@ class ReleaseForm(forms.Form):
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+    also = forms.TypedMultipleChoiceField(label="Others", coerce=UUID, required=False)
+
+    def __init__(self, data: QueryDict | None, same: SameRule) -> None:
+        super().__init__(data)
+        offered = [(str(copy.id), copy.recipient) for copy in same.others]
+        self.fields["also"].choices = offered  # type: ignore[attr-defined]
+
+    @property
+    def also_chosen(self) -> list[str]:
+        return self.data.getlist("also") if isinstance(self.data, QueryDict) else []
 
 
 @for_staff
@@ -80,9 +90,11 @@ def _filter_context(filters: Filters, older: str) -> dict[str, object]:
 @for_staff
 def held_release(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
     copy = access_delivery(delivery_id)
-    form = ReleaseForm(request.POST or None)
+    same = held_by_same_rule(copy)
+    form = ReleaseForm(request.POST or None, same)
     if request.method == "POST" and form.is_valid():
-        job = release_held(delivery=copy, actor=request.user, **form.cleaned_data)
+        job = release_together(delivery=copy, actor=request.user, **form.cleaned_data)
         messages.success(request, "The gateway delivers it within seconds.")
         return redirect("job", job.id)
-    return ask(request, "console/held_release.html", {"copy": copy, "form": form})
+    context = {"copy": copy, "same": same, "form": form}
+    return ask(request, "console/held_release.html", context)

@@ -83,6 +83,28 @@ message_content    GET     text       200 200  200  in     in    in
 message_frame      GET     html       200 200  200  in     in    in
 held_release       GET     held       200 200  200  in     in    in
 held_release       POST    held       302 302  302  in     in    in
+disagreements      GET     -             200 200  200  in     in    in
+disagreement       GET     disagreement  200 200  200  in     in    in
+disagreement_rehearse GET  disagreement  405 405  405  405    405   405
+disagreement_rehearse POST disagreement  302 302  302  in     in    in
+disagreement_accept GET    disagreement  200 200  200  in     in    in
+disagreement_accept POST   disagreement  302 302  302  in     in    in
+disagreement_dismiss GET   disagreement  200 200  200  in     in    in
+disagreement_dismiss POST  disagreement  302 302  302  in     in    in
+rules              GET     -             200 200  200  in     in    in
+rule_new           GET     -             200 200  200  in     in    in
+rule_new           POST    -             302 302  302  in     in    in
+rule_remove        GET     gateway-rule  405 405  405  405    405   405
+rule_remove        POST    gateway-rule  302 302  302  in     in    in
+rehearsal          GET     rehearsal     200 200  200  in     in    in
+rehearsal_save     GET     rehearsal     200 200  200  in     in    in
+rehearsal_save     POST    rehearsal     302 302  302  in     in    in
+rehearsal_list     GET     rehearsal     200 200  200  in     in    in
+orders             GET     -             200 200  200  in     in    in
+order_withdraw     GET     order         200 200  200  in     in    in
+order_withdraw     POST    order         302 302  302  in     in    in
+late_verdicts      GET     client        200 200  200  in     in    in
+late_verdicts      POST    client        302 302  302  in     in    in
 job                GET     job        200 200  200  in     in    in
 report_file        GET     report     200 200  200  in     in    in
 """
@@ -123,6 +145,22 @@ api-observation        GET     observation   200 200  200  401    200   401
 api-held               GET     -             200 200  200  401    200   401
 api-held-mail          GET     held          200 200  200  401    200   401
 api-held-release       POST    held          202 202  202  401    202   401
+api-held-same-rule     GET     held          200 200  200  401    200   401
+api-late-verdicts      GET     client        200 200  200  401    200   401
+api-late-verdicts      POST    client        200 200  200  401    200   401
+api-disagreements      GET     -             200 200  200  401    200   401
+api-disagreement       GET     disagreement  200 200  200  401    200   401
+api-disagreement-rehearse POST disagreement  200 200  200  401    200   401
+api-disagreement-accept POST   disagreement  200 200  200  401    200   401
+api-disagreement-dismiss POST  disagreement  200 200  200  401    200   401
+api-rehearsals         GET     -             200 200  200  401    200   401
+api-rehearsals         POST    new-rehearsal 201 201  201  401    201   401
+api-rehearsal          GET     rehearsal     200 200  200  401    200   401
+api-rehearsal-save     POST    rehearsal     200 200  200  401    200   401
+api-rehearsal-list     GET     rehearsal     200 200  200  401    200   401
+api-standing-orders    GET     -             200 200  200  401    200   401
+api-standing-order     GET     order         200 200  200  401    200   401
+api-order-withdraw     POST    order         200 200  200  401    200   401
 api-accesses           GET     -             200 200  200  401    200   401
 api-actions            GET     -             200 200  200  401    200   401
 api-action             GET     action        200 200  200  401    200   401
@@ -200,6 +238,21 @@ BODIES: dict[str, dict[str, str]] = {
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
     "held_release": {"reason": "It is expected"},
+    "disagreement_accept": {"reason": "It is clear"},
+    "disagreement_dismiss": {"reason": "A drill"},
+    "rule_new": {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "30"},
+    "rehearsal_save": {"reason": "It goes on", "despite": "on"},
+    "order_withdraw": {"reason": "It is over"},
+    "late_verdicts": {
+        "pull_mode": "ask",
+        "rule_mode": "auto",
+        "most_copies": "9",
+        "rule_days": "9",
+    },
+    "api-late-verdicts": {"pull_mode": "ask"},
+    "api-disagreement-dismiss": {"reason": "A drill"},
+    "api-rehearsals": {"do": "add_rule", "value": "eve@evil.example"},
+    "api-rehearsal-save": {"reason": "It goes on", "despite": "true"},
     "api-incident-resolve": {"classification": "benign", "cause": "A newsletter"},
     "api-message-original": {"reason": "The client asked"},
     "api-gateway-rules": {"value": "eve@evil.example"},
@@ -210,6 +263,8 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "ledger_figure": {"figure": "condemned"},
     "api-ledger-figure": {"figure": "condemned"},
     "api-report-file": {"kind": "pdf"},
+    "rehearsal_list": {"name": "newly_held"},
+    "api-rehearsal-list": {"name": "newly_held"},
     "ship-evidence": {"tenant_id": 1, "digest": "a" * 64},
 }
 

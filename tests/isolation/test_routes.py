@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
@@ -28,8 +29,8 @@ def address_of(row: Row, ids: dict[str, str], visitor: Visitor) -> str:
         arguments["access_id"] = ids[f"{row.object} opened by {who}"]
     elif row.object == "client":
         arguments["slug"] = ids["client"]
-    elif row.object not in ("-", "new-rule"):
-        name = "delivery" if row.object == "held" else row.object
+    elif row.object not in ("-", "new-rule", "new-rehearsal"):
+        name = _ARGUMENT.get(row.object, row.object)
         key = "object_id" if row.route.startswith("api-") else f"{name}_id"
         arguments[key] = ids[row.object]
     if row.route == "api-nothing":
@@ -37,11 +38,19 @@ def address_of(row: Row, ids: dict[str, str], visitor: Visitor) -> str:
     return reverse(row.route, kwargs=arguments)
 
 
-def body_for(row: Row, ids: dict[str, str]) -> dict[str, str]:
-    body = dict(BODIES.get(row.route, {}))
+def body_for(row: Row, ids: dict[str, str]) -> dict[str, Any]:
+    body: dict[str, Any] = dict(BODIES.get(row.route, {}))
     if row.object == "new-rule":
         body["tenant"] = ids["client"]
+    elif row.object == "new-rehearsal":
+        body["tenants"] = [ids["client"]]
+    elif row.route == "rule_new":
+        body["clients"] = [ids["client"]]
     return body
+
+
+# What an address calls the id of a thing, where that is not the thing's own name.
+_ARGUMENT = {"held": "delivery", "gateway-rule": "rule", "disagreement": "item"}
 
 
 class NoIds(defaultdict[str, str]):

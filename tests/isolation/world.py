@@ -38,6 +38,7 @@ from incidents.models import (
     Observation,
     Regrouping,
     Report,
+    StandingOrder,
 )
 from incidents.observations import Reason
 from incidents.orders import give_order
@@ -45,6 +46,7 @@ from incidents.remediation import pull_incident, release_held
 from incidents.reports import ask_report, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
+from seg_bridge.changes import rehearse_wish
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import BAILEY, Actor
@@ -339,6 +341,13 @@ def _between_layers(side: Side, incident: Incident) -> None:
         message=message,
         kind=Disagreement.Kind.PERSON,
         seen_at=now,
+        sides=[
+            {"layer": "person", "verdict": "phish", "source": side.inner, "score": None}
+            | {"limit": None, "confidence": None, "reasons": [side.inner], "rule": side.inner}
+            | {"by": "", "rule_id": "", "owner": side.inner, "entry_reason": side.inner}
+            | {"observation": "", "at": now.isoformat(), "engine": side.inner}
+        ],
+        proposal={"layer": "mailbox", "action": "pull", "days": 7, "text": side.inner},
         reason=side.inner,
     )
     give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
@@ -351,6 +360,9 @@ def _between_layers(side: Side, incident: Incident) -> None:
         since=now,
         asked_by=side.inner,
     )
+    wish = {"do": "add_rule", "kind": "block", "match": "sender", "days": 30}
+    wish["value"] = f"again.{side.inner}@evil.example"
+    rehearse_wish(wish=wish, tenants=[side.tenant], actor=Actor(side.inner))
 
 
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
@@ -398,11 +410,17 @@ def _note_ids(side: Side) -> None:
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "regrouping": str(Regrouping.objects.get().id),
                 "client": side.tenant.slug,
+                "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
+                "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
+                "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),
             }
             ids.update(ids_of_work(incident))
         accesses = ContentAccess.objects.filter(message_id=side.ids["message"])
         for access in accesses:
             side.ids[f"{access.what} opened by {access.person_name}"] = str(access.id)
+
+
+_PASSED = {"kind": Disagreement.Kind.PASSED}
 
 
 def missing_id() -> str:

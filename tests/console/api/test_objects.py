@@ -21,7 +21,10 @@ from tests.isolation.visits import visitors
 from tests.isolation.world import raw_mail
 
 COUNTED = Path(__file__).resolve().parents[1] / "query_counts.json"
-PAGES = ("", "handled", "health", "mail", "held", "clients", "jobs", "ledger")
+PAGES = (
+    *("", "handled", "health", "mail", "held", "clients", "jobs", "ledger"),
+    *("disagreements", "rules", "orders"),
+)
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -1,0 +1,135 @@
+"""The queue of disagreements, and what the page of one says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+
+from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
+from console.queries.blindness import Blind, Blindness
+from incidents.models import Disagreement, StandingOrder
+from seg_bridge.models import GatewayRule, Rehearsal
+from tenants.ids import as_uuid
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """ "" means any."""
+
+    client: str = ""
+    kind: str = ""
+    state: str = Disagreement.State.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    item: Disagreement
+    gateway: str
+    mailbox: str
+    other: dict[str, Any]
+    blind: Blind
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: list[Row]
+    older: str
+    kinds: list[tuple[str, str, int]]
+    states: list[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """``rehearsal`` None: not rehearsed yet; ``written`` the rule that an accepted one made."""
+
+    row: Row
+    rule: GatewayRule | None
+    rehearsal: Rehearsal | None
+    written: GatewayRule | None
+    order: StandingOrder | None
+    left: str
+
+
+def disagreements_page(filters: Filters, cursor: str) -> Page:
+    """Newest first; the counts are of what the other filters leave."""
+    found = Disagreement.objects.all()
+    if filters.client:
+        found = found.filter(tenant__slug=filters.client)
+    states = _counts(found, "state", Disagreement.State.choices)
+    if filters.state in Disagreement.State.values:
+        found = found.filter(state=filters.state)
+    kinds = _counts(found, "kind", Disagreement.Kind.choices)
+    if filters.kind in Disagreement.Kind.values:
+        found = found.filter(kind=filters.kind)
+    after = read_cursor(cursor, str, str)
+    if after:
+        at, last_id = read_time(after[0]), read_id(after[1])
+        found = found.filter(Q(seen_at__lt=at) | Q(seen_at=at, id__lt=last_id))
+    ordered = found.order_by("-seen_at", "-id").select_related("tenant", "incident", "message")
+    items = list(ordered[: PAGE + 1])
+    older = ""
+    if len(items) > PAGE:
+        older = write_cursor(items[PAGE - 1].seen_at.isoformat(), items[PAGE - 1].id)
+    return Page(rows_of(items[:PAGE]), older, kinds, states)
+
+
+def _counts(
+    found: QuerySet[Disagreement], name: str, choices: Sequence[tuple[str, str]]
+) -> list[tuple[str, str, int]]:
+    numbers = dict(found.order_by().values_list(name).annotate(n=Count("id")))
+    return [(value, str(label), numbers.get(value, 0)) for value, label in choices]
+
+
+def rows_of(items: Sequence[Disagreement]) -> list[Row]:
+    blindness = Blindness(item.tenant_id for item in items)
+    return [_row(item, blindness) for item in items]
+
+
+def _row(item: Disagreement, blindness: Blindness) -> Row:
+    verdicts = {side["layer"]: side["verdict"] for side in item.sides}
+    other = next((side for side in item.sides if side["layer"] in ("person", "vendor")), {})
+    return Row(
+        item=item,
+        gateway=verdicts.get("gateway", ""),
+        mailbox=verdicts.get("mailbox", "not_seen"),
+        other=other,
+        blind=blindness.of(item.tenant_id),
+    )
+
+
+def item_page(item: Disagreement) -> Item:
+    result = item.result
+    (row,) = rows_of([item])
+    return Item(
+        row=row,
+        rule=_rule(item.tenant_id, item.rule_id),
+        rehearsal=_rehearsal(item.tenant_id, as_uuid(result.get("rehearsal"))),
+        written=_rule(item.tenant_id, as_uuid(result.get("rule"))),
+        order=StandingOrder.objects.filter(
+            tenant=item.tenant_id, id=as_uuid(result.get("order"))
+        ).first(),
+        left=str(result.get("left", "")),
+    )
+
+
+def _rule(tenant_id: int, rule_id: UUID | None) -> GatewayRule | None:
+    return GatewayRule.objects.filter(tenant=tenant_id, id=rule_id).first() if rule_id else None
+
+
+def _rehearsal(tenant_id: int, rehearsal_id: UUID | None) -> Rehearsal | None:
+    if rehearsal_id is None:
+        return None
+    return Rehearsal.objects.filter(tenant=tenant_id, id=rehearsal_id).first()
+
+
+def of_incident(incident_id: UUID, tenant_id: int) -> list[Row]:
+    """The incident's contradictions, open ones first."""
+    found = Disagreement.objects.filter(tenant=tenant_id, incident=incident_id)
+    items = list(found.select_related("tenant", "incident", "message").order_by("created_at"))
+    return rows_of(sorted(items, key=lambda item: not item.is_open))

@@ -1,0 +1,108 @@
+"""Allow and block entries, kept rehearsals, and standing orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from console.lib.cursor import read_cursor, read_id, write_cursor
+from incidents.models import Delivery, Incident, StandingOrder
+from incidents.orders import orders_in_force
+from seg_bridge.models import GatewayRule, Rehearsal
+from seg_bridge.services import rules_in_force
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """ "" means any; ``state`` is ``in_force`` or ``all``."""
+
+    client: str = ""
+    kind: str = ""
+    q: str = ""
+    state: str = "in_force"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rules: list[GatewayRule]
+    older: str
+    kinds: list[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsalPage:
+    """All clients of one question; ``totals`` over them.  ``rule`` is the one to be removed."""
+
+    rehearsals: list[Rehearsal]
+    totals: dict[str, int]
+    stops: list[str]
+    is_saved: bool
+    rule: GatewayRule | None
+
+
+def rules_page(filters: Filters, cursor: str) -> Page:
+    """Newest first."""
+    found = GatewayRule.objects.all()
+    if filters.state != "all":
+        found = found.filter(rules_in_force())
+    if filters.client:
+        found = found.filter(tenant__slug=filters.client)
+    if filters.q:
+        found = found.filter(Q(value__icontains=filters.q) | Q(owner_name__icontains=filters.q))
+    numbers = dict(found.order_by().values_list("kind").annotate(n=Count("id")))
+    kinds = [(value, str(text), numbers.get(value, 0)) for value, text in GatewayRule.Kind.choices]
+    if filters.kind in GatewayRule.Kind.values:
+        found = found.filter(kind=filters.kind)
+    after = read_cursor(cursor, str)
+    if after:
+        found = found.filter(id__lt=read_id(after[0]))
+    rules = list(found.select_related("tenant", "incident").order_by("-id")[: PAGE + 1])
+    older = write_cursor(rules[PAGE - 1].id) if len(rules) > PAGE else ""
+    return Page(rules[:PAGE], older, kinds)
+
+
+def rehearsal_page(rehearsal: Rehearsal) -> RehearsalPage:
+    found = list(
+        Rehearsal.objects.filter(batch=rehearsal.batch)
+        .select_related("tenant", "rule")
+        .order_by("tenant__name")
+    )
+    names = rehearsal.counts.keys()
+    rule_id = rehearsal.change.get("rule_id")
+    return RehearsalPage(
+        rehearsals=found,
+        totals={name: sum(each.counts.get(name, 0) for each in found) for name in names},
+        stops=[stop for each in found for stop in each.stops],
+        is_saved=all(each.saved_at for each in found),
+        rule=GatewayRule.objects.filter(tenant=rehearsal.tenant_id, id=rule_id).first()
+        if rule_id
+        else None,
+    )
+
+
+def listed_copies(rehearsal: Rehearsal, name: str) -> list[Delivery]:
+    """The copies behind a number, newest first."""
+    rows = Delivery.objects.filter(tenant=rehearsal.tenant_id, id__in=_ids(rehearsal, name))
+    return list(rows.select_related("message", "tenant").order_by("-received_at", "-id"))
+
+
+def listed_incidents(rehearsal: Rehearsal, name: str) -> list[Incident]:
+    rows = Incident.objects.filter(tenant=rehearsal.tenant_id, id__in=_ids(rehearsal, name))
+    return list(rows.select_related("tenant").order_by("-last_seen_at", "-id"))
+
+
+def _ids(rehearsal: Rehearsal, name: str) -> list[UUID]:
+    return [UUID(each) for each in rehearsal.lists.get(name, ())]
+
+
+def orders_list() -> QuerySet[StandingOrder]:
+    """Those in force first to end, then the latest that ended."""
+    found = StandingOrder.objects.select_related("tenant", "incident")
+    week_ago = timezone.now() - timedelta(days=7)
+    return found.filter(orders_in_force() | Q(created_at__gte=week_ago)).order_by("-id")[:200]

@@ -1,0 +1,76 @@
+"""Standing orders, and what a late verdict does for a client."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from console.lib.http import PersonRequest, ask, for_staff, show
+from console.queries.rules import orders_list
+from incidents.access import access_client, access_order
+from incidents.automation import set_late_verdicts, wish_of
+from incidents.models import LateVerdicts
+from incidents.orders import withdraw_order
+
+
+class WithdrawForm(forms.Form):
+    reason = forms.CharField(
+        label="Reason",
+        help_text="Stands in the log.",
+        max_length=500,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class LateVerdictsForm(forms.Form):
+    pull_mode = forms.ChoiceField(
+        label="The gateway, or an analyst, condemns what was delivered: pull it",
+        choices=LateVerdicts.Mode.choices,
+    )
+    rule_mode = forms.ChoiceField(
+        label="The mailbox layer condemns what the gateway passed: block it there",
+        choices=LateVerdicts.Mode.choices,
+    )
+    most_copies = forms.IntegerField(
+        label="At most so many copies without a person", min_value=1, max_value=10_000
+    )
+    rule_days = forms.IntegerField(label="Days that a rule holds", min_value=1, max_value=365)
+    stop = forms.BooleanField(
+        label="Stop: nothing is done by itself, standing orders included", required=False
+    )
+
+
+@for_staff
+def orders(request: PersonRequest) -> HttpResponse:
+    return show(request, "console/orders.html", {"at": "rules", "orders": orders_list()})
+
+
+@for_staff
+def order_withdraw(request: PersonRequest, order_id: UUID) -> HttpResponse:
+    order = access_order(order_id)
+    form = WithdrawForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        withdraw_order(order=order, actor=request.user, **form.cleaned_data)
+        messages.success(request, "Withdrawn. Later copies stay where they arrive.")
+        return redirect("orders")
+    return ask(request, "console/order_withdraw.html", {"order": order, "form": form})
+
+
+@for_staff
+def late_verdicts(request: PersonRequest, slug: str) -> HttpResponse:
+    client = access_client(slug)
+    wish = wish_of(client.id)
+    now = {name: getattr(wish, name) for name in ("pull_mode", "rule_mode", "most_copies")}
+    initial = {**now, "rule_days": wish.rule_days, "stop": wish.stopped_at is not None}
+    form = LateVerdictsForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        set_late_verdicts(tenant=client, actor=request.user, **form.cleaned_data)
+        messages.success(request, f"Late verdicts at {client.name}: saved.")
+        return redirect("client", client.slug)
+    context = {"client": client, "wish": wish, "form": form}
+    return ask(request, "console/late_verdicts.html", context)
