@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
@@ -82,24 +82,34 @@ def tab_counts(person: Person) -> dict[str, int]:
 
 
 def queue_page(tab: str, person: Person, filters: Filters, cursor: str) -> Page:
-    """Money or an account at risk first, then what is in reach, then what waits longest.
+    """Money or an account at risk first, then what is in reach, then what is due, then the oldest.
 
     Raises ``WrongInput`` for a cursor that is none.
     """
-    found = _narrow(incidents_of_tab(tab, person), filters)
-    after = read_cursor(cursor, int, str, str)
-    if after:
-        rank, opened, last_id = after[0], read_time(after[1]), read_id(after[2])
-        found = found.filter(queue_rank__lte=rank).filter(
-            Q(queue_rank__lt=rank) | Q(opened_at__gt=opened) | Q(opened_at=opened, id__gt=last_id)
-        )
-    ordered = found.order_by("-queue_rank", "opened_at", "id").select_related("tenant")
+    found = _after(_narrow(incidents_of_tab(tab, person), filters), cursor)
+    soonest = F("due_at").asc(nulls_last=True)
+    ordered = found.order_by("-queue_rank", soonest, "opened_at", "id").select_related("tenant")
     incidents = list(ordered[: PAGE + 1])
     older = ""
     if len(incidents) > PAGE:
         last = incidents[PAGE - 1]
-        older = write_cursor(last.queue_rank, last.opened_at.isoformat(), last.id)
+        due = last.due_at.isoformat() if last.due_at else ""
+        older = write_cursor(last.queue_rank, due, last.opened_at.isoformat(), last.id)
     return Page(rows_for(incidents[:PAGE], person), older, filters=filters)
+
+
+def _after(incidents: QuerySet[Incident], cursor: str) -> QuerySet[Incident]:
+    """What stands below the row that the cursor names; no time due stands last."""
+    after = read_cursor(cursor, int, str, str, str)
+    if not after:
+        return incidents
+    rank, opened, last_id = after[0], read_time(after[2]), read_id(after[3])
+    later = Q(opened_at__gt=opened) | Q(opened_at=opened, id__gt=last_id)
+    below = Q(due_at=None) & later
+    if after[1]:
+        due = read_time(after[1])
+        below = Q(due_at__gt=due) | Q(due_at=None) | Q(due_at=due) & later
+    return incidents.filter(queue_rank__lte=rank).filter(Q(queue_rank__lt=rank) | below)
 
 
 def _narrow(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Incident]:

@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
             model_name="incident",
             index=models.Index(
                 condition=models.Q(("state", "resolved"), _negated=True),
-                fields=["-queue_rank", "opened_at", "id"],
+                fields=["-queue_rank", "due_at", "opened_at", "id"],
                 name="incident_open_queue",
             ),
         ),

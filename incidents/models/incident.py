@@ -19,8 +19,8 @@ class Incident(TenantModel):
     ``gateway_verdict`` and ``mailbox_verdict`` are the worst current verdicts, "" where the layer
     gave none.  ``shared_at`` None: the client does not see it.
 
-    ``queue_rank`` orders the queue before time does: 2 for money or an account at risk, 1 for
-    copies within reach, 3 for both.
+    ``queue_rank`` orders the queue before ``due_at`` and age do: 2 for money or an account at risk,
+    1 for copies within reach, 3 for both.
     ``revision`` grows with every change by a person, never with facts.  ``due_at`` is the next
     agreed time that would be missed, and ``due_for`` which (None, "": no clock runs): docs/sla.md.
     ``quiet`` holds until ``quiet_until`` (incidents/models/work.py); ``waiting_since``: the clocks
@@ -121,7 +121,7 @@ class Incident(TenantModel):
             ),
             # Over all clients on purpose: the analyst's queue.
             models.Index(
-                fields=["-queue_rank", "opened_at", "id"],
+                fields=["-queue_rank", "due_at", "opened_at", "id"],
                 name="incident_open_queue",
                 condition=~models.Q(state="resolved"),
             ),

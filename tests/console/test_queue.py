@@ -84,8 +84,10 @@ def test_the_queue_is_ordered_by_risk_and_then_by_what_waits_longest(cast):
         make(cast.globex, 3, queue_rank=3, opened_at=now)
         make(cast.globex, 4, queue_rank=3, opened_at=now - timedelta(hours=1))
         make(cast.acme, 5, queue_rank=1, opened_at=now - timedelta(hours=2))
+        make(cast.acme, 6, queue_rank=1, opened_at=now, due_at=now + timedelta(hours=2))
+        make(cast.acme, 7, queue_rank=1, opened_at=now, due_at=now - timedelta(minutes=1))
 
-        assert numbers(cast) == [4, 3, 5, 2, 1]
+        assert numbers(cast) == [4, 3, 7, 6, 5, 2, 1]
 
 
 def test_pages_of_the_queue_hold_every_incident_once(cast, monkeypatch):
@@ -93,7 +95,8 @@ def test_pages_of_the_queue_hold_every_incident_once(cast, monkeypatch):
     now = timezone.now()
     with scope(cast):
         for number in range(1, 11):
-            make(cast.acme, number, queue_rank=number % 3, opened_at=now)
+            due_at = now if number % 4 else None
+            make(cast.acme, number, queue_rank=number % 3, opened_at=now, due_at=due_at)
         seen, cursor = [], ""
         while True:
             page = queue_page("team", cast.ana, Filters(), cursor)
