@@ -37,6 +37,7 @@ _CONSOLE = (
 _PORTAL = (
     ("overview", "Overview", "shield", "portal", "o"),
     ("incidents", "Incidents", "shield-alert", "portal_incidents", "i"),
+    ("held", "Held mail", "archive", "portal_held", "h"),
     ("access", "Who opened our mail", "eye", "portal_access", "w"),
     ("reports", "Reports", "file-text", "portal_reports", "r"),
 )

@@ -15,7 +15,11 @@ urlpatterns = [
     path("portal/", views.portal, name="portal"),
     path("portal/incidents", views.portal_incidents, name="portal_incidents"),
     path("portal/incidents/<uuid:incident_id>", views.portal_incident, name="portal_incident"),
+    path("portal/incidents/<uuid:incident_id>/answer", views.portal_answer, name="portal_answer"),
+    path("portal/held", views.portal_held, name="portal_held"),
+    path("portal/held/<uuid:delivery_id>/ask", views.portal_held_ask, name="portal_held_ask"),
     path("portal/access", views.portal_access, name="portal_access"),
+    path("portal/access/right", views.portal_access_right, name="portal_access_right"),
     path("portal/reports", views.portal_reports, name="portal_reports"),
     path(
         "portal/reports/<uuid:report_id>.<str:kind>",

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from incidents.announce import announce_incident, announce_job
 from incidents.assessment import IN_MAILBOX
+from incidents.client_words import settle_wishes
 from incidents.layers import gateway_layer
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Outcome, Place
@@ -116,6 +117,7 @@ def release_held(
         intent_ids=[intent.id for intent in intents],
         released_by=actor.name,
     )
+    settle_wishes(delivery, actor, "Released.")
     return job
 
 

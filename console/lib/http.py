@@ -76,7 +76,8 @@ def show(
 
 def ask(request: PersonRequest, template: str, context: dict[str, Any]) -> HttpResponse:
     """A question with its form: inside the dialog for htmx, a page of its own without."""
-    frame = "_components/dialog.html" if request.htmx else "console/question_page.html"
+    surface = "console" if request.user.is_staff_of_provider else "portal"
+    frame = "_components/dialog.html" if request.htmx else f"{surface}/question_page.html"
     response = render(request, template, {**context, "frame": frame})
     patch_vary_headers(response, ["HX-Request"])
     return response

@@ -1,27 +1,49 @@
-"""The portal: one client, read-only."""
+"""The portal: one client, read-only but for three things: a right, a wish, an answer."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
+from django import forms
+from django.contrib import messages
 from django.http import HttpResponse
+from django.shortcuts import redirect
 
-from console.lib.http import PersonRequest, for_client, show
+from console.lib.http import PersonRequest, ask, for_client, show
 from console.queries.portal import (
+    access_held,
     access_shared_incident,
     accesses,
     copies_of_shared,
+    held_mail,
     overview,
     reports,
     shared_incidents,
+    words_on,
 )
 from console.queries.story import story_of
+from incidents.client_words import answer, ask_for_release, set_body_access
 from incidents.warnings import also_seen_at
+from tenants.models import Tenant
+
+
+class WordForm(forms.Form):
+    text = forms.CharField(
+        label="Your answer", max_length=2000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+
+class RightForm(forms.Form):
+    allowed = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label="Reason", max_length=500, required=False, help_text="Your provider reads it."
+    )
 
 
 @for_client
 def portal(request: PersonRequest) -> HttpResponse:
-    context = {"at": "overview", "page": overview()}
+    client = Tenant.objects.get(id=request.user.tenant_id)
+    context = {"at": "overview", "page": overview(client), "client": client}
     return show(request, "portal/overview.html", context, partial="now")
 
 
@@ -40,13 +62,65 @@ def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         "story": story_of(shared.incident, is_plain=True),
         "copies": copies_of_shared(shared),
         "also_seen": also_seen_at(shared.incident),
+        "words": words_on(shared.incident),
     }
     return show(request, "portal/incident.html", context, partial="case")
 
 
 @for_client
 def portal_access(request: PersonRequest) -> HttpResponse:
-    return show(request, "portal/access.html", {"at": "access", "accesses": accesses()})
+    client = Tenant.objects.get(id=request.user.tenant_id)
+    context = {"at": "access", "accesses": accesses(), "client": client}
+    return show(request, "portal/access.html", context)
+
+
+@for_client
+def portal_access_right(request: PersonRequest) -> HttpResponse:
+    """The client's own switch: off, nobody of the provider opens content any more."""
+    client = Tenant.objects.get(id=request.user.tenant_id)
+    form = RightForm(request.POST or None, initial={"allowed": not client.body_access_allowed})
+    if request.method == "POST" and form.is_valid():
+        is_allowed = form.cleaned_data["allowed"]
+        set_body_access(
+            is_allowed=is_allowed, person=request.user, reason=form.cleaned_data["reason"]
+        )
+        messages.success(request, _GIVEN if is_allowed else _WITHDRAWN)
+        return redirect("portal_access")
+    return ask(request, "portal/access_right.html", {"client": client, "form": form})
+
+
+_GIVEN = "Your provider may open mail again, with a reason that you see."
+_WITHDRAWN = "From now on nobody of your provider can open the content of your mail."
+
+
+@for_client
+def portal_held(request: PersonRequest) -> HttpResponse:
+    held, older = held_mail(request.GET.get("cursor", ""))
+    context = {"at": "held", "held": held, "older": f"?cursor={older}" if older else ""}
+    return show(request, "portal/held.html", context, partial="list")
+
+
+@for_client
+def portal_held_ask(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
+    copy = access_held(delivery_id)
+    form = WordForm(request.POST or None)
+    form.fields["text"].label = "Why do you need this mail?"
+    if request.method == "POST" and form.is_valid():
+        ask_for_release(delivery=copy, person=request.user, reason=form.cleaned_data["text"])
+        messages.success(request, "Your provider has been asked and looks at it.")
+        return redirect("portal_held")
+    return ask(request, "portal/held_ask.html", {"copy": copy, "form": form})
+
+
+@for_client
+def portal_answer(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    shared = access_shared_incident(incident_id)
+    form = WordForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        answer(incident=shared.incident, person=request.user, text=form.cleaned_data["text"])
+        messages.success(request, "Your provider reads it with the incident.")
+        return redirect("portal_incident", incident_id)
+    return ask(request, "portal/answer.html", {"shared": shared, "form": form})
 
 
 @for_client

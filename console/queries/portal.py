@@ -6,15 +6,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from api_bridge.models import Connection
 from console.queries.incident import CopyRow, copy_row
-from incidents.models import ContentAccess, Delivery, Incident, Report
-from incidents.models.mail import Outcome, Place
+from console.queries.mail import page_of
+from incidents.access import access_one
+from incidents.client_words import open_wishes
+from incidents.layers import BlindLayer, blind_layers
+from incidents.ledger import Period, figures_of
+from incidents.models import (
+    ClientWord,
+    Comment,
+    ContentAccess,
+    Delivery,
+    Incident,
+    Pause,
+    Report,
+)
+from incidents.models.mail import Place
 from incidents.story import exposure
 from tenants.errors import NotThere
+from tenants.models import Tenant
 
 MONTH = timedelta(days=30)
 _KINDS = {
@@ -48,61 +61,122 @@ class SharedIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """What the provider waits for.  ``answered``: the client has said something since."""
+
+    incident: Incident
+    asked: str
+    since: datetime
+    answered: ClientWord | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMail:
+    """``wish`` None: nobody of the client has asked for it."""
+
+    copy: Delivery
+    wish: ClientWord | None
+
+
+@dataclass(frozen=True, slots=True)
 class Month:
-    """The last 30 days in copies: what came, and who stopped what."""
+    """The last 30 days: copies that came, and distinct threats by who caught them."""
 
     came: int
-    stopped_at_gateway: int
-    removed_afterwards: int
+    by_layer: list[tuple[str, int]]
+    threats: int
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     standing: Standing
+    needs: list[Need]
     open_incidents: list[SharedIncident]
+    held: list[HeldMail]
+    held_count: int
     month: Month
+    blind: list[BlindLayer]
+    may_open: bool
     accesses: list[ContentAccess]
     reports: list[Report]
 
 
-def overview() -> Overview:
+def overview(client: Tenant) -> Overview:
     """Needs the portal's scope: one client."""
     shared = shared_incidents(only_open=True)
+    needed = needs()
+    blind = blind_layers(client.id)
+    held, _ = held_mail("")
     return Overview(
-        standing=standing(shared),
+        standing=standing(shared, needed, blind),
+        needs=needed,
         open_incidents=shared,
+        held=held[:5],
+        held_count=_held().count(),
         month=month(),
+        blind=blind,
+        may_open=client.body_access_allowed,
         accesses=accesses()[:5],
         reports=reports()[:5],
     )
 
 
-def standing(shared: list[SharedIncident]) -> Standing:
-    # Only the columns that the portal's role may read.
-    blind = (
-        Connection.objects.only("tenant_id", "blind_since")
-        .filter(blind_since__isnull=False)
-        .order_by("blind_since")
-        .first()
-    )
-    if blind is not None:
-        return Standing(
-            "Partly blind",
-            "The mailboxes cannot be read now. Your provider has been told.",
-            "high",
-            "eye-off",
-            blind.blind_since,
-        )
-    exposed = [each for each in shared if each.incident.counts.get("in_inbox")]
+def standing(shared: list[SharedIncident], needed: list[Need], blind: list[BlindLayer]) -> Standing:
+    """One sentence: what the client must do, where we cannot look, or that all is well."""
+    waiting = sum(need.answered is None for need in needed)
+    if waiting:
+        what = "One thing waits" if waiting == 1 else f"{waiting} things wait"
+        return Standing("Action needed", f"{what} for you: see below.", "crit", "shield-alert")
+    if blind:
+        since = min(each.since for each in blind)
+        names = " and ".join(each.name.lower() for each in blind)
+        detail = f"{names.capitalize()} cannot see now, so this page may not know everything."
+        return Standing("Partly blind", detail, "high", "eye-off", since)
+    exposed = sum(bool(each.incident.counts.get("in_inbox")) for each in shared)
     if exposed:
-        n = len(exposed)
-        return Standing(
-            "Action is under way",
-            f"{'One incident' if n == 1 else f'{n} incidents'} with mail that people can reach.",
-            "crit",
-            "shield-alert",
-        )
+        what = "One incident" if exposed == 1 else f"{exposed} incidents"
+        detail = f"{what} with mail that your people can reach. Your provider works on it."
+        return Standing("Action is under way", detail, "warn", "shield-alert")
     return Standing("You are protected", "Nothing needs you now.", "good", "shield")
+
+
+def needs() -> list[Need]:
+    """Shared incidents that stand still until the client says something."""
+    pauses = Pause.objects.filter(ended_at=None).select_related("incident")
+    waiting = [pause for pause in pauses.order_by("started_at")[:50] if pause.is_for_client]
+    said: dict[UUID, ClientWord] = {}
+    for word in ClientWord.objects.filter(
+        kind=ClientWord.Kind.ANSWER, incident__in=[pause.incident_id for pause in waiting]
+    ).order_by("created_at"):
+        if word.incident_id:
+            said[word.incident_id] = word
+    return [
+        Need(pause.incident, pause.asked, pause.started_at, _since(said, pause))
+        for pause in waiting
+    ]
+
+
+def _since(said: dict[UUID, ClientWord], pause: Pause) -> ClientWord | None:
+    word = said.get(pause.incident_id)
+    return word if word and word.created_at > pause.started_at else None
+
+
+def _held() -> QuerySet[Delivery]:
+    return Delivery.objects.filter(
+        place=Place.HOLD, received_at__gte=timezone.now() - MONTH
+    ).select_related("message")
+
+
+def held_mail(cursor: str) -> tuple[list[HeldMail], str]:
+    """What the gateway holds, newest first, and the next cursor."""
+    page = page_of(_held(), cursor, {})
+    wishes = open_wishes([copy.id for copy in page.copies])
+    return [HeldMail(copy, wishes.get(copy.id)) for copy in page.copies], page.older
+
+
+def access_held(delivery_id: UUID) -> Delivery:
+    """Raises ``NotThere`` where it is not held (any more)."""
+    return access_one(_held(), delivery_id)
 
 
 def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:
@@ -129,13 +203,19 @@ def access_shared_incident(incident_id: UUID) -> SharedIncident:
 
 
 def month() -> Month:
-    since = timezone.now() - MONTH
-    counted = Delivery.objects.filter(received_at__gte=since).aggregate(
-        came=Count("id"),
-        stopped=Count("id", filter=Q(outcome__in=(Outcome.HELD, Outcome.REJECTED))),
-        removed=Count("id", filter=Q(place=Place.QUARANTINE)),
-    )
-    return Month(counted["came"], counted["stopped"], counted["removed"])
+    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    figures = figures_of(Period(today - MONTH, today + timedelta(days=1)))
+    came = Delivery.objects.filter(received_at__gte=timezone.now() - MONTH).count()
+    by_layer = [(words, figures[name]) for name, words in _CAUGHT.items()]
+    return Month(came, by_layer, figures["threats"])
+
+
+_CAUGHT = {
+    "gateway_only": "caught by the gateway alone",
+    "mailbox_only": "caught in the mailboxes alone",
+    "both": "caught by both",
+    "missed_by_both": "missed by both and found by people or the mail host",
+}
 
 
 def accesses() -> list[ContentAccess]:
@@ -162,3 +242,13 @@ def reports() -> list[Report]:
 def copies_of_shared(shared: SharedIncident) -> list[CopyRow]:
     copies = Delivery.objects.filter(message__memberships__incident=shared.incident)
     return [copy_row(copy) for copy in copies.order_by("recipient", "id")[:500]]
+
+
+def words_on(incident: Incident) -> list[Comment | ClientWord]:
+    """What the provider wrote for the client, and what the client answered, oldest first."""
+    comments = Comment.objects.filter(incident=incident, audience=Comment.Audience.CLIENT)
+    answers = ClientWord.objects.filter(incident=incident)
+    return sorted(
+        [*comments.order_by("created_at")[:100], *answers.order_by("created_at")[:100]],
+        key=lambda word: word.created_at,
+    )

@@ -18,6 +18,7 @@ from incidents.models.remediation import Intent, Job
 from incidents.models.sla import Pause, SlaPlan
 from incidents.models.work import (
     CallNote,
+    ClientWord,
     Comment,
     Mention,
     Quiet,
@@ -31,6 +32,7 @@ __all__ = [
     "Backlog",
     "CallNote",
     "Campaign",
+    "ClientWord",
     "Comment",
     "ContentAccess",
     "Delivery",

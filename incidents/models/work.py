@@ -215,3 +215,43 @@ class SavedView(ScopedModel):
     @override
     def __str__(self) -> str:
         return self.name
+
+
+class ClientWord(TenantModel):
+    """What a client said in its portal: an answer, or a wish to have held mail released.
+
+    Written through a door alone (the portal's role writes nothing itself).  ``settled_at`` None:
+    nobody has dealt with it yet.
+    """
+
+    class Kind(models.TextChoices):
+        ANSWER = "answer", "Answer"
+        RELEASE = "release", "Wish for a release"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    incident = tenant_key("incidents.Incident", related_name="client_words", null=True)
+    delivery = tenant_key("incidents.Delivery", related_name="client_words", null=True)
+    text = models.TextField()
+    person_id = models.UUIDField()
+    person_name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    settled_at = models.DateTimeField(null=True)
+    settled_by = models.CharField(max_length=200, blank=True)
+    outcome = models.CharField(max_length=300, blank=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "delivery"],
+                condition=models.Q(kind="release", settled_at=None),
+                name="one_wish_at_a_time",
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "incident"], name="client_word_incident"),
+            models.Index(
+                fields=["tenant", "-created_at"],
+                name="client_word_open",
+                condition=models.Q(settled_at=None),
+            ),
+        ]

@@ -114,6 +114,9 @@ DOORS = {
     # Asked inside a scope, about an incident of it: how many others, never who.
     "door_also_seen(p_incident uuid)": {"c_analyst", "c_portal"},
     "door_gateway_spoke()": {"c_portal"},
+    # The portal's writes, each one thing by one of the client's own people.
+    "door_client_word(p_kind text, p_object uuid, p_person uuid, p_text text)": {"c_portal"},
+    "door_body_access(p_allowed boolean, p_person uuid, p_reason text)": {"c_portal"},
 }
 # Owned by the tables' owner: only she may add a partition to her table.
 OWNERS_FUNCTIONS = {"keep_partitions(months_ahead integer)": {"bailey_worker", "c_worker"}}

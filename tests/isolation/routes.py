@@ -188,6 +188,13 @@ logout             POST    -          302    302   302   302
 portal             GET     -          200    in    in    in
 portal_incidents   GET     -          200    in    in    in
 portal_access      GET     -          200    in    in    in
+portal_access_right GET    -          200    in    in    in
+portal_access_right POST   -          200    in    in    in
+portal_held        GET     -          200    in    in    in
+portal_held_ask    GET     held       200    in    in    in
+portal_held_ask    POST    held       200    in    in    in
+portal_answer      GET     incident   200    in    in    in
+portal_answer      POST    incident   200    in    in    in
 portal_reports     GET     -          200    in    in    in
 portal_incident    GET     incident   200    in    in    in
 report_file        GET     report     200    in    in    in

@@ -166,6 +166,12 @@ CALLS = {
     "door_gate(p_name text)": "door_gate('mx1')",
     "door_also_seen(p_incident uuid)": "door_also_seen(gen_random_uuid())",
     "door_gateway_spoke()": "door_gateway_spoke()",
+    "door_client_word(p_kind text, p_object uuid, p_person uuid, p_text text)": (
+        "door_client_word('answer', NULL, NULL, '')"
+    ),
+    "door_body_access(p_allowed boolean, p_person uuid, p_reason text)": (
+        "door_body_access(NULL, NULL, '')"
+    ),
     "keep_partitions(months_ahead integer)": "keep_partitions(1)",
 }
 

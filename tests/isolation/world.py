@@ -20,12 +20,14 @@ from incidents.campaigns.belonging import new_campaign
 from incidents.campaigns.evidence import Link, Part
 from incidents.campaigns.ledger import write_links
 from incidents.campaigns.moving import message_ids_of
+from incidents.client_words import answer, ask_for_release
 from incidents.content import open_original
 from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.models import (
     Campaign,
+    ClientWord,
     ContentAccess,
     Delivery,
     Disagreement,
@@ -174,7 +176,7 @@ def raw_mail(side: Side, number: int) -> bytes:
 
 
 def _word(side: Side, number: int) -> str:
-    return side.open if number == SHARED else side.inner
+    return side.inner if number == HIDDEN else side.open
 
 
 def _facts(side: Side, number: int, digest: str) -> dict[str, Any]:
@@ -271,6 +273,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _campaign(side, found[SHARED], found[HIDDEN])
     for _ in range(2):
         serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
+    _say_in_the_portal(side, cast)
     _note_ids(side)
     with maintenance_scope():
         IdempotencyKey.objects.create(
@@ -281,6 +284,17 @@ def _fill(side: Side, cast: Cast) -> None:
             status=200,
             body={"title": side.inner},
         )
+
+
+def _say_in_the_portal(side: Side, cast: Cast) -> None:
+    """The client's own words, through the portal's doors."""
+    reader = cast.pia if side.tenant.slug == "acme" else cast.gus
+    with tenant_scope(Role.PORTAL, [side.tenant.id]):
+        answer(incident=_incident(side, SHARED), person=reader, text=side.open)
+        held = Delivery.objects.get(place=Place.HOLD)
+        ask_for_release(delivery=held, person=reader, reason=side.open)
+    with _scope(side.tenant):
+        ClientWord.objects.update(settled_by=side.open, outcome=side.open)
 
 
 def _incident(side: Side, number: int) -> Incident:
@@ -415,6 +429,8 @@ def _note_ids(side: Side) -> None:
                 "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),
             }
             ids.update(ids_of_work(incident))
+        # The client sees all its held mail: none of it is hidden.
+        side.hidden_ids["held"] = missing_id()
         accesses = ContentAccess.objects.filter(message_id=side.ids["message"])
         for access in accesses:
             side.ids[f"{access.what} opened by {access.person_name}"] = str(access.id)

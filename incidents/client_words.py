@@ -1,0 +1,97 @@
+"""What clients say in their portal, and what becomes of it.
+
+The portal's role writes nothing: its words go through doors of the database, each of which takes
+one thing from one of the client's own people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from incidents.announce import announce_incident
+from incidents.models import ClientWord, Delivery, Incident
+from tenants.audit import Actor, write_audit
+from tenants.doors import ask
+from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.models import Person, Tenant
+
+REFUSED = "incidents.release.refused"
+MOST_CHARS = 2000
+
+
+def ask_for_release(*, delivery: Delivery, person: Person, reason: str) -> None:
+    """The client wishes a held mail.  Asking twice is asking once.  Needs the portal's scope."""
+    _through_the_door(ClientWord.Kind.RELEASE, delivery.id, person, reason)
+    tenant_id, delivery_id = delivery.tenant_id, delivery.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
+
+
+def answer(*, incident: Incident, person: Person, text: str) -> None:
+    """The client answers about a shared incident.  Needs the portal's scope."""
+    _through_the_door(ClientWord.Kind.ANSWER, incident.id, person, text)
+    tenant_id, incident_id = incident.tenant_id, incident.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+
+
+def set_body_access(*, is_allowed: bool, person: Person, reason: str) -> None:
+    """Whether anybody of the provider may open content of the client's mail, from now on."""
+    if ask("door_body_access", is_allowed, person.id, reason) is None:
+        raise NotThere
+
+
+def _through_the_door(kind: str, object_id: UUID, person: Person, text: str) -> None:
+    text = text.strip()
+    if not text or len(text) > MOST_CHARS:
+        raise WrongInput("Please say it in a few sentences.")
+    if ask("door_client_word", kind, object_id, person.id, text) is None:
+        raise NotThere
+
+
+def open_wishes(delivery_ids: Collection[UUID]) -> dict[UUID, ClientWord]:
+    """Delivery → the wish to have it released that nobody has dealt with yet."""
+    wishes = ClientWord.objects.filter(
+        kind=ClientWord.Kind.RELEASE, settled_at=None, delivery__in=delivery_ids
+    )
+    return {wish.delivery_id: wish for wish in wishes if wish.delivery_id}
+
+
+def settle_wishes(delivery: Delivery, actor: Person | Actor, outcome: str) -> int:
+    """Somebody dealt with this held mail; answers how many wishes that settled."""
+    return ClientWord.objects.filter(
+        tenant=delivery.tenant_id,
+        delivery=delivery,
+        kind=ClientWord.Kind.RELEASE,
+        settled_at=None,
+    ).update(settled_at=timezone.now(), settled_by=actor.name, outcome=outcome[:300])
+
+
+def settle_answers(incident: Incident, actor: Person | Actor) -> int:
+    """Somebody has read what the client answered."""
+    return ClientWord.objects.filter(
+        tenant=incident.tenant_id,
+        incident=incident,
+        kind=ClientWord.Kind.ANSWER,
+        settled_at=None,
+    ).update(settled_at=timezone.now(), settled_by=actor.name, outcome="read")
+
+
+@transaction.atomic
+def refuse_release(*, delivery: Delivery, actor: Person, reason: str) -> None:
+    """The mail stays held, and the client reads why.  Raises ``Conflict`` where nobody asks."""
+    if not reason.strip():
+        raise WrongInput("Say why: the client reads it.")
+    if not settle_wishes(delivery, actor, f"Stays held: {reason.strip()}"):
+        raise Conflict("Nobody asks for this mail any more.")
+    write_audit(
+        REFUSED,
+        actor=actor,
+        provider_id=Tenant.objects.get(id=delivery.tenant_id).provider_id,
+        tenant_id=delivery.tenant_id,
+        object_kind="delivery",
+        object_id=delivery.id,
+        reason=reason.strip(),
+    )

@@ -1,0 +1,171 @@
+"""What a client may say in its portal: three things, each through a door of the database."""
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.urls import reverse
+
+from incidents.client_words import refuse_release
+from incidents.correlation import make_sense_of_backlog
+from incidents.intake import record
+from incidents.models import ClientWord, Delivery, Job
+from incidents.remediation import release_held
+from incidents.services import share_incident
+from incidents.services.waiting import wait_for
+from incidents.words import Outcome, Place, Verdict
+from tenants.models import AuditEntry, Tenant
+from tenants.scope import Role, tenant_scope
+from tests.console.test_pages import open_phish
+from tests.factories import gateway_saw
+
+
+@pytest.fixture(autouse=True)
+def _portal(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    settings.ROOT_URLCONF = "console.urls_portal"
+
+
+@pytest.fixture
+def as_pia(client, cast):
+    client.force_login(cast.pia)
+    return client
+
+
+def analyst(cast):
+    return tenant_scope(Role.ANALYST, [cast.acme.id, cast.globex.id], provider_id=cast.provider.id)
+
+
+def hold(tenant):
+    """One mail that the gateway holds."""
+    held = {"verdict": Verdict.SPAM, "action": Outcome.HELD, "place": Place.HOLD}
+    with tenant_scope(Role.WORKER, [tenant.id]):
+        record([gateway_saw(tenant, f"info@{tenant.slug}.example", **held)])
+        make_sense_of_backlog(tenant)
+        return Delivery.objects.get(place=Place.HOLD)
+
+
+def waiting(cast):
+    incident = open_phish(cast.acme)
+    with analyst(cast):
+        share_incident(incident=incident, actor=cast.ana)
+        incident.refresh_from_db()
+        wait_for(incident=incident, actor=cast.ana, cause="client_answer", asked="Was money sent?")
+    return incident
+
+
+def words(cast):
+    with analyst(cast):
+        return list(ClientWord.objects.order_by("created_at"))
+
+
+def test_what_we_need_from_the_client_stands_first_and_can_be_answered(as_pia, cast):
+    incident = waiting(cast)
+    page = as_pia.get(reverse("portal")).content.decode()
+    assert "Action needed" in page
+    assert "Was money sent?" in page
+
+    where = reverse("portal_answer", args=[incident.id])
+    assert "<form" in as_pia.get(where).content.decode()
+    as_pia.post(where, {"text": "No, I phoned the bank."})
+
+    [word] = words(cast)
+    assert (word.person_name, word.text, word.incident_id) == (
+        "Pia",
+        "No, I phoned the bank.",
+        incident.id,
+    )
+    page = as_pia.get(reverse("portal")).content.decode()
+    assert "Action needed" not in page
+    assert "No, I phoned the bank." in page
+    with analyst(cast):
+        assert AuditEntry.objects.filter(action="incidents.client.answer").count() == 1
+
+
+def test_an_incident_that_was_not_shared_takes_no_answer(as_pia, cast):
+    hidden = open_phish(cast.acme)
+
+    answer = as_pia.post(reverse("portal_answer", args=[hidden.id]), {"text": "Hello?"})
+    assert answer.status_code == 404
+    assert words(cast) == []
+
+
+def test_a_held_mail_can_be_asked_for_once_and_is_not_released_by_it(as_pia, cast):
+    copy = hold(cast.acme)
+    page = as_pia.get(reverse("portal_held")).content.decode()
+    assert "Invoice 4711" in page
+    where = reverse("portal_held_ask", args=[copy.id])
+    for _ in range(2):
+        as_pia.post(where, {"text": "Our supplier."})
+
+    [word] = words(cast)
+    assert (word.kind, word.delivery_id, word.text) == ("release", copy.id, "Our supplier.")
+    assert "Pia asked" in as_pia.get(reverse("portal_held")).content.decode()
+    with analyst(cast):
+        assert not Job.objects.exists()
+
+
+def test_somebody_elses_held_mail_cannot_be_asked_for(as_pia, cast):
+    foreign = hold(cast.globex)
+
+    answer = as_pia.post(reverse("portal_held_ask", args=[foreign.id]), {"text": "Please."})
+    assert answer.status_code == 404
+    assert words(cast) == []
+
+
+def test_releasing_settles_the_wish_and_refusing_tells_why(as_pia, cast):
+    copy = hold(cast.acme)
+    where = reverse("portal_held_ask", args=[copy.id])
+    as_pia.post(where, {"text": "Our supplier."})
+    with analyst(cast):
+        refuse_release(delivery=copy, actor=cast.ana, reason="It is a forgery.")
+    as_pia.post(where, {"text": "Are you sure?"})
+    with analyst(cast):
+        release_held(delivery=copy, actor=cast.ana, reason="It is genuine.")
+
+    first, second = words(cast)
+    assert (first.outcome, first.settled_by) == ("Stays held: It is a forgery.", "Ana")
+    assert (second.outcome, second.settled_by) == ("Released.", "Ana")
+
+
+def test_the_client_withdraws_the_right_to_open_its_mail_and_gives_it_back(as_pia, cast):
+    where = reverse("portal_access_right")
+
+    def is_allowed():
+        with analyst(cast):
+            return Tenant.objects.get(id=cast.acme.id).body_access_allowed
+
+    as_pia.post(where, {"reason": "Until the audit is over."})
+    assert not is_allowed()
+    assert "Withdrawn" in as_pia.get(reverse("portal")).content.decode()
+    as_pia.post(where, {"allowed": "on", "reason": ""})
+    assert is_allowed()
+    with analyst(cast):
+        entries = AuditEntry.objects.filter(action="tenants.client.body_access").order_by("at")
+        assert [(one.actor_name, one.detail["after"]) for one in entries] == [
+            ("Pia", False),
+            ("Pia", True),
+        ]
+        assert Tenant.objects.get(id=cast.globex.id).body_access_allowed
+
+
+def test_the_doors_take_words_of_the_clients_own_people_only(cast):
+    incident = waiting(cast)
+    with tenant_scope(Role.PORTAL, [cast.acme.id]), connection.cursor() as cursor:
+        for person in (cast.gus, cast.ana):
+            cursor.execute(
+                "SELECT door_client_word('answer', %s, %s, 'hello')", [incident.id, person.id]
+            )
+            assert cursor.fetchone() == (None,)
+            cursor.execute("SELECT door_body_access(false, %s, '')", [person.id])
+            assert cursor.fetchone() == (None,)
+        with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+            cursor.execute("UPDATE tenants_tenant SET body_access_allowed = false")
+    assert words(cast) == []
+
+
+def test_the_month_says_who_caught_what(as_pia, cast):
+    open_phish(cast.acme)
+    page = as_pia.get(reverse("portal")).content.decode()
+
+    assert "caught in the mailboxes alone" in page
+    assert "missed by both" in page
