@@ -40,9 +40,14 @@ class RightForm(forms.Form):
     )
 
 
+def _client_of(request: PersonRequest) -> Tenant:
+    assert request.user.tenant_id is not None  # a client's reader carries her client
+    return Tenant.objects.get(id=request.user.tenant_id)
+
+
 @for_client
 def portal(request: PersonRequest) -> HttpResponse:
-    client = Tenant.objects.get(id=request.user.tenant_id)
+    client = _client_of(request)
     context = {"at": "overview", "page": overview(client), "client": client}
     return show(request, "portal/overview.html", context, partial="now")
 
@@ -69,7 +74,7 @@ def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 
 @for_client
 def portal_access(request: PersonRequest) -> HttpResponse:
-    client = Tenant.objects.get(id=request.user.tenant_id)
+    client = _client_of(request)
     context = {"at": "access", "accesses": accesses(), "client": client}
     return show(request, "portal/access.html", context)
 
@@ -77,7 +82,7 @@ def portal_access(request: PersonRequest) -> HttpResponse:
 @for_client
 def portal_access_right(request: PersonRequest) -> HttpResponse:
     """The client's own switch: off, nobody of the provider opens content any more."""
-    client = Tenant.objects.get(id=request.user.tenant_id)
+    client = _client_of(request)
     form = RightForm(request.POST or None, initial={"allowed": not client.body_access_allowed})
     if request.method == "POST" and form.is_valid():
         is_allowed = form.cleaned_data["allowed"]
