@@ -133,4 +133,4 @@ class LedgerFigure(ListView):
             raise NotThere(f"There is no figure of this name. Known are: {', '.join(FIGURES)}.")
         client = self.request.query_params.get("tenant", "")
         found = list_of(figure, _period(self.request), client=client)
-        return found.select_related("message", "tenant")
+        return found.prefetch_related("message", "tenant")

@@ -72,7 +72,7 @@ def client_rows() -> list[ClientRow]:
 
 
 def _by_client(rows: QuerySet[Any]) -> dict[int, int]:
-    return dict(rows.order_by().values_list("tenant_id").annotate(n=Count("id")))
+    return dict(rows.order_by().values_list("tenant_id").annotate(n=Count("*")))
 
 
 def _in_order(matrix: dict[str, str]) -> list[tuple[str, str]]:

@@ -127,7 +127,7 @@ def list_page(name: str, asked: Asked, cursor: str) -> ListPage:
     after = read_cursor(cursor, str)
     if after:
         found = found.filter(message_id__lt=read_id(after[0]))
-    ordered = found.order_by("-message_id").select_related("message", "tenant")
+    ordered = found.order_by("-message_id").prefetch_related("message", "tenant")
     entries = list(ordered[: PAGE + 1])
     older = write_cursor(entries[PAGE - 1].message_id) if len(entries) > PAGE else ""
     entries = entries[:PAGE]

@@ -63,7 +63,7 @@ def figures_of(period: Period, *, client: str = "") -> dict[str, int]:
         summed = days.order_by().values_list("counted_as").annotate(n=Sum("mails"))
         return sums({str(name): int(n) for name, n in summed})
     entries = _entries(period, client).order_by().values_list("counted_as")
-    return sums({str(name): int(n) for name, n in entries.annotate(n=Count("message_id"))})
+    return sums({str(name): int(n) for name, n in entries.annotate(n=Count("*"))})
 
 
 def list_of(figure: str, period: Period, *, client: str = "") -> QuerySet[LedgerEntry]:
@@ -78,7 +78,7 @@ def lags_of(period: Period, *, client: str = "") -> dict[str, Lag]:
         .filter(counted_as__in=_LAGS, lag_s__isnull=False)
         .order_by("counted_as")
         .values_list("counted_as")
-        .annotate(n=Count("message_id"), median=_Percentile(0.5), p95=_Percentile(0.95))
+        .annotate(n=Count("*"), median=_Percentile(0.5), p95=_Percentile(0.95))
     )
     return {name: Lag(_LAGS[name], n, half, p95) for name, n, half, p95 in rows}
 

@@ -92,6 +92,10 @@ class Migration(migrations.Migration):
             index=models.Index(
                 condition=models.Q(("state", "resolved"), _negated=True),
                 fields=["-queue_rank", "due_at", "opened_at", "id"],
+                include=(
+                    *("tenant", "owner_id", "state", "waiting_since", "quiet", "quiet_until"),
+                    *("severity", "kind"),
+                ),
                 name="incident_open_queue",
             ),
         ),

@@ -114,14 +114,15 @@ class Incident(TenantModel):
                 name="incident_merged_into",
                 condition=models.Q(merged_into__isnull=False),
             ),
-            models.Index(
-                fields=["tenant", "-severity_rank", "-last_seen_at"],
-                name="incident_open_tenant",
-                condition=~models.Q(state="resolved"),
-            ),
-            # Over all clients on purpose: the analyst's queue.
+            # Over all clients on purpose: the analyst's queue.  What its tabs ask for stands in it:
+            # the planner takes a scope of all clients for a small one, and sorts what it can read
+            # in order unless the index alone answers.
             models.Index(
                 fields=["-queue_rank", "due_at", "opened_at", "id"],
+                include=[
+                    *("tenant", "owner_id", "state", "waiting_since", "quiet", "quiet_until"),
+                    *("severity", "kind"),
+                ],
                 name="incident_open_queue",
                 condition=~models.Q(state="resolved"),
             ),
@@ -178,4 +179,10 @@ class GroupKey(TenantModel):
                 fields=["tenant", "kind", "value", "message"], name="group_key_once"
             )
         ]
-        indexes: ClassVar = [models.Index(fields=["tenant", "incident"], name="group_key_incident")]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "incident"], name="group_key_incident"),
+            # Over all clients on purpose: the same mail at others in sight.
+            models.Index(
+                fields=["value"], include=["kind", "tenant", "incident"], name="group_key_value"
+            ),
+        ]

@@ -44,6 +44,12 @@ class LedgerEntry(ScopedModel):
             models.Index(fields=["tenant", "-seen_at"], name="ledger_tenant_seen"),
             # Over all clients on purpose: a figure's list, newest first.
             models.Index(fields=["counted_as", "-message"], name="ledger_figure_list"),
+            models.Index(
+                fields=["seen_at"],
+                include=["tenant", "counted_as", "lag_s"],
+                condition=models.Q(lag_s__isnull=False),
+                name="ledger_lags",
+            ),
         ]
 
 
@@ -57,7 +63,9 @@ class LedgerDay(TenantModel):
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["tenant", "day", "counted_as"], name="ledger_day_once")
+            models.UniqueConstraint(
+                fields=["tenant", "day", "counted_as"], include=["mails"], name="ledger_day_once"
+            )
         ]
 
 

@@ -159,7 +159,13 @@ class Delivery(TenantModel):
             models.UniqueConstraint(fields=["tenant", "message", "recipient"], name="delivery_once")
         ]
         indexes: ClassVar = [
-            models.Index(fields=["tenant", "-received_at"], name="delivery_tenant_received"),
+            models.Index(
+                fields=["tenant", "-received_at"],
+                include=["outcome"],
+                name="delivery_tenant_received",
+            ),
+            # Over all clients on purpose: the list of all mail, newest first.
+            models.Index(fields=["-received_at", "-id"], name="delivery_received"),
             models.Index(fields=["tenant", "recipient", "-received_at"], name="delivery_recipient"),
             models.Index(fields=["tenant", "mailbox_item_id"], name="delivery_item"),
             models.Index(
