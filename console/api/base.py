@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import generics, serializers
+from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 from rest_framework.response import Response
 from typing_extensions import override
@@ -36,7 +37,7 @@ class KnownFilters(DjangoFilterBackend):
 
 
 class ListView(generics.ListAPIView[Any]):
-    filter_backends = (KnownFilters,)
+    filter_backends: tuple[type[BaseFilterBackend], ...] = (KnownFilters,)
 
 
 class DetailView(generics.RetrieveAPIView[Any]):

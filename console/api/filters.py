@@ -18,7 +18,10 @@ from incidents.models import (
     Observation,
     Report,
     Sighting,
+    Suppression,
+    Task,
 )
+from incidents.services.quiet import in_force
 from seg_bridge.models import GatewayRule
 
 
@@ -142,3 +145,33 @@ class GatewayRuleFilter(TenantFilter):
     class Meta:
         model = GatewayRule
         fields = ("tenant", "kind", "match", "value")
+
+
+class TaskFilter(filters.FilterSet):
+    class Meta:
+        model = Task
+        fields = ("state",)
+
+
+class SuppressionFilter(_OfClient):
+    in_force = filters.BooleanFilter(method="filter_in_force")
+
+    class Meta:
+        model = Suppression
+        fields = ("tenant", "match", "value")
+
+    def filter_in_force(
+        self, rows: QuerySet[Suppression], name: str, value: bool
+    ) -> QuerySet[Suppression]:
+        return in_force(rows) if value else rows.exclude(id__in=in_force(rows).values("id"))
+
+
+class ForecastFilter(_OfClient):
+    hours = filters.CharFilter(method="filter_hours", label="How far ahead; 8 without")
+
+    class Meta:
+        model = Incident
+        fields = ("tenant", "severity", "due_for")
+
+    def filter_hours(self, rows: QuerySet[Incident], name: str, value: str) -> QuerySet[Incident]:
+        return rows  # read before the rows are: see times.Forecast

@@ -86,7 +86,7 @@ class ReportIncident(APIView):
 class ChangeIncident(APIView):
     """Base of the changes that answer with the incident as it is then."""
 
-    serializer_class: type[serializers.Serializer[Any]] = shown.ReasonSerializer
+    serializer_class: type[serializers.Serializer[Any]] = shown.ChangeSerializer
 
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
@@ -99,22 +99,22 @@ class ChangeIncident(APIView):
         raise NotImplementedError
 
 
-@extend_schema(request=shown.ReasonSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
 class TakeIncident(ChangeIncident):
     """Become its owner."""
 
     @override
     def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
-        services.take_incident(incident=incident, actor=person)
+        services.take_incident(incident=incident, actor=person, revision=asked["revision"])
 
 
-@extend_schema(request=shown.ReasonSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
 class ShareIncident(ChangeIncident):
     """Show it to the client in the portal."""
 
     @override
     def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
-        services.share_incident(incident=incident, actor=person)
+        services.share_incident(incident=incident, actor=person, revision=asked["revision"])
 
 
 @extend_schema(request=shown.ResolveSerializer, responses=shown.IncidentSerializer)
@@ -128,10 +128,10 @@ class ResolveIncident(ChangeIncident):
         services.resolve_incident(incident=incident, actor=person, **asked)
 
 
-@extend_schema(request=shown.ReasonSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
 class ReopenIncident(ChangeIncident):
     """Open it again."""
 
     @override
     def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
-        services.reopen_incident(incident=incident, actor=person, reason=asked["reason"])
+        services.reopen_incident(incident=incident, actor=person, **asked)

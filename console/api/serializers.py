@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from typing_extensions import override
 
-from incidents.codes import COUNTS, CROSS_LAYER
+from incidents.codes import CAUSES, COUNTS, CROSS_LAYER
 from incidents.models import (
     ContentAccess,
     Delivery,
@@ -78,8 +78,19 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
         model = Incident
         fields = (
             *("id", "tenant", "number", "title", "kind", "severity", "severity_parts", "state"),
-            *("classification", "cause", "sender", "layers", "cross_layer", "counts", "exposure"),
-            *("owner", "is_shared", "first_seen", "last_seen", "opened_at", "resolved_at"),
+            *(
+                "classification",
+                "cause_code",
+                "cause",
+                "sender",
+                "layers",
+                "cross_layer",
+                "counts",
+                "exposure",
+            ),
+            *("owner", "is_shared", "first_seen", "last_seen", "opened_at", "triaged_at"),
+            *("acted_at", "contained_at", "resolved_at", "due_at", "due_for", "waiting_since"),
+            *("waiting_for", "quiet", "quiet_until", "revision"),
         )
 
     def get_exposure(self, incident: Incident) -> str:
@@ -249,8 +260,26 @@ class ReportedMailSerializer(serializers.Serializer[Any]):
     copies = serializers.IntegerField(help_text="Of how many copies it was said")
 
 
-class ResolveSerializer(serializers.Serializer[Any]):
+class RevisionSerializer(serializers.Serializer[Any]):
+    revision = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0,
+        max_value=2**31 - 1,
+        help_text="The revision that you have seen: 409 if a person changed the incident since",
+    )
+
+
+class ChangeSerializer(RevisionSerializer):
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class ResolveSerializer(RevisionSerializer):
     classification = serializers.ChoiceField(choices=Incident.Classification.choices)
+    cause_code = serializers.ChoiceField(
+        choices=list(CAUSES.items()), required=False, default="other"
+    )
     cause = serializers.CharField(max_length=2000)
 
 

@@ -6,7 +6,7 @@ from django.urls import URLPattern, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
-from console.api import incidents, layers, ledger, mail, root, together, work
+from console.api import incidents, layers, ledger, mail, root, tending, times, together, work
 
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
@@ -37,6 +37,33 @@ urlpatterns = [
     _at(f"incidents/{_ID}/join-campaign", together.JoinCampaign, "incident-join-campaign"),
     _at(f"incidents/{_ID}/leave-campaign", together.LeaveCampaign, "incident-leave-campaign"),
     _at(f"regroupings/{_ID}/undo", together.UndoRegrouping, "regrouping-undo"),
+    _at("incidents/bulk", tending.ActOnMany, "incidents-bulk"),
+    _at(f"incidents/{_ID}/assign", tending.AssignIncident, "incident-assign"),
+    _at(f"incidents/{_ID}/triage", tending.TriageIncident, "incident-triage"),
+    _at(f"incidents/{_ID}/contain", tending.ContainIncident, "incident-contain"),
+    _at(f"incidents/{_ID}/wait", tending.WaitForClient, "incident-wait"),
+    _at(f"incidents/{_ID}/answer", tending.StopWaiting, "incident-answer"),
+    _at(f"incidents/{_ID}/snooze", tending.SnoozeIncident, "incident-snooze"),
+    _at(f"incidents/{_ID}/mute", tending.MuteIncident, "incident-mute"),
+    _at(f"incidents/{_ID}/wake", tending.WakeIncident, "incident-wake"),
+    _at(f"incidents/{_ID}/comments", tending.Comments, "incident-comments"),
+    _at(f"incidents/{_ID}/calls", tending.Calls, "incident-calls"),
+    _at(f"incidents/{_ID}/tasks", tending.Tasks, "incident-tasks"),
+    _at(f"incidents/{_ID}/similar", tending.SimilarIncidents, "incident-similar"),
+    _at(f"tasks/{_ID}/settle", tending.SettleTask, "task-settle"),
+    _at("mentions", tending.MentionList, "mentions"),
+    _at(r"tenants/(?P<slug>[-\w]+)/colleagues", tending.ColleagueList, "colleagues"),
+    _at("suppressions", tending.SuppressionList, "suppressions"),
+    _at(f"suppressions/{_ID}/remove", tending.RemoveSuppression, "suppression-remove"),
+    _at("task-templates", tending.TaskTemplateList, "task-templates"),
+    _at("views", tending.SavedViewList, "views"),
+    _at(f"views/{_ID}/remove", tending.RemoveView, "view-remove"),
+    _at("kpis", times.Kpis, "kpis"),
+    _at(r"kpis/(?P<figure>[a-z]+)", times.KpiIncidents, "kpi-incidents"),
+    _at("sla", times.Attestation, "sla"),
+    _at("sla/plans", times.SlaPlanList, "sla-plans"),
+    _at("sla/forecast", times.Forecast, "sla-forecast"),
+    _at(r"sla/(?P<figure>[a-z]+)", times.AttestationList, "sla-targets"),
     _at("messages", mail.MessageList, "messages"),
     _at(f"messages/{_ID}", mail.MessageDetail, "message"),
     _at(f"messages/{_ID}/original", mail.MessageOriginal, "message-original"),

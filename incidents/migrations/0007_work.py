@@ -704,6 +704,10 @@ class Migration(migrations.Migration):
                 fields=("provider", "kind", "version"), name="task_template_version"
             ),
         ),
+        migrations.AddIndex(
+            model_name="incident",
+            index=models.Index(fields=["sender", "-last_seen_at"], name="incident_sender"),
+        ),
         AddTenantPolicy(
             "incidents_slaplan", provider_column="provider_id", staff=APPEND_ONLY, portal=()
         ),

@@ -134,6 +134,8 @@ class Incident(TenantModel):
                 condition=models.Q(due_at__isnull=False),
             ),
             models.Index(fields=["tenant", "opened_at"], name="incident_tenant_opened"),
+            # Over all clients on purpose: what this sender's mail turned out to be elsewhere.
+            models.Index(fields=["sender", "-last_seen_at"], name="incident_sender"),
         ]
 
     @override

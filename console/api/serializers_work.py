@@ -1,0 +1,325 @@
+"""What the API shows and takes of people's work: comments, tasks, silence, agreements, figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from console.api.serializers import IncidentSerializer, RevisionSerializer
+from incidents.codes import CAUSES
+from incidents.models import (
+    CallNote,
+    Comment,
+    Incident,
+    Mention,
+    Pause,
+    SavedView,
+    SlaPlan,
+    Suppression,
+    Task,
+    TaskTemplate,
+)
+from incidents.services.many import ACTIONS, MOST
+from incidents.services.tasks import MOST_STEPS
+
+
+def _client() -> serializers.SlugField:
+    return serializers.SlugField(source="tenant.slug", read_only=True)
+
+
+def _text(most: int = 2000, **more: Any) -> serializers.CharField:
+    return serializers.CharField(max_length=most, **more)
+
+
+class CommentSerializer(serializers.ModelSerializer[Comment]):
+    tenant = _client()
+    incident = serializers.UUIDField(source="incident_id", read_only=True)
+    author = serializers.CharField(source="author_name", read_only=True)
+
+    class Meta:
+        model = Comment
+        fields = ("id", "tenant", "incident", "audience", "text", "author", "created_at")
+
+
+class NewCommentSerializer(serializers.Serializer[Any]):
+    text = _text(10_000)
+    audience = serializers.ChoiceField(
+        choices=Comment.Audience.choices,
+        default="internal",
+        help_text="internal: the client never sees it; client: she does once it is shared",
+    )
+    mentions = serializers.ListField(
+        child=serializers.UUIDField(), required=False, default=list, max_length=50
+    )
+
+
+class MentionSerializer(serializers.ModelSerializer[Mention]):
+    tenant = _client()
+    incident = serializers.UUIDField(source="incident_id", read_only=True)
+    comment = CommentSerializer(read_only=True)
+
+    class Meta:
+        model = Mention
+        fields = ("id", "tenant", "incident", "comment", "seen_at", "created_at")
+
+
+class CallSerializer(serializers.ModelSerializer[CallNote]):
+    tenant = _client()
+    incident = serializers.UUIDField(source="incident_id", read_only=True)
+    author = serializers.CharField(source="author_name", read_only=True)
+
+    class Meta:
+        model = CallNote
+        fields = ("id", "tenant", "incident", "whom", "phone", "said", "called_at", "author")
+
+
+class NewCallSerializer(serializers.Serializer[Any]):
+    whom = _text(200)
+    said = _text(10_000, help_text="What they said: stated, not verified")
+    phone = _text(64, required=False, allow_blank=True, default="")
+    called_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class TaskSerializer(serializers.ModelSerializer[Task]):
+    tenant = _client()
+    incident = serializers.UUIDField(source="incident_id", read_only=True)
+
+    class Meta:
+        model = Task
+        fields = (
+            *("id", "tenant", "incident", "position", "title", "template", "state", "done_at"),
+            "done_by",
+        )
+
+
+class NewTaskSerializer(serializers.Serializer[Any]):
+    title = _text(300)
+
+
+class SettleTaskSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=Task.State.choices)
+
+
+class TaskTemplateSerializer(serializers.ModelSerializer[TaskTemplate]):
+    steps = serializers.ListField(child=_text(300), max_length=MOST_STEPS)
+
+    class Meta:
+        model = TaskTemplate
+        fields = ("id", "kind", "version", "steps", "created_by", "created_at")
+        read_only_fields = ("version", "created_by")
+
+
+class WaitSerializer(RevisionSerializer):
+    cause = serializers.ChoiceField(choices=Pause.Cause.choices)
+    asked = _text(help_text="What is needed; the client reads it where the cause is hers")
+
+
+class AnswerSerializer(RevisionSerializer):
+    answer = _text(required=False, allow_blank=True, default="")
+
+
+class QuietSerializer(RevisionSerializer):
+    reason = _text()
+    until = serializers.DateTimeField()
+
+
+class AssignSerializer(RevisionSerializer):
+    owner = serializers.UUIDField(
+        allow_null=True, help_text="A colleague of the client; null: no one"
+    )
+
+
+class ColleagueSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    role = serializers.CharField()
+
+
+class BulkSerializer(serializers.Serializer[Any]):
+    incidents = serializers.ListField(
+        child=serializers.UUIDField(), allow_empty=False, max_length=MOST
+    )
+    revisions = serializers.DictField(
+        child=serializers.IntegerField(min_value=0, max_value=2**31 - 1),
+        required=False,
+        default=dict,
+        help_text="Incident → the revision that you have seen",
+    )
+    action = serializers.ChoiceField(choices=list(ACTIONS.items()))
+    owner = serializers.UUIDField(required=False, allow_null=True, default=None)
+    until = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    reason = _text(required=False, allow_blank=True, default="")
+    classification = serializers.ChoiceField(
+        choices=Incident.Classification.choices, required=False, allow_blank=True, default=""
+    )
+    cause = _text(required=False, allow_blank=True, default="")
+    cause_code = serializers.ChoiceField(
+        choices=list(CAUSES.items()), required=False, default="other"
+    )
+
+
+class ResultSerializer(serializers.Serializer[Any]):
+    incident = serializers.UUIDField(source="incident_id")
+    ok = serializers.BooleanField()
+    sentence = serializers.CharField(help_text="Why it was not done; empty where it was")
+
+
+class ResultsSerializer(serializers.Serializer[Any]):
+    done = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    results = ResultSerializer(many=True)
+
+
+class SimilarSerializer(serializers.Serializer[Any]):
+    incident = IncidentSerializer()
+    why = serializers.CharField()
+
+
+class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
+    tenant = _client()
+    silenced = serializers.IntegerField(read_only=True, help_text="Incidents that it silenced")
+
+    class Meta:
+        model = Suppression
+        fields = (
+            *("id", "tenant", "match", "value", "reason", "ends_at", "created_by", "created_at"),
+            *("removed_at", "removed_by", "silenced"),
+        )
+
+
+class NewSuppressionSerializer(serializers.Serializer[Any]):
+    tenant = serializers.SlugField()
+    match = serializers.ChoiceField(choices=Suppression.Match.choices)
+    value = _text(320)
+    reason = _text()
+    ends_at = serializers.DateTimeField()
+
+
+class ViewFiltersSerializer(serializers.Serializer[Any]):
+    tab = _text(20, required=False, allow_blank=True, default="")
+    q = _text(320, required=False, allow_blank=True, default="")
+    client = _text(50, required=False, allow_blank=True, default="")
+    severity = _text(10, required=False, allow_blank=True, default="")
+    kind = _text(12, required=False, allow_blank=True, default="")
+    state = _text(10, required=False, allow_blank=True, default="")
+    layer = _text(20, required=False, allow_blank=True, default="")
+    differ = _text(40, required=False, allow_blank=True, default="")
+    entity = _text(320, required=False, allow_blank=True, default="")
+
+
+class SavedViewSerializer(serializers.ModelSerializer[SavedView]):
+    name = _text(80)
+    filters = ViewFiltersSerializer()
+    is_mine = serializers.SerializerMethodField()
+
+    class Meta:
+        model = SavedView
+        fields = ("id", "name", "filters", "is_shared", "is_mine")
+
+    def get_is_mine(self, view: SavedView) -> bool:
+        return bool(view.person_id == self.context["person"].id)
+
+
+class TargetsSerializer(serializers.Serializer[Any]):
+    """Minutes from the opening of the incident; a target that is left out is not agreed."""
+
+    triage = serializers.IntegerField(required=False, min_value=1, max_value=132_480)
+    contain = serializers.IntegerField(required=False, min_value=1, max_value=132_480)
+    resolve = serializers.IntegerField(required=False, min_value=1, max_value=132_480)
+    hours = serializers.ChoiceField(choices=["always", "business"])
+
+
+class SeveritiesSerializer(serializers.Serializer[Any]):
+    critical = TargetsSerializer()
+    high = TargetsSerializer()
+    medium = TargetsSerializer()
+    low = TargetsSerializer()
+
+
+class SlaPlanSerializer(serializers.ModelSerializer[SlaPlan]):
+    tenant = serializers.SerializerMethodField(help_text="null: the provider's default")
+    targets = SeveritiesSerializer()
+
+    class Meta:
+        model = SlaPlan
+        fields = (
+            *("id", "tenant", "name", "time_zone", "weekly", "holidays", "targets", "valid_from"),
+            *("created_by", "created_at"),
+        )
+
+    def get_tenant(self, plan: SlaPlan) -> str | None:
+        return plan.tenant.slug if plan.tenant else None
+
+
+class NewSlaPlanSerializer(serializers.Serializer[Any]):
+    tenant = serializers.SlugField(allow_null=True, help_text="null: the provider's default")
+    name = _text(200)
+    time_zone = _text(64)
+    weekly = serializers.ListField(
+        child=serializers.ListField(
+            child=serializers.ListField(child=_text(5), min_length=2, max_length=2), max_length=6
+        ),
+        min_length=7,
+        max_length=7,
+        help_text='Monday to Sunday, each its spans: [["09:00", "17:00"]]',
+    )
+    holidays = serializers.ListField(child=serializers.DateField(), default=list, max_length=400)
+    targets = SeveritiesSerializer()
+    valid_from = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class SlaLineSerializer(serializers.Serializer[Any]):
+    severity = serializers.CharField()
+    target = serializers.CharField()
+    kept = serializers.IntegerField()
+    missed = serializers.IntegerField()
+    open = serializers.IntegerField()
+    share = serializers.FloatField(allow_null=True, help_text="kept / (kept + missed)")
+
+
+class AttestationSerializer(serializers.Serializer[Any]):
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    incidents = serializers.IntegerField()
+    lines = SlaLineSerializer(many=True)
+
+
+class KeptSerializer(serializers.Serializer[Any]):
+    """One target of one incident."""
+
+    incident = serializers.UUIDField(source="incident_id")
+    severity = serializers.CharField()
+    target = serializers.CharField()
+    state = serializers.ChoiceField(choices=["kept", "missed", "open"])
+    agreed_s = serializers.FloatField(source="agreed.total_seconds")
+    ran_s = serializers.FloatField(source="ran.total_seconds", help_text="how long its clock ran")
+    plan = serializers.CharField()
+
+
+class FigureSerializer(serializers.Serializer[Any]):
+    key = serializers.CharField(source="measure.key")
+    name = serializers.CharField(source="measure.name")
+    formula = serializers.CharField(source="measure.formula")
+    n = serializers.IntegerField(help_text="incidents behind it")
+    median_s = serializers.FloatField(source="median.total_seconds", allow_null=True, default=None)
+    p90_s = serializers.FloatField(source="p90.total_seconds", allow_null=True, default=None)
+
+
+class ClientFiguresSerializer(serializers.Serializer[Any]):
+    tenant = serializers.CharField()
+    figures = FigureSerializer(many=True)
+
+
+class KpisSerializer(serializers.Serializer[Any]):
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    figures = FigureSerializer(many=True)
+    clients = ClientFiguresSerializer(many=True)
+
+
+class TimedIncidentSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    tenant = serializers.SlugField(source="tenant.slug")
+    took_s = serializers.FloatField(source="took.total_seconds")
+    incident = IncidentSerializer(source="*")

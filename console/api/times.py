@@ -1,0 +1,158 @@
+"""Agreed times and how fast the work is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from typing_extensions import override
+
+from console.api import serializers as shown
+from console.api import serializers_work as work
+from console.api.base import ListView, parse
+from console.api.filters import ForecastFilter
+from console.api.idempotency import idempotent
+from console.lib.people import person_of
+from console.lib.period import read_period
+from console.queries.kpis import figures, figures_by_client, incidents_behind, opened_between
+from console.queries.sla import attestation, forecast
+from incidents.access import access_client
+from incidents.ledger import Period
+from incidents.models import Incident, SlaPlan
+from incidents.sla.attest import STATES
+from incidents.sla.plan import agree
+from tenants.errors import NotAllowed, NotThere, WrongInput
+from tenants.models import Person
+
+_PERIOD = [
+    OpenApiParameter("tenant", OpenApiTypes.STR, description="One client; all in sight without"),
+    OpenApiParameter("from", OpenApiTypes.STR, description="A day or time; 30 days ago without"),
+    OpenApiParameter("to", OpenApiTypes.STR, description="A day or time; now without"),
+]
+
+
+def _asked(request: Request, *more: str) -> tuple[Period, str]:
+    """The period and the client's short name, "" for all.  Raises ``WrongInput``."""
+    known = {"tenant", "from", "to", "format", *more}
+    if unknown := set(request.query_params) - known:
+        raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
+    values = {
+        name: request.query_params.get(name, "")[:100].replace("\x00", "")
+        for name in ("tenant", "from", "to")
+    }
+    return read_period(values["from"], values["to"]), values["tenant"]
+
+
+class Kpis(APIView):
+    """Times to detect, triage, act, contain and resolve of the incidents that opened then."""
+
+    @extend_schema(parameters=_PERIOD, responses=work.KpisSerializer)
+    def get(self, request: Request) -> Response:
+        period, client = _asked(request)
+        opened = opened_between(period.since, period.until, client)
+        clients = [
+            {"tenant": slug, "figures": found} for slug, _, found in figures_by_client(opened)
+        ]
+        answer = {
+            "since": period.since,
+            "until": period.until,
+            "figures": figures(opened),
+            "clients": clients,
+        }
+        return Response(work.KpisSerializer(answer).data)
+
+
+class KpiIncidents(ListView):
+    """The incidents behind one figure, each with ``took_s``; as many as its ``n``."""
+
+    serializer_class = work.TimedIncidentSerializer
+    filter_backends = ()
+    queryset = Incident.objects.all()
+
+    @override
+    def get_queryset(self) -> QuerySet[Incident]:
+        period, client = _asked(self.request, "cursor", "page_size")
+        opened = opened_between(period.since, period.until, client).select_related("tenant")
+        return incidents_behind(self.kwargs["figure"], opened)
+
+    @extend_schema(parameters=_PERIOD)
+    @override
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class Attestation(APIView):
+    """How many agreed times were kept, missed, or are open, of the incidents that opened then."""
+
+    @extend_schema(parameters=_PERIOD, responses=work.AttestationSerializer)
+    def get(self, request: Request) -> Response:
+        period, client = _asked(request)
+        found = attestation(period.since, period.until, client)
+        answer = {
+            "since": period.since,
+            "until": period.until,
+            "incidents": found.incidents,
+            "lines": found.lines,
+        }
+        return Response(work.AttestationSerializer(answer).data)
+
+
+class AttestationList(APIView):
+    """The targets behind one number: ``kept``, ``missed`` or ``open``."""
+
+    @extend_schema(parameters=_PERIOD, responses=work.KeptSerializer(many=True))
+    def get(self, request: Request, figure: str) -> Response:
+        if figure not in STATES:
+            raise NotThere
+        period, client = _asked(request)
+        kept = [
+            each
+            for each in attestation(period.since, period.until, client).kept
+            if each.state == figure
+        ]
+        return Response(work.KeptSerializer(kept, many=True).data)
+
+
+class Forecast(ListView):
+    """Open incidents whose next agreed time is over, or will be within ``hours`` (8 without)."""
+
+    serializer_class = shown.IncidentSerializer
+    filterset_class = ForecastFilter
+    queryset = Incident.objects.all()
+
+    @override
+    def get_queryset(self) -> QuerySet[Incident]:
+        return forecast(self.request.query_params.get("hours", ""))
+
+
+class SlaPlanList(ListView):
+    """Agreements, the newest first; the one that holds is the latest with ``valid_from`` passed."""
+
+    serializer_class = work.SlaPlanSerializer
+    queryset = SlaPlan.objects.select_related("tenant")
+
+    @extend_schema(request=work.NewSlaPlanSerializer, responses={201: work.SlaPlanSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        asked = parse(work.NewSlaPlanSerializer, request)
+        slug = asked.pop("tenant")
+        person = person_of(request)
+        must_lead(person)
+        plan = agree(
+            provider_id=person.provider_id,
+            tenant=access_client(slug) if slug else None,
+            actor=person,
+            **asked | {"holidays": [day.isoformat() for day in asked["holidays"]]},
+        )
+        return Response(work.SlaPlanSerializer(plan).data, status=201)
+
+
+def must_lead(person: Person) -> None:
+    """Raises ``NotAllowed`` for anybody but a lead."""
+    if person.role != Person.Role.LEAD:
+        raise NotAllowed("Agreements with clients are made by a lead.")

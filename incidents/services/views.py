@@ -1,0 +1,74 @@
+"""Lists that people look at often, kept under a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from incidents.models import SavedView
+from tenants.audit import write_audit
+from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.models import Person, Tenant
+
+SAVED = "incidents.view.saved"
+REMOVED = "incidents.view.removed"
+MOST = 50
+
+
+def views_of(person: Person) -> list[SavedView]:
+    """Hers and shared ones; not those about a client that she may not see."""
+    rows = SavedView.objects.filter(Q(person=person) | Q(is_shared=True)).order_by("name", "id")
+    named = {row.filters["client"] for row in rows if row.filters.get("client")}
+    seen = set(Tenant.objects.filter(slug__in=named).values_list("slug", flat=True))
+    return [row for row in rows if row.filters.get("client", "") in {"", *seen}]
+
+
+@transaction.atomic
+def save_view(
+    *, person: Person, name: str, filters: Mapping[str, str], is_shared: bool = False
+) -> SavedView:
+    """``filters``: parameters of the queue's address.  Raises ``WrongInput`` or ``Conflict``."""
+    name = " ".join(name.split())
+    if not name or len(name) > 80:
+        raise WrongInput("A view has a name of at most 80 characters.")
+    if SavedView.objects.filter(person=person).count() >= MOST:
+        raise WrongInput(f"More than {MOST} views of one person: remove some first.")
+    kept = {key: str(value)[:320] for key, value in filters.items() if value}
+    try:
+        with transaction.atomic():
+            view = SavedView.objects.create(
+                provider_id=person.provider_id,
+                person=person,
+                name=name,
+                filters=kept,
+                is_shared=is_shared,
+            )
+    except IntegrityError as error:
+        raise Conflict(f"You have a view named {name} already.") from error
+    _record(SAVED, view, person)
+    return view
+
+
+@transaction.atomic
+def remove_view(*, view_id: UUID, person: Person) -> None:
+    """Her own only; somebody else's is not there."""
+    view = SavedView.objects.filter(id=view_id, person=person).first()
+    if view is None:
+        raise NotThere
+    _record(REMOVED, view, person)
+    view.delete()
+
+
+def _record(action: str, view: SavedView, person: Person) -> None:
+    write_audit(
+        action,
+        actor=person,
+        provider_id=person.provider_id,
+        object_kind="view",
+        object_id=view.id,
+        name=view.name,
+        is_shared=view.is_shared,
+    )
