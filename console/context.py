@@ -32,6 +32,8 @@ _CONSOLE = (
     ("ledger", "Ledger", "file-text", "ledger", "l"),
     ("rules", "Gateway rules", "ban", "rules", "r"),
     ("clients", "Clients", "building-2", "clients", "c"),
+    ("sla", "Agreed times", "clock", "sla", "s"),
+    ("mentions", "Mentions", "message-square", "mentions", "n"),
     ("jobs", "Jobs", "list-checks", "jobs", "o"),
 )
 _PORTAL = (

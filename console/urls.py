@@ -19,7 +19,10 @@ from console.views import (
     queue,
     reports,
     rules,
+    tending,
+    times,
     together,
+    work,
 )
 from console.views.health import healthz
 
@@ -104,6 +107,48 @@ urlpatterns = [
         together.regrouping_undo,
         name="regrouping_undo",
     ),
+    path(
+        "console/incidents/<uuid:incident_id>/owner", tending.incident_owner, name="incident_owner"
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/triage",
+        tending.incident_triage,
+        name="incident_triage",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/comment",
+        tending.incident_comment,
+        name="incident_comment",
+    ),
+    path("console/incidents/<uuid:incident_id>/call", tending.incident_call, name="incident_call"),
+    path("console/incidents/<uuid:incident_id>/wait", tending.incident_wait, name="incident_wait"),
+    path(
+        "console/incidents/<uuid:incident_id>/answer",
+        tending.incident_answer,
+        name="incident_answer",
+    ),
+    path(
+        "console/incidents/<uuid:incident_id>/quiet", tending.incident_quiet, name="incident_quiet"
+    ),
+    path("console/incidents/<uuid:incident_id>/wake", tending.incident_wake, name="incident_wake"),
+    path("console/incidents/<uuid:incident_id>/task", tending.incident_task, name="incident_task"),
+    path("console/tasks/<uuid:task_id>", tending.task_settle, name="task_settle"),
+    path("console/many", work.queue_many, name="queue_many"),
+    path("console/views", work.view_save, name="view_save"),
+    path("console/views/<uuid:view_id>/remove", work.view_remove, name="view_remove"),
+    path("console/mentions", work.mentions, name="mentions"),
+    path("console/silence", work.silence, name="silence"),
+    path("console/silence/add", work.silence_add, name="silence_add"),
+    path(
+        "console/silence/<uuid:suppression_id>/remove", work.silence_remove, name="silence_remove"
+    ),
+    path("console/steps", work.templates, name="templates"),
+    path("console/kpis", times.kpis, name="kpis"),
+    path("console/kpis/<slug:figure>", times.kpi_incidents, name="kpi_incidents"),
+    path("console/sla", times.sla, name="sla"),
+    path("console/sla/default", times.sla_default, name="sla_default"),
+    path("console/sla/<slug:figure>", times.sla_targets, name="sla_targets"),
+    path("console/clients/<slug:slug>/sla", times.client_sla, name="client_sla"),
     path("console/mail", mail.mail, name="mail"),
     path("console/messages/<uuid:message_id>", message.message, name="message"),
     path("console/messages/<uuid:message_id>/open", message.message_open, name="message_open"),
@@ -126,9 +171,7 @@ urlpatterns = [
     path("console/ledger", ledger.ledger, name="ledger"),
     path("console/ledger/<slug:figure>", ledger.ledger_figure, name="ledger_figure"),
     path("console/disagreements", disagreements.disagreements, name="disagreements"),
-    path(
-        "console/disagreements/<uuid:item_id>", disagreements.disagreement, name="disagreement"
-    ),
+    path("console/disagreements/<uuid:item_id>", disagreements.disagreement, name="disagreement"),
     path(
         "console/disagreements/<uuid:item_id>/rehearse",
         disagreements.disagreement_rehearse,

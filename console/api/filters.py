@@ -153,7 +153,7 @@ class TaskFilter(filters.FilterSet):
         fields = ("state",)
 
 
-class SuppressionFilter(_OfClient):
+class SuppressionFilter(TenantFilter):
     in_force = filters.BooleanFilter(method="filter_in_force")
 
     class Meta:
@@ -166,7 +166,7 @@ class SuppressionFilter(_OfClient):
         return in_force(rows) if value else rows.exclude(id__in=in_force(rows).values("id"))
 
 
-class ForecastFilter(_OfClient):
+class ForecastFilter(TenantFilter):
     hours = filters.CharFilter(method="filter_hours", label="How far ahead; 8 without")
 
     class Meta:

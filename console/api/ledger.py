@@ -115,7 +115,7 @@ class LedgerFigure(ListView):
 
     serializer_class = LedgerEntrySerializer
     pagination_class = EntryPagination
-    filter_backends = ()  # type: ignore[assignment]  # its own parameters, not a filter set
+    filter_backends = ()  # its own parameters, not a filter set
     queryset = LedgerEntry.objects.none()
 
     @extend_schema(parameters=_PARAMETERS)

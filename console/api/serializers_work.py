@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rest_framework import serializers
+from typing_extensions import override
 
 from console.api.serializers import IncidentSerializer, RevisionSerializer
 from incidents.codes import CAUSES
@@ -30,6 +31,14 @@ def _client() -> serializers.SlugField:
 
 def _text(most: int = 2000, **more: Any) -> serializers.CharField:
     return serializers.CharField(max_length=most, **more)
+
+
+class SecondsField(serializers.FloatField):
+    """A length of time in seconds."""
+
+    @override
+    def to_representation(self, value: Any) -> float:
+        return float(value.total_seconds())
 
 
 class CommentSerializer(serializers.ModelSerializer[Comment]):
@@ -292,8 +301,8 @@ class KeptSerializer(serializers.Serializer[Any]):
     severity = serializers.CharField()
     target = serializers.CharField()
     state = serializers.ChoiceField(choices=["kept", "missed", "open"])
-    agreed_s = serializers.FloatField(source="agreed.total_seconds")
-    ran_s = serializers.FloatField(source="ran.total_seconds", help_text="how long its clock ran")
+    agreed_s = SecondsField(source="agreed")
+    ran_s = SecondsField(source="ran", help_text="how long its clock ran")
     plan = serializers.CharField()
 
 
@@ -302,8 +311,8 @@ class FigureSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(source="measure.name")
     formula = serializers.CharField(source="measure.formula")
     n = serializers.IntegerField(help_text="incidents behind it")
-    median_s = serializers.FloatField(source="median.total_seconds", allow_null=True, default=None)
-    p90_s = serializers.FloatField(source="p90.total_seconds", allow_null=True, default=None)
+    median_s = SecondsField(source="median", allow_null=True)
+    p90_s = SecondsField(source="p90", allow_null=True)
 
 
 class ClientFiguresSerializer(serializers.Serializer[Any]):
@@ -321,5 +330,5 @@ class KpisSerializer(serializers.Serializer[Any]):
 class TimedIncidentSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     tenant = serializers.SlugField(source="tenant.slug")
-    took_s = serializers.FloatField(source="took.total_seconds")
+    took_s = SecondsField(source="took")
     incident = IncidentSerializer(source="*")

@@ -87,12 +87,16 @@ def opened_between(since: datetime, until: datetime, client: str = "") -> QueryS
 
 
 def incidents_behind(key: str, opened: QuerySet[Incident]) -> QuerySet[Incident]:
-    """The incidents whose times make this figure, with ``took``.  Raises ``NotThere``."""
+    """The incidents whose times make this figure, with ``took``, the longest first.
+
+    Raises ``NotThere``.
+    """
     if key not in MEASURES:
         raise NotThere
     measure = MEASURES[key]
     took = ExpressionWrapper(F(measure.end) - F(measure.start), output_field=DurationField())
-    return opened.filter(**{f"{measure.end}__isnull": False}).annotate(took=took)
+    measured = opened.filter(**{f"{measure.end}__isnull": False}).annotate(took=took)
+    return measured.order_by("-took", "id")
 
 
 def figures(opened: QuerySet[Incident]) -> list[Figure]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -48,6 +48,10 @@ class Filters:
     def is_empty(self) -> bool:
         return self == Filters()
 
+    def as_dict(self) -> dict[str, str]:
+        """Those that are set, as they stand in an address."""
+        return {name: value for name, value in asdict(self).items() if value}
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -89,7 +93,7 @@ def queue_page(tab: str, person: Person, filters: Filters, cursor: str) -> Page:
 
     Raises ``WrongInput`` for a cursor that is none.
     """
-    found = _after(_narrow(incidents_of_tab(tab, person), filters), cursor)
+    found = _after(fitting(tab, person, filters), cursor)
     soonest = F("due_at").asc(nulls_last=True)
     # The ids first, which the index gives in order; rows and clients afterwards, by their ids.
     # Joined to the clients, all open incidents were read and sorted.
@@ -117,6 +121,11 @@ def _after(incidents: QuerySet[Incident], cursor: str) -> QuerySet[Incident]:
         due = read_time(after[1])
         below = Q(due_at__gt=due) | Q(due_at=None) | Q(due_at=due) & later
     return incidents.filter(queue_rank__lte=rank).filter(Q(queue_rank__lt=rank) | below)
+
+
+def fitting(tab: str, person: Person, filters: Filters) -> QuerySet[Incident]:
+    """All of this tab that the filters let through."""
+    return _narrow(incidents_of_tab(tab, person), filters)
 
 
 def _narrow(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Incident]:

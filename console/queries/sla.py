@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from console.queries.kpis import opened_between
-from incidents.models import Incident
-from incidents.sla.attest import MOST, Kept, Line, kept_targets, lines_of
-from tenants.errors import WrongInput
+from incidents.models import Incident, SlaPlan
+from incidents.sla.attest import MOST, STATES, Kept, Line, kept_targets, lines_of
+from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK
+from tenants.errors import NotThere, WrongInput
+from tenants.models import Tenant
 
 AHEAD_H = 8
 _MOST_AHEAD_H = 24 * 31
@@ -51,3 +54,45 @@ def forecast(hours: str = "") -> QuerySet[Incident]:
         raise WrongInput(f"hours is a number up to {_MOST_AHEAD_H}.")
     until = timezone.now() + timedelta(hours=int(hours) if hours else AHEAD_H)
     return Incident.objects.filter(due_at__lt=until).select_related("tenant")
+
+
+def targets_behind(
+    attested: Attested, state: str, *, severity: str = "", target: str = ""
+) -> list[tuple[Kept, Incident]]:
+    """The targets behind one number, with their incidents.  Raises ``NotThere``."""
+    if state not in STATES:
+        raise NotThere
+    kept = [
+        each
+        for each in attested.kept
+        if each.state == state and severity in ("", each.severity) and target in ("", each.target)
+    ]
+    rows = Incident.objects.select_related("tenant").in_bulk({each.incident_id for each in kept})
+    return [(each, rows[each.incident_id]) for each in kept]
+
+
+def plans_in_force() -> list[SlaPlan]:
+    """The provider's default, then each client's own; not what is agreed for later."""
+    rows = (
+        SlaPlan.objects.filter(valid_from__lte=timezone.now())
+        .select_related("tenant")
+        .order_by("tenant_id", "-valid_from", "-id")
+        .distinct("tenant_id")
+    )
+    return sorted(rows, key=lambda plan: plan.tenant.name if plan.tenant else "")
+
+
+def form_of(tenant: Tenant | None) -> dict[str, Any]:
+    """What holds now, as the form's fields; Bailey's default where nothing was agreed."""
+    row = next((plan for plan in plans_in_force() if plan.tenant == tenant), None)
+    targets = row.targets if row else BUILT_IN_TARGETS
+    found: dict[str, Any] = {
+        "name": row.name if row else f"{tenant.name if tenant else 'Our'} agreement",
+        "time_zone": row.time_zone if row else (tenant.time_zone if tenant else "UTC"),
+        "holidays": "\n".join(row.holidays if row else []),
+    }
+    for number, day in enumerate(row.weekly if row else WORKING_WEEK):
+        found[f"day_{number}"] = " ".join("-".join(span) for span in day)
+    for severity, agreed in targets.items():
+        found |= {f"{severity}_{name}": value for name, value in agreed.items()}
+    return found

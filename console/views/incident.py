@@ -12,14 +12,15 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from console.lib.forms import ResolveForm, RevisionForm
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.presence import look_at
 from console.queries.incident import incident_page
 from console.queries.rows import copies_words
 from console.queries.story import story_of
+from console.queries.work import work_of
 from incidents.access import access_incident
 from incidents.campaigns.moving import successor
-from incidents.models import Incident
 from incidents.remediation import (
     block_sender,
     copies_of,
@@ -36,6 +37,7 @@ from incidents.services import (
     take_incident,
     unshare_incident,
 )
+from incidents.services.comments import mark_seen
 
 
 class ReasonForm(forms.Form):
@@ -57,23 +59,18 @@ class BlockForm(ReasonForm):
     )
 
 
-class ResolveForm(forms.Form):
-    classification = forms.ChoiceField(
-        label="What was it?", choices=Incident.Classification.choices
-    )
-    cause = forms.CharField(
-        label="What caused it, in a sentence",
-        max_length=2000,
-        widget=forms.Textarea(attrs={"rows": 3}),
-    )
-
-
 class ReportForm(forms.Form):
     audience = forms.ChoiceField(
         label="For whom",
         choices=[("internal", "Ourselves"), ("client", "The client")],
         help_text="The client finds hers in the portal once the incident is shared.",
     )
+
+
+def seen_revision(request: PersonRequest) -> int | None:
+    """The revision that the page had shown; None where it carried none."""
+    form = RevisionForm(request.POST)
+    return form.cleaned_data["revision"] if form.is_valid() else None
 
 
 @for_staff
@@ -86,7 +83,9 @@ def incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         "page": incident_page(found),
         "story": story_of(found),
         "looking": look_at(found, request.user),
+        "work": work_of(found),
     }
+    mark_seen(incident=found, person=request.user)
     return show(request, "console/incident.html", context, partial="case")
 
 
@@ -94,7 +93,7 @@ def incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_assign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    take_incident(incident=found, actor=request.user)
+    take_incident(incident=found, actor=request.user, revision=seen_revision(request))
     messages.success(request, f"#{found.number} is yours.")
     return redirect("incident", found.id)
 
@@ -153,7 +152,7 @@ def incident_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_resolve(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    form = ResolveForm(request.POST or None)
+    form = ResolveForm(request.POST or None, incident=found)
     if request.method == "POST" and form.is_valid():
         resolve_incident(incident=found, actor=request.user, **form.cleaned_data)
         messages.success(request, f"#{found.number} is resolved.")
@@ -167,7 +166,7 @@ def incident_share(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     if request.method != "POST":
         return ask(request, "console/incident_share.html", {"incident": found})
     change = unshare_incident if found.shared_at else share_incident
-    change(incident=found, actor=request.user)
+    change(incident=found, actor=request.user, revision=seen_revision(request))
     return redirect("incident", found.id)
 
 
@@ -176,7 +175,8 @@ def incident_reopen(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
     form = ReasonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        reopen_incident(incident=found, actor=request.user, **form.cleaned_data)
+        revision = seen_revision(request)
+        reopen_incident(incident=found, actor=request.user, revision=revision, **form.cleaned_data)
         return redirect("incident", found.id)
     return ask(request, "console/incident_reopen.html", {"incident": found, "form": form})
 

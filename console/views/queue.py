@@ -16,16 +16,15 @@ from console.queries.mail import copies_page
 from console.queries.queue import ANY_DISAGREEMENT, LAYERS, Filters, queue_page, tab_counts
 from incidents.codes import DIFFERENCES
 from incidents.models import Incident
+from incidents.services.views import views_of
 from tenants.models import Person, Tenant
 
-TABS = {"mine": "Needs me", "team": "Team", "waiting": "Waiting for client"}
+TABS = {"mine": "Needs me", "team": "Team", "waiting": "Waiting for client", "quiet": "Quiet"}
 
 
 @for_staff
 def queue(request: PersonRequest) -> HttpResponse:
-    tab = request.GET.get("tab", "mine")
-    tab = tab if tab in TABS else "mine"
-    filters = read_filters(request)
+    tab, filters = read_tab(request), read_filters(request)
     page = queue_page(tab, request.user, filters, request.GET.get("cursor", ""))
     context = {
         "at": "queue",
@@ -38,6 +37,10 @@ def queue(request: PersonRequest) -> HttpResponse:
         "filters": filters,
         "older": _link(tab, filters, page.older) if page.older else "",
         "here": _link(tab, filters, request.GET.get("cursor", "")),
+        "views": [
+            (v, f"{reverse('queue')}?{urlencode(v.filters)}") for v in views_of(request.user)
+        ],
+        "query": urlencode({"tab": tab, **filters.as_dict()}),
         "clients": Tenant.objects.all(),
         "severities": Incident.Severity.choices,
         "kinds": Incident.Kind.choices,
@@ -65,6 +68,11 @@ def handled(request: PersonRequest) -> HttpResponse:
 def health(request: PersonRequest) -> HttpResponse:
     context = {"at": "queue", "tabs": tabs_for(request.user), "rows": client_rows()}
     return show(request, "console/health.html", context, partial="list")
+
+
+def read_tab(request: PersonRequest) -> str:
+    tab = request.GET.get("tab", "mine")
+    return tab if tab in TABS else "mine"
 
 
 def read_filters(request: PersonRequest) -> Filters:

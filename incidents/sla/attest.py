@@ -52,6 +52,11 @@ class Line:
         decided = self.kept + self.missed
         return self.kept / decided if decided else None
 
+    @property
+    def percent(self) -> int | None:
+        """Rounded down: 99.6 % kept is not all of it."""
+        return None if self.share is None else int(self.share * 100)
+
 
 def kept_targets(incidents: Sequence[Incident], now: datetime | None = None) -> list[Kept]:
     """Every target of these incidents; three statements however many they are.

@@ -13,6 +13,9 @@ expired, or whose person is no longer active.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 CONSOLE = """
 route              method  object     mo  ana  bo   reader token nobody
@@ -74,6 +77,48 @@ campaign_pull      POST    incident   200 200  200  in     in    in
 campaign_block     GET     incident   200 200  200  in     in    in
 campaign_block     POST    incident   200 200  200  in     in    in
 job_group          GET     group      200 200  200  in     in    in
+incident_owner     GET     incident   200 200  200  in     in    in
+incident_owner     POST    incident   302 302  302  in     in    in
+incident_triage    GET     incident   405 405  405  405    405   405
+incident_triage    POST    incident   302 302  302  in     in    in
+incident_comment   GET     incident   200 200  200  in     in    in
+incident_comment   POST    incident   302 302  302  in     in    in
+incident_call      GET     incident   200 200  200  in     in    in
+incident_call      POST    incident   302 302  302  in     in    in
+incident_wait      GET     incident   200 200  200  in     in    in
+incident_wait      POST    incident   409 409  409  in     in    in
+incident_answer    GET     incident   200 200  200  in     in    in
+incident_answer    POST    incident   302 302  302  in     in    in
+incident_quiet     GET     incident   200 200  200  in     in    in
+incident_quiet     POST    incident   302 302  302  in     in    in
+incident_wake      GET     incident   405 405  405  405    405   405
+incident_wake      POST    incident   409 409  409  in     in    in
+incident_task      GET     incident   405 405  405  405    405   405
+incident_task      POST    incident   302 302  302  in     in    in
+task_settle        GET     task       405 405  405  405    405   405
+task_settle        POST    task       302 302  302  in     in    in
+queue_many         GET     -          200 200  200  in     in    in
+queue_many         POST    -          200 200  200  in     in    in
+view_save          GET     -          200 200  200  in     in    in
+view_save          POST    -          302 302  302  in     in    in
+view_remove        GET     -          405 405  405  405    405   405
+view_remove        POST    -          404 404  404  in     in    in
+mentions           GET     -          200 200  200  in     in    in
+silence            GET     -          200 200  200  in     in    in
+silence_add        GET     -          200 200  200  in     in    in
+silence_add        POST    -          302 302  302  in     in    in
+silence_remove     GET     suppression 405 405 405  405    405   405
+silence_remove     POST    suppression 302 302 302  in     in    in
+templates          GET     -          200 200  200  in     in    in
+templates          POST    -          302 302  302  in     in    in
+kpis               GET     -          200 200  200  in     in    in
+kpi_incidents      GET     -          200 200  200  in     in    in
+sla                GET     -          200 200  200  in     in    in
+sla_default        GET     -          200 200  200  in     in    in
+sla_default        POST    -          302 403  403  in     in    in
+sla_targets        GET     -          200 200  200  in     in    in
+client_sla         GET     client     200 200  200  in     in    in
+client_sla         POST    client     302 302  302  in     in    in
 message            GET     message    200 200  200  in     in    in
 message_open       GET     message    200 200  200  in     in    in
 message_open       POST    message    302 302  302  in     in    in
@@ -133,6 +178,40 @@ api-incident-move      POST    incident      400 400  400  401    400   401
 api-incident-join-campaign POST incident     409 409  409  401    409   401
 api-incident-leave-campaign POST incident    200 200  200  401    200   401
 api-regrouping-undo    POST    regrouping    200 200  200  401    200   401
+api-incidents-bulk     POST    -             200 200  200  401    200   401
+api-incident-assign    POST    incident      200 200  200  401    200   401
+api-incident-triage    POST    incident      200 200  200  401    200   401
+api-incident-contain   POST    incident      409 409  409  401    409   401
+api-incident-wait      POST    incident      409 409  409  401    409   401
+api-incident-answer    POST    incident      200 200  200  401    200   401
+api-incident-snooze    POST    incident      200 200  200  401    200   401
+api-incident-mute      POST    incident      200 200  200  401    200   401
+api-incident-wake      POST    incident      409 409  409  401    409   401
+api-incident-comments  GET     incident      200 200  200  401    200   401
+api-incident-comments  POST    incident      201 201  201  401    201   401
+api-incident-calls     GET     incident      200 200  200  401    200   401
+api-incident-calls     POST    incident      201 201  201  401    201   401
+api-incident-tasks     GET     incident      200 200  200  401    200   401
+api-incident-tasks     POST    incident      201 201  201  401    201   401
+api-incident-similar   GET     incident      200 200  200  401    200   401
+api-task-settle        POST    task          200 200  200  401    200   401
+api-mentions           GET     -             200 200  200  401    200   401
+api-colleagues         GET     client        200 200  200  401    200   401
+api-suppressions       GET     -             200 200  200  401    200   401
+api-suppressions       POST    new-rule      201 201  201  401    201   401
+api-suppression-remove POST    suppression   200 200  200  401    200   401
+api-task-templates     GET     -             200 200  200  401    200   401
+api-task-templates     POST    -             201 201  201  401    201   401
+api-views              GET     -             200 200  200  401    200   401
+api-views              POST    -             201 201  201  401    201   401
+api-view-remove        POST    -             404 404  404  401    404   401
+api-kpis               GET     -             200 200  200  401    200   401
+api-kpi-incidents      GET     -             200 200  200  401    200   401
+api-sla                GET     -             200 200  200  401    200   401
+api-sla-plans          GET     -             200 200  200  401    200   401
+api-sla-plans          POST    new-rule      201 201  201  401    201   401
+api-sla-forecast       GET     -             200 200  200  401    200   401
+api-sla-targets        GET     -             200 200  200  401    200   401
 api-messages           GET     -             200 200  200  401    200   401
 api-message            GET     message       200 200  200  401    200   401
 api-message-original   POST    message       200 200  200  401    200   401
@@ -223,11 +302,15 @@ live   portal   no  no  no  yes    no
 """
 
 # What a POST sends, so that it would be done if it were allowed.
-BODIES: dict[str, dict[str, str]] = {
+BODIES: dict[str, dict[str, Any]] = {
     "incident_pull": {"reason": "It is phishing"},
     "incident_restore": {"reason": "It was harmless"},
     "incident_reopen": {"reason": "More of it came"},
-    "incident_resolve": {"classification": "benign", "cause": "A newsletter"},
+    "incident_resolve": {
+        "classification": "benign",
+        "cause_code": "expected",
+        "cause": "A newsletter",
+    },
     "incident_block": {"days": "7", "reason": "It goes on"},
     "incident_report": {"audience": "internal"},
     "incident_merge": {"number": "2", "reason": "The same hand"},
@@ -264,10 +347,70 @@ BODIES: dict[str, dict[str, str]] = {
     "api-message-original": {"reason": "The client asked"},
     "api-gateway-rules": {"value": "eve@evil.example"},
 }
+SOON = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+AGREEMENT = {
+    "name": "Agreed",
+    "time_zone": "Europe/Berlin",
+    "day_0": "09:00-17:00",
+    **{
+        f"{severity}_{name}": value
+        for severity in ("critical", "high", "medium", "low")
+        for name, value in (("triage", "30"), ("hours", "business"))
+    },
+}
+BODIES |= {
+    "incident_owner": {"owner": ""},
+    "incident_comment": {"text": "Seen", "audience": "internal"},
+    "incident_call": {"whom": "The client", "said": "No payment was made"},
+    "incident_wait": {"cause": "client_answer", "asked": "Was it paid?"},
+    "incident_answer": {"answer": "It was not"},
+    "incident_quiet": {"kind": "snoozed", "hours": "24", "reason": "Tomorrow"},
+    "incident_task": {"title": "Call the bank"},
+    "task_settle": {"state": "done"},
+    "queue_many": {"action": "triage", "hours": "24", "incident": str(UUID(int=1))},
+    "view_save": {"name": "Mine"},
+    "silence_add": {
+        "client": "acme",
+        "match": "kind",
+        "value": "spam",
+        "hours": "24",
+        "reason": "Known",
+    },
+    "templates": {"kind": "phish", "steps": "Look"},
+    "sla_default": AGREEMENT,
+    "client_sla": AGREEMENT,
+    "api-incidents-bulk": {"incidents": [str(UUID(int=1))], "action": "triage"},
+    "api-incident-assign": {"owner": None},
+    "api-incident-wait": {"cause": "client_answer", "asked": "Was it paid?"},
+    "api-incident-snooze": {"until": SOON, "reason": "Tomorrow"},
+    "api-incident-mute": {"until": SOON, "reason": "Known"},
+    "api-incident-comments": {"text": "Seen"},
+    "api-incident-calls": {"whom": "The client", "said": "No payment was made"},
+    "api-incident-tasks": {"title": "Call the bank"},
+    "api-task-settle": {"state": "done"},
+    "api-suppressions": {"match": "kind", "value": "spam", "reason": "Known", "ends_at": SOON},
+    "api-task-templates": {"kind": "phish", "steps": ["Look"]},
+    "api-views": {"name": "Mine", "filters": {"tab": "team"}},
+    "api-sla-plans": {
+        "name": "Agreed",
+        "time_zone": "Europe/Berlin",
+        "weekly": [[["09:00", "17:00"]], [], [], [], [], [], []],
+        "targets": {
+            severity: {"triage": 30, "hours": "business"}
+            for severity in ("critical", "high", "medium", "low")
+        },
+    },
+}
 # Arguments of addresses besides the object's id.
 MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "report_file": {"kind": "pdf"},
     "ledger_figure": {"figure": "condemned"},
+    "view_remove": {"view_id": UUID(int=1)},
+    "api-view-remove": {"object_id": str(UUID(int=1))},
+    "kpi_incidents": {"figure": "detect"},
+    "api-kpi-incidents": {"figure": "detect"},
+    "sla_targets": {"figure": "open"},
+    "api-sla-targets": {"figure": "open"},
     "api-ledger-figure": {"figure": "condemned"},
     "api-report-file": {"kind": "pdf"},
     "rehearsal_list": {"name": "newly_held"},

@@ -1,0 +1,233 @@
+"""Forms of the daily work.  Each carries the revision that its page has shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from incidents.codes import CAUSES
+from incidents.models import Incident, Pause, Suppression
+from incidents.services.many import ACTIONS
+from tenants.models import Person, Tenant
+
+_LONG = forms.Textarea(attrs={"rows": 3})
+SPANS = [
+    (4, "4 hours"),
+    (24, "1 day"),
+    (72, "3 days"),
+    (7 * 24, "7 days"),
+    (30 * 24, "30 days"),
+    (90 * 24, "90 days"),
+]
+
+
+class RevisionForm(forms.Form):
+    """``revision`` empty: a page that knew none."""
+
+    revision = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, incident: Incident | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if incident is not None:
+            self.fields["revision"].initial = incident.revision
+
+
+def _span() -> forms.TypedChoiceField:
+    return forms.TypedChoiceField(label="For how long", choices=SPANS, coerce=int, initial=24)
+
+
+def until(hours: int) -> datetime:
+    return timezone.now() + timedelta(hours=hours)
+
+
+class TaskForm(forms.Form):
+    title = forms.CharField(label="Step", max_length=300)
+
+
+class CommentForm(forms.Form):
+    text = forms.CharField(label="Comment", max_length=10_000, widget=_LONG)
+    audience = forms.ChoiceField(
+        label="Who may read it",
+        choices=[
+            ("internal", "Internal: the client never sees it"),
+            ("client", "The client: shown before it is sent"),
+        ],
+    )
+    mentions = forms.TypedMultipleChoiceField(
+        label="Call a colleague",
+        help_text="@ and a first name in the text do the same.",
+        required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "checks"}),
+    )
+
+    def __init__(self, *args: Any, people: Iterable[Person], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(str(person.id), person.name) for person in people]
+        self.fields["mentions"].choices = choices  # type: ignore[attr-defined]
+
+
+class CallForm(forms.Form):
+    whom = forms.CharField(label="Who was called", max_length=200)
+    phone = forms.CharField(label="Number", max_length=64, required=False)
+    said = forms.CharField(
+        label="What they said",
+        help_text="Stands in the story as stated by phone, not verified.",
+        max_length=10_000,
+        widget=_LONG,
+    )
+
+
+class WaitForm(RevisionForm):
+    cause = forms.ChoiceField(label="Whom it waits for", choices=Pause.Cause.choices)
+    asked = forms.CharField(
+        label="What is needed",
+        help_text="The client reads these words in the portal once the incident is shared.",
+        max_length=2000,
+        widget=_LONG,
+    )
+
+
+class AnswerForm(RevisionForm):
+    answer = forms.CharField(label="The answer", max_length=2000, required=False, widget=_LONG)
+
+
+class QuietForm(RevisionForm):
+    kind = forms.ChoiceField(
+        label="How quiet",
+        choices=[
+            ("snoozed", "Snoozed: any further mail of it brings it back"),
+            ("muted", "Muted: only more within somebody's reach brings it back"),
+        ],
+    )
+    hours = _span()
+    reason = forms.CharField(label="Why", max_length=2000)
+
+
+class OwnerForm(RevisionForm):
+    owner = forms.ChoiceField(label="Owner")
+
+    def __init__(self, *args: Any, people: Iterable[Person], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [("", "Nobody"), *((str(person.id), person.name) for person in people)]
+        self.fields["owner"] = forms.ChoiceField(label="Owner", choices=choices, required=False)
+
+
+class ResolveForm(RevisionForm):
+    classification = forms.ChoiceField(
+        label="What was it?", choices=Incident.Classification.choices
+    )
+    cause_code = forms.ChoiceField(label="What caused it?", choices=list(CAUSES.items()))
+    cause = forms.CharField(label="In a sentence", max_length=2000, widget=_LONG)
+
+
+class ManyForm(OwnerForm):
+    """Fields that the chosen action does not need stay empty."""
+
+    action = forms.ChoiceField(label="What to do", choices=list(ACTIONS.items()))
+    hours = _span()
+    reason = forms.CharField(
+        label="Reason", help_text="Needed to snooze and to mute.", max_length=2000, required=False
+    )
+    classification = forms.ChoiceField(
+        label="What was it?",
+        help_text="To resolve.",
+        choices=[("", "–"), *Incident.Classification.choices],
+        required=False,
+    )
+    cause_code = forms.ChoiceField(
+        label="What caused it?", choices=list(CAUSES.items()), initial="other", required=False
+    )
+    cause = forms.CharField(label="In a sentence", max_length=2000, required=False)
+
+
+class SuppressionForm(forms.Form):
+    client = forms.ChoiceField(label="Client")
+    match = forms.ChoiceField(label="What is alike", choices=Suppression.Match.choices)
+    value = forms.CharField(
+        label="Address, domain or kind",
+        help_text="A rule by sender or domain never silences malware, fraud or an account.",
+        max_length=320,
+    )
+    hours = _span()
+    reason = forms.CharField(label="Why", max_length=2000)
+
+    def __init__(self, *args: Any, clients: Iterable[Tenant], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(client.slug, client.name) for client in clients]
+        self.fields["client"] = forms.ChoiceField(label="Client", choices=choices)
+
+
+class TemplateForm(forms.Form):
+    kind = forms.ChoiceField(
+        label="Kind of incident",
+        choices=[("", "Every other kind"), *Incident.Kind.choices],
+        required=False,
+    )
+    steps = forms.CharField(
+        label="Steps, one on each line",
+        help_text="Saving makes a new version. Incidents that have their steps keep them.",
+        max_length=10_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 8}),
+    )
+
+
+class ViewForm(forms.Form):
+    name = forms.CharField(label="Name of this view", max_length=80)
+    is_shared = forms.BooleanField(label="My colleagues see it too", required=False)
+
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class SlaForm(forms.Form):
+    """Minutes for each severity; hours as ``09:00-12:00 13:00-17:00`` for each day."""
+
+    name = forms.CharField(label="Name of the agreement", max_length=200)
+    time_zone = forms.CharField(label="Time zone of the hours", max_length=64)
+    holidays = forms.CharField(
+        label="Days off, one on each line",
+        help_text="Like 2026-12-25.",
+        max_length=8000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for number, day in enumerate(_WEEKDAYS):
+            self.fields[f"day_{number}"] = forms.CharField(label=day, max_length=60, required=False)
+        for severity, label in Incident.Severity.choices:
+            for target in ("triage", "contain", "resolve"):
+                self.fields[f"{severity}_{target}"] = forms.IntegerField(
+                    label=f"{label}: minutes to {target}", required=False, min_value=1
+                )
+            self.fields[f"{severity}_hours"] = forms.ChoiceField(
+                label=f"{label}: the clock runs",
+                choices=[("always", "always"), ("business", "in business hours")],
+            )
+
+    def agreement(self) -> dict[str, Any]:
+        """What ``incidents.sla.plan.agree`` takes; text that is no time is left to it to refuse."""
+        said = self.cleaned_data
+        return {
+            "name": said["name"],
+            "time_zone": said["time_zone"],
+            "holidays": said["holidays"].split(),
+            "weekly": [
+                [span.split("-", 1) for span in said[f"day_{number}"].split()]
+                for number in range(7)
+            ],
+            "targets": {
+                severity: {
+                    target: said[f"{severity}_{target}"]
+                    for target in ("triage", "contain", "resolve", "hours")
+                    if said[f"{severity}_{target}"]
+                }
+                for severity in Incident.Severity.values
+            },
+        }

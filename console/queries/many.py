@@ -1,0 +1,45 @@
+"""Choosing many incidents: what fits the queue's filters, and what a form sent back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db.models import Q
+
+from console.queries.queue import Filters, fitting
+from incidents.models import Incident
+from incidents.services.many import MOST
+from tenants.errors import WrongInput
+from tenants.models import Assignment, Person
+
+
+def chosen(tab: str, person: Person, filters: Filters) -> list[Incident]:
+    """At most ``MOST``, in the order of the queue."""
+    found = fitting(tab, person, filters).select_related("tenant")
+    return list(found.order_by("-queue_rank", "opened_at", "id")[:MOST])
+
+
+def read_choice(sent: Sequence[str]) -> tuple[list[UUID], dict[UUID, int]]:
+    """``id.revision`` of each chosen incident.  Raises ``WrongInput``."""
+    ids, revisions = [], {}
+    for each in sent[: MOST + 1]:
+        key, _, revision = each.partition(".")
+        try:
+            incident_id = UUID(key)
+        except ValueError as error:
+            raise WrongInput("Choose incidents from the list.") from error
+        ids.append(incident_id)
+        if revision.isascii() and revision.isdigit():
+            revisions[incident_id] = int(revision[:9])
+    if not ids:
+        raise WrongInput("Choose at least one incident.")
+    return ids, revisions
+
+
+def colleagues_in_sight() -> list[Person]:
+    """Leads, and analysts with a client in sight; the service asks about each incident's client."""
+    assigned = Assignment.objects.values("person_id")
+    leads, analysts = Q(role=Person.Role.LEAD), Q(role=Person.Role.ANALYST, id__in=assigned)
+    staff = Person.objects.filter(leads | analysts, tenant=None, is_active=True)
+    return list(staff.order_by("name", "id"))

@@ -1,0 +1,74 @@
+"""What people have done at an incident, what is left to do, and who is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Count, QuerySet
+
+from console.queries.similar import Similar, similar_to
+from incidents.models import (
+    CallNote,
+    Comment,
+    Incident,
+    Mention,
+    Pause,
+    Quiet,
+    Suppression,
+    Task,
+    TaskTemplate,
+)
+from incidents.services.quiet import awake
+from tenants.models import Person
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """``pause`` and ``quiet`` hold now, None: none does."""
+
+    comments: list[Comment]
+    calls: list[CallNote]
+    tasks: list[Task]
+    tasks_over: int
+    pause: Pause | None
+    quiet: Quiet | None
+    similar: list[Similar]
+
+
+def work_of(incident: Incident) -> Work:
+    mine = {"tenant": incident.tenant_id, "incident": incident}
+    tasks = list(Task.objects.filter(**mine).order_by("position"))
+    is_quiet = Incident.objects.filter(id=incident.id).exclude(awake()).exists()
+    return Work(
+        comments=list(Comment.objects.filter(**mine).order_by("created_at", "id")[:200]),
+        calls=list(CallNote.objects.filter(**mine).order_by("called_at")[:50]),
+        tasks=tasks,
+        tasks_over=sum(task.state != Task.State.OPEN for task in tasks),
+        pause=Pause.objects.filter(**mine, ended_at=None).first(),
+        quiet=Quiet.objects.filter(**mine, ended_at=None).first() if is_quiet else None,
+        similar=similar_to(incident),
+    )
+
+
+def mentions_of(person: Person) -> list[Mention]:
+    """Where she was named, what she has not seen first."""
+    rows = Mention.objects.filter(person_id=person.id).select_related(
+        "tenant", "incident", "comment"
+    )
+    return list(rows.order_by("-created_at")[:100])
+
+
+def unseen_mentions(person: Person) -> int:
+    return Mention.objects.filter(person_id=person.id, seen_at=None).count()
+
+
+def suppressions() -> QuerySet[Suppression]:
+    """Newest first, with how many incidents each silenced."""
+    rows = Suppression.objects.select_related("tenant").annotate(silenced=Count("quiets"))
+    return rows.order_by("-created_at")
+
+
+def latest_templates() -> list[TaskTemplate]:
+    """The newest version of each kind."""
+    rows = TaskTemplate.objects.order_by("kind", "-version").distinct("kind")
+    return list(rows)
