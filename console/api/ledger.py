@@ -92,7 +92,10 @@ class Ledger(APIView):
         unknown = set(request.query_params) - _KNOWN - {"format"}
         if unknown:
             raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
-        period, client = _period(request), request.query_params.get("tenant", "")
+        period, client = (
+            _period(request),
+            request.query_params.get("tenant", "").replace("\x00", ""),
+        )
         lags = lags_of(period, client=client)
         shown = {
             "tenant": client or None,
@@ -131,6 +134,6 @@ class LedgerFigure(ListView):
         figure = self.kwargs["figure"]
         if figure not in FIGURES:
             raise NotThere(f"There is no figure of this name. Known are: {', '.join(FIGURES)}.")
-        client = self.request.query_params.get("tenant", "")
+        client = self.request.query_params.get("tenant", "").replace("\x00", "")
         found = list_of(figure, _period(self.request), client=client)
         return found.prefetch_related("message", "tenant")

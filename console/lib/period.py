@@ -22,7 +22,10 @@ def read_period(since: str, until: str) -> Period:
     """
     today = timezone.now().astimezone(UTC).date()
     end = _read(until, is_end=True) if until else _midnight(today + timedelta(days=1))
-    start = _read(since, is_end=False) if since else end - USUAL
+    try:
+        start = _read(since, is_end=False) if since else end - USUAL
+    except OverflowError as error:
+        raise WrongInput(_HINT) from error
     if not start < end:
         raise WrongInput("A period ends after it begins.")
     if end - start > LONGEST:

@@ -213,7 +213,8 @@ def test_resolving_needs_a_cause(as_ana, phish):
         phish.refresh_from_db()
     assert phish.state == Incident.State.NEW
 
-    as_ana.post(where, {"classification": "true_positive", "cause": "A lookalike domain."})
+    said = {"classification": "true_positive", "cause": "A lookalike domain."}
+    as_ana.post(where, {**said, "cause_code": "gateway_missed"})
     with tenant_scope(Role.WORKER, [phish.tenant_id]):
         phish.refresh_from_db()
     assert phish.state == Incident.State.RESOLVED

@@ -16,7 +16,7 @@ from tests.isolation.world import Side, World, missing_id
 
 LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
-    *("jobs", "reports", "gateway-rules", "accesses"),
+    *("jobs", "reports", "gateway-rules", "accesses", "suppressions"),
 )
 FILTERS = {
     "incidents": filters.IncidentFilter,
@@ -28,6 +28,7 @@ FILTERS = {
     "actions": filters.ActionFilter,
     "reports": filters.ReportFilter,
     "gateway-rules": filters.GatewayRuleFilter,
+    "suppressions": filters.SuppressionFilter,
 }
 # Filters whose values are no client's: closed lists, times, yes and no.
 NOBODYS = {
@@ -92,6 +93,7 @@ EMPTY_FOR_MO = {
     ("held", "incident"),
     ("held", "internet_message_id"),
     ("reports", "job"),
+    ("suppressions", "value"),
 }
 
 

@@ -24,6 +24,7 @@ COUNTED = Path(__file__).resolve().parents[1] / "query_counts.json"
 PAGES = (
     *("", "handled", "health", "mail", "held", "clients", "jobs", "ledger"),
     *("disagreements", "rules", "orders"),
+    *("kpis", "sla", "mentions", "silence", "many", "?tab=quiet"),
 )
 
 

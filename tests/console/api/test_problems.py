@@ -13,6 +13,7 @@ LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
     *("jobs", "reports", "gateway-rules", "accesses"),
     *("disagreements", "rehearsals", "standing-orders"),
+    "suppressions",
 )
 
 
