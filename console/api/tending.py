@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from console.api import serializers as shown
 from console.api import serializers_work as work
-from console.api.base import ListView, parse
+from console.api.base import DetailView, ListView, parse
 from console.api.filters import SuppressionFilter, TaskFilter
 from console.api.idempotency import idempotent
 from console.api.incidents import ChangeIncident
@@ -287,6 +287,11 @@ class SuppressionList(ListView):
         rule = quiet.add_suppression(tenant=tenant, actor=person_of(request), **asked)
         found = self.get_queryset().get(id=rule.id)
         return Response(work.SuppressionSerializer(found).data, status=201)
+
+
+class SuppressionDetail(DetailView):
+    serializer_class = work.SuppressionSerializer
+    queryset = SuppressionList.queryset
 
 
 class RemoveSuppression(APIView):

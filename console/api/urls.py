@@ -54,6 +54,7 @@ urlpatterns = [
     _at("mentions", tending.MentionList, "mentions"),
     _at(r"tenants/(?P<slug>[-\w]+)/colleagues", tending.ColleagueList, "colleagues"),
     _at("suppressions", tending.SuppressionList, "suppressions"),
+    _at(f"suppressions/{_ID}", tending.SuppressionDetail, "suppression"),
     _at(f"suppressions/{_ID}/remove", tending.RemoveSuppression, "suppression-remove"),
     _at("task-templates", tending.TaskTemplateList, "task-templates"),
     _at("views", tending.SavedViewList, "views"),

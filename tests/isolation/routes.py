@@ -199,6 +199,7 @@ api-mentions           GET     -             200 200  200  401    200   401
 api-colleagues         GET     client        200 200  200  401    200   401
 api-suppressions       GET     -             200 200  200  401    200   401
 api-suppressions       POST    new-rule      201 201  201  401    201   401
+api-suppression        GET     suppression   200 200  200  401    200   401
 api-suppression-remove POST    suppression   200 200  200  401    200   401
 api-task-templates     GET     -             200 200  200  401    200   401
 api-task-templates     POST    -             201 201  201  401    201   401
