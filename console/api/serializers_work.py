@@ -37,7 +37,7 @@ class SecondsField(serializers.FloatField):
     """A length of time in seconds."""
 
     @override
-    def to_representation(self, value: Any) -> float:
+    def to_representation(self, value: Any) -> Any:
         return float(value.total_seconds())
 
 

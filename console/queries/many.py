@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from console.queries.queue import Filters, fitting
 from incidents.models import Incident
@@ -17,7 +17,8 @@ from tenants.models import Assignment, Person
 def chosen(tab: str, person: Person, filters: Filters) -> list[Incident]:
     """At most ``MOST``, in the order of the queue."""
     found = fitting(tab, person, filters).select_related("tenant")
-    return list(found.order_by("-queue_rank", "opened_at", "id")[:MOST])
+    soonest = F("due_at").asc(nulls_last=True)
+    return list(found.order_by("-queue_rank", soonest, "opened_at", "id")[:MOST])
 
 
 def read_choice(sent: Sequence[str]) -> tuple[list[UUID], dict[UUID, int]]:
