@@ -66,7 +66,7 @@ def _carry_out_orders(tenant_id: int, wish: LateVerdicts) -> None:
     orders = StandingOrder.objects.select_for_update(of=("self",)).filter(
         orders_in_force(), tenant_id=tenant_id, kind=StandingOrder.Kind.PULL
     )
-    for order in orders.select_related("incident").order_by("created_at"):
+    for order in orders.select_related("incident__merged_into").order_by("created_at"):
         carry_out_order(order, most=wish.most_copies)
 
 

@@ -89,6 +89,11 @@ def follow_mails(tenant: Tenant, message_ids: Collection[UUID]) -> None:
         _bring_up_to_date(tenant.id, None, [message], found, items.get(message.id, {}))
 
 
+def settle_all(incident: Incident) -> None:
+    """Its mail went to another incident; what was decided stays on record."""
+    _settle([item.id for item in Disagreement.objects.filter(incident=incident, state=State.OPEN)])
+
+
 def _take_over(incident: Incident, messages: Sequence[Message]) -> None:
     """Items of mails that are in an incident by now become the incident's, or give way to it."""
     loose = Disagreement.objects.filter(incident=None, message__in=messages)
@@ -127,7 +132,11 @@ def _bring_up_to_date(
             want_work(tenant_id, QUEUE)
         item.save()
     gone = [item.id for kind, item in known.items() if kind not in found and item.is_open]
-    Disagreement.objects.filter(id__in=gone, state=State.OPEN).update(
+    _settle(gone)
+
+
+def _settle(item_ids: Collection[UUID]) -> None:
+    Disagreement.objects.filter(id__in=item_ids, state=State.OPEN).update(
         state=State.SETTLED, decided_by="Bailey", decided_at=timezone.now(), reason=_NO_LONGER
     )
 

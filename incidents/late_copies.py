@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db.models import Q
+
 from incidents.contradictions import within_reach
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
 from incidents.orders import give_order, orders_in_force
@@ -18,8 +20,9 @@ QUEUE = "respond"
 
 def follow_orders(incident: Incident, copies: list[Delivery]) -> None:
     """Want the work where a copy came under an order; called whenever the facts have changed."""
+    ours = Q(incident=incident) | Q(incident__merged_into=incident)
     if StandingOrder.objects.filter(
-        orders_in_force(), incident=incident, kind=StandingOrder.Kind.PULL
+        orders_in_force(), ours, kind=StandingOrder.Kind.PULL
     ).exists() and late_copies(copies):
         want_work(incident.tenant_id, QUEUE)
 
@@ -40,7 +43,9 @@ def carry_out_order(order: StandingOrder, *, most: int) -> Job | None:
 
     At most ``most`` copies: more than that is for a person to decide.
     """
-    copies = late_copies(copies_of(order.incident))
+    # An incident that was merged lives on in another, and so do the orders about it.
+    incident = order.incident.merged_into or order.incident
+    copies = late_copies(copies_of(incident))
     if not copies:
         return None
     until = f"{order.expires_at:%d %B %H:%M} UTC"
@@ -48,7 +53,7 @@ def carry_out_order(order: StandingOrder, *, most: int) -> Job | None:
         Job.Kind.PULL,
         "pull",
         copies[:most],
-        order.incident,
+        incident,
         actor=Actor(order.owner_name, order.owner_id),
         reason=f"Standing order of {order.owner_name} until {until}. {order.reason}".strip(),
         detail={"standing_order": str(order.id), "left_for_a_person": max(0, len(copies) - most)},

@@ -22,7 +22,7 @@ from incidents.campaigns.nights import next_night
 from incidents.campaigns.store import mails_of, rarity_of, remember_traits
 from incidents.campaigns.words import say_joined
 from incidents.codes import COUNTS, CROSS_LAYER
-from incidents.disagreements import follow_incident, follow_mails
+from incidents.disagreements import follow_incident, follow_mails, settle_all
 from incidents.grouping import (
     become_one,
     find_incidents,
@@ -193,7 +193,7 @@ def refresh_incident(incident: Incident) -> None:
     incident.refresh_from_db(from_queryset=Incident.objects.select_for_update())
     messages = list(Message.objects.filter(memberships__incident=incident))
     if not messages:
-        incident.disagreements.all().delete()
+        settle_all(incident)
         _close_empty(incident)
         return
     copies = list(Delivery.objects.filter(message__in=messages))

@@ -2,7 +2,8 @@
 
 A wish is plain JSON, as ``Rehearsal.change`` keeps it and the API takes it:
 
-``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats", "days"}``
+``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats", "days"``
+  or ``"expires_at"}``
 ``{"do": "remove_rule", "rule_id"}``
 ``{"do": "change_policy", "matrix", "act_from", "on_not_scanned"}``  (rehearsed only)
 
@@ -12,7 +13,7 @@ A wish is plain JSON, as ``Rehearsal.change`` keeps it and the API takes it:
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -105,7 +106,6 @@ def _change(wish: Wish, tenant: Tenant, actor: Person | Actor) -> Change:
 
 def rule_fields(wish: Wish, tenant: Tenant) -> dict[str, Any]:
     """As ``services.add_rule`` takes them, but for actor and incident."""
-    days = int(wish.get("days") or 0)
     return {
         "tenant_id": tenant.id,
         "kind": wish.get("kind", ""),
@@ -115,8 +115,15 @@ def rule_fields(wish: Wish, tenant: Tenant) -> dict[str, Any]:
         "action": wish.get("action", ""),
         "beats_threats": bool(wish.get("beats_threats", False)),
         "reason": wish.get("reason") or "Rehearsed",
-        "expires_at": timezone.now() + timedelta(days=days) if days else None,
+        "expires_at": _end(wish),
     }
+
+
+def _end(wish: Wish) -> datetime | None:
+    if wish.get("expires_at"):
+        return datetime.fromisoformat(wish["expires_at"])
+    days = int(wish.get("days") or 0)
+    return timezone.now() + timedelta(days=days) if days else None
 
 
 def _rule_of(wish: Wish, tenant_id: int) -> GatewayRule:

@@ -34,7 +34,7 @@ class SideSerializer(serializers.Serializer[Any]):
     """One source's word."""
 
     layer = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     verdict = serializers.CharField()
     score = serializers.FloatField(allow_null=True)
     limit = serializers.FloatField(allow_null=True)

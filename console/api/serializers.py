@@ -243,6 +243,12 @@ class SameRuleSerializer(serializers.Serializer[Any]):
     others = DeliverySerializer(many=True)
 
 
+class RemoveRuleSerializer(ReasonSerializer):
+    despite = serializers.BooleanField(
+        default=False, help_text="Although the rehearsal has objections"
+    )
+
+
 class OpenContentSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(
         max_length=2000, help_text="Why the content is opened; the client sees it"
@@ -299,6 +305,9 @@ class NewGatewayRuleSerializer(serializers.Serializer[Any]):
     )
     reason = serializers.CharField(required=False, default="Added through the API", max_length=2000)
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    despite = serializers.BooleanField(
+        default=False, help_text="Although the rehearsal has objections"
+    )
 
 
 class NewReportSerializer(serializers.Serializer[Any]):

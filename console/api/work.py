@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -18,7 +20,7 @@ from console.lib.people import person_of
 from incidents.access import access_client, access_one, access_report
 from incidents.evidence import read_evidence
 from incidents.models import Intent, Job, Report
-from seg_bridge import services as gateway
+from seg_bridge.changes import Wish, rehearse_wish, save_change
 from seg_bridge.models import GatewayRule
 from tenants.errors import WrongInput
 from tenants.models import Tenant
@@ -106,7 +108,9 @@ class GatewayRuleList(ListView):
         tenant = access_client(asked.pop("tenant"))
         if asked["expires_at"] and asked["expires_at"] <= timezone.now():
             raise WrongInput("expires_at: this time has passed.")
-        rule = gateway.add_rule(tenant_id=tenant.id, actor=person_of(request), **asked)
+        despite = asked.pop("despite")
+        wish = {"do": "add_rule", **asked, "expires_at": _iso(asked["expires_at"])}
+        rule = _rehearse_and_save(wish, tenant, request, asked["reason"], despite=despite)
         return Response(shown.GatewayRuleSerializer(rule).data, status=201)
 
 
@@ -116,13 +120,30 @@ class GatewayRuleDetail(DetailView):
 
 
 class RemoveGatewayRule(APIView):
-    """Take a rule out of force; it stays in the history."""
+    """Take a rule out of force; it stays in the history.  409 where the rehearsal objects."""
 
-    @extend_schema(request=shown.ReasonSerializer, responses=shown.GatewayRuleSerializer)
+    @extend_schema(request=shown.RemoveRuleSerializer, responses=shown.GatewayRuleSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         rule = access_one(GatewayRule.objects.select_related("tenant"), object_id)
-        asked = parse(shown.ReasonSerializer, request)
-        gateway.remove_rule(rule=rule, actor=person_of(request), reason=asked["reason"])
-        rule.refresh_from_db()
+        asked = parse(shown.RemoveRuleSerializer, request)
+        if rule.removed_at is None:
+            wish = {"do": "remove_rule", "rule_id": str(rule.id)}
+            reason = asked["reason"] or "Removed through the API"
+            _rehearse_and_save(wish, rule.tenant, request, reason, despite=asked["despite"])
+            rule.refresh_from_db()
         return Response(shown.GatewayRuleSerializer(rule).data)
+
+
+def _rehearse_and_save(
+    wish: Wish, tenant: Tenant, request: Request, reason: str, *, despite: bool
+) -> GatewayRule:
+    """No rule without a rehearsal; raises ``Conflict`` where it objects, unless ``despite``."""
+    actor = person_of(request)
+    kept = rehearse_wish(wish=wish, tenants=[tenant], actor=actor)
+    (rule,) = save_change(rehearsals=kept, actor=actor, reason=reason, despite=despite)
+    return rule
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -11,7 +11,8 @@ from django.db.models import Count, Q, QuerySet
 
 from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.queries.blindness import Blind, Blindness
-from incidents.models import Disagreement, StandingOrder
+from incidents.models import Disagreement, Incident, StandingOrder
+from incidents.orders import orders_in_force
 from seg_bridge.models import GatewayRule, Rehearsal
 from tenants.ids import as_uuid
 
@@ -35,6 +36,11 @@ class Row:
     other: dict[str, Any]
     blind: Blind
 
+    @property
+    def is_proposal(self) -> bool:
+        """Open, with something to accept."""
+        return self.item.is_open and bool(self.item.proposal)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -52,7 +58,6 @@ class Item:
     rule: GatewayRule | None
     rehearsal: Rehearsal | None
     written: GatewayRule | None
-    order: StandingOrder | None
     left: str
 
 
@@ -93,7 +98,8 @@ def rows_of(items: Sequence[Disagreement]) -> list[Row]:
 
 def _row(item: Disagreement, blindness: Blindness) -> Row:
     verdicts = {side["layer"]: side["verdict"] for side in item.sides}
-    other = next((side for side in item.sides if side["layer"] in ("person", "vendor")), {})
+    others = (side for side in item.sides if side["layer"] in ("person", "vendor"))
+    other: dict[str, Any] = next(others, {})
     return Row(
         item=item,
         gateway=verdicts.get("gateway", ""),
@@ -111,9 +117,6 @@ def item_page(item: Disagreement) -> Item:
         rule=_rule(item.tenant_id, item.rule_id),
         rehearsal=_rehearsal(item.tenant_id, as_uuid(result.get("rehearsal"))),
         written=_rule(item.tenant_id, as_uuid(result.get("rule"))),
-        order=StandingOrder.objects.filter(
-            tenant=item.tenant_id, id=as_uuid(result.get("order"))
-        ).first(),
         left=str(result.get("left", "")),
     )
 
@@ -133,3 +136,9 @@ def of_incident(incident_id: UUID, tenant_id: int) -> list[Row]:
     found = Disagreement.objects.filter(tenant=tenant_id, incident=incident_id)
     items = list(found.select_related("tenant", "incident", "message").order_by("created_at"))
     return rows_of(sorted(items, key=lambda item: not item.is_open))
+
+
+def orders_of(incident: Incident) -> list[StandingOrder]:
+    """The standing orders of the incident that are in force."""
+    found = StandingOrder.objects.filter(orders_in_force(), tenant=incident.tenant_id)
+    return list(found.filter(incident=incident))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,6 +13,8 @@ from django.utils import timezone
 from console.lib.sla import Sla, sla_left
 from console.queries.blindness import Blind, Blindness
 from console.queries.campaigns import same_at_other_clients
+from console.queries.disagreements import Row as Contradiction
+from console.queries.disagreements import of_incident, orders_of
 from console.queries.entities import Entity, entities_of
 from console.queries.rows import (
     Part,
@@ -31,6 +34,7 @@ from incidents.models import (
     Job,
     Message,
     Report,
+    StandingOrder,
 )
 from incidents.remediation import was_delivered
 from incidents.warnings import also_seen_at
@@ -79,6 +83,8 @@ class IncidentPage:
     mailbox: str
     differ: bool
     facts: list[str]
+    contradictions: list[Contradiction]
+    orders: list[StandingOrder]
     sentence: str
     advice: Advice
     others: list[Advice]
@@ -100,7 +106,8 @@ def incident_page(incident: Incident) -> IncidentPage:
     members = members_of(incident)
     copies = copies_of(incident)
     seen = observations_of(copies)
-    advice = advice_for(incident)
+    contradictions = of_incident(incident.id, incident.tenant_id)
+    advice = advice_for(incident, contradictions)
     elsewhere = same_elsewhere(incident)
     return IncidentPage(
         incident=incident,
@@ -110,6 +117,8 @@ def incident_page(incident: Incident) -> IncidentPage:
         gateway=layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since),
         mailbox=layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since),
         differ=has_disagreement(incident),
+        contradictions=contradictions,
+        orders=orders_of(incident),
         facts=[CROSS_LAYER[code] for code in incident.cross_layer if code in CROSS_LAYER],
         sentence=sentence_on_exposure(incident, blind),
         advice=advice,
@@ -174,7 +183,7 @@ def copy_row(copy: Delivery) -> CopyRow:
     )
 
 
-def advice_for(incident: Incident) -> Advice:
+def advice_for(incident: Incident, contradictions: Sequence[Contradiction] = ()) -> Advice:
     """Never a purge; what can be undone comes first."""
     if exposed := exposed_now(incident):
         return Advice(
@@ -182,6 +191,14 @@ def advice_for(incident: Incident) -> Advice:
             "They go to a hidden folder, and each is read back. Reversible, no approval needed.",
             reverse("incident_pull", args=[incident.id]),
             "undo-2",
+        )
+    repair = next((each.item for each in contradictions if each.is_proposal), None)
+    if repair is not None:
+        return Advice(
+            "Accept the repair",
+            repair.proposal["text"],
+            reverse("disagreement_accept", args=[repair.id]),
+            "check",
         )
     held = int(incident.counts.get("held", 0))
     return Advice(

@@ -13,7 +13,11 @@ from console.lib.cursor import read_cursor, read_id, write_cursor
 from incidents.models import Delivery, Incident, StandingOrder
 from incidents.orders import orders_in_force
 from seg_bridge.models import GatewayRule, Rehearsal
-from seg_bridge.services import rules_in_force
+from seg_bridge.rehearsal import AddRule, ClientForecast, rehearse
+from seg_bridge.services import draft_rule, rules_in_force
+from seg_bridge.snapshot import wire_rule
+from tenants.audit import BAILEY
+from tenants.errors import DomainError
 
 PAGE = 50
 
@@ -84,6 +88,25 @@ def rehearsal_page(rehearsal: Rehearsal) -> RehearsalPage:
         if rule_id
         else None,
     )
+
+
+def block_forecast(incident: Incident) -> ClientForecast | None:
+    """What a block of the incident's sender would have done; None where there can be none."""
+    if not incident.sender:
+        return None
+    tenant_id = incident.tenant_id
+    try:
+        row = draft_rule(
+            tenant_id=tenant_id,
+            kind="block",
+            match="sender",
+            value=incident.sender,
+            reason="Rehearsed",
+            actor=BAILEY,
+        )
+    except DomainError:  # blocked already, or an address that no rule can name
+        return None
+    return rehearse(AddRule(wire_rule(row)), [tenant_id]).clients[0]
 
 
 def listed_copies(rehearsal: Rehearsal, name: str) -> list[Delivery]:

@@ -17,6 +17,7 @@ from console.lib.http import PersonRequest, ask, for_staff, show
 from console.presence import look_at
 from console.queries.incident import incident_page
 from console.queries.rows import copies_words
+from console.queries.rules import block_forecast
 from console.queries.story import story_of
 from console.queries.work import work_of
 from incidents.access import access_incident
@@ -47,6 +48,17 @@ class ReasonForm(forms.Form):
         max_length=500,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class PullForm(ReasonForm):
+    late_days = forms.TypedChoiceField(
+        label="Copies that arrive later",
+        help_text="By your standing order, which you can withdraw.",
+        choices=[(7, "Pull them too, for 7 days"), (30, "For 30 days"), (0, "Leave them")],
+        coerce=int,
+        initial=7,
+        required=False,
     )
 
 
@@ -101,9 +113,12 @@ def incident_assign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    form = ReasonForm(request.POST or None)
+    form = PullForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        job = pull_incident(incident=found, actor=request.user, **form.cleaned_data)
+        days = form.cleaned_data["late_days"]
+        late = timedelta(days=7 if days == "" else days) or None
+        reason = form.cleaned_data["reason"]
+        job = pull_incident(incident=found, actor=request.user, reason=reason, late=late)
         messages.success(request, "The pull has started. Each copy is read back.")
         return redirect("job", job.id)
     n = len(pullable(copies_of(found)))
@@ -146,7 +161,8 @@ def incident_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         block_sender(incident=found, actor=request.user, reason=reason, expires_at=until)
         messages.success(request, f"The gateway holds mail of {found.sender} within seconds.")
         return redirect("incident", found.id)
-    return ask(request, "console/incident_block.html", {"incident": found, "form": form})
+    context = {"incident": found, "form": form, "forecast": block_forecast(found)}
+    return ask(request, "console/incident_block.html", context)
 
 
 @for_staff

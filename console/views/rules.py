@@ -53,7 +53,7 @@ class RuleForm(forms.Form):
         coerce=int,
         initial=30,
     )
-    clients = forms.ModelMultipleChoiceField(
+    clients: forms.ModelMultipleChoiceField[Tenant] = forms.ModelMultipleChoiceField(
         label="Clients", queryset=None, to_field_name="slug", widget=forms.CheckboxSelectMultiple
     )
 

@@ -348,7 +348,7 @@ def _mailbox_layer(side: Side) -> None:
 
 
 def _between_layers(side: Side, incident: Incident) -> None:
-    now, message = timezone.now(), Message.objects.filter(memberships__incident=incident).first()
+    now, message = timezone.now(), Message.objects.get(memberships__incident=incident)
     Disagreement.objects.create(
         tenant=side.tenant,
         incident=incident,
