@@ -22,7 +22,7 @@ VERSION = 1
 IDLE_LIMIT = timedelta(days=3)
 HALF_LIFE = timedelta(days=7)
 NEAR_DUPLICATE = 0.8
-RELATED_TEXT = 0.5
+RELATED_TEXT = 0.3
 # The size of mail that rarity is reckoned against.  Fixed on purpose: with the client's own total,
 # ten thousand newsletters would make every shared value look rarer and so join campaigns.
 REFERENCE = 10_000
@@ -30,7 +30,7 @@ MOST_BENIGN = 20
 """A value in more harmless mails than this joins nothing."""
 MOST_GROUPS = 120
 """A value in more incidents than this is no campaign but a fashion."""
-CAMPAIGN_THRESHOLD = 8.0
+CAMPAIGN_THRESHOLD = 7.0
 TEMPLATE_THRESHOLD = 9.0
 
 # kind → (family, weight).  Kinds of one family say the same thing twice: the best one counts.
