@@ -1,4 +1,7 @@
-"""Sends the demo's mail at a steady pace, each by its way; what fails is said and passed over."""
+"""Lets the demo happen at a steady pace: mail by its way, and what people make of it.
+
+What fails is said and passed over.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,15 @@ from collections.abc import Callable
 
 import httpx
 
-from console.demo.stories import Author, DemoMail
+from console.demo.acts import do as act
+from console.demo.measure import measure
+from console.demo.stories import Act, Author, DemoMail
 from console.lib.sending import send_by_smtp
+from tenants.scope import maintenance_scope
 
 PACE_S = 1.0
+# What was sent last is made sense of within seconds.
+SETTLE_S = 5.0
 
 
 def send(mail: DemoMail) -> str:
@@ -48,13 +56,27 @@ def _send_inside(mail: DemoMail) -> str:
 
 
 def run(say: Callable[[str], None], *, limit: int | None = None, pace_s: float = PACE_S) -> None:
-    """Until ``limit`` mails are sent, None: without end."""
-    for number, mail in enumerate(Author().mails(), start=1):
-        try:
-            reply = send(mail)
-        except (OSError, smtplib.SMTPException, httpx.HTTPError) as error:
-            reply = f"not sent: {error}"
-        say(f"{mail.story}: {mail.mail_from} → {', '.join(mail.recipients)}: {reply}")
-        if limit is not None and number >= limit:
-            return
-        time.sleep(pace_s)
+    """Until ``limit`` steps are done, None: without end.  Says at its end how much work it made."""
+    try:
+        for number, step in enumerate(Author().steps(), start=1):
+            say(_one(step))
+            if limit is not None and number >= limit:
+                break
+            time.sleep(pace_s)
+        time.sleep(SETTLE_S)
+    except KeyboardInterrupt:
+        say("stopped")
+    finally:
+        with maintenance_scope():
+            for line in measure().in_words():
+                say(line)
+
+
+def _one(step: DemoMail | Act) -> str:
+    if isinstance(step, Act):
+        return f"{step.story}: {act(step)}"
+    try:
+        reply = send(step)
+    except (OSError, smtplib.SMTPException, httpx.HTTPError) as error:
+        reply = f"not sent: {error}"
+    return f"{step.story}: {step.mail_from} → {', '.join(step.recipients)}: {reply}"

@@ -107,6 +107,16 @@ def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
         reason="Sales asked for this supplier's offers.",
         actor=DEMO,
     )
+    # And one that holds a partner's mail by mistake, for one mailbox only.
+    add_rule(
+        tenant_id=tenants["globex"].id,
+        kind="block",
+        match="sender_domain",
+        value=world.PARTNERS[3].domain,
+        recipient="hr@globex.example",
+        reason="HR took their newsletter for an attack.",
+        actor=DEMO,
+    )
     people, lead = _make_people(provider, tenants)
     return {
         "people": people,

@@ -36,23 +36,38 @@ class DemoMail:
     helo: str
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that the provider's people do between two mails: console/demo/acts.py.
+
+    ``subject`` begins the subject of the mail it is about; ``client`` is the client's slug.
+    """
+
+    story: str
+    what: Literal["release", "condemn", "resolve", "pull"]
+    client: str
+    subject: str
+    reason: str
+
+
 class Author:
     """Writes mail with one seed."""
 
     def __init__(self, seed: int = 20261122) -> None:
         self.random = random.Random(seed)  # noqa: S311 - the same demo each time, no secret
 
-    def mails(self) -> Iterator[DemoMail]:
+    def steps(self) -> Iterator[DemoMail | Act]:
         """The opening, then an ordinary day without end."""
         yield from self.opening()
         while True:
             yield from self.ordinary(20)
             yield self.random.choice((self.password, self.parcel, self.spam))()
 
-    def opening(self) -> Iterator[DemoMail]:
+    def opening(self) -> Iterator[DemoMail | Act]:
         """Every kind of story, with harmless mail between, so that senders are known."""
+        yield from self.known_partners()
         yield from self.ordinary(12)
-        for client in CLIENTS[:2]:
+        for client in CLIENTS:
             yield self.campaign(client)
         for story in (
             self.bec_cfo,
@@ -61,11 +76,58 @@ class Author:
             self.spam_partly_held,
             self.bec_vendor,
             self.password,
+            self.held_by_mistake,
+            self.false_positive,
+            self.plain,
             self.shared_document,
             self.spam,
         ):
             yield story()
-            yield from self.ordinary(3)
+            yield from self.ordinary(2)
+        yield from self.short_family()
+        yield from self.ordinary(5)
+        yield from self.acts()
+
+    def acts(self) -> Iterator[Act]:
+        """What the provider's people make of it."""
+        globex, initech = CLIENTS[1].slug, CLIENTS[2].slug
+        yield Act(
+            "a false positive is released",
+            "release",
+            initech,
+            letters.FALSE_POSITIVE.subject,
+            "Bright Paper confirmed it by phone.",
+        )
+        yield Act(
+            "a late verdict",
+            "condemn",
+            globex,
+            letters.PLAIN.subject,
+            "The board behind the link asks for the mail password since noon.",
+        )
+        yield Act(
+            "pulled and closed", "pull", globex, "Updated salary bands", "Lukas did not write it."
+        )
+        yield Act(
+            "closed without an action",
+            "resolve",
+            CLIENTS[0].slug,
+            "Buyer, you have WON",
+            "Sales had asked for these offers.",
+        )
+
+    def known_partners(self) -> Iterator[DemoMail]:
+        """The firms whose names others borrow later have written before."""
+        for client, sender, person in (
+            (CLIENTS[1], world.PARTNERS[1], ("Greta Lang", "greta")),
+            (CLIENTS[2], world.PARTNERS[2], ("Sam Okoye", "sam")),
+            (CLIENTS[1], world.PARTNERS[3], ("Tove Holm", "tove")),
+        ):
+            for letter in letters.HARMLESS[:2]:
+                box = client.box("accounting")
+                yield self._outside(
+                    "harmless", sender, person, letter, client, (box.local,), name=box.name
+                )
 
     def ordinary(self, number: int) -> Iterator[DemoMail]:
         for _ in range(number):
@@ -170,9 +232,9 @@ class Author:
         )
 
     def campaign(self, client: ClientFacts) -> DemoMail:
-        """The same lure goes to two clients within minutes."""
+        """The same lure goes to all clients within minutes."""
         return self._outside(
-            "campaign over two clients",
+            "campaign over three clients",
             world.HIJACKED,
             (client.box("ceo").name, "reception"),
             letters.PHISH_SHARED,
@@ -181,6 +243,59 @@ class Author:
             link="https://team-files.pages.dev/view/7731",
             document="Project schedule.pdf",
         )
+
+    def held_by_mistake(self) -> DemoMail:
+        """An entry of Globex holds a partner's mail for one mailbox; the others find it clean."""
+        return self._outside(
+            "held by an entry, clean in the mailboxes",
+            world.PARTNERS[3],
+            ("Tove Holm", "tove"),
+            letters.HARMLESS[1],
+            CLIENTS[1],
+            ("hr", "accounting", "nils"),
+            name="all",
+        )
+
+    def false_positive(self) -> DemoMail:
+        """A genuine offer that reads like spam: the gateway holds it, somebody releases it."""
+        return self._outside(
+            "a false positive",
+            world.PARTNERS[2],
+            ("Sam Okoye", "sam"),
+            letters.FALSE_POSITIVE,
+            CLIENTS[2],
+            ("accounting",),
+        )
+
+    def plain(self) -> DemoMail:
+        """Harmless as far as anybody can see; what is behind its link changes later."""
+        return self._outside(
+            "a late verdict, before it",
+            world.PARTNERS[3],
+            ("Tove Holm", "tove"),
+            letters.PLAIN,
+            CLIENTS[1],
+            ("nils", "emma"),
+            name="both",
+            link="https://board.okdesign.example/thursday",
+        )
+
+    def short_family(self) -> Iterator[DemoMail]:
+        """Three short mails in the boss's name, each worded a little differently."""
+        initech = CLIENTS[2]
+        boss = initech.box("ceo").name
+        for text, local in zip(letters.SHORT_FAVOUR, ("peter", "joan", "anne"), strict=True):
+            box = initech.box("it") if local == "peter" else initech.box(local)
+            yield self._outside(
+                "a family of short mails",
+                world.FREE_MAILER,
+                (boss, f"office.{self._number()}"),
+                Letter("Quick favour", text),
+                initech,
+                (box.local,),
+                name=box.name.split()[0],
+                boss=boss,
+            )
 
     def bec_cfo(self) -> DemoMail:
         acme = CLIENTS[0]

@@ -158,6 +158,8 @@ NEWSLETTERS = (
 )
 # Real domains with real records whose owner has lost control of a mailbox.
 HIJACKED = Sender("sunnyvale-dental.example", "192.0.2.50")
+# Anybody can have an address there.
+FREE_MAILER = Sender("gmail.com", "192.0.2.60", spf="", dmarc="")
 LOOKALIKE = Sender("acrne.example", "198.51.100.7")
 VENDOR_LOOKALIKE = Sender("hafen-logistik.example", "198.51.100.8")
 SPAMMERS = (
@@ -172,6 +174,7 @@ SENDERS = (
     *PARTNERS,
     *NEWSLETTERS,
     HIJACKED,
+    FREE_MAILER,
     LOOKALIKE,
     VENDOR_LOOKALIKE,
     *SPAMMERS,

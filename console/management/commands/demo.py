@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from argparse import ArgumentParser
 from typing import Any
 
@@ -20,12 +21,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", choices=("setup", "mail"))
         parser.add_argument("--json", action="store_true", help="print logins and token as JSON")
-        parser.add_argument("--limit", type=int, help="send so many mails, then stop")
+        parser.add_argument("--limit", type=int, help="do so many steps, then stop")
         parser.add_argument("--pace", type=float, default=flow.PACE_S, help="seconds between two")
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         if options["what"] == "mail":
+            # The launcher ends it with SIGTERM: the measure is still said.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             flow.run(self.stdout.write, limit=options["limit"], pace_s=options["pace"])
             return
         made = set_up()

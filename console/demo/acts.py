@@ -1,0 +1,100 @@
+"""What the demo's analysts do between two mails, through the same services as the pages."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from django.utils import timezone
+
+from console.demo import world
+from console.demo.stories import Act
+from incidents.models import Delivery, Incident, Message
+from incidents.remediation import pull_incident, release_held
+from incidents.reported import report_mail
+from incidents.services import resolve_incident
+from incidents.words import Place, Verdict
+from tenants.errors import DomainError
+from tenants.models import Person, Tenant
+from tenants.scope import maintenance_scope
+
+PATIENCE_S = 60.0
+
+
+def do(act: Act, *, patience_s: float = PATIENCE_S) -> str:
+    """What came of it, in a word.  Waits until the mail it is about is known."""
+    until = time.monotonic() + patience_s
+    while True:
+        with maintenance_scope():
+            done = _try(act)
+        if done or time.monotonic() > until:
+            return done or "nothing to act on"
+        time.sleep(1)
+
+
+def _try(act: Act) -> str:
+    """ "" while the mail has not arrived yet."""
+    tenant = Tenant.objects.get(slug=act.client)
+    actor = Person.objects.get(email=world.CAST[0].email)
+    message = (
+        Message.objects.select_related("tenant")
+        .filter(
+            tenant=tenant,
+            subject__startswith=act.subject,
+            first_seen_at__gte=timezone.now() - timedelta(days=1),
+        )
+        .order_by("-first_seen_at")
+        .first()
+    )
+    if message is None:
+        return ""
+    try:
+        return _DO[act.what](act, message, actor)
+    except DomainError as error:
+        return f"not done: {error}"
+
+
+def _release(act: Act, message: Message, actor: Person) -> str:
+    held = Delivery.objects.filter(message=message, place=Place.HOLD).first()
+    if held is None:
+        return ""
+    release_held(delivery=held, actor=actor, reason=act.reason)
+    return "released"
+
+
+def _condemn(act: Act, message: Message, actor: Person) -> str:
+    if not message.deliveries.filter(mailbox_at__isnull=False).exists():
+        return ""
+    report_mail(message=message, actor=actor, verdict=Verdict.PHISH.value, reason=act.reason)
+    return "condemned"
+
+
+def _pull(act: Act, message: Message, actor: Person) -> str:
+    incident = _incident_of(message)
+    if incident is None:
+        return ""
+    pull_incident(incident=incident, actor=actor, reason=act.reason)
+    return _close(incident, act, actor, Incident.Classification.TRUE_POSITIVE)
+
+
+def _resolve(act: Act, message: Message, actor: Person) -> str:
+    incident = _incident_of(message)
+    if incident is None:
+        return ""
+    return _close(incident, act, actor, Incident.Classification.BENIGN)
+
+
+def _close(incident: Incident, act: Act, actor: Person, classification: str) -> str:
+    resolve_incident(
+        incident=incident, actor=actor, classification=classification, cause=act.reason
+    )
+    return "closed"
+
+
+def _incident_of(message: Message) -> Incident | None:
+    member = message.memberships.select_related("incident__tenant").first()
+    incident: Incident | None = member.incident if member else None
+    return incident
+
+
+_DO = {"release": _release, "condemn": _condemn, "pull": _pull, "resolve": _resolve}
