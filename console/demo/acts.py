@@ -16,7 +16,7 @@ from incidents.services import resolve_incident
 from incidents.words import Place, Verdict
 from tenants.errors import DomainError
 from tenants.models import Person, Tenant
-from tenants.scope import maintenance_scope
+from tenants.scope import Role, maintenance_scope, tenant_scope
 
 PATIENCE_S = 60.0
 
@@ -24,18 +24,19 @@ PATIENCE_S = 60.0
 def do(act: Act, *, patience_s: float = PATIENCE_S) -> str:
     """What came of it, in a word.  Waits until the mail it is about is known."""
     until = time.monotonic() + patience_s
+    with maintenance_scope():
+        tenant = Tenant.objects.get(slug=act.client)
+        actor = Person.objects.get(email=world.CAST[0].email)
     while True:
-        with maintenance_scope():
-            done = _try(act)
+        with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
+            done = _try(act, tenant, actor)
         if done or time.monotonic() > until:
             return done or "nothing to act on"
         time.sleep(1)
 
 
-def _try(act: Act) -> str:
+def _try(act: Act, tenant: Tenant, actor: Person) -> str:
     """ "" while the mail has not arrived yet."""
-    tenant = Tenant.objects.get(slug=act.client)
-    actor = Person.objects.get(email=world.CAST[0].email)
     message = (
         Message.objects.select_related("tenant")
         .filter(

@@ -130,18 +130,17 @@ LATERAL = Letter(
     "<p>{sender}</p></body></html>",
 )
 # Too short for shingles: only the template is the same.
-SHORT_FAVOUR = (
+SHORT_FAVOUR = Letter(
+    "Quick favour",
     "Hi {name}, are you available? I need a quick favour, discreetly.\n\n{boss}\n"
     "Sent from my iPhone\n",
-    "Hello {name}, are you free? I need you to handle something discreetly.\n\n{boss}\n",
-    "{name}, are you at your desk? Quick task, keep this between us.\n\n{boss}\nSent from my iPad\n",
 )
 FALSE_POSITIVE = Letter(
-    "Your exclusive reward: free samples for loyal customers!!!",
-    "Dear {name},\n\nyou have been selected: claim your free samples now, limited time offer, 100% "
-    "free. Best price guaranteed, act now and order now:\nhttp://192.0.2.12/samples?c={number}\n\n"
-    "You have won a place in our loyalty program. Satisfaction guaranteed!\n\n{sender}\n"
-    "Bright Paper, as every autumn\n",
+    "Free samples, selected for you",
+    "Dear {name},\n\nas every autumn we send free samples to loyal customers, and you have been "
+    "selected. Claim your samples until Friday, this is a limited time offer:\n"
+    "https://www.brightpaper.example/samples?c={number}\n\nBest price guaranteed, order now.\n\n"
+    "{sender}\nBright Paper\n",
 )
 PLAIN = Letter(
     "Plan for Thursday",

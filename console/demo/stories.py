@@ -281,16 +281,16 @@ class Author:
         )
 
     def short_family(self) -> Iterator[DemoMail]:
-        """Three short mails in the boss's name, each worded a little differently."""
+        """Three mails in the boss's name, too short for anything but their template to be alike."""
         initech = CLIENTS[2]
         boss = initech.box("ceo").name
-        for text, local in zip(letters.SHORT_FAVOUR, ("peter", "joan", "anne"), strict=True):
-            box = initech.box("it") if local == "peter" else initech.box(local)
+        for local in ("it", "joan", "anne"):
+            box = initech.box(local)
             yield self._outside(
                 "a family of short mails",
                 world.FREE_MAILER,
                 (boss, f"office.{self._number()}"),
-                Letter("Quick favour", text),
+                letters.SHORT_FAVOUR,
                 initech,
                 (box.local,),
                 name=box.name.split()[0],

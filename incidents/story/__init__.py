@@ -37,7 +37,7 @@ def tell_story(incident: Incident) -> Story:
         *sender_lines(messages, client),
         *layer_lines(messages, copies, seen, names, client),
         *reply_lines(incident, copies, names),
-        *job_lines(incident, len(copies)),
+        *job_lines(incident, copies),
         *rule_lines(incident, client),
         *audit_lines(incident),
         *access_lines(messages),

@@ -110,10 +110,14 @@ def _of_copy(
     copy: Delivery, message: Message, seen: Sequence[Observation], client: Client
 ) -> Iterator[tuple[_Saying, Observation]]:
     like = client.likeness_of(message.sender_domain)
-    place, was_read = "", False
+    place, was_read, was_held = "", False, False
     for one in seen:
         if one.layer == Layer.GATEWAY:
-            lead, text = _gateway_words(one, message, like, client)
+            if was_held and one.action == Outcome.DELIVERED:
+                lead, text = "Delivered it after all.", "Somebody had released it."
+            else:
+                lead, text = _gateway_words(one, message, like, client)
+            was_held = one.action == Outcome.HELD
             yield _Saying("gateway", lead, text, "", copy.message_id), one
             continue
         if one.layer == Layer.PERSON:
@@ -149,7 +153,8 @@ def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | Non
     place = str(one.place)
     is_check = one.source == "check"
     if not before:
-        text = _MATCHED.get(Match(copy.match), copy.match_reason)
+        # What came around the gateway is told on the gateway's own line.
+        text = "" if copy.is_bypass else _MATCHED.get(Match(copy.match), copy.match_reason)
         return _Saying("mailbox", "Arrived in {where} of {who}.", text, place, copy.message_id)
     if place == before:
         if not is_check:
@@ -168,12 +173,13 @@ def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | Non
 
 
 def _report_words(one: Observation) -> tuple[str, str]:
-    who = (
-        str(one.detail.get("name") or one.detail.get("by") or "").replace("{", "").replace("}", "")
-    )
+    """Who said what of it: somebody of the provider, else the recipient herself."""
+    who = str(one.detail.get("person") or "").replace("{", "").replace("}", "")
     what = _VERDICT_WORD.get(one.verdict or "", "")
-    lead = f"{who or '{who}'} reported it{f' as {what}' if what else ''}."
-    return lead, str(one.detail.get("reason") or _reasons(one))
+    said = _reasons(one)
+    if who:
+        return f"{who} judged it {what or 'harmless'}.", said.partition(": ")[2] or said
+    return f"{{who}} reported it{f' as {what}' if what else ''}.", said
 
 
 def _gateway_words(

@@ -78,7 +78,7 @@ def copies_were(n: int) -> str:
 def all_of(n: int, word: str) -> str:
     """``the copy``, ``both copies``, ``all 3 copies``: of as many as there are."""
     plural = {"copy": "copies", "inbox": "inboxes"}[word]
-    return {1: f"the {word}", 2: f"both {plural}"}.get(n, f"all {n} {plural}")
+    return {1: f"the {word}", 2: f"both {plural}"}.get(n, f"all {number(n).lower()} {plural}")
 
 
 def place_words(place: str, n: int) -> str:

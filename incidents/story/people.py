@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from django.db.models import Q
+
 from incidents.models import ContentAccess, Delivery, Incident, Intent, Job, Message
 from incidents.story.lines import Line, Names, all_of, number
 from incidents.story.sender import Client
@@ -17,9 +19,9 @@ _ASKED = {
     Incident.Kind.ACCOUNT: "Whether a password was given is not known.",
 }
 _JOBS = {
-    Job.Kind.PULL: ("pulled", "is pulling", "Reversible."),
-    Job.Kind.RESTORE: ("restored", "is restoring", ""),
-    Job.Kind.RELEASE: ("released", "is releasing", ""),
+    Job.Kind.PULL: ("pulled", "is pulling", "tried to pull", "Reversible."),
+    Job.Kind.RESTORE: ("restored", "is restoring", "tried to restore", ""),
+    Job.Kind.RELEASE: ("released", "is releasing", "tried to release", ""),
 }
 _AUDIT = {
     "incidents.incident.opened": "opened this incident.",
@@ -45,14 +47,18 @@ def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) ->
             )
 
 
-def job_lines(incident: Incident, copies: int) -> Iterator[Line]:
-    for job in Job.objects.filter(incident=incident).order_by("created_at")[:MOST]:
+def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
+    """Jobs on the incident, and those on one of its copies alone: a release of held mail."""
+    of_copies = Intent.objects.filter(delivery__in=copies, job__incident=None)
+    jobs = Job.objects.filter(Q(incident=incident) | Q(id__in=of_copies.values("job_id")))
+    for job in jobs.order_by("created_at")[:MOST]:
         words = _JOBS.get(Job.Kind(job.kind))
         if words is None:
             continue
-        done, doing, note = words
+        done, doing, tried, note = words
+        did = tried if job.state == Job.State.FAILED else done if job.is_over else doing
         n, over = job.counts.get("copies", 0), sum(job.counts.get(s, 0) for s in Intent.OVER)
-        which = all_of(n, "copy") if n == copies else _some(n)
+        which = all_of(n, "copy") if n == len(copies) else _some(n)
         failed = job.counts.get(Intent.State.FAILED, 0)
         texts = [note]
         if not job.is_over and n:
@@ -60,11 +66,11 @@ def job_lines(incident: Incident, copies: int) -> Iterator[Line]:
         if failed:
             texts.append(f"{number(failed)} failed.")
         if job.reason:
-            texts.append(f"Reason: {job.reason}.")
+            texts.append(f"Reason: {job.reason.rstrip('.')}.")
         yield Line(
             at=job.created_at,
             lane="action",
-            lead=f"{job.requested_by} {done if job.is_over else doing} {which}.",
+            lead=f"{job.requested_by} {did} {which}.",
             text=" ".join(filter(None, texts)),
             source=f"job:{job.id}",
             names_them=True,

@@ -11,7 +11,7 @@ from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
 from incidents.models import Delivery, Incident
 from incidents.observations import Reason
-from incidents.remediation import block_sender
+from incidents.remediation import block_sender, release_held
 from incidents.story import tell_story
 from incidents.words import Layer, Outcome, Place, Verdict
 from seg_bridge.models import GateClient
@@ -211,13 +211,14 @@ def test_what_a_person_reported_is_told_as_the_persons(cfo):
         observed_at=after(90),
         verdict=Verdict.PHISH,
         confidence=None,
-        detail={"name": "Irma", "reason": "Looks odd."},
+        reasons=(Reason("said_by_analyst", "Irma judged it phishing: Looks odd."),),
+        detail={"person": "Irma"},
         place=None,
         is_read=None,
     )
     story = tell(cfo, *fraud(cfo), report)
 
-    assert "person: Irma reported it as phishing. Looks odd." in sentences(story)
+    assert "person: Irma judged it phishing. Looks odd." in sentences(story)
 
 
 def test_held_mail_is_told_with_the_policy_that_held_it(cfo):
@@ -236,6 +237,22 @@ def test_held_mail_is_told_with_the_policy_that_held_it(cfo):
     leads = {line.lead: line.text for line in story.lines if line.lane == "gateway"}
     assert "Policy of Acme: bec is held." in leads["Held it."]
     assert "Not seen in a mailbox: info@acme.example." in story.not_checked
+
+
+def test_a_release_is_told_with_who_released_it(cfo):
+    held = {"verdict": Verdict.SPAM, "action": Outcome.HELD, "place": Place.HOLD}
+    tell(cfo, gateway_saw(cfo.acme, IT, observed_at=after(1), **held), *fraud(cfo)[2:])
+    with analyst(cfo):
+        copy = Delivery.objects.get(place=Place.HOLD)
+        release_held(delivery=copy, actor=cfo.ana, reason="It is genuine.")
+    passed = gateway_saw(cfo.acme, IT, observed_at=after(90), verdict=None, score=None)
+    told = sentences(tell(cfo, passed))
+
+    assert "gateway: Delivered it after all. Somebody had released it." in told
+    assert any(
+        line.startswith("action: Ana tried to release one copy. One failed.") for line in told
+    )
+    assert not any("No engine gave an answer" in line for line in told)
 
 
 def test_while_a_layer_is_blind_the_story_says_so_and_not_that_nothing_is_there(cfo):
