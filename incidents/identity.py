@@ -49,7 +49,10 @@ def identify(seen: Seen, known: Known) -> Identified:
     if seen.layer == Layer.GATEWAY:
         return Identified(_of_gateway(seen, known))
     if seen.layer == Layer.MAILBOX:
-        return _of_mailbox(seen, known)
+        found = _of_mailbox(seen, known)
+        if found.copy is not None and not found.copy.mail.has_facts and seen.mail:
+            fill_mail(found.copy.mail, seen)  # a row without facts was here first
+        return found
     return _of_word(seen, known)
 
 
@@ -161,6 +164,9 @@ def _of_mailbox(seen: Seen, known: Known) -> Identified:
         return Identified(copy)
     if seen.trace_state == "valid":
         return _by_trace(seen, names, known)
+    if seen.wait_until is None and not (seen.internet_message_id or seen.fingerprint):
+        # It tells of a place only; what tells of the mail is on its way.
+        return Identified(None, wait_until=seen.recorded_at + TRACE_PATIENCE)
     return Identified(_by_id_or_content(seen, names, known) or _as_new(seen, known))
 
 
