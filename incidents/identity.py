@@ -65,6 +65,9 @@ def _of_gateway(seen: Seen, known: Known) -> Copy:
     if copy is None and (seen.action is None or seen.action in _ARRIVES):
         copy = _shown_before(seen, mail, known)
         mail = copy.mail if copy else mail
+    if mail is None and (mail := known.same_content(seen, is_untraced=True)):
+        known.adopt(mail, seen.trace_ulid)
+        copy = _copy_of_gateway(seen, mail, known)
     if mail is None:
         mail = known.make_mail(seen, trace_ulid=seen.trace_ulid)
     elif not (mail.has_facts and mail.is_gateways) and seen.mail:
@@ -81,12 +84,24 @@ def _copy_of_gateway(seen: Seen, mail: Mail, known: Known) -> Copy | None:
     copy = known.copy_for(mail, [seen.recipient])
     if copy is None:
         # The mailbox has shown it already, while the mail was sent to an alias of it.
-        pending = [each for each in known.copies_of(mail) if each.match == Match.PENDING]
-        fits = (each for each in pending if seen.recipient in known.names_of(each.recipient))
-        copy = next(fits, None)
-    if copy is not None and copy.match == Match.PENDING:
+        copy = known.copy_for(mail, known.mailboxes_of(seen.recipient))
+        if copy is not None and copy.gateway_at is not None:
+            copy = None
+    if copy is None or not copy.mailbox_item_id or copy.match not in _UNCONFIRMED:
+        return copy
+    if copy.match == Match.PENDING or copy.match_reason.startswith(_AFTER_PATIENCE):
         _settle(copy, Match.STRONG, _BY_TRACE)
+    elif copy.gateway_at is None:
+        # Its mailbox showed it without a trace, and another's account was found to be of its mail.
+        _settle(copy, Match.WEAK, _fitting([copy], seen)[1])
     return copy
+
+
+_UNCONFIRMED = (Match.PENDING, Match.ONE_LAYER, Match.WEAK)
+_NO_GATEWAY_KNOWS = "Its trace names a mail that no gateway knows."
+_PASSED_FOR_OTHERS = "Its trace belongs to a mail that the gateway passed for others."
+_PASSED_FOR = "The gateway passed this mail for "
+_AFTER_PATIENCE = (_NO_GATEWAY_KNOWS, _PASSED_FOR_OTHERS, _PASSED_FOR)
 
 
 def _by_trace_words(one: str, other: str) -> tuple[Match, str]:
@@ -164,7 +179,7 @@ def _of_mailbox(seen: Seen, known: Known) -> Identified:
         return Identified(copy)
     if seen.trace_state == "valid":
         return _by_trace(seen, names, known)
-    if seen.wait_until is None and not (seen.internet_message_id or seen.fingerprint):
+    if seen.wait_until is None and not seen.mail:
         # It tells of a place only; what tells of the mail is on its way.
         return Identified(None, wait_until=seen.recorded_at + TRACE_PATIENCE)
     return Identified(_by_id_or_content(seen, names, known) or _as_new(seen, known))
@@ -307,14 +322,11 @@ def settle_pending(copy: Copy, seen: Seen, known: Known) -> None:
         _settle(
             copy,
             Match.WEAK,
-            f"The gateway passed this mail for {first.recipient}; this copy came by a list or was"
-            " forwarded.",
+            f"{_PASSED_FOR}{first.recipient}; this copy came by a list or was forwarded.",
         )
         copy.gateway_verdict, copy.gateway_at = first.gateway_verdict, first.gateway_at
         return
-    reason = "Its trace names a mail that no gateway knows."
-    if passed:
-        reason = "Its trace belongs to a mail that the gateway passed for others."
+    reason = _PASSED_FOR_OTHERS if passed else _NO_GATEWAY_KNOWS
     _settle(copy, Match.ONE_LAYER, reason, is_bypass=True)
 
 

@@ -183,17 +183,22 @@ class Known:
                 if abs(copy.received_at - at) <= SAME_MAIL_WINDOW:
                     yield copy
 
-    def same_content(self, seen: Seen) -> Mail | None:
-        """The same mail that came to other mailboxes without a trace: same id, content and day."""
+    def same_content(self, seen: Seen, *, is_untraced: bool = False) -> Mail | None:
+        """The mail that is this one as content: same id, content, direction and day.
+
+        ``is_untraced``: only one that no gateway has named.
+        """
         if not seen.internet_message_id or not seen.fingerprint:
             return None
-        key = (seen.internet_message_id[:1000], seen.fingerprint)
         at = seen.received_at
-        for mail in self._by_content.get(key, ()):
-            is_near = abs(mail.first_seen_at - at) <= SAME_MAIL_WINDOW
-            if is_near and not mail.trace_ulid and mail.direction == seen.direction:
-                return mail
-        return None
+        fits = [
+            mail
+            for mail in self._by_content.get(content_key(seen), ())
+            if abs(mail.first_seen_at - at) <= SAME_MAIL_WINDOW
+            and mail.direction == seen.direction
+            and not (is_untraced and mail.trace_ulid)
+        ]
+        return min(fits, key=lambda mail: (mail.first_seen_at, mail.id), default=None)
 
     def names_of(self, address: str) -> list[str]:
         """All addresses of the mailbox whose main one is ``address``, that one first."""
@@ -285,6 +290,10 @@ class Known:
     def claim_item(self, copy: Copy, item_id: str) -> None:
         copy.mailbox_item_id = item_id
         self._by_item[item_id].append(copy)
+
+
+def content_key(seen: Seen) -> tuple[str, str]:
+    return seen.internet_message_id[:1000], seen.fingerprint
 
 
 def fill_mail(mail: Mail, seen: Seen) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from incidents.bulk import fetch
-from incidents.known import SAME_MAIL_WINDOW, Copy, Known, Mail, Seen
+from incidents.known import SAME_MAIL_WINDOW, Copy, Known, Mail, Seen, content_key
 from incidents.words import Layer
 from tenants.ids import as_uuid
 from tenants.models import Tenant
@@ -193,7 +193,6 @@ def _load_without_trace(known: Known, batch: Sequence[Seen]) -> None:
     if loose:
         names = {name for seen in loose for name in known.names_of(seen.recipient)}
         _load_near(known, names, loose, "d.mailbox_item_id = '' AND d.gateway_at IS NOT NULL")
-        _load_same_content(known, loose)
     if passed:
         names = {name for seen in passed for name in known.mailboxes_of(seen.recipient)}
         _load_near(known, names, passed, _ALONE)
@@ -201,6 +200,7 @@ def _load_without_trace(known: Known, batch: Sequence[Seen]) -> None:
         names = {name for seen in loose for name in known.names_of(seen.recipient)}
         names |= {name for seen in passed for name in known.mailboxes_of(seen.recipient)}
         _load_near(known, names, [*loose, *passed], "d.match IN ('weak', 'ambiguous')")
+        _load_same_content(known, [*loose, *passed])
 
 
 # Each of the three conditions is an index of its own (incidents/models/mail.py).
@@ -216,15 +216,11 @@ def _load_near(known: Known, names: Collection[str], of: Sequence[Seen], which: 
     )
 
 
-def _load_same_content(known: Known, loose: Sequence[Seen]) -> None:
-    keys = {
-        (seen.internet_message_id[:1000], seen.fingerprint)
-        for seen in loose
-        if seen.internet_message_id and seen.fingerprint
-    }
+def _load_same_content(known: Known, batch: Sequence[Seen]) -> None:
+    keys = {content_key(seen) for seen in batch if seen.internet_message_id and seen.fingerprint}
     if not keys:
         return
-    times = [seen.received_at for seen in loose]
+    times = [seen.received_at for seen in batch]
     ids, fingerprints = zip(*keys, strict=True)
     first, last = min(times) - SAME_MAIL_WINDOW, max(times) + SAME_MAIL_WINDOW
     rows = fetch(
@@ -235,12 +231,13 @@ def _load_same_content(known: Known, loose: Sequence[Seen]) -> None:
     if messages:
         for row in fetch(_MAILS + " AND m.id = ANY(%s)", [known.tenant_id, messages]):
             known.add_mail(_mail(row))
-    recipients = [seen.recipient for seen in loose]
-    _load_copies(
-        known,
-        "d.message_id = ANY(%s) AND d.recipient = ANY(%s)",
-        [[row[0] for row in rows], recipients],
-    )
+    names = {name for seen in batch for name in known.mailboxes_of(seen.recipient)}
+    if rows:
+        _load_copies(
+            known,
+            "d.message_id = ANY(%s) AND d.recipient = ANY(%s)",
+            [[row[0] for row in rows], list(names)],
+        )
 
 
 _SAME_CONTENT = """
@@ -248,7 +245,7 @@ SELECT m.id FROM unnest(%s::text[], %s::text[]) AS w (message_id, fingerprint)
 CROSS JOIN LATERAL (
     SELECT id FROM incidents_message
     WHERE tenant_id = %s AND internet_message_id = w.message_id AND fingerprint = w.fingerprint
-      AND trace_ulid = '' AND first_seen_at BETWEEN %s AND %s
+      AND first_seen_at BETWEEN %s AND %s
     ORDER BY first_seen_at LIMIT %s
 ) m
 """

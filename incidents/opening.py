@@ -68,16 +68,23 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
             to_place.append(message)
         elif known is not None:
             touched.add(known.id)
+            if known.kind == Incident.Kind.HEALTH and not _came_around(message):
+                # The gateway's account came late: it had passed this mail after all.
+                IncidentMessage.objects.filter(message=message).delete()
             is_threat = known.kind != Incident.Kind.HEALTH
             if is_threat and message.fingerprint and message.id not in known_by_keys:
                 to_place.append(message)  # its facts came only now
-        elif any(copy.is_bypass for copy in message.deliveries.all()):
+        elif _came_around(message):
             touched.add(_note_bypass(tenant, message).id)
     placed = place_messages(tenant, to_place)
     for incident in Incident.objects.filter(id__in=touched | placed, merged_into=None):
         refresh_incident(incident)
     follow_mails(tenant, message_ids)
     follow_campaigns(tenant, [message.id for message in to_place])
+
+
+def _came_around(message: Message) -> bool:
+    return any(copy.is_bypass for copy in message.deliveries.all())
 
 
 def _leave_health(message: Message, known: Incident, touched: set[Any]) -> bool:

@@ -16,6 +16,7 @@ from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast
 from tests.incidents.identity_mails import (
+    AT,
     CEO,
     INFO,
     IT,
@@ -285,16 +286,40 @@ def test_what_looked_like_a_bypass_is_none_once_the_gateways_account_is_here(acm
     assert (copy.match, copy.is_bypass, copy.gateway_verdict) == ("weak", False, "clean")
     assert copy.message.trace_ulid == ulid(1)
     assert Message.objects.count() == 1
+    assert not Incident.objects.exclude(state=Incident.State.RESOLVED).exists()
 
 
 def test_a_copy_moves_to_the_mail_that_the_gateway_names(acme: Tenant):
-    take(acme, gate(acme, LETTER.bytes(), IT))
-    take(acme, box(acme, LETTER.bytes(), INFO, "i1", verdict=Verdict.PHISH))
+    """Without a Message-ID the copies in two mailboxes were two mails until the gate told."""
+    bare = replace(LETTER, message_id="")
+    take(acme, gate(acme, bare.bytes(), IT))
+    take(acme, box(acme, bare.bytes(), INFO, "i1", verdict=Verdict.PHISH))
     (before,) = Incident.objects.all()
     taken_for = copies()["i1"].message_id
-    take(acme, gate(acme, LETTER.bytes(), INFO))
+    take(acme, gate(acme, bare.bytes(), INFO))
     assert {copy.message.trace_ulid for copy in copies().values()} == {ulid(1)}
     emptied = Message.objects.get(id=taken_for)
     assert emptied.same_as_id == copies()["i1"].message_id
     assert list(Incident.objects.values_list("id", flat=True)) == [before.id]
     assert Incident.objects.get().counts["copies"] == 2
+
+
+def test_an_account_that_came_after_all_patience_is_believed(acme: Tenant):
+    take(acme, box(acme, LETTER.passed(acme, ulid(1)).bytes(), INFO, "i1"))
+    run_out_of_patience(acme)
+    assert copies()["i1"].is_bypass
+    take(acme, gate(acme, LETTER.bytes(), INFO))
+    (copy,) = copies().values()
+    assert (copy.match, copy.is_bypass) == ("strong", False)
+
+
+def test_what_tells_of_a_place_only_waits_for_what_tells_of_the_mail(acme: Tenant):
+    seen = box(acme, LETTER.passed(acme, ulid(1)).bytes(), INFO, "i1")
+    moved = replace(seen, place=Place.JUNK, mail={}, fingerprint="", trace_state="", trace_ulid="")
+    moved = replace(moved, source_key="i1/place", verdict=None, observed_at=AT.replace(minute=1))
+    take(acme, moved)
+    assert not Delivery.objects.exists()
+    take(acme, gate(acme, LETTER.bytes(), INFO), seen)
+    run_out_of_patience(acme)
+    (copy,) = copies().values()
+    assert (copy.match, copy.place, copy.is_bypass) == ("strong", "junk", False)

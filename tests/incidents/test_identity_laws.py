@@ -105,7 +105,7 @@ worlds = st.lists(sents, min_size=1, max_size=4).map(
 )
 seeds = st.integers(0, 2**32)
 lawful = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
