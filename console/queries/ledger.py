@@ -18,6 +18,7 @@ from tenants.errors import NotThere
 from tenants.models import Tenant
 
 PAGE = 50
+SHOWN_BLIND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class LedgerPage:
     false: Number
     benign: Number
     blind: list[tuple[Tenant, Blind]]
+    also_blind: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def ledger_page(asked: Asked) -> LedgerPage:
     """Raises ``WrongInput`` for a period that is none."""
     period = asked.period
     numbers = figures_of(period, client=asked.client)
+    blind = _blind_clients(asked.client)
     lags = lags_of(period, client=asked.client)
 
     def number(name: str, total: str) -> Number:
@@ -107,7 +110,8 @@ def ledger_page(asked: Asked) -> LedgerPage:
         threats=number("threats", "condemned"),
         false=number("false_positives", "condemned"),
         benign=number("benign", "condemned"),
-        blind=_blind_clients(asked.client),
+        blind=blind[:SHOWN_BLIND],
+        also_blind=len(blind[SHOWN_BLIND:]),
     )
 
 

@@ -99,14 +99,13 @@ def _found(copies: QuerySet[Delivery], q: str, since: datetime) -> set[UUID]:
     One after the other, each by its index: as one condition over copies and mails, every copy of
     the period was joined.
     """
-    mails = Message.objects.filter(last_seen_at__gte=since)
     if q.startswith("<"):
-        mails = mails.filter(internet_message_id=q)
+        mails = Message.objects.filter(internet_message_id=q)
     elif _ADDRESS.fullmatch(q):
-        mails = mails.filter(sender_address=q.lower())
+        mails = Message.objects.filter(sender_address=q.lower(), last_seen_at__gte=since)
     else:
         words = Q(sender_address__icontains=q) | Q(subject__icontains=q)
-        mails = mails.filter(words, first_seen_at__gte=since)
+        mails = Message.objects.filter(words, first_seen_at__gte=since)
     ids = list(mails.order_by("-first_seen_at").values_list("id", flat=True)[:MOST_FOUND])
     boxes = Mailbox.objects.filter(address__icontains=q).values_list("address", flat=True)
     to = copies.filter(recipient__in={q.lower(), *boxes[:MOST_BOXES]})

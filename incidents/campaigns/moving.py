@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from incidents.campaigns.belonging import join_campaigns, part_campaigns, put_into
 from incidents.campaigns.ledger import Who
+from incidents.ledger import note_incident, note_mails
 from incidents.models import GroupKey, Incident, IncidentMessage, Regrouping
 
 MERGED = "incidents.incident.merged"
@@ -59,6 +60,7 @@ def restore(incident: Incident, before: dict[str, Any], after: dict[str, Any]) -
     }
     if values:
         Incident.objects.filter(id=incident.id).update(**values)
+        note_incident(incident)
 
 
 def next_number(tenant_id: int) -> int:
@@ -81,6 +83,7 @@ def move_mail(source: Incident, target: Incident, message_ids: Collection[UUID])
         rows = model.objects.filter(incident=source, message__in=message_ids)
         moved[model._meta.label] = [str(key) for key in rows.values_list("id", flat=True)]
         rows.update(incident=target)
+    note_mails(source.tenant_id, message_ids)
     return moved
 
 
@@ -125,6 +128,7 @@ def move_back(moved: dict[str, Any], source: Incident, target: Incident) -> None
         name = field[0] if field else "incident"
         rows = model._base_manager.filter(**{"pk__in": keys, name: target})
         rows.update(**{name: source})
+    note_incident(source)
 
 
 def close_as_merged(gone: Incident, kept: Incident) -> None:

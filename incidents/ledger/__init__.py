@@ -5,7 +5,13 @@
 
 from incidents.ledger.figures import FALSE, FIGURES, Figure
 from incidents.ledger.reading import Lag, Period, figures_of, lags_of, list_of
-from incidents.ledger.upkeep import note_incident, note_messages, note_touched, recompute
+from incidents.ledger.upkeep import (
+    note_incident,
+    note_mails,
+    note_messages,
+    note_touched,
+    recompute,
+)
 
 __all__ = [
     "FALSE",
@@ -17,6 +23,7 @@ __all__ = [
     "lags_of",
     "list_of",
     "note_incident",
+    "note_mails",
     "note_messages",
     "note_touched",
     "recompute",

@@ -6,6 +6,8 @@
 4. Rows and the sums of their days, changed by the difference.
 
 Nothing here depends on what the ledger said before, nor on the order in which the history arrived.
+Sums are written as differences, so that nobody who closes an incident waits for who takes in mail;
+intake, one at a time for each client, adds them up when they have become many.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from incidents.words import Verdict
 from tenants.models import Tenant
 
 CHUNK = 2_000
-# Any number of one's own: it must only differ from other locks with two keys.
-_LOCK = 0x1ED6E5
+# So many rows of one client and day are added up to one for each name.
+MOST_DIFFERENCES = 64
 _THREATS = [verdict.value for verdict in Verdict if verdict.is_threat]
 
 
@@ -40,10 +42,7 @@ class Recomputed:
 
 
 def note_messages(tenant: Tenant, message_ids: Collection[UUID]) -> None:
-    """Bring the ledger's rows of these mails up to date.  Needs the client's scope.
-
-    Call it last in a transaction: from then on others who note mails of this client wait for it.
-    """
+    """Bring the ledger's rows of these mails up to date.  Needs the client's scope."""
     leave_marks(tenant, _note(tenant.id, list(message_ids)))
 
 
@@ -54,7 +53,23 @@ def note_touched(tenant: Tenant, touched: Collection[UUID], *, condemned: Collec
     that have a row can change.
     """
     rows = LedgerEntry.objects.filter(tenant=tenant, message_id__in=list(touched))
-    note_messages(tenant, {*condemned, *rows.values_list("message_id", flat=True)})
+    ids = {*condemned, *rows.values_list("message_id", flat=True)}
+    note_messages(tenant, ids)
+    if ids:
+        add_up(tenant)
+
+
+def add_up(tenant: Tenant) -> int:
+    """Make one row for each name of the days that have many; answers how many days.
+
+    Only intake calls it, of which there is one at a time for each client.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_MANY, [tenant.id, MOST_DIFFERENCES])
+        days = [row[0] for row in cursor.fetchall()]
+        if days:
+            cursor.execute(_ADD_UP, {"tenant": tenant.id, "days": days})
+    return len(days)
 
 
 def _note(tenant_id: int, ids: list[UUID]) -> list[UUID]:
@@ -66,7 +81,7 @@ def _note(tenant_id: int, ids: list[UUID]) -> list[UUID]:
         ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return []
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, tenant_id])
+        cursor.execute(_HOLD, {"tenant": tenant_id, "ids": ids})
         cursor.execute(
             _NOTE,
             {
@@ -79,10 +94,15 @@ def _note(tenant_id: int, ids: list[UUID]) -> list[UUID]:
     return ids
 
 
+def note_mails(tenant_id: int, message_ids: Collection[UUID]) -> None:
+    """After mails went from one incident to another, of which one may be closed."""
+    _note(tenant_id, list(message_ids))
+
+
 def note_incident(incident: Incident) -> None:
     """After an incident was closed or opened again: what people decided holds for all its mails."""
     ids = IncidentMessage.objects.filter(tenant=incident.tenant_id, incident=incident)
-    _note(incident.tenant_id, list(ids.values_list("message_id", flat=True)))
+    note_mails(incident.tenant_id, ids.values_list("message_id", flat=True))
 
 
 def recompute(tenant: Tenant, *, since: datetime, until: datetime) -> Recomputed:
@@ -233,6 +253,23 @@ WITH words AS (
 INSERT INTO incidents_ledgerday (id, tenant_id, day, counted_as, mails)
 SELECT gen_random_uuid(), %(tenant)s, (seen_at AT TIME ZONE 'UTC')::date, counted_as, sum(n)
 FROM changed GROUP BY 3, 4 HAVING sum(n) <> 0
-ON CONFLICT (tenant_id, day, counted_as)
-    DO UPDATE SET mails = incidents_ledgerday.mails + excluded.mails
+"""
+
+# Whoever else notes one of these mails waits here, and sees in the next statement what we did.
+_HOLD = """
+SELECT FROM incidents_ledgerentry WHERE tenant_id = %(tenant)s AND message_id = ANY(%(ids)s)
+ORDER BY message_id FOR UPDATE
+"""
+
+_MANY = """
+SELECT day FROM incidents_ledgerday WHERE tenant_id = %s GROUP BY day HAVING count(*) > %s
+"""
+_ADD_UP = """
+WITH gone AS (
+    DELETE FROM incidents_ledgerday WHERE tenant_id = %(tenant)s AND day = ANY(%(days)s)
+    RETURNING day, counted_as, mails
+)
+INSERT INTO incidents_ledgerday (id, tenant_id, day, counted_as, mails)
+SELECT gen_random_uuid(), %(tenant)s, day, counted_as, sum(mails)
+FROM gone GROUP BY day, counted_as HAVING sum(mails) <> 0
 """

@@ -75,11 +75,11 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("tenant", "day", "counted_as"),
+                "indexes": [
+                    models.Index(
+                        fields=["tenant", "day", "counted_as"],
                         include=("mails",),
-                        name="ledger_day_once",
+                        name="ledger_day_sums",
                     )
                 ],
             },

@@ -54,7 +54,10 @@ class LedgerEntry(ScopedModel):
 
 
 class LedgerDay(TenantModel):
-    """How many mails of one client and day (UTC, of ``seen_at``) are counted under one name."""
+    """By how much the mails of one client and day (UTC, of ``seen_at``) under one name changed.
+
+    The sum of a day's rows is the number of mails; it may take several.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     day = models.DateField()
@@ -62,9 +65,9 @@ class LedgerDay(TenantModel):
     mails = models.IntegerField()
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["tenant", "day", "counted_as"], include=["mails"], name="ledger_day_once"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant", "day", "counted_as"], include=["mails"], name="ledger_day_sums"
             )
         ]
 
