@@ -9,6 +9,7 @@ from django.db.models import Count, QuerySet
 from console.queries.similar import Similar, similar_to
 from incidents.models import (
     CallNote,
+    ClientWord,
     Comment,
     Incident,
     Mention,
@@ -24,9 +25,10 @@ from tenants.models import Person
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """``pause`` and ``quiet`` hold now, None: none does."""
+    """``pause`` and ``quiet`` hold now, None: none does.  ``words``: what the client wrote."""
 
     comments: list[Comment]
+    words: list[ClientWord]
     calls: list[CallNote]
     tasks: list[Task]
     tasks_over: int
@@ -41,6 +43,7 @@ def work_of(incident: Incident) -> Work:
     is_quiet = Incident.objects.filter(id=incident.id).exclude(awake()).exists()
     return Work(
         comments=list(Comment.objects.filter(**mine).order_by("created_at", "id")[:200]),
+        words=list(ClientWord.objects.filter(**mine).order_by("created_at", "id")[:100]),
         calls=list(CallNote.objects.filter(**mine).order_by("called_at")[:50]),
         tasks=tasks,
         tasks_over=sum(task.state != Task.State.OPEN for task in tasks),

@@ -332,6 +332,10 @@ def _custody(messages: Sequence[Message]) -> list[dict[str, Any]]:
     ]
 
 
+# Sources of lines that carry the provider's own reasons and notes.
+_AMONG_OURSELVES = ("audit:", "call:")
+
+
 def _for_client(document: dict[str, Any]) -> dict[str, Any]:
     """Without what the provider's people say among themselves."""
     case = {
@@ -343,4 +347,7 @@ def _for_client(document: dict[str, Any]) -> dict[str, Any]:
         {name: value for name, value in one.items() if name not in ("rule", "score")}
         for one in document["verdicts"]
     ]
-    return document | {"case": case, "verdicts": verdicts}
+    timeline = [
+        line for line in document["timeline"] if not line["source"].startswith(_AMONG_OURSELVES)
+    ]
+    return document | {"case": case, "verdicts": verdicts, "timeline": timeline}

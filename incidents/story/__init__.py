@@ -16,7 +16,14 @@ from incidents.story.gaps import not_checked
 from incidents.story.headline import exposure, headline
 from incidents.story.layers import layer_lines, observations_of
 from incidents.story.lines import Line, Names, Story
-from incidents.story.people import access_lines, audit_lines, job_lines, reply_lines, rule_lines
+from incidents.story.people import (
+    access_lines,
+    audit_lines,
+    call_lines,
+    job_lines,
+    reply_lines,
+    rule_lines,
+)
 from incidents.story.sender import Client, sender_lines
 
 __all__ = ["Line", "Story", "exposure", "headline", "tell_story"]
@@ -40,6 +47,7 @@ def tell_story(incident: Incident) -> Story:
         *job_lines(incident, copies),
         *rule_lines(incident, client),
         *audit_lines(incident),
+        *call_lines(incident),
         *access_lines(messages),
     ]
     lines.sort(key=lambda line: line.at)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from django.db.models import Q
 
-from incidents.models import ContentAccess, Delivery, Incident, Intent, Job, Message
+from incidents.models import CallNote, ContentAccess, Delivery, Incident, Intent, Job, Message
 from incidents.story.lines import Line, Names, all_of, number
 from incidents.story.sender import Client
 from tenants.models import AuditEntry
@@ -30,6 +30,10 @@ _AUDIT = {
     "incidents.incident.reopened": "reopened it.",
     "incidents.incident.shared": "shared it with the client.",
     "incidents.incident.unshared": "withdrew it from the client.",
+    "incidents.incident.waiting": "stopped the clocks.",
+    "incidents.incident.answered": "let the clocks run again.",
+    "incidents.incident.quieted": "put it aside.",
+    "incidents.incident.woken": "brought it back.",
 }
 
 
@@ -127,6 +131,21 @@ def audit_lines(incident: Incident) -> Iterator[Line]:
             lead=f"{entry.actor_name} {words}",
             text=entry.reason,
             source=f"audit:{entry.id}",
+        )
+
+
+def call_lines(incident: Incident) -> Iterator[Line]:
+    """Phone calls, which the provider's people note for themselves."""
+    if current_scope().role is Role.PORTAL:
+        return
+    calls = CallNote.objects.filter(tenant=incident.tenant_id, incident=incident)
+    for call in calls.order_by("called_at")[:MOST]:
+        yield Line(
+            at=call.called_at,
+            lane="person",
+            lead=f"{call.author_name} phoned {call.whom}:",
+            text=f"{call.said} (stated by phone, not verified)",
+            source=f"call:{call.id}",
         )
 
 

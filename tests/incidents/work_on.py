@@ -23,13 +23,16 @@ def portal(tenant: Tenant) -> AbstractContextManager[Scope]:
     return tenant_scope(Role.PORTAL, [tenant.id])
 
 
-def arrive(
-    tenant: Tenant, number: int = 1, whom: str = "cfo", sender: str = "eve@evil.example"
-) -> None:
-    """One phish that the gateway let through lies in an inbox; ``number`` is its content."""
+def arrive(tenant: Tenant, number: int = 1, whom: str = "cfo", sender: str = "") -> None:
+    """One phish that the gateway let through lies in an inbox.
+
+    ``number`` is its content; two numbers have nothing in common by which they were grouped.
+    """
+    name = "" if number == 1 else "abcdefghij"[number % 10] * (3 + number // 10)
+    sender = sender or f"eve@{name}evil.example"
     ulid = f"01J0000000000000{number:06d}{whom[:4].upper():0<4}"
     facts = mail_json(
-        subject=f"Invoice {number}", sender={"address": sender, "name": "Eve", "raw": ""}
+        subject=f"{name}Invoice {name}", sender={"address": sender, "name": "Eve", "raw": ""}
     )
     common = {
         "mail": facts,

@@ -1,0 +1,238 @@
+"""An incident's own times: what is due, what stops the clocks, what was kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from console.queries.sla import attestation, forecast, targets_behind
+from incidents.models import Incident, Pause, SlaPlan
+from incidents.remediation import pull_incident
+from incidents.services import assign_incident, resolve_incident, take_incident
+from incidents.services.quiet import quiet_incident
+from incidents.services.waiting import stop_waiting, wait_for
+from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, agree, plan_for
+from tenants.errors import Conflict, WrongInput
+from tests.factories import Cast
+from tests.incidents.work_on import arrive, open_incident, staff
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+# Monday, 8 in Berlin: an hour before the office opens.
+MONDAY = datetime(2026, 11, 23, 7, tzinfo=UTC)
+BUSINESS = {
+    severity: {"triage": 60, "contain": 120, "resolve": 480, "hours": "business"}
+    for severity in ("critical", "high", "medium", "low")
+}
+
+
+def agreed(cast: Cast, targets=BUSINESS, tenant="acme", **changes) -> SlaPlan:
+    values = {
+        "provider_id": cast.provider.id,
+        "tenant": getattr(cast, tenant) if tenant else None,
+        "name": "Office hours",
+        "time_zone": "Europe/Berlin",
+        "weekly": WORKING_WEEK,
+        "holidays": [],
+        "targets": targets,
+        "actor": cast.mo,
+    }
+    return agree(**values | changes)
+
+
+def fresh(incident: Incident) -> Incident:
+    return Incident.objects.select_related("tenant").get(id=incident.id)
+
+
+def test_without_an_agreement_baileys_own_times_hold(cast):
+    incident = open_incident(cast.acme)
+    agreed_minutes = BUILT_IN_TARGETS[incident.severity]["triage"]
+    assert incident.due_for == "triage"
+    assert incident.due_at == incident.opened_at + agreed_minutes * MINUTE
+
+
+def test_the_next_clock_is_due_when_one_was_met(cast):
+    incident = open_incident(cast.acme)
+    with staff(cast):
+        take_incident(incident=incident, actor=cast.ana)
+        assert incident.due_for == "contain"
+        assert incident.triaged_at is not None
+        resolve_incident(incident=incident, actor=cast.ana, classification="benign", cause="x")
+        assert (incident.due_at, incident.due_for) == (None, "")
+
+
+def test_business_hours_of_the_client(cast):
+    with time_machine.travel(MONDAY, tick=False):
+        with staff(cast):
+            agreed(cast)
+        incident = open_incident(cast.acme)
+    assert incident.due_at == datetime(2026, 11, 23, 10, tzinfo=ZoneInfo("Europe/Berlin"))
+
+
+def test_a_clients_agreement_beats_the_default_and_both_beat_baileys(cast):
+    with staff(cast):
+        agreed(cast, tenant="", name="Default")
+        agreed(cast, name="Of Acme")
+        now = timezone.now() + MINUTE
+        names = [plan_for(tenant.id, now).name for tenant in (cast.acme, cast.globex)]
+        before = plan_for(cast.acme.id, now - HOUR).name
+    assert names == ["Of Acme", "Default"]
+    assert before == "Bailey's default"
+
+
+def test_what_was_promised_when_it_opened_stays_promised(cast):
+    incident = open_incident(cast.acme)
+    with staff(cast):
+        agreed(cast)
+        take_incident(incident=incident, actor=cast.ana)
+        contain = BUILT_IN_TARGETS[incident.severity]["contain"]
+        assert incident.due_at == incident.opened_at + contain * MINUTE
+        with pytest.raises(WrongInput, match="from now on"):
+            agreed(cast, valid_from=timezone.now() - HOUR)
+
+
+def test_waiting_moves_what_is_due_by_as_long_as_it_waited(cast):
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        incident = open_incident(cast.acme)
+        due = incident.due_at
+        with staff(cast):
+            wait_for(incident=incident, actor=cast.ana, cause="client_answer", asked="Paid?")
+            assert (incident.due_at, incident.waiting_since) == (None, MONDAY)
+            with pytest.raises(Conflict):
+                wait_for(incident=incident, actor=cast.bo, cause="vendor", asked="Ticket")
+        clock.shift(90 * MINUTE)
+        with staff(cast):
+            stop_waiting(incident=incident, actor=cast.bo, answer="No")
+            assert (incident.due_at, incident.waiting_since) == (due + 90 * MINUTE, None)
+            pause = Pause.objects.get()
+            assert (pause.started_by, pause.ended_by, pause.answer) == ("Ana", "Bo", "No")
+
+
+def test_what_was_missed_before_the_wait_stays_missed(cast):
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        incident = open_incident(cast.acme)
+        due = incident.due_at
+        clock.shift(due - MONDAY + MINUTE)
+        with staff(cast):
+            wait_for(incident=incident, actor=cast.ana, cause="client_answer", asked="Paid?")
+            assert incident.due_at == due
+
+
+@pytest.mark.parametrize(("cause", "asked"), [("", "x"), ("lunch", "x"), ("client_answer", " ")])
+def test_a_clock_stops_only_for_a_cause_on_record(cast, cause, asked):
+    incident = open_incident(cast.acme)
+    with staff(cast), pytest.raises(WrongInput):
+        wait_for(incident=incident, actor=cast.ana, cause=cause, asked=asked)
+
+
+@pytest.mark.parametrize(("kind", "stops"), [("muted", True), ("snoozed", False)])
+def test_a_mute_stops_the_clocks_and_a_snooze_does_not(cast, kind, stops):
+    with time_machine.travel(MONDAY, tick=False):
+        incident = open_incident(cast.acme)
+        due, until = incident.due_at, MONDAY + 5 * HOUR
+        with staff(cast):
+            quiet_incident(
+                incident=incident, actor=cast.ana, kind=kind, until=until, reason="Known"
+            )
+    assert incident.due_at == (due + 5 * HOUR if stops else due)
+
+
+def test_what_is_within_reach_again_is_not_contained_any_more(cast):
+    incident = open_incident(cast.acme)
+    assert incident.contained_at is None
+    with staff(cast):
+        Incident.objects.filter(id=incident.id).update(contained_at=timezone.now())
+    arrive(cast.acme, whom="it")
+    with staff(cast):
+        assert fresh(incident).contained_at is None
+
+
+def test_the_first_order_is_when_somebody_acted(cast):
+    incident = open_incident(cast.acme)
+    with staff(cast):
+        job = pull_incident(incident=incident, actor=cast.ana)
+        assign_incident(incident=incident, actor=cast.ana, owner=cast.ana)
+        assert incident.acted_at == job.created_at
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"time_zone": "Europe/Nowhere"}, "no time zone"),
+        ({"weekly": [[["09:00", "17:00"]]]}, "seven days"),
+        ({"weekly": [[["17:00", "09:00"]]] * 7}, "end after they begin"),
+        ({"weekly": [[["09:00", "12:00"], ["11:00", "17:00"]]] * 7}, "do not overlap"),
+        ({"weekly": [[["9", "17"]]] * 7}, "like 09:00"),
+        ({"weekly": [[]] * 7}, "never end"),
+        ({"holidays": ["Christmas"]}, "2026-12-25"),
+        ({"targets": {"high": BUSINESS["high"]}}, "each severity"),
+        ({"targets": BUSINESS | {"low": BUSINESS["low"] | {"triage": 999}}}, "comes before"),
+        ({"targets": BUSINESS | {"low": BUSINESS["low"] | {"triage": -1}}}, "number of minutes"),
+        ({"targets": BUSINESS | {"low": BUSINESS["low"] | {"hours": "never"}}}, "always or"),
+        ({"targets": BUSINESS | {"low": BUSINESS["low"] | {"tea": 5}}}, "are agreed for"),
+        ({"name": " "}, "a name"),
+    ],
+)
+def test_an_agreement_that_makes_no_sense_is_refused(cast, change, sentence):
+    with staff(cast), pytest.raises(WrongInput, match=sentence):
+        agreed(cast, **change)
+
+
+class TestAttestation:
+    """Three incidents: one kept, one missed, one open; and one that waited."""
+
+    @pytest.fixture
+    def numbers(self, cast):
+        with time_machine.travel(MONDAY, tick=False) as clock:
+            with staff(cast):
+                always = {name: each | {"hours": "always"} for name, each in BUSINESS.items()}
+                agreed(cast, targets=always)
+            clock.shift(MINUTE)
+            kept, missed, late, waited = (open_incident(cast.acme, n) for n in (1, 2, 3, 4))
+            with staff(cast):
+                wait_for(incident=waited, actor=cast.ana, cause="client_answer", asked="Paid?")
+            clock.shift(59 * MINUTE)
+            with staff(cast):
+                take_incident(incident=kept, actor=cast.ana)
+            clock.shift(2 * MINUTE)
+            with staff(cast):
+                take_incident(incident=missed, actor=cast.ana)
+                stop_waiting(incident=waited, actor=cast.ana)
+                take_incident(incident=waited, actor=cast.ana)
+                found = attestation(MONDAY, MONDAY + 24 * HOUR, "acme")
+        return found, {"kept": {kept.id, waited.id}, "missed": {missed.id, late.id}}
+
+    def test_each_target_is_kept_missed_or_open(self, numbers):
+        found, ids = numbers
+        triage = {
+            state: {k.incident_id for k in found.kept if (k.target, k.state) == ("triage", state)}
+            for state in ("kept", "missed", "open")
+        }
+        assert triage == {"kept": ids["kept"], "missed": ids["missed"], "open": set()}
+
+    def test_every_number_is_as_long_as_its_list(self, cast, numbers):
+        found, _ = numbers
+        with staff(cast):
+            for line in found.lines:
+                for state in ("kept", "missed", "open"):
+                    rows = targets_behind(found, state, severity=line.severity, target=line.target)
+                    assert len(rows) == getattr(line, state)
+        assert found.incidents == 4
+        assert sum(line.kept + line.missed + line.open for line in found.lines) == len(found.kept)
+
+    def test_another_clients_numbers_are_empty(self, cast, numbers):
+        with staff(cast):
+            assert attestation(MONDAY, MONDAY + 24 * HOUR, "globex").kept == []
+
+
+def test_the_forecast_names_what_will_be_missed_and_not_what_waits(cast):
+    soon, waiting = open_incident(cast.acme, 1), open_incident(cast.acme, 2)
+    with staff(cast):
+        wait_for(incident=waiting, actor=cast.ana, cause="client_answer", asked="Paid?")
+        assert [incident.id for incident in forecast("24")] == [soon.id]
+        assert list(forecast("0")) == []
+        with pytest.raises(WrongInput):
+            forecast("many")
