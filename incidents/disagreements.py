@@ -69,6 +69,8 @@ def follow_incident(
 
 def follow_mails(tenant: Tenant, message_ids: Collection[UUID]) -> None:
     """The same for those of these mails that are in no incident."""
+    if not message_ids:
+        return
     member = IncidentMessage.objects.filter(message=OuterRef("message"))
     doubtful = (
         ~Q(mailbox_verdict__in=_HARMLESS)
