@@ -30,12 +30,14 @@ class IncidentList(ListView):
 
     serializer_class = shown.IncidentSerializer
     filterset_class = IncidentFilter
-    queryset = Incident.objects.select_related("tenant")
+    queryset = Incident.objects.filter(merged_into=None).select_related("tenant", "campaign")
 
 
 class IncidentDetail(DetailView):
+    """One incident.  ``merged_into`` names the one that has its mail now, if it was merged."""
+
     serializer_class = shown.IncidentSerializer
-    queryset = Incident.objects.select_related("tenant")
+    queryset = Incident.objects.select_related("tenant", "campaign")
 
 
 class IncidentStory(APIView):

@@ -73,6 +73,14 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     last_seen = serializers.DateTimeField(source="last_seen_at", read_only=True)
     owner = serializers.CharField(source="owner_name", read_only=True)
     is_shared = serializers.SerializerMethodField(help_text="Does the client see it?")
+    campaign = serializers.IntegerField(
+        source="campaign.number",
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="Number of the client's campaign it belongs to",
+    )
+    merged_into = serializers.UUIDField(source="merged_into_id", read_only=True, allow_null=True)
 
     class Meta:
         model = Incident
@@ -88,7 +96,16 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
                 "counts",
                 "exposure",
             ),
-            *("owner", "is_shared", "first_seen", "last_seen", "opened_at", "triaged_at"),
+            *(
+                "campaign",
+                "merged_into",
+                "owner",
+                "is_shared",
+                "first_seen",
+                "last_seen",
+                "opened_at",
+                "triaged_at",
+            ),
             *("acted_at", "contained_at", "resolved_at", "due_at", "due_for", "waiting_since"),
             *("waiting_for", "quiet", "quiet_until", "revision"),
         )

@@ -12,6 +12,7 @@ from django.utils import timezone
 from console.queries.incident import CopyRow, copy_row
 from console.queries.mail import page_of
 from incidents.access import access_one
+from incidents.campaigns.moving import lineage, successor
 from incidents.client_words import open_wishes
 from incidents.layers import BlindLayer, blind_layers
 from incidents.ledger import Period, figures_of
@@ -181,7 +182,8 @@ def access_held(delivery_id: UUID) -> Delivery:
 
 def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:
     """Only what was shared; latest first."""
-    found = Incident.objects.filter(shared_at__isnull=False).order_by("-last_seen_at")
+    found = Incident.objects.filter(shared_at__isnull=False, merged_into=None)
+    found = found.order_by("-last_seen_at")
     if only_open:
         found = found.exclude(state=Incident.State.RESOLVED)
     return [
@@ -199,6 +201,7 @@ def access_shared_incident(incident_id: UUID) -> SharedIncident:
     )
     if found is None:
         raise NotThere
+    found = successor(found)
     return SharedIncident(found, _KINDS[found.kind], exposure(found.counts))
 
 
@@ -246,8 +249,9 @@ def copies_of_shared(shared: SharedIncident) -> list[CopyRow]:
 
 def words_on(incident: Incident) -> list[Comment | ClientWord]:
     """What the provider wrote for the client, and what the client answered, oldest first."""
-    comments = Comment.objects.filter(incident=incident, audience=Comment.Audience.CLIENT)
-    answers = ClientWord.objects.filter(incident=incident)
+    whole = lineage(incident)
+    comments = Comment.objects.filter(incident__in=whole, audience=Comment.Audience.CLIENT)
+    answers = ClientWord.objects.filter(incident__in=whole)
     return sorted(
         [*comments.order_by("created_at")[:100], *answers.order_by("created_at")[:100]],
         key=lambda word: word.created_at,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Count, QuerySet
 
 from console.queries.similar import Similar, similar_to
+from incidents.campaigns.moving import lineage
 from incidents.models import (
     CallNote,
     ClientWord,
@@ -39,12 +40,14 @@ class Work:
 
 def work_of(incident: Incident) -> Work:
     mine = {"tenant": incident.tenant_id, "incident": incident}
+    # What was said on an incident that went into this one is never written anew: it is shown here.
+    all_of_it = {"tenant": incident.tenant_id, "incident__in": lineage(incident)}
     tasks = list(Task.objects.filter(**mine).order_by("position"))
     is_quiet = Incident.objects.filter(id=incident.id).exclude(awake()).exists()
     return Work(
-        comments=list(Comment.objects.filter(**mine).order_by("created_at", "id")[:200]),
-        words=list(ClientWord.objects.filter(**mine).order_by("created_at", "id")[:100]),
-        calls=list(CallNote.objects.filter(**mine).order_by("called_at")[:50]),
+        words=list(ClientWord.objects.filter(**all_of_it).order_by("created_at", "id")[:100]),
+        comments=list(Comment.objects.filter(**all_of_it).order_by("created_at", "id")[:200]),
+        calls=list(CallNote.objects.filter(**all_of_it).order_by("called_at")[:50]),
         tasks=tasks,
         tasks_over=sum(task.state != Task.State.OPEN for task in tasks),
         pause=Pause.objects.filter(**mine, ended_at=None).first(),

@@ -62,6 +62,8 @@ def hold(incident: Incident, revision: int | None) -> None:
     who did what since.
     """
     incident.refresh_from_db(from_queryset=Incident.objects.select_for_update())
+    if incident.merged_into_id is not None:
+        raise Conflict(f"#{incident.number} was merged: its mail is in another incident now.")
     if revision is not None and revision != incident.revision:
         raise Conflict(who_came_first(incident, revision))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from django.db.models import Q
 
+from incidents.campaigns.moving import lineage
 from incidents.models import CallNote, ContentAccess, Delivery, Incident, Intent, Job, Message
 from incidents.story.lines import Line, Names, all_of, number
 from incidents.story.sender import Client
@@ -34,6 +35,10 @@ _AUDIT = {
     "incidents.incident.answered": "let the clocks run again.",
     "incidents.incident.quieted": "put it aside.",
     "incidents.incident.woken": "brought it back.",
+    "incidents.incident.merged": "made it one with #{other}.",
+    "incidents.incident.split": "split some mail off into #{other}.",
+    "incidents.incident.mail_moved": "moved some mail to #{other}.",
+    "incidents.incident.regrouping_undone": "took back the regrouping with #{other}.",
 }
 
 
@@ -119,7 +124,9 @@ def audit_lines(incident: Incident) -> Iterator[Line]:
     if current_scope().role is Role.PORTAL:
         return
     entries = AuditEntry.objects.filter(
-        tenant_id=incident.tenant_id, object_id=str(incident.id), action__in=list(_AUDIT)
+        tenant_id=incident.tenant_id,
+        object_id__in=[str(each) for each in lineage(incident)],
+        action__in=list(_AUDIT),
     )
     for entry in entries.order_by("at")[:MOST]:
         words = _AUDIT[entry.action]
@@ -128,7 +135,7 @@ def audit_lines(incident: Incident) -> Iterator[Line]:
         yield Line(
             at=entry.at,
             lane="action",
-            lead=f"{entry.actor_name} {words}",
+            lead=f"{entry.actor_name} {words.format(other=entry.detail.get('other', ''))}",
             text=entry.reason,
             source=f"audit:{entry.id}",
         )

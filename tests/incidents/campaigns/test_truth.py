@@ -1,4 +1,4 @@
-"""On mail whose truth is known, campaigns are what they are in truth; a small set of the bench's."""
+"""On mail whose truth is known, campaigns are what they are in truth: a small set."""
 
 import pytest
 
