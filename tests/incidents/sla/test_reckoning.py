@@ -47,6 +47,11 @@ def fresh(incident: Incident) -> Incident:
     return Incident.objects.select_related("tenant").get(id=incident.id)
 
 
+def due_of(incident: Incident) -> datetime:
+    assert incident.due_at is not None
+    return incident.due_at
+
+
 def test_without_an_agreement_baileys_own_times_hold(cast):
     incident = open_incident(cast.acme)
     agreed_minutes = BUILT_IN_TARGETS[incident.severity]["triage"]
@@ -97,7 +102,7 @@ def test_what_was_promised_when_it_opened_stays_promised(cast):
 def test_waiting_moves_what_is_due_by_as_long_as_it_waited(cast):
     with time_machine.travel(MONDAY, tick=False) as clock:
         incident = open_incident(cast.acme)
-        due = incident.due_at
+        due = due_of(incident)
         with staff(cast):
             wait_for(incident=incident, actor=cast.ana, cause="client_answer", asked="Paid?")
             assert (incident.due_at, incident.waiting_since) == (None, MONDAY)
@@ -114,7 +119,7 @@ def test_waiting_moves_what_is_due_by_as_long_as_it_waited(cast):
 def test_what_was_missed_before_the_wait_stays_missed(cast):
     with time_machine.travel(MONDAY, tick=False) as clock:
         incident = open_incident(cast.acme)
-        due = incident.due_at
+        due = due_of(incident)
         clock.shift(due - MONDAY + MINUTE)
         with staff(cast):
             wait_for(incident=incident, actor=cast.ana, cause="client_answer", asked="Paid?")
@@ -132,7 +137,7 @@ def test_a_clock_stops_only_for_a_cause_on_record(cast, cause, asked):
 def test_a_mute_stops_the_clocks_and_a_snooze_does_not(cast, kind, stops):
     with time_machine.travel(MONDAY, tick=False):
         incident = open_incident(cast.acme)
-        due, until = incident.due_at, MONDAY + 5 * HOUR
+        due, until = due_of(incident), MONDAY + 5 * HOUR
         with staff(cast):
             quiet_incident(
                 incident=incident, actor=cast.ana, kind=kind, until=until, reason="Known"

@@ -1,0 +1,258 @@
+"""Pages of the daily work: two browsers at one incident, comments with a preview, figures."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape
+
+from console.queries.kpis import MEASURES, figures, incidents_behind, opened_between
+from console.queries.similar import similar_to
+from incidents.models import Comment, Incident, Mention, SavedView, SlaPlan
+from incidents.services import resolve_incident
+from tenants.errors import NotThere
+from tests.incidents.work_on import open_incident, staff
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+@pytest.fixture
+def phish(cast) -> Incident:
+    return open_incident(cast.acme)
+
+
+def browser(person) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def hidden_fields(page: str) -> dict[str, str]:
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
+    return {name: value for name, value in found if name != "csrfmiddlewaretoken"}
+
+
+def test_two_browsers_at_one_incident(cast, phish):
+    """Both open the same form; the second is told who was first, and nothing of hers is done."""
+    ana, bo = browser(cast.ana), browser(cast.bo)
+    where = reverse("incident_resolve", args=[phish.id])
+    forms = [hidden_fields(each.get(where).content.decode()) for each in (ana, bo)]
+    assert forms[0]["revision"] == forms[1]["revision"]
+    said = {"classification": "benign", "cause_code": "expected"}
+
+    first = ana.post(where, {**forms[0], **said, "cause": "Ana says so"})
+    second = bo.post(where, {**forms[1], **said, "cause": "Bo says so"})
+
+    assert first.status_code == 302
+    assert second.status_code == 409
+    assert "Ana resolved it at" in second.content.decode()
+    with staff(cast):
+        assert Incident.objects.get(id=phish.id).cause == "Ana says so"
+
+
+def test_the_second_owner_is_told_in_a_toast(cast, phish):
+    ana, bo = browser(cast.ana), browser(cast.bo)
+    where = reverse("incident_owner", args=[phish.id])
+    form = hidden_fields(bo.get(where).content.decode())
+    ana.post(reverse("incident_triage", args=[phish.id]), {"revision": "0"})
+    toast = bo.post(where, {**form, "owner": str(cast.bo.id)}, headers={"HX-Request": "true"})
+    assert toast["HX-Retarget"] == "#toasts"
+    assert "Ana changed the state at" in toast.content.decode()
+
+
+def test_what_the_client_would_read_is_shown_before_it_is_written(cast, phish):
+    ana, where = browser(cast.ana), reverse("incident_comment", args=[phish.id])
+    said = {"text": "Please change your password <b>", "audience": "client"}
+    preview = ana.post(where, said)
+    page = preview.content.decode()
+    with staff(cast):
+        assert not Comment.objects.exists()
+    assert "Acme will read this" in page
+    assert "Please change your password &lt;b&gt;" in page
+
+    answer = ana.post(where, hidden_fields(page) | {"text": said["text"]})
+    assert answer.status_code == 302
+    with staff(cast):
+        assert Comment.objects.get().audience == "client"
+    shown = ana.get(reverse("incident", args=[phish.id])).content.decode()
+    assert 'data-tone="info"><header><b>The client sees this' in shown
+
+
+def test_an_internal_comment_needs_no_second_yes_and_looks_different(cast, phish):
+    ana = browser(cast.ana)
+    ana.post(
+        reverse("incident_comment", args=[phish.id]),
+        {"text": "Odd", "audience": "internal", "mentions": [str(cast.bo.id)]},
+    )
+    shown = ana.get(reverse("incident", args=[phish.id])).content.decode()
+    assert 'data-tone="warn"><header><b>Internal' in shown
+    assert "Odd" in browser(cast.bo).get(reverse("mentions")).content.decode()
+    with staff(cast):
+        assert Mention.objects.get().seen_at is None
+    browser(cast.bo).get(reverse("incident", args=[phish.id]))
+    with staff(cast):
+        assert Mention.objects.get().seen_at is not None
+
+
+def test_waiting_moves_it_to_its_tab_and_back(cast, phish):
+    ana = browser(cast.ana)
+
+    def tab(name):
+        return "Invoice" in ana.get(reverse("queue"), {"tab": name}).content.decode()
+
+    assert (tab("mine"), tab("waiting")) == (True, False)
+    ana.post(
+        reverse("incident_wait", args=[phish.id]),
+        {"revision": "0", "cause": "client_answer", "asked": "Was it paid?"},
+    )
+    assert (tab("mine"), tab("waiting")) == (False, True)
+    page = ana.get(reverse("incident", args=[phish.id])).content.decode()
+    assert "Was it paid?" in page
+    ana.post(reverse("incident_answer", args=[phish.id]), {"answer": "It was not"})
+    assert (tab("mine"), tab("waiting")) == (True, False)
+
+
+def test_many_at_once_shows_a_result_for_each(cast, phish):
+    other = open_incident(cast.globex)
+    ana = browser(cast.ana)
+    choice = re.findall(
+        r'name="incident" value="([^"]+)"', ana.get(reverse("queue_many")).content.decode()
+    )
+    assert {each.partition(".")[0] for each in choice} == {str(phish.id), str(other.id)}
+    browser(cast.bo).post(reverse("incident_triage", args=[phish.id]), {"revision": "0"})
+    done = ana.post(
+        reverse("queue_many"),
+        {"incident": choice, "action": "assign", "owner": str(cast.ana.id), "hours": "24"},
+    ).content.decode()
+    assert "Done: 1 of 2" in done
+    assert "Bo changed the state" in done
+
+
+def test_the_queue_narrows_what_is_chosen_from(cast, phish):
+    open_incident(cast.globex)
+    page = browser(cast.ana).get(reverse("queue_many"), {"client": "acme"}).content.decode()
+    assert page.count('name="incident"') == 1
+
+
+def test_a_view_keeps_the_queues_filters(cast, phish):
+    ana = browser(cast.ana)
+    where = reverse("view_save") + "?tab=team&client=acme&kind=phish"
+    answer = ana.post(where, {"name": "Acme's phish"})
+    assert "client=acme" in answer["Location"]
+    with staff(cast):
+        kept = SavedView.objects.get().filters
+    assert kept == {"tab": "team", "client": "acme", "kind": "phish"}
+    page = ana.get(reverse("queue")).content.decode()
+    assert "Acme&#x27;s phish" in page
+    [address] = re.findall(r'class="chip" href="([^"]+)"', page)
+    assert set(address.partition("?")[2].split("&amp;")) == {
+        *("tab=team", "client=acme", "kind=phish")
+    }
+
+
+def test_an_agreement_with_a_client_by_its_form(cast):
+    ana, where = browser(cast.ana), reverse("client_sla", args=["acme"])
+    page = ana.get(where).content.decode()
+    said = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page)) | {
+        f"{severity}_hours": "business" for severity in ("critical", "high", "medium", "low")
+    }
+    said |= {"time_zone": "Europe/Berlin", "day_5": "10:00-12:00 13:00-14:00", "holidays": ""}
+    assert ana.post(where, said).status_code == 302
+    with staff(cast):
+        plan = SlaPlan.objects.get()
+    assert plan.weekly[5] == [["10:00", "12:00"], ["13:00", "14:00"]]
+    assert plan.targets["high"] == {
+        "triage": 30,
+        "contain": 60,
+        "resolve": 1440,
+        "hours": "business",
+    }
+    wrong = ana.post(where, said | {"day_5": "ten to twelve"})
+    assert wrong.status_code == 400
+
+
+class TestFigures:
+    @pytest.fixture
+    def opened(self, cast):
+        """Ten incidents that took 1 to 10 minutes to triage, and one that nobody has taken."""
+        now = timezone.now()
+        with staff(cast):
+            for n in range(1, 12):
+                incident = Incident.objects.create(
+                    tenant=cast.acme,
+                    number=n,
+                    title="x",
+                    kind="phish",
+                    severity="high",
+                    first_seen_at=now,
+                    last_seen_at=now,
+                )
+                start = incident.opened_at
+                taken = start + timedelta(minutes=n) if n <= 10 else None
+                Incident.objects.filter(id=incident.id).update(
+                    triaged_at=taken, first_seen_at=start - timedelta(seconds=n)
+                )
+        return opened_between(now - timedelta(days=1), now + timedelta(days=1))
+
+    def test_median_p90_and_n(self, cast, opened):
+        with staff(cast):
+            found = {figure.measure.key: figure for figure in figures(opened)}
+        triage, detect = found["triage"], found["detect"]
+        assert (triage.n, triage.median) == (10, timedelta(minutes=5, seconds=30))
+        assert triage.p90 == timedelta(minutes=9, seconds=6)
+        assert (detect.n, detect.median) == (11, timedelta(seconds=6))
+        assert (found["resolve"].n, found["resolve"].median) == (0, None)
+
+    def test_every_figure_is_as_long_as_its_list(self, cast, opened):
+        with staff(cast):
+            for figure in figures(opened):
+                took = [row.took for row in incidents_behind(figure.measure.key, opened)]
+                assert len(took) == figure.n
+                assert took == sorted(took, reverse=True)
+
+    def test_a_figure_that_does_not_exist(self, opened):
+        with pytest.raises(NotThere):
+            incidents_behind("luck", opened)
+
+    def test_the_page_and_the_api_say_the_same_with_the_formula(self, cast, opened):
+        ana = browser(cast.ana)
+        page = ana.get(reverse("kpis")).content.decode()
+        answer = ana.get("/api/v1/kpis/").json()
+        for measure in MEASURES.values():
+            assert escape(measure.formula) in page
+        triage = next(each for each in answer["figures"] if each["key"] == "triage")
+        assert (triage["n"], triage["median_s"], triage["p90_s"]) == (10, 330, 546)
+        listed = ana.get("/api/v1/kpis/triage/?page_size=500").json()["results"]
+        assert len(listed) == triage["n"]
+        assert [each["tenant"] for each in answer["clients"]] == ["acme"]
+
+
+def test_like_this_one_says_why_and_what_it_turned_out_to_be(cast, phish):
+    there = open_incident(cast.globex)
+    with staff(cast):
+        resolve_incident(
+            incident=there, actor=cast.ana, classification="true_positive", cause="A lookalike"
+        )
+        [like] = similar_to(phish)
+    assert like.incident.id == there.id
+    assert "the same content" in like.why
+    assert "the same sender" in like.why
+    page = browser(cast.ana).get(reverse("incident", args=[phish.id])).content.decode()
+    assert "A lookalike" in page.partition("Like this one")[2]
+
+
+def test_like_this_one_knows_no_client_that_is_not_hers(cast, phish):
+    open_incident(cast.globex)
+    with staff(cast, cast.acme):
+        assert similar_to(phish) == []
+    page = browser(cast.bo).get(reverse("incident", args=[phish.id])).content.decode()
+    assert "Like this one" not in page
