@@ -69,6 +69,7 @@ urlpatterns = [
         name="incident_report",
     ),
     path("console/incidents/<uuid:incident_id>/look", incident.incident_look, name="incident_look"),
+    path("console/incidents/<uuid:incident_id>/read", incident.incident_read, name="incident_read"),
     path("console/incidents/<uuid:incident_id>/campaign", campaign.campaign, name="campaign"),
     path(
         "console/incidents/<uuid:incident_id>/campaign/pull",
@@ -166,6 +167,7 @@ urlpatterns = [
         name="message_frame",
     ),
     path("console/held", mail.held, name="held"),
+    path("console/held/<uuid:delivery_id>/refuse", mail.held_refuse, name="held_refuse"),
     path("console/held/<uuid:delivery_id>/release", mail.held_release, name="held_release"),
     path("console/entities", entities.entity, name="entity"),
     path("console/ledger", ledger.ledger, name="ledger"),

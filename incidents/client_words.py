@@ -20,6 +20,7 @@ from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.models import Person, Tenant
 
 REFUSED = "incidents.release.refused"
+READ = "incidents.answer.read"
 MOST_CHARS = 2000
 
 
@@ -59,6 +60,24 @@ def open_wishes(delivery_ids: Collection[UUID]) -> dict[UUID, ClientWord]:
     return {wish.delivery_id: wish for wish in wishes if wish.delivery_id}
 
 
+def wishes_in_sight() -> list[ClientWord]:
+    """What clients ask to have released and nobody has dealt with, oldest first."""
+    wishes = ClientWord.objects.filter(kind=ClientWord.Kind.RELEASE, settled_at=None)
+    return list(wishes.select_related("tenant", "delivery__message").order_by("created_at")[:100])
+
+
+def unread_answers(incident_ids: Collection[UUID]) -> dict[UUID, list[ClientWord]]:
+    """Incident → what its client answered and nobody has marked as read, oldest first."""
+    found: dict[UUID, list[ClientWord]] = {}
+    words = ClientWord.objects.filter(
+        kind=ClientWord.Kind.ANSWER, settled_at=None, incident__in=incident_ids
+    )
+    for word in words.order_by("created_at"):
+        if word.incident_id:
+            found.setdefault(word.incident_id, []).append(word)
+    return found
+
+
 def settle_wishes(delivery: Delivery, actor: Person | Actor, outcome: str) -> int:
     """Somebody dealt with this held mail; answers how many wishes that settled."""
     return ClientWord.objects.filter(
@@ -69,14 +88,27 @@ def settle_wishes(delivery: Delivery, actor: Person | Actor, outcome: str) -> in
     ).update(settled_at=timezone.now(), settled_by=actor.name, outcome=outcome[:300])
 
 
-def settle_answers(incident: Incident, actor: Person | Actor) -> int:
-    """Somebody has read what the client answered."""
-    return ClientWord.objects.filter(
+@transaction.atomic
+def read_answers(*, incident: Incident, actor: Person) -> None:
+    """Somebody has read what the client answered.  Raises ``Conflict`` where all is read."""
+    settled = ClientWord.objects.filter(
         tenant=incident.tenant_id,
         incident=incident,
         kind=ClientWord.Kind.ANSWER,
         settled_at=None,
     ).update(settled_at=timezone.now(), settled_by=actor.name, outcome="read")
+    if not settled:
+        raise Conflict("Somebody else has read it a moment ago.")
+    write_audit(
+        READ,
+        actor=actor,
+        provider_id=actor.provider_id,
+        tenant_id=incident.tenant_id,
+        object_kind="incident",
+        object_id=incident.id,
+    )
+    tenant_id, incident_id = incident.tenant_id, incident.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
 
 
 @transaction.atomic

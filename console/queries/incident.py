@@ -26,8 +26,10 @@ from console.queries.rows import (
     layer_word,
 )
 from console.queries.verdicts import Side, observations_of, sides_of, what_allowed_it
+from incidents.client_words import unread_answers
 from incidents.codes import CROSS_LAYER
 from incidents.models import (
+    ClientWord,
     Delivery,
     Incident,
     IncidentMessage,
@@ -90,6 +92,7 @@ class IncidentPage:
     others: list[Advice]
     look_again: str
     everywhere: str
+    answers: list[ClientWord]
     sides: list[Side]
     allowed: list[str]
     members: list[Member]
@@ -125,6 +128,7 @@ def incident_page(incident: Incident) -> IncidentPage:
         others=other_actions(incident, advice),
         look_again=_question(incident, "look") if any(map(was_delivered, copies)) else "",
         everywhere=reverse("campaign", args=[incident.id]) if elsewhere else "",
+        answers=unread_answers([incident.id]).get(incident.id, []),
         sides=sides_of(incident, blind, seen),
         allowed=what_allowed_it(incident, copies, seen),
         members=members,

@@ -15,6 +15,7 @@ from console.lib.sla import sla_left
 from console.presence import who_looks
 from console.queries.blindness import Blindness
 from console.queries.campaigns import campaign_words, same_at_other_clients
+from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
 from incidents.words import Verdict
 from tenants.models import Person
@@ -54,13 +55,14 @@ class Row:
 
 
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
-    """Rows of these incidents; five queries and one look into the cache for all of them."""
+    """Rows of these incidents; six queries and one look into the cache for all of them."""
     incidents = list(incidents)
     now = timezone.now()
     blindness = Blindness(incident.tenant_id for incident in incidents)
     jobs = latest_jobs(incidents)
     looking = who_looks(incidents, but=person)
     alike = same_at_other_clients(incidents)
+    answered = unread_answers([incident.id for incident in incidents])
     return [
         _row(
             incident,
@@ -69,6 +71,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
             jobs.get(incident.id),
             looking.get(incident.id, []),
             campaign_words(alike.get(incident.id, {})),
+            has_answer=incident.id in answered,
         )
         for incident in incidents
     ]
@@ -79,7 +82,7 @@ def latest_jobs(incidents: Iterable[Incident]) -> dict[UUID, Job]:
     jobs = Job.objects.filter(
         tenant__in={incident.tenant_id for incident in incidents},
         incident__in=[incident.id for incident in incidents],
-    ).exclude(kind__in=(Job.Kind.REPORT, Job.Kind.ACQUIRE))
+    ).exclude(kind__in=(Job.Kind.REPORT, Job.Kind.ACQUIRE, Job.Kind.LOOK))
     latest = jobs.order_by("created_at")
     return {job.incident_id: job for job in latest if job.incident_id is not None}
 
@@ -91,12 +94,15 @@ def _row(
     job: Job | None,
     looking: list[str],
     campaign: str,
+    *,
+    has_answer: bool,
 ) -> Row:
     blind = blindness.of(incident.tenant_id)
     sla = sla_left(incident, now)
     gateway = layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since)
     mailbox = layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since)
     did, next_step = did_and_next(incident, job)
+    next_step = "Read the client's answer" if has_answer else next_step
     return Row(
         id=incident.id,
         href=reverse("incident", args=[incident.id]),

@@ -22,6 +22,7 @@ from console.queries.story import story_of
 from console.queries.work import work_of
 from incidents.access import access_incident
 from incidents.campaigns.moving import successor
+from incidents.client_words import read_answers
 from incidents.remediation import (
     block_sender,
     copies_of,
@@ -124,6 +125,14 @@ def incident_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     n = len(pullable(copies_of(found)))
     context = {"incident": found, "form": form, "copies": copies_words(n), "n": n}
     return ask(request, "console/incident_pull.html", context)
+
+
+@require_POST
+@for_staff
+def incident_read(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    read_answers(incident=found, actor=request.user)
+    return redirect("incident", found.id)
 
 
 @require_POST

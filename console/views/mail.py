@@ -13,11 +13,21 @@ from django.shortcuts import redirect
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.mail import Filters, copies_page, held_page
 from incidents.access import access_delivery
+from incidents.client_words import refuse_release, wishes_in_sight
 from incidents.held import SameRule, held_by_same_rule, release_together
 from incidents.models.mail import Outcome, Verdict
 from tenants.models import Tenant
 
 DAYS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"))
+
+
+class RefuseForm(forms.Form):
+    reason = forms.CharField(
+        label="Why does it stay held?",
+        help_text="The client reads it.",
+        max_length=250,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
 
 
 class ReleaseForm(forms.Form):
@@ -57,7 +67,12 @@ def mail(request: PersonRequest) -> HttpResponse:
 def held(request: PersonRequest) -> HttpResponse:
     filters = read_filters(request, days="30")
     page = held_page(filters, request.GET.get("cursor", ""))
-    context = {"at": "held", "page": page, **_filter_context(filters, page.older)}
+    context = {
+        "at": "held",
+        "page": page,
+        "wishes": wishes_in_sight(),
+        **_filter_context(filters, page.older),
+    }
     return show(request, "console/held.html", context, partial="list")
 
 
@@ -85,6 +100,17 @@ def _filter_context(filters: Filters, older: str) -> dict[str, object]:
         "verdicts": Verdict.choices,
         "days": DAYS,
     }
+
+
+@for_staff
+def held_refuse(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
+    copy = access_delivery(delivery_id)
+    form = RefuseForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        refuse_release(delivery=copy, actor=request.user, **form.cleaned_data)
+        messages.success(request, "It stays held, and the client reads why.")
+        return redirect("held")
+    return ask(request, "console/held_refuse.html", {"copy": copy, "form": form})
 
 
 @for_staff

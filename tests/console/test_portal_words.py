@@ -4,7 +4,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.urls import reverse
 
-from incidents.client_words import refuse_release
+from incidents.client_words import answer, ask_for_release, refuse_release
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
 from incidents.models import ClientWord, Delivery, Job
@@ -169,3 +169,31 @@ def test_the_month_says_who_caught_what(as_pia, cast):
 
     assert "caught in the mailboxes alone" in page
     assert "missed by both" in page
+
+
+def test_the_console_shows_the_wish_and_the_answer_and_deals_with_both(client, cast, settings):
+    incident, copy = waiting(cast), hold(cast.globex)
+    with tenant_scope(Role.PORTAL, [cast.acme.id]):
+        answer(incident=incident, person=cast.pia, text="No money was sent.")
+    with tenant_scope(Role.PORTAL, [cast.globex.id]):
+        ask_for_release(delivery=copy, person=cast.gus, reason="Our supplier.")
+    settings.ROOT_URLCONF = "console.urls"
+    client.force_login(cast.ana)
+
+    assert (
+        "Read the client&#x27;s answer"
+        in client.get(reverse("queue"), {"tab": "waiting"}).content.decode()
+    )
+    page = client.get(reverse("incident", args=[incident.id])).content.decode()
+    assert "No money was sent." in page
+    client.post(reverse("incident_read", args=[incident.id]))
+    page = client.get(reverse("incident", args=[incident.id])).content.decode()
+    assert "No money was sent." not in page
+
+    held = client.get(reverse("held")).content.decode()
+    assert "Our supplier." in held
+    where = reverse("held_refuse", args=[copy.id])
+    assert "<form" in client.get(where).content.decode()
+    client.post(where, {"reason": "It is a forgery."})
+    assert "Our supplier." not in client.get(reverse("held")).content.decode()
+    assert [word.outcome for word in words(cast)] == ["read", "Stays held: It is a forgery."]

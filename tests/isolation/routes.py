@@ -56,6 +56,10 @@ incident_reopen    GET     incident   200 200  200  in     in    in
 incident_reopen    POST    incident   409 409  409  in     in    in
 incident_report    GET     incident   200 200  200  in     in    in
 incident_report    POST    incident   302 302  302  in     in    in
+incident_read      GET     incident   405 405  405  405    405   405
+incident_read      POST    incident   302 302  302  in     in    in
+held_refuse        GET     held       200 200  200  in     in    in
+held_refuse        POST    held       200 200  200  in     in    in
 incident_look      GET     incident   405 405  405  405    405   405
 incident_look      POST    incident   302 302  302  in     in    in
 incident_together  GET     incident   200 200  200  in     in    in
