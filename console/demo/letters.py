@@ -136,11 +136,9 @@ SHORT_FAVOUR = Letter(
     "Sent from my iPhone\n",
 )
 FALSE_POSITIVE = Letter(
-    "Free samples, selected for you",
-    "Dear {name},\n\nas every autumn we send free samples to loyal customers, and you have been "
-    "selected. Claim your samples until Friday, this is a limited time offer:\n"
-    "https://www.brightpaper.example/samples?c={number}\n\nBest price guaranteed, order now.\n\n"
-    "{sender}\nBright Paper\n",
+    "Drawings for the fair, second version",
+    "Dear {name},\n\nthe second version of the stand's drawings is ready. We moved the counter to "
+    "the left, as you asked. May we print on Thursday?\n\n{sender}\n",
 )
 PLAIN = Letter(
     "Plan for Thursday",

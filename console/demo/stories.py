@@ -90,13 +90,13 @@ class Author:
 
     def acts(self) -> Iterator[Act]:
         """What the provider's people make of it."""
-        globex, initech = CLIENTS[1].slug, CLIENTS[2].slug
+        globex = CLIENTS[1].slug
         yield Act(
             "a false positive is released",
             "release",
-            initech,
+            globex,
             letters.FALSE_POSITIVE.subject,
-            "Bright Paper confirmed it by phone.",
+            "HR waits for these drawings.",
         )
         yield Act(
             "a late verdict",
@@ -257,14 +257,14 @@ class Author:
         )
 
     def false_positive(self) -> DemoMail:
-        """A genuine offer that reads like spam: the gateway holds it, somebody releases it."""
+        """A partner's mail that an entry holds by mistake: somebody releases it."""
         return self._outside(
             "a false positive",
-            world.PARTNERS[2],
-            ("Sam Okoye", "sam"),
+            world.PARTNERS[3],
+            ("Tove Holm", "tove"),
             letters.FALSE_POSITIVE,
-            CLIENTS[2],
-            ("accounting",),
+            CLIENTS[1],
+            ("hr",),
         )
 
     def plain(self) -> DemoMail:
@@ -293,6 +293,7 @@ class Author:
                 letters.SHORT_FAVOUR,
                 initech,
                 (box.local,),
+                headers={"Reply-To": "office@quick-answers.example"},
                 name=box.name.split()[0],
                 boss=boss,
             )

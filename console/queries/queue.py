@@ -10,7 +10,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
-from console.queries.rows import Row, rows_for
+from console.queries.rows import OTHERS_AGAINST, Row, rows_for
 from incidents.codes import CROSS_LAYER
 from incidents.models import Delivery, Incident, IncidentMessage, Message
 from incidents.services.quiet import awake
@@ -157,6 +157,7 @@ def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QueryS
         incidents = incidents.filter(
             by_gateway & Q(mailbox_verdict__in=_HARMLESS)
             | by_mailbox & Q(gateway_verdict__in=_HARMLESS)
+            | Q(cross_layer__overlap=sorted(OTHERS_AGAINST))
         )
     elif filters.differ in CROSS_LAYER:
         incidents = incidents.filter(cross_layer__contains=[filters.differ])

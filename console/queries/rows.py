@@ -20,6 +20,8 @@ from incidents.models import Incident, Job
 from incidents.words import Verdict
 from tenants.models import Person
 
+OTHERS_AGAINST = {"person_against_layer", "vendor_against_layer"}
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -144,7 +146,12 @@ def layer_word(verdict: str, incident: Incident, layer: str, blind_since: dateti
 
 
 def has_disagreement(incident: Incident) -> bool:
-    """One layer holds it a threat and the other does not.  Two names of a threat are no quarrel."""
+    """One layer holds it a threat and the other does not, or somebody else holds against a layer.
+
+    Two names of a threat are no quarrel.
+    """
+    if OTHERS_AGAINST.intersection(incident.cross_layer):
+        return True
     said = (incident.gateway_verdict, incident.mailbox_verdict)
     return all(said) and is_threat(said[0]) != is_threat(said[1])
 

@@ -113,14 +113,15 @@ def test_filters_by_layer_and_disagreement(cast):
         make(cast.acme, 2, gateway_verdict="phish", mailbox_verdict="clean")
         make(cast.acme, 3, gateway_verdict="phish", mailbox_verdict="bec")
         make(cast.acme, 4, mailbox_verdict="phish", cross_layer=["gateway_bypassed"])
+        make(cast.acme, 5, gateway_verdict="clean", cross_layer=["person_against_layer"])
 
         assert sorted(numbers(cast, layer="gateway")) == [2]
         assert sorted(numbers(cast, layer="mailbox")) == [1, 4]
         assert sorted(numbers(cast, layer="both")) == [3]
-        assert sorted(numbers(cast, differ="any")) == [1, 2]
+        assert sorted(numbers(cast, differ="any")) == [1, 2, 5]
         assert sorted(numbers(cast, differ="gateway_bypassed")) == [4]
         for incident in Incident.objects.all():
-            assert has_disagreement(incident) == (incident.number in (1, 2))
+            assert has_disagreement(incident) == (incident.number in (1, 2, 5))
 
 
 def test_the_entity_filter_finds_senders_domains_and_recipients(as_ana, cast):
