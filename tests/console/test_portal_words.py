@@ -185,10 +185,11 @@ def test_the_console_shows_the_wish_and_the_answer_and_deals_with_both(client, c
         in client.get(reverse("queue"), {"tab": "waiting"}).content.decode()
     )
     page = client.get(reverse("incident", args=[incident.id])).content.decode()
+    assert "Pia answered" in page
     assert "No money was sent." in page
     client.post(reverse("incident_read", args=[incident.id]))
     page = client.get(reverse("incident", args=[incident.id])).content.decode()
-    assert "No money was sent." not in page
+    assert "Pia answered" not in page
 
     held = client.get(reverse("held")).content.decode()
     assert "Our supplier." in held
