@@ -13,6 +13,7 @@ from django.utils.html import escape
 
 from console.queries.kpis import MEASURES, figures, incidents_behind, opened_between
 from console.queries.similar import similar_to
+from incidents.codes import COUNTS
 from incidents.models import Comment, Incident, Mention, SavedView, SlaPlan
 from incidents.services import resolve_incident
 from tenants.errors import NotThere
@@ -193,6 +194,7 @@ class TestFigures:
                     title="x",
                     kind="phish",
                     severity="high",
+                    counts=dict.fromkeys(COUNTS, 0),
                     first_seen_at=now,
                     last_seen_at=now,
                 )
@@ -215,7 +217,8 @@ class TestFigures:
     def test_every_figure_is_as_long_as_its_list(self, cast, opened):
         with staff(cast):
             for figure in figures(opened):
-                took = [row.took for row in incidents_behind(figure.measure.key, opened)]
+                behind = incidents_behind(figure.measure.key, opened)
+                took = list(behind.values_list("took", flat=True))
                 assert len(took) == figure.n
                 assert took == sorted(took, reverse=True)
 
