@@ -13,4 +13,5 @@ class IncidentsConfig(AppConfig):
         register_queue("report", "incidents.reports.serve_reports")
         register_queue("remediate", "incidents.execution.serve_remediation")
         register_queue("regroup", "incidents.campaigns.nightly.serve_regroup")
+        register_queue("ledger", "incidents.ledger.nights.serve_ledger")
         register_queue("respond", "incidents.automation.serve_responses")

@@ -19,12 +19,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.utils import timezone
 
 from incidents.assessment import WORST_FIRST
+from incidents.campaigns.nights import next_night
 from incidents.models import Incident, IncidentMessage, LedgerEntry, Message
 from incidents.warnings import leave_marks
 from incidents.words import Verdict
 from tenants.models import Tenant
+from tenants.work import want_work
 
 CHUNK = 2_000
 # So many rows of one client and day are added up to one for each name.
@@ -57,6 +60,7 @@ def note_touched(tenant: Tenant, touched: Collection[UUID], *, condemned: Collec
     note_messages(tenant, ids)
     if ids:
         add_up(tenant)
+        want_work(tenant.id, "ledger", at=next_night(timezone.now()))
 
 
 def add_up(tenant: Tenant) -> int:
@@ -110,6 +114,10 @@ def recompute(tenant: Tenant, *, since: datetime, until: datetime) -> Recomputed
 
     Rows of mails that do not exist any more go.  Needs the client's scope.
     """
+    with connection.cursor() as cursor:  # intake of this client waits meanwhile
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id]
+        )
     before = _rows_of(tenant, since, until)
     mails = 0
     for ids in _in_chunks(tenant, since, until):

@@ -204,7 +204,9 @@ def _copies() -> list[tuple[str, str, dict[str, str]]]:
                 "gateway_verdict": "'clean'",
                 "mailbox_verdict": "CASE WHEN g.is_threat THEN 'phish' ELSE 'clean' END",
                 "outcome": "CASE WHEN g.i % 10 = 1 THEN 'held' ELSE 'delivered' END",
-                "place": "CASE WHEN g.i % 10 = 1 THEN 'hold' ELSE 'inbox' END",
+                # Held mail is kept for two weeks.
+                "place": "CASE WHEN g.i % 10 <> 1 THEN 'inbox'"
+                " WHEN g.at > now() - interval '14 days' THEN 'hold' ELSE 'gone' END",
                 "received_at": "g.at",
                 "gateway_at": "g.at",
                 "mailbox_at": "g.at + interval '20 seconds'",
@@ -269,6 +271,7 @@ def _copies() -> list[tuple[str, str, dict[str, str]]]:
                 "first_seen_at": "g.at",
                 "last_seen_at": "g.at",
                 "opened_at": "g.at",
+                "due_at": f"CASE WHEN {_IS_OPEN} THEN g.at + interval '8 hours' END",
             },
         ),
         (

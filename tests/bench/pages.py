@@ -43,6 +43,7 @@ def addresses(ids: list[Any]) -> dict[str, list[str]]:
         "ledger": ["/console/ledger", "/console/ledger?client=client-1"],
         "ledger_90_days": ["/console/ledger?from={since}&to={until}"],
         "ledger_list": [f"/console/ledger/{name}" for name in ("condemned", "both", "person_only")],
+        "ledger_api": ["/api/v1/ledger/", "/api/v1/ledger/both/", "/api/v1/ledger/person_only/"],
         "mail": ["/console/mail", "/console/mail?client=client-1&days=30"],
         "mail_search": [
             "/console/mail?q=sender77@host77.example",

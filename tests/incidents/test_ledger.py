@@ -26,6 +26,7 @@ from incidents.ledger import (
     recompute,
 )
 from incidents.ledger.figures import ATOMS, COUNTED_AS, sums
+from incidents.ledger.nights import check_ledger
 from incidents.models import (
     Backlog,
     Delivery,
@@ -41,7 +42,7 @@ from incidents.observations import Reason
 from incidents.services import reopen_incident, resolve_incident
 from incidents.words import Layer, Outcome, Place, Verdict
 from tenants.ids import new_id
-from tenants.models import Tenant
+from tenants.models import AuditEntry, Tenant, Work
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
 
@@ -422,3 +423,17 @@ def test_mail_that_moves_to_another_incident_counts_as_that_one(acme: Tenant, ca
 
 def someone(number: int) -> dict[str, str]:
     return {"address": f"eve@evil-{number}.example", "name": f"Eve {number}", "raw": ""}
+
+
+def test_the_night_mends_what_has_drifted_and_says_so(acme: Tenant):
+    take(acme, gateway(acme, 1, 0, Verdict.PHISH, observed_at=datetime.now(UTC)))
+    wanted = Work.objects.get(tenant=acme, queue="ledger").wanted_at
+    assert wanted is not None
+    assert wanted > datetime.now(UTC)
+    assert check_ledger(acme).differing == 0
+    assert not AuditEntry.objects.filter(action="incidents.ledger.corrected").exists()
+    LedgerEntry.objects.update(counted_as="vendor_only")
+    LedgerDay.objects.update(counted_as="vendor_only")
+    assert check_ledger(acme).differing == 1
+    assert AuditEntry.objects.get(action="incidents.ledger.corrected").detail["differing"] == 1
+    assert counted() == {"gateway_only_unseen": 1}

@@ -1,0 +1,43 @@
+"""The night's look at the ledger: made anew from the history, and what had drifted is on record."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from incidents.ledger.upkeep import Recomputed, recompute
+from incidents.warnings import sweep_marks
+from tenants.audit import BAILEY, write_audit
+from tenants.doors import ClaimedWork
+from tenants.models import Tenant
+from tenants.scope import Role, tenant_scope
+
+CORRECTED = "incidents.ledger.corrected"
+LOOKED_BACK = timedelta(days=7)
+
+
+def serve_ledger(claimed: ClaimedWork) -> datetime | None:
+    """One client's night; its next condemned mail wants the next one."""
+    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        check_ledger(Tenant.objects.get(id=claimed.tenant_id))
+    return None
+
+
+def check_ledger(tenant: Tenant) -> Recomputed:
+    """The rows of the last week from the history; marks that warn nobody any more go."""
+    now = timezone.now()
+    done = recompute(tenant, since=now - LOOKED_BACK, until=now + timedelta(days=1))
+    sweep_marks(tenant)
+    if done.differing:
+        write_audit(
+            CORRECTED,
+            actor=BAILEY,
+            provider_id=tenant.provider_id,
+            tenant_id=tenant.id,
+            object_kind="client",
+            object_id=tenant.slug,
+            rows=done.rows,
+            differing=done.differing,
+        )
+    return done
