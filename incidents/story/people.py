@@ -145,7 +145,8 @@ def call_lines(incident: Incident) -> Iterator[Line]:
     """Phone calls, which the provider's people note for themselves."""
     if current_scope().role is Role.PORTAL:
         return
-    calls = CallNote.objects.filter(tenant=incident.tenant_id, incident=incident)
+    whole = lineage(incident)
+    calls = CallNote.objects.filter(tenant=incident.tenant_id, incident__in=whole)
     for call in calls.order_by("called_at")[:MOST]:
         yield Line(
             at=call.called_at,

@@ -1,0 +1,36 @@
+"""Why mails stand together, in a real browser: readable for everybody, and it works by keyboard."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from incidents.models import Incident
+from incidents.regroup import merge_incidents
+from incidents.regroup_campaigns import join_campaign
+from tenants.scope import Role, tenant_scope
+from tests.browser.test_accessibility import findings
+from tests.console.test_pages import open_phish
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+def test_the_page_of_what_belongs_together(in_browser, live_server, transactional_cast):
+    cast = transactional_cast
+    for number in (1, 2, 3):
+        sender = {"address": f"eve@evil{number}.example", "name": "", "raw": ""}
+        open_phish(cast.acme, number, sender=sender)
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        one, other, third = Incident.objects.select_related("tenant").order_by("number")
+        why = {"actor": cast.ana, "reason": "the same hand, a long reason " + "x" * 200}
+        merge_incidents(kept=one, gone=other, **why)
+        join_campaign(incident=Incident.objects.get(id=one.id), other=third, **why)
+    paths = [reverse("incident_together", args=[one.id])]
+    site, login = live_server.url, reverse("login")
+    assert in_browser(findings, site, login, cast.ana.email, paths) == []
