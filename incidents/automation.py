@@ -120,6 +120,8 @@ def _too_much(item: Disagreement, wish: LateVerdicts) -> str:
     """The count without effect; "" where the client's limits are kept."""
     if item.proposal["action"] != "pull":
         return ""
+    if item.incident.is_called_harmless:
+        return "A person has closed the incident as harmless."
     if StandingOrder.objects.filter(
         orders_in_force(), incident=item.incident_id, kind=StandingOrder.Kind.LEAVE
     ).exists():

@@ -7,7 +7,7 @@ a client wants it, Bailey: incidents/automation.py).  docs/layers.md.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -61,9 +61,11 @@ def follow_incident(
 ) -> list[str]:
     """Bring the incident's items up to its facts; answers the kinds that hold now, as its marks."""
     _take_over(incident, messages)
+    open_items = Disagreement.objects.filter(state=State.OPEN)
     found = contradictions(copies, late=_late(copies))
     known = {item.kind: item for item in Disagreement.objects.filter(incident=incident)}
     _bring_up_to_date(incident.tenant_id, incident, messages, found, known)
+    _settle(open_items.filter(incident__merged_into=incident).values_list("id", flat=True))
     return list(found)
 
 
@@ -137,8 +139,8 @@ def _bring_up_to_date(
     _settle(gone)
 
 
-def _settle(item_ids: Collection[UUID]) -> None:
-    Disagreement.objects.filter(id__in=item_ids, state=State.OPEN).update(
+def _settle(item_ids: Iterable[UUID]) -> None:
+    Disagreement.objects.filter(id__in=list(item_ids), state=State.OPEN).update(
         state=State.SETTLED, decided_by="Bailey", decided_at=timezone.now(), reason=_NO_LONGER
     )
 

@@ -45,6 +45,8 @@ def carry_out_order(order: StandingOrder, *, most: int) -> Job | None:
     """
     # An incident that was merged lives on in another, and so do the orders about it.
     incident = order.incident.merged_into or order.incident
+    if incident.is_called_harmless:
+        return None
     copies = late_copies(copies_of(incident))
     if not copies:
         return None

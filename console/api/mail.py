@@ -23,6 +23,7 @@ from incidents.models import ContentAccess, Delivery, Message, Observation
 from incidents.models.mail import Place
 from incidents.remediation import acquire_original
 from incidents.reported import report_mail
+from incidents.sides import history_of, what_allowed
 
 _DELIVERIES = Delivery.objects.select_related("tenant", "message").prefetch_related(
     "message__memberships"
@@ -113,6 +114,21 @@ class DeliveryList(ListView):
 class DeliveryDetail(DetailView):
     serializer_class = shown.DeliverySerializer
     queryset = _DELIVERIES
+
+
+class WhatAllowedDelivery(APIView):
+    """What let this copy into a mailbox: an allow entry with its author, a person's release, the
+    policy, a way around the gateway.  ``kind`` is null where it is in none, or nobody knows.
+    """
+
+    @extend_schema(responses=shown.AllowedSerializer)
+    def get(self, request: Request, object_id: str) -> Response:
+        copy = access_delivery(object_id)
+        found = what_allowed(copy, history_of([copy])[copy.id])
+        return Response(shown.AllowedSerializer(found or _NOTHING).data)
+
+
+_NOTHING = dict.fromkeys(("kind", "text", "owner", "rule_id", "at"))
 
 
 class HeldList(ListView):

@@ -266,6 +266,16 @@ class RemoveRuleSerializer(ReasonSerializer):
     )
 
 
+class AllowedSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(
+        choices=["entry", "override", "bypass", "policy", "not_scanned"], allow_null=True
+    )
+    text = serializers.CharField(allow_null=True)
+    owner = serializers.CharField(allow_null=True, help_text="Whose entry or release it was")
+    rule_id = serializers.UUIDField(allow_null=True, help_text="The entry, if one allowed it")
+    at = serializers.DateTimeField(allow_null=True)
+
+
 class OpenContentSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(
         max_length=2000, help_text="Why the content is opened; the client sees it"

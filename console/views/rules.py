@@ -98,7 +98,7 @@ def rules(request: PersonRequest) -> HttpResponse:
 @for_staff
 def rule_new(request: PersonRequest) -> HttpResponse:
     asked = {name: said(request, name) for name in ("kind", "match", "value", "recipient")}
-    initial = {**asked, "clients": [said(request, "client")]}
+    initial = {**asked, "kind": asked["kind"] or "block", "clients": [said(request, "client")]}
     form = RuleForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         clients = list(form.cleaned_data.pop("clients"))

@@ -147,6 +147,12 @@ class Incident(TenantModel):
         return self.merged_into_id is not None
 
     @property
+    def is_called_harmless(self) -> bool:
+        """A person has closed it as no threat."""
+        harmless = (self.Classification.BENIGN, self.Classification.FALSE_POSITIVE)
+        return not self.is_open and self.classification in harmless
+
+    @property
     def is_open(self) -> bool:
         return self.state != self.State.RESOLVED
 

@@ -64,7 +64,7 @@ def _fill() -> int:
         Policy.objects.create(tenant=cast.acme)
         first = gateway_saw(cast.acme, "info@acme.example", ulid="first", mail=facts, detail=detail)
         record([first])
-    names = [field.column for field in Observation._meta.concrete_fields]
+    names = [str(field.column) for field in Observation._meta.concrete_fields]
     values = [_OWN.get(name, f"o.{name}") for name in names]
     statement = _MULTIPLY.format(columns=", ".join(names), values=", ".join(values))
     with maintenance_scope(), connection.cursor() as cursor:
@@ -95,7 +95,8 @@ def _measure(tenant_id: int) -> list[Measurement]:
     bare_s = _best(tenant_id, bare)
     rule_s = _best(tenant_id, lambda: _check(rehearse(rehearsal.AddRule(rule)), COPIES // 100))
     policy_s = _best(tenant_id, lambda: _check(rehearse(policy), COPIES // 20))
-    few, many = (_peak(tenant_id, lambda n=n: rehearse(policy, n)) for n in (FEW, COPIES))
+    few = _peak(tenant_id, lambda: rehearse(policy, FEW))
+    many = _peak(tenant_id, lambda: rehearse(policy, COPIES))
     machine = f"bare SQL over the same {COPIES:,} rows: {bare_s:.2f} s"
     return [
         Measurement(

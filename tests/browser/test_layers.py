@@ -39,7 +39,7 @@ def test_the_pages_between_the_layers_can_be_used_by_everybody(
     with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
         kept = rehearse_repair(item=item, actor=cast.ana)
         order = give_order(incident=item.incident, kind="pull", actor=cast.ana)
-        copy = Delivery.objects.filter(place=Place.HOLD).first()
+        copy = Delivery.objects.filter(place=Place.HOLD)[0]
     paths = [reverse(name) for name in ("disagreements", "rules", "rule_new", "orders")]
     paths += [
         reverse(name, args=[item.id])

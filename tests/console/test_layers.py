@@ -66,7 +66,7 @@ def item(cast: Cast, as_ana) -> Disagreement:
 def text(browser, name: str, *arguments: Any, **query: str) -> str:
     answer = browser.get(reverse(name, args=arguments), query)
     assert answer.status_code == 200, answer.content[:500]
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def test_the_queue_counts_and_filters(cast: Cast, as_ana, item):

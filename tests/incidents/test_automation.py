@@ -15,6 +15,7 @@ from incidents.intake import record
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
 from incidents.observations import Observation
 from incidents.orders import give_order, withdraw_order
+from incidents.regroup import merge_incidents
 from incidents.remediation import pull_incident, restore_incident
 from incidents.words import Layer, Place, Verdict
 from seg_bridge.models import GatewayRule, Policy
@@ -266,6 +267,37 @@ def test_what_is_restored_is_not_pulled_again(cast: Cast, mailboxes: Mailboxes):
     another(cast)
     respond(cast)
     assert mailboxes.places == {f"i1{INFO}": Place.INBOX, f"i1{IT}": Place.INBOX}
+
+
+def test_what_a_person_called_harmless_is_not_pulled(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, pull_mode="auto")
+    pulled(cast)
+    with _scope(cast.acme):
+        Incident.objects.update(state="resolved", classification="benign")
+    another(cast)
+    respond(cast)
+    assert mailboxes.moves == 1
+
+
+def test_an_order_follows_an_incident_that_is_merged(cast: Cast, mailboxes: Mailboxes):
+    first: dict[str, Any] = {"number": 9, "mail": passed(cast).mail | {"subject": "Another"}}
+    first |= {"recipient": IT}
+    happened(cast, passed(cast, **first), inside(cast, verdict=Verdict.PHISH, **first))
+    with _scope(cast.acme):
+        older = Incident.objects.get()
+    happened(cast, passed(cast), inside(cast, verdict=Verdict.PHISH))
+    with _scope(cast.acme):
+        newer = Incident.objects.exclude(id=older.id).get()
+        pull_incident(incident=newer, actor=cast.ana, reason="phish")
+        merge_incidents(kept=older, gone=newer, actor=cast.ana, reason="the same")
+        assert Disagreement.objects.get(state="open").incident_id == older.id
+        assert Disagreement.objects.get(state="open").copies == 2
+        assert Disagreement.objects.get(incident=newer).state == "settled"
+    mailboxes.places[f"i9{IT}"] = Place.INBOX
+    respond(cast)
+    # What the older one had is late now, for the order of the newer one.
+    assert mailboxes.places[f"i9{IT}"] == Place.QUARANTINE
+    assert [job.requested_by for job in pulls(cast)] == ["Ana", "Ana"]
 
 
 def test_a_flood_under_an_order_is_left_to_a_person(cast: Cast, mailboxes: Mailboxes):

@@ -224,6 +224,7 @@ api-message-acquire    POST    message       202 202  202  401    202   401
 api-message-report     POST    message       202 202  202  401    202   401
 api-deliveries         GET     -             200 200  200  401    200   401
 api-delivery           GET     delivery      200 200  200  401    200   401
+api-delivery-allowed   GET     delivery      200 200  200  401    200   401
 api-observations       GET     -             200 200  200  401    200   401
 api-observation        GET     observation   200 200  200  401    200   401
 api-held               GET     -             200 200  200  401    200   401

@@ -119,3 +119,10 @@ def test_the_clients_wish_about_late_verdicts(mo, world):
     assert_problem(mo.post("tenants/acme/late-verdicts", {}), 400)
     assert_problem(mo.post("tenants/acme/late-verdicts", {"pull_mode": "x"}), 400)
     assert_problem(mo.post("tenants/nobody/late-verdicts", {"pull_mode": "ask"}), 404)
+
+
+def test_what_allowed_a_copy_is_told_and_nothing_is_nothing(mo, world):
+    passed = mo.get(f"deliveries/{world.acme.ids['delivery']}/allowed").json()
+    assert (passed["kind"], passed["rule_id"]) == ("policy", None)
+    held = mo.get(f"deliveries/{world.acme.ids['held']}/allowed").json()
+    assert held["kind"] is None
