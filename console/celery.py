@@ -17,6 +17,7 @@ from django.db import close_old_connections
 
 SWEEP_S = 2.0
 PARTITIONS_S = 3600.0
+FORGET_S = 3600.0
 
 app = Celery("bailey", broker=settings.REDIS_URL)
 app.autodiscover_tasks(["tenants", "incidents"])
@@ -29,6 +30,7 @@ app.conf.update(
     beat_schedule={
         "sweep": {"task": "tenants.ring_all", "schedule": SWEEP_S},
         "partitions": {"task": "incidents.keep_partitions", "schedule": PARTITIONS_S},
+        "rare traits": {"task": "incidents.forget_rare_traits", "schedule": FORGET_S},
     },
     # The beat keeps no state worth a file.
     beat_schedule_filename=str(settings.VAR_DIR / "beat-schedule"),

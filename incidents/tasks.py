@@ -5,6 +5,10 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import connection
 
+from incidents.prevalence import sweep_rare
+from tenants.doors import all_clients
+from tenants.scope import Role, tenant_scope
+
 MONTHS_AHEAD = 3
 
 
@@ -18,3 +22,13 @@ def keep_partitions() -> int:
         cursor.execute("SELECT keep_partitions(%s)", [MONTHS_AHEAD])
         row = cursor.fetchone()
     return int(row[0])
+
+
+@shared_task(name="incidents.forget_rare_traits", ignore_result=True)
+def forget_rare_traits() -> int:
+    """Drop what was rare and long ago from every client's counts; answers how many values."""
+    forgotten = 0
+    for client in all_clients():
+        with tenant_scope(Role.WORKER, [client.tenant_id]):
+            forgotten += sweep_rare(client.tenant_id)
+    return forgotten

@@ -87,17 +87,18 @@ def mails(tenant_id: int, of_round: int, facts: Sequence[dict[str, Any]]) -> Ite
     """(the gate's word, the mailbox layer's word or None) of every mail of one round."""
     from incidents.observations import Reason
     from incidents.words import Outcome, Place, Verdict
+    from tenants.models import Tenant
     from tests.factories import gateway_saw, mailbox_saw
 
     chooser = Random(of_round)
-    acme = _Id(tenant_id)
+    acme = Tenant(id=tenant_id)
     for number in range(MAILS):
         fate = chooser.random()
         known = chooser.choice(facts)
         key = f"{of_round:04d}{number:06d}"
         recipient = f"box{chooser.randrange(MAILBOXES)}@acme.example"
         at = START + timedelta(hours=of_round, milliseconds=number * 50)
-        common = {
+        common: dict[str, Any] = {
             "internet_message_id": f"<{key}@sender.example>",
             # One in five is one of many equal ones, as newsletters and notices are.
             "fingerprint": known["fingerprint"] if number % 5 == 0 else f"{key:0>32}",
@@ -109,24 +110,17 @@ def mails(tenant_id: int, of_round: int, facts: Sequence[dict[str, Any]]) -> Ite
             },
             "reasons": (Reason("first_contact", "Never wrote to this client before.", "x", 0.4),),
         }
-        held = {"verdict": Verdict.SPAM, "score": 9.0, "action": Outcome.HELD, "place": Place.HOLD}
         ulid = f"01J{key:0>23}"
         gate = gateway_saw(acme, recipient, ulid=ulid, observed_at=at, **common)
         if fate < SHARE_HELD and number % ONE_INCIDENT_IN:
-            yield replace(gate, **held), None
+            held = replace(gate, verdict=Verdict.SPAM, score=9.0)
+            yield replace(held, action=Outcome.HELD, place=Place.HOLD), None
             continue
         seen = mailbox_saw(
             acme, recipient, item=key, trace_ulid=ulid, observed_at=at + timedelta(1e-4), **common
         )
         is_missed = number % ONE_INCIDENT_IN == ONE_INCIDENT_IN // 2
         yield gate, replace(seen, verdict=Verdict.PHISH) if is_missed else seen
-
-
-class _Id:
-    """As much of a client as the factories ask for."""
-
-    def __init__(self, tenant_id: int) -> None:
-        self.id = tenant_id
 
 
 def batches_of(tenant_id: int, of_round: int, facts: Sequence[dict[str, Any]]) -> Batches:

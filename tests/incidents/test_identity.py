@@ -7,6 +7,7 @@ from dataclasses import replace
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import SMTP
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_a_forged_message_id_proves_nothing(acme: Tenant):
 def test_the_words_of_a_mail_that_was_held_do_not_cover_for_a_mail_around_the_gateway(
     acme: Tenant,
 ):
-    held = {"verdict": Verdict.PHISH, "action": Outcome.HELD, "place": Place.HOLD}
+    held: dict[str, Any] = {"verdict": Verdict.PHISH, "action": Outcome.HELD, "place": Place.HOLD}
     take(
         acme,
         gate(acme, LETTER.bytes(), INFO, **held),
@@ -190,7 +191,7 @@ def test_a_second_copy_with_one_trace_is_ambiguous_and_a_bypass_only_with_other_
 
 
 def test_a_released_mail_is_injected_again_and_stays_one_copy(acme: Tenant):
-    held = {"verdict": Verdict.SPAM, "action": Outcome.HELD, "place": Place.HOLD}
+    held: dict[str, Any] = {"verdict": Verdict.SPAM, "action": Outcome.HELD, "place": Place.HOLD}
     account = gate(acme, LETTER.bytes(), INFO, **held)
     released = replace(account, action=Outcome.DELIVERED, place=Place.UNKNOWN, mail={})
     released = replace(released, observed_at=account.observed_at.replace(hour=10))
