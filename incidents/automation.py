@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents.disagreements import accept
-from incidents.late_copies import carry_out_order
+from incidents.late_copies import QUEUE, carry_out_order
 from incidents.models import Disagreement, LateVerdicts, StandingOrder
 from incidents.orders import orders_in_force
 from incidents.remediation import copies_of, pullable
@@ -31,6 +31,7 @@ from tenants.errors import DomainError, WrongInput
 from tenants.ids import as_uuid
 from tenants.models import Person, Tenant
 from tenants.scope import Role, tenant_scope
+from tenants.work import want_work
 
 CHANGED = "incidents.late_verdicts.changed"
 ACTOR = Actor("Bailey, by late verdict")
@@ -169,6 +170,8 @@ def set_late_verdicts(*, tenant: Tenant, actor: Person | Actor, **changes: Any) 
         after={name: getattr(wish, name) for name in _SETTINGS},
         stopped=wish.stopped_at is not None,
     )
+    # What waited for a person may be wanted now.
+    want_work(tenant.id, QUEUE)
     return wish
 
 

@@ -116,7 +116,11 @@ def test_the_switch_stops_everything(cast: Cast, mailboxes: Mailboxes):
     happened(cast, passed(cast), inside(cast), late(cast))
     respond(cast)
     assert mailboxes.moves == 0
+    with _scope(cast.acme):
+        Work.objects.filter(queue="respond").update(wanted_at=None)
     wish(cast, stop=False)
+    with _scope(cast.acme):
+        assert Work.objects.get(queue="respond").wanted_at is not None
     respond(cast)
     assert mailboxes.moves == 1
 
