@@ -82,6 +82,7 @@ EXCUSED = {
 ADDED_TO = {
     "api_bridge_connection.quarantine_folder",
     "incidents_callnote.author_name",
+    "incidents_clientword.person_name",
     "incidents_comment.author_name",
     "incidents_contentaccess.person_name",
     "incidents_delivery.match_reason",
