@@ -5,11 +5,17 @@ from __future__ import annotations
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
+from django.utils import timezone
 
+from api_bridge.models import Connection
+from incidents.client_words import ask_for_release
+from incidents.everywhere import pull_everywhere
 from incidents.models import Message
 from incidents.services import share_incident
+from incidents.services.waiting import wait_for
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
+from tests.console.test_portal_words import hold
 from tests.factories import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -76,14 +82,24 @@ def _look_at(page, theme: str, width: int) -> list[str]:
 def test_the_console_can_be_used_by_everybody(in_browser, live_server, transactional_cast):
     cast = transactional_cast
     incident = open_phish(cast.acme)
+    open_phish(cast.globex)
+    held = hold(cast.globex)
+    with tenant_scope(Role.PORTAL, [cast.globex.id]):
+        ask_for_release(delivery=held, person=cast.gus, reason="Our supplier.")
     with tenant_scope(Role.WORKER, [cast.acme.id]):
         message = Message.objects.get()
+    with tenant_scope(Role.ANALYST, [cast.acme.id, cast.globex.id], provider_id=cast.provider.id):
+        group_id = pull_everywhere(incidents=[incident], actor=cast.ana, reason="")
+        Connection.objects.create(tenant=cast.acme, blind_since=timezone.now())
     names = ["queue", "handled", "health", "mail", "held", "clients", "jobs", "components"]
     paths = [reverse(name) for name in names]
     paths += [reverse("client", args=["acme"]), reverse("message", args=[message.id])]
     paths += [reverse("message_open", args=[message.id])]
     for name in ("", "_pull", "_block", "_resolve", "_share", "_report"):
         paths.append(reverse(f"incident{name}", args=[incident.id]))
+    for name in ("campaign", "campaign_pull", "campaign_block"):
+        paths.append(reverse(name, args=[incident.id]))
+    paths += [reverse("job_group", args=[group_id]), reverse("held_refuse", args=[held.id])]
 
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.ana.email, paths) == []
@@ -92,11 +108,17 @@ def test_the_console_can_be_used_by_everybody(in_browser, live_server, transacti
 def test_the_portal_can_be_used_by_everybody(in_browser, live_server, transactional_cast, settings):
     cast = transactional_cast
     incident = open_phish(cast.acme)
+    held = hold(cast.acme)
     with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
         share_incident(incident=incident, actor=cast.ana)
+        incident.refresh_from_db()
+        wait_for(incident=incident, actor=cast.ana, cause="client_answer", asked="Was it paid?")
     settings.ROOT_URLCONF = "console.urls_portal"
-    names = ["portal", "portal_incidents", "portal_access", "portal_reports"]
-    paths = [reverse(name) for name in names] + [reverse("portal_incident", args=[incident.id])]
+    names = ["portal", "portal_incidents", "portal_access", "portal_reports", "portal_held"]
+    paths = [reverse(name) for name in (*names, "portal_access_right")]
+    for name in ("portal_incident", "portal_answer"):
+        paths.append(reverse(name, args=[incident.id]))
+    paths.append(reverse("portal_held_ask", args=[held.id]))
 
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.pia.email, paths) == []
