@@ -92,7 +92,11 @@ def test_the_console_can_be_used_by_everybody(in_browser, live_server, transacti
         group_id = pull_everywhere(incidents=[incident], actor=cast.ana, reason="")
         Connection.objects.create(tenant=cast.acme, blind_since=timezone.now())
     names = ["queue", "handled", "health", "mail", "held", "clients", "jobs", "components"]
+    names += ["ledger", "entity"]
     paths = [reverse(name) for name in names]
+    paths += [reverse("ledger_figure", args=["threats"]), reverse("client_warnings", args=["acme"])]
+    paths += [reverse("entity") + "?kind=domain&value=evil.example"]
+    paths += [reverse("message_report", args=[message.id])]
     paths += [reverse("client", args=["acme"]), reverse("message", args=[message.id])]
     paths += [reverse("message_open", args=[message.id])]
     for name in ("", "_pull", "_block", "_resolve", "_share", "_report"):
