@@ -8,9 +8,9 @@ The baseline copies the same rows into plain tables with the same columns and in
 partitioned and without row-level security and keys between tables, one transaction a batch:
 
 - `intake_correlated`: every row that the step writes.  Observations are written out from memory, as
-  intake has to; all others are ready made: backlog, messages, deliveries (a second time where the
-  mailbox layer's word was written over the gate's), sightings, counts of traits, incidents with
-  their memberships and group keys.
+  intake has to; all others are ready made: the backlog, messages, deliveries (a second time where
+  the mailbox layer's word was written over the gate's), sightings, counts of traits, the ledger's
+  rows, incidents and whatever else of Bailey's tables has a new or changed row.
 - `intake_correlated_left`: only what is left behind in the end, each row once and no backlog.
 - `intake_correlated_observations`: the observations alone.
 
@@ -21,7 +21,7 @@ one down.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -151,40 +151,63 @@ def time_intake(tenant: Tenant, batches: Batches) -> float:
     return time.perf_counter() - started
 
 
-# What a round left behind, by the time from which on its mails came.
-LEFT = {
-    "incidents_message": "SELECT * FROM incidents_message WHERE first_seen_at >= %s",
-    "incidents_delivery": "SELECT * FROM incidents_delivery WHERE received_at >= %s",
-    "incidents_sighting": "SELECT * FROM incidents_sighting WHERE observed_at >= %s",
-    "incidents_traitcount": "SELECT * FROM incidents_traitcount WHERE last_seen_at >= %s",
-    "incidents_incident": "SELECT * FROM incidents_incident WHERE last_seen_at >= %s",
-    "incidents_incidentmessage": "SELECT i.* FROM incidents_incidentmessage i"
-    " JOIN incidents_message m ON m.id = i.message_id WHERE m.first_seen_at >= %s",
-    "incidents_groupkey": "SELECT * FROM incidents_groupkey WHERE last_seen_at >= %s",
-}
-# And what it wrote besides: the backlog, which is empty again, and the deliveries as the gate's
-# word alone had made them.
+# What the step wrote and is not there any more: the backlog, which is empty again, and the
+# deliveries as the gate's word alone had made them.
 GONE = {
     "incidents_backlog": "SELECT id, observed_at, NULL::timestamptz, tenant_id"
-    " FROM incidents_observation WHERE observed_at >= %s",
-    "first_delivery": "SELECT * FROM incidents_delivery"
-    " WHERE mailbox_at IS NOT NULL AND received_at >= %s",
+    " FROM incidents_observation",
+    "first_delivery": "SELECT * FROM incidents_delivery",
 }
-BARE = ("incidents_observation", *LEFT, *GONE)
+LIKE = {"first_delivery": "incidents_delivery"}
 
 
-def rows_of(queries: Mapping[str, str], since: datetime) -> Rows:
-    """What these queries find, as COPY takes it."""
+def tables() -> list[str]:
+    """Every table that the step may leave rows in, but the observations."""
+    from django.apps import apps
+
+    found = {model._meta.db_table for model in apps.get_app_config("incidents").get_models()}
+    return [*sorted(found - {"incidents_observation", "incidents_backlog"}), "tenants_auditentry"]
+
+
+def now_xid() -> int:
+    """The number of this transaction: rows that are written from now on have no smaller one."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+        return int(cursor.fetchone()[0])
+
+
+def rows_since(xid: int) -> tuple[Rows, Rows]:
+    """What has been written since and is there, and what is gone again, as COPY takes it."""
     from django.db import connection
 
     from tenants.scope import maintenance_scope
 
     with maintenance_scope(), connection.cursor() as cursor:
-        found = {}
-        for table, query in queries.items():
-            cursor.execute(query, [since])
-            found[table] = cursor.fetchall()
-        return found
+
+        def fetch(query: str) -> list[tuple[Any, ...]]:
+            cursor.execute(f"{query} WHERE xmin::text::bigint >= %s", [xid])
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
+
+        left = {table: fetch(f"SELECT * FROM {table}") for table in tables()}
+        gone = {table: fetch(query) for table, query in GONE.items()}
+    column = [each.name for each in columns_of("incidents_delivery")].index("mailbox_at")
+    gone["first_delivery"] = [row for row in gone["first_delivery"] if row[column]]
+    return {table: rows for table, rows in left.items() if rows}, gone
+
+
+def columns_of(table: str) -> list[Any]:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        return list(connection.introspection.get_table_description(cursor, table))
+
+
+def bare() -> list[str]:
+    """The tables that the baseline writes, without their prefix."""
+    return ["incidents_observation", *tables(), *GONE]
 
 
 def time_copy(batches: Batches, rows: Rows) -> float:
@@ -203,7 +226,7 @@ def time_copy(batches: Batches, rows: Rows) -> float:
                 _copy(cursor, f"bare_{table}", some)
     taken = time.perf_counter() - started
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE " + ", ".join(f"bare_{t}" for t in BARE))
+        cursor.execute("TRUNCATE " + ", ".join(f"bare_{t}" for t in bare()))
     return taken
 
 
@@ -229,8 +252,8 @@ def measure() -> list[Measurement]:
 
         acme, facts = make_cast().acme, letters()
         with connection.cursor() as cursor:
-            for table in BARE:
-                like = "incidents_delivery" if table == "first_delivery" else table
+            for table in bare():
+                like = LIKE.get(table, table)
                 cursor.execute(f"CREATE TABLE bare_{table} (LIKE {like} INCLUDING ALL)")
         return _rows(acme, facts)
 
@@ -241,9 +264,10 @@ def _rows(acme: Tenant, facts: Sequence[dict[str, Any]]) -> list[Measurement]:
         batches = batches_of(acme.id, number, facts)
         if number == 1:
             analyze()
+        since = now_xid()
         taken.append(time_intake(acme, batches))
-        left = rows_of(LEFT, START + timedelta(hours=number))
-        written = left | rows_of(GONE, START + timedelta(hours=number))
+        left, gone = rows_since(since)
+        written = left | gone
         copied.append(time_copy(batches, written))
         copied_left.append(time_copy(batches, left))
         alone.append(time_copy(batches, {}))
