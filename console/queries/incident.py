@@ -244,7 +244,7 @@ def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
         who = f", {read} of them read" if read else ", none of them read so far"
         return f"{copies_words(in_reach).capitalize()} can be reached by people now{who}."
     if unseen := counts.get("unseen", 0):
-        return f"{copies_words(unseen).capitalize()} went to mailboxes and not yet seen there."
+        return f"{copies_words(unseen).capitalize()} sent to mailboxes, not yet seen there."
     if removed := counts.get("removed", 0):
         return f"Nothing is within reach now: {copies_words(removed)} removed and read back."
     if counts.get("held"):

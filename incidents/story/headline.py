@@ -20,6 +20,7 @@ _WORDS = {
     Incident.Kind.ACCOUNT: "An account at risk",
     Incident.Kind.HEALTH: "Mail around the gateway",
 }
+_UNREAD = "Nobody has read it."
 _BORROWED_PERSON = {"impersonates_vip", "impersonates_colleague", "impersonates_title"}
 _BORROWED_FIRM = {"poses_as_own_firm", "poses_as_own_desk"}
 
@@ -86,11 +87,11 @@ def _where(incident: Incident) -> list[str]:
 
 def _now(incident: Incident) -> str:
     counts = incident.counts
-    for blind in blind_layers(incident.tenant_id):
-        if blind.layer == "mailbox":
-            return "where they are now is not known, the mailbox layer is blind"
-    parts = []
     delivered = counts["delivered"]
+    where = f"where {'it is' if delivered == 1 else 'they are'} now is not known"
+    if _is_blind(incident):
+        return f"{where}, the mailbox layer is blind"
+    parts = []
     for key, words in (
         ("in_inbox", "still within reach"),
         ("in_junk", "in junk"),
@@ -100,7 +101,11 @@ def _now(incident: Incident) -> str:
     ):
         if n := counts.get(key, 0):
             parts.append(f"{_of(n, delivered)} {'is' if n == 1 else 'are'} {words}")
-    return ", ".join(parts) or "where they are now is not known"
+    return ", ".join(parts) or where
+
+
+def _is_blind(incident: Incident) -> bool:
+    return any(blind.layer == "mailbox" for blind in blind_layers(incident.tenant_id))
 
 
 def _of(n: int, delivered: int) -> str:
@@ -119,7 +124,7 @@ def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[
         yield f"{number(replied)} {people.get(replied, 'people')} replied."
     arrived = [copy for copy in copies if copy.was_exposed]
     if arrived and all(copy.is_read is False for copy in arrived):
-        yield "Nobody has read it."
+        yield "Whether it was read since is not known." if _is_blind(incident) else _UNREAD
 
 
 def exposure(counts: Mapping[str, int]) -> str:
