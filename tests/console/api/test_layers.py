@@ -33,6 +33,17 @@ def test_accepting_and_dismissing_are_refused_twice(mo, world):
 @pytest.mark.parametrize(
     "body",
     [
+        {"do": "add_rule", "tenants": ["acme"], "value": "a@b.example", "days": -1},
+        {
+            "do": "add_rule",
+            "tenants": ["acme"],
+            "value": "a@b.example",
+            "recipient": "x@else.example",
+        },
+        {"do": "add_rule", "tenants": ["acme"], "kind": "allow", "value": "eve@acme.example"},
+        {"do": "add_rule", "tenants": ["acme"], "match": "client_ip", "value": "0.0.0.0/0"},
+        {"do": "add_rule", "tenants": ["acme"], "match": "url_host", "value": "co.uk"},
+        {"do": "change_policy", "tenants": ["acme"], "act_from": 1e300},
         *({}, {"do": "add_rule"}, {"tenants": ["acme"]}, {"do": "nothing", "tenants": ["acme"]}),
         {"do": "add_rule", "tenants": ["acme"], "value": "no address"},
         {"do": "add_rule", "tenants": [], "value": "a@b.example"},
