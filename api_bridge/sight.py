@@ -6,6 +6,13 @@ from api_bridge.models import Connection
 from incidents.layers import BlindLayer
 
 
+def why_blind(connection: Connection) -> str:
+    """In a sentence.  A connection that still counts as connected gets no answer."""
+    if connection.state in ("", Connection.State.ACTIVE):
+        return "The mail host does not answer us."
+    return f"{connection.get_state_display()}."
+
+
 def mailbox_blindness(tenant_id: int) -> BlindLayer | None:
     connection = (
         Connection.objects.filter(tenant=tenant_id, blind_since__isnull=False)
@@ -18,5 +25,5 @@ def mailbox_blindness(tenant_id: int) -> BlindLayer | None:
         layer="mailbox",
         name="The mailbox layer",
         since=connection.blind_since,
-        why=f"{connection.get_state_display()}.",
+        why=why_blind(connection),
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from api_bridge.models import Connection
+from api_bridge.sight import why_blind
 from seg_bridge.sight import GATE_SILENT_AFTER, SILENT, gates_spoke
 
 
@@ -63,7 +64,7 @@ def _blind(spoke_at: datetime | None, limit: datetime, connection: Connection | 
         gateway_since=spoke_at if is_silent else None,
         mailbox_since=mailbox_since,
         gateway_why=SILENT if is_silent else "",
-        mailbox_why=f"{connection.get_state_display()}." if connection and mailbox_since else "",
+        mailbox_why=why_blind(connection) if connection and mailbox_since else "",
         has_gateway=spoke_at is not None,
         has_mailbox=connection is not None,
     )
