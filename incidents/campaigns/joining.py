@@ -81,10 +81,14 @@ def _near_mails(tenant: Tenant, mail: Mail, rarity: Rarity) -> list[UUID]:
     window = (mail.seen_at - WINDOW, mail.seen_at + WINDOW)
     telling = {key for key, trait in mail.traits.items() if rarity.weighs(trait) > 0}
     by_trait = MessageTrait.objects.filter(
-        tenant=tenant, value__in=[value for _, value in telling], seen_at__range=window
+        tenant=tenant,
+        kind__in={kind for kind, _ in telling},
+        value__in=[value for _, value in telling],
+        seen_at__range=window,
     ).order_by("-seen_at")
     by_text = GroupKey.objects.filter(
         tenant=tenant,
+        kind__in=("content", "text"),
         value__in=[value for _, value in text_keys(mail)],
         last_seen_at__range=window,
     ).order_by("-last_seen_at")

@@ -43,7 +43,9 @@ def rarity_of(mails: Iterable[Mail]) -> Rarity:
     if not traits:
         return Rarity()
     rows = (
-        MessageTrait.objects.filter(value__in={value for _, value in traits})
+        MessageTrait.objects.filter(
+            kind__in={kind for kind, _ in traits}, value__in={value for _, value in traits}
+        )
         .values("kind", "value")
         .annotate(
             mails=Count("message"),
