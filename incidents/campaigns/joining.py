@@ -52,13 +52,23 @@ def follow_campaigns(tenant: Tenant, message_ids: Collection[UUID]) -> None:
     rarity = rarity_of(mails)
     total = prevalence.total_messages()
     for mail in mails:
-        for link in _links_of(tenant, mail, incident_of[mail.id], rarity):
-            if _follow(tenant, link):
+        own = incident_of[mail.id]
+        links = _links_of(tenant, mail, own, rarity)
+        campaign_of = _campaigns_of(own, *links)
+        for other, link in links.items():
+            # As a rule they are in one campaign already: that costs no look at the database.
+            is_one = campaign_of[own] is not None and campaign_of[own] == campaign_of[other]
+            if not is_one and _follow(tenant, link):
                 write_links(tenant.id, Edge.Level.CAMPAIGN, [link], total)
+                campaign_of = _campaigns_of(own, *links)
 
 
-def _links_of(tenant: Tenant, mail: Mail, incident_id: UUID, rarity: Rarity) -> list[Link]:
-    """Strongest first; to each other incident only the strongest."""
+def _campaigns_of(*incident_ids: UUID) -> dict[UUID, UUID | None]:
+    return dict(Incident.objects.filter(id__in=incident_ids).values_list("id", "campaign_id"))
+
+
+def _links_of(tenant: Tenant, mail: Mail, incident_id: UUID, rarity: Rarity) -> dict[UUID, Link]:
+    """Other incident → the strongest link to it, strongest first."""
     members = {
         member.message_id: member
         for member in IncidentMessage.objects.select_related("message")
@@ -74,7 +84,7 @@ def _links_of(tenant: Tenant, mail: Mail, incident_id: UUID, rarity: Rarity) -> 
     best: dict[UUID, Link] = {}
     for *_, other_incident, link in sorted(links, key=lambda row: row[:3]):
         best.setdefault(other_incident, link)
-    return list(best.values())
+    return best
 
 
 def _near_mails(tenant: Tenant, mail: Mail, rarity: Rarity) -> list[UUID]:
