@@ -66,6 +66,8 @@ def make_sense_of_backlog(tenant: Tenant) -> int:
     store_spoken(known)
     assess_messages(tenant, _that_matter(known))
     condemned = {copy.mail.id for seen, copy in known.sights if seen.verdict not in _NO_THREAT}
+    # A copy takes its words along to the mail it turns out to be of.
+    condemned |= {mail.id for pair in known.moved for mail in pair}
     note_touched(tenant, _touched(known), condemned=condemned)
     return len(batch)
 

@@ -437,3 +437,13 @@ def test_the_night_mends_what_has_drifted_and_says_so(acme: Tenant):
     assert check_ledger(acme).differing == 1
     assert AuditEntry.objects.get(action="incidents.ledger.corrected").detail["differing"] == 1
     assert counted() == {"gateway_only_unseen": 1}
+
+
+def test_the_gateways_late_account_of_a_mail_changes_how_it_counts(acme: Tenant):
+    lost = {"trace_ulid": "", "trace_state": "missing", "whom": IT}
+    take(acme, mailbox(acme, 1, 1, Verdict.PHISH, **lost))
+    assert counted() == slow_reading() == {"mailbox_only_around": 1}
+    take(acme, gateway(acme, 1, 0, Verdict.CLEAN, whom=INFO))
+    take(acme, gateway(acme, 1, 0, Verdict.CLEAN, whom=IT))
+    assert Message.objects.filter(deliveries__isnull=False).distinct().count() == 1
+    assert counted() == slow_reading() == {"mailbox_only_passed": 1}
