@@ -82,7 +82,8 @@ class _Percentile(Aggregate):
 
 
 def opened_between(since: datetime, until: datetime, client: str = "") -> QuerySet[Incident]:
-    found = Incident.objects.filter(opened_at__gte=since, opened_at__lt=until)
+    """Without those that were merged into another: that one counts."""
+    found = Incident.objects.filter(opened_at__gte=since, opened_at__lt=until, merged_into=None)
     return found.filter(tenant__slug=client) if client else found
 
 
