@@ -78,21 +78,26 @@ def history_of(copies: Iterable[Delivery]) -> dict[UUID, list[Observation]]:
 
 
 def sides_of(copies: Sequence[Delivery], history: dict[UUID, list[Observation]]) -> list[Side]:
-    """For each source its last verdict about the copy that it condemns most; gateway first."""
-    best: dict[str, tuple[bool, Observation]] = {}
+    """For each source the word that weighs most, gateway first: a threat before a harmless mail,
+    a copy that was stopped before one that went through, the latest of equals.
+    """
+    best: dict[str, tuple[tuple[bool, bool, datetime], Observation]] = {}
     for copy in copies:
         for seen in history.get(copy.id, ()):
             if seen.verdict is None:
                 continue
-            is_threat = Verdict(seen.verdict).is_threat
-            known = best.get(seen.layer)
-            if known is None or (is_threat, seen.observed_at) >= (
-                known[0],
-                known[1].observed_at,
-            ):
-                best[seen.layer] = (is_threat, seen)
+            weight = (
+                Verdict(seen.verdict).is_threat,
+                seen.action in _STOPPED,
+                seen.observed_at,
+            )
+            if seen.layer not in best or weight >= best[seen.layer][0]:
+                best[seen.layer] = (weight, seen)
     order = [layer.value for layer in Layer]
     return [_side(best[layer][1]) for layer in sorted(best, key=order.index)]
+
+
+_STOPPED = (Outcome.HELD, Outcome.REJECTED)
 
 
 def _side(seen: Observation) -> Side:

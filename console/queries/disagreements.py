@@ -40,6 +40,11 @@ class Row:
     blind: Blind
 
     @property
+    def differ(self) -> bool:
+        """Two verdicts that are not the same; a person may contradict two that are."""
+        return self.gateway != self.mailbox
+
+    @property
     def is_proposal(self) -> bool:
         """Open, with something to accept."""
         return self.item.is_open and bool(self.item.proposal)

@@ -235,6 +235,25 @@ def test_partly_held_and_clean_belongs_to_the_incident(cast: Cast):
     assert item.copies == 2
 
 
+def test_the_entry_that_held_a_harmless_copy_is_named_and_its_end_proposed(cast: Cast):
+    rule = add_rule(
+        tenant_id=cast.acme.id,
+        kind="block",
+        match="sender",
+        value=EVE,
+        recipient=INFO,
+        reason="taken for an attack",
+        actor=cast.bo,
+    )
+    decided = {"by": "block", "action": "hold", "rule_id": str(rule.id), "owner": "Bo"}
+    clean: dict[str, Any] = {"verdict": Verdict.CLEAN, "score": 0.1}
+    happened(cast, held(cast, **clean, detail={"decided": decided}), passed(cast, IT, **clean))
+    happened(cast, inside(cast, IT))
+    item = the_item(kind=Kind.HELD)
+    assert (item.rule_id, item.rule_owner) == (rule.id, "Bo")
+    assert (item.proposal["action"], item.proposal["rule_id"]) == ("remove_rule", str(rule.id))
+
+
 def test_a_grave_verdict_acts_inside(cast: Cast):
     grave: dict[str, Any] = {"verdict": Verdict.PHISH, "score": 9.0}
     happened(cast, held(cast, **grave), passed(cast, IT, **grave), inside(cast, IT))
