@@ -12,25 +12,29 @@ from django.utils import timezone
 from console.queries.incident import CopyRow, copy_row
 from console.queries.mail import page_of
 from incidents.access import access_one
+from incidents.assessment import EXPOSED
 from incidents.campaigns.moving import lineage, successor
 from incidents.client_words import open_wishes
 from incidents.layers import BlindLayer, blind_layers
-from incidents.ledger import Period, figures_of
+from incidents.ledger import FIGURES, Period, figures_of
 from incidents.models import (
     ClientWord,
     Comment,
     ContentAccess,
     Delivery,
     Incident,
+    LedgerEntry,
     Pause,
     Report,
 )
 from incidents.models.mail import Place
 from incidents.story import exposure
+from incidents.words import Verdict
 from tenants.errors import NotThere
 from tenants.models import Tenant
 
 MONTH = timedelta(days=30)
+_DANGEROUS = (Verdict.MALWARE, Verdict.BEC, Verdict.PHISH)
 _KINDS = {
     "spam": "Unwanted mail",
     "phish": "A mail that wanted passwords",
@@ -109,7 +113,7 @@ def overview(client: Tenant) -> Overview:
     blind = blind_layers(client.id)
     held, _ = held_mail("")
     return Overview(
-        standing=standing(shared, needed, blind),
+        standing=standing(needed, blind),
         needs=needed,
         open_incidents=shared,
         held=held[:5],
@@ -122,7 +126,7 @@ def overview(client: Tenant) -> Overview:
     )
 
 
-def standing(shared: list[SharedIncident], needed: list[Need], blind: list[BlindLayer]) -> Standing:
+def standing(needed: list[Need], blind: list[BlindLayer]) -> Standing:
     """One sentence: what the client must do, where we cannot look, or that all is well."""
     waiting = sum(need.answered is None for need in needed)
     if waiting:
@@ -133,12 +137,23 @@ def standing(shared: list[SharedIncident], needed: list[Need], blind: list[Blind
         names = " and ".join(each.name.lower() for each in blind)
         detail = f"{names.capitalize()} cannot see now, so this page may not know everything."
         return Standing("Partly blind", detail, "high", "eye-off", since)
-    exposed = sum(bool(each.incident.counts.get("in_inbox")) for each in shared)
+    exposed = threats_within_reach()
     if exposed:
-        what = "One incident" if exposed == 1 else f"{exposed} incidents"
-        detail = f"{what} with mail that your people can reach. Your provider works on it."
+        what = "One dangerous mail lies" if exposed == 1 else f"{exposed} dangerous mails lie"
+        detail = f"{what} within reach of your people. Your provider has been told."
         return Standing("Action is under way", detail, "warn", "shield-alert")
     return Standing("You are protected", "Nothing needs you now.", "good", "shield")
+
+
+def threats_within_reach() -> int:
+    """Mails of the last 30 days, in shared incidents or not: what is true is said, no more."""
+    threats = LedgerEntry.objects.filter(
+        seen_at__gte=timezone.now() - MONTH,
+        counted_as__in=FIGURES["threats"].counts,
+        verdict__in=_DANGEROUS,
+        message__deliveries__place__in=EXPOSED,
+    )
+    return threats.values("message").distinct().count()
 
 
 def needs() -> list[Need]:
