@@ -45,6 +45,7 @@ KINDS: Mapping[str, tuple[str, float]] = {
     "sender_infra": ("sender", 0.5),
     "subject_shape": ("subject", 0.7),
     "display_name": ("subject", 0.3),
+    "borrowed_name": ("name", 0.6),
     "reply_to": ("reply", 1.0),
     "phone": ("payment", 1.5),
     "iban": ("payment", 2.0),

@@ -23,7 +23,8 @@ MOST_PER_KIND = 8
 SMALLEST_FILE_BYTES = 2_000
 KINDS = (
     *("url_host", "url_shape", "url", "file", "image", "sender", "sender_domain", "sender_infra"),
-    *("ip", "subject_shape", "display_name", "reply_to", "phone", "iban", "wallet"),
+    *("ip", "subject_shape", "display_name", "borrowed_name", "reply_to"),
+    *("phone", "iban", "wallet"),
 )
 _LABEL_LENGTH = 200
 _LINKS_READ = 200
@@ -73,7 +74,10 @@ def _texts_by_kind(facts: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[str
     yield "ip", [ip]
     yield "sender_infra", [_infrastructure(facts, ip)]
     yield "subject_shape", [subject_shape(facts)]
-    yield "display_name", [_display_name(facts, address)]
+    shown = _display_name(facts, address)
+    yield "display_name", [shown]
+    # One hand with many throw-away addresses keeps the name that it borrows.
+    yield "borrowed_name", [f"{shown} at {domain}" if shown and is_free_mailer(domain) else ""]
     yield "reply_to", _replies(facts, address)
     extra = facts.get("extra") or {}
     yield "phone", extra.get("phones") or ()

@@ -18,6 +18,7 @@ _THING = {
     "ip": "the sending server {label}",
     "subject_shape": "the subject “{label}”",
     "display_name": "the sender's name “{label}”",
+    "borrowed_name": "the sender's name {label}",
     "reply_to": "replies that go to {label}",
     "phone": "the phone number {label}",
     "iban": "the bank account ending {ending}",

@@ -20,6 +20,7 @@ def mail(
     host: str = "",
     subject: str = "",
     sender: str = "",
+    name: str = "",
     account: str = "",
     hours: float = 0,
     fingerprint: str = "",
@@ -29,7 +30,7 @@ def mail(
     word = "".join("abcdefghij"[int(digit)] for digit in str(number))
     facts: dict[str, Any] = mail_json(
         subject=subject or f"matter {word * 3} pending",
-        sender={"address": sender or f"x@s{number}.example", "name": "", "raw": ""},
+        sender={"address": sender or f"x@s{number}.example", "name": name, "raw": ""},
         links=[{"url": f"https://{host or f'h{number}.example'}/go/{word}"}],
         shingles=list(shingles),
         extra={"accounts": [["iban", account]] if account else []},

@@ -215,6 +215,11 @@ def test_short_mail_joins_by_its_template_and_never_by_its_words_alone():
         mail(1, **words, sender="boss@crook.example"), mail(2, **words, sender="boss@crook.example")
     )
     assert same_sender.group_of[1] == same_sender.group_of[2]
+    named: dict[str, Any] = {"subject": "quick favour", "name": "Martha Wells"}
+    rotated = campaign_of(
+        mail(1, **named, sender="office.1@gmail.com"), mail(2, **named, sender="office.2@gmail.com")
+    )
+    assert rotated.group_of[1] == rotated.group_of[2]
     mutated: dict[str, Any] = {"subject": "are you at your desk", "host": "evil.example"}
     template = campaign_of(mail(1, **mutated), mail(2, **mutated))
     assert template.group_of[1] == template.group_of[2]

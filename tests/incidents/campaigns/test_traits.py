@@ -62,6 +62,14 @@ def test_a_name_that_repeats_the_address_says_nothing():
     assert "display_name" not in found_in(mail_json(sender=sender))
 
 
+def test_a_name_written_from_a_free_mailer_is_borrowed_from_any_of_its_addresses():
+    sender = {"address": "office.331@gmail.com", "name": "Martha Wells", "raw": ""}
+    found = found_in(mail_json(sender=sender))
+    assert found["borrowed_name"] == {"martha wells at gmail.com"}
+    own = sender | {"address": "mw@acme.example"}
+    assert "borrowed_name" not in found_in(mail_json(sender=own))
+
+
 def test_each_kind_is_bounded_and_known():
     links = [{"url": f"https://h{number}.example/a/b"} for number in range(500)]
     found = found_in(mail_json(links=links))
