@@ -8,21 +8,24 @@
 5. Count in the ledger what somebody condemned (incidents/ledger/).
 6. Remove the observations from the backlog.
 
-All in one transaction: a crash repeats the whole step.
+All in one transaction: a crash repeats the whole step.  An observation that makes it fail is found
+by trying ever fewer, and put aside: it must not hold up a client's mail.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from incidents.bulk import fetch, run
 from incidents.identity import Identified, identify, settle_pending
 from incidents.known import Copy, Known, Seen
-from incidents.known_rows import load_known, next_batch
+from incidents.known_rows import load_known, next_batch, next_ids
 from incidents.known_store import store_known
 from incidents.ledger import note_touched
 from incidents.models import Backlog
@@ -31,31 +34,67 @@ from incidents.opening import assess_messages
 from incidents.prevalence import count_messages
 from incidents.spoken import store_spoken
 from incidents.words import Layer, Verdict
+from tenants.audit import BAILEY, write_audit
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 
+log = logging.getLogger(__name__)
+
 BATCH = 1_000
+ASIDE_FOR = timedelta(hours=1)
 _EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
 _NO_THREAT = (None, Verdict.CLEAN, Verdict.GRAYMAIL)
 
 
 def serve_intake(claimed: ClaimedWork) -> datetime | None:
     """One batch of one client; answers when it wants to come again."""
+    size = BATCH
+    while True:
+        try:
+            return _serve(claimed, size)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away or busy: no observation's fault
+        except Exception as error:
+            if size == 1:
+                log.exception("an observation of client %s is put aside", claimed.tenant_id)
+                _put_aside(claimed, error)
+                return timezone.now()
+            size //= 2
+
+
+def _serve(claimed: ClaimedWork, size: int) -> datetime | None:
     with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
-        make_sense_of_backlog(tenant)
+        make_sense_of_backlog(tenant, size)
         if Backlog.objects.filter(wait_until=None).exists():
             return timezone.now()
         waiting = Backlog.objects.order_by("wait_until")
         return waiting.values_list("wait_until", flat=True).first()
 
 
-def make_sense_of_backlog(tenant: Tenant) -> int:
-    """Works on at most ``BATCH`` observations; answers how many.  Needs the client's scope."""
+def _put_aside(claimed: ClaimedWork, error: Exception) -> None:
+    """The oldest observation waits; nothing of it is lost, and it is tried again."""
+    now = timezone.now()
+    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        for observation_id in next_ids(claimed.tenant_id, now, 1):
+            Backlog.objects.filter(observation_id=observation_id).update(wait_until=now + ASIDE_FOR)
+            write_audit(
+                "incidents.observation.put_aside",
+                actor=BAILEY,
+                provider_id=claimed.provider_id,
+                tenant_id=claimed.tenant_id,
+                object_kind="observation",
+                object_id=observation_id,
+                error=type(error).__name__,
+            )
+
+
+def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
+    """Works on at most ``size`` observations; answers how many.  Needs the client's scope."""
     # A lease that ran out may leave two workers with one client; they take turns.
     run("SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id])
-    batch = next_batch(tenant.id, timezone.now(), BATCH)
+    batch = next_batch(tenant.id, timezone.now(), size)
     if not batch:
         return 0
     known = load_known(tenant, batch)

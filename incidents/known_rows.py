@@ -47,12 +47,7 @@ def _of(alias: str, names: Iterable[str]) -> str:
 
 def next_batch(tenant_id: int, now: datetime, size: int) -> list[Seen]:
     """The oldest observations of the backlog that need not wait, locked until the commit."""
-    rows = fetch(
-        "SELECT observation_id, observed_at, wait_until FROM incidents_backlog"
-        " WHERE tenant_id = %s AND (wait_until IS NULL OR wait_until <= %s)"
-        " ORDER BY observation_id LIMIT %s FOR UPDATE",
-        [tenant_id, now, size],
-    )
+    rows = fetch(_NEXT, [tenant_id, now, size])
     if not rows:
         return []
     ids, times, waits = zip(*rows, strict=True)
@@ -68,6 +63,18 @@ def next_batch(tenant_id: int, now: datetime, size: int) -> list[Seen]:
         )
         for row in found
     ]
+
+
+def next_ids(tenant_id: int, now: datetime, size: int) -> list[UUID]:
+    """Which observations ``next_batch`` would take, without reading them."""
+    return [row[0] for row in fetch(_NEXT, [tenant_id, now, size])]
+
+
+_NEXT = """
+SELECT observation_id, observed_at, wait_until FROM incidents_backlog
+WHERE tenant_id = %s AND (wait_until IS NULL OR wait_until <= %s)
+ORDER BY observation_id LIMIT %s FOR UPDATE
+"""
 
 
 def _read_facts(tenant_id: int, observation_id: UUID, observed_at: datetime) -> str:

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from incidents.correlation import make_sense_of_backlog
+from incidents.correlation import make_sense_of_backlog, serve_intake
 from incidents.intake import record
 from incidents.models import Backlog, Delivery, Incident, IncidentMessage, Message
 from incidents.models.mail import Match, Outcome, Place
@@ -14,7 +14,8 @@ from incidents.observations import Observation
 from incidents.words import Outcome as Did
 from incidents.words import Place as At
 from incidents.words import Verdict
-from tenants.models import Tenant
+from tenants.doors import ClaimedWork
+from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
 
@@ -46,6 +47,30 @@ def test_the_trace_joins_both_layers_in_any_order(acme: Tenant):
     assert delivery.gateway_at
     assert delivery.mailbox_at
     assert Message.objects.count() == 1
+
+
+def test_one_observation_that_makes_no_sense_holds_up_no_other(cast: Cast):
+    of = ClaimedWork(cast.acme.id, cast.provider.id, 1)
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        for number in range(9):
+            detail = {"received_at": "once upon a time"} if number == 4 else {}
+            ulid = f"01J{number:023d}"
+            record([gateway_saw(cast.acme, INFO, ulid=ulid, detail=detail)])
+    before = datetime.now(UTC)
+    for _ in range(20):
+        again_at = serve_intake(of)
+        if again_at is None or again_at > datetime.now(UTC):
+            break
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        assert Message.objects.count() == 8
+        aside = Backlog.objects.get()
+        assert aside.wait_until is not None
+        assert aside.wait_until > before + timedelta(minutes=55)
+        entry = AuditEntry.objects.get(action="incidents.observation.put_aside")
+        assert (entry.object_id, entry.detail["error"]) == (
+            str(aside.observation_id),
+            "ValueError",
+        )
 
 
 def test_a_trace_that_no_gate_confirms_is_a_bypass(acme: Tenant):
