@@ -13,10 +13,12 @@ standing orders included.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from incidents.disagreements import accept
@@ -32,6 +34,8 @@ from tenants.ids import as_uuid
 from tenants.models import Person, Tenant
 from tenants.scope import Role, tenant_scope
 from tenants.work import want_work
+
+log = logging.getLogger(__name__)
 
 CHANGED = "incidents.late_verdicts.changed"
 ACTOR = Actor("Bailey, by late verdict")
@@ -51,9 +55,24 @@ def serve_responses(claimed: ClaimedWork) -> datetime | None:
         left = [item.id for item in _waiting(wish)]
     # Each in a transaction of its own: one refusal leaves the others alone.
     for item_id in left:
-        with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
-            _respond(Disagreement.objects.select_related("incident").get(id=item_id), wish)
+        try:
+            _respond_to(claimed, item_id, wish)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away or busy: no item's fault
+        except Exception:
+            log.exception("disagreement %s is left to a person", item_id)
+            _leave_to_people(claimed, item_id)
     return timezone.now() if len(left) == BATCH else None
+
+
+def _respond_to(claimed: ClaimedWork, item_id: UUID, wish: LateVerdicts) -> None:
+    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        _respond(Disagreement.objects.select_related("incident").get(id=item_id), wish)
+
+
+def _leave_to_people(claimed: ClaimedWork, item_id: UUID) -> None:
+    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        _leave(Disagreement.objects.get(id=item_id), "Bailey failed at it; its log says how.")
 
 
 def wish_of(tenant_id: int) -> LateVerdicts:

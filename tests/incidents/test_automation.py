@@ -83,6 +83,21 @@ def test_without_a_wish_it_is_only_proposed(cast: Cast, mailboxes: Mailboxes):
     assert item(cast).state == "open"
 
 
+def test_what_fails_unexpectedly_is_left_to_a_person_and_holds_up_no_other(
+    cast: Cast, mailboxes: Mailboxes
+):
+    wish(cast, pull_mode="auto", rule_mode="auto")
+    happened(cast, passed(cast), inside(cast), late(cast))
+    happened(cast, passed(cast, number=2), inside(cast, number=2, verdict=Verdict.PHISH))
+    with _scope(cast.acme):
+        Disagreement.objects.filter(kind="gateway_condemned_late").update(
+            proposal={"action": "pull"}, seen_at=datetime.now(UTC) - timedelta(days=1)
+        )
+    respond(cast)
+    assert item(cast, kind="gateway_condemned_late").result["left"].startswith("Bailey failed")
+    assert item(cast, kind="gateway_passed_mailbox_condemned").state == "accepted"
+
+
 def test_a_late_gateway_verdict_pulls_once(cast: Cast, mailboxes: Mailboxes):
     wish(cast, pull_mode="auto")
     happened(cast, passed(cast), inside(cast), late(cast))
