@@ -83,6 +83,7 @@ def test_the_periods_page_leads_on(ana: Client, cast: Cast):
     address = reverse("ledger_figure", args=["gateway_only_unseen"]) + "?client=acme"
     first = ana.get(address).content.decode()
     older = re.search(r'href="(\?[^"]*cursor=[^"]+)"', first)
+    assert older is not None
     assert first.count("<tr data-row") == 50
     second = ana.get(address.partition("?")[0] + unescape(older[1])).content.decode()
     assert second.count("<tr data-row") == 7

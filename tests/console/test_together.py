@@ -54,7 +54,7 @@ def test_merge_split_and_undo_by_the_page(as_ana, cast, two):
     assert led["Location"] == reverse("incident", args=[one.id])
 
     with tenant_scope(Role.WORKER, [cast.acme.id]):
-        message = Message.objects.order_by("-id").first()
+        message = Message.objects.latest("id")
         done = Regrouping.objects.get()
     chosen = {"messages": [str(message.id)], "reason": "not the same hand"}
     assert as_ana.post(address(one, "split"), chosen).status_code == 302

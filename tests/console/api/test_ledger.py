@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -11,7 +12,7 @@ from incidents.ledger import FIGURES
 from tests.console.api.caller import assert_problem
 
 TODAY = datetime.now(UTC).date()
-PERIODS = (
+PERIODS: tuple[dict[str, str], ...] = (
     {},
     {"from": str(TODAY - timedelta(days=3)), "to": str(TODAY)},
     {"from": f"{TODAY - timedelta(days=3)}T06:30:00+02:00", "to": f"{TODAY}T23:59:59.5Z"},
@@ -22,9 +23,9 @@ def asked(caller, path: str, query: dict[str, str]):
     return caller.get(f"{path}?{urlencode(query)}")
 
 
-def whole_list(mo, figure: str, query: dict[str, str]) -> list[dict]:
+def whole_list(mo, figure: str, query: dict[str, str]) -> list[Any]:
     answer = asked(mo, f"ledger/{figure}/", {**query, "page_size": "1"}).json()
-    rows = answer["results"]
+    rows: list[Any] = answer["results"]
     while answer["next"]:
         answer = mo.get(answer["next"].partition("/api/v1/")[2]).json()
         rows += answer["results"]
