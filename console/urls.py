@@ -36,11 +36,7 @@ urlpatterns = [
     path("console/handled", queue.handled, name="handled"),
     path("console/health", queue.health, name="health"),
     path("console/incidents/<uuid:incident_id>", incident.incident, name="incident"),
-    path(
-        "console/incidents/<uuid:incident_id>/assign",
-        incident.incident_assign,
-        name="incident_assign",
-    ),
+    path("console/incidents/<uuid:incident_id>/take", incident.incident_take, name="incident_take"),
     path("console/incidents/<uuid:incident_id>/pull", incident.incident_pull, name="incident_pull"),
     path(
         "console/incidents/<uuid:incident_id>/restore",
@@ -109,7 +105,9 @@ urlpatterns = [
         name="regrouping_undo",
     ),
     path(
-        "console/incidents/<uuid:incident_id>/owner", tending.incident_owner, name="incident_owner"
+        "console/incidents/<uuid:incident_id>/assign",
+        tending.incident_assign,
+        name="incident_assign",
     ),
     path(
         "console/incidents/<uuid:incident_id>/triage",

@@ -108,7 +108,7 @@ def _row(
     return Row(
         id=incident.id,
         href=reverse("incident", args=[incident.id]),
-        assign_href=reverse("incident_assign", args=[incident.id]),
+        assign_href=reverse("incident_take", args=[incident.id]),
         severity=incident.severity,
         sla_text=sla.text,
         sla_tone=sla.tone,

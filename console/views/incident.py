@@ -104,7 +104,7 @@ def incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 
 @require_POST
 @for_staff
-def incident_assign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+def incident_take(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
     take_incident(incident=found, actor=request.user, revision=seen_revision(request))
     messages.success(request, f"#{found.number} is yours.")

@@ -32,7 +32,7 @@ from tenants.colleagues import colleagues_of
 
 
 @for_staff
-def incident_owner(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+def incident_assign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
     people = colleagues_of(found.tenant_id)
     form = OwnerForm(request.POST or None, incident=found, people=people)
@@ -41,7 +41,7 @@ def incident_owner(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         revision = form.cleaned_data["revision"]
         assign_incident(incident=found, actor=request.user, owner=owner, revision=revision)
         return redirect("incident", found.id)
-    return ask(request, "console/incident_owner.html", {"incident": found, "form": form})
+    return ask(request, "console/incident_assign.html", {"incident": found, "form": form})
 
 
 @require_POST

@@ -189,7 +189,7 @@ def test_looking_at_the_questions_changes_nothing(as_ana, phish):
 
 
 def test_taking_an_incident_makes_it_mine(as_ana, cast, phish):
-    as_ana.post(reverse("incident_assign", args=[phish.id]))
+    as_ana.post(reverse("incident_take", args=[phish.id]))
 
     with tenant_scope(Role.WORKER, [phish.tenant_id]):
         phish.refresh_from_db()

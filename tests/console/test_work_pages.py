@@ -63,7 +63,7 @@ def test_two_browsers_at_one_incident(cast, phish):
 
 def test_the_second_owner_is_told_in_a_toast(cast, phish):
     ana, bo = browser(cast.ana), browser(cast.bo)
-    where = reverse("incident_owner", args=[phish.id])
+    where = reverse("incident_assign", args=[phish.id])
     form = hidden_fields(bo.get(where).content.decode())
     ana.post(reverse("incident_triage", args=[phish.id]), {"revision": "0"})
     toast = bo.post(where, {**form, "owner": str(cast.bo.id)}, headers={"HX-Request": "true"})

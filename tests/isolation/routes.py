@@ -40,8 +40,8 @@ client             GET     client     200 200  200  in     in    in
 client_warnings    GET     client     200 200  200  in     in    in
 client_warnings    POST    client     302 302  302  in     in    in
 incident           GET     incident   200 200  200  in     in    in
-incident_assign    GET     incident   405 405  405  405    405   405
-incident_assign    POST    incident   302 302  302  in     in    in
+incident_take      GET     incident   405 405  405  405    405   405
+incident_take      POST    incident   302 302  302  in     in    in
 incident_pull      GET     incident   200 200  200  in     in    in
 incident_pull      POST    incident   302 302  302  in     in    in
 incident_restore   GET     incident   200 200  200  in     in    in
@@ -81,8 +81,8 @@ campaign_pull      POST    incident   200 200  200  in     in    in
 campaign_block     GET     incident   200 200  200  in     in    in
 campaign_block     POST    incident   200 200  200  in     in    in
 job_group          GET     group      200 200  200  in     in    in
-incident_owner     GET     incident   200 200  200  in     in    in
-incident_owner     POST    incident   302 302  302  in     in    in
+incident_assign    GET     incident   200 200  200  in     in    in
+incident_assign    POST    incident   302 302  302  in     in    in
 incident_triage    GET     incident   405 405  405  405    405   405
 incident_triage    POST    incident   302 302  302  in     in    in
 incident_comment   GET     incident   200 200  200  in     in    in
@@ -365,7 +365,7 @@ AGREEMENT = {
     },
 }
 BODIES |= {
-    "incident_owner": {"owner": ""},
+    "incident_assign": {"owner": ""},
     "incident_comment": {"text": "Seen", "audience": "internal"},
     "incident_call": {"whom": "The client", "said": "No payment was made"},
     "incident_wait": {"cause": "client_answer", "asked": "Was it paid?"},
