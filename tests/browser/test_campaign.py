@@ -37,7 +37,7 @@ def _order(browser, site: str, login: str, address: str, email: str, *, with_js:
     ):
         what.click()
         clicks += 1
-    page.wait_for_url("**/console/orders/*")
+    page.wait_for_url("**/console/jobs/groups/*")
     expect(page.locator("h1")).to_have_text("Pull from mailboxes at 2 clients")
     expect(page.locator("tbody tr")).to_have_count(2)
     page.context.close()

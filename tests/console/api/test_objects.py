@@ -23,7 +23,7 @@ from tests.isolation.world import raw_mail
 COUNTED = Path(__file__).resolve().parents[1] / "query_counts.json"
 PAGES = (
     *("", "handled", "health", "mail", "held", "clients", "jobs", "ledger"),
-    *("disagreements", "rules", "orders"),
+    *("disagreements", "rules", "standing-orders"),
     *("kpis", "sla", "mentions", "silence", "many", "?tab=quiet"),
 )
 
