@@ -107,7 +107,7 @@ def scan(
     word = _gateway_word(arrival, seat, known)
     judgement = judgement_of(facts)
     lessons = []
-    if judgement.verdict in (Verdict.CLEAN, Verdict.GRAYMAIL):
+    if not judgement.verdict.is_threat:
         is_internal = arrival.direction is Direction.INTERNAL
         lessons = history.lessons_of_received(
             facts, seat.address, item.received_at, is_internal=is_internal

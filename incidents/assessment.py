@@ -13,7 +13,7 @@ from typing import Any
 from incidents.codes import COUNTS
 from incidents.models import Delivery, Incident, Message
 from incidents.models.mail import Direction, Outcome, Place
-from incidents.words import Verdict
+from incidents.words import HARMLESS, Verdict, is_threat
 
 EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
 IN_MAILBOX = (*EXPOSED, Place.JUNK, Place.DELETED)
@@ -132,7 +132,7 @@ def queue_rank(kind: str, counts: dict[str, int], codes: Sequence[str]) -> int:
 
 def kind_of(condemned: str) -> Incident.Kind:
     """The kind by the worst current verdict; where all took theirs back, it is still suspicious."""
-    return Incident.Kind(condemned) if _is_threat(condemned) else Incident.Kind.SUSPICIOUS
+    return Incident.Kind(condemned) if is_threat(condemned) else Incident.Kind.SUSPICIOUS
 
 
 def title(kind: str, message: Message) -> str:
@@ -172,17 +172,17 @@ def cross_layer(deliveries: Sequence[Delivery]) -> list[str]:
     """Which of ``codes.CROSS_LAYER`` hold, in that order."""
     held = [copy for copy in deliveries if copy.outcome == Outcome.HELD]
     passed = [copy for copy in deliveries if copy.outcome == Outcome.DELIVERED]
-    condemned = [copy for copy in passed if _is_threat(copy.mailbox_verdict)]
+    condemned = [copy for copy in passed if is_threat(copy.mailbox_verdict)]
     codes = []
-    if any(copy.gateway_at and not _is_threat(copy.gateway_verdict) for copy in condemned):
+    if any(copy.gateway_at and not is_threat(copy.gateway_verdict) for copy in condemned):
         codes.append("gateway_passed_mailbox_condemned")
     if any(copy.is_bypass for copy in deliveries):
         codes.append("gateway_bypassed")
     if held and any(copy.gateway_at for copy in passed):
         codes.append("partly_held")
-    if held and passed and all(copy.mailbox_verdict in ("clean", "graymail") for copy in passed):
+    if held and passed and all(copy.mailbox_verdict in HARMLESS for copy in passed):
         codes.append("gateway_held_mailbox_clean")
-    if any(_is_threat(copy.gateway_verdict) for copy in passed):
+    if any(is_threat(copy.gateway_verdict) for copy in passed):
         codes.append("gateway_condemned_delivered")
     if any(copy.was_released for copy in condemned):
         codes.append("released_then_condemned")
@@ -191,10 +191,6 @@ def cross_layer(deliveries: Sequence[Delivery]) -> list[str]:
     if any(copy.gateway_at and not copy.gateway_verdict for copy in passed):
         codes.append("delivered_unscanned")
     return codes
-
-
-def _is_threat(verdict: str) -> bool:
-    return bool(verdict) and Verdict(verdict).is_threat
 
 
 def _vips(deliveries: Sequence[Delivery], vip_addresses: frozenset[str]) -> list[str]:

@@ -26,7 +26,7 @@ from incidents.late_copies import QUEUE, carry_out_order
 from incidents.models import Disagreement, LateVerdicts, StandingOrder
 from incidents.orders import orders_in_force
 from incidents.remediation import copies_of, pullable
-from incidents.words import Layer, Verdict
+from incidents.words import GRAVE, Layer
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import DomainError, WrongInput
@@ -41,7 +41,6 @@ CHANGED = "incidents.late_verdicts.changed"
 ACTOR = Actor("Bailey, by late verdict")
 BATCH = 20
 SURE = 0.8
-_GRAVE = (Verdict.PHISH, Verdict.BEC, Verdict.MALWARE)
 Kind = Disagreement.Kind
 
 
@@ -111,13 +110,13 @@ def _is_wanted(item: Disagreement, wish: LateVerdicts) -> bool:
 
 def _is_sure(item: Disagreement) -> bool:
     inside = [side for side in item.sides if side["layer"] == Layer.MAILBOX]
-    return any(side["verdict"] in _GRAVE and (side["confidence"] or 0) >= SURE for side in inside)
+    return any(side["verdict"] in GRAVE and (side["confidence"] or 0) >= SURE for side in inside)
 
 
 def _said_by_staff(item: Disagreement) -> bool:
     """An analyst's word acts; a reader's report is looked at first."""
     for side in item.sides:
-        if side["layer"] == Layer.PERSON and side["verdict"] in _GRAVE:
+        if side["layer"] == Layer.PERSON and side["verdict"] in GRAVE:
             name = str(side["source"]).removeprefix("person:")
             people = Person.objects.filter(tenant=None, is_active=True)
             person_id = as_uuid(name)

@@ -12,12 +12,9 @@ from uuid import UUID
 
 from incidents.models import Delivery, Disagreement
 from incidents.models.mail import Outcome, Place
-from incidents.words import Verdict
+from incidents.words import GRAVE, HARMLESS, is_threat
 
 Kind = Disagreement.Kind
-_HARMLESS = (Verdict.CLEAN, Verdict.GRAYMAIL)
-# What the gateway condemns late is pulled only where it would have been held for its content.
-_PULLED = (Verdict.PHISH, Verdict.BEC, Verdict.MALWARE)
 _WITHIN_REACH = (*(Place.INBOX, Place.JUNK, Place.OTHER, Place.ARCHIVE, Place.UNKNOWN),)
 
 
@@ -43,14 +40,15 @@ def may_be_late(copies: Iterable[Delivery]) -> list[Delivery]:
         for copy in copies
         if copy.outcome == Outcome.DELIVERED
         and not copy.was_released
-        and copy.gateway_verdict in _PULLED
-        and not _is_threat(copy.mailbox_verdict)
+        # Pulled only where it would have been held for its content.
+        and copy.gateway_verdict in GRAVE
+        and not is_threat(copy.mailbox_verdict)
     ]
 
 
 def _kinds(copy: Delivery, *, is_late: bool) -> Iterable[str]:
     was_delivered = copy.outcome in (Outcome.DELIVERED, Outcome.UNKNOWN)
-    gateway, mailbox = _is_threat(copy.gateway_verdict), _is_threat(copy.mailbox_verdict)
+    gateway, mailbox = is_threat(copy.gateway_verdict), is_threat(copy.mailbox_verdict)
     if mailbox and copy.was_released:
         yield Kind.RELEASED
     elif mailbox and was_delivered and copy.gateway_at and not gateway:
@@ -61,10 +59,10 @@ def _kinds(copy: Delivery, *, is_late: bool) -> Iterable[str]:
         (Kind.PERSON, copy.person_verdict),
         (Kind.VENDOR, copy.vendor_verdict),
     ):
-        if _is_threat(word) and was_delivered and not gateway and not mailbox:
+        if is_threat(word) and was_delivered and not gateway and not mailbox:
             yield kind
     # The mail host calls most mail harmless: only a person's word weighs against a layer's.
-    if copy.person_verdict in _HARMLESS and (copy.outcome == Outcome.HELD or mailbox):
+    if copy.person_verdict in HARMLESS and (copy.outcome == Outcome.HELD or mailbox):
         yield Kind.PERSON
 
 
@@ -74,14 +72,10 @@ def _held_and_clean(copies: Sequence[Delivery]) -> list[Delivery]:
     looked_at = [copy for copy in copies if copy.outcome == Outcome.DELIVERED]
     if not stopped or not looked_at:
         return []
-    if all(copy.mailbox_verdict in _HARMLESS for copy in looked_at):
+    if all(copy.mailbox_verdict in HARMLESS for copy in looked_at):
         return [*stopped, *(copy for copy in looked_at if not copy.was_released)]
     return []
 
 
 def within_reach(copies: Iterable[Delivery]) -> list[Delivery]:
     return [copy for copy in copies if copy.place in _WITHIN_REACH]
-
-
-def _is_threat(verdict: str) -> bool:
-    return bool(verdict) and Verdict(verdict).is_threat

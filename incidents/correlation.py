@@ -33,7 +33,7 @@ from incidents.models.mail import Outcome, Place
 from incidents.opening import assess_messages
 from incidents.prevalence import count_messages
 from incidents.spoken import store_spoken
-from incidents.words import Layer, Verdict
+from incidents.words import THREATS, Layer, is_threat
 from tenants.audit import BAILEY, write_audit
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
@@ -44,7 +44,6 @@ log = logging.getLogger(__name__)
 BATCH = 1_000
 ASIDE_FOR = timedelta(hours=1)
 _EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
-_NO_THREAT = (None, Verdict.CLEAN, Verdict.GRAYMAIL)
 
 
 def serve_intake(claimed: ClaimedWork) -> datetime | None:
@@ -104,7 +103,7 @@ def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
     _clear_backlog(tenant.id, [seen.id for seen in batch], waits)
     store_spoken(known)
     assess_messages(tenant, _that_matter(known))
-    condemned = {copy.mail.id for seen, copy in known.sights if seen.verdict not in _NO_THREAT}
+    condemned = {copy.mail.id for seen, copy in known.sights if is_threat(seen.verdict)}
     # A copy takes its words along to the mail it turns out to be of.
     condemned |= {mail.id for pair in known.moved for mail in pair}
     note_touched(tenant, _touched(known), condemned=condemned)
@@ -154,21 +153,20 @@ def _that_matter(known: Known) -> Collection[UUID]:
     """
     touched = _touched(known)
     spoken = {copy.mail.id for seen, copy in known.sights if seen.layer not in _LAYERS}
-    of, harmless = [known.tenant_id, list(touched)], list(_HARMLESS)
-    rows = fetch(_MATTER, [*of, harmless, harmless, harmless, list(_STOPPED), *of])
+    of, threats = [known.tenant_id, list(touched)], list(THREATS)
+    rows = fetch(_MATTER, [*of, threats, threats, threats, list(_STOPPED), *of])
     return spoken | {row[0] for row in rows}
 
 
 _LAYERS = (Layer.GATEWAY, Layer.MAILBOX)
-_HARMLESS = ("", Verdict.CLEAN, Verdict.GRAYMAIL)
 _STOPPED = (Outcome.HELD, Outcome.REJECTED, Outcome.DEFERRED)
 _MATTER = """
 SELECT message_id FROM incidents_delivery
 WHERE tenant_id = %s AND message_id = ANY(%s)
 GROUP BY message_id
 HAVING bool_or(is_bypass OR was_released OR person_verdict <> '')
-    OR bool_or(NOT vendor_verdict = ANY(%s))
-    OR bool_or(outcome = 'held' OR NOT gateway_verdict = ANY(%s) OR NOT mailbox_verdict = ANY(%s))
+    OR bool_or(vendor_verdict = ANY(%s))
+    OR bool_or(outcome = 'held' OR gateway_verdict = ANY(%s) OR mailbox_verdict = ANY(%s))
         AND bool_or(NOT outcome = ANY(%s) OR mailbox_item_id <> '')
 UNION
 SELECT message_id FROM incidents_incidentmessage WHERE tenant_id = %s AND message_id = ANY(%s)

@@ -31,7 +31,7 @@ from incidents.models import (
 from incidents.models.mail import Outcome
 from incidents.repairs import repair_for
 from incidents.sides import history_of, sides_of, was_condemned_late
-from incidents.words import Layer, Verdict
+from incidents.words import THREATS, Layer
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.ids import as_uuid
@@ -42,7 +42,6 @@ ACCEPTED = "incidents.disagreement.accepted"
 DISMISSED = "incidents.disagreement.dismissed"
 MOST_COPIES = 200
 State = Disagreement.State
-_HARMLESS = ("", Verdict.CLEAN, Verdict.GRAYMAIL)
 
 
 class Objections(Conflict):
@@ -75,11 +74,11 @@ def follow_mails(tenant: Tenant, message_ids: Collection[UUID]) -> None:
         return
     member = IncidentMessage.objects.filter(message=OuterRef("message"))
     doubtful = (
-        ~Q(mailbox_verdict__in=_HARMLESS)
+        Q(mailbox_verdict__in=THREATS)
         | Q(outcome=Outcome.HELD)
         | Q(was_released=True)
         | ~Q(person_verdict="")
-        | ~Q(vendor_verdict__in=_HARMLESS)
+        | Q(vendor_verdict__in=THREATS)
     )
     loose = Delivery.objects.filter(~Exists(member), message__in=message_ids)
     known = Disagreement.objects.filter(incident=None, message__in=message_ids)

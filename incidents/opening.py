@@ -35,12 +35,10 @@ from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage
 from incidents.models.mail import Outcome, Place
 from incidents.services.quiet import follow_quiet
 from incidents.sla.reckoning import reckon
-from incidents.words import Verdict
+from incidents.words import THREATS, Verdict, is_threat
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
 from tenants.work import want_work
-
-_HARMLESS = {"", Verdict.CLEAN, Verdict.GRAYMAIL}
 
 
 def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
@@ -145,6 +143,9 @@ def _note_bypass(tenant: Tenant, message: Message) -> Incident:
     return incident
 
 
+_WORSE_THAN_SPAM = frozenset(THREATS) - {Verdict.SPAM}
+
+
 def must_open(copies: Sequence[Delivery]) -> bool:
     """Does a person have to decide, or is or was a copy of a threat within somebody's reach?"""
     for copy in copies:
@@ -154,15 +155,15 @@ def must_open(copies: Sequence[Delivery]) -> bool:
             and copy.place == Place.JUNK
             and not copy.was_exposed
         )
-        if copy.mailbox_verdict not in _HARMLESS and in_mailbox and not junked_spam:
+        if is_threat(copy.mailbox_verdict) and in_mailbox and not junked_spam:
             return True
         delivered = copy.outcome in (Outcome.DELIVERED, Outcome.UNKNOWN)
-        if delivered and copy.gateway_verdict not in {*_HARMLESS, Verdict.SPAM}:
+        if delivered and copy.gateway_verdict in _WORSE_THAN_SPAM:
             return True
-        if delivered and copy.person_verdict not in {*_HARMLESS, Verdict.SPAM}:
+        if delivered and copy.person_verdict in _WORSE_THAN_SPAM:
             return True
     outcomes = {copy.outcome for copy in copies if copy.gateway_at}
-    threatening = any(copy.gateway_verdict not in _HARMLESS for copy in copies)
+    threatening = any(is_threat(copy.gateway_verdict) for copy in copies)
     return threatening and {Outcome.HELD, Outcome.DELIVERED} <= outcomes
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from incidents.contradictions import within_reach
 from incidents.models import Delivery, Disagreement, Message
 from incidents.sides import Side
-from incidents.words import Layer, Verdict
+from incidents.words import GRAVE, HARMLESS, Layer, Verdict, is_threat
 
 RULE_DAYS = 30
 ORDER_DAYS = 7
@@ -44,18 +44,13 @@ def repair_for(
         return _pull(len(copies))
     if kind == Kind.HELD:
         return _after_a_hold(messages, copies, sides, own_domains, days)
-    if kind == Kind.PERSON and all(copy.person_verdict in _HARMLESS for copy in copies):
+    if kind == Kind.PERSON and all(copy.person_verdict in HARMLESS for copy in copies):
         return _person_says_harmless(messages, copies, own_domains, days)
     if entry := _allowing_entry(sides):
         return _remove(entry)
     if kind in (Kind.PERSON, Kind.VENDOR) and (reach := within_reach(copies)):
         return _pull(len(reach))
     return next(_blocks(messages, sides, own_domains, days), {})
-
-
-_HARMLESS = (Verdict.CLEAN, Verdict.GRAYMAIL)
-# No repair lets these in: an allow entry does not beat the first two, and fraud costs money.
-_NEVER_ALLOWED = (Verdict.PHISH, Verdict.MALWARE, Verdict.BEC)
 
 
 def _after_a_hold(
@@ -69,7 +64,7 @@ def _after_a_hold(
     gateway = next((side for side in sides if side.layer == Layer.GATEWAY), None)
     if gateway is not None and gateway.by == "block":
         return _remove(gateway)
-    if any(copy.gateway_verdict in _NEVER_ALLOWED for copy in copies):
+    if any(copy.gateway_verdict in GRAVE for copy in copies):
         inside = [copy for copy in copies if not copy.was_released and copy.mailbox_verdict]
         return _pull(len(inside)) if inside else {}
     return _allow(messages, copies, own_domains, days)
@@ -81,7 +76,7 @@ def _person_says_harmless(
     own_domains: frozenset[str],
     days: int,
 ) -> Repair:
-    if all(copy.mailbox_verdict and copy.mailbox_verdict not in _HARMLESS for copy in copies):
+    if all(is_threat(copy.mailbox_verdict) for copy in copies):
         return {
             "layer": Layer.MAILBOX.value,
             "action": "leave",
@@ -89,7 +84,8 @@ def _person_says_harmless(
             "text": f"Bailey pulls no copy of it by itself for {ORDER_DAYS} days.",
             "why": "A person has called it harmless; the mailbox layer condemns it.",
         }
-    if any(copy.gateway_verdict in _NEVER_ALLOWED for copy in copies):
+    # No repair lets these in: an allow entry does not beat two of them, and fraud costs money.
+    if any(copy.gateway_verdict in GRAVE for copy in copies):
         return {}
     return _allow(messages, copies, own_domains, days)
 

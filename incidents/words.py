@@ -34,7 +34,18 @@ class Verdict(StrEnum):
 
     @property
     def is_threat(self) -> bool:
-        return self not in (Verdict.CLEAN, Verdict.GRAYMAIL)
+        return self not in HARMLESS
+
+
+HARMLESS = (Verdict.CLEAN, Verdict.GRAYMAIL)
+THREATS = tuple(verdict for verdict in Verdict if verdict.is_threat)
+# What is held for its content whatever an allow entry says, and pulled where it was delivered.
+GRAVE = (Verdict.PHISH, Verdict.BEC, Verdict.MALWARE)
+
+
+def is_threat(verdict: str | None) -> bool:
+    """No where nothing was said: "" and None, and the pages' "blind" and "not_seen"."""
+    return verdict in THREATS
 
 
 class Outcome(StrEnum):

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from incidents.models import Incident, IncidentMessage, Sighting
-from incidents.words import MatrixAction, Verdict
+from incidents.words import GRAVE, MatrixAction, Verdict
 from seg_bridge import stored_mail
 from seg_bridge.gate.decide import decide
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
@@ -35,7 +35,6 @@ MANY_COPIES = 20
 MANY_SHARE = 0.02
 
 _STOPPED = (MatrixAction.HOLD, MatrixAction.REJECT)
-_THREATS = (Verdict.PHISH, Verdict.BEC, Verdict.MALWARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,7 @@ def _compare(
             found.held.append(copy.observation_id)
         elif was_stopped and not is_stopped:
             found.delivered.append(copy.observation_id)
-            found.threats_delivered += copy.mail.verdict in _THREATS
+            found.threats_delivered += copy.mail.verdict in GRAVE
     return found
 
 

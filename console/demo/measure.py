@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, Q
 
 from incidents.models import Delivery, Incident, IncidentMessage, Job
-from incidents.words import Verdict
+from incidents.words import THREATS
 from tenants.models import Mailbox
 
 A_DAY = 40
 _ACTIONS = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE, Job.Kind.BLOCK)
-_THREATS = [verdict.value for verdict in Verdict if verdict.is_threat]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def measure() -> Measure:
         tenant=OuterRef("tenant"), incident=OuterRef("pk"), kind__in=_ACTIONS
     )
     closed = Incident.objects.filter(state=Incident.State.RESOLVED)
-    threats = Q(gateway_verdict__in=_THREATS) | Q(mailbox_verdict__in=_THREATS)
+    threats = Q(gateway_verdict__in=THREATS) | Q(mailbox_verdict__in=THREATS)
     members = IncidentMessage.objects.filter(tenant=OuterRef("tenant"), message=OuterRef("message"))
     condemned = Delivery.objects.filter(threats).exclude(Exists(members))
     return Measure(

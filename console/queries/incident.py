@@ -22,7 +22,6 @@ from console.queries.rows import (
     exposed_now,
     exposure_parts,
     has_disagreement,
-    is_threat,
     layer_word,
 )
 from console.queries.verdicts import Side, observations_of, sides_of, what_allowed_it
@@ -40,6 +39,7 @@ from incidents.models import (
 )
 from incidents.remediation import was_delivered
 from incidents.warnings import also_seen_at
+from incidents.words import is_threat
 
 SHOWN_COPIES = 500
 

@@ -29,12 +29,11 @@ from incidents.models import (
 )
 from incidents.models.mail import Place
 from incidents.story import exposure
-from incidents.words import Verdict
+from incidents.words import GRAVE
 from tenants.errors import NotThere
 from tenants.models import Tenant
 
 MONTH = timedelta(days=30)
-_DANGEROUS = (Verdict.MALWARE, Verdict.BEC, Verdict.PHISH)
 _KINDS = {
     "spam": "Unwanted mail",
     "phish": "A mail that wanted passwords",
@@ -150,7 +149,7 @@ def threats_within_reach() -> int:
     threats = LedgerEntry.objects.filter(
         seen_at__gte=timezone.now() - MONTH,
         counted_as__in=FIGURES["threats"].counts,
-        verdict__in=_DANGEROUS,
+        verdict__in=GRAVE,
         message__deliveries__place__in=EXPOSED,
     )
     return threats.values("message").distinct().count()

@@ -14,15 +14,13 @@ from console.queries.rows import OTHERS_AGAINST, Row, rows_for
 from incidents.codes import CROSS_LAYER
 from incidents.models import Delivery, Incident, IncidentMessage, Message
 from incidents.services.quiet import awake
-from incidents.words import Verdict
+from incidents.words import HARMLESS, THREATS
 from tenants.models import Person
 from tenants.scope import current_scope
 
 PAGE = 50
 MOST_MAILS = 1_000
 SEARCHED = timedelta(days=30)  # row-level security turns text indexes off: a search is bounded
-_THREATS = [verdict.value for verdict in Verdict if verdict.is_threat]
-_HARMLESS = [verdict.value for verdict in Verdict if not verdict.is_threat]
 LAYERS = {
     "gateway": "Condemned by the gateway only",
     "mailbox": "Condemned by the mailbox layer only",
@@ -144,8 +142,8 @@ def _narrow(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Inciden
 
 
 def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Incident]:
-    by_gateway = Q(gateway_verdict__in=_THREATS)
-    by_mailbox = Q(mailbox_verdict__in=_THREATS)
+    by_gateway = Q(gateway_verdict__in=THREATS)
+    by_mailbox = Q(mailbox_verdict__in=THREATS)
     wish = {
         "gateway": by_gateway & ~by_mailbox,
         "mailbox": by_mailbox & ~by_gateway,
@@ -155,8 +153,8 @@ def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QueryS
         incidents = incidents.filter(wish)
     if filters.differ == ANY_DISAGREEMENT:
         incidents = incidents.filter(
-            by_gateway & Q(mailbox_verdict__in=_HARMLESS)
-            | by_mailbox & Q(gateway_verdict__in=_HARMLESS)
+            by_gateway & Q(mailbox_verdict__in=HARMLESS)
+            | by_mailbox & Q(gateway_verdict__in=HARMLESS)
             | Q(cross_layer__overlap=sorted(OTHERS_AGAINST))
         )
     elif filters.differ in CROSS_LAYER:

@@ -17,7 +17,7 @@ from console.queries.blindness import Blindness
 from console.queries.campaigns import campaign_words, same_at_other_clients
 from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
-from incidents.words import Verdict
+from incidents.words import is_threat
 from tenants.models import Person
 
 OTHERS_AGAINST = {"person_against_layer", "vendor_against_layer"}
@@ -154,10 +154,6 @@ def has_disagreement(incident: Incident) -> bool:
         return True
     said = (incident.gateway_verdict, incident.mailbox_verdict)
     return all(said) and is_threat(said[0]) != is_threat(said[1])
-
-
-def is_threat(verdict: str) -> bool:
-    return bool(verdict) and Verdict(verdict).is_threat
 
 
 def exposure_parts(counts: dict[str, Any]) -> list[Part]:

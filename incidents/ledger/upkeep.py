@@ -25,14 +25,13 @@ from incidents.assessment import WORST_FIRST
 from incidents.campaigns.nights import next_night
 from incidents.models import Incident, IncidentMessage, LedgerEntry, Message
 from incidents.warnings import leave_marks
-from incidents.words import Verdict
+from incidents.words import THREATS
 from tenants.models import Tenant
 from tenants.work import want_work
 
 CHUNK = 2_000
 # So many rows of one client and day are added up to one for each name.
 MOST_DIFFERENCES = 64
-_THREATS = [verdict.value for verdict in Verdict if verdict.is_threat]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def _note(tenant_id: int, ids: list[UUID]) -> list[UUID]:
     if not ids:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(_TO_NOTE, {"tenant": tenant_id, "ids": ids, "threats": _THREATS})
+        cursor.execute(_TO_NOTE, {"tenant": tenant_id, "ids": ids, "threats": list(THREATS)})
         ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return []
@@ -91,7 +90,7 @@ def _note(tenant_id: int, ids: list[UUID]) -> list[UUID]:
             {
                 "tenant": tenant_id,
                 "ids": ids,
-                "threats": _THREATS,
+                "threats": list(THREATS),
                 "worst_first": [verdict.value for verdict in WORST_FIRST],
             },
         )

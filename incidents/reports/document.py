@@ -25,6 +25,7 @@ from incidents.models import (
 )
 from incidents.models.mail import Layer, Outcome, Place, Verdict
 from incidents.story import tell_story
+from incidents.words import is_threat
 
 SCHEMA = "bailey-incident-report/1"
 
@@ -146,7 +147,7 @@ def _key_times(
     def first(times: Iterable[datetime | None]) -> str | None:
         return _iso(min((at for at in times if at), default=None))
 
-    condemned = [one for one in seen if one.verdict and Verdict(one.verdict) not in _HARMLESS]
+    condemned = [one for one in seen if is_threat(one.verdict)]
     delivered = [copy for copy in copies if copy.outcome == Outcome.DELIVERED]
     done = Intent.objects.filter(job__incident=incident, state=Intent.State.VERIFIED)
     return [
@@ -163,9 +164,6 @@ def _key_times(
         {"name": "First verified removal", "at": first(one.finished_at for one in done)},
         {"name": "Resolved", "at": _iso(incident.resolved_at)},
     ]
-
-
-_HARMLESS = (Verdict.CLEAN, Verdict.GRAYMAIL)
 
 
 def _scope_part(incident: Incident, copies: Sequence[Delivery]) -> dict[str, Any]:
