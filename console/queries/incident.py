@@ -107,7 +107,7 @@ class IncidentPage:
 def incident_page(incident: Incident) -> IncidentPage:
     blind = Blindness([incident.tenant_id]).of(incident.tenant_id)
     members = members_of(incident)
-    copies = copies_of(incident)
+    copies = shown_copies(incident)
     seen = observations_of(copies)
     contradictions = of_incident(incident.id, incident.tenant_id)
     advice = advice_for(incident, contradictions)
@@ -164,7 +164,7 @@ def members_of(incident: Incident) -> list[Member]:
     return [Member(row.message, row.reason, counts.get(row.message_id, 0)) for row in rows]
 
 
-def copies_of(incident: Incident) -> list[Delivery]:
+def shown_copies(incident: Incident) -> list[Delivery]:
     """Every copy; what people can reach first."""
     copies = Delivery.objects.filter(
         tenant=incident.tenant_id, message__memberships__incident=incident
