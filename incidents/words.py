@@ -48,6 +48,16 @@ def is_threat(verdict: str | None) -> bool:
     return verdict in THREATS
 
 
+def differ(gateway: str | None, mailbox: str | None) -> bool:
+    """Does one layer hold it a threat and the other harmless?
+
+    Two names of a threat are no quarrel, and a layer that said nothing contradicts nobody.
+    """
+    return (is_threat(gateway) and mailbox in HARMLESS) or (
+        is_threat(mailbox) and gateway in HARMLESS
+    )
+
+
 class Outcome(StrEnum):
     """What the gateway did with one copy.
 

@@ -15,6 +15,7 @@ from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Disagreement, Incident, StandingOrder
 from incidents.orders import orders_in_force
+from incidents.words import differ
 from seg_bridge.models import GatewayRule, Rehearsal
 from tenants.ids import as_uuid
 
@@ -41,8 +42,8 @@ class Row:
 
     @property
     def differ(self) -> bool:
-        """Two verdicts that are not the same; a person may contradict two that are."""
-        return self.gateway != self.mailbox
+        """The layers' own words; a person or the mail host may contradict two that agree."""
+        return differ(self.gateway, self.mailbox)
 
     @property
     def is_proposal(self) -> bool:

@@ -17,7 +17,7 @@ from console.queries.blindness import Blindness
 from console.queries.campaigns import campaign_words, same_at_other_clients
 from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
-from incidents.words import is_threat
+from incidents.words import differ
 from tenants.models import Person
 
 OTHERS_AGAINST = {"person_against_layer", "vendor_against_layer"}
@@ -146,14 +146,13 @@ def layer_word(verdict: str, incident: Incident, layer: str, blind_since: dateti
 
 
 def has_disagreement(incident: Incident) -> bool:
-    """One layer holds it a threat and the other does not, or somebody else holds against a layer.
+    """One layer holds it a threat and the other harmless, or somebody else holds against a layer.
 
-    Two names of a threat are no quarrel.
+    In SQL: console/queries/queue.py, the filter by any disagreement.
     """
     if OTHERS_AGAINST.intersection(incident.cross_layer):
         return True
-    said = (incident.gateway_verdict, incident.mailbox_verdict)
-    return all(said) and is_threat(said[0]) != is_threat(said[1])
+    return differ(incident.gateway_verdict, incident.mailbox_verdict)
 
 
 def exposure_parts(counts: dict[str, Any]) -> list[Part]:

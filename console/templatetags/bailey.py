@@ -18,6 +18,7 @@ from console.lib.words import Word
 from console.queries.rows import Part, exposure_parts
 from incidents.mail.render import visible_text
 from incidents.models import Delivery, Incident, Job
+from incidents.words import differ
 
 register = template.Library()
 
@@ -139,8 +140,7 @@ def mailbox_said(copy: Delivery) -> str:
 
 @register.filter
 def disagrees(copy: Delivery) -> bool:
-    both = copy.gateway_verdict and copy.mailbox_verdict
-    return bool(both) and copy.gateway_verdict != copy.mailbox_verdict
+    return differ(copy.gateway_verdict, copy.mailbox_verdict)
 
 
 @register.filter
