@@ -14,17 +14,6 @@ CROSS_LAYER = {
     "delivered_unscanned": "The gateway delivered it although an engine gave no answer.",
 }
 
-# Facts in which the layers contradict each other, in the words of a filter.
-DIFFERENCES = (
-    ("gateway_passed_mailbox_condemned", "Gateway passed, mailbox condemned"),
-    ("gateway_held_mailbox_clean", "Gateway held, mailbox clean"),
-    ("gateway_condemned_delivered", "Gateway condemned and delivered"),
-    ("released_then_condemned", "Released, then condemned"),
-    ("gateway_bypassed", "Came around the gateway"),
-    ("partly_held", "Partly held"),
-    ("delivered_unscanned", "Delivered unscanned"),
-)
-
 COUNTS = {
     "messages": "distinct mails",
     "copies": "copies, one for each recipient",

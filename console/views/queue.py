@@ -14,8 +14,7 @@ from console.queries.clients import client_rows
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
 from console.queries.queue import ANY_DISAGREEMENT, LAYERS, Filters, queue_page, tab_counts
-from incidents.codes import DIFFERENCES
-from incidents.models import Incident
+from incidents.models import Disagreement, Incident
 from incidents.services.views import views_of
 from tenants.models import Person, Tenant
 
@@ -30,7 +29,7 @@ def queue(request: PersonRequest) -> HttpResponse:
         "at": "queue",
         "tab": tab,
         "layers": LAYERS.items(),
-        "differences": [(ANY_DISAGREEMENT, "The layers disagree"), *DIFFERENCES],
+        "differences": [(ANY_DISAGREEMENT, "The layers disagree"), *Disagreement.Kind.choices],
         "tabs": tabs_for(request.user),
         "page": page,
         "q": filters.q,

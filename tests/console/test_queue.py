@@ -11,7 +11,7 @@ from console.queries.queue import Filters, queue_page
 from console.queries.rows import has_disagreement
 from incidents.assessment import queue_rank
 from incidents.codes import COUNTS
-from incidents.models import Incident
+from incidents.models import Disagreement, Incident
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 
@@ -119,9 +119,14 @@ def test_filters_by_layer_and_disagreement(cast):
         assert sorted(numbers(cast, layer="mailbox")) == [1, 4]
         assert sorted(numbers(cast, layer="both")) == [3]
         assert sorted(numbers(cast, differ="any")) == [1, 2, 5]
-        assert sorted(numbers(cast, differ="gateway_bypassed")) == [4]
+        assert sorted(numbers(cast, differ="person_against_layer")) == [5]
         for incident in Incident.objects.all():
             assert has_disagreement(incident) == (incident.number in (1, 2, 5))
+
+
+def test_the_filter_offers_every_kind_of_disagreement_and_nothing_else(as_ana, cast):
+    choices = as_ana.get(reverse("queue")).context["differences"]
+    assert [value for value, _ in choices] == ["any", *Disagreement.Kind.values]
 
 
 def test_the_entity_filter_finds_senders_domains_and_recipients(as_ana, cast):
