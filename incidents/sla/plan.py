@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,6 +19,8 @@ from incidents.sla.clock import ALWAYS, Hours
 from tenants.audit import Actor, write_audit
 from tenants.errors import WrongInput
 from tenants.models import Person, Tenant
+
+log = logging.getLogger(__name__)
 
 AGREED = "incidents.sla.agreed"
 
@@ -79,8 +82,18 @@ def built_in() -> Plan:
     return _plan("Bailey's default", BUILT_IN_TARGETS, ALWAYS)
 
 
+@lru_cache(maxsize=4_096)
 def read_plan(row: SlaPlan) -> Plan:
-    hours = read_hours(row.time_zone, row.weekly, row.holidays)
+    """Read once: rows are the same by their id, and never change.
+
+    What was checked when it was agreed can stop making sense only from outside, as when a time
+    zone loses its name: no mail waits for that, Bailey's own times hold.
+    """
+    try:
+        hours = read_hours(row.time_zone, row.weekly, row.holidays)
+    except WrongInput:
+        log.exception("the hours of SLA plan %s cannot be read; Bailey's default holds", row.id)
+        return built_in()
     return _plan(row.name, row.targets, hours)
 
 
@@ -100,8 +113,6 @@ def _plan(name: str, targets: Mapping[str, Mapping[str, Any]], business: Hours) 
 
 def read_hours(zone: str, weekly: Sequence[Any], holidays: Sequence[str]) -> Hours:
     """Raises ``WrongInput`` for hours that make no sense."""
-    if zone not in available_timezones():
-        raise WrongInput(f"{zone or 'An empty name'} is no time zone.")
     if len(weekly) != 7:
         raise WrongInput("A week has seven days.")
     try:
@@ -109,9 +120,12 @@ def read_hours(zone: str, weekly: Sequence[Any], holidays: Sequence[str]) -> Hou
             tuple(sorted((_minutes(start), _minutes(end)) for start, end in day)) for day in weekly
         )
         free = frozenset(date.fromisoformat(each) for each in holidays)
-        found = ZoneInfo(zone)
-    except (ValueError, TypeError, AttributeError, ZoneInfoNotFoundError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise WrongInput("Hours are like 09:00-17:00, holidays like 2026-12-25.") from error
+    try:
+        found = ZoneInfo(zone)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        raise WrongInput(f"{zone or 'An empty name'} is no time zone.") from error
     for day in days:
         edges = [edge for span in day for edge in span]
         if edges != sorted(edges) or any(start >= end for start, end in day):
@@ -169,6 +183,9 @@ def agree(
         raise WrongInput("An agreement holds from now on, or from a later day.")
     if not name.strip():
         raise WrongInput("Give the agreement a name.")
+    # Looked up on the disk: only here, not whenever a plan is read.
+    if time_zone not in available_timezones():
+        raise WrongInput(f"{time_zone or 'An empty name'} is no time zone.")
     check_targets(targets, read_hours(time_zone, weekly, holidays))
     row = SlaPlan.objects.create(
         provider_id=provider_id,

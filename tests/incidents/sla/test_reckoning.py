@@ -17,6 +17,7 @@ from incidents.services.quiet import quiet_incident
 from incidents.services.waiting import stop_waiting, wait_for
 from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, agree, plan_for
 from tenants.errors import Conflict, WrongInput
+from tenants.ids import new_id
 from tests.factories import Cast
 from tests.incidents.work_on import arrive, open_incident, staff
 
@@ -86,6 +87,23 @@ def test_a_clients_agreement_beats_the_default_and_both_beat_baileys(cast):
         before = plan_for(cast.acme.id, now - HOUR).name
     assert names == ["Of Acme", "Default"]
     assert before == "Bailey's default"
+
+
+def test_a_zone_that_lost_its_name_holds_up_no_mail(cast, caplog):
+    with staff(cast):
+        row = agreed(cast)
+        SlaPlan.objects.bulk_create(
+            [SlaPlan(**{**_values(row), "id": new_id(), "time_zone": "Europe/Gone"})]
+        )
+    incident = open_incident(cast.acme)
+    assert due_of(incident) == (
+        incident.opened_at + BUILT_IN_TARGETS[incident.severity]["triage"] * MINUTE
+    )
+    assert "Europe/Gone" in caplog.text
+
+
+def _values(row: SlaPlan) -> dict[str, object]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
 def test_what_was_promised_when_it_opened_stays_promised(cast):
