@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from incidents.disagreements import accept
@@ -29,7 +29,7 @@ from incidents.remediation import copies_of, pullable
 from incidents.words import GRAVE, Layer
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
-from tenants.errors import DomainError, WrongInput
+from tenants.errors import DomainError, WrongInput, is_passing_trouble
 from tenants.ids import as_uuid
 from tenants.models import Person, Tenant
 from tenants.scope import Role, tenant_scope
@@ -56,9 +56,9 @@ def serve_responses(claimed: ClaimedWork) -> datetime | None:
     for item_id in left:
         try:
             _respond_to(claimed, item_id, wish)
-        except (OperationalError, InterfaceError):
-            raise  # the database is away or busy: no item's fault
-        except Exception:
+        except Exception as error:
+            if is_passing_trouble(error):
+                raise  # no item's fault
             log.exception("disagreement %s is left to a person", item_id)
             _leave_to_people(claimed, item_id)
     return timezone.now() if len(left) == BATCH else None

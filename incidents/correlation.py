@@ -19,7 +19,6 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from incidents.bulk import fetch, run
@@ -36,6 +35,7 @@ from incidents.spoken import store_spoken
 from incidents.words import THREATS, Layer, is_threat
 from tenants.audit import BAILEY, write_audit
 from tenants.doors import ClaimedWork
+from tenants.errors import is_passing_trouble
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 
@@ -52,9 +52,9 @@ def serve_intake(claimed: ClaimedWork) -> datetime | None:
     while True:
         try:
             return _serve(claimed, size)
-        except (OperationalError, InterfaceError):
-            raise  # the database is away or busy: no observation's fault
         except Exception as error:
+            if is_passing_trouble(error):
+                raise  # no observation's fault
             if size == 1:
                 log.exception("an observation of client %s is put aside", claimed.tenant_id)
                 _put_aside(claimed, error)
@@ -190,6 +190,8 @@ def bring_up_to_date(copy: Copy, seen: Seen, known: Known) -> None:
 
 def _apply_gateway(copy: Copy, seen: Seen) -> None:
     if copy.gateway_at is not None and seen.observed_at < copy.gateway_at:
+        # Told late, yet it was so: what is delivered now was held before.
+        copy.was_released |= seen.action == Outcome.HELD and copy.outcome == Outcome.DELIVERED
         return
     copy.gateway_at = seen.observed_at
     if seen.verdict is not None:

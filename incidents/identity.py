@@ -262,7 +262,7 @@ def _twin(seen: Seen, near: Sequence[Copy], known: Known) -> Copy | None:
 
 def _fitting(candidates: Sequence[Copy], seen: Seen) -> tuple[list[Copy], str]:
     """Those that are equally good, of the strictest kind of agreement that any of them reaches."""
-    message_id = seen.internet_message_id[:1000]
+    message_id = seen.message_id
     same_content = [
         copy
         for copy in candidates
@@ -358,7 +358,7 @@ def _of_word(seen: Seen, known: Known) -> Identified:
 def _spoken_of(seen: Seen, names: Sequence[str], known: Known) -> list[Copy]:
     if not seen.internet_message_id:
         return []
-    message_id = seen.internet_message_id[:1000]
+    message_id = seen.message_id
     fits = [
         copy
         for copy in known.copies.values()

@@ -21,6 +21,7 @@ from incidents.mail.fingerprint import normal_subject
 from tenants.ids import as_uuid, new_id
 
 SAME_MAIL_WINDOW = timedelta(hours=24)
+MOST_ID_BYTES = 998
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +66,11 @@ class Seen:
                 self.facts_text = self.read_facts(self.id, self.observed_at)
             self._facts = json.loads(self.facts_text)
         return self._facts
+
+    @property
+    def message_id(self) -> str:
+        """The Message-ID as it is stored and looked up: as much of it as an index can hold."""
+        return storable_id(self.internet_message_id)
 
     @property
     def sender(self) -> tuple[str, str]:
@@ -292,13 +298,18 @@ class Known:
         self._by_item[item_id].append(copy)
 
 
+def storable_id(message_id: str) -> str:
+    """RFC 5322 allows lines of 998 octets; an entry of an index holds about 2,700."""
+    return message_id.encode()[:MOST_ID_BYTES].decode(errors="ignore")
+
+
 def content_key(seen: Seen) -> tuple[str, str]:
-    return seen.internet_message_id[:1000], seen.fingerprint
+    return seen.message_id, seen.fingerprint
 
 
 def fill_mail(mail: Mail, seen: Seen) -> None:
     """Take the facts of this observation for the message."""
-    mail.internet_message_id = seen.internet_message_id[:1000]
+    mail.internet_message_id = seen.message_id
     mail.fingerprint = seen.fingerprint
     mail.subject = seen.subject[:2000]
     mail.sender_address = seen.sender[0][:320]

@@ -232,7 +232,7 @@ def _load_same_content(known: Known, batch: Sequence[Seen]) -> None:
     conclude that hardly anything has come today, and go through all of it.
     """
     named = [seen for seen in batch if seen.internet_message_id and seen.fingerprint]
-    ids = {seen.internet_message_id[:1000] for seen in named}
+    ids = {seen.message_id for seen in named}
     if not ids:
         return
     times = [seen.received_at for seen in named]
@@ -267,7 +267,7 @@ def _load_spoken_of(known: Known, words: Sequence[Seen]) -> None:
     copies = [copy_id for copy_id in named if copy_id]
     if copies:
         _load_copies(known, "d.id = ANY(%s)", [copies])
-    ids = {seen.internet_message_id[:1000] for seen in words} - {""}
+    ids = {seen.message_id for seen in words} - {""}
     if ids:
         rows = fetch(_OF_ONE_ID, [list(ids), known.tenant_id, MOST_OF_ONE_ID])
         _load_copies(known, "d.message_id = ANY(%s)", [[row[0] for row in rows]])

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.db import InterfaceError, OperationalError
+
 
 class DomainError(Exception):
     code: ClassVar[str] = "error"
@@ -53,3 +55,20 @@ class TooManyRequests(DomainError):
     code = "too_many_requests"
     status = 429
     title = "Too many tries"
+
+
+# Connection lost, rolled back for another's sake, out of resources, locked, shutting down, disk.
+_PASSING = ("08", "40", "53", "55", "57", "58")
+
+
+def is_passing_trouble(error: BaseException) -> bool:
+    """Is the database away or busy, so that the same again may well succeed?
+
+    A statement that the database can never carry out is an ``OperationalError``, too: a value that
+    is too large for an index (class 54).
+    Source: PostgreSQL 15, appendix A, error codes; PEP 249.
+    """
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state[:2] in _PASSING

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from random import Random
 
 import pytest
+from django.db import OperationalError, connection, transaction
 
 from incidents.correlation import make_sense_of_backlog, serve_intake
 from incidents.intake import record
@@ -15,6 +17,7 @@ from incidents.words import Outcome as Did
 from incidents.words import Place as At
 from incidents.words import Verdict
 from tenants.doors import ClaimedWork
+from tenants.errors import is_passing_trouble
 from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
@@ -71,6 +74,39 @@ def test_one_observation_that_makes_no_sense_holds_up_no_other(cast: Cast):
             str(aside.observation_id),
             "ValueError",
         )
+
+
+def test_a_release_is_known_in_any_order_of_its_accounts(acme: Tenant):
+    held = gateway_saw(acme, INFO, action=Did.HELD, place=At.HOLD, verdict=Verdict.SPAM)
+    later = held.observed_at + timedelta(minutes=9)
+    released = replace(held, action=Did.DELIVERED, place=None, verdict=None, observed_at=later)
+    take(acme, released, held)
+    copy = Delivery.objects.get()
+    assert (copy.was_released, copy.outcome) == (True, Outcome.DELIVERED)
+
+
+@pytest.mark.parametrize("first", [0x21, 0x4E00, 0x20000])
+def test_a_message_id_of_any_length_is_stored_and_found_again(acme: Tenant, first: int):
+    # At random, so that the index cannot compress it.
+    chance = Random(1)
+    text = "".join(chr(first + chance.randrange(90)) for _ in range(990))
+    own = {"internet_message_id": f"<{text}@evil.example>", "fingerprint": "ab" * 16}
+    take(acme, gateway_saw(acme, INFO, **own))
+    take(acme, mailbox_saw(acme, INFO, trace_state="missing", trace_ulid="", **own))
+    assert Delivery.objects.get().match == Match.WEAK
+
+
+def test_a_statement_that_can_never_succeed_is_no_passing_trouble(db: None):
+    with pytest.raises(OperationalError) as too_large, transaction.atomic():
+        connection.cursor().execute(
+            "CREATE TEMPORARY TABLE narrow (value text PRIMARY KEY);"
+            " INSERT INTO narrow SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) n"
+        )
+    assert not is_passing_trouble(too_large.value)
+    with pytest.raises(OperationalError) as too_slow, transaction.atomic():
+        connection.cursor().execute("SET LOCAL statement_timeout = 5; SELECT pg_sleep(9)")
+    assert is_passing_trouble(too_slow.value)
+    assert not is_passing_trouble(ValueError())
 
 
 def test_a_trace_that_no_gate_confirms_is_a_bypass(acme: Tenant):
