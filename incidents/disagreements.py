@@ -30,7 +30,7 @@ from incidents.models import (
 )
 from incidents.models.mail import Outcome
 from incidents.repairs import repair_for
-from incidents.sides import history_of, sides_of, was_condemned_late
+from incidents.sides import condemned_late, history_of, sides_of
 from incidents.words import THREATS, Layer
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
@@ -108,11 +108,8 @@ def _take_over(incident: Incident, messages: Sequence[Message]) -> None:
 
 
 def _late(copies: Sequence[Delivery]) -> set[UUID]:
-    maybe = may_be_late(copies)[:MOST_COPIES]
-    if not maybe:
-        return set()
-    history = history_of(maybe)
-    return {copy.id for copy in maybe if was_condemned_late(history.get(copy.id, ()))}
+    maybe = may_be_late(copies)
+    return condemned_late(maybe[0].tenant_id, maybe) if maybe else set()
 
 
 def _bring_up_to_date(

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from incidents.bulk import fetch
 from incidents.models import Delivery, Observation, Sighting
 from incidents.models.mail import Layer, Outcome
-from incidents.words import Verdict
+from incidents.words import THREATS, Verdict
 from tenants.ids import as_uuid
 
 MOST_SIGHTINGS = 400
@@ -156,11 +157,26 @@ def what_allowed(copy: Delivery, seen: Iterable[Observation]) -> Allowed | None:
 _LET_IN = (Outcome.DELIVERED, Outcome.DEFERRED, Outcome.UNKNOWN)
 
 
-def was_condemned_late(seen: Iterable[Observation]) -> bool:
-    """Did the gateway's verdict get worse after it had delivered?  ``seen``: oldest first."""
-    verdicts = [
-        each.verdict is not None and Verdict(each.verdict).is_threat
-        for each in seen
-        if each.layer == Layer.GATEWAY and (each.verdict is not None or each.mail)
-    ]
-    return len(verdicts) > 1 and not verdicts[0] and verdicts[-1]
+def condemned_late(tenant_id: int, copies: Iterable[Delivery]) -> set[UUID]:
+    """The ids of those whose gateway verdict was harmless or missing at first and is a threat now.
+
+    Asked of the whole history: one that is cut would forget the first verdict.
+    """
+    ids = [copy.id for copy in copies]
+    if not ids:
+        return set()
+    return {row[0] for row in fetch(_CONDEMNED_LATE, [tenant_id, ids, *[list(THREATS)] * 2])}
+
+
+_CONDEMNED_LATE = """
+WITH said AS (
+    SELECT s.delivery_id, o.observed_at, o.id, o.verdict FROM incidents_sighting s
+    JOIN incidents_observation o ON o.tenant_id = s.tenant_id AND o.id = s.observation_id
+        AND o.observed_at = s.observed_at
+    WHERE s.tenant_id = %s AND s.delivery_id = ANY(%s) AND o.layer = 'gateway'
+      AND (o.verdict IS NOT NULL OR o.mail <> '{}')
+)
+SELECT delivery_id FROM said GROUP BY delivery_id
+HAVING coalesce((array_agg(verdict ORDER BY observed_at, id))[1] <> ALL(%s), true)
+   AND (array_agg(verdict ORDER BY observed_at DESC, id DESC))[1] = ANY(%s)
+"""

@@ -275,6 +275,18 @@ def test_a_later_gateway_verdict_is_a_contradiction_and_an_early_one_is_none(cas
     assert Disagreement.objects.filter(kind=Kind.LATE).count() == 1
 
 
+def test_a_late_verdict_is_known_however_often_the_copy_was_seen_since(cast: Cast):
+    happened(cast, passed(cast), inside(cast))
+    now = datetime.now(UTC)
+    happened(cast, passed(cast, observed_at=now, verdict=Verdict.PHISH, score=9.0))
+    looks = [
+        inside(cast, observed_at=now + timedelta(seconds=number), verdict=None)
+        for number in range(1, 420)
+    ]
+    happened(cast, *looks)
+    assert the_item().kind == Kind.LATE
+
+
 def test_a_person_who_calls_it_phishing_contradicts_both_layers(cast: Cast):
     happened(cast, passed(cast), inside(cast))
     happened(cast, said(cast, f"person:{cast.ana.id}", Verdict.PHISH))
