@@ -19,7 +19,7 @@ from incidents.campaigns.belonging import (
 )
 from incidents.campaigns.canonical import GUARDS, text_keys
 from incidents.campaigns.evidence import Link, Mail, Rarity, campaign_link
-from incidents.campaigns.ledger import crossing, write_links
+from incidents.campaigns.ledger import standing, write_links
 from incidents.campaigns.moving import message_ids_of
 from incidents.campaigns.store import mails_of, rarity_of
 from incidents.models import (
@@ -154,9 +154,21 @@ def mails_hanging_on(incident: Incident) -> list[UUID]:
 
 
 def _is_kept_apart(incidents: Sequence[Incident]) -> bool:
-    left, right = (mails_hanging_on(incident) for incident in incidents)
-    rows = crossing(Edge.Level.CAMPAIGN, left, right)
-    return rows.filter(act=Edge.Act.CANNOT).exists()
+    """Whether a person said so of a mail of one side and one of the other.
+
+    People say few such words: whose mails they are about is asked, not which mails all are.
+    """
+    (tenant_id,) = {incident.tenant_id for incident in incidents}
+    words = standing(Edge.Level.CAMPAIGN).filter(tenant=tenant_id, act=Edge.Act.CANNOT)
+    pairs = list(words.values_list("a_id", "b_id"))
+    if not pairs:
+        return False
+    members = IncidentMessage.objects.filter(
+        tenant=tenant_id, message__in={message_id for pair in pairs for message_id in pair}
+    ).values_list("message_id", "incident_id", "incident__campaign_id")
+    hangs_on = {message_id: campaign or incident for message_id, incident, campaign in members}
+    sides = {incident.campaign_id or incident.id for incident in incidents}
+    return any({hangs_on.get(a), hangs_on.get(b)} == sides for a, b in pairs)
 
 
 def _needs_a_second_look(campaigns: Sequence[Campaign | None], link: Link) -> bool:
