@@ -19,6 +19,7 @@ from django.utils import timezone
 from api_bridge.connectors import Connector, Ref, State
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
+from incidents.assessment import EXPOSED
 from incidents.intake import record
 from incidents.models import Delivery, Incident
 from incidents.observations import Observation
@@ -34,7 +35,7 @@ EVERY = timedelta(minutes=10)
 TOLD_EVERY = timedelta(hours=1)
 WATCHED_FOR = timedelta(days=7)
 MOST_COPIES = 200
-EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE, Place.JUNK)
+WATCHED = (*EXPOSED, Place.JUNK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def _exposed_copies(connection_id: UUID, now: datetime) -> list[_Watched]:
     copies = (
         Delivery.objects.filter(
             message__memberships__incident__state__in=Incident.OPEN_STATES,
-            place__in=EXPOSED,
+            place__in=WATCHED,
             received_at__gte=now - WATCHED_FOR,
         )
         .exclude(mailbox_item_id="")

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from incidents.assessment import EXPOSED
 from incidents.bulk import fetch, run
 from incidents.identity import Identified, identify, settle_pending
 from incidents.known import Copy, Known, Seen
@@ -28,7 +29,7 @@ from incidents.known_rows import load_known, next_batch, next_ids
 from incidents.known_store import store_known
 from incidents.ledger import note_touched
 from incidents.models import Backlog
-from incidents.models.mail import Outcome, Place
+from incidents.models.mail import Outcome
 from incidents.opening import assess_messages
 from incidents.prevalence import count_messages
 from incidents.spoken import store_spoken
@@ -43,7 +44,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 1_000
 ASIDE_FOR = timedelta(hours=1)
-_EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
 
 
 def serve_intake(claimed: ClaimedWork) -> datetime | None:
@@ -210,7 +210,7 @@ def _apply_mailbox(copy: Copy, seen: Seen, known: Known) -> None:
     if seen.verdict is not None and _is_newer(copy.mailbox_at, seen.observed_at):
         copy.mailbox_verdict = seen.verdict
         copy.mailbox_at = seen.observed_at
-    if seen.place in _EXPOSED:
+    if seen.place in EXPOSED:
         copy.was_exposed = True
     if seen.place is None or not _is_newer(copy.verified_at, seen.observed_at):
         return
