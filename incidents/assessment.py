@@ -6,16 +6,21 @@ Pure: computed anew from the current deliveries each time, so that it never drif
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from django.db.models import Q
 
 from incidents.codes import COUNTS
 from incidents.models import Delivery, Incident, Message
 from incidents.models.mail import Direction, Outcome, Place
 from incidents.words import HARMLESS, Verdict, is_threat
 
-EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)
+EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)  # what "in an inbox" means
+# Where people can open a copy, or may: one that was delivered and that nobody has found yet.
+REACH = (*EXPOSED, Place.JUNK, Place.UNKNOWN)
+_COUNTS_IN_REACH = ("in_inbox", "in_junk", "unseen")
 IN_MAILBOX = (*EXPOSED, Place.JUNK, Place.DELETED)
 
 # From worst to mildest: the kind of an incident is the worst verdict of any layer.
@@ -117,17 +122,42 @@ def assess(
     )
 
 
+def within_reach(counts: Mapping[str, Any]) -> int:
+    """How many copies people can open, or may; ``counts`` as ``count`` gives them."""
+    return sum(int(counts.get(key, 0)) for key in _COUNTS_IN_REACH)
+
+
+def is_within_reach(copy: Delivery) -> bool:
+    """The same of one copy: over all of an incident's it adds up to ``within_reach``."""
+    return copy.place in REACH and (copy.place != Place.UNKNOWN or is_unseen(copy))
+
+
+def reach_filter(prefix: str = "") -> Q:
+    """The same in SQL; ``prefix`` leads to the deliveries: ``message__deliveries__``."""
+    found = [place for place in REACH if place != Place.UNKNOWN]
+    unseen = {f"{prefix}place": Place.UNKNOWN, f"{prefix}outcome": Outcome.DELIVERED}
+    return Q(**{f"{prefix}place__in": found}) | Q(**unseen)
+
+
+def is_unseen(copy: Delivery) -> bool:
+    """It was delivered, and nobody has found it in a mailbox yet."""
+    return copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED
+
+
+def copies_within_reach(copies: Iterable[Delivery]) -> list[Delivery]:
+    return [copy for copy in copies if is_within_reach(copy)]
+
+
 def queue_rank(kind: str, counts: dict[str, int], codes: Sequence[str]) -> int:
     """What comes first in the queue: 2 for money or an account at risk, 1 for copies in reach.
 
     At risk: a fraud, an account in other hands or an answered lure, as long as somebody has it in
     reach, has read it or has answered it.
     """
-    within_reach = counts["in_inbox"] + counts["in_junk"] + counts["unseen"]
     worth = (Incident.Kind.BEC, Incident.Kind.ACCOUNT)
     is_about_it = kind in worth or "internal_only" in codes or counts["replied"]
     touched = counts["in_inbox"] + counts["unseen"] + counts["read"] + counts["replied"]
-    return 2 * bool(is_about_it and touched) + bool(within_reach)
+    return 2 * bool(is_about_it and touched) + bool(within_reach(counts))
 
 
 def kind_of(condemned: str) -> Incident.Kind:
@@ -156,9 +186,7 @@ def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[s
         "in_junk": places[Place.JUNK],
         "removed": places[Place.QUARANTINE],
         "gone": places[Place.GONE] + places[Place.DELETED],
-        "unseen": sum(
-            copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED for copy in deliveries
-        ),
+        "unseen": sum(map(is_unseen, deliveries)),
         "read": sum(bool(copy.is_read) for copy in deliveries),
         "replied": sum(copy.replied_at is not None for copy in deliveries),
         "was_exposed": sum(copy.was_exposed for copy in deliveries),

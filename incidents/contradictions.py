@@ -11,11 +11,10 @@ from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from incidents.models import Delivery, Disagreement
-from incidents.models.mail import Outcome, Place
+from incidents.models.mail import Outcome
 from incidents.words import GRAVE, HARMLESS, is_threat
 
 Kind = Disagreement.Kind
-_WITHIN_REACH = (*(Place.INBOX, Place.JUNK, Place.OTHER, Place.ARCHIVE, Place.UNKNOWN),)
 
 
 def contradictions(
@@ -75,7 +74,3 @@ def _held_and_clean(copies: Sequence[Delivery]) -> list[Delivery]:
     if all(copy.mailbox_verdict in HARMLESS for copy in looked_at):
         return [*stopped, *(copy for copy in looked_at if not copy.was_released)]
     return []
-
-
-def within_reach(copies: Iterable[Delivery]) -> list[Delivery]:
-    return [copy for copy in copies if copy.place in _WITHIN_REACH]

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from django.db.models import Q
 
-from incidents.contradictions import within_reach
+from incidents.assessment import copies_within_reach
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
 from incidents.orders import give_order, orders_in_force
-from incidents.remediation import copies_of, pull_incident, pullable, start_job
+from incidents.remediation import copies_of, pull_incident, start_job
 from tenants.audit import Actor
 from tenants.errors import WrongInput
 from tenants.models import Person
@@ -29,7 +29,7 @@ def follow_orders(incident: Incident, copies: list[Delivery]) -> None:
 
 def late_copies(copies: list[Delivery]) -> list[Delivery]:
     """Those within reach that no pull was ever asked for: each copy is pulled by order once."""
-    reach = within_reach(pullable(copies))
+    reach = copies_within_reach(copies)
     asked = set(
         Intent.objects.filter(delivery__in=reach, action="pull").values_list(
             "delivery_id", flat=True

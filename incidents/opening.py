@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from incidents import prevalence
 from incidents.announce import announce_incident
-from incidents.assessment import IN_MAILBOX, RANK, assess
+from incidents.assessment import IN_MAILBOX, RANK, assess, within_reach
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
 from incidents.campaigns.moving import next_number
@@ -242,13 +242,13 @@ def _close_empty(incident: Incident) -> None:
 
 
 def _follow_exposure(incident: Incident, was_exposed: int) -> None:
-    """A new copy in an inbox reopens what was closed; nothing left contains what was open."""
-    exposed = incident.counts["in_inbox"] + incident.counts["in_junk"]
+    """A new copy in an inbox reopens what was closed; nothing within reach contains the rest."""
+    reach = within_reach(incident.counts)
     if incident.state == Incident.State.RESOLVED:
         confirmed = incident.classification == Incident.Classification.TRUE_POSITIVE
         if confirmed and incident.counts["in_inbox"] > was_exposed:
             incident.state, incident.resolved_at = Incident.State.TRIAGED, None
-    elif not exposed and incident.counts["removed"]:
+    elif not reach and incident.counts["removed"]:
         incident.state = Incident.State.CONTAINED
-    elif incident.state == Incident.State.CONTAINED and exposed:
+    elif incident.state == Incident.State.CONTAINED and reach:
         incident.state = Incident.State.TRIAGED

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents.announce import announce_incident, announce_job
-from incidents.assessment import IN_MAILBOX
+from incidents.assessment import IN_MAILBOX, is_unseen
 from incidents.client_words import settle_wishes
 from incidents.layers import gateway_layer
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
@@ -40,13 +40,8 @@ def copies_of(incident: Incident) -> list[Delivery]:
 
 
 def pullable(copies: Iterable[Delivery]) -> list[Delivery]:
-    """Copies that lie in a mailbox, or were delivered and have not been seen yet."""
-    return [
-        copy
-        for copy in copies
-        if copy.place in IN_MAILBOX
-        or (copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED)
-    ]
+    """Copies within reach, and those in a folder of deleted mail: they are pulled with them."""
+    return [copy for copy in copies if copy.place in IN_MAILBOX or is_unseen(copy)]
 
 
 def pull_incident(

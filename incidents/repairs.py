@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from incidents.contradictions import within_reach
+from incidents.assessment import copies_within_reach
 from incidents.models import Delivery, Disagreement, Message
 from incidents.sides import Side
 from incidents.words import GRAVE, HARMLESS, Layer, Verdict, is_threat
@@ -48,7 +48,7 @@ def repair_for(
         return _person_says_harmless(messages, copies, own_domains, days)
     if entry := _allowing_entry(sides):
         return _remove(entry)
-    if kind in (Kind.PERSON, Kind.VENDOR) and (reach := within_reach(copies)):
+    if kind in (Kind.PERSON, Kind.VENDOR) and (reach := copies_within_reach(copies)):
         return _pull(len(reach))
     return next(_blocks(messages, sides, own_domains, days), {})
 

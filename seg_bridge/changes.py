@@ -20,9 +20,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.contradictions import within_reach
+from incidents.assessment import copies_within_reach
 from incidents.models import Delivery, Job
-from incidents.remediation import pullable, start_job
+from incidents.remediation import start_job
 from incidents.words import MatrixAction, Verdict
 from seg_bridge import services
 from seg_bridge.models import GatewayRule, Rehearsal
@@ -232,7 +232,7 @@ def pull_what_it_would_have_held(
     copies = Delivery.objects.filter(
         tenant_id=rehearsal.tenant_id, id__in=rehearsal.lists["newly_held"]
     )
-    reach = within_reach(pullable(copies))
+    reach = copies_within_reach(copies)
     if not reach:
         return None
     return start_job(

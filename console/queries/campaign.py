@@ -16,8 +16,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from console.queries.blindness import Blind, Blindness
 from console.queries.campaigns import same_at_other_clients
 from console.queries.mail import Page, page_of
-from console.queries.rows import exposed_now
-from incidents.assessment import EXPOSED
+from incidents.assessment import EXPOSED, within_reach
 from incidents.models import Delivery, Incident, IncidentMessage, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
 
@@ -116,7 +115,7 @@ def campaign_page(
         first_seen_at=min(incident.first_seen_at for incident in incidents),
         last_seen_at=max(incident.last_seen_at for incident in incidents),
         clients=_shares(incidents, by_tenant, total["copies"]),
-        in_reach=sum(exposed_now(incident) for incident in incidents if incident.is_open),
+        in_reach=sum(within_reach(each.counts) for each in incidents if each.is_open),
         senders=sorted({incident.sender for incident in incidents if incident.sender}),
         mails=page_of(listed, cursor, {}),
     )

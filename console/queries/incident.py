@@ -19,12 +19,12 @@ from console.queries.entities import Entity, entities_of
 from console.queries.rows import (
     Part,
     copies_words,
-    exposed_now,
     exposure_parts,
     has_disagreement,
     layer_word,
 )
 from console.queries.verdicts import Side, observations_of, sides_of, what_allowed_it
+from incidents.assessment import is_within_reach, within_reach
 from incidents.client_words import unread_answers
 from incidents.codes import CROSS_LAYER
 from incidents.models import (
@@ -169,7 +169,7 @@ def shown_copies(incident: Incident) -> list[Delivery]:
     copies = Delivery.objects.filter(
         tenant=incident.tenant_id, message__memberships__incident=incident
     ).order_by("recipient", "-received_at")[:SHOWN_COPIES]
-    return sorted(copies, key=lambda copy: copy.place not in ("inbox", "other", "archive", "junk"))
+    return sorted(copies, key=lambda copy: not is_within_reach(copy))
 
 
 def copy_row(copy: Delivery) -> CopyRow:
@@ -189,10 +189,12 @@ def copy_row(copy: Delivery) -> CopyRow:
 
 def advice_for(incident: Incident, contradictions: Sequence[Contradiction] = ()) -> Advice:
     """Never a purge; what can be undone comes first."""
-    if exposed := exposed_now(incident):
+    if reach := within_reach(incident.counts):
+        unseen = int(incident.counts.get("unseen", 0))
         return Advice(
-            f"Pull {copies_words(exposed)}",
-            "They go to a hidden folder, and each is read back. Reversible, no approval needed.",
+            f"Pull {copies_words(reach)}",
+            "They go to a hidden folder, and each is read back. Reversible, no approval needed."
+            + (f" {copies_words(unseen).capitalize()} must be found first." if unseen else ""),
             reverse("incident_pull", args=[incident.id]),
             "undo-2",
         )
@@ -236,14 +238,16 @@ def _question(incident: Incident, name: str) -> str:
 def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
     """One sentence: who can reach a copy now; never "none" while a layer cannot look."""
     counts = incident.counts
-    in_reach = exposed_now(incident)
+    unseen = int(counts.get("unseen", 0))
+    found = within_reach(counts) - unseen
     if blind.mailbox_since:
         return "Where copies are now is not known: the mailbox layer is blind."
-    if in_reach:
+    if found:
         read = counts.get("read", 0)
         who = f", {read} of them read" if read else ", none of them read so far"
-        return f"{copies_words(in_reach).capitalize()} can be reached by people now{who}."
-    if unseen := counts.get("unseen", 0):
+        more = f"; {unseen} more not yet found" if unseen else ""
+        return f"{copies_words(found).capitalize()} can be reached by people now{who}{more}."
+    if unseen:
         return f"{copies_words(unseen).capitalize()} sent to mailboxes, not yet seen there."
     if removed := counts.get("removed", 0):
         return f"Nothing is within reach now: {copies_words(removed)} removed and read back."

@@ -12,7 +12,7 @@ from django.utils import timezone
 from console.queries.incident import CopyRow, copy_row
 from console.queries.mail import page_of
 from incidents.access import access_one
-from incidents.assessment import EXPOSED
+from incidents.assessment import reach_filter
 from incidents.campaigns.moving import lineage, successor
 from incidents.client_words import open_wishes
 from incidents.layers import BlindLayer, blind_layers
@@ -147,10 +147,10 @@ def standing(needed: list[Need], blind: list[BlindLayer]) -> Standing:
 def threats_within_reach() -> int:
     """Mails of the last 30 days, in shared incidents or not: what is true is said, no more."""
     threats = LedgerEntry.objects.filter(
+        reach_filter("message__deliveries__"),
         seen_at__gte=timezone.now() - MONTH,
         counted_as__in=FIGURES["threats"].counts,
         verdict__in=GRAVE,
-        message__deliveries__place__in=EXPOSED,
     )
     return threats.values("message").distinct().count()
 

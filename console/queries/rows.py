@@ -15,6 +15,7 @@ from console.lib.sla import sla_left
 from console.presence import who_looks
 from console.queries.blindness import Blindness
 from console.queries.campaigns import campaign_words, same_at_other_clients
+from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
 from incidents.words import differ
@@ -173,16 +174,11 @@ def did_and_next(incident: Incident, job: Job | None) -> tuple[str, str]:
     if job and not job.is_over:
         return did, ""
     held = incident.counts.get("held", 0)
-    if exposed := exposed_now(incident):
-        return did, f"Pull {copies_words(exposed)}"
+    if reach := within_reach(incident.counts):
+        return did, f"Pull {copies_words(reach)}"
     if held and not job:
         return f"Gateway holds {copies_words(held)}", "Release or keep"
     return did, "Confirm and resolve" if incident.is_open else ""
-
-
-def exposed_now(incident: Incident) -> int:
-    """Copies that people can reach now and that a pull would take away."""
-    return int(incident.counts.get("in_inbox", 0)) + int(incident.counts.get("in_junk", 0))
 
 
 def copies_words(n: int) -> str:

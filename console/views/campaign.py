@@ -16,9 +16,10 @@ from django.utils import timezone
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.campaign import campaign_page, incidents_of_campaign
 from console.queries.jobs import group_page
-from console.queries.rows import copies_words, exposed_now
+from console.queries.rows import copies_words
 from console.views.incident import BlockForm, ReasonForm
 from incidents.access import access_incident
+from incidents.assessment import within_reach
 from incidents.everywhere import block_everywhere, pull_everywhere
 from incidents.models import Incident
 
@@ -50,7 +51,7 @@ def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    incidents = [each for each in incidents_of_campaign(found) if exposed_now(each)]
+    incidents = [each for each in incidents_of_campaign(found) if within_reach(each.counts)]
     choices = [(str(each.id), _where(each)) for each in incidents]
     where, form = _forms(request, choices, ReasonForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():
@@ -102,7 +103,8 @@ def _chosen(incidents: list[Incident], where: WhereForm) -> list[Incident]:
 
 
 def _where(incident: Incident) -> str:
-    return f"{incident.tenant.name} #{incident.number}: {copies_words(exposed_now(incident))}"
+    copies = copies_words(within_reach(incident.counts))
+    return f"{incident.tenant.name} #{incident.number}: {copies}"
 
 
 def _clients(incidents: list[Incident]) -> str:

@@ -21,6 +21,7 @@ from console.queries.rules import block_forecast
 from console.queries.story import story_of
 from console.queries.work import work_of
 from incidents.access import access_incident
+from incidents.assessment import copies_within_reach
 from incidents.campaigns.moving import successor
 from incidents.client_words import read_answers
 from incidents.remediation import (
@@ -122,8 +123,10 @@ def incident_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         job = pull_incident(incident=found, actor=request.user, reason=reason, late=late)
         messages.success(request, "The pull has started. Each copy is read back.")
         return redirect("job", job.id)
-    n = len(pullable(copies_of(found)))
+    copies = pullable(copies_of(found))
+    n = len(copies_within_reach(copies)) or len(copies)
     context = {"incident": found, "form": form, "copies": copies_words(n), "n": n}
+    context["deleted"] = len(copies) - n
     return ask(request, "console/incident_pull.html", context)
 
 

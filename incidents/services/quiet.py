@@ -13,9 +13,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from incidents.assessment import within_reach
 from incidents.models import Incident, Quiet, Suppression
 from incidents.services.acts import change, done, hold
-from incidents.sla.reckoning import within_reach
 from tenants.audit import BAILEY, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person, Tenant
@@ -95,7 +95,7 @@ def _begin(
         reason=reason,
         until=until,
         copies=int(incident.counts.get("copies", 0)),
-        exposed=within_reach(incident),
+        exposed=within_reach(incident.counts),
         started_at=timezone.now(),
         started_by=by,
     )
@@ -129,7 +129,7 @@ def follow_quiet(incident: Incident) -> None:
 
 def _reason_to_wake(incident: Incident, held: Quiet) -> str:
     """ "" where it stays quiet."""
-    exposed, copies = within_reach(incident), int(incident.counts.get("copies", 0))
+    exposed, copies = within_reach(incident.counts), int(incident.counts.get("copies", 0))
     if timezone.now() >= held.until:
         return "Its time is over."
     if exposed > held.exposed:

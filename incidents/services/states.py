@@ -7,13 +7,13 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.assessment import within_reach
 from incidents.codes import CAUSES
 from incidents.models import Incident
 from incidents.services.acts import change, done, hold
 from incidents.services.quiet import end_quiet
 from incidents.services.tasks import start_tasks
 from incidents.services.waiting import end_pause
-from incidents.sla.reckoning import within_reach
 from tenants.colleagues import colleagues_of
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
@@ -90,7 +90,7 @@ def _move(incident: Incident, state: str, actor: Person, revision: int | None) -
         raise Conflict("This incident is resolved. Reopen it first.")
     if incident.state == state:
         raise Conflict(f"This incident is {State(state).label.lower()} already.")
-    if state == State.CONTAINED and (left := within_reach(incident)):
+    if state == State.CONTAINED and (left := within_reach(incident.counts)):
         raise Conflict(f"Copies that are still within reach: {left}.")
     before = incident.state
     change(incident, state=state)

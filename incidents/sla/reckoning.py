@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db.models import Min
 from django.utils import timezone
 
+from incidents.assessment import within_reach
 from incidents.models import Incident, Job, Pause, Quiet
 from incidents.sla import clock
 from incidents.sla.plan import Plan, Target, plan_for
@@ -48,15 +49,10 @@ def _note_steps(incident: Incident, now: datetime) -> None:
     if incident.acted_at is None:
         jobs = Job.objects.filter(tenant=incident.tenant_id, incident=incident, kind__in=_ACTS)
         incident.acted_at = jobs.aggregate(first=Min("created_at"))["first"]
-    if within_reach(incident):
+    if within_reach(incident.counts):
         incident.contained_at = None
     elif incident.contained_at is None:
         incident.contained_at = now
-
-
-def within_reach(incident: Incident) -> int:
-    """Copies that people can open, or that nobody has found yet."""
-    return sum(int(incident.counts.get(key, 0)) for key in ("in_inbox", "in_junk", "unseen"))
 
 
 def pause_spans(pauses: Sequence[Pause], silences: Sequence[Quiet]) -> list[clock.Pause]:

@@ -157,3 +157,19 @@ def test_a_blind_layer_never_reads_as_nothing_exposed(as_ana, cast):
         assert "blind since" in text
         assert "Not known now" in text
     assert "Where copies are now is not known" in page
+
+
+def test_a_copy_that_nobody_has_found_yet_is_within_reach_on_every_page(as_ana, cast):
+    with scope(cast):
+        made = make(cast.acme, 1, state="triaged", counts=counts(copies=2, delivered=2, unseen=2))
+
+    queue = as_ana.get(reverse("queue"), {"tab": "team"}).content.decode()
+    page = as_ana.get(reverse("incident", args=[made.id])).content.decode()
+    campaign = as_ana.get(reverse("campaign", args=[made.id])).context["page"]
+    assert "Pull 2 copies" in queue
+    assert "Pull 2 copies" in page
+    assert "2 copies must be found first" in page
+    assert "within anybody" not in page
+    assert campaign.in_reach == 2
+    question = as_ana.get(reverse("campaign_pull", args=[made.id]))
+    assert question.context["n"] == 1
