@@ -178,7 +178,7 @@ class TemplateForm(forms.Form):
 
 class ViewForm(forms.Form):
     name = forms.CharField(label="Name of this view", max_length=80)
-    is_shared = forms.BooleanField(label="My colleagues see it too", required=False)
+    is_shared = forms.BooleanField(label="Colleagues of its client see it too", required=False)
 
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -196,7 +196,7 @@ class Quiet(TenantModel):
 class SavedView(ScopedModel):
     """A list that somebody looks at often.  ``filters``: parameters of the queue's address.
 
-    ``is_shared``: colleagues see it too, unless it names a client that they may not see.
+    ``is_shared``: colleagues who see its client see it too; without a client it is not shared.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

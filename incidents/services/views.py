@@ -19,11 +19,19 @@ MOST = 50
 
 
 def views_of(person: Person) -> list[SavedView]:
-    """Hers and shared ones; not those about a client that she may not see."""
+    """Hers and those that colleagues share about a client that she sees too.
+
+    A view's name and words are those of its author, who may see more clients: without a client
+    nothing tells for whose eyes they are.
+    """
     rows = SavedView.objects.filter(Q(person=person) | Q(is_shared=True)).order_by("name", "id")
     named = {row.filters["client"] for row in rows if row.filters.get("client")}
     seen = set(Tenant.objects.filter(slug__in=named).values_list("slug", flat=True))
-    return [row for row in rows if row.filters.get("client", "") in {"", *seen}]
+    return [
+        row
+        for row in rows
+        if row.filters.get("client", "") in (seen if row.person_id != person.id else {"", *seen})
+    ]
 
 
 @transaction.atomic
@@ -37,6 +45,8 @@ def save_view(
     if SavedView.objects.filter(person=person).count() >= MOST:
         raise WrongInput(f"More than {MOST} views of one person: remove some first.")
     kept = {key: str(value)[:320] for key, value in filters.items() if value}
+    if is_shared and not kept.get("client"):
+        raise WrongInput("Only a view of one client can be shared: choose the client first.")
     try:
         with transaction.atomic():
             view = SavedView.objects.create(

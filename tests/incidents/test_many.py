@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from incidents.models import Incident
+from incidents.models import Incident, SavedView
 from incidents.services import resolve_incident
 from incidents.services.many import MOST, Order, act_on_many
 from incidents.services.views import remove_view, save_view, views_of
@@ -150,7 +150,8 @@ def test_a_view_is_ones_own_until_it_is_shared(cast):
         assert views_of(cast.bo) == []
         with pytest.raises(Conflict):
             save_view(person=cast.ana, name="Fraud", filters={})
-        shared = save_view(person=cast.ana, name="All", filters={}, is_shared=True)
+        about = {"client": "acme"}
+        shared = save_view(person=cast.ana, name="All", filters=about, is_shared=True)
         assert [view.name for view in views_of(cast.bo)] == ["All"]
         with pytest.raises(NotThere):
             remove_view(view_id=shared.id, person=cast.bo)
@@ -162,5 +163,19 @@ def test_a_shared_view_of_a_client_is_not_shown_to_who_may_not_see_it(cast):
     with staff(cast):
         save_view(person=cast.ana, name="G", filters={"client": "globex"}, is_shared=True)
         assert [view.name for view in views_of(cast.mo)] == ["G"]
+    with staff(cast, cast.acme):
+        assert views_of(cast.bo) == []
+
+
+@pytest.mark.parametrize("filters", [{}, {"q": "Globex"}, {"entity": "cfo@globex.example"}])
+def test_a_view_that_names_no_client_stays_its_authors_own(cast, filters):
+    """Its words may be about a client that a colleague does not have."""
+    with staff(cast):
+        with pytest.raises(WrongInput, match="one client"):
+            save_view(person=cast.ana, name="The CFO", filters=filters, is_shared=True)
+        SavedView.objects.create(
+            provider=cast.provider, person=cast.ana, name="Old", filters=filters, is_shared=True
+        )
+        assert [view.name for view in views_of(cast.ana)] == ["Old"]
     with staff(cast, cast.acme):
         assert views_of(cast.bo) == []
