@@ -13,6 +13,7 @@ from incidents.services.acts import done
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
+from tenants.people import must_lead
 
 TEMPLATE_SAVED = "incidents.task_template.saved"
 TASK_ADDED = "incidents.task.added"
@@ -24,7 +25,11 @@ MOST_STEPS = 30
 def save_template(
     *, provider_id: int, kind: str, steps: Sequence[str], actor: Person
 ) -> TaskTemplate:
-    """The next version of this kind's steps.  Incidents that have theirs keep them."""
+    """The next version of this kind's steps.  Incidents that have theirs keep them.
+
+    Raises ``NotAllowed`` (they are for all clients: a lead's), ``WrongInput`` or ``Conflict``.
+    """
+    must_lead(actor)
     titles = [" ".join(step.split())[:300] for step in steps if step.strip()]
     if kind and kind not in Incident.Kind.values:
         raise WrongInput("There is no such kind of incident.")

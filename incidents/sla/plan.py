@@ -19,6 +19,7 @@ from incidents.sla.clock import ALWAYS, Hours
 from tenants.audit import Actor, write_audit
 from tenants.errors import WrongInput
 from tenants.models import Person, Tenant
+from tenants.people import must_lead
 
 log = logging.getLogger(__name__)
 
@@ -176,11 +177,11 @@ def agree(
     valid_from: datetime | None = None,
 ) -> SlaPlan:
     """A new agreement with this client, or the provider's default; incidents that open later go by
-    it.  Raises ``WrongInput``: also for a time that has passed, for what was promised stays so.
+    it.  Raises ``NotAllowed`` (a lead agrees for all clients), or ``WrongInput``: also for a time
+    that has passed, for what was promised stays so.
     """
-    now = timezone.now()
-    if valid_from is not None and valid_from < now:
-        raise WrongInput("An agreement holds from now on, or from a later day.")
+    if tenant is None:
+        must_lead(actor)
     if not name.strip():
         raise WrongInput("Give the agreement a name.")
     # Looked up on the disk: only here, not whenever a plan is read.
@@ -195,17 +196,28 @@ def agree(
         weekly=list(weekly),
         holidays=sorted(holidays),
         targets={severity: dict(agreed) for severity, agreed in targets.items()},
-        valid_from=valid_from or now,
+        valid_from=_begin(valid_from),
         created_by=actor.name,
     )
+    _audit(row, actor)
+    return row
+
+
+def _begin(wish: datetime | None) -> datetime:
+    now = timezone.now()
+    if wish is not None and wish < now:
+        raise WrongInput("An agreement holds from now on, or from a later day.")
+    return wish or now
+
+
+def _audit(row: SlaPlan, actor: Person | Actor) -> None:
     write_audit(
         AGREED,
         actor=actor,
-        provider_id=provider_id,
-        tenant_id=tenant.id if tenant else None,
+        provider_id=row.provider_id,
+        tenant_id=row.tenant_id,
         object_kind="sla_plan",
         object_id=row.id,
         name=row.name,
         targets=row.targets,
     )
-    return row

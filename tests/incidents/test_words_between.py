@@ -14,7 +14,7 @@ from incidents.services.comments import add_comment, log_call, mark_seen
 from incidents.services.tasks import add_task, save_template, settle_task, start_tasks
 from incidents.services.waiting import stop_waiting, wait_for
 from incidents.story import tell_story
-from tenants.errors import Conflict, WrongInput
+from tenants.errors import Conflict, NotAllowed, WrongInput
 from tests.factories import Cast
 from tests.incidents.work_on import open_incident, portal, staff
 
@@ -177,6 +177,11 @@ def test_steps_come_from_the_newest_template_of_the_kind_and_say_which(cast, phi
         ]
         save_template(provider_id=provider, kind="phish", steps=["New"], actor=cast.mo)
         assert start_tasks(incident=phish, actor=cast.ana) == 0, "it has its steps"
+
+
+def test_steps_for_all_clients_are_a_leads_to_say(cast):
+    with staff(cast), pytest.raises(NotAllowed, match="by a lead"):
+        save_template(provider_id=cast.provider.id, kind="phish", steps=["Look"], actor=cast.ana)
 
 
 def test_a_step_is_settled_once_and_the_second_hears_by_whom(cast, phish):

@@ -6,8 +6,8 @@ to the sign-in.  What is not in a cell holds for all: a thing of somebody else's
 that does not exist, answer 404 with the same body, whatever the method.
 
 Console: Mo (lead), Ana (both clients), Bo (Acme only); *reader*: Pia and Gus, the clients' own
-people; *token*: API tokens of Mo and Bo; *nobody*: not signed in, a session or token that has
-expired, or whose person is no longer active.
+people; *token*: API tokens of all three (``201/403``: of Mo, of the others); *nobody*: not signed
+in, a session or token that has expired, or whose person is no longer active.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ silence_add        POST    -          302 302  302  in     in    in
 silence_remove     GET     suppression 405 405 405  405    405   405
 silence_remove     POST    suppression 302 302 302  in     in    in
 templates          GET     -          200 200  200  in     in    in
-templates          POST    -          302 302  302  in     in    in
+templates          POST    -          302 403  403  in     in    in
 kpis               GET     -          200 200  200  in     in    in
 kpi_incidents      GET     -          200 200  200  in     in    in
 sla                GET     -          200 200  200  in     in    in
@@ -206,7 +206,7 @@ api-suppressions       POST    new-rule      201 201  201  401    201   401
 api-suppression        GET     suppression   200 200  200  401    200   401
 api-suppression-remove POST    suppression   200 200  200  401    200   401
 api-task-templates     GET     -             200 200  200  401    200   401
-api-task-templates     POST    -             201 201  201  401    201   401
+api-task-templates     POST    -             201 403  403  401    201/403 401
 api-views              GET     -             200 200  200  401    200   401
 api-views              POST    -             201 201  201  401    201   401
 api-view-remove        POST    -             404 404  404  401    404   401

@@ -16,7 +16,7 @@ from incidents.services import assign_incident, resolve_incident, take_incident
 from incidents.services.quiet import quiet_incident
 from incidents.services.waiting import stop_waiting, wait_for
 from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, agree, plan_for
-from tenants.errors import Conflict, WrongInput
+from tenants.errors import Conflict, NotAllowed, WrongInput
 from tenants.ids import new_id
 from tests.factories import Cast
 from tests.incidents.work_on import arrive, open_incident, staff
@@ -51,6 +51,14 @@ def fresh(incident: Incident) -> Incident:
 def due_of(incident: Incident) -> datetime:
     assert incident.due_at is not None
     return incident.due_at
+
+
+def test_a_lead_agrees_for_all_clients_and_an_analyst_for_one(cast):
+    with staff(cast):
+        with pytest.raises(NotAllowed, match="by a lead"):
+            agreed(cast, tenant="", actor=cast.ana)
+        assert agreed(cast, tenant="acme", actor=cast.ana).created_by == "Ana"
+        assert agreed(cast, tenant="").tenant is None
 
 
 def test_without_an_agreement_baileys_own_times_hold(cast):
