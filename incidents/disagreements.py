@@ -19,7 +19,7 @@ from django.utils import timezone
 from incidents.announce import announce_incident
 from incidents.contradictions import contradictions, may_be_late
 from incidents.late_copies import QUEUE, carry_out_in_mailboxes
-from incidents.layers import RepairForecast, gateway_layer
+from incidents.layers import Objections, RepairForecast, gateway_layer
 from incidents.models import (
     Delivery,
     Disagreement,
@@ -42,17 +42,6 @@ ACCEPTED = "incidents.disagreement.accepted"
 DISMISSED = "incidents.disagreement.dismissed"
 MOST_COPIES = 200
 State = Disagreement.State
-
-
-class Objections(Conflict):
-    """The rehearsal has objections; the sentence names them."""
-
-    code = "objections"
-    title = "The rehearsal has objections"
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        super().__init__(" ".join(stops) + " To do it nevertheless, say so and why.")
-        self.stops = list(stops)
 
 
 def follow_incident(

@@ -7,13 +7,14 @@ rows, in the caller's scope and transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from incidents.words import Place
+from tenants.errors import Conflict
 
 if TYPE_CHECKING:
     from tenants.audit import Actor
@@ -65,6 +66,17 @@ class RepairForecast:
     id: UUID
     counts: dict[str, int]
     stops: tuple[str, ...]
+
+
+class Objections(Conflict):
+    """The rehearsal of a change has objections; the sentence names them."""
+
+    code = "objections"
+    title = "The rehearsal has objections"
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        super().__init__(" ".join(stops) + " To do it nevertheless, say so and why.")
+        self.stops = list(stops)
 
 
 class MailboxLayer(Protocol):

@@ -21,6 +21,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents.assessment import copies_within_reach
+from incidents.layers import Objections
 from incidents.models import Delivery, Job
 from incidents.remediation import start_job
 from incidents.words import MatrixAction, Verdict
@@ -128,8 +129,8 @@ def _end(wish: Wish) -> datetime | None:
 
 def _rule_of(wish: Wish, tenant_id: int) -> GatewayRule:
     rule_id = as_uuid(str(wish.get("rule_id")))
-    in_force = GatewayRule.objects.filter(tenant_id=tenant_id, removed_at=None)
-    rule = in_force.filter(id=rule_id).first() if rule_id else None
+    kept = GatewayRule.objects.filter(services.rules_in_force(), tenant_id=tenant_id)
+    rule = kept.filter(id=rule_id).first() if rule_id else None
     if rule is None:
         raise NotThere
     return rule
@@ -163,9 +164,9 @@ def save_change(
 ) -> list[GatewayRule]:
     """Make the change for every client of the batch; answers the rules made or removed.
 
-    Raises ``Conflict`` for a forecast that is old or already saved, and where it has objections,
-    unless ``despite``; ``WrongInput`` without a reason.  ``pull_delivered``: what a new block would
-    have held is pulled from the mailboxes, one job a client.
+    Raises ``Conflict`` for a forecast that is old or already saved, ``Objections`` where it has
+    any, unless ``despite``; ``WrongInput`` without a reason.  ``pull_delivered``: what a new block
+    would have held is pulled from the mailboxes, one job a client.
     """
     if not reason.strip():
         raise WrongInput("Say why: the rule is shown with its reason.")
@@ -196,7 +197,7 @@ def _check_savable(rehearsals: Sequence[Rehearsal], *, despite: bool) -> None:
         raise Conflict("This rehearsal is more than an hour old. Rehearse it again.")
     stops = [stop for each in rehearsals for stop in each.stops]
     if stops and not despite:
-        raise Conflict(" ".join(stops) + " To do it nevertheless, say so.")
+        raise Objections(stops)
 
 
 def _make(

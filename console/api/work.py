@@ -138,7 +138,7 @@ class RemoveGatewayRule(APIView):
 def _rehearse_and_save(
     wish: Wish, tenant: Tenant, request: Request, reason: str, *, despite: bool
 ) -> GatewayRule:
-    """No rule without a rehearsal; raises ``Conflict`` where it objects, unless ``despite``."""
+    """No rule without a rehearsal; raises ``Objections`` where it has any, unless ``despite``."""
     actor = person_of(request)
     kept = rehearse_wish(wish=wish, tenants=[tenant], actor=actor)
     (rule,) = save_change(rehearsals=kept, actor=actor, reason=reason, despite=despite)

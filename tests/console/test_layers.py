@@ -168,7 +168,9 @@ def test_removing_a_rule_shows_what_would_come_in_and_asks_again(cast: Cast, as_
     page = as_ana.get(answer["Location"]).content.decode()
     assert "one copy of phishing, fraud or malware would be delivered" in page
     save = reverse("rehearsal_save", args=[answer["Location"].rsplit("/", 1)[-1]])
-    assert as_ana.post(save, {"reason": "an error"}).status_code == 409
+    refused = as_ana.post(save, {"reason": "an error"})
+    assert refused.status_code == 409
+    assert "To do it nevertheless, say so and why." in refused.content.decode()
     assert as_ana.post(save, {"reason": "an error", "despite": "on"}).status_code == 302
     with scope(cast.acme):
         rule.refresh_from_db()

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from incidents.correlation import make_sense_of_backlog
-from incidents.disagreements import Objections, accept, dismiss, rehearse_repair
+from incidents.disagreements import accept, dismiss, rehearse_repair
 from incidents.intake import record
+from incidents.layers import Objections
 from incidents.models import (
     Delivery,
     Disagreement,
