@@ -23,6 +23,7 @@ from incidents.models import (
 )
 from incidents.services.quiet import in_force
 from seg_bridge.models import GatewayRule
+from seg_bridge.services import rules_in_force
 
 
 class TenantFilter(filters.FilterSet):
@@ -140,11 +141,16 @@ class ReportFilter(TenantFilter):
 
 
 class GatewayRuleFilter(TenantFilter):
-    in_force = filters.BooleanFilter(field_name="removed_at", lookup_expr="isnull")
+    in_force = filters.BooleanFilter(method="filter_in_force")
 
     class Meta:
         model = GatewayRule
         fields = ("tenant", "kind", "match", "value")
+
+    def filter_in_force(
+        self, rows: QuerySet[GatewayRule], name: str, value: bool
+    ) -> QuerySet[GatewayRule]:
+        return rows.filter(rules_in_force()) if value else rows.exclude(rules_in_force())
 
 
 class TaskFilter(filters.FilterSet):

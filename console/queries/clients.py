@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from api_bridge.models import Connection, MailboxSync
@@ -15,6 +15,7 @@ from console.queries.blindness import Blind, Blindness
 from console.queries.mail import outcome_counts
 from incidents.models import Delivery, Incident
 from seg_bridge.models import GateClient, GatewayRule, Policy
+from seg_bridge.services import rules_in_force
 from tenants.models import Domain, Mailbox, Tenant
 
 
@@ -81,7 +82,6 @@ def _in_order(matrix: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def client_page(client: Tenant) -> ClientPage:
-    in_force = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     policy = Policy.objects.filter(tenant=client).first()
     week_ago = timezone.now() - timedelta(days=7)
     return ClientPage(
@@ -94,9 +94,9 @@ def client_page(client: Tenant) -> ClientPage:
         policy=policy,
         matrix=_in_order(policy.matrix if policy else {}),
         rules=list(
-            GatewayRule.objects.filter(in_force, tenant=client, removed_at=None).order_by(
-                "-created_at"
-            )[:200]
+            GatewayRule.objects.filter(rules_in_force(), tenant=client).order_by("-created_at")[
+                :200
+            ]
         ),
         last_sync=MailboxSync.objects.filter(tenant=client, synced_at__isnull=False)
         .order_by("-synced_at")

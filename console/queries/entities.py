@@ -26,6 +26,7 @@ from incidents.models import (
 )
 from incidents.prevalence import TOTAL
 from seg_bridge.models import GatewayRule
+from seg_bridge.services import rules_in_force
 from tenants.models import Mailbox, Tenant
 
 SHOWN = 20
@@ -195,12 +196,11 @@ def _incidents(kind: Kind, value: str, mails: list[Message]) -> list[Incident]:
 
 def _rules(kind: Kind, value: str) -> list[GatewayRule]:
     """Allow and block entries in force that name it."""
-    in_force = Q(removed_at=None) & (Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
     about = Q(match=kind.match, value__iexact=value) if kind.match else Q(recipient=value)
     if kind.name == "sender":
         domain = value.rpartition("@")[2]
         about |= Q(match=GatewayRule.Match.SENDER_DOMAIN, value__iexact=domain)
-    rules = GatewayRule.objects.filter(in_force & about).select_related("tenant")
+    rules = GatewayRule.objects.filter(rules_in_force() & about).select_related("tenant")
     return list(rules.order_by("-created_at")[:SHOWN])
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from incidents.models import LateVerdicts
 from seg_bridge.models import GatewayRule, Rehearsal
@@ -137,3 +140,20 @@ def test_what_allowed_a_copy_is_told_and_nothing_is_nothing(mo, world):
     assert (passed["kind"], passed["rule_id"]) == ("policy", None)
     held = mo.get(f"deliveries/{world.acme.ids['held']}/allowed").json()
     assert held["kind"] is None
+
+
+def test_a_rule_past_its_end_is_not_in_force(mo, world):
+    with tenant_scope(Role.ANALYST, [world.acme.tenant.id]):
+        rule = GatewayRule.objects.filter(removed_at=None).latest("created_at")
+    rule_id = str(rule.id)
+    listed = [f"gateway-rules/?tenant=acme&in_force={word}" for word in ("true", "false")]
+
+    def lists_with_it() -> list[bool]:
+        rows = [mo.get(address).json()["results"] for address in listed]
+        return [rule_id in {row["id"] for row in each} for each in rows]
+
+    assert lists_with_it() == [True, False]
+    with tenant_scope(Role.ANALYST, [world.acme.tenant.id]):
+        past = timezone.now() - timedelta(seconds=1)
+        GatewayRule.objects.filter(id=rule_id).update(expires_at=past)
+    assert lists_with_it() == [False, True]
