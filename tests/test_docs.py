@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from console.api.urls import urlpatterns
 from console.launch.keys import installation_secrets
 from console.launch.plan import Commands, read_plan, shared_environment
 
@@ -130,3 +131,33 @@ def test_a_unit_starts_what_the_launcher_starts(name, tmp_path):
     assert tuple(started[1].split()) == command.argv[1:]
     surface = re.search(r"^Environment=BAILEY_SURFACE=(\w+)$", unit, re.M)
     assert (surface[1] if surface else None) == command.env.get("BAILEY_SURFACE")
+
+
+def resources_in_docs() -> list[str]:
+    """The addresses of the API's table, written out: ``…/save`` goes on from the last whole one."""
+    found: list[str] = []
+    for cell in re.findall(r"^\| (`[^|]+`) \| (?:GET|POST)", read("docs/api.md"), re.M):
+        whole = ""
+        for address in re.findall(r"`([^`]+)`", cell):
+            if address.startswith("…"):
+                stem = whole if whole.endswith("}") else whole.rpartition("/")[0]
+                found.append(stem + address[1:])
+            else:
+                whole = address
+                found.append(address)
+    return found
+
+
+def test_every_address_of_the_api_is_documented_and_the_other_way_round():
+    values = {"{id}": "0" * 36, "{kept,missed,open}": "kept"}
+    named = set()
+    for address in resources_in_docs():
+        path = address
+        for word, value in values.items():
+            path = path.replace(word, value)
+        path = re.sub(r"\{\w+\}", "some", path)
+        route = next(match for each in urlpatterns if (match := each.resolve(path)) is not None)
+        assert route.url_name != "api-nothing", address
+        named.add(route.url_name)
+    routes = {each.name for each in urlpatterns}
+    assert routes - named == {"api-root", "api-schema", "api-nothing"}
