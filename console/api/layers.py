@@ -6,26 +6,28 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from typing_extensions import override
 
 from console.api import serializers as shown
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
 from console.lib.people import person_of
+from console.queries.rules import copies_behind, incidents_behind, is_of_copies
 from incidents.access import access_client, access_disagreement, access_one, access_order
 from incidents.automation import set_late_verdicts, wish_of
 from incidents.disagreements import accept, dismiss, rehearse_repair
-from incidents.models import Delivery, Disagreement, Incident, LateVerdicts, StandingOrder
+from incidents.models import Disagreement, LateVerdicts, StandingOrder
 from incidents.orders import orders_in_force, withdraw_order
 from incidents.words import MatrixAction, Verdict
-from seg_bridge.changes import LISTS, rehearse_wish, save_change
+from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule, Rehearsal
-from tenants.errors import NotThere, WrongInput
+from tenants.errors import WrongInput
 
 # --- what is shown
 
@@ -258,26 +260,37 @@ class RehearsalDetail(DetailView):
     queryset = Rehearsal.objects.select_related("tenant", "rule")
 
 
-class RehearsalNumber(APIView):
+class RehearsalNumber(ListView):
     """What is behind a number of ``counts``: copies (``newly_held``, ``newly_delivered``) or
     incidents (``missed``, ``caught``, ``broken``).  The newest 1,000.
     """
 
-    @extend_schema(responses=serializers.ListSerializer(child=serializers.DictField()))
-    def get(self, request: Request, object_id: str, name: str) -> Response:
-        rehearsal = access_one(Rehearsal.objects.all(), object_id)
-        if name not in LISTS:
-            raise NotThere
-        ids = rehearsal.lists.get(name, ())
-        if name in ("newly_held", "newly_delivered"):
-            return Response(shown.DeliverySerializer(_copies(ids), many=True).data)
-        rows = Incident.objects.filter(id__in=ids).select_related("tenant").order_by("-id")
-        return Response(shown.IncidentSerializer(rows, many=True).data)
+    queryset = Rehearsal.objects.all()
 
+    @override
+    def get_queryset(self) -> QuerySet[Any]:
+        rehearsal = access_one(Rehearsal.objects.all(), self.kwargs["object_id"])
+        name = self.kwargs["name"]
+        if is_of_copies(name):
+            return copies_behind(rehearsal, name).prefetch_related("message__memberships")
+        return incidents_behind(rehearsal, name)
 
-def _copies(ids: Any) -> QuerySet[Delivery]:
-    rows = Delivery.objects.filter(id__in=ids).select_related("tenant", "message")
-    return rows.prefetch_related("message__memberships").order_by("-received_at", "-id")
+    @override
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        of_copies = is_of_copies(self.kwargs["name"])
+        return shown.DeliverySerializer if of_copies else shown.IncidentSerializer
+
+    @extend_schema(
+        responses=PolymorphicProxySerializer(
+            component_name="CopyOrIncident",
+            serializers=[shown.DeliverySerializer, shown.IncidentSerializer],
+            resource_type_field_name=None,
+            many=True,
+        )
+    )
+    @override
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
 
 
 class SaveRehearsal(APIView):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
@@ -12,14 +11,16 @@ from django.utils import timezone
 from console.lib.cursor import read_cursor, read_id, write_cursor
 from incidents.models import Delivery, Incident, StandingOrder
 from incidents.orders import orders_in_force
+from seg_bridge.changes import LISTS
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.rehearsal import AddRule, ClientForecast, rehearse
 from seg_bridge.services import draft_rule, rules_in_force
 from seg_bridge.snapshot import wire_rule
 from tenants.audit import BAILEY
-from tenants.errors import DomainError
+from tenants.errors import DomainError, NotThere
 
 PAGE = 50
+_OF_COPIES = ("newly_held", "newly_delivered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +110,25 @@ def block_forecast(incident: Incident) -> ClientForecast | None:
     return rehearse(AddRule(wire_rule(row)), [tenant_id]).clients[0]
 
 
-def listed_copies(rehearsal: Rehearsal, name: str) -> list[Delivery]:
-    """The copies behind a number, newest first."""
-    rows = Delivery.objects.filter(tenant=rehearsal.tenant_id, id__in=_ids(rehearsal, name))
-    return list(rows.select_related("message", "tenant").order_by("-received_at", "-id"))
+def is_of_copies(name: str) -> bool:
+    """Whether copies are behind the number, or incidents.  Raises ``NotThere`` for no number."""
+    if name not in LISTS:
+        raise NotThere
+    return name in _OF_COPIES
 
 
-def listed_incidents(rehearsal: Rehearsal, name: str) -> list[Incident]:
-    rows = Incident.objects.filter(tenant=rehearsal.tenant_id, id__in=_ids(rehearsal, name))
-    return list(rows.select_related("tenant").order_by("-last_seen_at", "-id"))
+def copies_behind(rehearsal: Rehearsal, name: str) -> QuerySet[Delivery]:
+    """Newest first; none where incidents are behind the number."""
+    rows = Delivery.objects.filter(tenant=rehearsal.tenant_id, id__in=rehearsal.lists.get(name, ()))
+    found = rows if is_of_copies(name) else rows.none()
+    return found.select_related("message", "tenant").order_by("-received_at", "-id")
 
 
-def _ids(rehearsal: Rehearsal, name: str) -> list[UUID]:
-    return [UUID(each) for each in rehearsal.lists.get(name, ())]
+def incidents_behind(rehearsal: Rehearsal, name: str) -> QuerySet[Incident]:
+    """The last seen first; none where copies are behind the number."""
+    rows = Incident.objects.filter(tenant=rehearsal.tenant_id, id__in=rehearsal.lists.get(name, ()))
+    found = rows.none() if is_of_copies(name) else rows
+    return found.select_related("tenant").order_by("-last_seen_at", "-id")
 
 
 def orders_list() -> QuerySet[StandingOrder]:

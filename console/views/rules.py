@@ -14,18 +14,16 @@ from django.views.decorators.http import require_POST
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.rules import (
     Filters,
-    listed_copies,
-    listed_incidents,
+    copies_behind,
+    incidents_behind,
     rehearsal_page,
     rules_page,
 )
 from incidents.access import access_one
-from seg_bridge.changes import LISTS, rehearse_wish, save_change
+from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule, Rehearsal
-from tenants.errors import NotThere
 from tenants.models import Tenant
 
-OF_COPIES = ("newly_held", "newly_delivered")
 LIST_WORDS = {
     "newly_held": "Copies that would be held",
     "newly_delivered": "Copies that would be delivered",
@@ -127,15 +125,14 @@ def rehearsal(request: PersonRequest, rehearsal_id: UUID) -> HttpResponse:
 @for_staff
 def rehearsal_list(request: PersonRequest, rehearsal_id: UUID, name: str) -> HttpResponse:
     found = access_rehearsal(rehearsal_id)
-    if name not in LISTS:
-        raise NotThere
+    copies, incidents = copies_behind(found, name), incidents_behind(found, name)
     context = {
         "at": "rules",
         "rehearsal": found,
         "words": LIST_WORDS[name],
         "number": found.counts.get(name, 0),
-        "copies": listed_copies(found, name) if name in OF_COPIES else [],
-        "incidents": listed_incidents(found, name) if name not in OF_COPIES else [],
+        "copies": copies,
+        "incidents": incidents,
     }
     return show(request, "console/rehearsal_list.html", context)
 

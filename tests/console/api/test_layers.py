@@ -76,7 +76,7 @@ def test_a_change_over_clients_is_rehearsed_then_saved_as_one(mo, world):
     assert {each["tenant"] for each in kept} == {"acme", "globex"}
     assert mo.post("rehearsals/", body, key="k1").json() == kept
     first = kept[0]["id"]
-    assert mo.get(f"rehearsals/{first}/list/newly_held").json() == []
+    assert mo.get(f"rehearsals/{first}/list/newly_held").json()["results"] == []
     assert_problem(mo.get(f"rehearsals/{first}/list/nonsense"), 404)
     assert_problem(mo.post(f"rehearsals/{first}/save", {}), 400)
     rules = mo.post(f"rehearsals/{first}/save", {"reason": "seen"}).json()
