@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -20,11 +22,11 @@ from console.api.idempotency import idempotent
 from console.lib.people import person_of
 from console.lib.period import read_period
 from console.queries.kpis import figures, figures_by_client, incidents_behind, opened_between
-from console.queries.sla import attestation, forecast
+from console.queries.sla import attestation
 from incidents.access import access_client
 from incidents.ledger import Period
 from incidents.models import Incident, SlaPlan
-from incidents.sla.attest import STATES
+from incidents.sla.attest import STATES, Kept
 from incidents.sla.plan import agree
 from tenants.errors import NotThere, WrongInput
 
@@ -101,20 +103,29 @@ class Attestation(APIView):
         return Response(work.AttestationSerializer(answer).data)
 
 
-class AttestationList(APIView):
-    """The targets behind one number: ``kept``, ``missed`` or ``open``."""
+class AttestationList(ListView):
+    """The targets behind one number: ``kept``, ``missed`` or ``open``.
 
-    @extend_schema(parameters=_PERIOD, responses=work.KeptSerializer(many=True))
+    ``page_size`` counts incidents; those of one incident, at most three, are on one page.
+    """
+
+    serializer_class = work.KeptSerializer
+    filter_backends = ()
+    queryset = Incident.objects.all()
+
+    @extend_schema(parameters=_PERIOD)
+    @override
     def get(self, request: Request, figure: str) -> Response:
         if figure not in STATES:
             raise NotThere
-        period, client = _asked(request)
-        kept = [
-            each
-            for each in attestation(period.since, period.until, client).kept
-            if each.state == figure
-        ]
-        return Response(work.KeptSerializer(kept, many=True).data)
+        period, client = _asked(request, "cursor", "page_size")
+        kept: defaultdict[UUID, list[Kept]] = defaultdict(list)
+        for each in attestation(period.since, period.until, client).kept:
+            if each.state == figure:
+                kept[each.incident_id].append(each)
+        page = self.paginate_queryset(Incident.objects.filter(id__in=kept).only("id"))
+        rows = [each for incident in page or () for each in kept[incident.id]]
+        return self.get_paginated_response(work.KeptSerializer(rows, many=True).data)
 
 
 class Forecast(ListView):
@@ -122,11 +133,7 @@ class Forecast(ListView):
 
     serializer_class = shown.IncidentSerializer
     filterset_class = ForecastFilter
-    queryset = Incident.objects.all()
-
-    @override
-    def get_queryset(self) -> QuerySet[Incident]:
-        return forecast(self.request.query_params.get("hours", ""))
+    queryset = Incident.objects.select_related("tenant")
 
 
 class SlaPlanList(ListView):

@@ -45,15 +45,17 @@ def attestation(since: datetime, until: datetime, client: str = "") -> Attested:
     return Attested(len(opened), lines_of(kept), kept)
 
 
-def forecast(hours: str = "") -> QuerySet[Incident]:
-    """Open incidents whose next agreed time is over or ends within so many hours.
+def forecast() -> QuerySet[Incident]:
+    """Open incidents whose next agreed time is over or ends within ``AHEAD_H`` hours."""
+    return due_within(Incident.objects.select_related("tenant"))
 
-    Raises ``WrongInput``.
-    """
+
+def due_within(rows: QuerySet[Incident], hours: str = "") -> QuerySet[Incident]:
+    """Those whose next agreed time is over or ends within so many hours.  Raises ``WrongInput``."""
     if hours and not (hours.isascii() and hours.isdigit() and int(hours[:6]) <= _MOST_AHEAD_H):
         raise WrongInput(f"hours is a number up to {_MOST_AHEAD_H}.")
     until = timezone.now() + timedelta(hours=int(hours) if hours else AHEAD_H)
-    return Incident.objects.filter(due_at__lt=until).select_related("tenant")
+    return rows.filter(due_at__lt=until)
 
 
 def targets_behind(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from incidents.codes import COUNTS, CROSS_LAYER
 from incidents.models import ContentAccess, Incident
@@ -165,3 +167,33 @@ def test_a_longer_list_costs_no_more_statements(mo, name):
         statements(lambda size=size: mo.get(f"{name}/?page_size={size}")) for size in (1, 500)
     )
     assert short == long
+
+
+def test_the_agreed_times_behind_a_number_are_as_many_over_their_pages(mo):
+    lines = mo.get("sla/").json()["lines"]
+    for figure in ("kept", "missed", "open"):
+        answer = mo.get(f"sla/{figure}/?page_size=1").json()
+        found = answer["results"]
+        while answer["next"]:
+            answer = mo.get(answer["next"].partition("/api/v1/")[2]).json()
+            assert len({each["incident"] for each in answer["results"]}) == 1
+            found += answer["results"]
+        assert len(found) == sum(line[figure] for line in lines)
+        assert {each["state"] for each in found} <= {figure}
+    assert lines
+    assert_problem(mo.get("sla/nonsense/"), 404)
+    assert_problem(mo.get("sla/open/?page_size=0"), 400)
+
+
+def test_the_forecast_looks_as_far_as_it_is_asked_to(mo, world):
+    with tenant_scope(Role.ANALYST, [world.acme.tenant.id]):
+        Incident.objects.filter(id=world.acme.ids["incident"]).update(
+            due_at=timezone.now() + timedelta(hours=20)
+        )
+
+    def soon(hours: str) -> bool:
+        rows = mo.get(f"sla/forecast/?tenant=acme{hours}").json()["results"]
+        return world.acme.ids["incident"] in {row["id"] for row in rows}
+
+    assert [soon(""), soon("&hours=19"), soon("&hours=21")] == [False, False, True]
+    assert_problem(mo.get("sla/forecast/?hours=many"), 400)

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from console.queries.sla import attestation, forecast, targets_behind
+from console.queries.sla import attestation, due_within, targets_behind
 from incidents.models import Incident, Pause, SlaPlan
 from incidents.remediation import pull_incident
 from incidents.services import assign_incident, resolve_incident, take_incident
@@ -263,7 +263,7 @@ def test_the_forecast_names_what_will_be_missed_and_not_what_waits(cast):
     soon, waiting = open_incident(cast.acme, 1), open_incident(cast.acme, 2)
     with staff(cast):
         wait_for(incident=waiting, actor=cast.ana, cause="client_answer", asked="Paid?")
-        assert [incident.id for incident in forecast("24")] == [soon.id]
-        assert list(forecast("0")) == []
+        assert [incident.id for incident in due_within(Incident.objects.all(), "24")] == [soon.id]
+        assert list(due_within(Incident.objects.all(), "0")) == []
         with pytest.raises(WrongInput):
-            forecast("many")
+            due_within(Incident.objects.all(), "many")
