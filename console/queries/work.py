@@ -64,10 +64,6 @@ def mentions_of(person: Person) -> list[Mention]:
     return list(rows.order_by("-created_at")[:100])
 
 
-def unseen_mentions(person: Person) -> int:
-    return Mention.objects.filter(person_id=person.id, seen_at=None).count()
-
-
 def suppressions() -> QuerySet[Suppression]:
     """Newest first, with how many incidents each silenced."""
     rows = Suppression.objects.select_related("tenant").annotate(silenced=Count("quiets"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -89,41 +89,3 @@ def why_in_campaign(incident: Incident) -> list[CampaignTie]:
         if other is not None:
             found.setdefault(other.id, CampaignTie(other, tie.sentence, tie.since))
     return list(found.values())
-
-
-def path_between(start: UUID, end: UUID, message_ids: Collection[UUID]) -> list[Tie]:
-    """The chain of strongest ties from one mail to another; [] where none leads there.
-
-    A path in a maximum spanning tree: no other path has a stronger weakest tie.
-    """
-    root: dict[UUID, UUID] = {}
-
-    def root_of(node: UUID) -> UUID:
-        while root.setdefault(node, node) != node:
-            node = root[node]
-        return node
-
-    tree: defaultdict[UUID, list[tuple[UUID, Tie]]] = defaultdict(list)
-    for tie in ties_of(message_ids):
-        if root_of(tie.a) != root_of(tie.b):
-            root[root_of(tie.a)] = root_of(tie.b)
-            tree[tie.a].append((tie.b, tie))
-            tree[tie.b].append((tie.a, tie))
-    return _walk(tree, start, end)
-
-
-def _walk(tree: Mapping[UUID, list[tuple[UUID, Tie]]], start: UUID, end: UUID) -> list[Tie]:
-    came_by: dict[UUID, tuple[UUID, Tie]] = {}
-    waiting = [start]
-    while waiting:
-        node = waiting.pop()
-        for neighbour, tie in tree.get(node, ()):
-            if neighbour != start and neighbour not in came_by:
-                came_by[neighbour] = (node, tie)
-                waiting.append(neighbour)
-    path: list[Tie] = []
-    node = end
-    while node != start and node in came_by:
-        node, tie = came_by[node]
-        path.append(tie)
-    return path[::-1] if node == start else []

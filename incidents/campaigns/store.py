@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from uuid import UUID
 
 from django.db.models import Count, Q
+from django.utils import timezone
 
+from incidents.bulk import run
 from incidents.campaigns.canonical import Key
 from incidents.campaigns.evidence import Mail, Rarity, mail_of
 from incidents.campaigns.traits import Trait, traits_of
 from incidents.models import Delivery, Message, MessageTrait
 from incidents.models.mail import Verdict
-from incidents.prevalence import counts_of
+from incidents.prevalence import FORGOTTEN_AFTER, counts_of
 from tenants.models import Domain
+
+FORGET_ROWS = 20_000
 
 
 def mails_of(messages: Collection[Message]) -> list[Mail]:
@@ -80,6 +83,12 @@ def remember_traits(tenant_id: int, mails: Iterable[Mail]) -> None:
     )
 
 
-def forget_traits(message_ids: Collection[UUID]) -> None:
-    """These mails stand in no incident of a threat any more."""
-    MessageTrait.objects.filter(message__in=message_ids).delete()
+def forget_traits(tenant_id: int) -> int:
+    """Forgets those of mails that nothing looks back to any more, at most ``FORGET_ROWS``; answers
+    how many.
+    """
+    return run(
+        "DELETE FROM incidents_messagetrait WHERE tenant_id = %s AND id IN ("
+        " SELECT id FROM incidents_messagetrait WHERE tenant_id = %s AND seen_at < %s LIMIT %s)",
+        [tenant_id, tenant_id, timezone.now() - FORGOTTEN_AFTER, FORGET_ROWS],
+    )

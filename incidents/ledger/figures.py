@@ -111,7 +111,6 @@ _ALL = Figure(
     ("threats", "false_positives", BENIGN),
 )
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in (_ALL, *_THREATS, *_FALSE, _BENIGN)}
-COUNTED_AS = _ALL.counts
 
 
 def sums(counted: dict[str, int]) -> dict[str, int]:

@@ -8,14 +8,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from incidents.campaigns import store
 from incidents.campaigns.ledger import crossing, standing
 from incidents.campaigns.nightly import make_canonical
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
-from incidents.models import Campaign, Edge, Incident, IncidentMessage, Message, Regrouping
+from incidents.models import (
+    Campaign,
+    Edge,
+    Incident,
+    IncidentMessage,
+    Message,
+    MessageTrait,
+    Regrouping,
+)
 from incidents.observations import Observation
+from incidents.prevalence import FORGOTTEN_AFTER
 from incidents.regroup import merge_incidents, split_incident
+from incidents.tasks import forget_rare_traits
 from incidents.words import Verdict
 from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
@@ -215,3 +227,20 @@ def test_nothing_joins_over_clients(cast: Cast):
             for tenant in (cast.acme, cast.globex)
         )
         assert not crossing(Edge.Level.CAMPAIGN, acme, globex).exists()
+
+
+def test_traits_that_nothing_looks_back_to_are_forgotten_in_bounded_steps(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+):
+    old = timezone.now() - FORGOTTEN_AFTER - timedelta(days=1)
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        for number in (1, 2):
+            take(cast.acme, *threat(cast.acme, number))
+        first, second = Message.objects.order_by("first_seen_at")
+        many = MessageTrait.objects.filter(message=first).update(seen_at=old)
+        kept = MessageTrait.objects.filter(message=second).count()
+    assert many > 1
+    monkeypatch.setattr(store, "FORGET_ROWS", many - 1)
+    assert [forget_rare_traits() for _ in range(3)] == [many - 1, 1, 0]
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        assert list(MessageTrait.objects.values_list("message", flat=True)) == [second.id] * kept

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from incidents.campaigns.explain import path_between, why_in_campaign, why_in_incident
+from incidents.campaigns.explain import why_in_campaign, why_in_incident
 from incidents.campaigns.ledger import standing
-from incidents.campaigns.moving import message_ids_of
 from incidents.campaigns.nightly import make_canonical
 from incidents.campaigns.words import how_rare, say_all, say_part
 from incidents.models import Campaign, Edge, Incident
@@ -124,13 +123,6 @@ def test_why_names_the_values_and_how_rare_they_are(acme: Tenant, three: list[In
     assert all("links to evil.example (in " in each for each in said)
     assert all("the sender a@crook.example" in each for each in said)
     assert "of 3 mails" in said[0] or "of 2 mails" in said[0]
-
-
-def test_a_path_leads_over_the_mails_between(acme: Tenant, three: list[Incident]):
-    ids = [message_ids_of(incident)[0] for incident in three]
-    path = path_between(ids[0], ids[2], ids)
-    assert {ids[0], ids[2]} <= {end for tie in path for end in (tie.a, tie.b)}
-    assert path_between(ids[0], ids[3], ids) == []
 
 
 def test_a_persons_word_is_said_with_her_name(acme: Tenant, three: list[Incident], cast: Cast):
