@@ -30,7 +30,8 @@ from incidents.models import (
 )
 from incidents.models.mail import Outcome
 from incidents.repairs import repair_for
-from incidents.sides import condemned_late, history_of, sides_of
+from incidents.sides import condemned_late, sides_of
+from incidents.sightings import history_of
 from incidents.words import THREATS, Layer
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from incidents.assessment import worst
 from incidents.bulk import fetch
-from incidents.models import Delivery, Observation, Sighting
+from incidents.models import Delivery, Observation
 from incidents.models.mail import Layer, Outcome
-from incidents.words import THREATS, Verdict
+from incidents.words import THREATS, is_threat
 from tenants.ids import as_uuid
 
-MOST_SIGHTINGS = 400
 REASONS = 4
 
 
@@ -61,44 +60,49 @@ class Allowed:
     at: datetime
 
 
-def history_of(copies: Iterable[Delivery]) -> dict[UUID, list[Observation]]:
-    """Delivery id → its observations, oldest first; at most ``MOST_SIGHTINGS``, the newest."""
-    sightings = list(
-        Sighting.objects.filter(delivery__in=[copy.id for copy in copies])
-        .order_by("-observed_at")
-        .values_list("delivery_id", "observation_id", "observed_at")[:MOST_SIGHTINGS]
-    )
-    rows = Observation.objects.filter(
-        id__in=[seen for _, seen, _ in sightings], observed_at__in={at for _, _, at in sightings}
-    ).in_bulk()
-    found: dict[UUID, list[Observation]] = defaultdict(list)
-    for delivery_id, observation_id, _ in reversed(sightings):
-        if observation_id in rows:
-            found[delivery_id].append(rows[observation_id])
-    return found
+def spokesmen_of(
+    copies: Sequence[Delivery], history: Mapping[UUID, Sequence[Observation]]
+) -> dict[str, Observation]:
+    """Layer → the observation that stands for what it says of these copies.
 
-
-def sides_of(copies: Sequence[Delivery], history: dict[UUID, list[Observation]]) -> list[Side]:
-    """For each source the word that weighs most, gateway first: a threat before a harmless mail,
-    a copy that was stopped before one that went through, the latest of equals.
+    What says the layer's word of now (the worst of the copies') comes first, then a
+    threat before a harmless mail, a copy that was stopped before one that went through, the latest
+    of equals.  The gateway's may be without a verdict, where it gave none at all.
     """
-    best: dict[str, tuple[tuple[bool, bool, datetime], Observation]] = {}
+    now = {
+        Layer.GATEWAY.value: worst(copy.gateway_verdict for copy in copies),
+        Layer.MAILBOX.value: worst(copy.mailbox_verdict for copy in copies),
+    }
+    best: dict[str, tuple[tuple[bool, bool, bool, bool, datetime], Observation]] = {}
     for copy in copies:
         for seen in history.get(copy.id, ()):
-            if seen.verdict is None:
+            if seen.verdict is None and seen.layer != Layer.GATEWAY:
                 continue
             weight = (
-                Verdict(seen.verdict).is_threat,
+                seen.verdict is not None,
+                seen.verdict == now.get(seen.layer),
+                is_threat(seen.verdict),
                 seen.action in _STOPPED,
                 seen.observed_at,
             )
             if seen.layer not in best or weight >= best[seen.layer][0]:
                 best[seen.layer] = (weight, seen)
-    order = [layer.value for layer in Layer]
-    return [_side(best[layer][1]) for layer in sorted(best, key=order.index)]
+    return {layer: seen for layer, (_, seen) in best.items()}
 
 
 _STOPPED = (Outcome.HELD, Outcome.REJECTED)
+
+
+def sides_of(
+    copies: Sequence[Delivery], history: Mapping[UUID, Sequence[Observation]]
+) -> list[Side]:
+    """The word of each source that gave a verdict, gateway first."""
+    best = spokesmen_of(copies, history)
+    return [
+        _side(best[layer])
+        for layer in Layer.values
+        if layer in best and best[layer].verdict is not None
+    ]
 
 
 def _side(seen: Observation) -> Side:
@@ -144,7 +148,7 @@ def what_allowed(copy: Delivery, seen: Iterable[Observation]) -> Allowed | None:
     # What the spool or the next hop said later decided nothing.
     last = next((each for each in reversed(told) if decision_of(each)), told[-1])
     decided = decision_of(last)
-    text = f"{last.rule[:1].upper()}{last.rule[1:]}."
+    text = f"{last.rule[:1].upper()}{last.rule[1:]}." if last.rule else ""
     owner, rule_id = decided.get("owner", ""), as_uuid(decided.get("rule_id", ""))
     if decided.get("by") == "release":
         return Allowed("override", text, owner, None, last.observed_at)

@@ -23,7 +23,8 @@ from incidents.models import ContentAccess, Delivery, Message, Observation
 from incidents.models.mail import Place
 from incidents.remediation import acquire_original
 from incidents.reported import report_mail
-from incidents.sides import history_of, what_allowed
+from incidents.sides import what_allowed
+from incidents.sightings import history_of
 
 _DELIVERIES = Delivery.objects.select_related("tenant", "message").prefetch_related(
     "message__memberships"

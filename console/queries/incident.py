@@ -23,7 +23,7 @@ from console.queries.rows import (
     has_disagreement,
     layer_word,
 )
-from console.queries.verdicts import Side, observations_of, sides_of, what_allowed_it
+from console.queries.verdicts import Side, sides_of, what_allowed_it
 from incidents.assessment import is_within_reach, within_reach
 from incidents.client_words import unread_answers
 from incidents.codes import CROSS_LAYER
@@ -38,6 +38,7 @@ from incidents.models import (
     StandingOrder,
 )
 from incidents.remediation import was_delivered
+from incidents.sightings import history_of
 from incidents.warnings import also_seen_at
 from incidents.words import is_threat
 
@@ -108,7 +109,7 @@ def incident_page(incident: Incident) -> IncidentPage:
     blind = Blindness([incident.tenant_id]).of(incident.tenant_id)
     members = members_of(incident)
     copies = shown_copies(incident)
-    seen = observations_of(copies)
+    history = history_of(copies)
     contradictions = of_incident(incident.id, incident.tenant_id)
     advice = advice_for(incident, contradictions)
     elsewhere = same_elsewhere(incident)
@@ -129,8 +130,8 @@ def incident_page(incident: Incident) -> IncidentPage:
         look_again=_question(incident, "look") if any(map(was_delivered, copies)) else "",
         everywhere=reverse("campaign", args=[incident.id]) if elsewhere else "",
         answers=unread_answers([incident.id]).get(incident.id, []),
-        sides=sides_of(incident, blind, seen),
-        allowed=what_allowed_it(incident, copies, seen),
+        sides=sides_of(incident, blind, copies, history),
+        allowed=what_allowed_it(incident, copies, history),
         members=members,
         entities=entities_of(member.message for member in members),
         also_seen=also_seen_at(incident),

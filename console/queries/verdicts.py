@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from console.queries.blindness import Blind
 from console.queries.rows import layer_word
-from incidents.models import Delivery, Incident, Observation, Sighting
-from incidents.models.mail import Layer, Outcome
+from incidents.models import Delivery, Incident, Observation
+from incidents.models.mail import Layer
+from incidents.sides import Allowed, spokesmen_of, what_allowed
 from seg_bridge.models import GatewayRule
-from tenants.ids import as_uuid
 
 MOST_REASONS = 3
 
@@ -39,34 +40,18 @@ class Side:
     blind_since: datetime | None = None
 
 
-def observations_of(copies: Iterable[Delivery]) -> list[Observation]:
-    """All of these copies in the database's order; the time bound prunes partitions."""
-    copies = list(copies)
-    if not copies:
-        return []
-    tenant_id = copies[0].tenant_id
-    sightings = list(
-        Sighting.objects.filter(
-            tenant=tenant_id, delivery__in=[copy.id for copy in copies]
-        ).values_list("observation_id", "observed_at")
-    )
-    if not sightings:
-        return []
-    times = [at for _, at in sightings]
-    return list(
-        Observation.objects.filter(
-            tenant=tenant_id,
-            id__in=[observation_id for observation_id, _ in sightings],
-            observed_at__range=(min(times), max(times)),
-        ).order_by("recorded_at", "id")
-    )
-
-
-def sides_of(incident: Incident, blind: Blind, seen: Sequence[Observation]) -> list[Side]:
+def sides_of(
+    incident: Incident,
+    blind: Blind,
+    copies: Sequence[Delivery],
+    history: Mapping[UUID, Sequence[Observation]],
+) -> list[Side]:
     """Gateway and mailbox layer, always both."""
+    best = spokesmen_of(copies, history)
+    gateway, mailbox = best.get(Layer.GATEWAY), best.get(Layer.MAILBOX)
     return [
-        _side(Layer.GATEWAY, incident.gateway_verdict, incident, blind.gateway_since, seen),
-        _side(Layer.MAILBOX, incident.mailbox_verdict, incident, blind.mailbox_since, seen),
+        _side(Layer.GATEWAY, incident.gateway_verdict, incident, blind.gateway_since, gateway),
+        _side(Layer.MAILBOX, incident.mailbox_verdict, incident, blind.mailbox_since, mailbox),
     ]
 
 
@@ -75,9 +60,8 @@ def _side(
     verdict: str,
     incident: Incident,
     blind_since: datetime | None,
-    seen: Sequence[Observation],
+    best: Observation | None,
 ) -> Side:
-    best = _spokesman(layer, verdict, seen)
     word = layer_word(verdict, incident, layer.value, blind_since)
     shown: dict[str, Any] = {
         "name": layer.label,
@@ -113,13 +97,6 @@ _MISSING = {
 }
 
 
-def _spokesman(layer: Layer, verdict: str, seen: Sequence[Observation]) -> Observation | None:
-    """The observation that stands for the layer's verdict: the highest score, then the latest."""
-    said = [one for one in seen if one.layer == layer and (one.verdict or layer == Layer.GATEWAY)]
-    fitting = [one for one in said if one.verdict == verdict] or said
-    return max(fitting, key=lambda one: (one.score or 0.0, one.recorded_at), default=None)
-
-
 def _without_echo(reason: dict[str, Any]) -> dict[str, Any]:
     """A value that the sentence has already said is not said again."""
     first = str(reason.get("value", "")).partition(",")[0]
@@ -127,19 +104,22 @@ def _without_echo(reason: dict[str, Any]) -> dict[str, Any]:
 
 
 def what_allowed_it(
-    incident: Incident, copies: Sequence[Delivery], seen: Sequence[Observation]
+    incident: Incident,
+    copies: Sequence[Delivery],
+    history: Mapping[UUID, Sequence[Observation]],
 ) -> list[str]:
     """Why copies got in, with the entry and its author; each a sentence."""
+    found = {copy: what_allowed(copy, history.get(copy.id, ())) for copy in copies}
     lines = []
-    if any(copy.is_bypass for copy in copies):
+    if any(allowed and allowed.kind == "bypass" for allowed in found.values()):
         lines.append("Nothing: it came around the gateway, straight to the mail host.")
     if "internal_only" in incident.cross_layer:
         lines.append("Nothing had to: it was sent from a mailbox inside.")
-    passed = [one for one in seen if one.layer == Layer.GATEWAY and one.action == Outcome.DELIVERED]
-    rules = _rules_of(passed)
-    for text, recipients in _by_rule(passed).items():
-        lines.append(_sentence(text, recipients, rules, passed))
-    if passed and not any(one.rule.startswith("allow") for one in passed):
+    passed = [
+        (copy, allowed) for copy, allowed in found.items() if allowed and allowed.kind != "bypass"
+    ]
+    lines += _by_cause(passed)
+    if passed and not any(allowed.kind == "entry" for _, allowed in passed):
         lines.append("No allow entry was involved.")
     released = [copy.recipient for copy in copies if copy.was_released]
     if released:
@@ -149,42 +129,28 @@ def what_allowed_it(
     return lines
 
 
-def _by_rule(passed: Iterable[Observation]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for one in passed:
-        if one.rule:
-            recipients = found.setdefault(one.rule, [])
-            if one.recipient not in recipients:
-                recipients.append(one.recipient)
-    return found
+def _by_cause(passed: Sequence[tuple[Delivery, Allowed]]) -> list[str]:
+    """A sentence for each entry, and for each rule in words where none is responsible."""
+    causes: dict[UUID | str, tuple[Allowed, list[str]]] = {}
+    for copy, allowed in passed:
+        if allowed.text:
+            _, recipients = causes.setdefault(allowed.rule_id or allowed.text, (allowed, []))
+            if copy.recipient not in recipients:
+                recipients.append(copy.recipient)
+    entries = GatewayRule.objects.in_bulk([cause for cause in causes if isinstance(cause, UUID)])
+    return [
+        _sentence(allowed, entries.get(cause) if isinstance(cause, UUID) else None, recipients)
+        for cause, (allowed, recipients) in causes.items()
+    ]
 
 
-def _rules_of(passed: Iterable[Observation]) -> dict[str, GatewayRule]:
-    """Rule id → the entry that the gate says decided."""
-    ids = {rule_id for one in passed if (rule_id := as_uuid(_entry(one).get("rule_id")))}
-    return {str(rule.id): rule for rule in GatewayRule.objects.filter(id__in=ids)} if ids else {}
-
-
-def _entry(one: Observation) -> dict[str, Any]:
-    """What the gate says decided: ``seg_bridge.gate.decide.Decision.as_json``."""
-    decided = one.detail.get("decided")
-    return decided if isinstance(decided, dict) else {}
-
-
-def _sentence(
-    text: str,
-    recipients: Sequence[str],
-    rules: dict[str, GatewayRule],
-    passed: Iterable[Observation],
-) -> str:
+def _sentence(allowed: Allowed, entry: GatewayRule | None, recipients: Sequence[str]) -> str:
     """The rule in words; an entry with who wrote it, when, why and until when."""
     whom = f" For {', '.join(recipients[:3])}{' and others' if len(recipients) > 3 else ''}."
-    deciding = {str(_entry(one).get("rule_id", "")) for one in passed if one.rule == text}
-    for rule_id in deciding & rules.keys():
-        rule = rules[rule_id]
-        end = f"until {rule.expires_at:%-d %B %Y}" if rule.expires_at else "without an end"
-        return (
-            f"{rule.get_kind_display()} entry for {rule.value}, set by {rule.owner_name} on"
-            f" {rule.created_at:%-d %B %Y} {end}: “{rule.reason}”.{whom}"
-        )
-    return f"{text[:1].upper()}{text[1:]}.{whom}"
+    if entry is None:
+        return f"{allowed.text}{whom}"
+    end = f"until {entry.expires_at:%-d %B %Y}" if entry.expires_at else "without an end"
+    return (
+        f"{entry.get_kind_display()} entry for {entry.value}, set by {entry.owner_name} on"
+        f" {entry.created_at:%-d %B %Y} {end}: “{entry.reason}”.{whom}"
+    )

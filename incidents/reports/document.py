@@ -21,9 +21,9 @@ from incidents.models import (
     Intent,
     Message,
     Observation,
-    Sighting,
 )
 from incidents.models.mail import Layer, Outcome, Place, Verdict
+from incidents.sightings import history_of
 from incidents.story import tell_story
 from incidents.words import is_threat
 
@@ -43,7 +43,7 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
         .filter(message__in=messages)
         .order_by("received_at", "recipient")
     )
-    seen = _observations(copies)
+    seen = _told_of(copies)
     story = tell_story(incident)
     document = {
         "schema": SCHEMA,
@@ -132,13 +132,10 @@ def _summary(incident: Incident, headline: str) -> list[dict[str, Any]]:
     return sentences
 
 
-def _observations(copies: Sequence[Delivery]) -> list[Observation]:
-    sightings = list(Sighting.objects.filter(delivery__in=copies).order_by("observed_at")[:2000])
-    rows = Observation.objects.filter(
-        id__in=[one.observation_id for one in sightings],
-        observed_at__in={one.observed_at for one in sightings},
-    )
-    return list(rows.order_by("observed_at", "id"))
+def _told_of(copies: Sequence[Delivery]) -> list[Observation]:
+    """What is on record of all of them, oldest first."""
+    seen = (one for history in history_of(copies).values() for one in history)
+    return sorted(seen, key=lambda one: (one.observed_at, one.id))
 
 
 def _key_times(

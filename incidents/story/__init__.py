@@ -12,9 +12,10 @@ what each layer saw; ``people.py`` what people and Bailey did; ``headline.py`` t
 from __future__ import annotations
 
 from incidents.models import Delivery, Incident, Message
+from incidents.sightings import history_of
 from incidents.story.gaps import not_checked
 from incidents.story.headline import exposure, headline
-from incidents.story.layers import layer_lines, observations_of
+from incidents.story.layers import layer_lines
 from incidents.story.lines import Line, Names, Story
 from incidents.story.people import (
     access_lines,
@@ -37,7 +38,7 @@ def tell_story(incident: Incident) -> Story:
         Message.objects.filter(memberships__incident=incident).order_by("first_seen_at", "id")
     )
     copies = list(Delivery.objects.filter(message__in=messages).order_by("received_at", "id"))
-    seen = observations_of(copies)
+    seen = history_of(copies)
     names = Names(copy.recipient for copy in copies)
     client = Client(incident.tenant)
     lines = [

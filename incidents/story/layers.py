@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from incidents.mail.signals.domains import Likeness
-from incidents.models import Delivery, Message, Observation, Sighting
+from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
 from incidents.story.lines import Line, Names, all_of, place_words
 from incidents.story.sender import Client, proofs
@@ -34,7 +33,6 @@ _MATCHED = {
     Match.STRONG: "The same mail, proven by the gateway's trace.",
     Match.PENDING: "It carries a trace that the gateway has not confirmed yet.",
 }
-MOST_SIGHTINGS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +46,6 @@ class _Saying:
     text: str
     place: str
     key: Any
-
-
-def observations_of(copies: Sequence[Delivery]) -> dict[Any, list[Observation]]:
-    """Delivery id → its observations, oldest first."""
-    sightings = list(
-        Sighting.objects.filter(delivery__in=copies).order_by("observed_at")[:MOST_SIGHTINGS]
-    )
-    rows = Observation.objects.filter(
-        id__in=[one.observation_id for one in sightings],
-        observed_at__in={one.observed_at for one in sightings},
-    ).in_bulk()
-    by_copy = defaultdict(list)
-    for one in sightings:
-        if one.observation_id in rows:
-            by_copy[one.delivery_id].append(rows[one.observation_id])
-    return by_copy
 
 
 def layer_lines(

@@ -20,7 +20,8 @@ from incidents.models import (
     StandingOrder,
 )
 from incidents.observations import Observation
-from incidents.sides import history_of, what_allowed
+from incidents.sides import what_allowed
+from incidents.sightings import history_of
 from incidents.words import Layer, Outcome, Place, Verdict
 from seg_bridge.models import GatewayRule, Policy, Rehearsal
 from seg_bridge.services import add_rule
