@@ -43,7 +43,7 @@ SHOWN = {**OUTCOMES, **FACTS}
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """``href_key`` opens the list of exactly these copies."""
+    """``key`` opens the list of exactly these copies."""
 
     key: str
     words: str

@@ -24,6 +24,7 @@ from incidents.access import access_incident
 from incidents.assessment import copies_within_reach
 from incidents.campaigns.moving import successor
 from incidents.client_words import read_answers
+from incidents.orders import LATE_COPIES
 from incidents.remediation import (
     block_sender,
     copies_of,
@@ -118,7 +119,7 @@ def incident_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     form = PullForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         days = form.cleaned_data["late_days"]
-        late = timedelta(days=7 if days == "" else days) or None
+        late = LATE_COPIES if days == "" else timedelta(days=days) or None
         reason = form.cleaned_data["reason"]
         job = pull_incident(incident=found, actor=request.user, reason=reason, late=late)
         messages.success(request, "The pull has started. Each copy is read back.")

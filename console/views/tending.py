@@ -15,12 +15,12 @@ from console.lib.forms import (
     CommentForm,
     OwnerForm,
     QuietForm,
-    RevisionForm,
     TaskForm,
     WaitForm,
     until,
 )
 from console.lib.http import PersonRequest, ask, for_staff
+from console.views.incident import seen_revision
 from incidents.access import access_incident, access_one
 from incidents.models import Task
 from incidents.services import assign_incident, triage_incident
@@ -48,9 +48,7 @@ def incident_assign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_triage(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    form = RevisionForm(request.POST)
-    revision = form.cleaned_data["revision"] if form.is_valid() else None
-    triage_incident(incident=found, actor=request.user, revision=revision)
+    triage_incident(incident=found, actor=request.user, revision=seen_revision(request))
     return redirect("incident", found.id)
 
 
@@ -137,6 +135,8 @@ def incident_task(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     form = TaskForm(request.POST)
     if form.is_valid():
         add_task(incident=found, actor=request.user, **form.cleaned_data)
+    else:
+        messages.error(request, f"No step was added: {' '.join(form.errors['title'])}")
     return redirect("incident", found.id)
 
 

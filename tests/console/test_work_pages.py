@@ -71,6 +71,12 @@ def test_the_second_owner_is_told_in_a_toast(cast, phish):
     assert "Ana changed the state at" in toast.content.decode()
 
 
+def test_a_step_without_words_is_refused_aloud(cast, phish):
+    ana = browser(cast.ana)
+    answer = ana.post(reverse("incident_task", args=[phish.id]), {"title": " "}, follow=True)
+    assert "No step was added: This field is required." in answer.content.decode()
+
+
 def test_what_the_client_would_read_is_shown_before_it_is_written(cast, phish):
     ana, where = browser(cast.ana), reverse("incident_comment", args=[phish.id])
     said = {"text": "Please change your password <b>", "audience": "client"}
