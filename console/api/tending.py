@@ -35,6 +35,7 @@ from incidents.models import (
 from incidents.services import comments, many, quiet, tasks, views, waiting
 from tenants.colleagues import colleagues_of
 from tenants.errors import NotThere, WrongInput
+from tenants.ids import as_uuid
 from tenants.models import Person
 
 
@@ -355,9 +356,8 @@ class RemoveView(APIView):
     @extend_schema(request=None, responses={204: None})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
-        try:
-            view_id = UUID(object_id)
-        except ValueError as error:
-            raise NotThere from error
+        view_id = as_uuid(object_id)
+        if view_id is None:
+            raise NotThere
         views.remove_view(view_id=view_id, person=person_of(request))
         return Response(status=204)
