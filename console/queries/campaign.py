@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from console.queries.blindness import Blind, Blindness
-from console.queries.campaigns import same_at_other_clients
+from console.queries.elsewhere import same_at_other_clients
 from console.queries.mail import Page, page_of
 from incidents.assessment import EXPOSED, within_reach
 from incidents.models import Delivery, Incident, IncidentMessage, Observation, Sighting

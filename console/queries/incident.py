@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from console.lib.sla import Sla, sla_left
 from console.queries.blindness import Blind, Blindness
-from console.queries.campaigns import same_at_other_clients
 from console.queries.disagreements import Row as Contradiction
 from console.queries.disagreements import of_incident, orders_of
+from console.queries.elsewhere import same_at_other_clients
 from console.queries.entities import Entity, entities_of
 from console.queries.rows import (
     Part,

@@ -14,7 +14,7 @@ from django.utils import timezone
 from console.lib.sla import sla_left
 from console.presence import who_looks
 from console.queries.blindness import Blindness
-from console.queries.campaigns import campaign_words, same_at_other_clients
+from console.queries.elsewhere import campaign_words, same_at_other_clients
 from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
