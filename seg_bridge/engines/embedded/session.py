@@ -35,7 +35,9 @@ def auth_reasons(auth: Authentication, from_domain: str) -> Iterator[Reason]:
         yield _dmarc_failed(auth, from_domain)
     elif auth.dmarc == "pass":
         by = " and ".join(name.upper() for name in auth.aligned_by)
-        yield Reason("dmarc_pass", f"{by} prove that the mail is from {from_domain}.", from_domain)
+        verb = "prove" if len(auth.aligned_by) > 1 else "proves"
+        words = f"{by} {verb} that the mail is from {from_domain}."
+        yield Reason("dmarc_pass", words, from_domain)
     elif auth.dmarc == "none" and from_domain:
         yield Reason("dmarc_none", f"{from_domain} publishes no DMARC policy.", from_domain)
     if auth.spf in ("fail", "softfail"):
