@@ -104,7 +104,7 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
     """
     changed: set[Any] = set()
     mails = mails_of(messages)
-    rarity = rarity_of(mails)
+    rarity = rarity_of(tenant.id, mails)
     for message, mail in zip(messages, mails, strict=True):
         found = find_incidents(message, mail, rarity)
         member = IncidentMessage.objects.select_related("incident").filter(message=message).first()

@@ -49,7 +49,7 @@ def follow_campaigns(tenant: Tenant, message_ids: Collection[UUID]) -> None:
         Message.objects.filter(id__in=incident_of.keys()).order_by("first_seen_at", "id")
     )
     mails = mails_of(messages)
-    rarity = rarity_of(mails)
+    rarity = rarity_of(tenant.id, mails)
     total = prevalence.total_messages()
     for mail in mails:
         own = incident_of[mail.id]

@@ -70,7 +70,7 @@ def make_canonical(tenant: Tenant, now: datetime | None = None) -> Changes:
         )
     )
     mails = mails_of(list(Message.objects.filter(id__in=members.keys())))
-    rarity = rarity_of(mails)
+    rarity = rarity_of(tenant.id, mails)
     found = _partition(mails, rarity, members, incidents)
     changes = Changes()
     _set_incidents(tenant, found, members, incidents, changes)

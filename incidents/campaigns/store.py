@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.utils import timezone
 
-from incidents.bulk import run
+from incidents.bulk import fetch, run
 from incidents.campaigns.canonical import Key
-from incidents.campaigns.evidence import Mail, Rarity, mail_of
+from incidents.campaigns.evidence import MOST_GROUPS, Mail, Rarity, mail_of
+from incidents.campaigns.hubs import is_hub
 from incidents.campaigns.traits import Trait, traits_of
 from incidents.models import Delivery, Message, MessageTrait
 from incidents.models.mail import Verdict
@@ -17,6 +18,7 @@ from incidents.prevalence import FORGOTTEN_AFTER, counts_of
 from tenants.models import Domain
 
 FORGET_ROWS = 20_000
+MOST_COUNTED = 2_000
 
 
 def mails_of(messages: Collection[Message]) -> list[Mail]:
@@ -40,28 +42,50 @@ def mails_of(messages: Collection[Message]) -> list[Mail]:
     ]
 
 
-def rarity_of(mails: Iterable[Mail]) -> Rarity:
-    """How common the traits of these mails are at the client of the scope."""
+def rarity_of(tenant_id: int, mails: Iterable[Mail]) -> Rarity:
+    """How common the traits of these mails are at the client.  Needs its scope.
+
+    Incidents are counted among the latest ``MOST_COUNTED`` mails of a value, and no further than it
+    takes to say that there are too many.
+    """
     traits: dict[Key, Trait] = {key: trait for mail in mails for key, trait in mail.traits.items()}
     if not traits:
         return Rarity()
-    rows = (
-        MessageTrait.objects.filter(
-            kind__in={kind for kind, _ in traits}, value__in={value for _, value in traits}
-        )
-        .values("kind", "value")
-        .annotate(
-            mails=Count("message"),
-            incidents=Count("message__memberships__incident", distinct=True),
-        )
-        .values_list("kind", "value", "mails", "incidents")
-    )
+    # What everybody's mail shares joins nothing, however many incidents it is in.
+    telling = [key for key, trait in traits.items() if not is_hub(trait)]
+    kinds, values = [kind for kind, _ in telling], [value for _, value in telling]
     threats: dict[Key, int] = {}
     groups: dict[Key, int] = {}
-    for kind, value, mail_count, incident_count in rows:
+    for kind, value, mail_count, incident_count in fetch(
+        _COUNT, [kinds, values, tenant_id, tenant_id, MOST_COUNTED, MOST_GROUPS + 1]
+    ):
         threats[kind, value], groups[kind, value] = mail_count, incident_count
     own = frozenset(Domain.objects.values_list("name", flat=True))
     return Rarity(counts_of(traits.values()), threats, groups, own)
+
+
+# Mails are counted from the index alone: they have to be told from harmless ones exactly.
+_COUNT = """
+SELECT w.kind, w.value, mails.n, incidents.n
+FROM unnest(%s::text[], %s::text[]) AS w (kind, value)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n FROM incidents_messagetrait t
+    WHERE t.tenant_id = %s AND t.kind = w.kind AND t.value = w.value
+) AS mails
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n FROM (
+        SELECT DISTINCT m.incident_id
+        FROM (
+            SELECT t.tenant_id, t.message_id FROM incidents_messagetrait t
+            WHERE t.tenant_id = %s AND t.kind = w.kind AND t.value = w.value
+            ORDER BY t.seen_at DESC LIMIT %s
+        ) AS latest
+        JOIN incidents_incidentmessage m USING (tenant_id, message_id)
+        LIMIT %s
+    ) AS few
+) AS incidents
+WHERE mails.n > 0
+"""
 
 
 def remember_traits(tenant_id: int, mails: Iterable[Mail]) -> None:
