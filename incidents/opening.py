@@ -15,6 +15,7 @@ from django.utils import timezone
 from incidents import prevalence
 from incidents.announce import announce_incident
 from incidents.assessment import IN_MAILBOX, RANK, assess, within_reach
+from incidents.campaigns.belonging import hold_numbers
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
 from incidents.campaigns.moving import next_number
@@ -57,6 +58,7 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
     known_by_keys = set(
         GroupKey.objects.filter(message__in=message_ids).values_list("message_id", flat=True)
     )
+    hold_numbers(tenant.id)
     touched: set[Any] = set()
     to_place: list[Message] = []
     for message in messages:

@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from incidents.campaigns import moving
+from incidents.campaigns.belonging import hold_numbers
 from incidents.campaigns.ledger import Who, crossing, repeat, standing, withdraw, write_words
 from incidents.campaigns.moving import MERGED, Said
 from incidents.models import Edge, Incident, Regrouping
@@ -60,6 +61,7 @@ def split_incident(
     The new incident keeps owner and state.  Raises ``WrongInput`` unless some go and some stay.
     """
     check_reason(reason)
+    hold_numbers(incident.tenant_id)
     (incident,) = locked(incident)
     leaving, staying = _parts(incident, messages)
     made = moving.incident_like(incident)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from incidents.campaigns.belonging import put_into, refresh_campaign
+from incidents.campaigns.belonging import hold_numbers, put_into, refresh_campaign
 from incidents.campaigns.joining import mails_hanging_on, unite
 from incidents.campaigns.ledger import crossing, withdraw, write_words
 from incidents.campaigns.moving import message_ids_of
@@ -29,6 +29,7 @@ LEFT = "incidents.campaign.left"
 def join_campaign(*, incident: Incident, other: Incident, actor: Person, reason: str) -> Regrouping:
     """Both incidents, and all that is in campaigns with them, are one campaign from now on."""
     check_reason(reason)
+    hold_numbers(incident.tenant_id)
     incident, other = locked(incident, other)
     check_may_be_one(incident, other)
     if incident.campaign_id is not None and incident.campaign_id == other.campaign_id:

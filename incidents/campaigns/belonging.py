@@ -8,11 +8,21 @@ from uuid import UUID
 
 from django.db.models import Max, Min
 
+from incidents.bulk import run
 from incidents.models import Campaign, Incident, IncidentMessage
+
+
+def hold_numbers(tenant_id: int) -> None:
+    """Whoever else gives a number to an incident or a campaign of this client waits for our commit.
+
+    Taken before incidents are held, by all: who holds one and waits here would lock others out.
+    """
+    run("SELECT pg_advisory_xact_lock(hashtext('incidents.numbers'), %s)", [tenant_id])
 
 
 def new_campaign(tenant_id: int, incidents: Iterable[Incident]) -> Campaign:
     """A campaign of these incidents; it takes the title of the oldest."""
+    hold_numbers(tenant_id)
     members = sorted(incidents, key=lambda incident: (incident.first_seen_at, incident.number))
     last = Campaign.objects.filter(tenant=tenant_id).aggregate(number=Max("number"))["number"] or 0
     campaign = Campaign.objects.create(

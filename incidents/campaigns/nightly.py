@@ -21,7 +21,7 @@ from django.utils import timezone
 from incidents import prevalence
 from incidents.bulk import run
 from incidents.campaigns import moving
-from incidents.campaigns.belonging import join_campaigns, new_campaign, put_into
+from incidents.campaigns.belonging import hold_numbers, join_campaigns, new_campaign, put_into
 from incidents.campaigns.canonical import Canonical, Words, canonical
 from incidents.campaigns.evidence import Mail, Rarity
 from incidents.campaigns.ledger import standing, touching, withdraw, words_of_people, write_links
@@ -73,6 +73,7 @@ def make_canonical(tenant: Tenant, now: datetime | None = None) -> Changes:
     rarity = rarity_of(tenant.id, mails)
     found = _partition(mails, rarity, members, incidents)
     changes = Changes()
+    hold_numbers(tenant.id)
     _set_incidents(tenant, found, members, incidents, changes)
     _set_campaigns(tenant, found, changes)
     _set_ledger(tenant, found, list(members), changes)

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from incidents.campaigns.explain import why_in_campaign, why_in_incident
 from incidents.campaigns.ledger import standing
+from incidents.campaigns.moving import message_ids_of
 from incidents.campaigns.nightly import make_canonical
 from incidents.campaigns.words import how_rare, say_all, say_part
 from incidents.models import Campaign, Edge, Incident
-from incidents.regroup import merge_incidents, undo_regrouping
+from incidents.regroup import merge_incidents, split_incident, undo_regrouping
 from incidents.regroup_campaigns import join_campaign, leave_campaign
 from tenants.errors import Conflict, WrongInput
 from tenants.models import AuditEntry, Tenant
@@ -143,3 +146,26 @@ def test_sentences():
 
 def test_edges_know_their_level(acme: Tenant, three: list[Incident]):
     assert set(standing().values_list("level", flat=True)) == {Edge.Level.CAMPAIGN.value}
+
+
+@pytest.mark.parametrize("act", ["split", "join"])
+def test_numbers_are_held_before_incidents(
+    acme: Tenant, three: list[Incident], cast: Cast, act: str
+):
+    """Else two people who give a number at once would both give the next one."""
+    with CaptureQueriesContext(connection) as queries:
+        if act == "split":
+            merge_incidents(kept=three[0], gone=three[1], actor=cast.ana, reason="one hand")
+            queries.initial_queries = len(connection.queries_log)
+            split_incident(
+                incident=three[0],
+                messages=message_ids_of(three[0])[1:],
+                actor=cast.ana,
+                reason="two hands",
+            )
+        else:
+            join_campaign(incident=three[0], other=three[3], actor=cast.ana, reason="one hand")
+    said = [query["sql"] for query in queries]
+    numbers = next(at for at, sql in enumerate(said) if "incidents.numbers" in sql)
+    held = next(at for at, sql in enumerate(said) if "FOR UPDATE" in sql)
+    assert numbers < held
