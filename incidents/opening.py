@@ -77,7 +77,9 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
         elif _came_around(message):
             touched.add(_note_bypass(tenant, message).id)
     placed = place_messages(tenant, to_place)
-    for incident in Incident.objects.filter(id__in=touched | placed, merged_into=None):
+    for incident in Incident.objects.filter(id__in=touched | placed, merged_into=None).order_by(
+        "id"
+    ):
         refresh_incident(incident)
     follow_mails(tenant, message_ids)
     follow_campaigns(tenant, [message.id for message in to_place])

@@ -125,6 +125,9 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
     _check_is_latest(done)
     incident, other = done.incident, done.other
     assert other is not None
+    # Held in the order in which all hold incidents, so that nobody locks the other out.
+    both = Incident.objects.filter(tenant=done.tenant_id, id__in=[incident.id, other.id])
+    list(both.order_by("id").select_for_update().values_list("id"))
     written = standing().filter(id__in=done.record.get("edges", ()))
     withdraw(list(written), who=actor, reason="Undone.")
     repeat(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))

@@ -187,7 +187,7 @@ def _set_incidents(
             become_one(kept, other, _WHY)
             touched.add(kept.id)
             changes.merged += 1
-    for incident in Incident.objects.filter(id__in=touched, merged_into=None):
+    for incident in Incident.objects.filter(id__in=touched, merged_into=None).order_by("id"):
         refresh_incident(incident)
 
 
