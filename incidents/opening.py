@@ -242,7 +242,16 @@ def _close_empty(incident: Incident) -> None:
     incident.state, incident.resolved_at = Incident.State.RESOLVED, timezone.now()
     incident.cause = incident.cause or "Its mail went to another incident."
     incident.counts = dict.fromkeys(COUNTS, 0)
-    incident.save(update_fields=["state", "resolved_at", "cause", "counts"])
+    incident.due_at, incident.due_for = None, ""
+    incident.quiet, incident.quiet_until = "", None
+    incident.waiting_since, incident.waiting_for = None, ""
+    incident.campaign = None
+    incident.save(
+        update_fields=[
+            *("state", "resolved_at", "cause", "counts", "due_at", "due_for", "quiet"),
+            *("quiet_until", "waiting_since", "waiting_for", "campaign"),
+        ]
+    )
 
 
 def _follow_exposure(incident: Incident, was_exposed: int) -> None:
