@@ -7,6 +7,7 @@ mail that a layer settled alone stays a countable fact.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -40,6 +41,9 @@ from incidents.words import THREATS, Verdict, is_threat
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
 from tenants.work import want_work
+
+# So long a health incident takes mail; then the next one opens.
+HEALTH_TAKES = timedelta(days=1)
 
 
 def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
@@ -136,11 +140,15 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
 
 
 def _note_bypass(tenant: Tenant, message: Message) -> Incident:
+    # Each mail that joins has all others looked at again: a day's mail is one incident.
     health = Incident.objects.filter(
-        tenant=tenant, kind=Incident.Kind.HEALTH, merged_into=None
+        tenant=tenant,
+        kind=Incident.Kind.HEALTH,
+        merged_into=None,
+        opened_at__gt=timezone.now() - HEALTH_TAKES,
     ).exclude(state=Incident.State.RESOLVED)
     reason = "It reached a mailbox without passing the gateway."
-    incident: Incident | None = health.first()
+    incident: Incident | None = health.order_by("-number").first()
     if incident is None:
         return open_incident(tenant, message, Incident.Kind.HEALTH, reason)
     _add(incident, message, reason)
@@ -203,7 +211,8 @@ def refresh_incident(incident: Incident) -> None:
     """Recompute everything that follows from the facts, and tell whoever looks at it."""
     # Locked and read anew: people act on it at the same time.
     incident.refresh_from_db(from_queryset=Incident.objects.select_for_update())
-    messages = list(Message.objects.filter(memberships__incident=incident))
+    # What the mails said of themselves is large, and was put to use when they were placed.
+    messages = list(Message.objects.filter(memberships__incident=incident).defer("facts"))
     if not messages:
         settle_all(incident)
         _close_empty(incident)

@@ -120,6 +120,19 @@ def test_a_trace_that_no_gate_confirms_is_a_bypass(acme: Tenant):
     assert Incident.objects.get().kind == Incident.Kind.HEALTH
 
 
+def test_a_health_incident_takes_the_mail_of_one_day(acme: Tenant):
+    for number in (1, 2, 3):
+        if number == 3:
+            Incident.objects.update(opened_at=datetime.now(UTC) - timedelta(days=1))
+        own = {"internet_message_id": f"<{number}@x.example>", "fingerprint": f"{number:032d}"}
+        take(acme, mailbox_saw(acme, INFO, trace_ulid=f"01J0000000000000000000000{number}", **own))
+        Backlog.objects.update(wait_until=datetime.now(UTC) - timedelta(seconds=1))
+        make_sense_of_backlog(acme)
+    assert Delivery.objects.filter(is_bypass=True).count() == 3
+    mails = Incident.objects.order_by("number").values_list("memberships__message", "number")
+    assert sorted(number for _, number in mails) == [1, 1, 2]
+
+
 def test_a_replayed_trace_counts_once(acme: Tenant):
     take(acme, gateway_saw(acme, INFO), mailbox_saw(acme, INFO), mailbox_saw(acme, INFO))
     assert sorted(Delivery.objects.values_list("match", flat=True)) == ["ambiguous", "strong"]
