@@ -136,7 +136,7 @@ def incident_task(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     if form.is_valid():
         add_task(incident=found, actor=request.user, **form.cleaned_data)
     else:
-        messages.error(request, f"No step was added: {' '.join(form.errors['title'])}")
+        messages.error(request, f"No step was added: {' '.join(map(str, form.errors['title']))}")
     return redirect("incident", found.id)
 
 
