@@ -162,6 +162,10 @@ def start_job(
 ) -> Job:
     """A job with one intent a copy; copies on which the same action is under way are left to it."""
     tenant_id = incident.tenant_id if incident else copies[0].tenant_id
+    # Whoever asks for the same copies at this moment waits, and then finds them busy.
+    ids = [copy.id for copy in copies]
+    held = Delivery.objects.filter(tenant=tenant_id, id__in=ids).order_by("id")
+    list(held.select_for_update(of=("self",)).values_list("id"))
     busy = set(
         Intent.objects.filter(delivery__in=copies, action=action)
         .exclude(state__in=Intent.OVER)

@@ -8,8 +8,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from incidents.models import Incident
+from incidents import remediation
+from incidents.models import Incident, Intent, Job
 from incidents.opening import refresh_incident
+from incidents.remediation import look_again
 from incidents.services import (
     assign_incident,
     contain_incident,
@@ -118,3 +120,40 @@ def test_two_at_the_same_moment_over_two_connections(transactional_cast):
     assert f"{winner} resolved it" in answers[loser]
     with staff(cast, cast.acme):
         assert fresh(incident).cause == f"{winner} says so"
+
+
+def test_two_orders_at_the_same_moment_do_one_thing_to_a_copy(transactional_cast, monkeypatch):
+    """The first holds the copy until its job stands; the second finds the copy busy."""
+    cast = transactional_cast
+    incident = open_incident(cast.acme)
+    asked, go_on = threading.Event(), threading.Event()
+    write = remediation.write_audit
+
+    def slowly(*args, actor, **kwargs):
+        if actor.id == cast.ana.id:
+            asked.set()
+            # Ends early only where the second got through beside the first.
+            go_on.wait(2)
+        else:
+            go_on.set()
+        write(*args, actor=actor, **kwargs)
+
+    monkeypatch.setattr(remediation, "write_audit", slowly)
+
+    def act(person):
+        try:
+            with staff(cast, cast.acme):
+                look_again(incident=fresh(incident), actor=person)
+        finally:
+            connection.close()
+
+    first, second = (threading.Thread(target=act, args=(who,)) for who in (cast.ana, cast.bo))
+    first.start()
+    assert asked.wait(20)
+    second.start()
+    for thread in (first, second):
+        thread.join(30)
+    with staff(cast, cast.acme):
+        jobs = {job.requested_by: job for job in Job.objects.filter(kind=Job.Kind.LOOK)}
+        assert [intent.job_id for intent in Intent.objects.all()] == [jobs["Ana"].id]
+        assert jobs["Bo"].detail["left_to_other_jobs"] == 1
