@@ -51,7 +51,7 @@ def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    incidents = [each for each in incidents_of_campaign(found) if within_reach(each.counts)]
+    incidents = [each for each in incidents_of_campaign(found) if _can_be_pulled(each)]
     choices = [(str(each.id), _where(each)) for each in incidents]
     where, form = _forms(request, choices, ReasonForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():
@@ -100,6 +100,11 @@ def _forms(
 def _chosen(incidents: list[Incident], where: WhereForm) -> list[Incident]:
     ids = set(where.cleaned_data["where"])
     return [incident for incident in incidents if str(incident.id) in ids]
+
+
+def _can_be_pulled(incident: Incident) -> bool:
+    """Something is in reach, and no person has closed it as no threat."""
+    return bool(within_reach(incident.counts)) and not incident.is_called_harmless
 
 
 def _where(incident: Incident) -> str:

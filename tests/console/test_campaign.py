@@ -5,7 +5,8 @@ import re
 import pytest
 from django.urls import reverse
 
-from incidents.models import Delivery, Intent, Job
+from incidents.everywhere import pull_everywhere
+from incidents.models import Delivery, Incident, Intent, Job
 from incidents.words import Place
 from seg_bridge.models import GatewayRule
 from tenants.models import AuditEntry
@@ -88,6 +89,25 @@ def test_a_client_can_be_left_out(as_ana, cast, both):
 
     with everywhere(cast):
         assert [job.tenant_id for job in Job.objects.all()] == [cast.globex.id]
+
+
+def test_what_was_closed_as_no_threat_is_not_pulled(as_ana, cast, both):
+    with everywhere(cast):
+        Incident.objects.filter(id=both[1].id).update(
+            state=Incident.State.RESOLVED, classification=Incident.Classification.BENIGN
+        )
+        harmless = Incident.objects.get(id=both[1].id)
+    where = reverse("campaign_pull", args=[both[0].id])
+    question = as_ana.get(where, headers={"HX-Request": "true"}).content.decode()
+    assert f'value="{both[0].id}"' in question
+    assert f'value="{both[1].id}"' not in question
+
+    with everywhere(cast):
+        pull_everywhere(incidents=[both[0], harmless], actor=cast.ana, reason="")
+        states = {job.tenant_id: (job.state, job.error) for job in Job.objects.all()}
+        assert [each.tenant_id for each in Intent.objects.all()] == [cast.acme.id]
+    assert states[cast.globex.id][0] == Job.State.FAILED
+    assert "no threat" in states[cast.globex.id][1]
 
 
 def test_no_client_chosen_is_asked_again(as_ana, cast, both):
