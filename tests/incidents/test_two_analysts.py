@@ -19,6 +19,7 @@ from incidents.services import (
     take_incident,
     triage_incident,
 )
+from tenants import audit
 from tenants.errors import Conflict, WrongInput
 from tests.factories import Cast
 from tests.incidents.work_on import arrive, open_incident, staff
@@ -127,7 +128,7 @@ def test_two_orders_at_the_same_moment_do_one_thing_to_a_copy(transactional_cast
     cast = transactional_cast
     incident = open_incident(cast.acme)
     asked, go_on = threading.Event(), threading.Event()
-    write = remediation.write_audit
+    write = audit.write_audit
 
     def slowly(*args, actor, **kwargs):
         if actor.id == cast.ana.id:

@@ -201,7 +201,7 @@ def test_the_door_to_the_gateways_last_word_knows_the_scopes_client_only(world):
     with maintenance_scope():
         Gate.objects.update(last_seen_at=datetime(2026, 1, 1, tzinfo=UTC))
         GateClient.objects.filter(tenant=world.globex.tenant).delete()
-    spoke: list[bool] = []
+    spoke: list[object] = []
     for side in (world.acme, world.globex):
         with (
             signed_in_as(LOGINS["portal"]),
