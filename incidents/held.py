@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
+from incidents.client_words import settle_wishes
 from incidents.layers import gateway_layer
 from incidents.models import Delivery, Intent, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
@@ -85,6 +87,7 @@ def _name(seen: Observation) -> str:
     return decision_of(seen).get("rule_id") or seen.rule
 
 
+@transaction.atomic
 def release_together(
     *,
     delivery: Delivery,
@@ -107,7 +110,12 @@ def release_together(
     copies = [delivery, *(offered[each] for each in dict.fromkeys(also))]
     job = start_job(Job.Kind.RELEASE, "release", copies, None, actor=actor, reason=reason)
     intents = dict(Intent.objects.filter(job=job).values_list("delivery_id", "id"))
+    if not intents:
+        raise Conflict("Somebody else is releasing all of these already.")
     gateway_layer().release(
         delivery_ids=list(intents), intent_ids=list(intents.values()), released_by=actor.name
     )
+    for copy in copies:
+        if copy.id in intents:
+            settle_wishes(copy, actor, "Released.")
     return job

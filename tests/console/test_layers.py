@@ -9,8 +9,10 @@ import pytest
 from django.urls import reverse
 
 from incidents.correlation import make_sense_of_backlog
+from incidents.held import release_together
 from incidents.intake import record
 from incidents.models import (
+    ClientWord,
     Delivery,
     Disagreement,
     Incident,
@@ -22,6 +24,7 @@ from incidents.models import (
 from incidents.words import Place, Verdict
 from seg_bridge.models import GatewayRule, Policy, Rehearsal
 from seg_bridge.services import add_rule
+from tenants.errors import Conflict
 from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, mail_json
@@ -226,6 +229,28 @@ def test_the_same_rules_other_held_mails_are_offered_and_released_with_it(cast: 
         job = Job.objects.get(kind="release")
         released = set(Intent.objects.filter(job=job).values_list("delivery_id", flat=True))
     assert released == {first.id, second.id}
+
+
+def test_a_release_of_several_settles_each_wish_and_nothing_is_left_for_a_second(cast: Cast):
+    first, second, _ = hold_three(cast)
+    with scope(cast.acme):
+        for copy in (first, second):
+            ClientWord.objects.create(
+                tenant=cast.acme,
+                kind=ClientWord.Kind.RELEASE,
+                delivery=copy,
+                text="please",
+                person_id=cast.ana.id,
+                person_name="Ana",
+            )
+        release_together(delivery=first, also=[second.id], actor=cast.ana)
+        wishes = ClientWord.objects.values_list("delivery_id", "outcome")
+        assert set(wishes) == {(first.id, "Released."), (second.id, "Released.")}
+        # As they are while a gate carries them out; in this test there is none.
+        Intent.objects.update(state=Intent.State.CALLING)
+        with pytest.raises(Conflict):
+            release_together(delivery=first, also=[second.id], actor=cast.ana)
+        assert Job.objects.filter(kind="release").count() == 1
 
 
 def test_another_rules_mail_cannot_be_slipped_in(cast: Cast, as_ana):
