@@ -9,18 +9,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from console.queries.blindness import Blind, Blindness
 from console.queries.elsewhere import same_at_other_clients
 from console.queries.mail import Page, page_of
+from incidents import everywhere
 from incidents.assessment import EXPOSED, within_reach
-from incidents.models import Delivery, Incident, IncidentMessage, Observation, Sighting
-from incidents.models.mail import Layer, Outcome, Place
+from incidents.models import Delivery, Incident, IncidentMessage
+from incidents.models.mail import Outcome, Place
 
-MOST_INCIDENTS = 200
+# As many as one order may reach; with more, the page says that it shows the latest.
+MOST_INCIDENTS = everywhere.MOST
 _NOT_KNOWN = Q(outcome__in=(Outcome.DEFERRED, Outcome.UNKNOWN))
 # What became of the copies at first: these add up to all of them.
 OUTCOMES = {
@@ -36,8 +37,8 @@ FACTS = {
     "read": ("read", Q(is_read=True)),
     "replied": ("answered", Q(replied_at__isnull=False)),
     "removed": ("removed", Q(place=Place.QUARANTINE)),
+    "reported": ("reported", ~Q(person_verdict="")),
 }
-REPORTED = "reported"
 SHOWN = {**OUTCOMES, **FACTS}
 
 
@@ -79,6 +80,11 @@ class CampaignPage:
     senders: list[str]
     mails: Page
 
+    @property
+    def is_cut(self) -> bool:
+        """There may be more incidents than are counted here."""
+        return len(self.incidents) >= MOST_INCIDENTS
+
 
 def incidents_of_campaign(incident: Incident) -> list[Incident]:
     """The incidents of its campaign, and those of other clients in sight with the same mail."""
@@ -91,7 +97,8 @@ def incidents_of_campaign(incident: Incident) -> list[Incident]:
     found = Incident.objects.filter(
         id__in=others | {incident.id, *(each.id for each in own)}, merged_into=None
     ).select_related("tenant")
-    return list(found.order_by("tenant__name", "number"))
+    latest = found.order_by("-last_seen_at", "-id")[:MOST_INCIDENTS]
+    return sorted(latest, key=lambda each: (each.tenant.name, each.number))
 
 
 def campaign_page(
@@ -99,10 +106,9 @@ def campaign_page(
 ) -> CampaignPage:
     """``show`` and ``client`` choose the copies of the list below; "" are all."""
     copies = _copies(incidents)
-    reported = _reported(copies)
-    by_tenant = _counted(copies, reported)
+    by_tenant = _counted(copies)
     total = {key: sum(row[key] for row in by_tenant.values()) for key in _KEYS}
-    listed = _narrow(copies, reported, show)
+    listed = _narrow(copies, show)
     if client:
         listed = listed.filter(tenant__slug=client)
     return CampaignPage(
@@ -111,7 +117,7 @@ def campaign_page(
         recipients=total["recipients"],
         copies=total["copies"],
         outcomes=_numbers(total, OUTCOMES),
-        facts=[*_numbers(total, FACTS), Number(REPORTED, "reported", total[REPORTED])],
+        facts=_numbers(total, FACTS),
         first_seen_at=min(incident.first_seen_at for incident in incidents),
         last_seen_at=max(incident.last_seen_at for incident in incidents),
         clients=_shares(incidents, by_tenant, total["copies"]),
@@ -121,7 +127,7 @@ def campaign_page(
     )
 
 
-_KEYS = ("messages", "recipients", "copies", *SHOWN, REPORTED)
+_KEYS = ("messages", "recipients", "copies", *SHOWN)
 
 
 def _copies(incidents: Collection[Incident]) -> QuerySet[Delivery]:
@@ -134,7 +140,7 @@ def _copies(incidents: Collection[Incident]) -> QuerySet[Delivery]:
     return Delivery.objects.filter(Exists(members), tenant__in=tenant_ids)
 
 
-def _counted(copies: QuerySet[Delivery], reported: set[UUID]) -> dict[int, dict[str, int]]:
+def _counted(copies: QuerySet[Delivery]) -> dict[int, dict[str, int]]:
     """Client → its numbers; one query."""
     numbers = {key: Count("id", filter=rule) for key, (_, rule) in SHOWN.items()}
     rows: Any = (
@@ -144,28 +150,13 @@ def _counted(copies: QuerySet[Delivery], reported: set[UUID]) -> dict[int, dict[
             copies=Count("id"),
             messages=Count("message_id", distinct=True),
             recipients=Count("recipient", distinct=True),
-            reported=Count("id", filter=Q(id__in=reported)),
             **numbers,
         )
     )
     return {row["tenant_id"]: dict(row) for row in rows}
 
 
-def _reported(copies: QuerySet[Delivery]) -> set[UUID]:
-    """Copies that a person told of."""
-    sightings = Sighting.objects.filter(delivery__in=copies.values("id"))
-    by_observation = dict(sightings.values_list("observation_id", "delivery_id")[:10_000])
-    people = Observation.objects.filter(
-        id__in=list(by_observation),
-        tenant__in=copies.values("tenant_id"),
-        layer=Layer.PERSON,
-    )
-    return {by_observation[one] for one in people.values_list("id", flat=True)}
-
-
-def _narrow(copies: QuerySet[Delivery], reported: set[UUID], show: str) -> QuerySet[Delivery]:
-    if show == REPORTED:
-        return copies.filter(id__in=reported)
+def _narrow(copies: QuerySet[Delivery], show: str) -> QuerySet[Delivery]:
     return copies.filter(SHOWN[show][1]) if show in SHOWN else copies
 
 

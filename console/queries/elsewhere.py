@@ -31,7 +31,7 @@ def same_at_other_clients(incidents: Collection[Incident]) -> dict[UUID, dict[UU
     found = GroupKey.objects.filter(kind__in=_KINDS, value__in={value for *_, value in own})
     for incident_id, tenant_id, kind, value in found.values_list(
         "incident_id", "tenant_id", "kind", "value"
-    )[: MOST_KEYS * 5]:
+    ).order_by("-last_seen_at", "-id")[: MOST_KEYS * 5]:
         holders[kind, value].add((incident_id, tenant_id))
     bands: Counter[tuple[UUID, UUID]] = Counter()
     tenant_of: dict[UUID, int] = {}
