@@ -19,7 +19,7 @@ from tests.incidents.work_on import open_incident, staff
 
 pytestmark = pytest.mark.browser
 PAGES = ("queue_many", "mentions", "silence", "templates", "kpis", "sla", "queue", "view_save")
-QUESTIONS = ("", "_owner", "_comment", "_call", "_wait", "_quiet", "_resolve")
+QUESTIONS = ("", "_assign", "_comment", "_call", "_wait", "_quiet", "_resolve")
 
 
 def worked_on(cast):

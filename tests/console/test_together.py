@@ -110,4 +110,4 @@ def test_hostile_words_stay_words(as_ana, cast):
 def test_nothing_is_done_to_a_merged_incident(as_ana, cast, two):
     one, other = two
     as_ana.post(address(other, "merge"), {"number": one.number, "reason": "the same hand"})
-    assert as_ana.post(address(other, "assign")).status_code == 409
+    assert as_ana.post(address(other, "take")).status_code == 409
