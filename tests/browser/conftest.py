@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -23,3 +24,10 @@ def in_browser(chromium):
         yield lambda work, *arguments: driver.submit(work, browser, *arguments).result()
         driver.submit(browser.close).result()
         driver.submit(playwright.stop).result()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(settings) -> None:
+    """Many journeys sign in as Ana within minutes: none counts the tries of another."""
+    cache = settings.CACHES["default"] | {"KEY_PREFIX": secrets.token_hex(4)}
+    settings.CACHES = {"default": cache}
