@@ -121,6 +121,7 @@ class Core:
             source=self._source,
             facts_json=facts_told(facts, result),
             is_in_circle=count_received(raw) > MAX_RECEIVED,
+            said=transaction.said,
         )
 
     async def _commit(self, mail: SeenMail, transaction: Transaction) -> str:

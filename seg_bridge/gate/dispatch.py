@@ -66,6 +66,7 @@ async def relay_groups(groups: list[Group], relay: Relay) -> None:
             answer = answers[copy.route.address]
             copy.outcome = _OUTCOME_OF[answer.state]
             copy.hop_reply = answer.text or answer.state
+            copy.hop_tls = answer.tls
 
 
 def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry, bytes]]:

@@ -28,10 +28,13 @@ State = Literal["accepted", "refused", "deferred", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class HopAnswer:
-    """What the next hop did with one recipient.  ``text`` is its own reply, printable ASCII."""
+    """What the next hop did with one recipient.  ``text`` is its own reply, printable ASCII;
+    ``tls`` the protocol of the connection, "" where there was none.
+    """
 
     state: State
     text: str
+    tls: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from incidents.mail.facts import MailFacts
 from incidents.observations import Observation
 from incidents.words import Layer, MatrixAction, Outcome, Place
 from seg_bridge.engines import Envelope
+from seg_bridge.gate.dialogue import Said, told_to
 from seg_bridge.gate.policy import PolicySnapshot, Route
 from seg_bridge.gate.scanning import ScanResult
 
@@ -32,13 +33,16 @@ PLACE_OF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """One SMTP transaction.  All routes are known and have the same next hop."""
+    """One SMTP transaction.  All routes are known and have the same next hop; ``said`` is what was
+    said before the mail's bytes.
+    """
 
     envelope: Envelope
     routes: tuple[Route, ...]
     snapshot: PolicySnapshot
     is_smtputf8: bool = False
     is_8bit: bool = False
+    said: tuple[Said, ...] = ()
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Copy:
     rule: str
     outcome: Outcome | None = None
     hop_reply: str = ""
+    hop_tls: str = ""
     is_spooled: bool = False
     decided: dict[str, str] = field(default_factory=dict)
 
@@ -77,6 +82,7 @@ class SeenMail:
     source: str
     facts_json: dict[str, Any]
     is_in_circle: bool
+    said: tuple[Said, ...] = ()
 
     def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
         return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)
@@ -155,6 +161,7 @@ def _mails(
         shared = {
             **common,
             "tenant_id": tenant_id,
+            "detail": {**common["detail"], "dialogue": told_to(tenant_id, mail.said)},
             "score_limit": copies[0].route.tenant.act_from,
             "evidence": mail.sha256 if tenant_id in kept_for else "",
         }
@@ -204,6 +211,7 @@ def _each(ulid: str, copy: Copy) -> dict[str, Any]:
         "detail": {
             "next_hop": copy.route.domain.next_hop,
             "next_hop_reply": copy.hop_reply,
+            "next_hop_tls": copy.hop_tls,
             "is_spooled": copy.is_spooled,
             "decided": copy.decided,
         },

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 from seg_bridge.gate.hop import (
     HopAnswer,
@@ -62,6 +63,7 @@ class Relay:
         except BaseException:
             connection.abort()
             raise
+        answers = {name: replace(answer, tls=connection.tls) for name, answer in answers.items()}
         if any(answer.state == "unknown" for answer in answers.values()):
             return answers
         pool = self._idle.setdefault(next_hop, [])

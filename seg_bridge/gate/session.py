@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.body import MailBody
+from seg_bridge.gate.dialogue import Said, exchange
 from seg_bridge.gate.limits import FrontLimits, FrontLoad
 from seg_bridge.gate.outgoing import normalise
 from seg_bridge.gate.paths import BadCommand, MailCommand, read_mail, read_rcpt
@@ -39,6 +40,7 @@ Receive = Callable[[bytes, Transaction], Coroutine[Any, Any, str]]
 
 _READ_BYTES = 64 * 1024
 _DRAIN_FACTOR = 3  # a mail that is too big is read to its end up to this, then cut off
+_MOST_SAID = 500
 _TOO_BIG = "552 5.3.4 The mail is larger than we take"
 _NO_ROOM = "452 4.3.1 No room for the mail at the moment"
 # What a web page can make a browser say to us.
@@ -69,6 +71,12 @@ class _Open:
     command: MailCommand
     snapshot: PolicySnapshot
     routes: dict[str, Route] = field(default_factory=dict)
+    said: list[Said] = field(default_factory=list)
+
+    def note(self, command: str, reply: str, tenant_id: int | None = None) -> None:
+        """A sender may repeat a refused recipient for ever: what is kept of it is bounded."""
+        if len(self.said) < _MOST_SAID:
+            self.said += exchange(command, reply, tenant_id)
 
 
 class GateSession(SMTP):
@@ -93,6 +101,7 @@ class GateSession(SMTP):
         self._claimed = ClaimedClient()
         self._helo = ""
         self._is_esmtp = False
+        self._hello: tuple[Said, ...] = ()
         self._open: _Open | None = None
         self._errors = self._idle_commands = self._mails = 0
         self._is_turned_away = False
@@ -257,6 +266,7 @@ class GateSession(SMTP):
         if self._idle_commands > self._limits.idle_commands:
             raise Goodbye("421 4.7.0 Too many commands without a mail")
         self._open, self._helo, self._is_esmtp = None, argument, name == "EHLO"
+        self._hello = exchange(f"{name} {argument}", f"250 {self.hostname}")
         if not self._is_esmtp:
             await self.push(f"250 {self.hostname}")
             return
@@ -281,6 +291,8 @@ class GateSession(SMTP):
         if self._mails > self._limits.mails:
             raise Goodbye("421 4.7.0 Enough mail for one connection")
         self._open = _Open(command, snapshot)
+        self._open.said += self._hello
+        self._open.note(f"MAIL {argument}", "250 2.1.0 Ok")
         await self.push("250 2.1.0 Ok")
 
     async def _add_recipient(self, argument: str) -> None:
@@ -290,16 +302,22 @@ class GateSession(SMTP):
         route = self._open.snapshot.find(address)
         if route is None:
             raise BadCommand("550 5.7.1 No mail for this domain is taken here")
+        reply = self._reply_to_recipient(route, self._open.routes)
+        self._open.note(f"RCPT {argument}", reply, route.tenant.tenant_id)
+        if not reply.startswith("2"):
+            raise BadCommand(reply)
+        self._open.routes[route.address] = route
+        await self.push(reply)
+
+    def _reply_to_recipient(self, route: Route, taken: dict[str, Route]) -> str:
         if not route.is_known:
-            raise BadCommand("550 5.1.1 No such mailbox here")
-        routes = self._open.routes
-        if len(routes) >= self._limits.recipients and route.address not in routes:
-            raise BadCommand("452 4.5.3 Too many recipients in one mail")
-        next_hop = next(iter(routes.values()), route).domain.next_hop
+            return "550 5.1.1 No such mailbox here"
+        if len(taken) >= self._limits.recipients and route.address not in taken:
+            return "452 4.5.3 Too many recipients in one mail"
+        next_hop = next(iter(taken.values()), route).domain.next_hop
         if route.domain.next_hop != next_hop:
-            raise BadCommand("452 4.5.3 This recipient needs a mail of its own, please repeat")
-        routes[route.address] = route
-        await self.push("250 2.1.5 Ok")
+            return "452 4.5.3 This recipient needs a mail of its own, please repeat"
+        return "250 2.1.5 Ok"
 
     async def _take_mail(self, argument: str) -> None:
         if self._open is None or not self._open.routes:
@@ -307,6 +325,7 @@ class GateSession(SMTP):
         if argument:
             raise BadCommand("501 5.5.4 Syntax: DATA")
         taken, self._open = self._open, None
+        taken.note("DATA", "354 End the mail with CR LF . CR LF")
         await self.push("354 End the mail with CR LF . CR LF")
         counted = 0
         body = MailBody(self._limits.mail_bytes)
@@ -361,6 +380,7 @@ class GateSession(SMTP):
             snapshot=taken.snapshot,
             is_smtputf8=taken.command.is_smtputf8,
             is_8bit=taken.command.is_8bit,
+            said=tuple(taken.said),
         )
         commit = self.loop.create_task(self._parts.receive(normalise(body.mail()), transaction))
         self._parts.commits.add(commit)
