@@ -149,6 +149,8 @@ urlpatterns = [
     path("console/sla/<slug:figure>", times.sla_targets, name="sla_targets"),
     path("console/clients/<slug:slug>/sla", times.client_sla, name="client_sla"),
     path("console/mail", mail.mail, name="mail"),
+    path("console/mail.csv", mail.mail_csv, name="mail_csv"),
+    path("console/mail/<uuid:delivery_id>/trace", mail.trace, name="trace"),
     path("console/messages/<uuid:message_id>", message.message, name="message"),
     path("console/messages/<uuid:message_id>/open", message.message_open, name="message_open"),
     path(
@@ -165,6 +167,7 @@ urlpatterns = [
         name="message_frame",
     ),
     path("console/held", mail.held, name="held"),
+    path("console/held.csv", mail.held_csv, name="held_csv"),
     path("console/held/<uuid:delivery_id>/refuse", mail.held_refuse, name="held_refuse"),
     path("console/held/<uuid:delivery_id>/release", mail.held_release, name="held_release"),
     path("console/entities", entities.entity, name="entity"),

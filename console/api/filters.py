@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 from django_filters import rest_framework as filters
 from typing_extensions import override
 
+from console.queries.find import copies_named, copies_with
 from console.queries.sla import due_within
 from incidents.codes import CROSS_LAYER
 from incidents.models import (
@@ -26,6 +29,7 @@ from incidents.models import (
 from incidents.services.quiet import in_force
 from seg_bridge.models import GatewayRule
 from seg_bridge.services import rules_in_force
+from tenants.scope import current_scope
 
 
 class TenantFilter(filters.FilterSet):
@@ -81,9 +85,18 @@ class DeliveryFilter(TenantFilter):
     since = filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="lt")
 
+    q = filters.CharFilter(method="filter_q", label="Any id, address or words; words of 30 days")
+
     class Meta:
         model = Delivery
         fields = ("tenant", "recipient", "direction", "outcome", "place", "is_bypass")
+
+    def filter_q(self, rows: QuerySet[Delivery], name: str, value: str) -> QuerySet[Delivery]:
+        among = current_scope().tenant_ids
+        named = copies_named(value, among)
+        if named is None:
+            named = copies_with(value, timezone.now() - timedelta(days=30), among)
+        return rows.filter(id__in=named)
 
     def filter_replay(self, rows: QuerySet[Delivery], name: str, value: UUID) -> QuerySet[Delivery]:
         job = Job.objects.filter(id=value, kind=Job.Kind.REPLAY).first()

@@ -15,6 +15,7 @@ from console.api.base import DetailView, ListView, job_response, parse
 from console.api.filters import DeliveryFilter, MessageFilter, ObservationFilter
 from console.api.idempotency import idempotent
 from console.lib.people import person_of
+from console.queries.trace import trace_of
 from incidents.access import access_delivery, access_message
 from incidents.content import check_may_open, open_original
 from incidents.evidence import read_evidence
@@ -127,6 +128,15 @@ class WhatAllowedDelivery(APIView):
         copy = access_delivery(object_id)
         found = what_allowed(copy, history_of([copy])[copy.id])
         return Response(shown.AllowedSerializer(found or _NOTHING).data)
+
+
+class TraceDelivery(APIView):
+    """The way of one copy, oldest first: conversation, decision, next hop, sightings."""
+
+    @extend_schema(responses=shown.TraceSerializer)
+    def get(self, request: Request, object_id: str) -> Response:
+        trace = trace_of(access_delivery(object_id))
+        return Response(shown.TraceSerializer(trace).data)
 
 
 _NOTHING = dict.fromkeys(("kind", "text", "owner", "rule_id", "at"))

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from typing_extensions import override
 
+from console.queries.trace import Step, Trace
 from incidents.codes import CAUSES, COUNTS, CROSS_LAYER
 from incidents.models import (
     ContentAccess,
@@ -177,6 +178,27 @@ class ObservationSerializer(serializers.ModelSerializer[Observation]):
             *("confidence", "reasons", "engine", "engine_version", "policy_version", "action"),
             *("rule", "place", "is_read", "detail"),
         )
+
+
+class TraceStepSerializer(serializers.Serializer[Any]):
+    observation = ObservationSerializer(source="seen")
+    facts = serializers.SerializerMethodField(help_text="How it came and went, by name")
+    dialogue = serializers.SerializerMethodField(help_text="Lines as “Sender: …”, “Gateway: …”")
+
+    def get_facts(self, step: Step) -> dict[str, str]:
+        return dict(step.facts)
+
+    def get_dialogue(self, step: Step) -> list[str]:
+        return [f"{line.by}: {line.text}" for line in step.dialogue]
+
+
+class TraceSerializer(serializers.Serializer[Any]):
+    delivery = serializers.UUIDField(source="copy.id")
+    ids = serializers.SerializerMethodField(help_text="Name and value; a name may come twice")
+    steps = TraceStepSerializer(many=True, help_text="Oldest first")
+
+    def get_ids(self, trace: Trace) -> list[list[str]]:
+        return [[name, value] for name, value in trace.ids]
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):

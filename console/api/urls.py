@@ -72,6 +72,7 @@ urlpatterns = [
     _at(f"messages/{_ID}/report", mail.ReportMessage, "message-report"),
     _at("deliveries", mail.DeliveryList, "deliveries"),
     _at(f"deliveries/{_ID}", mail.DeliveryDetail, "delivery"),
+    _at(f"deliveries/{_ID}/trace", mail.TraceDelivery, "delivery-trace"),
     _at(f"deliveries/{_ID}/allowed", mail.WhatAllowedDelivery, "delivery-allowed"),
     _at("observations", mail.ObservationList, "observations"),
     _at(f"observations/{_ID}", mail.ObservationDetail, "observation"),

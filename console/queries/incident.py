@@ -64,6 +64,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class CopyRow:
+    id: UUID
     recipient: str
     place: str
     first_place: str
@@ -175,6 +176,7 @@ def shown_copies(incident: Incident) -> list[Delivery]:
 
 def copy_row(copy: Delivery) -> CopyRow:
     return CopyRow(
+        id=copy.id,
         recipient=copy.recipient,
         place=copy.place,
         first_place=copy.first_place,

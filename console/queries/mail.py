@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
-from incidents.models import Delivery, IncidentMessage, Job, Message
+from console.queries.find import copies_named, copies_with
+from incidents.models import Delivery, IncidentMessage, Job
 from incidents.models.mail import Outcome, Place, Verdict
-from tenants.models import Mailbox
+from tenants.models import Tenant
 from tenants.scope import current_scope
 
 PAGE = 50
-MOST_FOUND = 1_000
-MOST_BOXES = 100
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+MOST_EXPORTED = 10_000
 PERIODS = {
     "1": timedelta(days=1),
     "7": timedelta(days=7),
@@ -29,7 +27,9 @@ PERIODS = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """ "" means any; ``days`` bounds every list and every search; ``replay`` is a job's id."""
+    """ "" means any; ``days`` bounds every list and search, but not that for an id; ``replay`` is
+    a job's id.
+    """
 
     q: str = ""
     client: str = ""
@@ -64,8 +64,20 @@ def copies_page(filters: Filters, cursor: str, *, is_settled: bool = False) -> P
 
 def held_page(filters: Filters, cursor: str) -> Page:
     """What the gateway holds now, newest first."""
-    found = _narrow(Delivery.objects.filter(place=Place.HOLD), filters)
-    return page_of(found, cursor, {})
+    return page_of(_held(filters), cursor, {})
+
+
+def copies_to_export(filters: Filters, *, is_held: bool = False) -> list[Delivery]:
+    """The rows of a list with their mails and clients, the newest ``MOST_EXPORTED``."""
+    found = _held(filters) if is_held else _narrow(Delivery.objects.all(), filters)
+    if filters.outcome:
+        found = found.filter(outcome=filters.outcome)
+    ordered = found.order_by("-received_at", "-id").prefetch_related("message", "tenant")
+    return list(ordered[:MOST_EXPORTED])
+
+
+def _held(filters: Filters) -> QuerySet[Delivery]:
+    return _narrow(Delivery.objects.filter(place=Place.HOLD), filters)
 
 
 def outcome_counts(copies: QuerySet[Delivery]) -> dict[str, int]:
@@ -79,42 +91,29 @@ def _membership() -> QuerySet[IncidentMessage]:
 
 
 def _narrow(copies: QuerySet[Delivery], filters: Filters) -> QuerySet[Delivery]:
+    q, among = filters.q.strip(), _clients(filters)
+    named = copies_named(q, among) if q else None
     since = timezone.now() - PERIODS.get(filters.days, PERIODS["7"])
-    copies = copies.filter(received_at__gte=since)
+    if named is not None:
+        copies = copies.filter(id__in=named)
+    else:
+        copies = copies.filter(received_at__gte=since)
     if filters.client:
-        copies = copies.filter(tenant__slug=filters.client)
+        copies = copies.filter(tenant__in=among)
     if filters.verdict in Verdict.values:
         said = Q(gateway_verdict=filters.verdict) | Q(mailbox_verdict=filters.verdict)
         copies = copies.filter(said)
     if filters.replay:
         copies = copies.filter(message__trace_ulid__in=_replayed(filters.replay))
-    q = filters.q.strip()
-    return copies.filter(id__in=_found(copies, q, since)) if q else copies
+    return copies.filter(id__in=copies_with(q, since, among)) if q and named is None else copies
 
 
-def _found(copies: QuerySet[Delivery], q: str, since: datetime) -> set[UUID]:
-    """The newest ``MOST_FOUND`` copies with these words in sender or subject, and as many to such
-    recipients: a full address, or part of that of a mailbox.
-
-    One after the other, each by its index: as one condition over copies and mails, every copy of
-    the period was joined.
-    """
-    if q.startswith("<"):
-        mails = Message.objects.filter(internet_message_id=q)
-    elif _ADDRESS.fullmatch(q):
-        mails = Message.objects.filter(sender_address=q.lower(), last_seen_at__gte=since)
-    else:
-        words = Q(sender_address__icontains=q) | Q(subject__icontains=q)
-        mails = Message.objects.filter(words, first_seen_at__gte=since)
-    ids = list(mails.order_by("-first_seen_at").values_list("id", flat=True)[:MOST_FOUND])
-    boxes = Mailbox.objects.filter(address__icontains=q).values_list("address", flat=True)
-    to = copies.filter(recipient__in={q.lower(), *boxes[:MOST_BOXES]})
-    scope = current_scope().tenant_ids
-    of_mails = copies.filter(tenant__in=scope, message__in=ids)
-    return {
-        *of_mails.values_list("id", flat=True),
-        *to.order_by("-received_at").values_list("id", flat=True)[:MOST_FOUND],
-    }
+def _clients(filters: Filters) -> list[int]:
+    in_sight = current_scope().tenant_ids
+    if not filters.client:
+        return list(in_sight)
+    one = Tenant.objects.filter(id__in=in_sight, slug=filters.client)
+    return list(one.values_list("id", flat=True))
 
 
 def _replayed(job_id: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Lists of mail: all copies, and what the gateway holds."""
+"""Lists of mail: all copies, and what the gateway holds; the way of one copy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.urls import reverse
 
+from console.lib.exports import CSV, copies_csv, download
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.queries.mail import Filters, copies_page, held_page
+from console.queries.mail import Filters, copies_page, copies_to_export, held_page
+from console.queries.trace import trace_of
 from incidents.access import access_delivery
 from incidents.client_words import refuse_release, wishes_in_sight
 from incidents.held import SameRule, held_by_same_rule, release_together
@@ -58,7 +61,7 @@ def mail(request: PersonRequest) -> HttpResponse:
         "page": page,
         "total": sum(page.counts.values()),
         "outcomes": [(value, label, page.counts.get(value, 0)) for value, label in Outcome.choices],
-        **_filter_context(filters, page.older),
+        **_filter_context(filters, page.older, export="mail_csv"),
     }
     return show(request, "console/mail.html", context, partial="list")
 
@@ -71,7 +74,7 @@ def held(request: PersonRequest) -> HttpResponse:
         "at": "held",
         "page": page,
         "wishes": wishes_in_sight(),
-        **_filter_context(filters, page.older),
+        **_filter_context(filters, page.older, export="held_csv"),
     }
     return show(request, "console/held.html", context, partial="list")
 
@@ -82,7 +85,25 @@ def read_filters(request: PersonRequest, *, days: str = "7") -> Filters:
     return Filters(**wish, days=said(request, "days") or days)
 
 
-def _filter_context(filters: Filters, older: str) -> dict[str, object]:
+@for_staff
+def mail_csv(request: PersonRequest) -> HttpResponse:
+    copies = copies_to_export(read_filters(request))
+    return download(copies_csv(copies), "mail.csv", CSV)
+
+
+@for_staff
+def held_csv(request: PersonRequest) -> HttpResponse:
+    copies = copies_to_export(read_filters(request, days="30"), is_held=True)
+    return download(copies_csv(copies), "held.csv", CSV)
+
+
+@for_staff
+def trace(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
+    copy = access_delivery(delivery_id)
+    return show(request, "console/trace.html", {"at": "mail", "trace": trace_of(copy)})
+
+
+def _filter_context(filters: Filters, older: str, *, export: str) -> dict[str, object]:
     wish = {
         "q": filters.q,
         "client": filters.client,
@@ -95,6 +116,7 @@ def _filter_context(filters: Filters, older: str) -> dict[str, object]:
     return {
         "filters": filters,
         "here": "?" + urlencode(kept),
+        "export": f"{reverse(export)}?{urlencode(kept)}",
         "older": "?" + urlencode({**kept, "cursor": older}) if older else "",
         "clients": Tenant.objects.all(),
         "verdicts": Verdict.choices,

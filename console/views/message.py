@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
+from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.queries.message import message_page
 from console.queries.opened import Opened, read_opened
@@ -121,9 +122,5 @@ def message_frame(request: PersonRequest, message_id: UUID, access_id: UUID) -> 
 
 
 def _download(opened: Opened) -> HttpResponse:
-    response = HttpResponse(opened.raw, content_type="application/octet-stream")
     name = f"{opened.access.message_id}.eml"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    return download(opened.raw, name, "application/octet-stream")

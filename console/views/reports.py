@@ -6,26 +6,23 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
+from console.lib.exports import CSV, download
 from console.lib.http import PersonRequest, for_client, for_staff
 from incidents.access import access_report
 from incidents.evidence import read_evidence
 from incidents.models import Report
 from tenants.errors import NotThere
 
-KINDS = {"pdf": "application/pdf", "csv": "text/csv; charset=utf-8"}
+KINDS = {"pdf": "application/pdf", "csv": CSV}
 
 
 def _file(report: Report, kind: str) -> HttpResponse:
     digest = {"pdf": report.pdf_sha256, "csv": report.csv_sha256}.get(kind)
     if not digest:
         raise NotThere("This report has no such file.")
-    response = HttpResponse(
-        read_evidence(tenant_id=report.tenant_id, digest=digest), content_type=KINDS[kind]
-    )
+    content = read_evidence(tenant_id=report.tenant_id, digest=digest)
     name = f"{report.tenant.slug}-{report.incident.number}-{report.created_at:%Y%m%d-%H%M}.{kind}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    return response
+    return download(content, name, KINDS[kind])
 
 
 @for_staff

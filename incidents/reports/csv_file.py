@@ -1,9 +1,10 @@
-"""The report's copies as CSV that no spreadsheet executes (OWASP ASVS 5.0, 1.2.10)."""
+"""CSV that no spreadsheet executes (OWASP ASVS 5.0, 1.2.10)."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _COLUMNS = (
@@ -21,13 +22,19 @@ def inert(value: Any) -> str:
     return f"'{text}" if text.lstrip(" \u00a0\u200b\ufeff").startswith(_ACTIVE) else text
 
 
-def render_csv(document: dict[str, Any]) -> bytes:
-    """One line a copy; UTF-8 with a byte-order mark, every cell quoted."""
+def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """UTF-8 with a byte-order mark, every cell quoted and inert."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    case = document["case"]
-    writer.writerow(["client", "incident", "title", *_COLUMNS])
-    for copy in document["copies"]:
-        row = [case["client"], case["number"], case["title"], *(copy[name] for name in _COLUMNS)]
+    writer.writerow(names)
+    for row in rows:
         writer.writerow([inert(value) for value in row])
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8", "replace")
+
+
+def render_csv(document: dict[str, Any]) -> bytes:
+    """The report's copies, one a line."""
+    case = document["case"]
+    of_case = [case["client"], case["number"], case["title"]]
+    rows = ([*of_case, *(copy[name] for name in _COLUMNS)] for copy in document["copies"])
+    return write_csv(["client", "incident", "title", *_COLUMNS], rows)

@@ -29,7 +29,10 @@ queue              GET     -          200 200  200  in     in    in
 handled            GET     -          200 200  200  in     in    in
 health             GET     -          200 200  200  in     in    in
 mail               GET     -          200 200  200  in     in    in
+mail_csv           GET     -          200 200  200  in     in    in
+trace              GET     delivery   200 200  200  in     in    in
 held               GET     -          200 200  200  in     in    in
+held_csv           GET     -          200 200  200  in     in    in
 entity             GET     -          200 200  200  in     in    in
 ledger             GET     -          200 200  200  in     in    in
 ledger_figure      GET     -          200 200  200  in     in    in
@@ -225,6 +228,7 @@ api-message-report     POST    message       202 202  202  401    202   401
 api-deliveries         GET     -             200 200  200  401    200   401
 api-delivery           GET     delivery      200 200  200  401    200   401
 api-delivery-allowed   GET     delivery      200 200  200  401    200   401
+api-delivery-trace     GET     delivery      200 200  200  401    200   401
 api-observations       GET     -             200 200  200  401    200   401
 api-observation        GET     observation   200 200  200  401    200   401
 api-held               GET     -             200 200  200  401    200   401

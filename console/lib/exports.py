@@ -1,0 +1,41 @@
+"""Lists of mail as files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.http import HttpResponse
+
+from incidents.models import Delivery
+from incidents.reports.csv_file import write_csv
+
+CSV = "text/csv; charset=utf-8"
+_NAMES = (
+    *("client", "received_at", "recipient", "sender", "subject", "internet_message_id", "trace"),
+    *("outcome", "place", "gateway_verdict", "mailbox_verdict", "is_bypass", "was_released"),
+    *("verified_at", "copy"),
+)
+
+
+def copies_csv(copies: Iterable[Delivery]) -> bytes:
+    """One line a copy; times are UTC in ISO 8601."""
+    return write_csv(_NAMES, map(_row, copies))
+
+
+def _row(copy: Delivery) -> list[object]:
+    mail = copy.message
+    return [
+        *(copy.tenant.name, copy.received_at.isoformat(), copy.recipient, mail.sender_address),
+        *(mail.subject, mail.internet_message_id, mail.trace_ulid, copy.outcome, copy.place),
+        *(copy.gateway_verdict, copy.mailbox_verdict, copy.is_bypass, copy.was_released),
+        *(copy.verified_at.isoformat() if copy.verified_at else "", copy.id),
+    ]
+
+
+def download(content: bytes, name: str, content_type: str) -> HttpResponse:
+    """A file that the browser saves and never shows."""
+    response = HttpResponse(content, content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
