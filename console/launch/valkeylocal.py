@@ -40,8 +40,21 @@ class LocalValkey:
     """A folder for the append-only file and the server over it."""
 
     def __init__(
-        self, folder: Path, *, port: int, password: str, log: Path, is_durable: bool = True
+        self,
+        folder: Path,
+        *,
+        port: int,
+        password: str,
+        log: Path,
+        is_durable: bool = True,
+        name: str = "valkey",
+        cache_bytes: int | None = None,
     ) -> None:
+        """`cache_bytes`: at most so much is kept, and what expires soonest goes first; None: all of
+        it is kept, and a full memory refuses.
+        """
+        self.name = name
+        self.cache_bytes = cache_bytes
         self.folder = folder
         self.port = port
         self.log = log
@@ -56,6 +69,14 @@ class LocalValkey:
     def prepare(self) -> None:
         """Write the configuration: a password on the command line could be read by everybody."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.config.touch(mode=0o600)
+        self.config.write_text(self.configuration())
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "valkey.conf"
+
+    def configuration(self) -> str:
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
@@ -64,17 +85,18 @@ class LocalValkey:
             f"appendonly {'yes' if self.is_durable else 'no'}",
             "appendfsync everysec",
             'save ""',
-            # A broker must refuse when it is full; evicting would lose tasks silently.
-            "maxmemory-policy noeviction",
         ]
-        config = self.folder / "valkey.conf"
-        config.touch(mode=0o600)
-        config.write_text("\n".join(lines) + "\n")
+        if self.cache_bytes is None:
+            # A broker must refuse when it is full; evicting would lose tasks silently.
+            lines.append("maxmemory-policy noeviction")
+        else:
+            lines += [f"maxmemory {self.cache_bytes}", "maxmemory-policy volatile-ttl"]
+        return "\n".join(lines) + "\n"
 
     def command(self) -> Command:
         return Command(
-            name="valkey",
-            argv=(self.server, str(self.folder / "valkey.conf")),
+            name=self.name,
+            argv=(self.server, str(self.config)),
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
             log=self.log,
         )
