@@ -14,8 +14,10 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from console.launch.parts import PartMissing
 from tests.factories import Cast, make_cast
 from tests.installation import Installation
+from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd
 from tests.services import SERVICES, Services
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,6 +102,26 @@ def chromium(pytestconfig: pytest.Config) -> str:
     if found is None:
         pytest.skip("no Chromium here (root on Debian would install it)")
     return found
+
+
+@pytest.fixture(scope="session")
+def real_rspamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRspamd]:
+    """One Rspamd for all tests; left out where Debian's package cannot be had."""
+    try:
+        with run_rspamd(tmp_path_factory.mktemp("rspamd")) as running:
+            yield running
+    except PartMissing as error:
+        pytest.skip(f"no Rspamd here: {error}")
+
+
+@pytest.fixture(scope="session")
+def real_clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealClamd]:
+    """A clamd that knows one signature; left out where Debian's package cannot be had."""
+    try:
+        with run_clamd(tmp_path_factory.mktemp("clamd")) as running:
+            yield running
+    except PartMissing as error:
+        pytest.skip(f"no ClamAV here: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,11 @@ from incidents.words import Verdict
 class Envelope:
     """How the mail came.  ``mail_from`` is "" for the null sender; ``recipients`` are addresses as
     the sender wrote them; ``tls`` and ``authenticated_as`` are "" where there was none.
+
+    ``client_name`` is the sending host's name where its address leads to it and it leads back,
+    "unknown" where it has none, "" where nobody looked or the resolver did not say.  ``mail_id`` is
+    the gate's own (ulid), for an engine's log.  ``tenant_id`` is the one client whom the mail is
+    for, None where several are.
     """
 
     client_ip: str
@@ -29,6 +34,9 @@ class Envelope:
     received_at: datetime
     tls: str = ""
     authenticated_as: str = ""
+    client_name: str = ""
+    mail_id: str = ""
+    tenant_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,8 +34,8 @@ class TableLookup:
 
 @contextmanager
 def dns_server(table: Table, *, asked: list[str]) -> Iterator[tuple[str, int]]:
-    """A UDP server for as long as the block runs; unknown names are NXDOMAIN, ``fails.example``
-    SERVFAIL.
+    """A UDP server for as long as the block runs; unknown names are NXDOMAIN, ``fails.example`` and
+    names with the record ``SERVFAIL`` fail.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
@@ -63,7 +63,7 @@ def _serve(server: socket.socket, table: Table, asked: list[str], stop: threadin
         name, kind = question.name.to_text(omit_final_dot=True).lower(), question.rdtype.name
         asked.append(f"{kind} {name}")
         records = table.get((name, kind), ())
-        if name == "fails.example":
+        if name == "fails.example" or "SERVFAIL" in records:
             reply.set_rcode(dns.rcode.SERVFAIL)
         elif records:
             reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))
