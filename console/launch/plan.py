@@ -17,8 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 QUEUES = "intake,sync,scan,remediate,regroup,ledger,respond,report,notify,policy"
 LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKER")
-# Of Django's settings: not ours to choose, only to hand on where they are set.
-HANDED_ON = ("BAILEY_HOSTS", "BAILEY_OUTGOING_HOSTS", "BAILEY_DEBUG")
+# Of Django's and the gate's settings: not ours to choose, only to hand on where they are set.
+HANDED_ON = (
+    *("BAILEY_HOSTS", "BAILEY_OUTGOING_HOSTS", "BAILEY_DEBUG", "BAILEY_GATE_ENGINES"),
+    *("BAILEY_RSPAMD_SCAN", "BAILEY_RSPAMD_LEARN", "BAILEY_RSPAMD_PASSWORD", "BAILEY_CLAMAV"),
+)
 # variable -> port where it is not set
 WEB_PORTS = {"CONSOLE_PORT": 8000, "PORTAL_PORT": 8001, "INGEST_PORT": 8002, "GATE_PORT": 2525}
 SANDBOX_PORTS = {
@@ -191,7 +194,8 @@ class Commands:
         return self._python("beat", "-m", "celery", "-A", "console", "beat", "--pidfile=", env=env)
 
     def gate(self) -> Command:
-        env = self._environment("BAILEY_GATE", "BAILEY_DNS", "BAILEY_INGEST")
+        engines = ("BAILEY_DNS", "BAILEY_RSPAMD", "BAILEY_CLAMAV")
+        env = self._environment("BAILEY_GATE", "BAILEY_INGEST", *engines)
         return self._python("gate", "-m", "seg_bridge.gate", env=env)
 
     def ship(self) -> Command:

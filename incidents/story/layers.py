@@ -174,8 +174,8 @@ def _gateway_words(
     )
     parts = []
     if one.verdict is None:
-        missing = ", ".join(one.detail.get("missing") or ())
-        parts.append(f"No engine gave an answer{f' ({missing})' if missing else ''}.")
+        missing = "; ".join(one.detail.get("missing_why") or one.detail.get("missing") or ())
+        parts.append(f"An engine gave no answer{f' ({missing})' if missing else ''}.")
     else:
         if one.score is not None:
             limit = one.score_limit

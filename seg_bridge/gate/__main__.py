@@ -6,7 +6,6 @@ Environment: docs/install.md, or ``seg_bridge/gate/settings.py``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -15,9 +14,7 @@ import sys
 import uvloop
 
 from incidents.mail.reader import MailReader
-from seg_bridge.engines import EngineDidNotAnswer
-from seg_bridge.engines.embedded import JUDGE
-from seg_bridge.engines.isolated import IsolatedEngine
+from seg_bridge.gate.engines import make_engines
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.server import FolderTaken, Gate
 from seg_bridge.gate.settings import EXIT_BAD_SETTING, GateSettings, settings_or_exit
@@ -41,30 +38,25 @@ async def serve(settings: GateSettings) -> int:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    engine = IsolatedEngine(
-        "embedded",
-        "seg_bridge.engines.embedded:EmbeddedEngine",
-        {"resolver": settings.dns, "authserv_id": settings.hostname},
-    )
+    engines = make_engines(settings)
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
-        reader = MailReader(judge=JUDGE)
+        reader = MailReader(judge=engines.judge)
         try:
-            gate = Gate(settings, engines=[engine], reader=reader, client=client)
+            gate = Gate(settings, engines=engines.asked, reader=reader, client=client)
             await gate.start()
         except FolderTaken as error:
             return _refuse(f"BAILEY_GATE_DIR: {error}")
         except OSError as error:
             host, port = settings.listen
             return _refuse(f"BAILEY_GATE_LISTEN={host}:{port} or BAILEY_GATE_DIR: {error}")
-        with contextlib.suppress(EngineDidNotAnswer):  # the policy says what then becomes of mail
-            await engine.start()
+        await engines.start()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await ended.wait()
         await gate.stop()
-        await engine.close()
+        await engines.close()
         reader.close()
     return 0
 

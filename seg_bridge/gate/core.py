@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -100,7 +100,13 @@ class Core:
         return TRY_LATER
 
     async def _look(self, raw: bytes, transaction: Transaction) -> SeenMail:
-        envelope = transaction.envelope
+        ulid = str(ULID.from_datetime(transaction.envelope.received_at))
+        tenant_ids = {route.tenant.tenant_id for route in transaction.routes}
+        envelope = replace(
+            transaction.envelope,
+            mail_id=ulid,
+            tenant_id=tenant_ids.pop() if len(tenant_ids) == 1 else None,
+        )
         facts = await self._reader.read_async(raw, envelope_from=envelope.mail_from)
         result = await scan_with_all(
             self._engines, raw, facts, envelope, timeout_s=self._engine_timeout_s
@@ -110,7 +116,7 @@ class Core:
         copies = tuple(_decide_copy(route, snapshot, seen) for route in transaction.routes)
         settle_mixed(copies)
         return SeenMail(
-            ulid=str(ULID.from_datetime(envelope.received_at)),
+            ulid=ulid,
             raw=raw,
             sha256=facts.raw_sha256 or sha256_hex(raw),
             envelope=envelope,

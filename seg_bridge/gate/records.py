@@ -15,12 +15,13 @@ from typing import Any
 from incidents.mail.facts import MailFacts
 from incidents.observations import Observation
 from incidents.words import Layer, MatrixAction, Outcome, Place
-from seg_bridge.engines import Envelope
+from seg_bridge.engines import Envelope, Scan
 from seg_bridge.gate.dialogue import Said, told_to
 from seg_bridge.gate.policy import PolicySnapshot, Route
 from seg_bridge.gate.scanning import ScanResult
 
 MAX_RULE_CHARS = 1000
+MAX_WHY_CHARS = 300
 MAX_MESSAGE_ID_CHARS = 998  # the longest line that RFC 5322 allows
 PLACE_OF = {
     Outcome.DELIVERED: None,  # the next hop has it; where it put it the mailbox layer will see
@@ -196,7 +197,20 @@ def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
             "smtp_reply": reply,
             "sent_smtp_code": int(reply[:3]) if reply else None,
             "missing": list(result.missing),
+            "missing_why": [why[:MAX_WHY_CHARS] for why in result.why],
+            "engines": [_engine_told(scan) for scan in result.scans],
         },
+    }
+
+
+def _engine_told(scan: Scan) -> dict[str, Any]:
+    """What one of the engines said; its reasons stand among the mail's."""
+    return {
+        "engine": scan.engine,
+        "version": scan.version,
+        "verdict": str(scan.verdict),
+        "score": scan.score,
+        "confidence": scan.confidence,
     }
 
 

@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from seg_bridge.engines.endpoints import Endpoint
 from seg_bridge.gate.policy import split_hop
 from seg_bridge.gate.signing import MIN_SECRET_BYTES
 
 EXIT_BAD_SETTING = 2
 DEFAULT_LISTEN = "127.0.0.1:2525"
 DEFAULT_INGEST_URL = "http://127.0.0.1:8002"
+ENGINES = ("embedded", "rspamd", "clamav")
+DEFAULT_ENGINES = "embedded"
+DEFAULT_RSPAMD = "127.0.0.1:11333"
+DEFAULT_CLAMAV = "/run/clamav/clamd.ctl"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
@@ -33,7 +38,9 @@ class BadSetting(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """``dns`` None: the system's resolver.  ``takes_xclient`` is for development only."""
+    """``dns`` None: the system's resolver.  ``takes_xclient`` is for development only.  ``engines``
+    are names of ``ENGINES``; ``rspamd_learn`` None: nothing is taught.
+    """
 
     name: str
     secret: bytes
@@ -43,6 +50,11 @@ class GateSettings:
     ingest_url: str
     takes_xclient: bool
     dns: tuple[str, int] | None
+    engines: tuple[str, ...] = (DEFAULT_ENGINES,)
+    rspamd: Endpoint = ("127.0.0.1", 11333)
+    rspamd_learn: Endpoint | None = None
+    rspamd_password: str = ""
+    clamav: Endpoint = Path(DEFAULT_CLAMAV)
 
     @property
     def journal_folder(self) -> Path:
@@ -81,6 +93,20 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
         ingest_url=read("BAILEY_INGEST_URL", DEFAULT_INGEST_URL, _url, DEFAULT_INGEST_URL),
         takes_xclient=read("BAILEY_GATE_XCLIENT", "0", _flag, "1 or 0"),
         dns=read("BAILEY_DNS", "", _dns, "127.0.0.1:53 (host:port), or empty for the system's"),
+        engines=read("BAILEY_GATE_ENGINES", DEFAULT_ENGINES, _engines, "embedded,rspamd,clamav"),
+        rspamd=read(
+            "BAILEY_RSPAMD_SCAN", DEFAULT_RSPAMD, _endpoint, f"{DEFAULT_RSPAMD}, or a socket's path"
+        ),
+        rspamd_learn=read(
+            "BAILEY_RSPAMD_LEARN",
+            "",
+            _optional_endpoint,
+            "127.0.0.1:11334, or empty to teach nothing",
+        ),
+        rspamd_password=read("BAILEY_RSPAMD_PASSWORD", "", _plain, "the controller's password"),
+        clamav=read(
+            "BAILEY_CLAMAV", DEFAULT_CLAMAV, _endpoint, f"{DEFAULT_CLAMAV} or 127.0.0.1:3310"
+        ),
     )
 
 
@@ -142,6 +168,28 @@ def _flag(value: str) -> bool:
 
 def _dns(value: str) -> tuple[str, int] | None:
     return split_hop(value) if value else None
+
+
+def _engines(value: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    if not all(name in ENGINES for name in names):
+        raise ValueError
+    return names
+
+
+def _endpoint(value: str) -> Endpoint:
+    return Path(value) if value.startswith("/") else split_hop(value)
+
+
+def _optional_endpoint(value: str) -> Endpoint | None:
+    return _endpoint(value) if value else None
+
+
+def _plain(value: str) -> str:
+    """One line of a request's head."""
+    if not value.isascii() or not value.isprintable():
+        raise ValueError
+    return value
 
 
 def _own_name() -> str:

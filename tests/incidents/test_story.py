@@ -252,7 +252,7 @@ def test_a_release_is_told_with_who_released_it(cfo):
     assert any(
         line.startswith("action: Ana tried to release one copy. One failed.") for line in told
     )
-    assert not any("No engine gave an answer" in line for line in told)
+    assert not any("An engine gave no answer" in line for line in told)
 
 
 def test_while_a_layer_is_blind_the_story_says_so_and_not_that_nothing_is_there(cfo):

@@ -71,4 +71,4 @@ async def test_the_worst_verdict_and_the_highest_score_win():
 
 
 def test_an_unreadable_mail_is_unscannable_whatever_an_engine_says():
-    assert combine([], ("one",), is_readable=False).verdict is Verdict.UNSCANNABLE
+    assert combine([], {"one": "dead"}, is_readable=False).verdict is Verdict.UNSCANNABLE

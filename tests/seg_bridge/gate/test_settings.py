@@ -23,6 +23,17 @@ def test_good_settings_are_read_with_their_defaults():
     assert settings.dns is None
 
 
+def test_engines_are_named_once_each_and_are_found_by_port_or_socket():
+    named = {"BAILEY_GATE_ENGINES": "rspamd, clamav,rspamd", "BAILEY_CLAMAV": "/run/clamd.ctl"}
+    settings = read_settings({**GOOD, **named, "BAILEY_RSPAMD_LEARN": "127.0.0.1:11334"})
+    assert settings.engines == ("rspamd", "clamav")
+    assert settings.clamav == Path("/run/clamd.ctl")
+    assert settings.rspamd == ("127.0.0.1", 11333)
+    assert settings.rspamd_learn == ("127.0.0.1", 11334)
+    assert read_settings(GOOD).engines == ("embedded",)
+    assert read_settings(GOOD).rspamd_learn is None
+
+
 @pytest.mark.parametrize(
     ("own", "expected"),
     [("host1.example", "host1.example"), ("my_host", "localhost"), ("", "localhost")],
@@ -48,6 +59,12 @@ def test_without_a_host_name_the_machines_own_counts_if_smtp_allows_it(monkeypat
         ("BAILEY_INGEST_URL", "127.0.0.1:8002"),
         ("BAILEY_GATE_XCLIENT", "yes"),
         ("BAILEY_DNS", "127.0.0.1"),
+        ("BAILEY_GATE_ENGINES", "embedded,spamassassin"),
+        ("BAILEY_GATE_ENGINES", ","),
+        ("BAILEY_RSPAMD_SCAN", "11333"),
+        ("BAILEY_RSPAMD_LEARN", "localhost"),
+        ("BAILEY_RSPAMD_PASSWORD", "two\r\nlines"),
+        ("BAILEY_CLAMAV", "clamd.ctl"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_should_look_like(variable, value):
