@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-from console.launch.parts import PartMissing
+from console.gateway_parts import PartMissing
 from tests.factories import Cast, make_cast
 from tests.installation import Installation
 from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from console.launch.parts import Part, clamav, rspamd
-from console.launch.parts.debian import Programs, find_programs, unpack
+from console.gateway_parts import Part, PartPlan, PartSettings
+from console.gateway_parts.clamav import ClamavPart
+from console.gateway_parts.debian import find_programs, unpack
+from console.gateway_parts.rspamd import RspamdPart
+from console.launch.account import Account
 from console.launch.ports import free_port
 from console.launch.process import Process, start_ready
 from seg_bridge.engines.names import Names
 from seg_bridge.engines.rspamd import RspamdEngine
 from seg_bridge.engines.rspamd.learning import Teacher
+from seg_bridge.gate.policy import split_hop
 from tests.seg_bridge.engines.dns import dns_server
 
 AUTHSERV_ID = "mx1.keep.example"
@@ -32,10 +37,12 @@ EICAR_SIGNATURE = (
 )
 
 
-def programs_of(program: str, package: str) -> Programs:
-    """Raises ``PartMissing``."""
+def have(program: str, package: str) -> Path:
+    """The folder where the package is unpacked if it is not installed.  Raises ``PartMissing``."""
     folder = Path(tempfile.gettempdir()) / f"bailey-{package}-{os.getuid()}"
-    return find_programs(program, folder) or unpack([package], folder)
+    if find_programs(program, folder) is None:
+        unpack([package], folder)
+    return folder
 
 
 @contextmanager
@@ -48,70 +55,85 @@ def paused(process: Process) -> Iterator[None]:
         os.killpg(process.pid, signal.SIGCONT)
 
 
+def write_and_start(plan: PartPlan) -> list[Process]:
+    """The part's programs, each ready before the next one starts."""
+    for folder in plan.folders:
+        folder.path.mkdir(mode=folder.mode, parents=True, exist_ok=True)
+        _give(folder.path, folder.owner)
+    for file in plan.files:
+        file.path.write_text(file.text)
+        file.path.chmod(file.mode)
+        _give(file.path, file.owner)
+    done = subprocess.run(plan.check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [start_ready(each.command, each.is_ready, within_s=60.0) for each in plan.programs]
+
+
+def _give(path: Path, owner: Account | None) -> None:
+    if owner is not None:
+        os.chown(path, owner.uid, owner.gid)
+
+
 @dataclass
 class RealRspamd:
     """Running.  ``zone`` is what its resolver knows; names once asked for are remembered there."""
 
-    settings: rspamd.RspamdSettings
+    plan: PartPlan
+    dns: tuple[str, int]
     zone: dict[tuple[str, str], tuple[str, ...]]
-    processes: dict[str, Process] = field(default_factory=dict)
+    store: Process
+    process: Process
+
+    @property
+    def scan(self) -> tuple[str, int]:
+        return split_hop(self.plan.gate["BAILEY_RSPAMD_SCAN"])
+
+    @property
+    def learn(self) -> tuple[str, int]:
+        return split_hop(self.plan.gate["BAILEY_RSPAMD_LEARN"])
 
     def engine(self, **options: float) -> RspamdEngine:
         """In the running event loop."""
-        return RspamdEngine(
-            ("127.0.0.1", self.settings.scan_port),
-            authserv_id=AUTHSERV_ID,
-            names=Names(self.settings.dns),
-            **options,
-        )
+        return RspamdEngine(self.scan, authserv_id=AUTHSERV_ID, names=Names(self.dns), **options)
 
     def teacher(self) -> Teacher:
-        return Teacher(("127.0.0.1", self.settings.learn_port), PASSWORD)
+        return Teacher(self.learn, self.plan.gate["BAILEY_RSPAMD_PASSWORD"])
 
     def restart_store(self) -> None:
         """After a test that killed it."""
-        store = rspamd.plan(self.settings)[0]
-        self.processes["rspamd-store"].stop()
-        self.processes["rspamd-store"] = start_ready(store.command, store.is_ready)
+        program = self.plan.programs[0]
+        self.store = start_ready(program.command, program.is_ready)
+
+
+def settings_in(folder: Path, part: Part, dns: tuple[str, int] | None) -> PartSettings:
+    return PartSettings(
+        folder=folder,
+        logs=folder / "log",
+        hostname=AUTHSERV_ID,
+        ports={name: free_port() for name in part.ports},
+        dns=dns,
+    )
 
 
 @contextmanager
 def run_rspamd(folder: Path) -> Iterator[RealRspamd]:
     """Raises ``PartMissing``."""
-    programs = programs_of("usr/bin/rspamd", "rspamd")
+    part = RspamdPart(have("usr/bin/rspamd", "rspamd"), is_durable=False)
     _open(folder)
     endings = folder / "endings.dat"
     endings.write_text(ENDINGS)
-    endings.chmod(0o644)
+    own = folder / "rspamd" / "local" / "local.d"
+    own.mkdir(parents=True)
+    (own / "options.inc").write_text(f'url_tld = "{endings}";\n')
     zone: dict[tuple[str, str], tuple[str, ...]] = {}
-    with ExitStack() as stack:
-        dns = stack.enter_context(dns_server(zone, asked=[]))
-        settings = rspamd.RspamdSettings(
-            programs=programs,
-            folder=folder / "rspamd",
-            logs=folder / "log",
-            scan_port=free_port(),
-            learn_port=free_port(),
-            fuzzy_port=free_port(),
-            store_port=free_port(),
-            password=PASSWORD,
-            store_password="store",
-            dns=dns,
-            is_durable=False,
-        )
-        real = RealRspamd(settings, zone)
-        store, scanner = rspamd.plan(settings)
-        for part in (store, _with_few_endings(scanner, settings.folder / "conf", endings)):
-            part.prepare()
-            process = start_ready(part.command, part.is_ready, within_s=part.ready_within_s)
-            real.processes[part.name] = process
-            stack.callback(lambda name=part.name: real.processes[name].stop())
-        yield real
-
-
-def _with_few_endings(part: Part, conf: Path, endings: Path) -> Part:
-    own = {conf / "local.d" / "options.inc": f'url_tld = "{endings}";\n'}
-    return replace(part, files={**part.files, **own})
+    with dns_server(zone, asked=[]) as dns:
+        plan = part.plan(settings_in(folder, part, dns))
+        real = RealRspamd(plan, dns, zone, *write_and_start(plan))
+        try:
+            yield real
+        finally:
+            real.process.stop()
+            real.store.stop()
 
 
 @dataclass
@@ -123,24 +145,16 @@ class RealClamd:
 @contextmanager
 def run_clamd(folder: Path) -> Iterator[RealClamd]:
     """Raises ``PartMissing``."""
-    programs = programs_of("usr/sbin/clamd", "clamav-daemon")
+    unpacked = have("usr/sbin/clamd", "clamav-daemon")
     _open(folder)
     signatures = folder / "signatures"
-    signatures.mkdir(mode=0o755)
+    signatures.mkdir()
     (signatures / "local.ndb").write_text(EICAR_SIGNATURE)
-    (signatures / "local.ndb").chmod(0o644)
-    settings = clamav.ClamavSettings(
-        programs=programs,
-        folder=folder / "clamav",
-        logs=folder / "log",
-        port=free_port(),
-        signatures=signatures,
-    )
-    (part,) = clamav.plan(settings)
-    part.prepare()
-    process = start_ready(part.command, part.is_ready, within_s=30.0)
+    part = ClamavPart(unpacked, signatures)
+    plan = part.plan(settings_in(folder, part, None))
+    (process,) = write_and_start(plan)
     try:
-        yield RealClamd(("127.0.0.1", settings.port), process)
+        yield RealClamd(split_hop(plan.gate["BAILEY_CLAMAV"]), process)
     finally:
         process.stop()
 

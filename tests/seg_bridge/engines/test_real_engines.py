@@ -181,7 +181,7 @@ async def test_teaching_twice_changes_nothing_and_changing_ones_mind_does(real_r
 
 
 async def test_without_the_password_nothing_is_learned(real_rspamd):
-    stranger = Teacher(("127.0.0.1", real_rspamd.settings.learn_port), "guess")
+    stranger = Teacher(real_rspamd.learn, "guess")
     with pytest.raises(NotTaught, match="401"):
         await stranger.teach(from_domain("x.example"), tenant_id=1, as_spam=False)
 
@@ -218,13 +218,13 @@ async def refusal(rspamd: RealRspamd, name: str) -> str:
 
 
 async def test_a_store_that_hangs_means_not_scanned(real_rspamd):
-    with paused(real_rspamd.processes["rspamd-store"]):
+    with paused(real_rspamd.store):
         assert "store" in await refusal(real_rspamd, "nostore.example")
     assert (await scan(real_rspamd, from_domain("y.example"), "y.example")).engine == "rspamd"
 
 
 async def test_a_store_that_is_dead_means_not_scanned(real_rspamd):
-    real_rspamd.processes["rspamd-store"].stop()
+    real_rspamd.store.stop()
     try:
         assert "store" in await refusal(real_rspamd, "nostore.example")
     finally:
@@ -232,7 +232,7 @@ async def test_a_store_that_is_dead_means_not_scanned(real_rspamd):
 
 
 async def test_an_rspamd_that_hangs_means_not_scanned(real_rspamd):
-    with paused(real_rspamd.processes["rspamd"]):
+    with paused(real_rspamd.process):
         engine = real_rspamd.engine(timeout_s=0.5)
         raw = from_domain("z.example")
         with pytest.raises(EngineDidNotAnswer, match="no answer within"):

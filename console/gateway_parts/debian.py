@@ -1,7 +1,10 @@
 """Programs of Debian packages: those that are installed, or unpacked into a folder without root.
 
-Unpacking takes the packages and the libraries they need that this machine lacks, by apt's own
-signed lists in a state folder of ours. Nothing is installed, no service starts.
+    python -m console.gateway_parts.debian rspamd clamav-daemon
+
+unpacks them for whoever starts the gateway without root: the packages, and the libraries they need
+that this machine lacks, by apt's own signed lists in a folder of ours. Nothing is installed, no
+service starts.
 """
 
 from __future__ import annotations
@@ -9,11 +12,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.launch.parts import PartMissing
+from console.gateway_parts import PartMissing
+from console.launch.account import Account, can_enter, unprivileged_account
 
 WITHIN_S = 300.0
 _DOWNLOADED = "archives"
@@ -30,6 +35,29 @@ class Programs:
 
     def has(self, inside: str) -> bool:
         return os.access(self.root / inside, os.X_OK)
+
+    def version(self, inside: str, *options: str) -> str:
+        """What the program says of itself.  Raises PartMissing where it does not run."""
+        argv = [self.path(inside), *options, "--version"]
+        try:
+            done = subprocess.run(
+                argv,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=30.0,
+                env=self.environment(),
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PartMissing(f"{argv[0]} does not run: {error}") from error
+        if done.returncode != 0:
+            raise PartMissing(f"{argv[0]} does not run: {done.stderr.strip()[-200:]}")
+        return done.stdout.strip().splitlines()[0]
+
+    def argv(self, inside: str, *arguments: str) -> tuple[str, ...]:
+        """With its environment, for whoever starts it without."""
+        pairs = (f"{name}={value}" for name, value in self.environment().items())
+        return ("/usr/bin/env", *pairs, self.path(inside), *arguments)
 
     def environment(self) -> dict[str, str]:
         """A clean one; unpacked programs find their libraries by it."""
@@ -53,6 +81,30 @@ class Programs:
             "LUALIBDIR": share / "lualib",
             "WWWDIR": share / "www",
         }
+
+
+def unpacked_folder(package: str) -> Path:
+    """Where this account's unpacked packages are."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "bailey" / package
+
+
+def account_for(folder: Path) -> Account | None:
+    """Who runs an engine whose files are in `folder`; None: whoever starts it.
+
+    Raises PartMissing where root's unprivileged account cannot get there.
+    """
+    try:
+        account = unprivileged_account()
+    except LookupError as error:
+        raise PartMissing(str(error)) from error
+    there = next(each for each in (folder, *folder.parents) if each.is_dir())
+    if account is not None and not can_enter(account, there):
+        raise PartMissing(
+            f"{account.name}, who runs the engines for root, cannot get into {there}: let the "
+            "gateway's folder lie elsewhere"
+        )
+    return account
 
 
 def find_programs(program: str, unpacked: Path) -> Programs | None:
@@ -115,3 +167,21 @@ def _run(argv: Sequence[str]) -> None:
         raise PartMissing(f"{argv[0]}: {error}") from error
     if done.returncode != 0:
         raise PartMissing(f"{argv[0]} failed: {(done.stderr or done.stdout).strip()[-500:]}")
+
+
+def main(packages: list[str]) -> int:
+    if not packages:
+        sys.stderr.write("name the packages: python -m console.gateway_parts.debian rspamd\n")
+        return 2
+    try:
+        for package in packages:
+            programs = unpack([package], unpacked_folder(package))
+            sys.stdout.write(f"{package} is in {programs.root}\n")
+    except PartMissing as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
