@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from console.gateway_parts import Part, PartPlan, PartSettings
 from console.gateway_parts.clamav import ClamavPart
@@ -92,7 +93,7 @@ class RealRspamd:
     def learn(self) -> tuple[str, int]:
         return split_hop(self.plan.gate["BAILEY_RSPAMD_LEARN"])
 
-    def engine(self, **options: float) -> RspamdEngine:
+    def engine(self, **options: Any) -> RspamdEngine:
         """In the running event loop."""
         return RspamdEngine(self.scan, authserv_id=AUTHSERV_ID, names=Names(self.dns), **options)
 

@@ -224,7 +224,8 @@ async def test_no_value_of_a_mail_begins_a_line_of_the_request(field):
     rspamd = FakeRspamd()
     evil = "x\r\nFile: /etc/passwd\r\n\r\nSettings: {}\x00\u2028é"
     async with rspamd.place() as place:
-        await ask(place, **{field: evil})
+        changes: dict[str, Any] = {field: evil}
+        await ask(place, **changes)
     assert rspamd.told("File") == rspamd.told("Settings") == []
     head, body = rspamd.asked[0]
     assert all(line.isascii() and line.isprintable() for line in head)
