@@ -73,9 +73,13 @@ def _ids(copy: Delivery, seen: Sequence[Observation]) -> list[tuple[str, str]]:
 
 def _facts(detail: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [(label, _text(detail.get(name))) for name, label in _WAY.items()]
-    missing = detail.get("missing")
+    missing = detail.get("missing_why") or detail.get("missing")
     if isinstance(missing, list) and missing:
-        facts.append(("Engines that did not answer", ", ".join(map(str, missing))))
+        facts.append(("Engines that did not answer", "; ".join(map(str, missing))))
+    engines = detail.get("engines")
+    for said in engines if isinstance(engines, list) else ():
+        name = f"Engine {said['engine']} {said['version']}".strip()
+        facts.append((name, f"{said['verdict']}, {said['score']:.1f} points"))
     return [(label, value) for label, value in facts if value]
 
 

@@ -92,6 +92,10 @@ def test_the_way_of_a_copy_is_told_with_its_conversation(as_ana, cast, copy):
     with tenant_scope(Role.WORKER, [cast.acme.id]):
         detail = {"dialogue": said, "smtp_reply": "250 2.0.0 Ok", "next_hop": "mx.acme.example:25"}
         detail |= {"next_hop_reply": "250 taken", "tls": "TLSv1.3", "queue_id": "4XyZ"}
+        detail["missing_why"] = ["clamav: the connection failed"]
+        detail["engines"] = [
+            {"engine": "rspamd", "version": "3.4", "verdict": "phish", "score": 15.2}
+        ]
         record(
             [
                 gateway_saw(
@@ -108,7 +112,9 @@ def test_the_way_of_a_copy_is_told_with_its_conversation(as_ana, cast, copy):
         )
         make_sense_of_backlog(cast.acme)
     page = as_ana.get(reverse("trace", args=[copy.id])).content.decode()
-    for words in ("EHLO mx.evil.example", "250 taken", "TLSv1.3", "4XyZ", copy.message.trace_ulid):
+    told = ("EHLO mx.evil.example", "250 taken", "TLSv1.3", "4XyZ", copy.message.trace_ulid)
+    engines = ("clamav: the connection failed", "Engine rspamd 3.4", "phish, 15.2 points")
+    for words in (*told, *engines):
         assert words in page
     assert page.index("EHLO mx.evil.example") < page.rindex("250 2.0.0 Ok")
 

@@ -13,6 +13,7 @@ from console.gateway_parts import rspamd as rspamd_module
 from console.gateway_parts.clamav import ClamavPart
 from console.gateway_parts.debian import Programs, find_programs, unpack
 from console.gateway_parts.rspamd import RspamdPart
+from console.launch.account import Account
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_unpacked_programs_bring_their_libraries_along(tmp_path):
 
 
 def test_where_packages_cannot_be_had_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(debian_module.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(PartMissing, match="there is no apt-get here"):
         unpack(["rspamd"], tmp_path / "x")
 
@@ -132,7 +133,7 @@ def test_root_is_told_where_its_engines_cannot_go(tmp_path, monkeypatch):
     monkeypatch.setattr(
         debian_module,
         "unprivileged_account",
-        lambda: debian_module.Account("nobody", 65534, 65534),
+        lambda: Account("nobody", 65534, 65534),
     )
     with pytest.raises(PartMissing, match="nobody, who runs the engines for root, cannot get"):
         debian_module.account_for(tmp_path / "not" / "there")

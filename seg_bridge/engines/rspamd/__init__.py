@@ -76,9 +76,11 @@ class RspamdEngine:
         """Raises ``EngineDidNotAnswer``."""
         if not raw.strip():
             raise EngineDidNotAnswer("the mail is empty, which Rspamd does not look at")
-        if not _is_address(envelope.client_ip):
+        try:
+            ipaddress.ip_address(envelope.client_ip)
+        except ValueError as error:
             text = "the address of the sending host is not known, so SPF was not checked"
-            raise EngineDidNotAnswer(text)
+            raise EngineDidNotAnswer(text) from error
         if not envelope.client_name:
             name = await self._names.of_client(envelope.client_ip)
             envelope = replace(envelope, client_name=name)
@@ -175,11 +177,3 @@ def _symbol(name: str, data: Any) -> Symbol:
         description=str(data.get("description") or ""),
         options=tuple(str(each) for each in data.get("options") or ()),
     )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
