@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 CONNECT_S = 2.0
+AGAIN_AFTER_S = 0.2
 LONGEST_HEAD = 64 * 1024
 LONGEST_ANSWER = 8 * 1024 * 1024
 
@@ -43,14 +44,15 @@ async def exchange(
 ) -> T:
     """Connects, lets ``talk`` do its part, hangs up.  Raises ``NoAnswer``.
 
-    Once more where the other side hung up: a server that reloads, or whose worker has just ended,
-    takes the next connection.
+    Once more where the other side hung up: a server that reloads, whose worker has just ended, or
+    that closes the wrong connection (clamd, after it hung), takes another one a moment later.
     """
     try:
         async with asyncio.timeout(timeout_s):
             try:
                 return await _once(endpoint, talk)
             except (asyncio.IncompleteReadError, ConnectionError):
+                await asyncio.sleep(AGAIN_AFTER_S)
                 return await _once(endpoint, talk)
     except TimeoutError as error:
         raise NoAnswer(f"no answer within {timeout_s:g} s") from error

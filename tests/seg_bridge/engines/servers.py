@@ -133,7 +133,8 @@ class FakeClamd:
             if self.fault == "cuts" and len(stream) > 100_000:
                 writer.write(b"2: INSTREAM size limit exceeded. ERROR\0")
                 await writer.drain()
-                writer.close()
+                while await reader.read(65536):  # else the answer may be lost with the connection
+                    pass
                 return
         self.streams.append(stream)
         if self.fault == "hanging":

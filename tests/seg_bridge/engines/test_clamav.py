@@ -79,7 +79,7 @@ async def test_a_socket_that_is_not_there_gives_no_answer(tmp_path):
 async def test_a_clamd_that_hangs_gives_no_answer(fault, why):
     async with FakeClamd(fault=fault).place() as place:
         with pytest.raises(EngineDidNotAnswer, match=why):
-            await ask(place, timeout_s=0.2)
+            await ask(place, timeout_s=1.0 if fault == "hangs_up" else 0.2)
 
 
 async def test_a_mail_that_is_too_long_for_clamd_was_not_scanned():

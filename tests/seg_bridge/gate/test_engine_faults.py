@@ -19,7 +19,7 @@ from tests.seg_bridge.engines.test_rspamd import FixedNames
 from tests.seg_bridge.gate.parts import mail_bytes
 
 NAMES = TableLookup({})
-SHORT_S = 0.15
+SHORT_S = 0.3
 NO_DNS = result(symbols=symbols(R_SPF_DNSFAIL=0.0, DMARC_DNSFAIL=0.0))
 # Rspamd leaves Bayes out where its store is dead, and takes longer where it hangs; it says neither.
 NO_STORE = result(symbols=symbols() | {"GATE_STORE_FAIL": {"score": 0.0}})
