@@ -1,0 +1,7 @@
+"""The parts in the order in which they start; they stop the other way round."""
+
+from __future__ import annotations
+
+from console.gateway_parts import Part
+
+PARTS: tuple[Part, ...] = ()
