@@ -61,10 +61,13 @@ def differ(gateway: str | None, mailbox: str | None) -> bool:
 class Outcome(StrEnum):
     """What the gateway did with one copy.
 
+    ``delivered``: the next hop has taken it.  ``passed``: it is in the queue of the gateway's
+    Postfix, which has answered for it; the next hop's answer follows.
     ``unknown``: relaying began and no answer is on record.
     """
 
     DELIVERED = "delivered"
+    PASSED = "passed"
     HELD = "held"
     REJECTED = "rejected"
     DEFERRED = "deferred"

@@ -23,7 +23,8 @@ class PartMissing(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartSettings:
     """One start.  ``ports`` has every variable that the part's ``ports`` names; ``dns`` None is the
-    system's resolver; ``hostname`` is the gateway's own name in SMTP.
+    system's resolver; ``hostname`` is the gateway's own name in SMTP; ``gate_account`` who runs
+    the gate, None: whoever starts the parts.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class PartSettings:
     ports: Mapping[str, int]
     host: str = "127.0.0.1"
     dns: tuple[str, int] | None = None
+    gate_account: Account | None = None
     takes_xclient: bool = False
 
     @property
@@ -54,9 +56,13 @@ class PlannedFolder:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
+    """``is_kept``: one that is there already stays as it is."""
+
     path: Path
     text: str
     mode: int = 0o644
+    owner: Account | None = None
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +75,14 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartPlan:
-    """``check`` reads the written configuration and ends with 0 where it is good.
-
-    ``gate`` is what the gate's environment needs to find the part.
+    """``prepare`` are commands to run once the files are there; ``check`` reads the configuration
+    and ends with 0 where it is good.  ``gate`` is what the gate's environment needs to find the
+    part.
     """
 
     folders: tuple[PlannedFolder, ...]
     files: tuple[PlannedFile, ...]
+    prepare: tuple[tuple[str, ...], ...] = ()
     check: tuple[str, ...]
     programs: tuple[Program, ...]
     gate: Mapping[str, str] = field(default_factory=dict)

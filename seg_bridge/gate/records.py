@@ -23,6 +23,7 @@ MAX_RULE_CHARS = 1000
 MAX_MESSAGE_ID_CHARS = 998  # the longest line that RFC 5322 allows
 PLACE_OF = {
     Outcome.DELIVERED: None,  # the next hop has it; where it put it the mailbox layer will see
+    Outcome.PASSED: None,  # Postfix has it and goes on trying
     Outcome.HELD: Place.HOLD,
     Outcome.REJECTED: Place.NOWHERE,
     Outcome.DEFERRED: Place.NOWHERE,
@@ -32,21 +33,30 @@ PLACE_OF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """One SMTP transaction.  All routes are known and have the same next hop."""
+    """One SMTP transaction.  All routes are known.
+
+    ``queue_id`` is Postfix's, "" for the embedded front, where all routes have one next hop.
+    ``mail_options`` and ``recipient_options`` (by address) are ESMTP parameters that a copy sent
+    apart must carry on: ``RET=HDRS``, ``NOTIFY=NEVER``.
+    """
 
     envelope: Envelope
     routes: tuple[Route, ...]
     snapshot: PolicySnapshot
     is_smtputf8: bool = False
     is_8bit: bool = False
+    queue_id: str = ""
+    mail_options: str = ""
+    recipient_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Copy:
     """One recipient's copy on its way through the gate.  ``outcome`` None: not settled yet.
 
-    ``is_spooled``: the gate has answered for it and goes on trying to deliver.  ``decided``: what
-    decided (``Decision.as_json``), whatever then became of the copy.
+    ``is_spooled``: the gate has answered for it and goes on trying to deliver.  ``queue_id``: its
+    name in Postfix's queue.  ``decided``: what decided (``Decision.as_json``), whatever then became
+    of the copy.
     """
 
     route: Route
@@ -55,6 +65,7 @@ class Copy:
     outcome: Outcome | None = None
     hop_reply: str = ""
     is_spooled: bool = False
+    queue_id: str = ""
     decided: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -77,6 +88,7 @@ class SeenMail:
     source: str
     facts_json: dict[str, Any]
     is_in_circle: bool
+    queue_id: str = ""
 
     def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
         return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)
@@ -205,6 +217,7 @@ def _each(ulid: str, copy: Copy) -> dict[str, Any]:
             "next_hop": copy.route.domain.next_hop,
             "next_hop_reply": copy.hop_reply,
             "is_spooled": copy.is_spooled,
+            "queue_id": copy.queue_id,
             "decided": copy.decided,
         },
     }

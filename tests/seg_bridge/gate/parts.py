@@ -326,6 +326,9 @@ class RunningGate:
         takes_xclient: bool = True,
         reader: Any = None,
         spool_times: SpoolTimes | None = None,
+        milter: Path | None = None,
+        reinject: tuple[str, int] = ("127.0.0.1", 9),
+        postfix: Path | None = None,
     ) -> None:
         self.folder = folder
         self.tenants = tenants
@@ -333,7 +336,9 @@ class RunningGate:
         self.limits = limits
         self.reader = reader or PlainReader()
         self.engines = engines if engines is not None else [SubjectEngine()]
-        self.settings = settings_for(folder, takes_xclient=takes_xclient)
+        self.settings = settings_for(
+            folder, takes_xclient=takes_xclient, milter=milter, reinject=reinject, postfix=postfix
+        )
         self.spool_times = spool_times
 
     async def __aenter__(self) -> RunningGate:
