@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from console.gateway_parts import (
     PlannedFolder,
     Program,
 )
+from console.gateway_parts.certificate import self_signed
 from console.launch.account import Account
 from console.launch.process import Command, Process
 
@@ -35,6 +37,8 @@ OLDEST = (3, 7)
 _SBIN = "/usr/sbin"
 _DAEMONS = ("/usr/lib/postfix/sbin", "/usr/libexec/postfix")
 MAIL_BYTES = 40 * 1024 * 1024  # as seg_bridge.gate.limits.FrontLimits
+
+_PARAMETER = re.compile(r"^([a-z][a-z0-9_]*)[ \t]*=", re.MULTILINE)
 
 MAIN = """\
 # Written by Bailey at each start.  Add your own parameters in {local}/main.cf.
@@ -52,7 +56,7 @@ syslog_name = postfix
 myhostname = {hostname}
 inet_protocols = {protocols}
 smtpd_banner = $myhostname ESMTP
-default_process_limit = 200
+default_process_limit = 300
 # Nobody is trusted for his address, and nothing is delivered here.
 mynetworks =
 mydestination =
@@ -90,6 +94,7 @@ allow_percent_hack = no
 swap_bangpath = no
 append_dot_mydomain = no
 append_at_myorigin = no
+local_header_rewrite_clients =
 smtpd_discard_ehlo_keywords = etrn
 disable_vrfy_command = yes
 smtputf8_enable = yes
@@ -121,7 +126,7 @@ smtpd_client_event_limit_exceptions =
 smtpd_forbidden_commands = CONNECT GET POST PUT HEAD OPTIONS regexp:{{{{/^[^A-Z]/ Bogus}}}}
 
 smtpd_tls_security_level = may
-smtpd_tls_chain_files = {etc}/tls.pem
+smtpd_tls_chain_files = {tls}
 smtpd_tls_loglevel = 1
 smtpd_tls_received_header = yes
 smtp_tls_security_level = may
@@ -183,7 +188,7 @@ ODD_RECIPIENTS = """\
 /@.*@/ 550 5.1.3 Addresses with routes or quotes are not taken
 """
 ODD_SENDERS = """\
-/^[^@]+$/ 501 5.1.7 The sender's address can't be read
+/^[^@<>]+$/ 501 5.1.7 The sender's address can't be read
 """
 LOCAL_TRANSPORT = """\
 # Exceptions to the next hops that the console knows, one on a line:
@@ -214,55 +219,30 @@ class PostfixPart:
     def plan(self, settings: PartSettings) -> PartPlan:
         self.find()
         folder = settings.folder_of(self.name)
-        etc, local = folder / "etc", folder / "local"
-        values = {
-            "folder": folder,
-            "etc": etc,
-            "local": local,
-            "maps": folder / "maps",
-            "socket": socket_path(settings),
-            "hostname": settings.hostname,
-            "sbin": _SBIN,
-            "daemons": _daemons(),
-            "protocols": "all" if socket.has_ipv6 and ":" in settings.host else "ipv4",
-            "mail_bytes": MAIL_BYTES,
-        }
-        own = local / "main.cf"
-        main = MAIN.format(**values) + (own.read_text() if own.exists() else "")
-        master = MASTER.format(
-            etc=etc,
-            host=settings.host if ":" not in settings.host else f"[{settings.host}]",
-            port=settings.ports["GATE_PORT"],
-            reinject=settings.ports["REINJECT_PORT"],
-            xclient="\n  -o smtpd_authorized_xclient_hosts=127.0.0.0/8"
-            if settings.takes_xclient
-            else "",
-        )
-        files = [
-            PlannedFile(etc / "main.cf", main),
-            PlannedFile(etc / "master.cf", master),
-            PlannedFile(etc / "trace_checks", TRACE_CHECKS),
-            PlannedFile(etc / "odd_recipients", ODD_RECIPIENTS),
-            PlannedFile(etc / "odd_senders", ODD_SENDERS),
-        ]
-        files.append(PlannedFile(local / "transport", LOCAL_TRANSPORT, is_kept=True))
-        maps, owner = folder / "maps", settings.gate_account
-        files += [
-            PlannedFile(maps / name, NO_POLICY_YET * (name == "state"), owner=owner, is_kept=True)
-            for name in TABLES
-        ]
+        etc, local, maps = folder / "etc", folder / "local", folder / "maps"
+        owner = settings.gate_account
         return PartPlan(
             folders=(
-                PlannedFolder(folder),
-                PlannedFolder(etc),
-                PlannedFolder(local),
-                PlannedFolder(maps, owner),
-                PlannedFolder(folder / "log"),
-                PlannedFolder(folder / "queue"),
+                *map(PlannedFolder, (folder, etc, local, folder / "log", folder / "queue")),
                 PlannedFolder(folder / "data", _owner(), 0o700),
+                PlannedFolder(maps, owner),
                 PlannedFolder(settings.gate_folder, owner),
             ),
-            files=tuple(files),
+            files=(
+                PlannedFile(etc / "main.cf", _main(settings, folder)),
+                PlannedFile(etc / "master.cf", _master(settings, etc)),
+                PlannedFile(etc / "trace_checks", TRACE_CHECKS),
+                PlannedFile(etc / "odd_recipients", ODD_RECIPIENTS),
+                PlannedFile(etc / "odd_senders", ODD_SENDERS),
+                PlannedFile(local / "transport", LOCAL_TRANSPORT, is_kept=True),
+                *_certificate(etc, settings.hostname),
+                *(
+                    PlannedFile(
+                        maps / name, NO_POLICY_YET * (name == "state"), owner=owner, is_kept=True
+                    )
+                    for name in TABLES
+                ),
+            ),
             prepare=((f"{_SBIN}/postmap", "-c", str(etc), *(f"lmdb:{maps}/{n}" for n in TABLES)),),
             check=(f"{_SBIN}/postfix", "-c", str(etc), "check"),
             programs=(self._program(settings, etc),),
@@ -278,13 +258,64 @@ class PostfixPart:
             name=self.name,
             # Not by `postfix start-fg`: its shell would be our child and the master nobody's.
             argv=(f"{_daemons()}/master", "-c", str(etc), "-s"),
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            # The gate reads the log's times as UTC.
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
             log=settings.logs / "postfix.log",
             own_session=True,
             death_signal=signal.SIGTERM,
         )
         ports = (settings.ports["GATE_PORT"], settings.ports["REINJECT_PORT"])
         return Program(command, _listens(settings.host, ports))
+
+
+def _main(settings: PartSettings, folder: Path) -> str:
+    local = folder / "local"
+    theirs, ours = local / "tls.pem", folder / "etc" / "tls.pem"
+    own = local / "main.cf"
+    text = MAIN.format(
+        folder=folder,
+        etc=folder / "etc",
+        local=local,
+        maps=folder / "maps",
+        tls=theirs if theirs.exists() else ours,
+        socket=socket_path(settings),
+        hostname=settings.hostname,
+        sbin=_SBIN,
+        daemons=_daemons(),
+        protocols="all" if ":" in settings.host else "ipv4",
+        mail_bytes=MAIL_BYTES,
+    )
+    return merge_parameters(text, own.read_text()) if own.exists() else text
+
+
+def merge_parameters(ours: str, theirs: str) -> str:
+    """``main.cf`` with each parameter once: what the operator says instead of what we say."""
+    named = set(_PARAMETER.findall(theirs))
+    kept, is_theirs = [], False
+    for line in ours.splitlines(keepends=True):
+        match = _PARAMETER.match(line)
+        if match is not None or line.startswith("#"):
+            is_theirs = match is not None and match[1] in named
+        if not is_theirs:
+            kept.append(line)
+    return "".join(kept) + "\n# From local/main.cf.\n" + theirs
+
+
+def _master(settings: PartSettings, etc: Path) -> str:
+    # For demo and tests: a local program says which host really sent the mail.
+    xclient = "\n  -o smtpd_authorized_xclient_hosts=127.0.0.1"
+    return MASTER.format(
+        etc=etc,
+        host=f"[{settings.host}]" if ":" in settings.host else settings.host,
+        port=settings.ports["GATE_PORT"],
+        reinject=settings.ports["REINJECT_PORT"],
+        xclient=xclient if settings.takes_xclient else "",
+    )
+
+
+def _certificate(etc: Path, hostname: str) -> list[PlannedFile]:
+    path = etc / "tls.pem"
+    return [] if path.exists() else [PlannedFile(path, self_signed(hostname), 0o600)]
 
 
 def socket_path(settings: PartSettings) -> Path:
@@ -337,6 +368,3 @@ def _version() -> str:
     if numbers < OLDEST:
         raise PartMissing(f"Postfix {version or '(unknown)'} is here, 3.7 or later is needed")
     return version
-
-
-PART = PostfixPart()

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from console.gateway_parts import Part
+from console.gateway_parts.postfix import PostfixPart
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (PostfixPart(),)

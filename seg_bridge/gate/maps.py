@@ -1,13 +1,16 @@
 """Postfix's tables, written from the policy: our domains, who is there, where their mail goes on.
 
 ``postmap`` makes LMDB tables of our texts, each in one transaction, and Postfix reads them anew
-with every look-up: a new client is served at once, and Postfix goes on without us.
+with every look-up: a new client is served at once, and Postfix goes on without us.  But an smtpd
+remembers for its whole life what it was told of an address, and only one whose table was replaced
+by another file ends after its client: so ``state`` is replaced with every change.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from seg_bridge.gate.policy import PolicySnapshot, split_hop
 
 log = logging.getLogger(__name__)
 
+STATE = "state"
 POSTMAP = "/usr/sbin/postmap"
 POSTMAP_TIMEOUT_S = 60.0
 LOOK_EVERY_S = 0.2
@@ -46,7 +50,7 @@ def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
         "domains": domains,
         "recipients": recipients,
         "transport": transport,
-        "state": state,
+        STATE: state,
     }
     return {name: "".join(f"{line}\n" for line in sorted(lines)) for name, lines in texts.items()}
 
@@ -74,19 +78,18 @@ class PostfixMaps:
         self._folder = postfix / "maps"
         self._written: dict[str, str] = {}
 
-    async def follow(self, snapshot: PolicySnapshot) -> bool:
-        """True: something changed.  Raises ``MapsError`` or ``OSError``."""
+    async def follow(self, snapshot: PolicySnapshot) -> list[str]:
+        """The tables that changed.  Raises ``MapsError`` or ``OSError``."""
         texts = await asyncio.to_thread(map_texts, snapshot)
         changed = {name for name, text in texts.items() if self._written.get(name) != text}
         if not changed:
-            return False
-        make_folder(self._folder)
-        for name in changed:
-            replace_file(self._folder / name, texts[name].encode())
-        await self._postmap(sorted(changed))
-        self._written |= {name: texts[name] for name in changed}
+            return []
+        changed.discard(STATE)
+        await asyncio.to_thread(self._write, {name: texts[name] for name in sorted(changed)})
+        await asyncio.to_thread(self._replace, STATE, texts[STATE])
+        self._written = texts
         log.info("Postfix follows policy %s: %s", snapshot.version, ", ".join(sorted(changed)))
-        return True
+        return sorted(changed)
 
     async def run(self, latest: Callable[[], PolicySnapshot | None]) -> None:
         """For ever.  Whatever fails, the tables stay as they are and it is tried again."""
@@ -103,22 +106,32 @@ class PostfixMaps:
                 log.error("Postfix does not follow policy %s: %s", snapshot.version, error)
                 await asyncio.sleep(RETRY_S)
 
-    async def _postmap(self, names: list[str]) -> None:
-        process = await asyncio.create_subprocess_exec(
-            POSTMAP,
-            "-c",
-            str(self._etc),
-            *(f"lmdb:{self._folder / name}" for name in names),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+    def _write(self, texts: dict[str, str]) -> None:
+        make_folder(self._folder)
+        for name, text in texts.items():
+            replace_file(self._folder / name, text.encode())
+        if texts:
+            self._postmap(list(texts))
+
+    def _replace(self, name: str, text: str) -> None:
+        scratch = f"{name}-next"
+        replace_file(self._folder / scratch, text.encode())
+        self._postmap([scratch])
+        # no failpoint: a gate that starts writes all tables again
+        (self._folder / f"{scratch}.lmdb").rename(self._folder / f"{name}.lmdb")
+
+    def _postmap(self, names: list[str]) -> None:
+        tables = (f"lmdb:{self._folder / name}" for name in names)
         try:
-            async with asyncio.timeout(POSTMAP_TIMEOUT_S):
-                said, _ = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise MapsError(f"postmap took more than {POSTMAP_TIMEOUT_S:.0f} s") from None
-        if process.returncode:
-            raise MapsError(said.decode("utf-8", "replace").strip()[-500:])
+            done = subprocess.run(
+                (POSTMAP, "-c", str(self._etc), *tables),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=POSTMAP_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MapsError(str(error)) from error
+        if done.returncode:
+            raise MapsError((done.stderr + done.stdout).strip()[-500:])
