@@ -18,7 +18,9 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from console.gateway_parts import (
@@ -36,6 +38,8 @@ from console.launch.process import Command, Process
 OLDEST = (3, 7)
 _SBIN = "/usr/sbin"
 _DAEMONS = ("/usr/lib/postfix/sbin", "/usr/libexec/postfix")
+LOG_BYTES = 50 * 1024 * 1024
+LOGS_KEPT = 10
 MAIL_BYTES = 40 * 1024 * 1024  # as seg_bridge.gate.limits.FrontLimits
 
 _PARAMETER = re.compile(r"^([a-z][a-z0-9_]*)[ \t]*=", re.MULTILINE)
@@ -204,6 +208,7 @@ TABLES = ("domains", "recipients", "transport", "state")
 
 class PostfixPart:
     name = "postfix"
+    is_needed = True
     packages = ("postfix", "postfix-lmdb")
     ports: Mapping[str, int] = {"GATE_PORT": 2525, "REINJECT_PORT": 2527}
 
@@ -235,6 +240,8 @@ class PostfixPart:
                 PlannedFile(etc / "odd_recipients", ODD_RECIPIENTS),
                 PlannedFile(etc / "odd_senders", ODD_SENDERS),
                 PlannedFile(local / "transport", LOCAL_TRANSPORT, is_kept=True),
+                # Postfix would make it readable by root alone, and the gate reads it.
+                PlannedFile(folder / "log" / "mail.log", "", 0o640, owner, is_kept=True),
                 *_certificate(etc, settings.hostname),
                 *(
                     PlannedFile(
@@ -265,7 +272,8 @@ class PostfixPart:
             death_signal=signal.SIGTERM,
         )
         ports = (settings.ports["GATE_PORT"], settings.ports["REINJECT_PORT"])
-        return Program(command, _listens(settings.host, ports))
+        log = settings.folder_of(self.name) / "log" / "mail.log"
+        return Program(command, _listens(settings.host, ports), partial(rotate_log, log, etc))
 
 
 def _main(settings: PartSettings, folder: Path) -> str:
@@ -316,6 +324,23 @@ def _master(settings: PartSettings, etc: Path) -> str:
 def _certificate(etc: Path, hostname: str) -> list[PlannedFile]:
     path = etc / "tls.pem"
     return [] if path.exists() else [PlannedFile(path, self_signed(hostname), 0o600)]
+
+
+def rotate_log(log: Path, etc: Path) -> None:
+    """Puts a mail log aside that has grown large; the gate reads it to its end.
+
+    Postfix's own logrotate would pack it away at once.
+    """
+    if not log.exists() or log.stat().st_size <= LOG_BYTES:
+        return
+    known = log.stat()
+    log.rename(log.with_name(f"{log.name}.{time.time_ns()}"))
+    log.touch(mode=0o600)
+    os.chown(log, known.st_uid, known.st_gid)
+    log.chmod(known.st_mode & 0o777)
+    subprocess.run((f"{_SBIN}/postfix", "-c", str(etc), "reload"), capture_output=True, check=False)
+    for old in sorted(log.parent.glob(f"{log.name}.*"))[:-LOGS_KEPT]:
+        old.unlink()
 
 
 def socket_path(settings: PartSettings) -> Path:
