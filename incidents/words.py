@@ -74,6 +74,10 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+# The gateway let it through, whether or not the next hop's answer is here already.
+LET_THROUGH = (Outcome.DELIVERED, Outcome.PASSED)
+
+
 class Place(StrEnum):
     """Where one copy is now, in words that fit every mailbox provider.
 
