@@ -29,7 +29,7 @@ from tenants.doors import Client
 from tenants.scope import Role, tenant_scope
 
 LARGEST_BYTES = 50 * 1024 * 1024
-OUTCOMES = ("delivered", "held", "rejected", "deferred", "unaccounted")
+OUTCOMES = ("delivered", "passed", "held", "rejected", "deferred", "unaccounted")
 RETRY_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 _ULID = re.compile(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b")
 _HELO = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")

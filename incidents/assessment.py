@@ -15,7 +15,7 @@ from django.db.models import Q
 from incidents.codes import COUNTS
 from incidents.models import Delivery, Incident, Message
 from incidents.models.mail import Direction, Outcome, Place
-from incidents.words import HARMLESS, Verdict, is_threat
+from incidents.words import HARMLESS, LET_THROUGH, Verdict, is_threat
 
 EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)  # what "in an inbox" means
 # Where people can open a copy, or may: one that was delivered and that nobody has found yet.
@@ -135,13 +135,13 @@ def is_within_reach(copy: Delivery) -> bool:
 def reach_filter(prefix: str = "") -> Q:
     """The same in SQL; ``prefix`` leads to the deliveries: ``message__deliveries__``."""
     found = [place for place in REACH if place != Place.UNKNOWN]
-    unseen = {f"{prefix}place": Place.UNKNOWN, f"{prefix}outcome": Outcome.DELIVERED}
+    unseen = {f"{prefix}place": Place.UNKNOWN, f"{prefix}outcome__in": LET_THROUGH}
     return Q(**{f"{prefix}place__in": found}) | Q(**unseen)
 
 
 def is_unseen(copy: Delivery) -> bool:
     """It was delivered, and nobody has found it in a mailbox yet."""
-    return copy.place == Place.UNKNOWN and copy.outcome == Outcome.DELIVERED
+    return copy.place == Place.UNKNOWN and copy.outcome in LET_THROUGH
 
 
 def copies_within_reach(copies: Iterable[Delivery]) -> list[Delivery]:
@@ -178,7 +178,7 @@ def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[s
         "messages": len(messages),
         "copies": len(deliveries),
         "recipients": len({copy.recipient for copy in deliveries}),
-        "delivered": outcomes[Outcome.DELIVERED],
+        "delivered": sum(outcomes[each] for each in LET_THROUGH),
         "held": sum(copy.place == Place.HOLD for copy in deliveries),
         "rejected": outcomes[Outcome.REJECTED],
         "deferred": outcomes[Outcome.DEFERRED],
@@ -199,7 +199,7 @@ def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[s
 def cross_layer(deliveries: Sequence[Delivery]) -> list[str]:
     """Which of ``codes.CROSS_LAYER`` hold, in that order."""
     held = [copy for copy in deliveries if copy.outcome == Outcome.HELD]
-    passed = [copy for copy in deliveries if copy.outcome == Outcome.DELIVERED]
+    passed = [copy for copy in deliveries if copy.outcome in LET_THROUGH]
     condemned = [copy for copy in passed if is_threat(copy.mailbox_verdict)]
     codes = []
     if any(copy.gateway_at and not is_threat(copy.gateway_verdict) for copy in condemned):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from incidents.models import Delivery, Disagreement
 from incidents.models.mail import Outcome
-from incidents.words import GRAVE, HARMLESS, is_threat
+from incidents.words import GRAVE, HARMLESS, LET_THROUGH, is_threat
 
 Kind = Disagreement.Kind
 
@@ -37,7 +37,7 @@ def may_be_late(copies: Iterable[Delivery]) -> list[Delivery]:
     return [
         copy
         for copy in copies
-        if copy.outcome == Outcome.DELIVERED
+        if copy.outcome in LET_THROUGH
         and not copy.was_released
         # Pulled only where it would have been held for its content.
         and copy.gateway_verdict in GRAVE
@@ -46,7 +46,7 @@ def may_be_late(copies: Iterable[Delivery]) -> list[Delivery]:
 
 
 def _kinds(copy: Delivery, *, is_late: bool) -> Iterable[str]:
-    was_delivered = copy.outcome in (Outcome.DELIVERED, Outcome.UNKNOWN)
+    was_delivered = copy.outcome in (*LET_THROUGH, Outcome.UNKNOWN)
     gateway, mailbox = is_threat(copy.gateway_verdict), is_threat(copy.mailbox_verdict)
     if mailbox and copy.was_released:
         yield Kind.RELEASED
@@ -68,7 +68,7 @@ def _kinds(copy: Delivery, *, is_late: bool) -> Iterable[str]:
 def _held_and_clean(copies: Sequence[Delivery]) -> list[Delivery]:
     """The gateway stopped it; where the mailbox layer has looked at a copy, it is harmless."""
     stopped = [copy for copy in copies if copy.outcome == Outcome.HELD or copy.was_released]
-    looked_at = [copy for copy in copies if copy.outcome == Outcome.DELIVERED]
+    looked_at = [copy for copy in copies if copy.outcome in LET_THROUGH]
     if not stopped or not looked_at:
         return []
     if all(copy.mailbox_verdict in HARMLESS for copy in looked_at):

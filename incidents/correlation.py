@@ -33,7 +33,7 @@ from incidents.models.mail import Outcome
 from incidents.opening import assess_messages
 from incidents.prevalence import count_messages
 from incidents.spoken import store_spoken
-from incidents.words import THREATS, Layer, is_threat
+from incidents.words import LET_THROUGH, THREATS, Layer, is_threat
 from tenants.audit import BAILEY, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import is_passing_trouble
@@ -191,14 +191,14 @@ def bring_up_to_date(copy: Copy, seen: Seen, known: Known) -> None:
 def _apply_gateway(copy: Copy, seen: Seen) -> None:
     if copy.gateway_at is not None and seen.observed_at < copy.gateway_at:
         # Told late, yet it was so: what is delivered now was held before.
-        copy.was_released |= seen.action == Outcome.HELD and copy.outcome == Outcome.DELIVERED
+        copy.was_released |= seen.action == Outcome.HELD and copy.outcome in LET_THROUGH
         return
     copy.gateway_at = seen.observed_at
     if seen.verdict is not None:
         copy.gateway_verdict = seen.verdict
     if seen.action is not None:
         was_held = copy.outcome == Outcome.HELD
-        copy.was_released |= was_held and seen.action == Outcome.DELIVERED
+        copy.was_released |= was_held and seen.action in LET_THROUGH
         copy.outcome = seen.action
     if copy.verified_at is None and seen.place is not None:
         copy.place = seen.place

@@ -16,12 +16,12 @@ from datetime import datetime, timedelta
 
 from incidents.known import Copy, Known, Mail, Seen, fill_mail, is_same_writing
 from incidents.models.mail import Match
-from incidents.words import Direction, Layer, Outcome
+from incidents.words import LET_THROUGH, Direction, Layer, Outcome
 
 TRACE_PATIENCE = timedelta(minutes=15)
 # A person may report a mail, and a mail host change its mind, long after it came.
 WORD_WINDOW = timedelta(days=30)
-_ARRIVES = (Outcome.DELIVERED, Outcome.UNKNOWN)
+_ARRIVES = (*LET_THROUGH, Outcome.UNKNOWN)
 
 _BY_TRACE = "The gateway's trace in the mail names this copy."
 _BY_TRACE_CHANGED = (

@@ -37,7 +37,7 @@ from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage
 from incidents.models.mail import Outcome, Place
 from incidents.services.quiet import follow_quiet
 from incidents.sla.reckoning import reckon
-from incidents.words import THREATS, Verdict, is_threat
+from incidents.words import LET_THROUGH, THREATS, Verdict, is_threat
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
 from tenants.work import want_work
@@ -169,14 +169,14 @@ def must_open(copies: Sequence[Delivery]) -> bool:
         )
         if is_threat(copy.mailbox_verdict) and in_mailbox and not junked_spam:
             return True
-        delivered = copy.outcome in (Outcome.DELIVERED, Outcome.UNKNOWN)
+        delivered = copy.outcome in (*LET_THROUGH, Outcome.UNKNOWN)
         if delivered and copy.gateway_verdict in _WORSE_THAN_SPAM:
             return True
         if delivered and copy.person_verdict in _WORSE_THAN_SPAM:
             return True
     outcomes = {copy.outcome for copy in copies if copy.gateway_at}
     threatening = any(is_threat(copy.gateway_verdict) for copy in copies)
-    return threatening and {Outcome.HELD, Outcome.DELIVERED} <= outcomes
+    return threatening and Outcome.HELD in outcomes and bool(outcomes & {*LET_THROUGH})
 
 
 def open_incident(tenant: Tenant, message: Message, kind: str, reason: str) -> Incident:

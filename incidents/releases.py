@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from incidents.assessment import IN_MAILBOX
 from incidents.models import Intent
-from incidents.models.mail import Outcome
 from incidents.remediation import settle_intent
+from incidents.words import LET_THROUGH
 from tenants.doors import ClaimedWork
 from tenants.scope import Role, tenant_scope
 
@@ -28,7 +28,7 @@ def settle_unknown_releases(claimed: ClaimedWork) -> datetime | None:
         waiting = Intent.objects.filter(action="release", state=Intent.State.UNKNOWN)
         for intent in waiting.select_related("delivery"):
             copy = intent.delivery
-            if copy.place in IN_MAILBOX or copy.outcome == Outcome.DELIVERED:
+            if copy.place in IN_MAILBOX or copy.outcome in LET_THROUGH:
                 settle_intent(intent.id, ok=True, detail="")
             elif now > intent.created_at + PATIENCE:
                 sentence = "The gate was interrupted, and no mailbox has seen the mail since."

@@ -20,8 +20,9 @@ from incidents.assessment import IN_MAILBOX, is_unseen
 from incidents.client_words import settle_wishes
 from incidents.layers import gateway_layer
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
-from incidents.models.mail import Outcome, Place
+from incidents.models.mail import Place
 from incidents.orders import LATE_COPIES, give_order, withdraw_orders_of
+from incidents.words import LET_THROUGH
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person, Tenant
@@ -82,7 +83,7 @@ def look_again(*, incident: Incident, actor: Person | Actor) -> Job:
 
 def was_delivered(copy: Delivery) -> bool:
     """Whether a mailbox can be asked for it."""
-    return copy.outcome == Outcome.DELIVERED or bool(copy.mailbox_item_id)
+    return copy.outcome in LET_THROUGH or bool(copy.mailbox_item_id)
 
 
 def restore_incident(*, incident: Incident, actor: Person | Actor, reason: str = "") -> Job:

@@ -12,7 +12,7 @@ from incidents.assessment import worst
 from incidents.bulk import fetch
 from incidents.models import Delivery, Observation
 from incidents.models.mail import Layer, Outcome
-from incidents.words import THREATS, is_threat
+from incidents.words import LET_THROUGH, THREATS, is_threat
 from tenants.ids import as_uuid
 
 REASONS = 4
@@ -143,7 +143,7 @@ def what_allowed(copy: Delivery, seen: Iterable[Observation]) -> Allowed | None:
     if copy.is_bypass:
         return Allowed("bypass", copy.match_reason, "", None, copy.received_at)
     told = [each for each in seen if each.layer == Layer.GATEWAY and each.action in _LET_IN]
-    if not any(each.action == Outcome.DELIVERED for each in told):
+    if not any(each.action in LET_THROUGH for each in told):
         return None
     # What the spool or the next hop said later decided nothing.
     last = next((each for each in reversed(told) if decision_of(each)), told[-1])
@@ -158,7 +158,7 @@ def what_allowed(copy: Delivery, seen: Iterable[Observation]) -> Allowed | None:
     return Allowed(kind, text, "", None, last.observed_at)
 
 
-_LET_IN = (Outcome.DELIVERED, Outcome.DEFERRED, Outcome.UNKNOWN)
+_LET_IN = (*LET_THROUGH, Outcome.DEFERRED, Outcome.UNKNOWN)
 
 
 def condemned_late(tenant_id: int, copies: Iterable[Delivery]) -> set[UUID]:

@@ -61,14 +61,21 @@ def differ(gateway: str | None, mailbox: str | None) -> bool:
 class Outcome(StrEnum):
     """What the gateway did with one copy.
 
+    ``delivered``: the next hop has taken it.  ``passed``: it is in the queue of the gateway's
+    Postfix, which has answered for it; the next hop's answer follows.
     ``unknown``: relaying began and no answer is on record.
     """
 
     DELIVERED = "delivered"
+    PASSED = "passed"
     HELD = "held"
     REJECTED = "rejected"
     DEFERRED = "deferred"
     UNKNOWN = "unknown"
+
+
+# The gateway let it through, whether or not the next hop's answer is here already.
+LET_THROUGH = (Outcome.DELIVERED, Outcome.PASSED)
 
 
 class Place(StrEnum):

@@ -186,15 +186,11 @@ def _domains(tenant_ids: Collection[int]) -> dict[int, list[wire.DomainRoute]]:
         name = wire.normalise_address(f"@{domain.name}")[1:]
         route = wire.DomainRoute(
             name=name,
-            next_hop=_hop(domain.next_hop_host, domain.next_hop_port),
+            next_hop=wire.join_hop(domain.next_hop_host, domain.next_hop_port),
             recipients=frozenset(recipients[f"{domain.tenant_id}@{name}"]),
         )
         found[domain.tenant_id].append(route)
     return found
-
-
-def _hop(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _rules(tenant_ids: Collection[int]) -> dict[int, list[wire.GatewayRule]]:

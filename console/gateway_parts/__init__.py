@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from console.launch.account import Account
+from console.launch.children import nothing_to_tend
 from console.launch.process import Command, Process
 
 
@@ -67,10 +68,11 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process of a part, and how it shows that it works."""
+    """One process of a part, and how it shows that it works.  ``tend`` is called each minute."""
 
     command: Command
     is_ready: Callable[[Process], bool]
+    tend: Callable[[], None] = nothing_to_tend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +91,16 @@ class PartPlan:
 
 
 class Part(Protocol):
-    """``packages`` are Debian's; ``ports`` maps variable to the port where it is not set."""
+    """``packages`` are Debian's; ``ports`` maps variable to the port where it is not set.
+
+    A part that is not ``is_needed`` runs where its programs are, and is not installed for anybody.
+    """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def is_needed(self) -> bool: ...
 
     @property
     def packages(self) -> tuple[str, ...]: ...

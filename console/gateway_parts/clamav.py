@@ -36,6 +36,7 @@ class ClamavPart:
     signatures: Path = Path("/var/lib/clamav")
 
     name: ClassVar[str] = "clamav"
+    is_needed: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]] = ("clamav-daemon",)
     ports: ClassVar[Mapping[str, int]] = {"CLAMAV_PORT": 3310}
 

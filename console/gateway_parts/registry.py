@@ -1,7 +1,4 @@
-"""The parts in the order in which they start; they stop the other way round."""
-
-from __future__ import annotations
-
 from console.gateway_parts import Part, clamav, rspamd
+from console.gateway_parts.postfix import PostfixPart
 
-PARTS: tuple[Part, ...] = (rspamd.PART, clamav.PART)
+PARTS: tuple[Part, ...] = (PostfixPart(), rspamd.PART, clamav.PART)

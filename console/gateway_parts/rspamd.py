@@ -55,6 +55,7 @@ class RspamdPart:
     is_durable: bool = True
 
     name: ClassVar[str] = "rspamd"
+    is_needed: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("rspamd",)
     ports: ClassVar[Mapping[str, int]] = {
         "RSPAMD_PORT": 11333,

@@ -7,6 +7,9 @@ import sys
 
 import psycopg
 
+from console.gateway_parts import PartMissing
+from console.gateway_parts.gateway import GatewayRuns, WrongGatewaySetting
+from console.gateway_parts.prepare import BadConfiguration
 from console.launch.clean import var_folder
 from console.launch.pglocal import PostgresMissing
 from console.launch.plan import WrongSetting
@@ -14,6 +17,7 @@ from console.launch.process import DidNotStart
 from console.launch.run import AlreadyRuns, run
 from console.launch.valkeylocal import ValkeyMissing
 
+MISSING = (PostgresMissing, ValkeyMissing, PartMissing)
 USAGE = "usage: python -m console.launch run"
 
 
@@ -23,7 +27,7 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         run(os.environ, var_folder())
-    except (WrongSetting, AlreadyRuns) as trouble:
+    except (WrongSetting, WrongGatewaySetting, AlreadyRuns, GatewayRuns) as trouble:
         print(f"bailey: {trouble}", file=sys.stderr)
         return 2
     except PermissionError as trouble:
@@ -33,7 +37,7 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    except (DidNotStart, PostgresMissing, ValkeyMissing, LookupError, psycopg.Error) as trouble:
+    except (*MISSING, DidNotStart, BadConfiguration, LookupError, psycopg.Error) as trouble:
         print(f"bailey: {trouble}", file=sys.stderr)
         return 1
     return 0

@@ -33,13 +33,20 @@ def _nothing_passes(log_text: str) -> bool:
     return False
 
 
+def nothing_to_tend() -> None:
+    """Most children need no care while they run."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Child:
-    """One command and its life. `is_passing` sees the log of a death that need not be told."""
+    """One command and its life. `is_passing` sees the log of a death that need not be told; `tend`
+    is called each minute while it runs.
+    """
 
     command: Command
     is_ready: Callable[[Process], bool]
     is_passing: Callable[[str], bool] = _nothing_passes
+    tend: Callable[[], None] = nothing_to_tend
     process: Process | None = None
     has_been_ready: bool = False
     runs: bool = False
@@ -97,6 +104,7 @@ class Children:
             for child in self._children.values():
                 if child.process:
                     child.process.trim_log()
+                    child.tend()
         time.sleep(TICK_S)
 
     def _look_after(self, child: Child) -> None:

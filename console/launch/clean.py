@@ -26,6 +26,9 @@ def clean(var: Path) -> str:
         database = var / "postgres"
         if database.is_symlink():  # see pglocal: root keeps it where the server's account may read
             shutil.rmtree(database.readlink().parent, ignore_errors=True)
+        parts = var / "gateway"
+        if parts.is_symlink():  # as above, for Postfix (gateway_parts/prepare.py)
+            shutil.rmtree(parts.readlink(), ignore_errors=True)
         shutil.rmtree(var)
     return f"Removed {var}."
 

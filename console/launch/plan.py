@@ -46,6 +46,7 @@ class Plan:
     ports: Mapping[str, int]
     outside: Mapping[str, str]
     gate_host: str = HOST
+    has_full_gateway: bool = False
 
     def port(self, variable: str) -> int:
         return self.ports[variable]
@@ -73,7 +74,10 @@ def read_plan(environment: Mapping[str, str], var: Path) -> Plan:
     """The plan from the environment. Raises WrongSetting."""
     has_demo = _flag(environment, "DEMO")
     has_demo_mail = has_demo and _flag(environment, "DEMO_MAIL")
+    has_full_gateway = _gateway(environment)
     wanted = WEB_PORTS | (SANDBOX_PORTS if has_demo else {})
+    if has_full_gateway:
+        wanted |= part_ports()
     ports = {variable: _port(environment, variable, port) for variable, port in wanted.items()}
     for variable, port in ports.items():
         twin = next(other for other in ports if ports[other] == port)
@@ -87,7 +91,23 @@ def read_plan(environment: Mapping[str, str], var: Path) -> Plan:
                     "postgresql://user:password@db.example:5432/bailey"
                 )
     gate_host = environment.get("GATE_HOST", HOST)
-    return Plan(var, has_demo, has_demo_mail, ports, dict(environment), gate_host)
+    return Plan(var, has_demo, has_demo_mail, ports, dict(environment), gate_host, has_full_gateway)
+
+
+def part_ports() -> dict[str, int]:
+    """Of the parts of a full gateway."""
+    # Not above: the parts are built with what this package has.
+    from console.gateway_parts.registry import PARTS
+
+    return {variable: port for part in PARTS for variable, port in part.ports.items()}
+
+
+def _gateway(environment: Mapping[str, str]) -> bool:
+    """True: Postfix and its parts; False: the gate takes mail itself."""
+    value = environment.get("GATEWAY") or "embedded"
+    if value not in ("embedded", "full"):
+        raise WrongSetting(f"GATEWAY is {value!r}; it should be embedded or full")
+    return value == "full"
 
 
 def _flag(environment: Mapping[str, str], variable: str) -> bool:
@@ -125,6 +145,7 @@ def shared_environment(
         "BAILEY_GATE_HOSTNAME": "gate.bailey.example" if plan.has_demo else "",
         "BAILEY_GATE_XCLIENT": "1" if plan.has_demo else "0",
         "BAILEY_DNS": "",
+        "BAILEY_GATE_PROCESSES": "2" if plan.has_full_gateway else "1",
     }
     if plan.has_demo:
         made |= {

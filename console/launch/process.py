@@ -41,6 +41,7 @@ class Command:
 
     `account` is who runs it (None: ourselves). `death_signal` is what it gets when the launcher
     dies; SIGKILL for whatever is safe against crashes, since it can't be held up.
+    `own_session` is for a program that would otherwise leave our group by itself.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
     stop_within_s: float = 10.0
+    own_session: bool = False
 
 
 def _before_exec(death_signal: signal.Signals, parent_pid: int) -> Callable[[], None]:
@@ -79,7 +81,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                process_group=0,
+                process_group=None if command.own_session else 0,
+                start_new_session=command.own_session,
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,

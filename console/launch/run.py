@@ -1,9 +1,11 @@
 """`make run`: start everything in order, say where it is, watch it, stop it in order.
 
-1. one launcher per data folder; every port free; secrets made
+1. one launcher per data folder; every port free; secrets made; with GATEWAY=full the parts of the
+   gateway found or installed, and written
 2. PostgreSQL, Valkey and the sandbox cloud start together
 3. roles and database, then `migrate` as the owner
-4. the web processes, and at the same time the demo is set up; then gate, shipper, worker, beat
+4. the web processes, and at the same time the demo is set up; then the gateway's parts, gate,
+   shipper, worker, beat
 5. var/run.json, addresses and logins; the demo's mail begins to flow
 6. children are watched until Ctrl-C or SIGTERM; then they stop, those who take mail in first
 """
@@ -17,12 +19,14 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from console.gateway_parts import PartSettings
+from console.gateway_parts.gateway import Gateway, only_one, read_settings
 from console.launch import probes
 from console.launch.children import Child, Children, Stopped
 from console.launch.clean import LOCK_NAME
@@ -111,6 +115,12 @@ def open_var(var: Path) -> None:
     (var / "static").mkdir(exist_ok=True)  # the web processes warn where there is none
 
 
+def part_settings(plan: Plan, shared: Mapping[str, str]) -> PartSettings:
+    """The parts' settings by what this start has chosen."""
+    chosen = {variable: str(port) for variable, port in plan.ports.items()}
+    return read_settings({**shared, **chosen, "GATE_HOST": plan.gate_host}, plan.var)
+
+
 class Launcher:
     """One run from the first child to the last."""
 
@@ -124,6 +134,9 @@ class Launcher:
         self.valkey: LocalValkey | None = None
         self.urls = self._addresses()
         self.shared = shared_environment(plan, self.secrets, self.urls)
+        self.gateway: Gateway | None = None
+        if plan.has_full_gateway:
+            self.gateway = Gateway(part_settings(plan, self.shared))
         self.commands = Commands(plan, self.shared)
 
     def _addresses(self) -> dict[str, str]:
@@ -152,6 +165,10 @@ class Launcher:
         return urls | {"REDIS_URL": plan.outside["REDIS_URL"]}
 
     def start(self) -> None:
+        if self.gateway is not None:
+            with step("Preparing the gateway's parts"):
+                self.gateway.prepare()
+            self.shared |= self.gateway.gate_environment()
         write_private(self.plan.var / "environment.json", json.dumps(self.shared, indent=1))
         if self.plan.has_demo:
             self.children.start(Child(command=self.commands.sandbox(), is_ready=probes.says_ready))
@@ -228,6 +245,8 @@ class Launcher:
 
     def _start_mail(self) -> None:
         with step("Starting everything else") as starting:
+            for child in self.gateway.children() if self.gateway is not None else ():
+                self.children.start(child)
             for command, probe in (
                 (self.commands.gate(), probes.says_ready),
                 (self.commands.ship(), probes.lives),
@@ -235,13 +254,18 @@ class Launcher:
                 (self.commands.beat(), probes.lives),
             ):
                 self.children.start(Child(command=command, is_ready=probe))
-            names = [name for name in PROCESSES if name in self.children.pids()]
-            self.children.wait_until_ready(names, starting, within_s=READY_WITHIN_S)
+            self.children.wait_until_ready(
+                list(self.children.pids()), starting, within_s=READY_WITHIN_S
+            )
 
     def _write_run_file(self) -> None:
         if not self._is_up:
             return
         plan, pids = self.plan, self.children.pids()
+        parts = []
+        if self.gateway is not None:
+            parts = [child.name for child in self.gateway.children()]
+            self.gateway.write_run_file(pids, launcher=True)
         content = {
             "console": self.shared["BAILEY_CONSOLE_URL"],
             "portal": self.shared["BAILEY_PORTAL_URL"],
@@ -250,7 +274,7 @@ class Launcher:
             "smtp": self.shared["BAILEY_GATE_LISTEN"],
             "api_token": self.demo.get("api_token"),
             "people": self.demo.get("people", []),
-            "pids": {name: pids[name] for name in PROCESSES if name in pids},
+            "pids": {name: pids[name] for name in (*PROCESSES, *parts) if name in pids},
             "sandbox_ca": str(plan.var / "sandbox" / "ca.pem") if plan.has_demo else None,
             "sandbox_apps": self.demo.get("sandbox_apps", {}),
         }
@@ -283,7 +307,11 @@ class Launcher:
 
     def stop(self) -> None:
         with step("Stopping"):
-            self.children.stop(STOP_WAVES)
+            parts = self.gateway.children() if self.gateway is not None else []
+            waves = [[child.name] for child in reversed(parts)]
+            self.children.stop([*waves, *STOP_WAVES])
+            if self.gateway is not None:
+                self.gateway.forget_run_file()
         for name in ("run.json", "environment.json"):
             (self.plan.var / name).unlink(missing_ok=True)
 
@@ -293,11 +321,14 @@ def run(environment: Mapping[str, str], var: Path) -> None:
     os.umask(0o077)
     plan = read_plan(environment, var)
     open_var(var)
-    with only_launcher(var):
+    with ExitStack() as held:
+        held.enter_context(only_launcher(var))
         # What a killed launcher left must not be taken for this one's.
         (var / "run.json").unlink(missing_ok=True)
         check_ports(plan)
         launcher = Launcher(plan)
+        if launcher.gateway is not None:
+            held.enter_context(only_one(launcher.gateway.settings.folder))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: launcher.children.ask_stop())
         if environment.get("MAKELEVEL"):

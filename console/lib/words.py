@@ -67,6 +67,7 @@ PLACES = {
 
 OUTCOMES = {
     "delivered": Word("Delivered", "calm"),
+    "passed": Word("Passed on", "calm"),
     "held": Word("Held", "plum"),
     "rejected": Word("Rejected", "calm"),
     "deferred": Word("Deferred", "warn"),

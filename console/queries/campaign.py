@@ -19,13 +19,14 @@ from incidents import everywhere
 from incidents.assessment import EXPOSED, within_reach
 from incidents.models import Delivery, Incident, IncidentMessage
 from incidents.models.mail import Outcome, Place
+from incidents.words import LET_THROUGH
 
 # As many as one order may reach; with more, the page says that it shows the latest.
 MOST_INCIDENTS = everywhere.MOST
 _NOT_KNOWN = Q(outcome__in=(Outcome.DEFERRED, Outcome.UNKNOWN))
 # What became of the copies at first: these add up to all of them.
 OUTCOMES = {
-    "delivered": ("delivered", Q(outcome=Outcome.DELIVERED)),
+    "delivered": ("delivered", Q(outcome__in=LET_THROUGH)),
     "held": ("held by the gateway", Q(outcome=Outcome.HELD)),
     "rejected": ("refused", Q(outcome=Outcome.REJECTED)),
     "open": ("put off or not known", _NOT_KNOWN),

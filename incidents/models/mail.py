@@ -31,6 +31,7 @@ class Verdict(models.TextChoices):
 
 class Outcome(models.TextChoices):
     DELIVERED = words.Outcome.DELIVERED.value, "Delivered"
+    PASSED = words.Outcome.PASSED.value, "Passed on"
     HELD = words.Outcome.HELD.value, "Held"
     REJECTED = words.Outcome.REJECTED.value, "Rejected"
     DEFERRED = words.Outcome.DEFERRED.value, "Deferred"

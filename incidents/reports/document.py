@@ -22,10 +22,10 @@ from incidents.models import (
     Message,
     Observation,
 )
-from incidents.models.mail import Layer, Outcome, Place, Verdict
+from incidents.models.mail import Layer, Place, Verdict
 from incidents.sightings import history_of
 from incidents.story import tell_story
-from incidents.words import is_threat
+from incidents.words import LET_THROUGH, is_threat
 
 SCHEMA = "bailey-incident-report/1"
 
@@ -145,7 +145,7 @@ def _key_times(
         return _iso(min((at for at in times if at), default=None))
 
     condemned = [one for one in seen if is_threat(one.verdict)]
-    delivered = [copy for copy in copies if copy.outcome == Outcome.DELIVERED]
+    delivered = [copy for copy in copies if copy.outcome in LET_THROUGH]
     done = Intent.objects.filter(job__incident=incident, state=Intent.State.VERIFIED)
     return [
         {"name": "First delivery", "at": first(copy.received_at for copy in delivered)},

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from incidents.layers import blind_layers
 from incidents.models import Delivery, Incident
-from incidents.models.mail import Outcome
 from incidents.story.lines import join
+from incidents.words import LET_THROUGH
 from tenants.models import Mailbox
 
 
@@ -16,7 +16,7 @@ def not_checked(incident: Incident, copies: Sequence[Delivery]) -> list[str]:
         f"{blind.name} is blind since {blind.since:%-d %B, %H:%M} UTC: {blind.why}"
         for blind in blind_layers(incident.tenant_id)
     ]
-    delivered = [copy for copy in copies if copy.outcome == Outcome.DELIVERED]
+    delivered = [copy for copy in copies if copy.outcome in LET_THROUGH]
     unseen = sorted({copy.recipient for copy in delivered if copy.verified_at is None})
     if unseen:
         gaps.append(f"Not seen in a mailbox: {join(unseen)}.")

@@ -11,6 +11,7 @@ from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
 from incidents.story.lines import Line, Names, all_of, place_words
 from incidents.story.sender import Client, proofs
+from incidents.words import LET_THROUGH
 
 _VERDICT_WORD = {
     "clean": "harmless",
@@ -24,10 +25,17 @@ _VERDICT_WORD = {
 }
 _GATEWAY_DID = {
     Outcome.DELIVERED: "Let it through.",
+    Outcome.PASSED: "Let it through.",
     Outcome.HELD: "Held it.",
     Outcome.REJECTED: "Refused it.",
     Outcome.DEFERRED: "Put it off.",
     Outcome.UNKNOWN: "Began to pass it on; the answer is not on record.",
+}
+# What the queue or the next hop said of it later, without a judgement of its own.
+_FOLLOWED_UP = {
+    Outcome.DELIVERED: "The mail host took it.",
+    Outcome.DEFERRED: "It waits in the gateway's queue.",
+    Outcome.REJECTED: "The mail host refused it.",
 }
 _MATCHED = {
     Match.STRONG: "The same mail, proven by the gateway's trace.",
@@ -92,14 +100,17 @@ def _of_copy(
     copy: Delivery, message: Message, seen: Sequence[Observation], client: Client
 ) -> Iterator[tuple[_Saying, Observation]]:
     like = client.likeness_of(message.sender_domain)
-    place, was_read, was_held = "", False, False
+    place, was_read, was_held, was_passed = "", False, False, False
     for one in seen:
         if one.layer == Layer.GATEWAY:
-            if was_held and one.action == Outcome.DELIVERED:
+            if was_passed and one.action == Outcome.DELIVERED:
+                continue  # as it was to be expected
+            if was_held and one.action in LET_THROUGH:
                 lead, text = "Delivered it after all.", "Somebody had released it."
             else:
                 lead, text = _gateway_words(one, message, like, client)
             was_held = one.action == Outcome.HELD
+            was_passed = one.action == Outcome.PASSED
             yield _Saying("gateway", lead, text, "", copy.message_id), one
             continue
         if one.layer == Layer.PERSON:
@@ -167,6 +178,9 @@ def _report_words(one: Observation) -> tuple[str, str]:
 def _gateway_words(
     one: Observation, message: Message, like: Likeness | None, client: Client
 ) -> tuple[str, str]:
+    if not one.mail and one.verdict is None and one.action in _FOLLOWED_UP:
+        reply = str(one.detail.get("next_hop_reply") or "")
+        return _FOLLOWED_UP[Outcome(one.action)], f"It said: “{reply}”." if reply else ""
     did = _GATEWAY_DID[Outcome(one.action or Outcome.UNKNOWN)]
     is_threat = bool(one.verdict) and Verdict(str(one.verdict)) not in (
         Verdict.CLEAN,
@@ -183,7 +197,7 @@ def _gateway_words(
             parts.append(f"Score {one.score:.1f}{acts}.")
         if is_threat or one.score is None:
             parts.append(f"Judged {_VERDICT_WORD[one.verdict]}.")
-    if one.action == Outcome.DELIVERED:
+    if one.action in LET_THROUGH:
         parts.append(proofs(message.facts, like))
     parts.append(_rule_words(one))
     if is_threat:
@@ -201,7 +215,7 @@ def _rule_words(one: Observation) -> str:
         why = f": “{decided['reason']}”" if decided.get("reason") else ""
         return f"The {kind} entry for {decided.get('value', '')}{whom} decided{owner}{why}."
     rule = one.rule
-    if one.action == Outcome.DELIVERED and not rule.startswith(("allow", "block")):
+    if one.action in LET_THROUGH and not rule.startswith(("allow", "block")):
         return "No allow entry was involved."
     return f"{rule[:1].upper()}{rule[1:]}." if rule else ""
 

@@ -9,12 +9,16 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import uvloop
 
 from incidents.mail.reader import MailReader
 from seg_bridge.gate.engines import make_engines
+from seg_bridge.gate.herd import Herd
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.server import FolderTaken, Gate
 from seg_bridge.gate.settings import EXIT_BAD_SETTING, GateSettings, settings_or_exit
@@ -30,35 +34,82 @@ def main() -> int:
     # One line a mail from us; the libraries' chatter is for their own developers.
     for name in ("mail.log", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    return uvloop.run(serve(settings))
+    if settings.processes == 1:
+        return uvloop.run(serve(settings, say_ready=_say_ready))
+    try:
+        return Herd(settings, partial(_one_of_many, settings)).run()
+    except FolderTaken as error:
+        return _refuse(f"BAILEY_GATE_DIR: {error}")
+    except OSError as error:
+        return _refuse(f"BAILEY_GATE_MILTER={settings.milter} or BAILEY_GATE_DIR: {error}")
 
 
-async def serve(settings: GateSettings) -> int:
-    """Runs until SIGTERM or SIGINT; returns the exit code."""
+def _say_ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
+def _one_of_many(
+    settings: GateSettings, number: int, listener: socket.socket, ready: int, life: int
+) -> int:
+    def say_ready() -> None:
+        os.write(ready, b".")
+
+    return uvloop.run(
+        serve(settings, say_ready=say_ready, number=number, listener=listener, life=life)
+    )
+
+
+async def serve(
+    settings: GateSettings,
+    *,
+    say_ready: Callable[[], None],
+    number: int = 0,
+    listener: socket.socket | None = None,
+    life: int | None = None,
+) -> int:
+    """Runs until SIGTERM or SIGINT, or until ``life`` is closed; returns the exit code."""
     ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, ended.set)
+    if life is not None:
+        loop.add_reader(life, ended.set)
     engines = make_engines(settings)
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
         reader = MailReader(judge=engines.judge)
         try:
-            gate = Gate(settings, engines=engines.asked, reader=reader, client=client)
+            gate = Gate(
+                settings,
+                engines=engines.asked,
+                reader=reader,
+                client=client,
+                number=number,
+                listener=listener,
+            )
             await gate.start()
         except FolderTaken as error:
             return _refuse(f"BAILEY_GATE_DIR: {error}")
         except OSError as error:
-            host, port = settings.listen
-            return _refuse(f"BAILEY_GATE_LISTEN={host}:{port} or BAILEY_GATE_DIR: {error}")
+            return _refuse(f"{_where(settings)} or BAILEY_GATE_DIR: {error}")
         await engines.start()
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
+        say_ready()
         await ended.wait()
+        if life is not None:
+            loop.remove_reader(life)
         await gate.stop()
         await engines.close()
         reader.close()
     return 0
+
+
+def _where(settings: GateSettings) -> str:
+    if settings.milter is not None:
+        return f"BAILEY_GATE_MILTER={settings.milter}"
+    host, port = settings.listen
+    return f"BAILEY_GATE_LISTEN={host}:{port}"
 
 
 def _refuse(text: str) -> int:

@@ -1,11 +1,10 @@
-"""One mail from its last byte to our answer.  Every front calls ``Core.receive``.
+"""One mail from its last byte to our decision, whatever front took it; and the journal of it.
 
-The answer is the commit:
-1. read, scan, decide for each recipient;
-2. original bytes to disk where they are held or kept;
-3. ``begun`` synced, mail relayed, ``done`` synced with the outcome of every copy;
-4. answer.
-What can't be made durable is 4xx, and the sender keeps it.
+``Core``       read, scan, decide for each recipient; originals to disk; records to the journal
+``RelayCore``  the embedded front's: the gate itself hands the mail to the next hop
+``queueing.QueueCore``  the milter front's: Postfix queues it behind us
+
+The answer is the commit.  What can't be made durable is 4xx, and the sender keeps it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,12 @@ from incidents.mail.facts import MailFacts
 from incidents.words import Outcome
 from seg_bridge.engines import Engine
 from seg_bridge.gate.decide import Decidable, decidable, decide
-from seg_bridge.gate.dispatch import group_copies, relay_groups, spool_entries
+from seg_bridge.gate.dispatch import (
+    group_by_wording,
+    relay_groups,
+    spool_entries,
+    write_group,
+)
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.journal import Journal, JournalError, Record
 from seg_bridge.gate.originals import Originals, sha256_hex
@@ -63,41 +67,31 @@ class Stores:
     spool: Spool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreParts:
+    """``latest`` gives the newest policy: a rule made while a mail came in counts for it.
+
+    ``reinject_hop``: where our own Postfix takes mail without asking us again, "" without one.
+    """
+
+    name: str
+    hostname: str
+    reader: FactsReader
+    engines: Sequence[Engine]
+    stores: Stores
+    relay: Relay
+    latest: Callable[[], PolicySnapshot | None]
+    engine_timeout_s: float = ENGINE_TIMEOUT_S
+    reinject_hop: str = ""
+
+
 class Core:
-    """``latest`` gives the newest policy: a rule made while a mail came in counts for it."""
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        hostname: str,
-        reader: FactsReader,
-        engines: Sequence[Engine],
-        stores: Stores,
-        relay: Relay,
-        latest: Callable[[], PolicySnapshot | None],
-        engine_timeout_s: float = ENGINE_TIMEOUT_S,
-    ) -> None:
-        self._source = f"gate:{name}"
-        self._hostname = hostname
-        self._reader = reader
-        self._engines = engines
-        self._stores = stores
-        self._relay = relay
-        self._latest = latest
-        self._engine_timeout_s = engine_timeout_s
+    def __init__(self, parts: CoreParts) -> None:
+        self._parts = parts
+        self._stores = parts.stores
+        self._relay = parts.relay
+        self._hostname = parts.hostname
         self._unwritten: list[Record] = []
-
-    async def receive(self, raw: bytes, transaction: Transaction) -> str:
-        """Our SMTP reply to the end of the mail.  ``raw`` is normalised.  Never raises."""
-        try:
-            mail = await self._look(raw, transaction)
-            return await self._commit(mail, transaction)
-        except (JournalError, OSError) as error:
-            log.error("a mail was put off: %s", error)
-        except Exception:  # a bug must leave the mail with its sender
-            log.exception("a mail was put off")
-        return TRY_LATER
 
     async def _look(self, raw: bytes, transaction: Transaction) -> SeenMail:
         ulid = str(ULID.from_datetime(transaction.envelope.received_at))
@@ -107,11 +101,15 @@ class Core:
             mail_id=ulid,
             tenant_id=tenant_ids.pop() if len(tenant_ids) == 1 else None,
         )
-        facts = await self._reader.read_async(raw, envelope_from=envelope.mail_from)
+        facts = await self._parts.reader.read_async(raw, envelope_from=envelope.mail_from)
         result = await scan_with_all(
-            self._engines, raw, facts, envelope, timeout_s=self._engine_timeout_s
+            self._parts.engines,
+            raw,
+            facts,
+            envelope,
+            timeout_s=self._parts.engine_timeout_s,
         )
-        snapshot = self._latest() or transaction.snapshot
+        snapshot = self._parts.latest() or transaction.snapshot
         seen = decidable(result, facts, envelope)
         copies = tuple(_decide_copy(route, snapshot, seen) for route in transaction.routes)
         settle_mixed(copies)
@@ -124,42 +122,19 @@ class Core:
             result=result,
             copies=copies,
             policy_version=snapshot.version,
-            source=self._source,
+            source=f"gate:{self._parts.name}",
             facts_json=facts_told(facts, result),
             is_in_circle=count_received(raw) > MAX_RECEIVED,
             said=transaction.said,
+            queue_id=transaction.queue_id,
         )
-
-    async def _commit(self, mail: SeenMail, transaction: Transaction) -> str:
-        """Raises ``JournalError`` or ``OSError``: nothing was promised."""
-        entries: list[tuple[SpoolEntry, bytes]] = []
-        kept_for: set[int] = set()
-        reply = refuse_by_policy(mail)
-        if reply is None:
-            kept_for = await self._keep(mail, kept_for)
-            groups = group_copies(mail, transaction, self._hostname)
-            if groups:
-                await self._append(begun_record(mail))
-                failpoint("core.after_begun")
-                await relay_groups(groups, self._relay)
-            reply = conclude(mail)
-            if reply.startswith("2"):
-                entries = spool_entries(mail, groups)
-        if reply.startswith("4"):
-            # The sender has the mail and will repeat it: our copy would only be a second one.
-            self._drop(mail, kept_for)
-            kept_for = set()
-        else:
-            kept_for = await self._keep(mail, kept_for)
-        await self._close(mail, reply, kept_for, entries)
-        return reply
 
     async def _close(
         self,
         mail: SeenMail,
         reply: str,
         kept_for: set[int],
-        entries: list[tuple[SpoolEntry, bytes]],
+        entries: Sequence[tuple[SpoolEntry, bytes]] = (),
     ) -> None:
         """The outcome of every copy, durable.  Raises ``JournalError`` or ``OSError``."""
         spool = self._stores.spool
@@ -210,6 +185,48 @@ class Core:
     def _drop(self, mail: SeenMail, tenant_ids: set[int]) -> None:
         for tenant_id in tenant_ids:
             self._stores.originals.drop(tenant_id, mail.ulid)
+
+
+class RelayCore(Core):
+    """Original bytes, ``begun`` synced, mail relayed, ``done`` synced with every copy's outcome."""
+
+    async def receive(self, raw: bytes, transaction: Transaction) -> str:
+        """Our SMTP reply to the end of the mail.  ``raw`` is normalised.  Never raises."""
+        try:
+            mail = await self._look(raw, transaction)
+            return await self._commit(mail, transaction)
+        except (JournalError, OSError) as error:
+            log.error("a mail was put off: %s", error)
+        except Exception:  # a bug must leave the mail with its sender
+            log.exception("a mail was put off")
+        return TRY_LATER
+
+    async def _commit(self, mail: SeenMail, transaction: Transaction) -> str:
+        """Raises ``JournalError`` or ``OSError``: nothing was promised."""
+        entries: list[tuple[SpoolEntry, bytes]] = []
+        kept_for: set[int] = set()
+        reply = refuse_by_policy(mail)
+        if reply is None:
+            kept_for = await self._keep(mail, kept_for)
+            groups = [
+                write_group(copies, mail, transaction, self._hostname)
+                for copies in group_by_wording(mail)
+            ]
+            if groups:
+                await self._append(begun_record(mail))
+                failpoint("core.after_begun")
+                await relay_groups(groups, self._relay)
+            reply = conclude(mail)
+            if reply.startswith("2"):
+                entries = spool_entries(mail, groups)
+        if reply.startswith("4"):
+            # The sender has the mail and will repeat it: our copy would only be a second one.
+            self._drop(mail, kept_for)
+            kept_for = set()
+        else:
+            kept_for = await self._keep(mail, kept_for)
+        await self._close(mail, reply, kept_for, entries)
+        return reply
 
 
 def _decide_copy(route: Route, snapshot: PolicySnapshot, seen: Decidable) -> Copy:

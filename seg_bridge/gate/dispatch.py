@@ -32,41 +32,51 @@ class Group:
     outgoing: OutgoingMail
 
 
-def group_copies(mail: SeenMail, transaction: Transaction, hostname: str) -> list[Group]:
+def group_by_wording(mail: SeenMail) -> list[tuple[Copy, ...]]:
     by_wording: dict[tuple[int, bool], list[Copy]] = {}
     for copy in mail.copies:
         if copy.is_relayed:
             is_tagged = copy.action is MatrixAction.TAG
             by_wording.setdefault((copy.route.tenant.tenant_id, is_tagged), []).append(copy)
-    groups = []
-    for (tenant_id, is_tagged), copies in by_wording.items():
-        data = stamp_mail(mail.raw, _stamp(mail, tenant_id, hostname), transaction.snapshot)
-        if is_tagged:
-            verdict = str(mail.result.verdict or "not scanned")
-            data = mark_tagged(data, verdict, copies[0].route.tenant.mark_subject)
-        outgoing = OutgoingMail(
-            mail_from=mail.envelope.mail_from,
-            recipients=tuple(copy.route.address for copy in copies),
-            data=data,
-            is_smtputf8=transaction.is_smtputf8,
-            is_8bit=transaction.is_8bit,
-        )
-        groups.append(Group(tuple(copies), outgoing))
-    return groups
+    return [tuple(copies) for copies in by_wording.values()]
+
+
+def write_group(
+    copies: tuple[Copy, ...], mail: SeenMail, transaction: Transaction, hostname: str
+) -> Group:
+    tenant = copies[0].route.tenant
+    data = stamp_mail(mail.raw, make_stamp(mail, tenant.tenant_id, hostname), transaction.snapshot)
+    if copies[0].action is MatrixAction.TAG:
+        verdict = str(mail.result.verdict or "not scanned")
+        data = mark_tagged(data, verdict, tenant.mark_subject)
+    outgoing = OutgoingMail(
+        mail_from=mail.envelope.mail_from,
+        recipients=tuple(copy.route.address for copy in copies),
+        data=data,
+        is_smtputf8=transaction.is_smtputf8,
+        is_8bit=transaction.is_8bit,
+        mail_options=transaction.mail_options,
+        recipient_options=transaction.recipient_options,
+    )
+    return Group(copies, outgoing)
 
 
 async def relay_groups(groups: list[Group], relay: Relay) -> None:
-    """Gives each copy the outcome that the next hop gave it.  The groups follow each other: after
-    one that was not taken at all the others are still tried, their fate may differ.
+    """The groups follow each other: after one that was not taken at all the others are still
+    tried, their fate may differ.
     """
     for group in groups:
-        next_hop = group.copies[0].route.domain.next_hop
-        answers = await relay.send(next_hop, group.outgoing)
-        for copy in group.copies:
-            answer = answers[copy.route.address]
-            copy.outcome = _OUTCOME_OF[answer.state]
-            copy.hop_reply = answer.text or answer.state
-            copy.hop_tls = answer.tls
+        await relay_group(group, relay, group.copies[0].route.domain.next_hop)
+
+
+async def relay_group(group: Group, relay: Relay, next_hop: str) -> None:
+    """Gives each copy the outcome that the next hop gave it."""
+    answers = await relay.send(next_hop, group.outgoing)
+    for copy in group.copies:
+        answer = answers[copy.route.address]
+        copy.outcome = _OUTCOME_OF[answer.state]
+        copy.hop_reply = answer.text or answer.state
+        copy.hop_tls = answer.tls
 
 
 def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry, bytes]]:
@@ -94,7 +104,7 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
     return entries
 
 
-def _stamp(mail: SeenMail, tenant_id: int, hostname: str) -> Stamp:
+def make_stamp(mail: SeenMail, tenant_id: int, hostname: str) -> Stamp:
     return Stamp(
         ulid=mail.ulid,
         tenant_id=tenant_id,

@@ -13,6 +13,7 @@ import contextlib
 import re
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,13 +50,19 @@ class HopTimeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingMail:
-    """``data`` has CRLF line ends.  ``mail_from`` "" is the null sender."""
+    """``data`` has CRLF line ends.  ``mail_from`` "" is the null sender.
+
+    ``mail_options`` and ``recipient_options`` are parameters for delivery notices (RFC 3461),
+    carried on where the hop knows them.
+    """
 
     mail_from: str
     recipients: tuple[str, ...]
     data: bytes
     is_smtputf8: bool = False
     is_8bit: bool = False
+    mail_options: str = ""
+    recipient_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +138,9 @@ class HopConnection:
             return dict.fromkeys(mail.recipients, started.answer())
         answers: dict[str, HopAnswer] = {}
         for recipient in mail.recipients:
-            answers[recipient] = (await self._command(f"RCPT TO:<{recipient}>")).answer()
+            wanted = mail.recipient_options.get(recipient, "") if "DSN" in self.extensions else ""
+            line = f"RCPT TO:<{recipient}> {wanted}".rstrip()
+            answers[recipient] = (await self._command(line)).answer()
         taken = [name for name, answer in answers.items() if answer.state == "accepted"]
         if not taken:
             await self._reset()
@@ -204,6 +213,8 @@ class HopConnection:
             options += " BODY=8BITMIME"
         if "SIZE" in self.extensions:
             options += f" SIZE={len(mail.data)}"
+        if "DSN" in self.extensions and mail.mail_options:
+            options += f" {mail.mail_options}"
         return options
 
     async def _transmit(self, data: bytes) -> HopAnswer:

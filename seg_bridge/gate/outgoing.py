@@ -6,11 +6,12 @@ Everything else is kept byte for byte, so that the sender's DKIM signature survi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import format_datetime
 
 from incidents.mail.facts import AuthResult
-from incidents.mail.headers import prepend_headers, scan_block, tag_subject
+from incidents.mail.headers import Field, prepend_headers, scan_block, tag_subject
 from incidents.mail.limits import Limits
 from incidents.mail.trace import TRACE_HEADER, Trace, hash_message_id, sign_trace
 from seg_bridge.engines import Envelope
@@ -62,16 +63,23 @@ def count_received(raw: bytes) -> int:
     return len(scan_block(raw).all("received"))
 
 
-def strip_own_words(raw: bytes, authserv_id: str) -> bytes:
-    """Without X-Bailey-* fields and without Authentication-Results that speak in our name."""
+def own_fields(raw: bytes, authserv_id: str) -> Iterator[tuple[Field, bool]]:
+    """Every field, and whether it says what only we may: X-Bailey-*, Authentication-Results in our
+    name.
+    """
     # An edit must see every field, also those beyond the limits of reading.
     limits = Limits(headers=len(raw), header_bytes=len(raw), all_headers_bytes=len(raw))
-    pieces: list[bytes] = []
-    position = 0
     for field in scan_block(raw, limits=limits).fields:
         is_ours = field.key.startswith(OWN_PREFIX) or (
             field.key == "authentication-results" and _speaks_as(field.text(), authserv_id)
         )
+        yield field, is_ours
+
+
+def strip_own_words(raw: bytes, authserv_id: str) -> bytes:
+    pieces: list[bytes] = []
+    position = 0
+    for field, is_ours in own_fields(raw, authserv_id):
         if is_ours:
             pieces.append(raw[position : field.start])
             position = field.end
@@ -84,8 +92,8 @@ def _speaks_as(value: str, authserv_id: str) -> bool:
     return authserv_id.lower() in stated.lower()
 
 
-def stamp_mail(raw: bytes, stamp: Stamp, snapshot: PolicySnapshot) -> bytes:
-    """``raw`` stripped, with trace, Authentication-Results and Received on top."""
+def stamp_fields(stamp: Stamp, snapshot: PolicySnapshot) -> list[tuple[str, str]]:
+    """What we say of the mail on top of it: trace and Authentication-Results."""
     trace = Trace(
         key_id=snapshot.active_trace_key,
         tenant_id=stamp.tenant_id,
@@ -97,16 +105,27 @@ def stamp_mail(raw: bytes, stamp: Stamp, snapshot: PolicySnapshot) -> bytes:
     fields = [(TRACE_HEADER, sign_trace(trace, snapshot.trace_key))]
     if stamp.auth is not None:
         fields.append(("Authentication-Results", _auth_results(stamp.auth, snapshot.authserv_id)))
-    fields.append(("Received", _received(stamp)))
+    return fields
+
+
+def stamp_mail(raw: bytes, stamp: Stamp, snapshot: PolicySnapshot) -> bytes:
+    """``raw`` stripped, with trace, Authentication-Results and Received on top."""
+    received = received_value(stamp.envelope, stamp.hostname, stamp.ulid)
+    fields = [*stamp_fields(stamp, snapshot), ("Received", received)]
     return prepend_headers(strip_own_words(raw, snapshot.authserv_id), fields)
 
 
 def mark_tagged(data: bytes, verdict: str, mark_subject: str) -> bytes:
     """``data`` with the verdict in a header, and the client's mark before the subject."""
-    mark = mark_subject.strip()
-    if mark and mark.isascii() and mark.isprintable():
+    if mark := usable_mark(mark_subject):
         data = tag_subject(data, mark)
     return prepend_headers(data, [(VERDICT_HEADER, verdict)])
+
+
+def usable_mark(mark_subject: str) -> str:
+    """ "" where the client wants none, or one that no header can carry."""
+    mark = mark_subject.strip()
+    return mark if mark.isascii() and mark.isprintable() else ""
 
 
 _PROPERTY = {"spf": "smtp.mailfrom", "dkim": "header.d", "dmarc": "header.from"}
@@ -122,13 +141,13 @@ def _auth_results(auth: tuple[AuthResult, ...], authserv_id: str) -> str:
     return "; ".join((_token(authserv_id), *(parts or ["none"])))
 
 
-def _received(stamp: Stamp) -> str:
-    envelope = stamp.envelope
+def received_value(envelope: Envelope, hostname: str, mail_id: str) -> str:
+    """Of the Received field for the hop from the sending host to us."""
     protocol = "ESMTPS" if envelope.tls else "ESMTP"
     address = envelope.client_ip if ":" not in envelope.client_ip else f"IPv6:{envelope.client_ip}"
     return (
         f"from {_token(envelope.helo) or 'unknown'} ([{_token(address)}]) "
-        f"by {_token(stamp.hostname)} with {protocol} id {stamp.ulid}; "
+        f"by {_token(hostname)} with {protocol} id {_token(mail_id)}; "
         f"{format_datetime(envelope.received_at)}"
     )
 

@@ -62,6 +62,11 @@ def read_rcpt(argument: str, *, is_smtputf8: bool) -> str:
     path, params = _split(argument, "TO:")
     if params:
         raise BadCommand("555 5.5.4 Parameter not recognised")
+    check_recipient(path, is_smtputf8=is_smtputf8)
+    return path
+
+
+def check_recipient(path: str, *, is_smtputf8: bool) -> None:
     local, at, domain = path.rpartition("@")
     if not at or not _DOMAIN.match(domain):
         raise BadCommand("550 5.1.1 No such address here")
@@ -70,7 +75,6 @@ def read_rcpt(argument: str, *, is_smtputf8: bool) -> str:
     if len(local) > MAX_LOCAL_CHARS or len(path) > MAX_ADDRESS_CHARS:
         raise BadCommand("550 5.1.3 The address is too long")
     check_ascii(path, is_smtputf8=is_smtputf8)
-    return path
 
 
 def check_sender(path: str) -> None:

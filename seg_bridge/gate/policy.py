@@ -299,3 +299,7 @@ def split_hop(next_hop: str) -> tuple[str, int]:
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"next hop {next_hop!r} is not host:port")
     return host.strip("[]"), int(port)
+
+
+def join_hop(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -25,6 +25,7 @@ MAX_WHY_CHARS = 300
 MAX_MESSAGE_ID_CHARS = 998  # the longest line that RFC 5322 allows
 PLACE_OF = {
     Outcome.DELIVERED: None,  # the next hop has it; where it put it the mailbox layer will see
+    Outcome.PASSED: None,  # Postfix has it and goes on trying
     Outcome.HELD: Place.HOLD,
     Outcome.REJECTED: Place.NOWHERE,
     Outcome.DEFERRED: Place.NOWHERE,
@@ -34,8 +35,12 @@ PLACE_OF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """One SMTP transaction.  All routes are known and have the same next hop; ``said`` is what was
-    said before the mail's bytes.
+    """One SMTP transaction.  All routes are known.
+
+    ``queue_id`` is Postfix's, "" for the embedded front, where all routes have one next hop.
+    ``mail_options`` and ``recipient_options`` (by address) are ESMTP parameters that a copy sent
+    apart must carry on: ``RET=HDRS``, ``NOTIFY=NEVER``.  ``said`` is what was said before the
+    mail's bytes.
     """
 
     envelope: Envelope
@@ -44,14 +49,18 @@ class Transaction:
     is_smtputf8: bool = False
     is_8bit: bool = False
     said: tuple[Said, ...] = ()
+    queue_id: str = ""
+    mail_options: str = ""
+    recipient_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Copy:
     """One recipient's copy on its way through the gate.  ``outcome`` None: not settled yet.
 
-    ``is_spooled``: the gate has answered for it and goes on trying to deliver.  ``decided``: what
-    decided (``Decision.as_json``), whatever then became of the copy.
+    ``is_spooled``: the gate has answered for it and goes on trying to deliver.  ``queue_id``: its
+    name in Postfix's queue.  ``decided``: what decided (``Decision.as_json``), whatever then became
+    of the copy.
     """
 
     route: Route
@@ -61,6 +70,7 @@ class Copy:
     hop_reply: str = ""
     hop_tls: str = ""
     is_spooled: bool = False
+    queue_id: str = ""
     decided: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -84,6 +94,7 @@ class SeenMail:
     facts_json: dict[str, Any]
     is_in_circle: bool
     said: tuple[Said, ...] = ()
+    queue_id: str = ""
 
     def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
         return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)
@@ -227,6 +238,7 @@ def _each(ulid: str, copy: Copy) -> dict[str, Any]:
             "next_hop_reply": copy.hop_reply,
             "next_hop_tls": copy.hop_tls,
             "is_spooled": copy.is_spooled,
+            "queue_id": copy.queue_id,
             "decided": copy.decided,
         },
     }

@@ -6,19 +6,27 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from seg_bridge.engines import Engine
 from seg_bridge.gate.commands import CommandLoop, Memory
-from seg_bridge.gate.core import Core, FactsReader, Stores
+from seg_bridge.gate.core import CoreParts, FactsReader, RelayCore, Stores
 from seg_bridge.gate.files import make_folder
 from seg_bridge.gate.hop import HopTimeouts
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal
 from seg_bridge.gate.limits import FrontLimits
+from seg_bridge.gate.maillog import MailLog, queue_log
+from seg_bridge.gate.maps import PostfixMaps
+from seg_bridge.gate.milter import MilterParts, MilterSession
 from seg_bridge.gate.originals import Originals
+from seg_bridge.gate.policy import join_hop
+from seg_bridge.gate.queueing import QueueCore
 from seg_bridge.gate.recovery import read_leftovers
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.release import Releaser
@@ -30,6 +38,7 @@ from seg_bridge.gate.spool import Spool, SpoolTimes
 log = logging.getLogger(__name__)
 
 FINISH_S = 20.0
+BACKLOG = 512
 
 
 class FolderTaken(Exception):
@@ -37,7 +46,11 @@ class FolderTaken(Exception):
 
 
 class Gate:
-    """``start`` … ``stop`` within one event loop."""
+    """``start`` … ``stop`` within one event loop.
+
+    ``number`` 0 is the first process, which also follows the console, Postfix's log and the spool;
+    the others (``herd.py``) take mail only, from the same ``listener``.
+    """
 
     def __init__(
         self,
@@ -49,6 +62,8 @@ class Gate:
         limits: FrontLimits | None = None,
         timeouts: HopTimeouts | None = None,
         spool_times: SpoolTimes | None = None,
+        number: int = 0,
+        listener: socket.socket | None = None,
     ) -> None:
         self._settings = settings
         self._engines = engines
@@ -56,35 +71,37 @@ class Gate:
         self._client = client
         self._limits = limits or FrontLimits()
         self._spool_times = spool_times or SpoolTimes()
-        self._lock = take_folder(settings.folder)
+        self._number = number
+        self._listener = listener
+        self._journal_folder = settings.journal_folder_of(number)
+        # The herd holds the folder itself for all its processes.
+        self._lock = take_folder(settings.folder if listener is None else self._journal_folder)
         self.keeper = SnapshotKeeper(
             settings.snapshot_file, gate=settings.name, secret=settings.secret
         )
         self._relay = Relay(helo=settings.hostname, timeouts=timeouts)
-        self._commits: set[asyncio.Task[str]] = set()
+        self._commits: set[asyncio.Task[Any]] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | Acceptor | None = None
 
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens; known after ``start``."""
-        assert self._server is not None
+        assert isinstance(self._server, asyncio.Server)
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
     async def start(self) -> None:
         """Listens on return.  Raises ``OSError`` or ``JournalError``."""
         settings = self._settings
-        leftovers = await asyncio.to_thread(read_leftovers, settings.journal_folder)
-        memory = Memory(settings.folder / "commands.json")
-        memory.load([*leftovers.commands, *leftovers.begun_commands.values()])
+        leftovers = await asyncio.to_thread(read_leftovers, self._journal_folder)
         self.keeper.load()
-        self._journal = Journal(settings.journal_folder)
+        self._journal = Journal(self._journal_folder)
         if records := leftovers.settling_records(datetime.now(UTC)):
             await self._journal.append(*records)
-        memory.save()
         originals = Originals(settings.originals_folder)
-        originals.drop_unrecorded(leftovers.kept)
+        if self._listener is None:
+            originals.drop_unrecorded(leftovers.kept)
         spool = Spool(
             settings.spool_folder,
             journal=self._journal,
@@ -93,13 +110,32 @@ class Gate:
             snapshot=lambda: self.keeper.current,
             times=self._spool_times,
         )
+        if self._number:
+            await self._listen(self._core_parts(originals, spool))
+            self._begin(self.keeper.watch())
+            return
+        memory = Memory(settings.folder / "commands.json")
+        memory.load([*leftovers.commands, *leftovers.begun_commands.values()])
+        memory.save()
         spool.recover(leftovers.spooled)
-        core = self._make_core(originals, spool)
-        await self._listen(core)
-        self._tasks = [
-            asyncio.create_task(spool.run(), name="spool"),
-            asyncio.create_task(self._make_commands(originals, memory).run(), name="commands"),
-        ]
+        await self._listen(self._core_parts(originals, spool))
+        self._begin(spool.run(), self._make_commands(originals, memory).run(), *self._beside())
+
+    def _begin(self, *work: Coroutine[Any, Any, None]) -> None:
+        self._tasks = [asyncio.create_task(each) for each in work]
+
+    def _beside(self) -> list[Coroutine[Any, Any, None]]:
+        """What Postfix is told and what its log tells."""
+        settings = self._settings
+        if settings.postfix is None:
+            return []
+        mail_log = MailLog(
+            queue_log(settings.postfix),
+            state_file=settings.folder / "maillog.json",
+            source=f"gate:{settings.name}",
+            journal=self._journal,
+        )
+        return [PostfixMaps(settings.postfix).run(lambda: self.keeper.current), mail_log.run()]
 
     async def stop(self) -> None:
         """Takes no more mail, finishes what was begun, closes the books."""
@@ -114,9 +150,13 @@ class Gate:
         await asyncio.to_thread(self._journal.close)
         os.close(self._lock)
 
-    async def _listen(self, core: Core) -> None:
+    async def _listen(self, parts: CoreParts) -> None:
+        if self._settings.milter is not None:
+            self._listen_to_postfix(QueueCore(parts), self._settings.milter)
+            return
+        core = RelayCore(parts)
         loop = asyncio.get_running_loop()
-        parts = FrontParts(
+        front = FrontParts(
             hostname=self._settings.hostname,
             receive=core.receive,
             latest=lambda: self.keeper.current,
@@ -126,11 +166,23 @@ class Gate:
         )
         host, port = self._settings.listen
         self._server = await loop.create_server(
-            lambda: GateSession(parts, loop), host, port, backlog=512
+            lambda: GateSession(front, loop), host, port, backlog=BACKLOG
         )
 
-    def _make_core(self, originals: Originals, spool: Spool) -> Core:
-        return Core(
+    def _listen_to_postfix(self, core: QueueCore, path: Path) -> None:
+        front = MilterParts(
+            receive=core.receive,
+            take_back=core.take_back,
+            latest=lambda: self.keeper.current,
+            limits=replace(self._limits, connections_per_ip=self._limits.connections),
+            commits=self._commits,
+        )
+        listener = self._listener or open_socket(path)
+        self._server = Acceptor(listener, lambda: MilterSession(front))
+
+    def _core_parts(self, originals: Originals, spool: Spool) -> CoreParts:
+        reinject = self._settings.reinject
+        return CoreParts(
             name=self._settings.name,
             hostname=self._settings.hostname,
             reader=self._reader,
@@ -138,6 +190,7 @@ class Gate:
             stores=Stores(journal=self._journal, originals=originals, spool=spool),
             relay=self._relay,
             latest=lambda: self.keeper.current,
+            reinject_hop=join_hop(*reinject) if reinject else "",
         )
 
     def _make_commands(self, originals: Originals, memory: Memory) -> CommandLoop:
@@ -170,3 +223,52 @@ def take_folder(folder: Path) -> int:
         os.close(lock)
         raise FolderTaken(f"another gate works in {folder}") from None
     return lock
+
+
+def open_socket(path: Path) -> socket.socket:
+    """The socket that Postfix connects to; one that an earlier process left is replaced.
+
+    Raises ``OSError``.
+    """
+    make_folder(path.parent)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o666)  # who may come near it is the folder's business
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class Acceptor:
+    """Takes one connection at a time: a process that took all that wait would leave none to the
+    others which share the socket.
+    """
+
+    def __init__(self, listener: socket.socket, make: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._listener = listener
+        self._make = make
+        self._loop = asyncio.get_running_loop()
+        self._greeting: set[asyncio.Task[Any]] = set()
+        self._loop.add_reader(listener.fileno(), self._accept)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+
+    def _accept(self) -> None:
+        try:
+            line, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # another process was faster
+        except OSError as error:
+            log.error("no connection from Postfix can be taken: %s", error)
+            return
+        line.setblocking(False)
+        task = self._loop.create_task(self._loop.connect_accepted_socket(self._make, line))
+        self._greeting.add(task)
+        task.add_done_callback(self._greeting.discard)

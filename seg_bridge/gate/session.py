@@ -60,7 +60,7 @@ class FrontParts:
     latest: Callable[[], PolicySnapshot | None]
     limits: FrontLimits
     load: FrontLoad = field(default_factory=FrontLoad)
-    commits: set[asyncio.Task[str]] = field(default_factory=set)
+    commits: set[asyncio.Task[Any]] = field(default_factory=set)
     takes_xclient: bool = False
 
 

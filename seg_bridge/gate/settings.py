@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import sys
@@ -25,6 +26,8 @@ ENGINES = ("embedded", "rspamd", "clamav")
 DEFAULT_ENGINES = "embedded"
 DEFAULT_RSPAMD = "127.0.0.1:11333"
 DEFAULT_CLAMAV = "/run/clamav/clamd.ctl"
+MAX_PROCESSES = 64
+MAX_SOCKET_BYTES = 100  # the kernel takes 107
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
@@ -38,8 +41,13 @@ class BadSetting(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """``dns`` None: the system's resolver.  ``takes_xclient`` is for development only.  ``engines``
-    are names of ``ENGINES``; ``rspamd_learn`` None: nothing is taught.
+    """``dns`` None: the system's resolver.  ``takes_xclient`` is for development only.
+
+    ``engines`` are names of ``ENGINES``; ``rspamd_learn`` None: nothing is taught.
+    ``milter`` is the socket on which Postfix asks us, None for the embedded front; ``reinject``
+    where that Postfix takes mail from us without asking again, ``postfix`` its folder with ``etc``,
+    ``maps`` and ``log`` (None: its tables and its log are not our business).  ``processes``: how
+    many share the socket.
     """
 
     name: str
@@ -55,10 +63,27 @@ class GateSettings:
     rspamd_learn: Endpoint | None = None
     rspamd_password: str = ""
     clamav: Endpoint = Path(DEFAULT_CLAMAV)
+    milter: Path | None = None
+    reinject: tuple[str, int] | None = None
+    postfix: Path | None = None
+    processes: int = 1
 
     @property
     def journal_folder(self) -> Path:
         return self.folder / "journal"
+
+    def journal_folder_of(self, process: int) -> Path:
+        """Each process of the gate writes a journal of its own; 0 is the first."""
+        return self.folder / f"journal-{process}" if process else self.journal_folder
+
+    def journal_folders(self) -> list[tuple[int, Path]]:
+        """All that there are, also of processes that are no more."""
+        numbers = [
+            int(path.name.removeprefix("journal-"))
+            for path in self.folder.glob("journal-*")
+            if path.name.removeprefix("journal-").isdigit()
+        ]
+        return [(number, self.journal_folder_of(number)) for number in (0, *sorted(numbers))]
 
     @property
     def originals_folder(self) -> Path:
@@ -82,7 +107,20 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
             shown = "missing" if not value else "wrong"
             raise BadSetting(f"{variable} is {shown}. It should look like: {wanted}") from None
 
+    milter = read(
+        "BAILEY_GATE_MILTER", "", _socket, "/run/bailey/milter.sock (at most 100 characters)"
+    )
+    wanted = "127.0.0.1:2527 (host:port), since BAILEY_GATE_MILTER is set"
     return GateSettings(
+        postfix=read("BAILEY_GATE_POSTFIX", "", _maybe_folder, "/var/lib/bailey-gateway/postfix"),
+        processes=read(
+            "BAILEY_GATE_PROCESSES",
+            "1",
+            _processes if milter is not None else _one,
+            "2 (1 to 64; more than 1 only with BAILEY_GATE_MILTER)",
+        ),
+        milter=milter,
+        reinject=read("BAILEY_GATE_REINJECT", "", _dns if milter is None else split_hop, wanted),
         name=read("BAILEY_GATE_NAME", "", _name, "gate1 (small letters, digits, hyphens)"),
         secret=read("BAILEY_GATE_SECRET", "", _secret, "64 or more hex digits, as ingest knows it"),
         folder=read(
@@ -145,6 +183,31 @@ def _listen(value: str) -> tuple[str, int]:
     if colon and host and port == "0":
         return host.strip("[]"), 0
     return split_hop(value)
+
+
+def _maybe_folder(value: str) -> Path | None:
+    return _folder(value) if value else None
+
+
+def _one(value: str) -> int:
+    if value != "1":
+        raise ValueError
+    return 1
+
+
+def _processes(value: str) -> int:
+    count = int(value)
+    if not 1 <= count <= MAX_PROCESSES:
+        raise ValueError
+    return count
+
+
+def _socket(value: str) -> Path | None:
+    if not value:
+        return None
+    if not value.startswith("/") or len(os.fsencode(value)) > MAX_SOCKET_BYTES:
+        raise ValueError
+    return Path(value)
 
 
 def _hostname(value: str) -> str:

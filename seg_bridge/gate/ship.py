@@ -48,6 +48,7 @@ FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
 KEEP_HELD_S = 30 * 24 * 3600.0
 SWEEP_EVERY_S = 3600.0
+NEW_JOURNALS_EVERY_S = 2.0
 
 
 @dataclass(slots=True)
@@ -82,9 +83,12 @@ class OpenMails:
 
 
 class Shipper:
-    def __init__(self, settings: GateSettings, client: IngestClient) -> None:
-        self._journal = settings.journal_folder
-        self._offset_file = settings.folder / "ship.json"
+    """Of one process's journal (``settings.journal_folder_of``)."""
+
+    def __init__(self, settings: GateSettings, client: IngestClient, number: int = 0) -> None:
+        self._number = number
+        self._journal = settings.journal_folder_of(number)
+        self._offset_file = settings.folder / (f"ship-{number}.json" if number else "ship.json")
         self._refused = settings.folder / "refused"
         self._originals = Originals(settings.originals_folder)
         self._client = client
@@ -103,7 +107,7 @@ class Shipper:
             try:
                 has_shipped = await self.step()
                 retry_s = FIRST_RETRY_S
-                if time.time() - swept_at_s > SWEEP_EVERY_S:
+                if self._number == 0 and time.time() - swept_at_s > SWEEP_EVERY_S:
                     swept_at_s = time.time()
                     self._originals.drop_older(swept_at_s - KEEP_HELD_S)
                 if not has_shipped:
@@ -200,7 +204,9 @@ class Shipper:
             entry = {"error": str(each.get("error", "")), "line": json.loads(line)}
             parked += json.dumps(entry).encode("ascii") + b"\n"
             log.error("ingest refused a line: %s", entry["error"])
-        replace_file(self._refused / f"{batch.segment:010d}-{batch.end:010d}.jsonl", parked)
+        process = f"{self._number}-" if self._number else ""
+        name = f"{process}{batch.segment:010d}-{batch.end:010d}.jsonl"
+        replace_file(self._refused / name, parked)
 
     def _settle_originals(self, record: Record) -> None:
         for tenant_id, _ in kept_originals(record):
@@ -236,7 +242,7 @@ class Shipper:
             return 0, 0
         except (ValueError, KeyError, TypeError):
             # Shipping again what is there changes nothing at the other end.
-            log.exception("%s cannot be read, the journal is shipped from its start", "ship.json")
+            log.exception("%s can't be read, shipping from the start", self._offset_file.name)
             return 0, 0
 
 
@@ -277,6 +283,18 @@ def kept_originals(record: Record) -> set[tuple[int, str]]:
     }
 
 
+async def ship_all(settings: GateSettings, client: IngestClient) -> None:
+    """Every process's journal, for ever; one that appears later, too."""
+    async with asyncio.TaskGroup() as group:
+        shipped: set[int] = set()
+        while True:
+            for number, _ in settings.journal_folders():
+                if number not in shipped:
+                    shipped.add(number)
+                    group.create_task(Shipper(settings, client, number).run())
+            await asyncio.sleep(NEW_JOURNALS_EVERY_S)
+
+
 async def serve(settings: GateSettings) -> None:
     """Runs until SIGTERM or SIGINT."""
     ended = asyncio.Event()
@@ -285,7 +303,7 @@ async def serve(settings: GateSettings) -> None:
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
-        work = asyncio.create_task(Shipper(settings, client).run())
+        work = asyncio.create_task(ship_all(settings, client))
         end = asyncio.create_task(ended.wait())
         sys.stdout.write("ready\n")
         sys.stdout.flush()

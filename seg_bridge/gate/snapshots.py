@@ -6,6 +6,7 @@ an older one is refused and said so in the log.  After a restart the one on disk
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from seg_bridge.gate.files import make_folder, replace_file
 from seg_bridge.gate.policy import BadSnapshot, PolicySnapshot, load_signed
 
 log = logging.getLogger(__name__)
+
+WATCH_EVERY_S = 0.3
 
 
 class SnapshotKeeper:
@@ -42,6 +45,22 @@ class SnapshotKeeper:
             raise BadSnapshot(f"version {snapshot.version} is older than the one in force")
         replace_file(self._path, json.dumps(signed).encode("ascii"))
         self.current = snapshot
+
+    async def watch(self) -> None:
+        """Follows, for ever, what another process of the gate has put on disk."""
+        seen = self._stamp()
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            if (stamp := self._stamp()) != seen:
+                seen = stamp
+                self.load()
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def _check(self, snapshot: PolicySnapshot) -> PolicySnapshot:
         if snapshot.gate != self._gate:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from console.gateway_parts import PartMissing
 from incidents.observations import Observation
 from seg_bridge.gate.signing import sign_request
 from seg_bridge.models import Gate
@@ -13,6 +14,7 @@ from seg_bridge.snapshot import KnownGate, find_gate
 from tenants.audit import BAILEY
 from tenants.scope import maintenance_scope
 from tests.factories import Cast
+from tests.gateway_host import PostfixHost
 
 
 @dataclass
@@ -104,3 +106,17 @@ def _line(line: Any) -> bytes:
 @pytest.fixture
 def wire(mx1: Mx, ingest_surface: None) -> Wire:
     return Wire(mx1, Client())
+
+
+@pytest.fixture(scope="session")
+def postfix_host():
+    """A private Postfix whose milter socket a test's gate opens; one for all tests of a process."""
+    try:
+        host = PostfixHost()
+    except PartMissing as missing:
+        pytest.skip(f"no Postfix here: {missing}")
+    try:
+        host.start()
+        yield host
+    finally:
+        host.remove()

@@ -1,6 +1,9 @@
+import contextlib
+
 import pytest
 
-from tests.seg_bridge.gate.parts import RunningGate, Sink, tenant
+from seg_bridge.gate.maillog import Progress
+from tests.seg_bridge.gate.parts import RunningGate, Sink, tenant, until
 
 
 @pytest.fixture
@@ -14,9 +17,35 @@ def gate_for(tmp_path, sink):
     """A gate that relays to the sink: options of RunningGate, and what Acme's policy changes."""
 
     def make(*others, **changes):
-        names = ("ingest", "limits", "engines", "takes_xclient", "spool_times", "reader")
+        names = (
+            *("ingest", "limits", "engines", "takes_xclient", "spool_times", "reader"),
+            *("milter", "reinject", "postfix"),
+        )
         options = {name: changes.pop(name) for name in names if name in changes}
         acme = tenant("acme", 1, sink.hop, **changes)
         return RunningGate(tmp_path / "gate", acme, *others, **options)
+
+    return make
+
+
+@pytest.fixture
+def behind_postfix(gate_for, postfix_host, sink, tmp_path):
+    """``async with behind_postfix(…)``: a gate that Postfix asks, with its policy in the tables."""
+
+    @contextlib.asynccontextmanager
+    async def make(*others, **changes):
+        host, folder = postfix_host, tmp_path / "gate"
+        if not (folder / "maillog.json").exists():  # not what other tests sent
+            log = (host.folder / "log" / "mail.log").stat()
+            folder.mkdir(exist_ok=True)
+            begin = Progress(inode=log.st_ino, offset=log.st_size)
+            (folder / "maillog.json").write_bytes(begin.encode())
+        options = {"milter": host.socket, "reinject": host.reinject, "postfix": host.folder}
+        async with gate_for(*others, **options, **changes) as gate:
+            names = [domain.name for each in gate.tenants for domain in each.domains]
+            await until(lambda: all(host.look_up("transport", name) for name in names))
+            await until(lambda: host.look_up("state", "state") == "DUNNO")
+            yield gate
+        host.empty_queue()
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -95,7 +96,7 @@ def envelope(**changes: Any) -> Envelope:
 
 class SubjectEngine:
     """Holds a mail to be what its subject says (``phish 9``), else clean; ``silent`` never
-    answers.
+    answers, ``sleep 60`` takes so many seconds.
     """
 
     name = "subject"
@@ -104,6 +105,9 @@ class SubjectEngine:
         word, points, *_ = [*facts.subject.split(), "", ""]
         if word == "silent":
             raise EngineDidNotAnswer("told not to")
+        if word == "sleep":
+            await asyncio.sleep(float(points))
+            points = ""
         verdict = Verdict(word) if word in set(Verdict) else Verdict.CLEAN
         score = float(points or 0) if verdict is not Verdict.CLEAN else 0.0
         return Scan(
@@ -326,6 +330,9 @@ class RunningGate:
         takes_xclient: bool = True,
         reader: Any = None,
         spool_times: SpoolTimes | None = None,
+        milter: Path | None = None,
+        reinject: tuple[str, int] = ("127.0.0.1", 9),
+        postfix: Path | None = None,
     ) -> None:
         self.folder = folder
         self.tenants = tenants
@@ -333,7 +340,9 @@ class RunningGate:
         self.limits = limits
         self.reader = reader or PlainReader()
         self.engines = engines if engines is not None else [SubjectEngine()]
-        self.settings = settings_for(folder, takes_xclient=takes_xclient)
+        self.settings = settings_for(
+            folder, takes_xclient=takes_xclient, milter=milter, reinject=reinject, postfix=postfix
+        )
         self.spool_times = spool_times
 
     async def __aenter__(self) -> RunningGate:
@@ -388,8 +397,9 @@ class SmtpClient:
     banner: str = ""
 
     @classmethod
-    async def connect(cls, host: str, port: int) -> SmtpClient:
-        client = cls(*await asyncio.open_connection(host, port))
+    async def connect(cls, host: str, port: int, *, source: str = "") -> SmtpClient:
+        local = (source, 0) if source else None
+        client = cls(*await asyncio.open_connection(host, port, local_addr=local))
         client.banner = await client.reply()
         return client
 
@@ -435,3 +445,10 @@ class SmtpClient:
 
 
 HOLD_ALL = dict.fromkeys(Verdict, MatrixAction.HOLD)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 8.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)

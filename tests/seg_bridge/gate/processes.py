@@ -79,11 +79,13 @@ class Zygote:
         """The failpoints that killed so far."""
         return {path.read_text() for path in Path(self._scratch.name).glob("*.died")}
 
-    def start(self, what: str, folder: Path, url: str, spec: str = "") -> Running | None:
+    def start(
+        self, what: str, folder: Path, url: str, spec: str = "", **more: Any
+    ) -> Running | None:
         """None: it died before it was ready, as a failpoint may want."""
         self._count += 1
         ready = Path(self._scratch.name) / str(self._count)
-        order = {"what": what, "folder": str(folder), "url": url, "spec": spec}
+        order = {"what": what, "folder": str(folder), "url": url, "spec": spec, **more}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({**order, "ready": str(ready)}) + "\n")

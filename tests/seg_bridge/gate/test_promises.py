@@ -1,16 +1,14 @@
 """What the gate answers for when hop, disk or engine fail."""
 
-import asyncio
 import errno
 import os
-import time
 
 import pytest
 
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.policy import sign_snapshot
 from seg_bridge.gate.spool import SpoolTimes
-from tests.seg_bridge.gate.parts import SECRET, block, mail_bytes, snapshot_of, tenant
+from tests.seg_bridge.gate.parts import SECRET, block, mail_bytes, snapshot_of, tenant, until
 
 INFO, CEO = "info@acme.example", "ceo@acme.example"
 SOON = SpoolTimes(first_retry_s=0.2)
@@ -18,13 +16,6 @@ SOON = SpoolTimes(first_retry_s=0.2)
 
 def left_in(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-async def until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,16 @@ from tests.seg_bridge.gate.parts import LIMITS, SECRET, PlainReader, SubjectEngi
 
 
 async def gate(order: dict[str, Any]) -> None:
+    settings = settings_for(Path(order["folder"]), ingest_url=order["url"])
+    if "milter" in order:
+        settings = replace(
+            settings,
+            milter=Path(order["milter"]),
+            reinject=tuple(order["reinject"]),
+            postfix=Path(order["postfix"]) if "postfix" in order else None,
+        )
     running = Gate(
-        settings_for(Path(order["folder"]), ingest_url=order["url"]),
+        settings,
         engines=[SubjectEngine()],
         reader=PlainReader(),
         client=IngestClient(url=order["url"], gate="gate1", secret=SECRET),
@@ -38,7 +47,7 @@ async def gate(order: dict[str, Any]) -> None:
         spool_times=SpoolTimes(first_retry_s=0.1),
     )
     await running.start()
-    say_ready(order, running.address[1])
+    say_ready(order, 0 if "milter" in order else running.address[1])
     await asyncio.Event().wait()
 
 

@@ -1,0 +1,113 @@
+"""One line of Postfix's log, read strictly: senders choose a part of its words.
+
+``read_line`` gives what the gate follows, None for everything else:
+``Traced``     a mail in the queue is this mail of ours (trace_checks in gateway_parts/postfix.py)
+``Attempted``  the next hop's answer for one recipient, or that none was to be had
+``Expired``    Postfix gave up, the sender gets a notice
+``Removed``    it is in the queue no more; ``by_hand`` if an operator took it out
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+State = Literal["sent", "deferred", "bounced"]
+
+_LINE = re.compile(
+    r"(?P<at>[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}|[0-9]{4}-[0-9-]{5}T[0-9:.]+(?:Z|[+-][0-9:]{5}))"
+    r" \S+ [\w-]+/(?:[\w-]+/)*(?P<program>[\w-]+)\[[0-9]+\]:"
+    r" (?P<queue_id>[0-9A-Za-z]{5,20}): (?P<text>.+)\Z"
+)
+_TRACED = re.compile(
+    r"(?:milter-header-info|info): header X-Bailey-Trace: v1; .*"
+    r": bailey t=(?P<tenant>[0-9]{1,18}) u=(?P<ulid>[0-9A-HJKMNP-TV-Z]{26})\Z"
+)
+_ATTEMPTED = re.compile(
+    r"to=<(?P<recipient>[^>]*)>, (?:orig_to=<[^>]*>, )?relay=(?P<relay>[^,]*), (?:conn_use=\d+, )?"
+    r"delay=(?P<delay>[0-9.]+), delays=[0-9./e+-]+, dsn=(?P<dsn>[245]\.\d+\.\d+),"
+    r" status=(?P<status>sent|deferred|bounced) \((?P<reply>.*)\)\Z"
+)
+_EXPIRED = re.compile(r"from=<[^>]*>, status=(?:force-)?expired, returned to sender\Z")
+_TRADITIONAL = "%Y %b %d %H:%M:%S"
+# A line of that form has no year: one that seems to lie ahead is of the last one.
+_AHEAD = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    queue_id: str
+    tenant_id: int
+    ulid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """``relay`` is the host that was asked, "none" without one; ``reply`` its words or why not."""
+
+    queue_id: str
+    at: datetime
+    recipient: str
+    state: State
+    relay: str
+    dsn: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    queue_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    queue_id: str
+    at: datetime
+    by_hand: bool
+
+
+Event = Traced | Attempted | Expired | Removed
+
+
+def read_line(line: str, now: datetime) -> Event | None:
+    """``now`` is aware; times without a zone are UTC (our Postfix runs so)."""
+    match = _LINE.match(line)
+    if match is None:
+        return None
+    queue_id, text, program = match["queue_id"], match["text"], match["program"]
+    if program == "cleanup":
+        traced = _TRACED.match(text)
+        return Traced(queue_id, int(traced["tenant"]), traced["ulid"]) if traced else None
+    at = _time(match["at"], now)
+    if at is None:
+        return None
+    if text == "removed":
+        return Removed(queue_id, at, by_hand=program == "postsuper")
+    if program == "qmgr":
+        return Expired(queue_id, at) if _EXPIRED.match(text) else None
+    attempted = _ATTEMPTED.match(text)
+    if attempted is None:
+        return None
+    state: State = attempted["status"]  # type: ignore[assignment]
+    return Attempted(
+        queue_id,
+        at,
+        attempted["recipient"],
+        state,
+        attempted["relay"],
+        attempted["dsn"],
+        attempted["reply"],
+    )
+
+
+def _time(text: str, now: datetime) -> datetime | None:
+    try:
+        if text[0].isdigit():
+            return datetime.fromisoformat(text).astimezone(UTC)
+        at = datetime.strptime(f"{now.year} {text}", _TRADITIONAL).replace(tzinfo=UTC)
+        return at if at <= now + _AHEAD else at.replace(year=now.year - 1)
+    except ValueError:  # 29 February of a year that has none, 25 o'clock
+        return None

@@ -1,0 +1,137 @@
+"""Postfix's tables, written from the policy: our domains, who is there, where their mail goes on.
+
+``postmap`` makes LMDB tables of our texts, each in one transaction, and Postfix reads them anew
+with every look-up: a new client is served at once, and Postfix goes on without us.  But an smtpd
+remembers for its whole life what it was told of an address, and only one whose table was replaced
+by another file ends after its client: so ``state`` is replaced with every change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from seg_bridge.gate.files import make_folder, replace_file
+from seg_bridge.gate.policy import PolicySnapshot, split_hop
+
+log = logging.getLogger(__name__)
+
+STATE = "state"
+POSTMAP = "/usr/sbin/postmap"
+POSTMAP_TIMEOUT_S = 60.0
+LOOK_EVERY_S = 0.2
+RETRY_S = 2.0
+
+
+class MapsError(Exception):
+    """The tables stay as they were."""
+
+
+def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
+    """Table → its source, keys in small letters, in one order."""
+    domains, recipients, transport = [], [], []
+    for tenant in snapshot.tenants:
+        for domain in tenant.domains:
+            host, port = split_hop(domain.next_hop)
+            for name in _spellings(domain.name):
+                domains.append(f"{name} {tenant.slug}")
+                transport.append(f"{name} relay:[{host}]:{port}")
+            for address in domain.recipients:
+                local, _, name = address.rpartition("@")
+                recipients += [
+                    f"{local}@{each} {tenant.slug}" for each in _spellings(name) if is_plain(local)
+                ]
+    # What Postfix answers to all until there is a policy: console/gateway_parts/postfix.py.
+    state = ["state DUNNO"]
+    texts = {
+        "domains": domains,
+        "recipients": recipients,
+        "transport": transport,
+        STATE: state,
+    }
+    return {name: "".join(f"{line}\n" for line in sorted(lines)) for name, lines in texts.items()}
+
+
+def is_plain(local: str) -> bool:
+    """What stands in a table's source without being read as something else."""
+    return bool(local) and not any(each.isspace() or each in '#"' for each in local)
+
+
+def _spellings(domain: str) -> tuple[str, ...]:
+    """As A-labels, and as a sender with SMTPUTF8 may write it."""
+    if "xn--" not in domain:
+        return (domain,)
+    try:
+        return domain, domain.encode("ascii").decode("idna")
+    except UnicodeError:
+        return (domain,)
+
+
+class PostfixMaps:
+    """``postfix`` is the instance's folder.  One writer."""
+
+    def __init__(self, postfix: Path) -> None:
+        self._etc = postfix / "etc"
+        self._folder = postfix / "maps"
+        self._written: dict[str, str] = {}
+
+    async def follow(self, snapshot: PolicySnapshot) -> list[str]:
+        """The tables that changed.  Raises ``MapsError`` or ``OSError``."""
+        texts = await asyncio.to_thread(map_texts, snapshot)
+        changed = {name for name, text in texts.items() if self._written.get(name) != text}
+        if not changed:
+            return []
+        changed.discard(STATE)
+        await asyncio.to_thread(self._write, {name: texts[name] for name in sorted(changed)})
+        await asyncio.to_thread(self._replace, STATE, texts[STATE])
+        self._written = texts
+        log.info("Postfix follows policy %s: %s", snapshot.version, ", ".join(sorted(changed)))
+        return sorted(changed)
+
+    async def run(self, latest: Callable[[], PolicySnapshot | None]) -> None:
+        """For ever.  Whatever fails, the tables stay as they are and it is tried again."""
+        followed: PolicySnapshot | None = None
+        while True:
+            snapshot = latest()
+            if snapshot is None or snapshot is followed:
+                await asyncio.sleep(LOOK_EVERY_S)
+                continue
+            try:
+                await self.follow(snapshot)
+                followed = snapshot
+            except (MapsError, OSError) as error:
+                log.error("Postfix does not follow policy %s: %s", snapshot.version, error)
+                await asyncio.sleep(RETRY_S)
+
+    def _write(self, texts: dict[str, str]) -> None:
+        make_folder(self._folder)
+        for name, text in texts.items():
+            replace_file(self._folder / name, text.encode())
+        if texts:
+            self._postmap(list(texts))
+
+    def _replace(self, name: str, text: str) -> None:
+        scratch = f"{name}-next"
+        replace_file(self._folder / scratch, text.encode())
+        self._postmap([scratch])
+        # no failpoint: a gate that starts writes all tables again
+        (self._folder / f"{scratch}.lmdb").rename(self._folder / f"{name}.lmdb")
+
+    def _postmap(self, names: list[str]) -> None:
+        tables = (f"lmdb:{self._folder / name}" for name in names)
+        try:
+            done = subprocess.run(
+                (POSTMAP, "-c", str(self._etc), *tables),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=POSTMAP_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MapsError(str(error)) from error
+        if done.returncode:
+            raise MapsError((done.stderr + done.stdout).strip()[-500:])

@@ -1,0 +1,319 @@
+"""One connection from Postfix to the milter front: a conversation with many mails, one at a time.
+
+Postfix keeps TLS, syntax, sizes, timing and the queue.  We answer for each recipient, and for the
+whole mail at its end; between these nothing is waited for.  Where we fail to answer, Postfix says
+451 (``milter_default_action = tempfail``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from typing_extensions import override
+
+from seg_bridge.engines import Envelope
+from seg_bridge.gate import milter_wire as wire
+from seg_bridge.gate.limits import FrontLimits, FrontLoad
+from seg_bridge.gate.outgoing import normalise
+from seg_bridge.gate.paths import BadCommand, check_ascii, check_recipient, check_sender
+from seg_bridge.gate.policy import PolicySnapshot, Route
+from seg_bridge.gate.queueing import Answer
+from seg_bridge.gate.records import Transaction
+
+log = logging.getLogger(__name__)
+
+_PEER = "postfix"
+_NOTICES_OF_MAIL = ("RET=", "ENVID=")
+_NOTICES_OF_RECIPIENT = ("NOTIFY=", "ORCPT=")
+_TOO_BIG = "552 5.3.4 The mail is larger than we take"
+_NO_ROOM = "452 4.3.1 No room for the mail at the moment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MilterParts:
+    """What all connections of one process share."""
+
+    receive: Callable[[bytes, Transaction], Coroutine[Any, Any, Answer]]
+    take_back: Callable[[Answer], Coroutine[Any, Any, None]]
+    latest: Callable[[], PolicySnapshot | None]
+    limits: FrontLimits
+    load: FrontLoad = field(default_factory=FrontLoad)
+    commits: set[asyncio.Task[Any]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mail between MAIL and its end.  ``given``: a recipient as Postfix wrote it, which may have
+    named the same mailbox in several ways.
+    """
+
+    sender: str
+    snapshot: PolicySnapshot
+    options: tuple[str, ...]
+    routes: dict[str, Route] = field(default_factory=dict)
+    given: dict[str, list[bytes]] = field(default_factory=dict)
+    recipient_options: dict[str, str] = field(default_factory=dict)
+    data: bytearray = field(default_factory=bytearray)
+    has_body: bool = False
+    refusal: str = ""
+
+    @property
+    def is_smtputf8(self) -> bool:
+        return "SMTPUTF8" in self.options
+
+
+class MilterSession(asyncio.Protocol):
+    def __init__(self, parts: MilterParts) -> None:
+        self._parts = parts
+        self._packets = wire.Packets()
+        self._transport: asyncio.Transport | None = None
+        self._is_counted = False
+        self._counted_bytes = 0
+        self._macros: dict[str, dict[str, str]] = {}
+        self._client_ip = self._helo = ""
+        self._open: _Open | None = None
+        self._commit: asyncio.Task[None] | None = None
+
+    # Connection
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._parts.load.enter(_PEER, self._parts.limits) is not None:
+            log.warning("too many connections from Postfix, one is turned away")
+            self._transport.abort()
+            return
+        self._is_counted = True
+
+    @override
+    def connection_lost(self, error: Exception | None) -> None:
+        self._forget_mail()
+        if self._is_counted:
+            self._parts.load.leave(_PEER)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._packets.feed(data)
+        self._obey_all()
+
+    def _obey_all(self) -> None:
+        """What Postfix sends while we commit waits for our answer."""
+        assert self._transport is not None
+        try:
+            for letter, data in self._packets:
+                self._obey(letter, data)
+                if self._commit is not None or self._transport.is_closing():
+                    break
+        except wire.BadPacket as error:
+            log.error("Postfix is not followed: %s", error)
+            self._transport.abort()
+        except Exception:  # a bug ends one conversation, not the gate
+            log.exception("a conversation with Postfix broke")
+            self._transport.abort()
+        if self._commit is not None and self._packets.waiting_bytes:
+            self._transport.pause_reading()
+
+    def _say(self, answer: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(answer)
+
+    def _obey(self, letter: str, data: bytes) -> None:
+        match letter:
+            case "O":
+                self._say(wire.negotiate(data))
+            case "D":
+                self._macros[chr(data[0]) if data else ""] = wire.read_macros(data)
+            case "C":
+                self._forget_client()
+                _, self._client_ip = wire.read_connect(data)
+            case "H":
+                self._helo = _first(data)
+            case "M":
+                self._answer_command(self._begin, data)
+            case "R":
+                self._answer_command(self._add_recipient, data)
+            case "L":
+                self._add_header(data)
+            case "B":
+                self._add_body(data)
+            case "E":
+                self._end(data)
+            case "A":
+                self._forget_mail()
+            case "K":
+                self._forget_client()
+            case "Q":
+                assert self._transport is not None
+                self._transport.close()
+            case _:
+                raise wire.BadPacket(f"the step {letter!r}, which was not asked for")
+
+    def _answer_command(self, work: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            work(data)
+        except BadCommand as refusal:
+            self._say(wire.reply(str(refusal)))
+        else:
+            self._say(wire.CONTINUE)
+
+    def _macro(self, name: str, *steps: str) -> str:
+        return next(filter(None, (self._macros.get(step, {}).get(name) for step in steps)), "")
+
+    def _forget_client(self) -> None:
+        self._forget_mail()
+        self._client_ip = self._helo = ""
+        for step in "HMRTE":
+            self._macros.pop(step, None)
+
+    def _forget_mail(self) -> None:
+        self._open = None
+        self._parts.load.bytes_in_flight -= self._counted_bytes
+        self._counted_bytes = 0
+
+    # A mail
+
+    def _begin(self, data: bytes) -> None:
+        self._forget_mail()
+        self._macros.pop("E", None)
+        path, *options = _words(data)
+        sender = _without_brackets(path)
+        options = [each.upper() if "=" not in each else each for each in options]
+        if sender:
+            check_sender(sender)
+            check_ascii(sender, is_smtputf8="SMTPUTF8" in options)
+        snapshot = self._parts.latest()
+        if snapshot is None:
+            raise BadCommand("451 4.3.5 The gate has no policy yet")
+        self._open = _Open(sender, snapshot, tuple(options))
+
+    def _add_recipient(self, data: bytes) -> None:
+        mail = self._open
+        if mail is None:
+            raise BadCommand("503 5.5.1 Say MAIL first")
+        path, *options = _words(data)
+        address = _without_brackets(path)
+        check_recipient(address, is_smtputf8=mail.is_smtputf8)
+        route = mail.snapshot.find(address)
+        if route is None:
+            raise BadCommand("550 5.7.1 No mail for this domain is taken here")
+        if not route.is_known:
+            raise BadCommand("550 5.1.1 No such mailbox here")
+        if len(mail.routes) >= self._parts.limits.recipients and route.address not in mail.routes:
+            raise BadCommand("452 4.5.3 Too many recipients in one mail")
+        mail.routes[route.address] = route
+        mail.given.setdefault(route.address, []).append(wire.strings(data)[0])
+        if notices := [each for each in options if each.startswith(_NOTICES_OF_RECIPIENT)]:
+            mail.recipient_options[route.address] = " ".join(notices)
+
+    def _add_header(self, data: bytes) -> None:
+        name, value = wire.read_header(data)
+        self._add(name + b":" + value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n")
+
+    def _add_body(self, data: bytes) -> None:
+        if self._open is not None and not self._open.has_body:
+            self._open.has_body = True
+            self._add(b"\r\n")
+        self._add(data)
+
+    def _add(self, data: bytes) -> None:
+        """Bytes beyond a limit are not kept: the mail's end is then refused."""
+        mail, load, limits = self._open, self._parts.load, self._parts.limits
+        if mail is None:
+            raise wire.BadPacket("a part of a mail without its begin")
+        if mail.refusal:
+            return
+        self._counted_bytes += len(data)
+        load.bytes_in_flight += len(data)
+        mail.data += data
+        if len(mail.data) > limits.mail_bytes:
+            mail.refusal = _TOO_BIG
+        elif load.bytes_in_flight > limits.bytes_in_flight:
+            mail.refusal = _NO_ROOM
+        if mail.refusal:
+            mail.data.clear()
+
+    def _end(self, data: bytes) -> None:
+        if data or self._open is None or not self._open.has_body:
+            self._add_body(data)
+        mail, self._open = self._open, None
+        assert mail is not None
+        if mail.refusal:
+            self._say(wire.reply(mail.refusal))
+            self._forget_mail()
+            return
+        transaction = Transaction(
+            envelope=Envelope(
+                client_ip=self._client_ip,
+                helo=self._helo,
+                mail_from=mail.sender,
+                recipients=tuple(mail.routes),
+                received_at=datetime.now(UTC),
+                tls=self._macro("tls_version", "M", "H"),
+                authenticated_as=self._macro("auth_authen", "M"),
+            ),
+            routes=tuple(mail.routes.values()),
+            snapshot=mail.snapshot,
+            is_smtputf8=mail.is_smtputf8,
+            is_8bit="BODY=8BITMIME" in map(str.upper, mail.options),
+            queue_id=self._macro("i", "E", "R", "M"),
+            mail_options=" ".join(e for e in mail.options if e.startswith(_NOTICES_OF_MAIL)),
+            recipient_options=mail.recipient_options,
+        )
+        raw = normalise(bytes(mail.data))
+        # Whatever becomes of the connection, what was begun is carried to its end.
+        self._commit = asyncio.get_running_loop().create_task(
+            self._settle(raw, transaction, mail.given)
+        )
+        self._parts.commits.add(self._commit)
+        self._commit.add_done_callback(self._parts.commits.discard)
+
+    async def _settle(
+        self, raw: bytes, transaction: Transaction, given: dict[str, list[bytes]]
+    ) -> None:
+        assert self._transport is not None
+        answer = await self._parts.receive(raw, transaction)
+        self._forget_mail()
+        self._commit = None
+        if self._transport.is_closing():
+            await self._parts.take_back(answer)
+            return
+        self._say(answer_packets(answer, given))
+        self._transport.resume_reading()
+        self._obey_all()
+
+
+def answer_packets(answer: Answer, given: dict[str, list[bytes]]) -> bytes:
+    """``given``: the recipients as Postfix knows them."""
+    if answer.reply:
+        return wire.reply(answer.reply)
+    if answer.is_discarded:
+        return wire.DISCARD
+    edits = answer.edits
+    packets = [
+        wire.remove_recipient(written) for address in answer.removed for written in given[address]
+    ]
+    packets += [wire.change_header(number, name, b"") for number, name in edits.taken_out]
+    if edits.subject is not None:
+        packets.append(wire.change_header(*edits.subject))
+    packets += [wire.insert_header(0, name, value) for name, value in reversed(edits.on_top)]
+    return b"".join((*packets, wire.CONTINUE))
+
+
+def _words(data: bytes) -> list[str]:
+    found = [each.decode("utf-8", "surrogateescape") for each in wire.strings(data)]
+    if not found:
+        raise wire.BadPacket("a command without its address")
+    return found
+
+
+def _first(data: bytes) -> str:
+    return _words(data)[0] if data else ""
+
+
+def _without_brackets(path: str) -> str:
+    return path.removeprefix("<").removesuffix(">")

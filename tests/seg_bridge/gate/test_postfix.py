@@ -1,0 +1,253 @@
+"""The gate behind a real Postfix: the way of a mail, faults, the queue, tables and log."""
+
+import asyncio
+import time
+
+import pytest
+
+from incidents.mail.headers import header_values
+from incidents.mail.trace import TRACE_HEADER, check_trace
+from seg_bridge.gate.policy import sign_snapshot
+from tests.seg_bridge.gate.parts import (
+    SECRET,
+    TRACE_KEY,
+    Sink,
+    SmtpClient,
+    SubjectEngine,
+    block,
+    mail_bytes,
+    snapshot_of,
+    tenant,
+    until,
+)
+from tests.seg_bridge.gate.processes import HttpIngest, Zygote
+
+INFO, CEO, OTHER = "info@acme.example", "ceo@acme.example", "info@globex.example"
+
+
+async def send(host, raw, *recipients, sender="ann@sender.example"):
+    client = await SmtpClient.connect("127.0.0.1", host.port)
+    try:
+        return await client.send(raw, *(recipients or (INFO,)), sender=sender)
+    finally:
+        client.close()
+
+
+@pytest.fixture
+async def sink(postfix_host):
+    async with Sink(port=postfix_host.next_hop_port) as running:
+        yield running
+
+
+def trace_of(data):
+    (value,) = header_values(data, TRACE_HEADER)
+    trace = check_trace(value, {"k1": TRACE_KEY})
+    assert trace is not None
+    return trace
+
+
+async def test_a_mail_goes_through_and_the_next_hops_answer_comes_from_the_log(
+    behind_postfix, postfix_host, sink
+):
+    async with behind_postfix() as gate:
+        assert (await send(postfix_host, mail_bytes())).startswith("250 2.0.0 Ok: queued as")
+        await until(lambda: gate.outcomes() == {INFO: "delivered"})
+        passed, delivered = gate.observations()
+        assert passed["action"] == "passed"
+        assert passed["detail"]["tls"] == ""
+        assert passed["detail"]["queue_id"] == delivered["detail"]["queue_id"] != ""
+        assert passed["observed_at"] < delivered["observed_at"]
+        assert passed["source_key"] == delivered["source_key"]
+        assert delivered["detail"]["next_hop_reply"] == "250 taken"
+        assert delivered["detail"]["next_hop"].endswith(f":{sink.port}")
+    (mail,) = sink.mails
+    assert trace_of(mail.data).ulid == passed["trace_ulid"]
+    assert mail.data.endswith(mail_bytes())
+
+
+async def test_postfix_strips_and_stamps_as_the_gate_says(behind_postfix, postfix_host, sink):
+    forged = (
+        b"X-Bailey-Trace: forged\r\nx-bailey-verdict : clean\r\nX-Bailey-Foo: a\r\n b\r\n"
+        b"Authentication-Results: gate1.example; dmarc=pass\r\n"
+        b"Authentication-Results: other.example; spf=pass\r\n"
+        b'Authentication-Results: (c) "GATE1.example" 1; dmarc=pass\r\nX-Fold: a\r\n\tb\r\n'
+    )
+    rest = b"Subject:suspicious 9\r\nFrom:  Ann <ann@sender.example>\r\n\r\n..dot\r\nend\r\n"
+    async with behind_postfix(mark_subject="[CHECK]"):
+        await send(postfix_host, forged + rest)
+        await until(lambda: sink.mails)
+    data = sink.mails[0].data
+    assert len(header_values(data, TRACE_HEADER)) == 1
+    assert header_values(data, "X-Bailey-Verdict") == ["suspicious"]
+    assert header_values(data, "X-Bailey-Foo") == []
+    assert header_values(data, "Authentication-Results") == [
+        "gate1.example; spf=pass smtp.mailfrom=sender.example",
+        "other.example; spf=pass",
+    ]
+    assert header_values(data, "Subject") == ["[CHECK] suspicious 9"]
+    assert b"\r\nX-Fold: a\r\n\tb\r\nSubject: [CHECK] suspicious 9\r\nFrom:  Ann" in data
+    assert data.endswith(b"\r\n\r\n..dot\r\nend\r\n")
+
+
+async def test_held_mail_is_answered_for_and_goes_nowhere(behind_postfix, postfix_host, sink):
+    raw = mail_bytes("phish 9")
+    async with behind_postfix() as gate:
+        assert (await send(postfix_host, raw)).startswith("250")
+        assert gate.outcomes() == {INFO: "held"}
+        assert [path.read_bytes() for path in gate.originals()] == [raw]
+        await until(lambda: "milter-discard" in postfix_host.log)
+    assert sink.mails == []
+
+
+async def test_a_mail_for_two_clients_is_split(behind_postfix, postfix_host, sink):
+    rules = (block("ann@sender.example", recipient=CEO),)
+    async with behind_postfix(tenant("globex", 2, sink.hop), rules=rules) as gate:
+        assert (await send(postfix_host, mail_bytes(), INFO, CEO, OTHER)).startswith("250")
+        done = {INFO: "delivered", CEO: "held", OTHER: "delivered"}
+        await until(lambda: gate.outcomes() == done)
+    traces = {
+        mail.recipients[0]: check_trace(
+            header_values(mail.data, TRACE_HEADER)[0], {"k1": TRACE_KEY}
+        )
+        for mail in sink.mails
+    }
+    assert {name: trace.tenant_id for name, trace in traces.items()} == {INFO: 1, OTHER: 2}
+    assert len({trace.ulid for trace in traces.values()}) == 1
+
+
+async def test_a_next_hop_that_is_down_keeps_the_mail_in_the_queue(
+    behind_postfix, postfix_host, sink
+):
+    sink._server.close()
+    async with behind_postfix() as gate:
+        assert (await send(postfix_host, mail_bytes())).startswith("250")
+        await until(lambda: gate.outcomes() == {INFO: "deferred"})
+        assert "Connection refused" in gate.observations()[-1]["detail"]["next_hop_reply"]
+        async with Sink(port=sink.port) as again:
+            await until(lambda: gate.outcomes() == {INFO: "delivered"}, 15)
+            assert again.recipients() == [INFO]
+        actions = [each["action"] for each in gate.observations()]
+        assert actions == ["passed", "deferred", "delivered"]
+
+
+async def test_a_next_hop_that_refuses_is_on_record(behind_postfix, postfix_host, sink):
+    sink.replies[f"RCPT TO:<{INFO}"] = "550 5.1.1 no such user"
+    async with behind_postfix() as gate:
+        assert (await send(postfix_host, mail_bytes(), sender="")).startswith("250")
+        await until(lambda: gate.outcomes() == {INFO: "rejected"})
+        assert "550 5.1.1 no such user" in gate.observations()[-1]["detail"]["next_hop_reply"]
+
+
+async def test_without_a_gate_the_sender_keeps_the_mail(behind_postfix, postfix_host, sink):
+    async with behind_postfix():
+        pass
+    client = await SmtpClient.connect("127.0.0.1", postfix_host.port)
+    replies = await client.envelope(INFO)
+    client.close()
+    assert next(each for each in replies if each[0] != "2").startswith("451 4.7.1")
+
+
+async def test_a_gate_that_is_killed_over_a_mail_leaves_it_with_its_sender(
+    postfix_host, sink, tmp_path
+):
+    with Zygote() as zygote, HttpIngest() as web:
+        policy = snapshot_of(tenant("acme", 1, sink.hop))
+        web.ingest.snapshot = sign_snapshot(policy.as_json(), SECRET)
+        order = {
+            "milter": str(postfix_host.socket),
+            "reinject": list(postfix_host.reinject),
+            "postfix": str(postfix_host.folder),
+        }
+        gate = await asyncio.to_thread(
+            zygote.start, "gate", tmp_path / "gate", web.url, "", **order
+        )
+        assert gate is not None
+        try:
+            await until((tmp_path / "gate" / "snapshot.json").exists)
+            sending = asyncio.create_task(send(postfix_host, mail_bytes("sleep 60")))
+            await asyncio.sleep(0.4)
+            await asyncio.to_thread(gate.kill)
+            assert (await sending).startswith("451 4.7.1")
+        finally:
+            await asyncio.to_thread(gate.kill)
+    assert sink.mails == []
+
+
+async def test_a_new_domain_is_served_and_a_removed_mailbox_refused_at_once(
+    behind_postfix, postfix_host, sink
+):
+    async with behind_postfix() as gate:
+        newcomer = "info@new.example"
+        assert (await send(postfix_host, mail_bytes(), newcomer)).startswith("554 5.7.1")
+        fewer = tenant("acme", 1, sink.hop, "ceo")
+        newer = snapshot_of(fewer, tenant("new", 3, sink.hop), version="v2").as_json()
+        started = time.monotonic()
+        gate.gate.keeper.replace(sign_snapshot(newer, SECRET))
+        while (reply := await send(postfix_host, mail_bytes(), newcomer)).startswith("554"):
+            assert time.monotonic() - started < 5
+            await asyncio.sleep(0.05)
+        assert reply.startswith("250")
+        assert time.monotonic() - started < 5
+        assert (await send(postfix_host, mail_bytes(), INFO)).startswith("550 5.1.1")
+        await until(lambda: sink.recipients() == [newcomer])
+
+
+async def test_tables_are_in_force_without_a_gate_or_console(behind_postfix, postfix_host, sink):
+    async with behind_postfix():
+        pass
+    postfix_host.stop()
+    postfix_host.start()
+    client = await SmtpClient.connect("127.0.0.1", postfix_host.port)
+    unknown = await client.send(mail_bytes(), "info@elsewhere.example")
+    client.close()
+    assert unknown.startswith(("554 5.7.1", "451 4.7.1"))
+
+
+async def test_a_forged_trace_is_not_taken_for_ours(behind_postfix, postfix_host, sink):
+    forged = (
+        b"X-Bailey-Trace: v1; k=k1; t=2; u=01ARZ3NDEKTSV4RRFFQ69G5FAV;\r\n"
+        b"Message-ID: <x: bailey t=2 u=01ARZ3NDEKTSV4RRFFQ69G5FAV>\r\n"
+    )
+    raw = forged + b"Subject: clean\r\nFrom: Ann <ann@sender.example>\r\n\r\nbody\r\n"
+    async with behind_postfix() as gate:
+        await send(postfix_host, raw)
+        await until(lambda: gate.outcomes() == {INFO: "delivered"})
+        assert {each["tenant_id"] for each in gate.observations()} == {1}
+        assert len({each["trace_ulid"] for each in gate.observations()}) == 1
+
+
+async def test_tls_is_offered_and_on_record(behind_postfix, postfix_host, sink):
+    import ssl
+
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    async with behind_postfix() as gate:
+        client = await SmtpClient.connect("127.0.0.1", postfix_host.port)
+        assert "STARTTLS" in await client.command("EHLO x")
+        assert (await client.command("STARTTLS")).startswith("220")
+        await client.writer.start_tls(context)
+        assert (await client.send(mail_bytes(), INFO)).startswith("250")
+        client.close()
+        assert gate.observations()[0]["detail"]["tls"].startswith("TLSv1")
+
+
+class Slow(SubjectEngine):
+    async def scan(self, raw, facts, envelope):
+        await asyncio.sleep(0.5)
+        return await super().scan(raw, facts, envelope)
+
+
+async def test_a_client_that_hangs_up_after_its_mail_loses_nothing(
+    behind_postfix, postfix_host, sink
+):
+    async with behind_postfix(engines=[Slow()]) as gate:
+        client = await SmtpClient.connect("127.0.0.1", postfix_host.port)
+        await client.envelope(INFO)
+        await client.command("DATA")
+        client.writer.write(mail_bytes() + b".\r\n")
+        await client.writer.drain()
+        await asyncio.sleep(0.2)
+        client.close()
+        await until(lambda: gate.outcomes() == {INFO: "delivered"})
+    assert len(sink.mails) == 1
