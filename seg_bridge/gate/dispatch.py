@@ -1,7 +1,7 @@
 """Relaying the copies of one mail: one outgoing mail for each client and wording.
 
-The trace names the client, and a marked copy differs from an unmarked one, so copies are grouped
-by both.
+The trace names the client, and a marked copy differs from an unmarked one and from one with
+another mark, so copies are grouped by both.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ class Group:
 
 
 def group_copies(mail: SeenMail, transaction: Transaction, hostname: str) -> list[Group]:
-    by_wording: dict[tuple[int, bool], list[Copy]] = {}
+    by_wording: dict[tuple[int, str | None], list[Copy]] = {}
     for copy in mail.copies:
         if copy.is_relayed:
             is_tagged = copy.action is MatrixAction.TAG
-            by_wording.setdefault((copy.route.tenant.tenant_id, is_tagged), []).append(copy)
+            mark = copy.route.treatment.mark_subject if is_tagged else None
+            by_wording.setdefault((copy.route.tenant.tenant_id, mark), []).append(copy)
     groups = []
-    for (tenant_id, is_tagged), copies in by_wording.items():
+    for (tenant_id, mark), copies in by_wording.items():
         data = stamp_mail(mail.raw, _stamp(mail, tenant_id, hostname), transaction.snapshot)
-        if is_tagged:
-            verdict = str(mail.result.verdict or "not scanned")
-            data = mark_tagged(data, verdict, copies[0].route.tenant.mark_subject)
+        if mark is not None:
+            data = mark_tagged(data, str(mail.result.verdict or "not scanned"), mark)
         outgoing = OutgoingMail(
             mail_from=mail.envelope.mail_from,
             recipients=tuple(copy.route.address for copy in copies),
