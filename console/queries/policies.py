@@ -249,9 +249,12 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
+    """``changing``: values that become others; ``moving``: that come from another level."""
+
     change: PolicyChange
     target: Target
-    lines: list[Changed]
+    changing: list[Changed]
+    moving: list[Changed]
     rehearsals: list[Rehearsal]
     totals: dict[str, int]
     stops: list[str]
@@ -265,10 +268,12 @@ def change_page(change: PolicyChange) -> ChangePage:
     totals: Counter[str] = Counter()
     for each in rehearsals:
         totals.update(each.counts)
+    lines = [_line(each) for each in change.differences]
     return ChangePage(
         change=change,
         target=target_of(change),
-        lines=[_line(each) for each in change.differences],
+        changing=[line for line in lines if line.is_of_value],
+        moving=[line for line in lines if not line.is_of_value],
         rehearsals=rehearsals,
         totals=dict(totals),
         stops=[stop for each in rehearsals for stop in each.stops],

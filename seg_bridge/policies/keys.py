@@ -265,6 +265,6 @@ def check_values(values: Mapping[str, Any]) -> dict[str, Value]:
 
 def may_release(least: str, role: str) -> bool:
     """May this role, one of ``RELEASERS``, release what asks for at least ``least``?"""
-    if least == "nobody" or role not in RELEASERS or least not in RELEASERS:
+    if "nobody" in (least, role) or role not in RELEASERS or least not in RELEASERS:
         return False
     return RELEASERS.index(role) >= RELEASERS.index(least)
