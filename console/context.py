@@ -31,6 +31,7 @@ _CONSOLE = (
     ("mail", "Mail", "mail", "mail", "m"),
     ("ledger", "Ledger", "file-text", "ledger", "l"),
     ("rules", "Gateway rules", "ban", "rules", "r"),
+    ("policies", "Policies", "shield", "policy_provider", "p"),
     ("clients", "Clients", "building-2", "clients", "c"),
     ("sla", "Agreed times", "clock", "sla", "s"),
     ("mentions", "Mentions", "message-square", "mentions", "n"),

@@ -16,6 +16,7 @@ from console.views import (
     message,
     orders,
     people,
+    policies,
     queue,
     reports,
     rules,
@@ -201,6 +202,20 @@ urlpatterns = [
         "console/rehearsals/<uuid:rehearsal_id>/list/<slug:name>",
         rules.rehearsal_list,
         name="rehearsal_list",
+    ),
+    path("console/policies", policies.policy_provider, name="policy_provider"),
+    path("console/policies/clients/<slug:slug>", policies.policy_client, name="policy_client"),
+    path("console/policies/domains/<uuid:domain_id>", policies.policy_domain, name="policy_domain"),
+    path(
+        "console/policies/mailboxes/<uuid:mailbox_id>",
+        policies.policy_mailbox,
+        name="policy_mailbox",
+    ),
+    path("console/policies/changes/<uuid:change_id>", policies.policy_change, name="policy_change"),
+    path(
+        "console/policies/changes/<uuid:change_id>/make",
+        policies.policy_change_make,
+        name="policy_change_make",
     ),
     path("console/standing-orders", orders.orders, name="orders"),
     path(

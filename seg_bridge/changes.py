@@ -5,7 +5,8 @@ A wish is plain JSON, as ``Rehearsal.change`` keeps it and the API takes it:
 ``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats", "days"``
   or ``"expires_at"}``
 ``{"do": "remove_rule", "rule_id"}``
-``{"do": "change_policy", "matrix", "act_from", "on_not_scanned"}``  (rehearsed only)
+
+A change of a policy is asked for and made in policies/services.py.
 
 ``rehearse_wish`` keeps one ``Rehearsal`` for each client; ``save_change`` makes the change.
 """
@@ -24,14 +25,12 @@ from incidents.assessment import copies_within_reach
 from incidents.layers import Objections
 from incidents.models import Delivery, Job
 from incidents.remediation import start_job
-from incidents.words import MatrixAction, Verdict
 from seg_bridge import services
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.rehearsal import (
     DAYS,
     AddRule,
     Change,
-    ChangePolicy,
     ClientForecast,
     RemoveRule,
     rehearse,
@@ -61,7 +60,7 @@ def rehearse_wish(
     kept = []
     for tenant in tenants:
         forecast = rehearse(_change(wish, tenant, actor), [tenant.id], days=days)
-        kept += [_keep(one, wish, batch, forecast.days, actor) for one in forecast.clients]
+        kept += [keep_forecast(one, wish, batch, forecast.days, actor) for one in forecast.clients]
     first = kept[0]
     write_audit(
         REHEARSED,
@@ -76,9 +75,10 @@ def rehearse_wish(
     return kept
 
 
-def _keep(
+def keep_forecast(
     forecast: ClientForecast, wish: Wish, batch: UUID, days: int, actor: Person | Actor
 ) -> Rehearsal:
+    """The forecast for one client as a row, for who decides about it."""
     kept: Rehearsal = Rehearsal.objects.create(
         tenant_id=forecast.tenant_id,
         batch=batch,
@@ -100,9 +100,7 @@ def _change(wish: Wish, tenant: Tenant, actor: Person | Actor) -> Change:
             return AddRule(wire_rule(services.draft_rule(actor=actor, **rule_fields(wish, tenant))))
         case "remove_rule":
             return RemoveRule(wire_rule(_rule_of(wish, tenant.id)))
-        case "change_policy":
-            return _policy_change(wish)
-    raise WrongInput("A change adds a rule, removes one, or changes the policy.")
+    raise WrongInput("A change adds a rule or removes one.")
 
 
 def rule_fields(wish: Wish, tenant: Tenant) -> dict[str, Any]:
@@ -136,22 +134,6 @@ def _rule_of(wish: Wish, tenant_id: int) -> GatewayRule:
     return rule
 
 
-def _policy_change(wish: Wish) -> ChangePolicy:
-    try:
-        return ChangePolicy(
-            matrix={
-                Verdict(verdict): MatrixAction(action)
-                for verdict, action in (wish.get("matrix") or {}).items()
-            },
-            act_from=None if wish.get("act_from") is None else float(wish["act_from"]),
-            on_not_scanned=MatrixAction(wish["on_not_scanned"])
-            if wish.get("on_not_scanned")
-            else None,
-        )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise WrongInput("This is no policy: name verdicts, actions and a score.") from error
-
-
 @transaction.atomic
 def save_change(
     *,
@@ -176,7 +158,9 @@ def save_change(
         .filter(id__in=[each.id for each in rehearsals])
         .order_by("id")
     )
-    _check_savable(locked, despite=despite)
+    if not locked:
+        raise NotThere
+    check_savable(locked, despite=despite)
     rules = []
     for rehearsal in locked:
         rule = _make(rehearsal, actor, reason.strip(), incident_id)
@@ -188,9 +172,8 @@ def save_change(
     return rules
 
 
-def _check_savable(rehearsals: Sequence[Rehearsal], *, despite: bool) -> None:
-    if not rehearsals:
-        raise NotThere
+def check_savable(rehearsals: Sequence[Rehearsal], *, despite: bool) -> None:
+    """Raises ``Conflict`` or ``Objections``, as ``save_change`` does."""
     if any(each.saved_at for each in rehearsals):
         raise Conflict("This change has been made already.")
     if any(each.created_at < timezone.now() - FRESH_FOR for each in rehearsals):
@@ -211,7 +194,7 @@ def _make(
         rule = _rule_of(wish, tenant.id)
         services.remove_rule(rule=rule, actor=actor, reason=reason)
     else:
-        raise WrongInput("A change of the policy can only be rehearsed here.")
+        raise WrongInput("This rehearsal belongs to a change of a policy, which is made there.")
     write_audit(
         SAVED,
         actor=actor,

@@ -9,7 +9,7 @@ Changes: ``AddRule``, ``RemoveRule``, ``ChangePolicy``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,10 +17,11 @@ from uuid import UUID
 from django.utils import timezone
 
 from incidents.models import Incident, IncidentMessage, Sighting
-from incidents.words import GRAVE, MatrixAction, Verdict
+from incidents.words import GRAVE, MatrixAction
 from seg_bridge import stored_mail
 from seg_bridge.gate.decide import decide
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
+from seg_bridge.policies.layers import Layers
 from seg_bridge.snapshot import policies_of
 from seg_bridge.stored_mail import StoredCopy
 
@@ -47,13 +48,11 @@ class RemoveRule:
     rule: GatewayRule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ChangePolicy:
-    """None: that part stays as it is; ``matrix`` names only the verdicts that change."""
+    """``layers``: what the levels would state."""
 
-    matrix: dict[Verdict, MatrixAction] = field(default_factory=dict)
-    act_from: float | None = None
-    on_not_scanned: MatrixAction | None = None
+    layers: Layers
 
 
 Change = AddRule | RemoveRule | ChangePolicy
@@ -111,41 +110,53 @@ class _Differences:
 
 
 def rehearse(change: Change, tenant_ids: Collection[int], *, days: int = DAYS) -> Forecast:
-    """Needs a scope of these clients.  Reads at most ``MOST_COPIES`` copies over all of them."""
+    """Needs a scope of these clients.  Reads at most ``MOST_COPIES`` copies over all of them.
+
+    A client whose mail is treated as before is not in the forecast.
+    """
     now = timezone.now()
-    most = max(FEWEST_COPIES, MOST_COPIES // max(1, len(tenant_ids)))
+    policies = list(policies_of(tenant_ids))
+    after = _after(change, policies)
+    policies = [policy for policy in policies if after[policy.tenant_id] != policy]
+    most = max(FEWEST_COPIES, MOST_COPIES // max(1, len(policies)))
     wanted = now - timedelta(days=days)
     clients = tuple(
-        _rehearse_one(change, policy, stored_mail.since(policy.tenant_id, wanted, most=most), now)
-        for policy in policies_of(tenant_ids)
+        _rehearse_one(
+            change,
+            policy,
+            after[policy.tenant_id],
+            stored_mail.since(policy.tenant_id, wanted, most=most),
+            now,
+        )
+        for policy in policies
     )
     return Forecast(days, clients)
 
 
-def apply_change(policy: TenantPolicy, change: Change) -> TenantPolicy:
+def _after(change: Change, policies: Sequence[TenantPolicy]) -> dict[int, TenantPolicy]:
+    if isinstance(change, ChangePolicy):
+        ids = [policy.tenant_id for policy in policies]
+        return {policy.tenant_id: policy for policy in policies_of(ids, layers=change.layers)}
+    return {policy.tenant_id: with_rule(policy, change) for policy in policies}
+
+
+def with_rule(policy: TenantPolicy, change: AddRule | RemoveRule) -> TenantPolicy:
     """The client's policy as it would be."""
     if isinstance(change, AddRule):
         return replace(policy, rules=(*policy.rules, change.rule))
-    if isinstance(change, RemoveRule):
-        return replace(policy, rules=tuple(r for r in policy.rules if r.id != change.rule.id))
-    return replace(
-        policy,
-        matrix={**policy.matrix, **change.matrix},
-        act_from=policy.act_from if change.act_from is None else change.act_from,
-        on_not_scanned=change.on_not_scanned or policy.on_not_scanned,
-    )
+    return replace(policy, rules=tuple(r for r in policy.rules if r.id != change.rule.id))
 
 
 def _rehearse_one(
-    change: Change, policy: TenantPolicy, since: datetime, now: datetime
+    change: Change, policy: TenantPolicy, changed: TenantPolicy, since: datetime, now: datetime
 ) -> ClientForecast:
-    changed = apply_change(policy, change)
     looked_at, undecidable = stored_mail.count(policy.tenant_id, since)
     about = None if isinstance(change, ChangePolicy) else change.rule
-    found = _compare(stored_mail.copies(policy.tenant_id, since, about=about), policy, changed, now)
+    copies = stored_mail.copies(policy.tenant_id, since, about=about)
+    found = _compare(copies, policy, changed, now)
+    cases, broken = _confirmed_cases(policy, changed, now)
     held, delivered = _deliveries(found.held), _deliveries(found.delivered)
     missed, caught = _incidents(delivered), _incidents(held)
-    cases, broken = _confirmed_cases(policy, changed, now)
     counts = {
         "looked_at": looked_at,
         "undecidable": undecidable + found.unscanned,

@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from incidents.models import Incident
 from incidents.traces import NoTraceKey, active_trace_key, make_trace_key
-from incidents.words import MatrixAction, Verdict
-from seg_bridge.gate.policy import DEFAULT_MATRIX, normalise_address
-from seg_bridge.models import Gate, GateClient, GatewayRule, Policy
+from incidents.words import MatrixAction
+from seg_bridge.gate.policy import normalise_address
+from seg_bridge.models import Gate, GateClient, GatewayRule
 from seg_bridge.rules import check_rule, normalise
 from seg_bridge.snapshot import secret_place
 from tenants.audit import BAILEY, Actor, write_audit
@@ -36,10 +36,6 @@ SECRET_BYTES = 32
 _GATE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,49}\Z")
 _GATE_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 RULE_QUEUE = "policy"
-# Bytes of these are kept although the client's policy may let the mail pass: somebody will ask.
-DEFAULT_KEEP_ORIGINAL = (
-    *(Verdict.PHISH, Verdict.BEC, Verdict.MALWARE, Verdict.SUSPICIOUS, Verdict.UNSCANNABLE),
-)
 
 
 def create_gate(
@@ -91,7 +87,6 @@ def serve_client(*, gate: Gate, tenant: Tenant, actor: Person | Actor) -> None:
     if gate.provider_id != tenant.provider_id:
         raise WrongInput(f"{gate.name} belongs to another provider.")
     _, is_new = GateClient.objects.get_or_create(tenant_id=tenant.id, gate=gate)
-    create_policy(tenant=tenant, actor=actor)
     if is_new:
         write_audit(
             "seg_bridge.gate.client_added",
@@ -102,31 +97,6 @@ def serve_client(*, gate: Gate, tenant: Tenant, actor: Person | Actor) -> None:
             object_id=gate.id,
             name=gate.name,
         )
-
-
-def create_policy(*, tenant: Tenant, actor: Person | Actor) -> Policy:
-    """The client's policy, with defaults where it has none yet: threats are held, and what is only
-    suspicious is marked and delivered.
-    """
-    policy, is_new = Policy.objects.get_or_create(
-        tenant_id=tenant.id,
-        defaults={
-            "matrix": {str(verdict): str(action) for verdict, action in DEFAULT_MATRIX.items()},
-            "keep_original": [str(verdict) for verdict in DEFAULT_KEEP_ORIGINAL],
-            "mark_subject": "[Suspicious] ",
-        },
-    )
-    if is_new:
-        write_audit(
-            "seg_bridge.policy.created",
-            actor=actor,
-            provider_id=tenant.provider_id,
-            tenant_id=tenant.id,
-            object_kind="policy",
-            object_id=policy.id,
-            matrix=policy.matrix,
-        )
-    return policy
 
 
 def rules_in_force() -> Q:

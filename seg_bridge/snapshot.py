@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -21,10 +21,13 @@ from django.db import connection
 from django.utils import timezone
 
 from incidents.traces import active_trace_key, trace_keys
-from incidents.words import MatrixAction, Verdict
+from incidents.words import MatrixAction
 from seg_bridge.gate import policy as wire
 from seg_bridge.gate.signing import canonical_json
-from seg_bridge.models import GatewayRule, Policy
+from seg_bridge.gate.treatment import Treatment
+from seg_bridge.models import GatewayRule
+from seg_bridge.policies.effective import treatment_of, values_of
+from seg_bridge.policies.layers import Layers
 from tenants.doors import ask
 from tenants.models import Domain, Mailbox, Tenant
 from tenants.secrets import unseal
@@ -112,7 +115,8 @@ _STAMP = "SELECT concat_ws(' ', {})".format(
             "tenants_tenant WHERE id = ANY(%(ids)s)",
             "tenants_domain WHERE tenant_id = ANY(%(ids)s)",
             "tenants_mailbox WHERE tenant_id = ANY(%(ids)s)",
-            "seg_bridge_policy WHERE tenant_id = ANY(%(ids)s)",
+            "seg_bridge_policylayer WHERE tenant_id = ANY(%(ids)s)"
+            " OR (tenant_id IS NULL AND provider_id = %(provider)s)",
             "seg_bridge_gatewayrule WHERE tenant_id = ANY(%(ids)s) AND removed_at IS NULL",
             "incidents_tracekey WHERE provider_id = %(provider)s",
         )
@@ -150,26 +154,78 @@ def _tenants(tenant_ids: Collection[int]) -> Iterable[wire.TenantPolicy]:
         yield replace(policy, domains=tuple(domains[policy.tenant_id]))
 
 
-def policies_of(tenant_ids: Collection[int]) -> Iterable[wire.TenantPolicy]:
-    """What each client wants and her entries, as a gate would be told; without routes."""
+def policies_of(
+    tenant_ids: Collection[int], *, layers: Layers | None = None
+) -> Iterable[wire.TenantPolicy]:
+    """What each client wants and her entries, as a gate would be told; without routes.
+
+    ``layers``: as if these were stated, and not what is.
+    """
     rules = _rules(tenant_ids)
-    policies = {row.tenant_id: row for row in Policy.objects.filter(tenant_id__in=tenant_ids)}
-    for tenant in Tenant.objects.filter(id__in=tenant_ids).order_by("id"):
-        row = policies.get(tenant.id) or Policy(tenant_id=tenant.id)
+    layers = layers or Layers(tenant_ids)
+    clients = list(Tenant.objects.filter(id__in=tenant_ids).order_by("id"))
+    boxes = _boxes([tenant.id for tenant in clients if layers.narrower(tenant.id)])
+    for tenant in clients:
+        treatment = treatment_of(values_of(layers.chain(tenant.id)))
         yield wire.TenantPolicy(
             tenant_id=tenant.id,
             slug=tenant.slug,
             name=tenant.name,
-            matrix={
-                **wire.DEFAULT_MATRIX,
-                **{Verdict(verdict): MatrixAction(name) for verdict, name in row.matrix.items()},
-            },
-            act_from=row.act_from,
-            on_not_scanned=MatrixAction(row.on_not_scanned),
             rules=tuple(rules[tenant.id]),
-            keep_original=frozenset(map(Verdict, row.keep_original)),
-            mark_subject=row.mark_subject,
+            exceptions=_exceptions(tenant.id, layers, treatment, boxes.get(tenant.id)),
+            **{one.name: getattr(treatment, one.name) for one in fields(treatment)},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Boxes:
+    """Names that a client's narrower policies are compiled to."""
+
+    domains: dict[UUID, str]
+    mailboxes: list[tuple[UUID, UUID, list[str]]]
+
+
+def _boxes(tenant_ids: Collection[int]) -> dict[int, _Boxes]:
+    """For clients whose domains or mailboxes state something, which are few."""
+    found = {tenant_id: _Boxes({}, []) for tenant_id in tenant_ids}
+    for tenant_id, domain_id, name in Domain.objects.filter(tenant_id__in=tenant_ids).values_list(
+        "tenant_id", "id", "name"
+    ):
+        found[tenant_id].domains[domain_id] = wire.normalise_address(f"@{name}")[1:]
+    rows = Mailbox.objects.filter(tenant_id__in=tenant_ids).exclude(state=Mailbox.State.GONE)
+    for tenant_id, box_id, domain_id, address, aliases in rows.values_list(
+        "tenant_id", "id", "domain_id", "address", "aliases"
+    ):
+        names = [wire.normalise_address(each) for each in (address, *aliases)]
+        found[tenant_id].mailboxes.append((box_id, domain_id, names))
+    return found
+
+
+def _exceptions(
+    tenant_id: int, layers: Layers, treatment: Treatment, boxes: _Boxes | None
+) -> dict[str, Treatment]:
+    """Domains and addresses that are treated otherwise than the client.
+
+    A mailbox has one policy, whatever address of it a mail is written to.
+    """
+    if boxes is None:
+        return {}
+    of_domain = {
+        domain_id: treatment_of(values_of(layers.chain(tenant_id, domain_id)))
+        for domain_id in boxes.domains
+    }
+    found = {
+        boxes.domains[domain_id]: one for domain_id, one in of_domain.items() if one != treatment
+    }
+    narrower = layers.narrower(tenant_id)
+    for box_id, domain_id, names in boxes.mailboxes:
+        mine = of_domain.get(domain_id, treatment)
+        if (None, box_id) in narrower:
+            mine = treatment_of(values_of(layers.chain(tenant_id, domain_id, box_id)))
+        for name in names:
+            if mine != found.get(name.rpartition("@")[2], treatment):
+                found[name] = mine
+    return found
 
 
 def _domains(tenant_ids: Collection[int]) -> dict[int, list[wire.DomainRoute]]:

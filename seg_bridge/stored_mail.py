@@ -22,6 +22,7 @@ from django.db import connection
 from incidents.words import Verdict
 from seg_bridge.gate.decide import Decidable
 from seg_bridge.gate.policy import GatewayRule
+from seg_bridge.gate.treatment import traits_of
 
 CHUNK = 1000
 
@@ -57,7 +58,7 @@ SELECT o.id, o.recipient, o.verdict, o.score, o.detail->'missing',
     coalesce(o.mail->'sender'->>'address', ''),
     jsonb_path_query_array(o.mail, '$.from_all[*].address'),
     jsonb_path_query_array(o.mail, '$.links[*].host'),
-    jsonb_path_query_array(o.mail, '$.attachments[*].sha256'),
+    o.mail->'attachments',
     jsonb_path_exists(o.mail, '$.auth[*] ? (@.method == "dmarc" && @.result == "fail")')
 FROM incidents_observation o WHERE {_WHOLE} AND {_DECIDABLE}
 """  # noqa: S608 - fixed text
@@ -122,7 +123,8 @@ def _stream(query: str, values: dict[str, Any]) -> Iterator[StoredCopy]:
 
 def _stored(row: tuple[Any, ...]) -> StoredCopy:
     found, recipient, verdict, score, missing, client_ip, mail_from, sender, *lists = row
-    named, hosts, files, is_disowned = (*map(_texts, lists[:3]), bool(lists[3]))
+    named, hosts, is_disowned = _texts(lists[0]), _texts(lists[1]), bool(lists[3])
+    files = [each for each in _parsed(lists[2]) if isinstance(each, dict)]
     visible = (sender,) if sender else ()
     mail = Decidable(
         verdict=Verdict(verdict),
@@ -133,12 +135,20 @@ def _stored(row: tuple[Any, ...]) -> StoredCopy:
         senders=frozenset((mail_from.lower(), *named, *visible)),
         client_ip=client_ip,
         link_hosts=frozenset(hosts),
-        attachments=frozenset(files),
+        attachments=frozenset(str(each.get("sha256", "")) for each in files),
+        file_traits=traits_of(
+            (str(each.get("kind", "")), bool(each.get("is_inline")), _texts(each.get("flags")))
+            for each in files
+        ),
     )
     return StoredCopy(found, recipient, mail)
 
 
 def _texts(value: Any) -> list[str]:
+    return [each for each in _parsed(value) if isinstance(each, str)]
+
+
+def _parsed(value: Any) -> list[Any]:
     """A JSON list as the driver gives it: parsed, or as text."""
     parsed = json.loads(value) if isinstance(value, str) else value
-    return [each for each in parsed or () if isinstance(each, str)]
+    return parsed if isinstance(parsed, list) else []

@@ -15,6 +15,8 @@ from django.contrib.auth.hashers import make_password
 
 from incidents.observations import Observation
 from incidents.words import Layer, Outcome, Place, Verdict
+from seg_bridge.models import PolicyLayer
+from seg_bridge.policies.keys import check_values
 from tenants.ids import new_id
 from tenants.models import Assignment, Domain, Mailbox, Person, Provider, Tenant
 from tenants.scope import maintenance_scope
@@ -95,6 +97,28 @@ def make_cast(next_hop: tuple[str, int] = ("127.0.0.1", 25)) -> Cast:
             pia=_person(provider, "Pia", Person.Role.CLIENT_READER, acme),
             gus=_person(provider, "Gus", Person.Role.CLIENT_READER, globex),
         )
+
+
+def state_policy(tenant: Tenant, **values: Any) -> None:
+    """The client states exactly these values: ``act_from=4.0``, ``action_spam="tag"``.  In the
+    caller's scope, and past the rehearsal that people go through.
+    """
+    stated = {
+        key.replace("_", ".", 1) if key.startswith(_SECTIONS) else key: value
+        for key, value in values.items()
+    }
+    PolicyLayer.objects.update_or_create(
+        provider_id=tenant.provider_id,
+        tenant=tenant,
+        level=PolicyLayer.Level.CLIENT,
+        defaults={
+            "stated": {key: {"value": value} for key, value in check_values(stated).items()},
+            "changed_by": "Mo",
+        },
+    )
+
+
+_SECTIONS = ("action_", "release_", "keep_", "file_", "held_")
 
 
 def mail_json(**changes: Any) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from incidents.automation import set_late_verdicts, wish_of
 from incidents.disagreements import accept, dismiss, rehearse_repair
 from incidents.models import Disagreement, LateVerdicts, StandingOrder
 from incidents.orders import orders_in_force, withdraw_order
-from incidents.words import MatrixAction, Verdict
 from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule, Rehearsal
 from tenants.errors import WrongInput
@@ -131,7 +130,7 @@ class NewRehearsalSerializer(serializers.Serializer[Any]):
     tenants = serializers.ListField(
         child=serializers.SlugField(), min_length=1, max_length=500, help_text="Clients"
     )
-    do = serializers.ChoiceField(choices=["add_rule", "remove_rule", "change_policy"])
+    do = serializers.ChoiceField(choices=["add_rule", "remove_rule"])
     kind = serializers.ChoiceField(choices=GatewayRule.Kind.choices, default="block")
     match = serializers.ChoiceField(choices=GatewayRule.Match.choices, default="sender")
     value = serializers.CharField(max_length=320, default="", allow_blank=True)
@@ -141,13 +140,6 @@ class NewRehearsalSerializer(serializers.Serializer[Any]):
         min_value=0, max_value=3650, default=30, help_text="How long the rule holds; 0: no end"
     )
     rule_id = serializers.UUIDField(required=False, help_text="Of the rule to remove")
-    matrix = serializers.DictField(
-        child=serializers.ChoiceField(choices=[each.value for each in MatrixAction]),
-        required=False,
-        help_text=f"Verdict to action; verdicts: {', '.join(Verdict)}",
-    )
-    act_from = serializers.FloatField(required=False, min_value=0, max_value=1000)
-    on_not_scanned = serializers.ChoiceField(choices=["deliver", "hold", "defer"], required=False)
     period_days = serializers.IntegerField(
         min_value=1, max_value=90, default=30, help_text="Stored mail of so many days"
     )
@@ -252,7 +244,7 @@ class RehearsalList(ListView):
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | dict) else str(value)
+    return value if isinstance(value, bool | int | float) else str(value)
 
 
 class RehearsalDetail(DetailView):

@@ -6,7 +6,18 @@ from django.urls import URLPattern, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
-from console.api import incidents, layers, ledger, mail, root, tending, times, together, work
+from console.api import (
+    incidents,
+    layers,
+    ledger,
+    mail,
+    policies,
+    root,
+    tending,
+    times,
+    together,
+    work,
+)
 
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
@@ -106,5 +117,12 @@ urlpatterns = [
     _at("standing-orders", layers.StandingOrderList, "standing-orders"),
     _at(f"standing-orders/{_ID}", layers.StandingOrderDetail, "standing-order"),
     _at(f"standing-orders/{_ID}/withdraw", layers.WithdrawStandingOrder, "order-withdraw"),
+    _at("policy", policies.ProviderPolicy, "policy"),
+    _at(r"tenants/(?P<slug>[-\w]+)/policy", policies.ClientPolicy, "client-policy"),
+    _at("policy-changes", policies.PolicyChangeList, "policy-changes"),
+    _at(f"policy-changes/{_ID}", policies.PolicyChangeDetail, "policy-change"),
+    _at(f"policy-changes/{_ID}/make", policies.MakePolicyChange, "policy-change-make"),
+    _at("policy-templates", policies.PolicyTemplateList, "policy-templates"),
+    _at(f"policy-templates/{_ID}/remove", policies.RemovePolicyTemplate, "policy-template-remove"),
     re_path(r"^.*$", root.NoSuchResource.as_view(), name="api-nothing"),
 ]

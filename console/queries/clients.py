@@ -10,11 +10,13 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from api_bridge.models import Connection, MailboxSync
-from console.lib.words import VERDICTS
 from console.queries.blindness import Blind, Blindness
 from console.queries.mail import outcome_counts
 from incidents.models import Delivery, Incident
-from seg_bridge.models import GateClient, GatewayRule, Policy
+from seg_bridge.models import GateClient, GatewayRule
+from seg_bridge.policies.effective import Effective, effective
+from seg_bridge.policies.keys import KEYS, ROWS
+from seg_bridge.policies.layers import Layers
 from seg_bridge.services import rules_in_force
 from tenants.models import Domain, Mailbox, Tenant
 
@@ -37,8 +39,8 @@ class ClientPage:
     mailboxes: list[Mailbox]
     connection: Connection | None
     gates: list[GateClient]
-    policy: Policy | None
-    matrix: list[tuple[str, str]]
+    matrix: list[tuple[str, str, Effective]]
+    acts_from: str
     rules: list[GatewayRule]
     last_sync: MailboxSync | None
     week: dict[str, int]
@@ -76,13 +78,8 @@ def _by_client(rows: QuerySet[Any]) -> dict[int, int]:
     return dict(rows.order_by().values_list("tenant_id").annotate(n=Count("*")))
 
 
-def _in_order(matrix: dict[str, str]) -> list[tuple[str, str]]:
-    """Verdicts as the words list them, with what the policy does; the database sorts otherwise."""
-    return [(verdict, matrix[verdict]) for verdict in VERDICTS if verdict in matrix]
-
-
 def client_page(client: Tenant) -> ClientPage:
-    policy = Policy.objects.filter(tenant=client).first()
+    policy = effective(Layers([client.id]).chain(client.id))
     week_ago = timezone.now() - timedelta(days=7)
     return ClientPage(
         client=client,
@@ -91,8 +88,12 @@ def client_page(client: Tenant) -> ClientPage:
         mailboxes=list(Mailbox.objects.filter(tenant=client).order_by("address")[:500]),
         connection=Connection.objects.filter(tenant=client).first(),
         gates=list(GateClient.objects.filter(tenant=client).select_related("gate")),
-        policy=policy,
-        matrix=_in_order(policy.matrix if policy else {}),
+        matrix=[
+            (row, KEYS[f"action.{row}"].words(one.value), one)
+            for row in ROWS
+            for one in [policy[f"action.{row}"]]
+        ],
+        acts_from=KEYS["act_from"].words(policy["act_from"].value),
         rules=list(
             GatewayRule.objects.filter(rules_in_force(), tenant=client).order_by("-created_at")[
                 :200

@@ -3,15 +3,19 @@
 1. A block rule that fits acts.
 2. An allow rule that fits delivers, but never malware or phish unless it says so, and never a
    sender that the sender's own domain disowns (DMARC fails).
-3. Not scanned: the client's policy for that.
-4. Malware and unscannable act at any score, other verdicts from the client's score on.
+3. Not scanned: the policy for that.
+4. Malware and unscannable act at any score, other verdicts from the policy's score on; a weaker
+   threat is marked from another score on, if the policy has one.
 5. Everything else is delivered.
+6. Kinds of files that the policy names: where it wants more than the verdict does, that is done.
+
+The policy is the recipient's: of the mailbox, else the domain, else the client.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from incidents.mail.facts import MailFacts
@@ -19,9 +23,15 @@ from incidents.words import MatrixAction, Verdict
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.gate.scanning import ScanResult
+from seg_bridge.gate.treatment import FileTrait, Treatment, traits_of
 
 MAX_REASON_CHARS = 300
 _ALWAYS_ACTS = (Verdict.MALWARE, Verdict.UNSCANNABLE)
+# Put off comes before held: the engine that was missing may find worse the next time.
+_HARSHER = (
+    *(MatrixAction.DELIVER, MatrixAction.TAG, MatrixAction.HOLD, MatrixAction.DEFER),
+    MatrixAction.REJECT,
+)
 _IN_WORDS = {
     MatrixAction.DELIVER: "delivered",
     MatrixAction.TAG: "delivered with a mark",
@@ -36,7 +46,7 @@ class Decision:
     """``rule`` names what decided, in words with its origin.
 
     ``by``: ``block`` or ``allow`` for an entry of the client's list, which is then ``entry``;
-    ``verdict``, ``score`` (below the client's) or ``not_scanned`` for her policy.
+    ``verdict``, ``score`` (below the policy's), ``not_scanned`` or ``file`` for her policy.
     """
 
     action: MatrixAction
@@ -76,6 +86,7 @@ class Decidable:
     client_ip: str
     link_hosts: frozenset[str]
     attachments: frozenset[str]
+    file_traits: frozenset[FileTrait] = frozenset()
 
 
 def decidable(result: ScanResult, facts: MailFacts, envelope: Envelope) -> Decidable:
@@ -92,6 +103,7 @@ def decidable(result: ScanResult, facts: MailFacts, envelope: Envelope) -> Decid
         client_ip=envelope.client_ip,
         link_hosts=frozenset(link.host for link in facts.links),
         attachments=frozenset(each.sha256 for each in facts.attachments),
+        file_traits=traits_of((one.kind, one.is_inline, one.flags) for one in facts.attachments),
     )
 
 
@@ -106,26 +118,42 @@ def decide(mail: Decidable, tenant: TenantPolicy, recipient: str, now: datetime)
         if rule.kind == "allow" and _may_allow(rule, mail):
             words = f"allow of {tenant.name}: {_describe(rule)}"
             return Decision(MatrixAction.DELIVER, words, "allow", rule)
-    return _by_verdict(tenant, mail)
+    treatment = tenant.treatment_for(recipient)
+    decided = _by_verdict(treatment, mail)
+    by_file = _by_file(treatment, mail)
+    if by_file is not None and _HARSHER.index(by_file.action) > _HARSHER.index(decided.action):
+        decided = by_file
+    return replace(decided, rule=f"policy of {tenant.whose(recipient)}: {decided.rule}")
 
 
-def _by_verdict(tenant: TenantPolicy, mail: Decidable) -> Decision:
+def _by_verdict(policy: Treatment, mail: Decidable) -> Decision:
     verdict = mail.verdict
-    if verdict is not None and (verdict in _ALWAYS_ACTS or mail.score >= tenant.act_from):
-        action = tenant.matrix.get(verdict, MatrixAction.HOLD)
-        words = f"policy of {tenant.name}: {verdict} is {_IN_WORDS[action]}"
-        return Decision(action, words, "verdict")
+    if verdict is not None and (verdict in _ALWAYS_ACTS or mail.score >= policy.act_from):
+        action = policy.matrix.get(verdict, MatrixAction.HOLD)
+        return Decision(action, f"{verdict} is {_IN_WORDS[action]}", "verdict")
     if verdict is None or mail.missing:
         missing = ", ".join(mail.missing)
-        words = f"not scanned ({missing} did not answer) is {_IN_WORDS[tenant.on_not_scanned]}"
-        return Decision(tenant.on_not_scanned, f"policy of {tenant.name}: {words}", "not_scanned")
-    words = f"{verdict} is delivered"
+        words = f"not scanned ({missing} did not answer) is {_IN_WORDS[policy.on_not_scanned]}"
+        return Decision(policy.on_not_scanned, words, "not_scanned")
+    action, words = MatrixAction.DELIVER, f"{verdict} is delivered"
     if verdict.is_threat:
+        if policy.mark_from is not None and mail.score >= policy.mark_from:
+            action = MatrixAction.TAG
         words = (
-            f"{verdict} with {mail.score:.1f} points is delivered, "
-            f"it acts from {tenant.act_from:.1f}"
+            f"{verdict} with {mail.score:.1f} points is {_IN_WORDS[action]}, "
+            f"it acts from {policy.act_from:.1f}"
         )
-    return Decision(MatrixAction.DELIVER, f"policy of {tenant.name}: {words}", "score")
+    return Decision(action, words, "score")
+
+
+def _by_file(policy: Treatment, mail: Decidable) -> Decision | None:
+    """The harshest of what the policy wants for these kinds of files; None: it names none."""
+    wanted = [(policy.files[trait], trait) for trait in mail.file_traits if trait in policy.files]
+    if not wanted:
+        return None
+    action, trait = max(wanted, key=lambda each: (_HARSHER.index(each[0]), each[1]))
+    words = str(trait).replace("_", " ")
+    return Decision(action, f"a file of the kind {words} is {_IN_WORDS[action]}", "file")
 
 
 def _is_live(rule: GatewayRule, recipient: str, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """Relaying the copies of one mail: one outgoing mail for each client and wording.
 
-The trace names the client, and a marked copy differs from an unmarked one, so copies are grouped
-by both.
+The trace names the client, and a marked copy differs from an unmarked one and from one with
+another mark, so copies are grouped by both.
 """
 
 from __future__ import annotations
@@ -33,22 +33,21 @@ class Group:
 
 
 def group_by_wording(mail: SeenMail) -> list[tuple[Copy, ...]]:
-    by_wording: dict[tuple[int, bool], list[Copy]] = {}
+    by_wording: dict[tuple[int, str | None], list[Copy]] = {}
     for copy in mail.copies:
         if copy.is_relayed:
-            is_tagged = copy.action is MatrixAction.TAG
-            by_wording.setdefault((copy.route.tenant.tenant_id, is_tagged), []).append(copy)
+            by_wording.setdefault((copy.route.tenant.tenant_id, _mark_of(copy)), []).append(copy)
     return [tuple(copies) for copies in by_wording.values()]
 
 
 def write_group(
     copies: tuple[Copy, ...], mail: SeenMail, transaction: Transaction, hostname: str
 ) -> Group:
-    tenant = copies[0].route.tenant
-    data = stamp_mail(mail.raw, make_stamp(mail, tenant.tenant_id, hostname), transaction.snapshot)
-    if copies[0].action is MatrixAction.TAG:
-        verdict = str(mail.result.verdict or "not scanned")
-        data = mark_tagged(data, verdict, tenant.mark_subject)
+    stamp = make_stamp(mail, copies[0].route.tenant.tenant_id, hostname)
+    data = stamp_mail(mail.raw, stamp, transaction.snapshot)
+    mark = _mark_of(copies[0])
+    if mark is not None:
+        data = mark_tagged(data, str(mail.result.verdict or "not scanned"), mark)
     outgoing = OutgoingMail(
         mail_from=mail.envelope.mail_from,
         recipients=tuple(copy.route.address for copy in copies),
@@ -59,6 +58,11 @@ def write_group(
         recipient_options=transaction.recipient_options,
     )
     return Group(copies, outgoing)
+
+
+def _mark_of(copy: Copy) -> str | None:
+    """What is put before its subject; None: it is not marked."""
+    return copy.route.treatment.mark_subject if copy.action is MatrixAction.TAG else None
 
 
 async def relay_groups(groups: list[Group], relay: Relay) -> None:

@@ -83,7 +83,7 @@ def tenant_ids_to_keep(mail: SeenMail) -> set[int]:
         if copy.outcome is Outcome.HELD
         or copy.is_spooled
         or verdict is Verdict.UNSCANNABLE
-        or (verdict is not None and verdict in copy.route.tenant.keep_original)
+        or (verdict is not None and verdict in copy.route.treatment.keep_original)
     }
 
 

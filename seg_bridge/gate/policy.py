@@ -6,6 +6,7 @@ kept on disk by the gate.
 ``PolicySnapshot.from_json`` / ``as_json``   plain JSON values
 ``sign_snapshot`` / ``load_signed``          with signature; ``BadSnapshot`` if it can't be trusted
 ``PolicySnapshot.find(address)``             the client and route of one recipient
+``TenantPolicy.treatment_for(address)``      what its client, domain or mailbox wants
 """
 
 from __future__ import annotations
@@ -16,23 +17,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self, get_args
 
-from incidents.words import MatrixAction, Verdict
+from typing_extensions import override
+
+from incidents.words import MatrixAction
 from seg_bridge.gate.signing import BadSignature, check_json, sign_json
+from seg_bridge.gate.treatment import Treatment, treatment_fields
 
 RuleKind = Literal["allow", "block"]
 RuleMatch = Literal["sender", "sender_domain", "client_ip", "url_host", "attachment_sha256"]
 
-DEFAULT_ACT_FROM = 6.0
-DEFAULT_MATRIX: Mapping[Verdict, MatrixAction] = {
-    Verdict.CLEAN: MatrixAction.DELIVER,
-    Verdict.GRAYMAIL: MatrixAction.DELIVER,
-    Verdict.SPAM: MatrixAction.HOLD,
-    Verdict.PHISH: MatrixAction.HOLD,
-    Verdict.BEC: MatrixAction.HOLD,
-    Verdict.MALWARE: MatrixAction.HOLD,
-    Verdict.SUSPICIOUS: MatrixAction.TAG,
-    Verdict.UNSCANNABLE: MatrixAction.HOLD,
-}
+# Grows with what an older gate could not follow; such a gate keeps its last policy and says so.
+FORMAT = 2
 
 
 class BadSnapshot(Exception):
@@ -124,54 +119,62 @@ class DomainRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TenantPolicy:
-    """What one client wants.  ``act_from`` is the score from which a scored verdict acts;
-    ``keep_original`` the verdicts whose bytes are kept although the mail was not held;
-    ``mark_subject`` is put before the subject of tagged mail ("" for none).
+class TenantPolicy(Treatment):
+    """What one client wants.  ``exceptions``: domains (``acme.example``) and addresses that are
+    treated otherwise, each with all that holds for it.
     """
 
     tenant_id: int
     slug: str
     name: str
     domains: tuple[DomainRoute, ...] = ()
-    matrix: dict[Verdict, MatrixAction] = field(default_factory=lambda: dict(DEFAULT_MATRIX))
-    act_from: float = DEFAULT_ACT_FROM
-    on_not_scanned: MatrixAction = MatrixAction.DEFER
     rules: tuple[GatewayRule, ...] = ()
-    keep_original: frozenset[Verdict] = frozenset()
-    mark_subject: str = ""
+    exceptions: Mapping[str, Treatment] = field(default_factory=dict)
+
+    def treatment_for(self, address: str) -> Treatment:
+        """``address`` as ``normalise_address`` writes it."""
+        return self.exceptions.get(self._exception(address), self)
+
+    def whose(self, address: str) -> str:
+        """In words: whose policy holds for this address."""
+        narrower = self._exception(address)
+        return f"{self.name} for {narrower}" if narrower else self.name
+
+    def _exception(self, address: str) -> str:
+        if not self.exceptions:
+            return ""
+        domain = address.rpartition("@")[2]
+        return next((one for one in (address, domain) if one in self.exceptions), "")
 
     def as_json(self) -> dict[str, Any]:
-        return {
+        data = {
             "tenant_id": self.tenant_id,
             "slug": self.slug,
             "name": self.name,
             "domains": [each.as_json() for each in self.domains],
-            "matrix": {str(verdict): str(action) for verdict, action in self.matrix.items()},
-            "act_from": self.act_from,
-            "on_not_scanned": str(self.on_not_scanned),
             "rules": [each.as_json() for each in self.rules],
-            "keep_original": sorted(str(each) for each in self.keep_original),
-            "mark_subject": self.mark_subject,
+            **self.treatment_json(),
         }
+        if self.exceptions:
+            data["exceptions"] = {
+                of: treatment.treatment_json() for of, treatment in self.exceptions.items()
+            }
+        return data
 
     @classmethod
+    @override
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        given = {
-            Verdict(verdict): MatrixAction(action)
-            for verdict, action in data.get("matrix", {}).items()
-        }
         return cls(
             tenant_id=int(data["tenant_id"]),
             slug=str(data["slug"]),
             name=str(data["name"]),
             domains=tuple(DomainRoute.from_json(each) for each in data.get("domains", ())),
-            matrix={**DEFAULT_MATRIX, **given},
-            act_from=float(data.get("act_from", DEFAULT_ACT_FROM)),
-            on_not_scanned=MatrixAction(data.get("on_not_scanned", MatrixAction.DEFER)),
             rules=tuple(GatewayRule.from_json(each) for each in data.get("rules", ())),
-            keep_original=frozenset(Verdict(each) for each in data.get("keep_original", ())),
-            mark_subject=str(data.get("mark_subject", "")),
+            exceptions={
+                str(of).lower(): Treatment.from_json(each)
+                for of, each in data.get("exceptions", {}).items()
+            },
+            **treatment_fields(data),
         )
 
 
@@ -185,6 +188,10 @@ class Route:
     tenant: TenantPolicy
     domain: DomainRoute
     is_known: bool
+
+    @property
+    def treatment(self) -> Treatment:
+        return self.tenant.treatment_for(self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +242,7 @@ class PolicySnapshot:
 
     def as_json(self) -> dict[str, Any]:
         return {
+            "format": FORMAT,
             "version": self.version,
             "made_at": self.made_at.isoformat(),
             "gate": self.gate,
@@ -249,6 +257,9 @@ class PolicySnapshot:
         """Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` on anything
         that is not a snapshot.
         """
+        written_as = int(data.get("format", 1))
+        if written_as > FORMAT:
+            raise ValueError(f"format {written_as} is newer than this gate, which knows {FORMAT}")
         made_at = datetime.fromisoformat(data["made_at"])
         if made_at.tzinfo is None:
             raise ValueError("made_at needs a time zone")

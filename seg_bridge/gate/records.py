@@ -174,7 +174,6 @@ def _mails(
             **common,
             "tenant_id": tenant_id,
             "detail": {**common["detail"], "dialogue": told_to(tenant_id, mail.said)},
-            "score_limit": copies[0].route.tenant.act_from,
             "evidence": mail.sha256 if tenant_id in kept_for else "",
         }
         found.append({"shared": shared, "each": [_each(mail.ulid, copy) for copy in copies]})
@@ -229,6 +228,7 @@ def _each(ulid: str, copy: Copy) -> dict[str, Any]:
     place = PLACE_OF[copy.outcome] if copy.outcome is not None else None
     return {
         "recipient": copy.route.address,
+        "score_limit": copy.route.treatment.act_from,
         "source_key": f"{ulid}/{copy.route.address}",
         "action": str(copy.outcome) if copy.outcome is not None else None,
         "rule": copy.rule[:MAX_RULE_CHARS],

@@ -52,7 +52,6 @@ def _fill() -> int:
     from incidents.intake import record
     from incidents.mail import read_mail
     from incidents.models import Observation
-    from seg_bridge.models import Policy
     from tenants.scope import Role, maintenance_scope, tenant_scope
     from tests.bench.intake import MAIL
     from tests.factories import gateway_saw, make_cast
@@ -61,7 +60,6 @@ def _fill() -> int:
     facts = read_mail(MAIL, envelope_from="news@sender.example").as_json()
     detail = {"client_ip": "192.0.2.7", "mail_from": "news@sender.example", "missing": []}
     with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
-        Policy.objects.create(tenant=cast.acme)
         first = gateway_saw(cast.acme, "info@acme.example", ulid="first", mail=facts, detail=detail)
         record([first])
     names = [str(field.column) for field in Observation._meta.concrete_fields]
@@ -76,12 +74,18 @@ def _fill() -> int:
 def _measure(tenant_id: int) -> list[Measurement]:
     from django.db import connection
 
-    from incidents.words import MatrixAction, Verdict
     from seg_bridge import rehearsal
     from seg_bridge.gate.policy import GatewayRule
+    from seg_bridge.policies.effective import Layer, Stated
+    from seg_bridge.policies.layers import Layers, Target
+    from tenants.models import Tenant
 
     rule = GatewayRule(id="new", kind="block", match="sender", value="someone7@sender.example")
-    policy = rehearsal.ChangePolicy(act_from=4.0, matrix={Verdict.SPAM: MatrixAction.HOLD})
+    with _scope(tenant_id):
+        tenant = Tenant.objects.select_related("provider").get(id=tenant_id)
+        target = Target(provider=tenant.provider, tenant=tenant)
+        layer = Layer(target.level, tenant.name, {"act_from": Stated(4.0)})
+        policy = rehearsal.ChangePolicy(Layers([tenant_id]).replaced(target, layer))
 
     def bare() -> None:
         with connection.cursor() as cursor:
@@ -132,9 +136,11 @@ def _check(client: Any, newly_held: int) -> None:
 
 
 def _scope(tenant_id: int) -> Any:
+    from tenants.doors import all_clients
     from tenants.scope import Role, tenant_scope
 
-    return tenant_scope(Role.ANALYST, [tenant_id])
+    (client,) = (one for one in all_clients() if one.tenant_id == tenant_id)
+    return tenant_scope(Role.ANALYST, [tenant_id], provider_id=client.provider_id)
 
 
 def _best(tenant_id: int, work: Callable[[], None]) -> float:

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 
 from api_bridge.models import Connection
 from incidents.models import TraceKey
-from seg_bridge.models import Gate, GateClient, Policy
+from seg_bridge.models import Gate, GateClient
 from seg_bridge.snapshot import find_gate
 from tenants.models import Assignment, AuditEntry, Domain, Mailbox, Person, Provider, Tenant
 from tenants.scope import maintenance_scope
@@ -108,7 +108,6 @@ def test_client_with_mailboxes_from_file_and_line_is_served_by_the_gate(
         assert boxes["ceo@acme.example"].is_vip
         assert boxes["cfo@acme.example"].job_title == "CFO"
         assert GateClient.objects.filter(tenant=acme).count() == 1
-        assert Policy.objects.filter(tenant=acme).count() == 1
         assert not Connection.objects.exists()
 
 

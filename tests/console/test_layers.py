@@ -22,12 +22,12 @@ from incidents.models import (
     StandingOrder,
 )
 from incidents.words import Place, Verdict
-from seg_bridge.models import GatewayRule, Policy, Rehearsal
+from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import add_rule
 from tenants.errors import Conflict
 from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
-from tests.factories import Cast, mail_json
+from tests.factories import Cast, mail_json, state_policy
 from tests.incidents.test_disagreements import INFO, IT, held, inside, passed
 from tests.seg_bridge.conftest import make_gate
 
@@ -165,7 +165,7 @@ def test_removing_a_rule_shows_what_would_come_in_and_asks_again(cast: Cast, as_
             reason="seen",
             actor=cast.bo,
         )
-        Policy.objects.update(act_from=20.0)
+        state_policy(cast.acme, act_from=20.0)
     happened(cast, held(cast, verdict=Verdict.BEC, score=9.0))
     answer = as_ana.post(reverse("rule_remove", args=[rule.id]))
     page = as_ana.get(answer["Location"]).content.decode()

@@ -18,7 +18,7 @@ from incidents.orders import give_order, withdraw_order
 from incidents.regroup import merge_incidents
 from incidents.remediation import pull_incident, restore_incident
 from incidents.words import Layer, Place, Verdict
-from seg_bridge.models import GatewayRule, Policy
+from seg_bridge.models import GatewayRule
 from tenants.doors import ClaimedWork
 from tenants.errors import WrongInput
 from tenants.models import AuditEntry, Work
@@ -31,8 +31,6 @@ from tests.incidents.test_remediation import Mailboxes, _scope, work
 def mailboxes(cast: Cast, monkeypatch: pytest.MonkeyPatch):
     boxes = Mailboxes({f"i1{INFO}": Place.INBOX, f"i1{IT}": Place.INBOX})
     monkeypatch.setitem(layers._layers, "mailbox", boxes)
-    with _scope(cast.acme):
-        Policy.objects.create(tenant=cast.acme)
     return boxes
 
 

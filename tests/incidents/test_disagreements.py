@@ -23,7 +23,7 @@ from incidents.observations import Observation
 from incidents.sides import what_allowed
 from incidents.sightings import history_of
 from incidents.words import Layer, Outcome, Place, Verdict
-from seg_bridge.models import GatewayRule, Policy, Rehearsal
+from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import add_rule
 from tenants.errors import Conflict, WrongInput
 from tenants.models import AuditEntry
@@ -40,7 +40,6 @@ GATE: dict[str, Any] = {"mail_from": EVE, "client_ip": "203.0.113.9", "missing":
 @pytest.fixture(autouse=True)
 def acme_scope(cast: Cast):
     with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
-        Policy.objects.create(tenant=cast.acme)
         yield
 
 

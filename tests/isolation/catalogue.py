@@ -23,9 +23,13 @@ PROVIDER_TABLES = {
     "seg_bridge_gate": "provider_id",
     "incidents_tasktemplate": "provider_id",
     "incidents_savedview": "provider_id",
+    "seg_bridge_policytemplate": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.
-WITH_PROVIDER_ROWS = {"tenants_person", "tenants_auditentry", "incidents_slaplan"}
+WITH_PROVIDER_ROWS = {
+    *("tenants_person", "tenants_auditentry", "incidents_slaplan"),
+    *("seg_bridge_policylayer", "seg_bridge_policychange"),
+}
 # Tables without anybody's rows; no role of the application has a right on them.
 PLAIN_TABLES = {
     *("auth_group", "auth_group_permissions", "auth_permission", "django_content_type"),
@@ -43,7 +47,7 @@ HIDDEN_FROM_PORTAL = {
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
     "incidents_warningmark",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
-    "seg_bridge_rehearsal",
+    *("seg_bridge_rehearsal", "seg_bridge_policylayer", "seg_bridge_policychange"),
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),
@@ -139,6 +143,7 @@ UNIQUE_OVER_ALL = {
     "tenants_person (email)": "people sign in by it",
     "api_bridge_connection (cloud_tenant_id)": "a cloud tenant must not be claimed twice",
     "api_bridge_mailboxsync (push_id)": "given by the mail host; a notification names only this",
+    "seg_bridge_policylayer (provider_id)": "of what holds for all clients there is one",
     "seg_bridge_gatecommand (seq)": "the order in which a gate of several clients does things",
 }
 

@@ -152,6 +152,17 @@ rehearsal          GET     rehearsal     200 200  200  in     in    in
 rehearsal_save     GET     rehearsal     200 200  200  in     in    in
 rehearsal_save     POST    rehearsal     302 302  302  in     in    in
 rehearsal_list     GET     rehearsal     200 200  200  in     in    in
+policy_provider    GET     -             200 200  200  in     in    in
+policy_provider    POST    -             302 403  403  in     in    in
+policy_client      GET     client        200 200  200  in     in    in
+policy_client      POST    client        302 302  302  in     in    in
+policy_domain      GET     domain        200 200  200  in     in    in
+policy_domain      POST    domain        302 302  302  in     in    in
+policy_mailbox     GET     mailbox       200 200  200  in     in    in
+policy_mailbox     POST    mailbox       302 302  302  in     in    in
+policy_change      GET     policy-change 200 200  200  in     in    in
+policy_change_make GET     policy-change 200 200  200  in     in    in
+policy_change_make POST    policy-change 302 302  302  in     in    in
 orders             GET     -             200 200  200  in     in    in
 order_withdraw     GET     order         200 200  200  in     in    in
 order_withdraw     POST    order         302 302  302  in     in    in
@@ -264,6 +275,16 @@ api-gateway-rules      GET     -             200 200  200  401    200   401
 api-gateway-rules      POST    new-rule      201 201  201  401    201   401
 api-gateway-rule       GET     gateway-rule  200 200  200  401    200   401
 api-gateway-rule-remove POST   gateway-rule  200 200  200  401    200   401
+api-policy             GET     -             200 200  200  401    200   401
+api-policy             POST    -             201 403  403  401    201/403 401
+api-client-policy      GET     client        200 200  200  401    200   401
+api-client-policy      POST    client        201 201  201  401    201   401
+api-policy-changes     GET     -             200 200  200  401    200   401
+api-policy-change      GET     policy-change 200 200  200  401    200   401
+api-policy-change-make POST    policy-change 200 200  200  401    200   401
+api-policy-templates   GET     -             200 200  200  401    200   401
+api-policy-templates   POST    -             201 403  403  401    201/403 401
+api-policy-template-remove POST -            404 404  404  401    404   401
 """
 
 PORTAL = """
@@ -341,6 +362,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "disagreement_accept": {"reason": "It is clear"},
     "disagreement_dismiss": {"reason": "A drill"},
     "rule_new": {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "30"},
+    **{
+        f"policy_{level}": {"version": "0", "held.keep_days": "7"}
+        for level in ("provider", "client", "domain", "mailbox")
+    },
+    "api-policy": {"version": 0, "states": {"held.keep_days": 7}},
+    "api-client-policy": {"version": 0, "states": {"held.keep_days": 7}},
+    "policy_change_make": {"reason": "They asked", "despite": "on"},
+    "api-policy-change-make": {"reason": "They asked", "despite": True},
+    "api-policy-templates": {"name": "Ours", "values": {"held.keep_days": 7}},
     "rehearsal_save": {"reason": "It goes on", "despite": "on"},
     "order_withdraw": {"reason": "It is over"},
     "late_verdicts": {
@@ -417,6 +447,7 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "ledger_figure": {"figure": "condemned"},
     "view_remove": {"view_id": UUID(int=1)},
     "api-view-remove": {"object_id": str(UUID(int=1))},
+    "api-policy-template-remove": {"object_id": str(UUID(int=1))},
     "kpi_incidents": {"figure": "detect"},
     "api-kpi-incidents": {"figure": "detect"},
     "sla_targets": {"figure": "open"},

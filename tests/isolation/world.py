@@ -7,7 +7,7 @@ empty is then filled from the models, so that a new column is marked without a c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -49,12 +49,22 @@ from incidents.reports import ask_report, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.changes import rehearse_wish
-from seg_bridge.models import GatewayRule, Rehearsal
+from seg_bridge.models import GatewayRule, PolicyChange, Rehearsal
+from seg_bridge.policies.layers import Target
+from seg_bridge.policies.services import ask_change, make_change
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import BAILEY, Actor
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
-from tenants.models import ApiToken, Assignment, IdempotencyKey, Mailbox, Person, Tenant
+from tenants.models import (
+    ApiToken,
+    Assignment,
+    Domain,
+    IdempotencyKey,
+    Mailbox,
+    Person,
+    Tenant,
+)
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw, make_cast
 from tests.isolation.marking import mark_rows
@@ -270,6 +280,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _open_content(side, cast)
         _mailbox_layer(side)
         _between_layers(side, found[SHARED])
+        _policies(side, cast)
         _campaign(side, found[SHARED], found[HIDDEN])
     for _ in range(2):
         serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
@@ -379,6 +390,19 @@ def _between_layers(side: Side, incident: Incident) -> None:
     rehearse_wish(wish=wish, tenants=[side.tenant], actor=Actor(side.inner))
 
 
+def _policies(side: Side, cast: Cast) -> None:
+    """Something is stated for a mailbox, and a change for the client waits to be made."""
+    of_client = Target(provider=cast.provider, tenant=side.tenant)
+    box = Mailbox.objects.select_related("domain").get(address=f"cfo@{side.tenant.slug}.example")
+    of_mailbox = replace(of_client, domain=box.domain, mailbox=box)
+    who = Actor(side.inner)
+    made, _ = (
+        ask_change(target=target, actor=who, states={"mark_subject": word}, version=0)
+        for target, word in ((of_mailbox, side.inner), (of_client, side.open))
+    )
+    make_change(change=made, actor=who, reason=side.inner)
+
+
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
     """Both incidents in one campaign by a word of theirs, and a regrouping that moved nothing."""
     campaign = new_campaign(side.tenant.id, [shared, hidden])
@@ -426,6 +450,9 @@ def _note_ids(side: Side) -> None:
                 "client": side.tenant.slug,
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
+                "domain": str(Domain.objects.get().id),
+                "mailbox": str(Mailbox.objects.get(address=f"info@{side.tenant.slug}.example").id),
+                "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),
                 "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),
             }
             ids.update(ids_of_work(incident))

@@ -23,19 +23,21 @@ from seg_bridge.gate.outcome import conclude, refuse_by_policy, settle_mixed
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.gate.records import SeenMail, done_record, facts_told, observations
 from seg_bridge.gate.scanning import ScanResult
-from seg_bridge.models import Policy
+from seg_bridge.policies.effective import Layer, Stated
+from seg_bridge.policies.layers import Layers, Target
 from seg_bridge.rehearsal import (
     AddRule,
     Change,
     ChangePolicy,
     RemoveRule,
-    apply_change,
     rehearse,
+    with_rule,
 )
 from seg_bridge.services import add_rule
 from seg_bridge.snapshot import policies_of, wire_rule
+from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
-from tests.factories import Cast, mailbox_saw
+from tests.factories import Cast, mailbox_saw, state_policy
 from tests.seg_bridge.gate.parts import envelope, snapshot_of, tenant
 
 INFO, CEO = "info@acme.example", "ceo@acme.example"
@@ -44,12 +46,15 @@ INFO, CEO = "info@acme.example", "ceo@acme.example"
 @pytest.fixture
 def acme_scope(cast: Cast):
     with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
-        Policy.objects.create(tenant=cast.acme)
         yield
 
 
-def policy_of(cast: Cast) -> TenantPolicy:
-    (policy,) = policies_of([cast.acme.id])
+def policy_of(cast: Cast, change: Change | None = None) -> TenantPolicy:
+    """Acme's, as it is or as it would be."""
+    layers = change.layers if isinstance(change, ChangePolicy) else None
+    (policy,) = policies_of([cast.acme.id], layers=layers)
+    if isinstance(change, AddRule | RemoveRule):
+        policy = with_rule(policy, change)
     route = tenant("acme", cast.acme.id, "127.0.0.1:25").domains
     return replace(policy, domains=route)
 
@@ -162,7 +167,17 @@ def rule(**changes: Any) -> GatewayRule:
     return GatewayRule(**{**values, **changes})
 
 
-CHANGES: dict[str, Change] = {
+def states(cast: Cast, values: dict[str, Any], *, mailbox: str = "") -> ChangePolicy:
+    """Acme, or one of its mailboxes, states these values."""
+    target = Target(provider=cast.provider, tenant=cast.acme)
+    if mailbox:
+        box = Mailbox.objects.select_related("domain").get(address=mailbox)
+        target = replace(target, domain=box.domain, mailbox=box)
+    layer = Layer(target.level, "Acme", {key: Stated(value) for key, value in values.items()})
+    return ChangePolicy(Layers([cast.acme.id]).replaced(target, layer))
+
+
+CHANGES: dict[str, AddRule] = {
     "block a sender": AddRule(rule(value="eve@evil.example")),
     "block a sender for one mailbox": AddRule(rule(value="eve@evil.example", recipient=CEO)),
     "refuse a sender for one mailbox": AddRule(
@@ -178,20 +193,33 @@ CHANGES: dict[str, Change] = {
     "an entry that has ended": AddRule(
         rule(value="eve@evil.example", expires_at=datetime(2020, 1, 1, tzinfo=UTC))
     ),
-    "act earlier": ChangePolicy(act_from=2.5),
-    "act later": ChangePolicy(act_from=20.0),
-    "let spam pass": ChangePolicy(matrix={Verdict.SPAM: MatrixAction.TAG}),
-    "hold what is suspicious": ChangePolicy(matrix={Verdict.SUSPICIOUS: MatrixAction.HOLD}),
+}
+STATED: dict[str, dict[str, Any]] = {
+    "act earlier": {"act_from": 2.5},
+    "act later": {"act_from": 20.0},
+    "let spam pass": {"action.spam": "tag"},
+    "hold what is suspicious": {"action.suspicious": "hold"},
+    "monitor only": {f"action.{verdict}": "deliver" for verdict in Verdict},
 }
 
 
+@pytest.mark.parametrize("mailbox", ["", CEO])
+@pytest.mark.parametrize("values", STATED.values(), ids=STATED)
+def test_the_forecast_of_a_policy_is_what_the_gate_then_does(
+    cast: Cast, acme_scope: None, values: dict[str, Any], mailbox: str
+):
+    the_gate_then_does(cast, states(cast, values, mailbox=mailbox))
+
+
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_the_forecast_is_what_the_gate_then_does(cast: Cast, acme_scope: None, change: Any):
+def test_the_forecast_is_what_the_gate_then_does(cast: Cast, acme_scope: None, change: AddRule):
+    the_gate_then_does(cast, change)
+
+
+def the_gate_then_does(cast: Cast, change: Change) -> None:
     happened(cast, LETTERS)
-    forecast = rehearse(change, [cast.acme.id])
-    (client,) = forecast.clients
-    before = stopped(LETTERS, policy_of(cast))
-    after = stopped(LETTERS, apply_change(policy_of(cast), change))
+    (client,) = rehearse(change, [cast.acme.id]).clients
+    before, after = stopped(LETTERS, policy_of(cast)), stopped(LETTERS, policy_of(cast, change))
     assert named(client.newly_held) == after - before
     assert named(client.newly_delivered) == before - after
     assert client.counts["newly_held"] == len(after - before)
@@ -212,7 +240,7 @@ def test_removing_an_entry_is_forecast_too(cast: Cast, acme_scope: None):
     change = RemoveRule(wire_rule(row))
     (client,) = rehearse(change, [cast.acme.id]).clients
     before = stopped(LETTERS, policy_of(cast))
-    after = stopped(LETTERS, apply_change(policy_of(cast), change))
+    after = stopped(LETTERS, policy_of(cast, change))
     assert before - after
     assert named(client.newly_delivered) == before - after
     assert client.newly_held == ()
@@ -220,12 +248,14 @@ def test_removing_an_entry_is_forecast_too(cast: Cast, acme_scope: None):
 
 def test_what_was_not_scanned_is_said_and_not_guessed(cast: Cast, acme_scope: None):
     silent = Letter(20, None, missing=("clamav",))
-    Policy.objects.update(on_not_scanned="deliver")
+    state_policy(cast.acme, action_not_scanned="deliver")
     happened(cast, [Letter(21), silent, Letter(22, Verdict.SUSPICIOUS, 1.0, missing=("clamav",))])
     change = AddRule(rule(match="sender_domain", value="sender.example"))
     (client,) = rehearse(change, [cast.acme.id]).clients
     assert (client.looked_at, client.undecidable, client.counts["newly_held"]) == (3, 2, 1)
-    (client,) = rehearse(ChangePolicy(act_from=0.5), [cast.acme.id]).clients
+    (client,) = rehearse(
+        states(cast, {"act_from": 0.5, "action.not_scanned": "deliver"}), [cast.acme.id]
+    ).clients
     assert (client.looked_at, client.undecidable, client.counts["newly_held"]) == (3, 2, 0)
 
 
@@ -278,9 +308,9 @@ def test_a_block_that_would_have_caught_an_incident_says_so(cast: Cast, acme_sco
 
 
 def test_an_incident_that_would_be_missed_stops_the_change(cast: Cast, acme_scope: None):
-    Policy.objects.update(act_from=20.0)
+    state_policy(cast.acme, act_from=20.0)
     incident = condemned(cast, Letter(61, Verdict.BEC, 8.0), "i61")
-    Policy.objects.update(act_from=6.0)
+    state_policy(cast.acme)
     (client,) = rehearse(CHANGES["allow a sender"], [cast.acme.id]).clients
     assert client.missed == (incident.id,)
     assert "one incident would have been missed" in " ".join(client.stops)

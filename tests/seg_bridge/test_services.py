@@ -5,12 +5,11 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from seg_bridge.models import Gate, GatewayRule, Policy
+from seg_bridge.models import Gate, GatewayRule
 from seg_bridge.services import (
     add_rule,
     block_sender,
     create_gate,
-    create_policy,
     remove_rule,
     retire_expired_rules,
     rules_in_force,
@@ -49,9 +48,8 @@ def test_a_gate_is_created_with_a_sealed_secret_policies_and_an_audit_entry(cast
     assert mx1.known.tenant_ids == (cast.acme.id, cast.globex.id)
     with maintenance_scope():
         assert mx1.secret not in bytes(Gate.objects.get(name="mx1").sealed_secret)
-        assert Policy.objects.count() == 2
         actions = set(AuditEntry.objects.values_list("action", flat=True))
-    assert {"seg_bridge.gate.created", "seg_bridge.policy.created"} <= actions
+    assert {"seg_bridge.gate.created", "seg_bridge.gate.client_added"} <= actions
 
 
 def test_two_gates_cannot_have_one_name(cast: Cast, mx1: Mx):
@@ -98,12 +96,6 @@ def test_a_gate_serves_no_client_of_another_provider(cast: Cast):
             create_gate(
                 provider=other, name="mx7", hostname="x.example", tenants=[cast.acme], actor=BAILEY
             )
-
-
-def test_a_policy_that_exists_is_left_alone(cast: Cast, mx1: Mx):
-    with maintenance_scope():
-        Policy.objects.filter(tenant=cast.acme).update(act_from=3.0)
-        assert create_policy(tenant=cast.acme, actor=BAILEY).act_from == 3.0
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ from django.utils import timezone
 from incidents.traces import NoTraceKey, active_trace_key, make_trace_key, trace_keys
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.policy import BadSnapshot, PolicySnapshot, load_signed
-from seg_bridge.models import Policy
 from seg_bridge.services import add_rule, remove_rule
 from seg_bridge.snapshot import current_snapshot, find_gate, sign_for
 from tenants.audit import BAILEY
 from tenants.models import Domain, Mailbox
 from tenants.scope import Role, tenant_scope
-from tests.factories import Cast
+from tests.factories import Cast, state_policy
 from tests.seg_bridge.conftest import Mx, make_gate
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -139,7 +138,7 @@ def test_an_unchanged_snapshot_costs_one_query(cast: Cast, mx1: Mx, django_asser
 @pytest.mark.parametrize(
     "change",
     [
-        lambda cast: Policy.objects.filter(tenant=cast.acme).update(act_from=4.0),
+        lambda cast: state_policy(cast.acme, act_from=4.0),
         lambda cast: Mailbox.objects.filter(address="it@acme.example").delete(),
         lambda cast: Domain.objects.filter(tenant=cast.acme).update(next_hop_port=26),
         lambda cast: make_trace_key(provider_id=cast.provider.id),

@@ -1,0 +1,307 @@
+"""Policies by level: every value with its origin, who states something, and what was changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from seg_bridge.models import PolicyChange, PolicyLayer, Rehearsal
+from seg_bridge.policies.effective import Effective, Level, effective
+from seg_bridge.policies.keys import KEYS, ROW_WORDS, ROWS, Key
+from seg_bridge.policies.layers import Layers, Target
+from seg_bridge.policies.services import own_row, target_of, templates_for
+from seg_bridge.policies.templates import Template
+from tenants.models import Domain, Mailbox, Tenant
+
+SHOWN_CHANGES = 20
+MOST_ROWS = 200
+
+
+def href_of(target: Target) -> str:
+    """The page of this level."""
+    match target.level:
+        case Level.CLIENT:
+            assert target.tenant
+            return reverse("policy_client", args=[target.tenant.slug])
+        case Level.DOMAIN:
+            assert target.domain
+            return reverse("policy_domain", args=[target.domain.id])
+        case Level.MAILBOX:
+            assert target.mailbox
+            return reverse("policy_mailbox", args=[target.mailbox.id])
+    return reverse("policy_provider")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value as a page shows it.  ``own`` is what the level itself states, None: it inherits
+    ``inherited``, in words with its origin.
+    """
+
+    key: Key
+    value: Effective
+    own: Effective | None
+    inherited: Effective | None
+
+    @property
+    def words(self) -> str:
+        return self.key.words(self.value.value)
+
+    @property
+    def inherited_words(self) -> str:
+        return self.key.words(self.inherited.value) if self.inherited else ""
+
+    @property
+    def typed(self) -> str:
+        """What stands in its field: a single hyphen for a stated nothing."""
+        if self.own is None:
+            return ""
+        value = self.own.value
+        return f"{value:g}" if isinstance(value, int | float) else value or "-"
+
+    @property
+    def set_at(self) -> datetime | None:
+        return datetime.fromisoformat(self.value.at) if self.value.at else None
+
+    @property
+    def origin(self) -> str:
+        return level_words(self.value.level, self.value.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A verdict, or *not scanned*, with its cells; ``keep`` None: it has none."""
+
+    code: str
+    words: str
+    action: Cell
+    release: Cell
+    keep: Cell | None
+
+
+@dataclass(frozen=True, slots=True)
+class Narrower:
+    """A level below that states something, or may."""
+
+    target: Target
+    states: int
+    template: str
+
+    @property
+    def href(self) -> str:
+        return href_of(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPage:
+    """``wider`` from the widest on; ``others`` the cells beside the matrix, by section."""
+
+    target: Target
+    version: int
+    row: PolicyLayer | None
+    wider: list[Narrower]
+    rows: list[Row]
+    others: dict[str, list[Cell]]
+    own_count: int
+    is_as_template: bool
+    templates: list[Template]
+    narrower: list[Narrower]
+    changes: list[PolicyChange]
+
+    @property
+    def href(self) -> str:
+        return href_of(self.target)
+
+
+def cells_of(target: Target) -> dict[str, Cell]:
+    found = {}
+    for key, value in effective(Layers(_ids(target)).chain_of(target)).items():
+        own = value if value.level is target.level else None
+        found[key] = Cell(KEYS[key], value, own, value.wider if own else value)
+    return found
+
+
+def _ids(target: Target) -> list[int]:
+    return [target.tenant.id] if target.tenant else []
+
+
+def policy_page(target: Target) -> PolicyPage:
+    cells, row = cells_of(target), own_row(target)
+    own = {key: cell.own.value for key, cell in cells.items() if cell.own}
+    templates = templates_for(target.provider.id)
+    applied = next((one for one in templates if row and one.name == row.template), None)
+    return PolicyPage(
+        target=target,
+        version=row.version if row else 0,
+        row=row,
+        wider=_wider(target),
+        rows=[
+            Row(
+                code,
+                ROW_WORDS[code],
+                cells[f"action.{code}"],
+                cells[f"release.{code}"],
+                cells.get(f"keep.{code}"),
+            )
+            for code in ROWS
+        ],
+        others=_others(cells),
+        own_count=len(own),
+        is_as_template=applied is not None and dict(applied.values) == own,
+        templates=templates,
+        narrower=_narrower(target),
+        changes=list(changes_of(target)[:SHOWN_CHANGES]),
+    )
+
+
+def _others(cells: dict[str, Cell]) -> dict[str, list[Cell]]:
+    names = {"file": "Kinds of files", "held": "Held mail"}
+    found: dict[str, list[Cell]] = {"Thresholds": [], **{each: [] for each in names.values()}}
+    for cell in cells.values():
+        if cell.key.section not in ("action", "release", "keep"):
+            found[names.get(cell.key.section, "Thresholds")].append(cell)
+    return found
+
+
+def _wider(target: Target) -> list[Narrower]:
+    targets = [Target(provider=target.provider)]
+    if target.tenant:
+        targets.append(Target(provider=target.provider, tenant=target.tenant))
+    if target.domain:
+        targets.append(Target(provider=target.provider, tenant=target.tenant, domain=target.domain))
+    found = []
+    for each in targets:
+        if each.level is not target.level:
+            row = own_row(each)
+            found.append(Narrower(each, len(row.stated) if row else 0, row.template if row else ""))
+    return found
+
+
+def _narrower(target: Target) -> list[Narrower]:
+    """All clients for the provider, all domains for a client; mailboxes that state something."""
+    if target.level is Level.MAILBOX:
+        return []
+    if target.tenant is None:
+        return _clients(target)
+    rows = PolicyLayer.objects.filter(tenant=target.tenant)
+    stated = {row.domain_id or row.mailbox_id: row for row in rows}
+    found = []
+    if target.domain is None:
+        for domain in Domain.objects.filter(tenant=target.tenant).order_by("name")[:MOST_ROWS]:
+            one = Target(provider=target.provider, tenant=target.tenant, domain=domain)
+            found.append(_counted(one, stated.get(domain.id)))
+    boxes = Mailbox.objects.filter(
+        tenant=target.tenant, id__in=[row.mailbox_id for row in rows if row.mailbox_id]
+    ).select_related("domain")
+    if target.domain is not None:
+        boxes = boxes.filter(domain=target.domain)
+    for box in boxes.order_by("address")[:MOST_ROWS]:
+        one = Target(provider=target.provider, tenant=target.tenant, domain=box.domain, mailbox=box)
+        found.append(_counted(one, stated.get(box.id)))
+    return found
+
+
+def _clients(target: Target) -> list[Narrower]:
+    rows = {
+        row.tenant_id: row for row in PolicyLayer.objects.filter(level=PolicyLayer.Level.CLIENT)
+    }
+    return [
+        _counted(Target(provider=target.provider, tenant=tenant), rows.get(tenant.id))
+        for tenant in Tenant.objects.all()
+    ]
+
+
+def _counted(target: Target, row: PolicyLayer | None) -> Narrower:
+    return Narrower(target, len(row.stated) if row else 0, row.template if row else "")
+
+
+def find_mailbox(tenant: Tenant, address: str) -> Mailbox | None:
+    found = Mailbox.objects.filter(tenant=tenant, address=address.strip().lower())
+    return found.select_related("domain").first()
+
+
+def find_domain(tenant: Tenant, name: str) -> Domain | None:
+    return Domain.objects.filter(tenant=tenant, name=name.strip().lower()).first()
+
+
+def changes_of(target: Target) -> QuerySet[PolicyChange]:
+    """Made at this very level, the newest first."""
+    key = target.row_key
+    return PolicyChange.objects.filter(state=PolicyChange.State.MADE, **key).order_by("-made_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One line of a difference, in words."""
+
+    label: str
+    before: str
+    before_from: str
+    after: str
+    after_from: str
+    is_of_value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """``changing``: values that become others; ``moving``: that come from another level."""
+
+    change: PolicyChange
+    target: Target
+    changing: list[Changed]
+    moving: list[Changed]
+    rehearsals: list[Rehearsal]
+    totals: dict[str, int]
+    stops: list[str]
+
+
+def change_page(change: PolicyChange) -> ChangePage:
+    rehearsals: list[Rehearsal] = []
+    if change.batch:
+        found = Rehearsal.objects.filter(batch=change.batch).select_related("tenant")
+        rehearsals = list(found.order_by("tenant__name"))
+    totals: Counter[str] = Counter()
+    for each in rehearsals:
+        totals.update(each.counts)
+    lines = [_line(each) for each in change.differences]
+    return ChangePage(
+        change=change,
+        target=target_of(change),
+        changing=[line for line in lines if line.is_of_value],
+        moving=[line for line in lines if not line.is_of_value],
+        rehearsals=rehearsals,
+        totals=dict(totals),
+        stops=[stop for each in rehearsals for stop in each.stops],
+    )
+
+
+def _line(told: dict[str, Any]) -> Changed:
+    key = KEYS.get(told["key"])
+    before, after = told["before"], told["after"]
+    return Changed(
+        label=key.label if key else told["key"],
+        before=key.words(before) if key else str(before),
+        before_from=level_words(told["before_level"], told["before_name"]),
+        after=key.words(after) if key else str(after),
+        after_from=level_words(told["after_level"], told["after_name"]),
+        is_of_value=before != after,
+    )
+
+
+def level_words(level: str, name: str) -> str:
+    """Where a value comes from."""
+    match level:
+        case Level.DEFAULT:
+            return "Bailey's default"
+        case Level.PROVIDER:
+            return f"all clients of {name}"
+    return name
+
+
+def changes_in_sight() -> QuerySet[PolicyChange]:
+    return PolicyChange.objects.select_related("provider", "tenant", "domain", "mailbox__domain")

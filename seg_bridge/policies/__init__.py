@@ -1,0 +1,7 @@
+"""What a client's mail is treated by, and where each value comes from.  docs/gateway.md.
+
+``keys``       every value that a policy has: its choices, its default
+``effective``  inheritance as pure functions; no Django here, nor in ``keys``
+``layers``     what the levels state, from the database
+``services``   asking for a change, making it, templates
+"""

@@ -1,0 +1,136 @@
+"""What the levels state, from the database: chains of layers for clients, domains and mailboxes.
+
+``Layers(tenant_ids)``  two queries, whatever is asked of it afterwards; needs a scope that names
+the provider, for what holds for all clients is a row of the provider's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+from django.db.models import Q
+
+from seg_bridge.models import PolicyLayer
+from seg_bridge.policies.effective import Layer, Level, Stated
+from seg_bridge.policies.keys import KEYS, WrongValue
+from tenants.models import Domain, Mailbox, Provider, Tenant
+from tenants.scope import NoTenantScope, current_scope
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One level of somebody's: whose policy is looked at or changed.
+
+    ``tenant`` None: all clients of the provider.  ``mailbox`` comes with its ``domain``.
+    """
+
+    provider: Provider
+    tenant: Tenant | None = None
+    domain: Domain | None = None
+    mailbox: Mailbox | None = None
+
+    @property
+    def level(self) -> Level:
+        if self.mailbox is not None:
+            return Level.MAILBOX
+        if self.domain is not None:
+            return Level.DOMAIN
+        return Level.CLIENT if self.tenant is not None else Level.PROVIDER
+
+    @property
+    def name(self) -> str:
+        return str(self.mailbox or self.domain or self.tenant or self.provider)
+
+    @property
+    def row_key(self) -> dict[str, Any]:
+        """The columns that find its layer."""
+        return {
+            "provider_id": self.provider.id,
+            "tenant_id": self.tenant.id if self.tenant else None,
+            "level": str(self.level),
+            "domain_id": self.domain.id if self.domain and not self.mailbox else None,
+            "mailbox_id": self.mailbox.id if self.mailbox else None,
+        }
+
+
+def layer_of(row: PolicyLayer, name: str) -> Layer:
+    """What can no longer be read is left to inheritance and said in the log: one odd value must not
+    keep a gate from its policy.
+    """
+    values = {}
+    for key, told in row.stated.items():
+        try:
+            value = KEYS[key].check(told["value"])
+        except (KeyError, TypeError, WrongValue):
+            log.error("policy layer %s: %s cannot be read and is inherited", row.id, key)
+            continue
+        values[key] = Stated(value, *(str(told.get(each, "")) for each in ("by", "at", "reason")))
+    return Layer(Level(row.level), name, values)
+
+
+_Place = tuple[UUID | None, UUID | None]
+
+
+class Layers:
+    """The layers of these clients.  ``replaced`` answers what they would be with another one."""
+
+    def __init__(self, tenant_ids: Collection[int]) -> None:
+        # Client (None: the provider) → (domain, mailbox) → what is stated there.
+        self._of: dict[int | None, dict[_Place, Layer]] = {}
+        provider_id = current_scope().provider_id
+        if provider_id is None:
+            raise NoTenantScope("A policy is read in a scope that names the provider.")
+        rows = PolicyLayer.objects.filter(
+            Q(tenant_id__in=tenant_ids) | Q(tenant_id=None, provider_id=provider_id)
+        ).select_related("provider", "tenant", "domain", "mailbox")
+        for row in rows:
+            place = (row.domain_id, row.mailbox_id)
+            self._of.setdefault(row.tenant_id, {})[place] = layer_of(row, name_of(row))
+
+    def replaced(self, target: Target, layer: Layer) -> Self:
+        """As it would be with this layer at that level; nothing is written."""
+        changed = copy(self)
+        key = target.row_key
+        owner, place = key["tenant_id"], (key["domain_id"], key["mailbox_id"])
+        changed._of = {**self._of, owner: {**self._of.get(owner, {}), place: layer}}
+        return changed
+
+    def chain(
+        self,
+        tenant_id: int | None = None,
+        domain_id: UUID | None = None,
+        mailbox_id: UUID | None = None,
+    ) -> list[Layer]:
+        """From the widest to the narrowest; a level without a layer is left out."""
+        own = self._of.get(tenant_id, {}) if tenant_id is not None else {}
+        found = [
+            self._of.get(None, {}).get((None, None)),
+            own.get((None, None)),
+            own.get((domain_id, None)) if domain_id else None,
+            own.get((None, mailbox_id)) if mailbox_id else None,
+        ]
+        return [layer for layer in found if layer is not None]
+
+    def chain_of(self, target: Target) -> list[Layer]:
+        return self.chain(
+            target.tenant.id if target.tenant else None,
+            target.domain.id if target.domain else None,
+            target.mailbox.id if target.mailbox else None,
+        )
+
+    def narrower(self, tenant_id: int) -> dict[_Place, Layer]:
+        """(domain, None) or (None, mailbox) → what it states, of this client."""
+        own = self._of.get(tenant_id, {})
+        return {place: layer for place, layer in own.items() if place != (None, None)}
+
+
+def name_of(row: PolicyLayer) -> str:
+    """Whose layer it is, as its target is called."""
+    return str(row.mailbox or row.domain or row.tenant or row.provider)
