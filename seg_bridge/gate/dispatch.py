@@ -36,7 +36,7 @@ def group_by_wording(mail: SeenMail) -> list[tuple[Copy, ...]]:
     by_wording: dict[tuple[int, str | None], list[Copy]] = {}
     for copy in mail.copies:
         if copy.is_relayed:
-            by_wording.setdefault((copy.route.tenant.tenant_id, _mark_of(copy)), []).append(copy)
+            by_wording.setdefault((copy.route.tenant.tenant_id, mark_of(copy)), []).append(copy)
     return [tuple(copies) for copies in by_wording.values()]
 
 
@@ -45,7 +45,7 @@ def write_group(
 ) -> Group:
     stamp = make_stamp(mail, copies[0].route.tenant.tenant_id, hostname)
     data = stamp_mail(mail.raw, stamp, transaction.snapshot)
-    mark = _mark_of(copies[0])
+    mark = mark_of(copies[0])
     if mark is not None:
         data = mark_tagged(data, str(mail.result.verdict or "not scanned"), mark)
     outgoing = OutgoingMail(
@@ -60,7 +60,7 @@ def write_group(
     return Group(copies, outgoing)
 
 
-def _mark_of(copy: Copy) -> str | None:
+def mark_of(copy: Copy) -> str | None:
     """What is put before its subject; None: it is not marked."""
     return copy.route.treatment.mark_subject if copy.action is MatrixAction.TAG else None
 

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from incidents.mail.headers import scan_block
-from incidents.words import MatrixAction, Outcome
+from incidents.words import Outcome
 from seg_bridge.gate.core import TRY_LATER, Core
 from seg_bridge.gate.dispatch import (
     Group,
     group_by_wording,
     make_stamp,
+    mark_of,
     relay_group,
     write_group,
 )
@@ -160,9 +161,10 @@ def make_edits(
     tenant = copies[0].route.tenant
     on_top = stamp_fields(make_stamp(mail, tenant.tenant_id, hostname), snapshot)
     subject = None
-    if copies[0].action is MatrixAction.TAG:
+    asked_for = mark_of(copies[0])
+    if asked_for is not None:
         on_top.insert(0, (VERDICT_HEADER, str(mail.result.verdict or "not scanned")))
-        if mark := usable_mark(tenant.mark_subject):
+        if mark := usable_mark(asked_for):
             field = scan_block(mail.raw).first("subject")
             if field is None:
                 on_top.insert(1, ("Subject", mark))
