@@ -16,6 +16,7 @@ from console.queries.mail import outcome_counts
 from incidents.models import Delivery, Incident
 from seg_bridge.models import GateClient, GatewayRule, Policy
 from seg_bridge.services import rules_in_force
+from tenants.groups import group_choices
 from tenants.models import Domain, Mailbox, Tenant
 
 
@@ -42,6 +43,11 @@ class ClientPage:
     rules: list[GatewayRule]
     last_sync: MailboxSync | None
     week: dict[str, int]
+
+
+def client_choices() -> dict[str, Any]:
+    """What ``_components/client_choice.html`` offers: the clients in sight, and their groups."""
+    return {"clients": Tenant.objects.all(), "groups": group_choices()}
 
 
 def client_rows() -> list[ClientRow]:

@@ -50,7 +50,12 @@ def body_for(row: Row, ids: dict[str, str]) -> dict[str, Any]:
 
 
 # What an address calls the id of a thing, where that is not the thing's own name.
-_ARGUMENT = {"held": "delivery", "gateway-rule": "rule", "disagreement": "item"}
+_ARGUMENT = {
+    "own-group": "group",
+    "held": "delivery",
+    "gateway-rule": "rule",
+    "disagreement": "item",
+}
 
 
 class NoIds(defaultdict[str, str]):

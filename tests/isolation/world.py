@@ -53,8 +53,17 @@ from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import BAILEY, Actor
 from tenants.doors import ClaimedWork
+from tenants.groups import save_group
 from tenants.ids import new_id
-from tenants.models import ApiToken, Assignment, IdempotencyKey, Mailbox, Person, Tenant
+from tenants.models import (
+    ApiToken,
+    Assignment,
+    GroupMember,
+    IdempotencyKey,
+    Mailbox,
+    Person,
+    Tenant,
+)
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw, make_cast
 from tests.isolation.marking import mark_rows
@@ -271,6 +280,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _mailbox_layer(side)
         _between_layers(side, found[SHARED])
         _campaign(side, found[SHARED], found[HIDDEN])
+        save_group(name=f"Group {side.inner}", clients=[tenant], actor=cast.mo)
     for _ in range(2):
         serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
     _say_in_the_portal(side, cast)
@@ -424,6 +434,7 @@ def _note_ids(side: Side) -> None:
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "regrouping": str(Regrouping.objects.get().id),
                 "client": side.tenant.slug,
+                "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
                 "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),
