@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -94,22 +95,8 @@ def set_skills(*, person: Person, skills: Iterable[str], actor: Person) -> list[
     if actor.id != person.id:
         must_lead(actor)
     wanted = _checked(skills)
-    known = set(PersonSkill.objects.filter(person=person).values_list("skill", flat=True))
-    PersonSkill.objects.filter(person=person).exclude(skill__in=wanted).delete()
-    PersonSkill.objects.bulk_create(
-        PersonSkill(provider_id=person.provider_id, person=person, skill=skill)
-        for skill in wanted
-        if skill not in known
-    )
-    write_audit(
-        SKILLS_SET,
-        actor=actor,
-        provider_id=actor.provider_id,
-        object_kind="person",
-        object_id=person.id,
-        before=sorted(known),
-        after=wanted,
-    )
+    before = _replace(PersonSkill, wanted, provider_id=person.provider_id, person_id=person.id)
+    _record(SKILLS_SET, actor, ("person", person.id), before, wanted)
     return wanted
 
 
@@ -123,23 +110,33 @@ def set_needs(*, kind: str, skills: Iterable[str], actor: Person) -> list[str]:
     if kind not in Incident.Kind.values:
         raise WrongInput("There is no such kind of incident.")
     wanted = _checked(skills)
-    known = set(SkillNeed.objects.filter(kind=kind).values_list("skill", flat=True))
-    SkillNeed.objects.filter(kind=kind).exclude(skill__in=wanted).delete()
-    SkillNeed.objects.bulk_create(
-        SkillNeed(provider_id=actor.provider_id, kind=kind, skill=skill)
-        for skill in wanted
-        if skill not in known
-    )
+    before = _replace(SkillNeed, wanted, provider_id=actor.provider_id, kind=kind)
+    _record(NEEDS_SET, actor, ("kind", kind), before, wanted)
+    return wanted
+
+
+def _replace(model: Any, wanted: Sequence[str], **whose: Any) -> list[str]:
+    """``model``: the table of these skills.  Answers those that stood there before."""
+    rows = model.objects.filter(**whose)
+    known = sorted(rows.values_list("skill", flat=True))
+    rows.exclude(skill__in=wanted).delete()
+    new = [skill for skill in wanted if skill not in known]
+    model.objects.bulk_create(model(**whose, skill=skill) for skill in new)
+    return known
+
+
+def _record(
+    action: str, actor: Person, what: tuple[str, object], before: list[str], after: list[str]
+) -> None:
     write_audit(
-        NEEDS_SET,
+        action,
         actor=actor,
         provider_id=actor.provider_id,
-        object_kind="kind",
-        object_id=kind,
-        before=sorted(known),
-        after=wanted,
+        object_kind=what[0],
+        object_id=what[1],
+        before=before,
+        after=after,
     )
-    return wanted
 
 
 def fitting_skills(incidents: QuerySet[Incident], person: Person) -> QuerySet[Incident]:
