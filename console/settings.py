@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "console.lib.body.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -162,6 +163,9 @@ STATIC_ROOT = VAR_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 
 EVIDENCE_DIR = VAR_DIR / "evidence"
+# Files that people send stay in memory until they are sealed; console/lib/body.py bounds them.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
 
 # Where connectors may go besides Microsoft's own hosts: "host:port" of a cloud of the operator's.
 OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").split(",") if host]

@@ -16,6 +16,11 @@ urlpatterns = [
     path("portal/incidents", views.portal_incidents, name="portal_incidents"),
     path("portal/incidents/<uuid:incident_id>", views.portal_incident, name="portal_incident"),
     path("portal/incidents/<uuid:incident_id>/answer", views.portal_answer, name="portal_answer"),
+    path(
+        "portal/attachments/<uuid:attachment_id>",
+        views.portal_attachment,
+        name="portal_attachment",
+    ),
     path("portal/held", views.portal_held, name="portal_held"),
     path("portal/held/<uuid:delivery_id>/ask", views.portal_held_ask, name="portal_held_ask"),
     path("portal/access", views.portal_access, name="portal_access"),

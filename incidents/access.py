@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import models
 
 from incidents.models import (
+    Attachment,
     Delivery,
     Disagreement,
     Incident,
@@ -59,6 +60,10 @@ def access_regrouping(object_id: UUID | str) -> Regrouping:
 
 def access_report(object_id: UUID | str) -> Report:
     return access_one(Report.objects.select_related("tenant", "incident"), object_id)
+
+
+def access_attachment(object_id: UUID | str) -> Attachment:
+    return access_one(Attachment.objects.select_related("tenant", "comment__incident"), object_id)
 
 
 def access_disagreement(object_id: UUID | str) -> Disagreement:

@@ -26,7 +26,8 @@ def _place(tenant_id: int, digest: str) -> str:
     return f"evidence/{tenant_id}/{digest}"
 
 
-def _data_key(tenant_id: int) -> bytes:
+def data_key(tenant_id: int) -> bytes:
+    """The client's own key for bytes at rest.  Needs the client's scope."""
     tenant = Tenant.objects.get(id=tenant_id)
     return open_data_key(bytes(tenant.data_key), tenant.slug)
 
@@ -51,7 +52,7 @@ def store_evidence(*, tenant_id: int, raw: bytes, source: str, method: str) -> s
     digest = sha256(raw).hexdigest()
     path = _path(tenant_id, digest)
     if not path.exists():
-        sealed = seal(raw, place=_place(tenant_id, digest), key=_data_key(tenant_id))
+        sealed = seal(raw, place=_place(tenant_id, digest), key=data_key(tenant_id))
         _write_durably(path, sealed)
     Evidence.objects.get_or_create(
         tenant_id=tenant_id,
@@ -64,9 +65,9 @@ def store_evidence(*, tenant_id: int, raw: bytes, source: str, method: str) -> s
 def read_evidence(*, tenant_id: int, digest: str) -> bytes:
     """The original bytes.  Raises ``NotThere``, or ``SecretDoesNotOpen`` on a changed file."""
     if not Evidence.objects.filter(tenant_id=tenant_id, sha256=digest).exists():
-        raise NotThere("The original of this mail is not kept.")
+        raise NotThere("The original is not kept.")
     try:
         sealed = _path(tenant_id, digest).read_bytes()
     except FileNotFoundError as error:
-        raise NotThere("The original of this mail is no longer in the store.") from error
-    return unseal(sealed, place=_place(tenant_id, digest), key=_data_key(tenant_id))
+        raise NotThere("The original is no longer in the store.") from error
+    return unseal(sealed, place=_place(tenant_id, digest), key=data_key(tenant_id))

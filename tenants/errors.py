@@ -1,7 +1,7 @@
 """Domain errors: what went wrong, in a sentence for the person, with a stable code.
 
 ``DomainError`` → ``NotThere`` (404; also what belongs to somebody else), ``NotAllowed`` (403),
-``WrongInput`` (400), ``Conflict`` (409), ``TooManyRequests`` (429).
+``WrongInput`` (400), ``Conflict`` (409), ``TooLarge`` (413), ``TooManyRequests`` (429).
 Pages show the sentence, the API answers with a problem document (RFC 9457).
 """
 
@@ -49,6 +49,12 @@ class Conflict(DomainError):
     code = "conflict"
     status = 409
     title = "Something else came first"
+
+
+class TooLarge(DomainError):
+    code = "too_large"
+    status = 413
+    title = "Too large"
 
 
 class TooManyRequests(DomainError):

@@ -73,6 +73,17 @@ class AddTenantPolicy(RunSQL):
         )
 
 
+class AddPortalSees(RunSQL):
+    """Beyond its own client the portal reads only the rows of this predicate, and writes none."""
+
+    def __init__(self, table: str, predicate: str) -> None:
+        super().__init__(
+            f"CREATE POLICY portal_sees ON {table} AS RESTRICTIVE FOR ALL TO c_portal"
+            f" USING ({predicate}) WITH CHECK (false)",
+            f"DROP POLICY portal_sees ON {table}",
+        )
+
+
 class AddProviderPolicy(RunSQL):
     """Row-level security for a table of the provider's own rows; the portal sees none of them."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import generics, serializers
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
@@ -17,7 +18,14 @@ from incidents.access import access_one
 from incidents.models import Job
 from tenants.errors import WrongInput
 
-_PAGING = {"cursor", "page_size", "format"}
+PAGING = ("cursor", "page_size")
+# Parameters of what is counted over a period.
+PERIOD = [
+    OpenApiParameter("tenant", str, description="One client; all in sight without"),
+    OpenApiParameter("group", str, description="The clients in sight of this group"),
+    OpenApiParameter("from", str, description="A day (UTC) or time; 30 days ago without"),
+    OpenApiParameter("to", str, description="A day, the last one, or the time at which it ends"),
+]
 
 
 class KnownFilters(DjangoFilterBackend):
@@ -27,7 +35,7 @@ class KnownFilters(DjangoFilterBackend):
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
         filterset_class = self.get_filterset_class(view, queryset)
         known = set(filterset_class.base_filters) if filterset_class else set()
-        unknown = set(request.query_params) - known - _PAGING
+        unknown = set(request.query_params) - known - {*PAGING, "format"}
         if unknown:
             raise WrongInput(
                 f"Unknown filter: {', '.join(sorted(unknown))}."

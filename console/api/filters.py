@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -29,11 +30,16 @@ from incidents.models import (
 from incidents.services.quiet import in_force
 from seg_bridge.models import GatewayRule
 from seg_bridge.services import rules_in_force
+from tenants.groups import PREFIX, of_clients
 from tenants.scope import current_scope
 
 
 class TenantFilter(filters.FilterSet):
     tenant = filters.CharFilter(field_name="tenant__slug")
+    group = filters.UUIDFilter(method="filter_group", label="The clients in sight of this group")
+
+    def filter_group(self, rows: QuerySet[Any], name: str, value: UUID) -> QuerySet[Any]:
+        return of_clients(rows, f"{PREFIX}{value}")
 
 
 class IncidentFilter(TenantFilter):

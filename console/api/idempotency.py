@@ -13,6 +13,7 @@ from functools import wraps
 from hashlib import sha256
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -47,8 +48,7 @@ def idempotent(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespo
             return view(self, request, *args, **kwargs)
         if len(key) > LONGEST_KEY:
             raise WrongInput(f"An Idempotency-Key has at most {LONGEST_KEY} characters.")
-        body = request.get_full_path().encode() + b"\n" + request._request.body
-        digest = sha256(body).hexdigest()
+        digest = _digest_of(request)
         person = person_of(request)
         row, is_first = IdempotencyKey.objects.get_or_create(
             provider_id=person.provider_id,
@@ -69,6 +69,27 @@ def idempotent(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespo
         return response
 
     return handler
+
+
+def _digest_of(request: Request) -> str:
+    """Of the address and all that was sent; the boundary of a form is another each time."""
+    found = sha256(request.get_full_path().encode() + b"\n")
+    if (request.content_type or "").partition(";")[0] != "multipart/form-data":
+        found.update(request._request.body)
+        return found.hexdigest()
+    sent: Any = request.data
+    for name, values in sorted(sent.lists()):
+        for value in values:
+            is_file = isinstance(value, UploadedFile)
+            said = [name, value.name, _content_digest(value)] if is_file else [name, value]
+            found.update(json.dumps(said).encode() + b"\n")
+    return found.hexdigest()
+
+
+def _content_digest(file: UploadedFile[Any]) -> str:
+    digest = sha256(file.read()).hexdigest()
+    file.seek(0)
+    return digest
 
 
 def _answer_and_remember(row: IdempotencyKey, response: HttpResponseBase) -> HttpResponseBase:

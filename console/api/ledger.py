@@ -6,27 +6,20 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from typing_extensions import override
 
-from console.api.base import ListView
+from console.api.base import PAGING, PERIOD, ListView
 from console.api.pagination import TimeCursorPagination
 from console.api.serializers import VerdictField
-from console.lib.period import read_period
-from incidents.ledger import FIGURES, Period, figures_of, lags_of, list_of
+from console.lib.period import asked_by_program
+from incidents.ledger import FIGURES, figures_of, lags_of, list_of
 from incidents.models import LedgerEntry
-from tenants.errors import NotThere, WrongInput
-
-_PARAMETERS = [
-    OpenApiParameter("tenant", str, description="Only this client; empty: all you may see"),
-    OpenApiParameter("from", str, description="A day (UTC) or a time with its zone"),
-    OpenApiParameter("to", str, description="A day, the last one, or a time before which it ends"),
-]
-_KNOWN = {"tenant", "from", "to"}
+from tenants.errors import NotThere
 
 FiguresSerializer = type(
     "FiguresSerializer",
@@ -76,29 +69,19 @@ class LedgerEntrySerializer(serializers.ModelSerializer[LedgerEntry]):
         )
 
 
-def _period(request: Request) -> Period:
-    asked = request.query_params
-    return read_period(asked.get("from", ""), asked.get("to", ""))
-
-
 class Ledger(APIView):
     """Which layer caught what, who was first, and what both missed: distinct mails.
 
     Every figure opens to its list under ``ledger/{figure}/``, which is as long as the figure says.
     """
 
-    @extend_schema(parameters=_PARAMETERS, responses=LedgerSerializer)
+    @extend_schema(parameters=PERIOD, responses=LedgerSerializer)
     def get(self, request: Request) -> Response:
-        unknown = set(request.query_params) - _KNOWN - {"format"}
-        if unknown:
-            raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
-        period, client = (
-            _period(request),
-            request.query_params.get("tenant", "").replace("\x00", ""),
-        )
+        asked = asked_by_program(request.query_params)
+        period, client = asked.period, asked.client
         lags = lags_of(period, client=client)
         shown = {
-            "tenant": client or None,
+            "tenant": request.query_params.get("tenant") or None,
             "since": period.since,
             "until": period.until,
             "figures": figures_of(period, client=client),
@@ -121,19 +104,16 @@ class LedgerFigure(ListView):
     filter_backends = ()  # its own parameters, not a filter set
     queryset = LedgerEntry.objects.none()
 
-    @extend_schema(parameters=_PARAMETERS)
+    @extend_schema(parameters=PERIOD)
     @override
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
     @override
     def get_queryset(self) -> QuerySet[LedgerEntry]:
-        unknown = set(self.request.query_params) - _KNOWN - {"cursor", "page_size", "format"}
-        if unknown:
-            raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
+        asked = asked_by_program(self.request.query_params, *PAGING)
         figure = self.kwargs["figure"]
         if figure not in FIGURES:
             raise NotThere(f"There is no figure of this name. Known are: {', '.join(FIGURES)}.")
-        client = self.request.query_params.get("tenant", "").replace("\x00", "")
-        found = list_of(figure, _period(self.request), client=client)
+        found = list_of(figure, asked.period, client=asked.client)
         return found.prefetch_related("message", "tenant")

@@ -14,6 +14,7 @@ from console.api import serializers as shown
 from console.api.base import DetailView, ListView, job_response, parse
 from console.api.filters import DeliveryFilter, MessageFilter, ObservationFilter
 from console.api.idempotency import idempotent
+from console.lib.exports import download
 from console.lib.people import person_of
 from console.queries.trace import trace_of
 from incidents.access import access_delivery, access_message
@@ -73,9 +74,7 @@ class MessageOriginal(APIView):
 
     @staticmethod
     def _file(message: Message, raw: bytes) -> HttpResponse:
-        response = HttpResponse(raw, content_type="message/rfc822")
-        response["Content-Disposition"] = f'attachment; filename="{message.id}.eml"'
-        return response
+        return download(raw, f"{message.id}.eml", content_type="message/rfc822")
 
 
 class AcquireMessage(APIView):

@@ -10,6 +10,7 @@ from typing_extensions import override
 from console.api.serializers import IncidentSerializer, RevisionSerializer
 from incidents.codes import CAUSES
 from incidents.models import (
+    Attachment,
     CallNote,
     Comment,
     Incident,
@@ -21,6 +22,7 @@ from incidents.models import (
     Task,
     TaskTemplate,
 )
+from incidents.services.attachments import MOST_BYTES, MOST_FILES
 from incidents.services.many import ACTIONS, MOST
 from incidents.services.tasks import MOST_STEPS
 
@@ -41,14 +43,41 @@ class SecondsField(serializers.FloatField):
         return float(value.total_seconds())
 
 
+class AttachmentSerializer(serializers.ModelSerializer[Attachment]):
+    """A file of a comment; its bytes are at ``attachments/{id}/content``."""
+
+    tenant = _client()
+    comment = serializers.UUIDField(source="comment_id", read_only=True)
+    incident = serializers.UUIDField(source="comment.incident_id", read_only=True)
+    audience = serializers.CharField(source="comment.audience", read_only=True)
+    author = serializers.CharField(source="comment.author_name", read_only=True)
+
+    class Meta:
+        model = Attachment
+        fields = (
+            *("id", "tenant", "incident", "comment", "audience", "author", "name", "kind"),
+            *("size_bytes", "sha256", "warning", "created_at"),
+        )
+
+
+class AttachedSerializer(serializers.ModelSerializer[Attachment]):
+    class Meta:
+        model = Attachment
+        fields = ("id", "name", "kind", "size_bytes", "sha256")
+
+
 class CommentSerializer(serializers.ModelSerializer[Comment]):
     tenant = _client()
     incident = serializers.UUIDField(source="incident_id", read_only=True)
     author = serializers.CharField(source="author_name", read_only=True)
+    attachments = AttachedSerializer(many=True, read_only=True)
 
     class Meta:
         model = Comment
-        fields = ("id", "tenant", "incident", "audience", "text", "author", "created_at")
+        fields = (
+            *("id", "tenant", "incident", "audience", "text", "author", "created_at"),
+            "attachments",
+        )
 
 
 class NewCommentSerializer(serializers.Serializer[Any]):
@@ -60,6 +89,12 @@ class NewCommentSerializer(serializers.Serializer[Any]):
     )
     mentions = serializers.ListField(
         child=serializers.UUIDField(), required=False, default=list, max_length=50
+    )
+    attachments = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True, max_length=None),
+        required=False,
+        default=list,
+        help_text=f"multipart/form-data only; at most {MOST_FILES}, of {MOST_BYTES} bytes each",
     )
 
 
@@ -208,13 +243,16 @@ class NewSuppressionSerializer(serializers.Serializer[Any]):
 class ViewFiltersSerializer(serializers.Serializer[Any]):
     tab = _text(20, required=False, allow_blank=True, default="")
     q = _text(320, required=False, allow_blank=True, default="")
-    client = _text(50, required=False, allow_blank=True, default="")
+    client = _text(
+        80, required=False, allow_blank=True, default="", help_text="A client, or group:{id}"
+    )
     severity = _text(10, required=False, allow_blank=True, default="")
     kind = _text(12, required=False, allow_blank=True, default="")
     state = _text(10, required=False, allow_blank=True, default="")
     layer = _text(20, required=False, allow_blank=True, default="")
     differ = _text(40, required=False, allow_blank=True, default="")
     entity = _text(320, required=False, allow_blank=True, default="")
+    fit = _text(10, required=False, allow_blank=True, default="", help_text="mine: my skills")
 
 
 class SavedViewSerializer(serializers.ModelSerializer[SavedView]):

@@ -6,7 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -18,11 +21,14 @@ from console.api.base import DetailView, ListView, parse
 from console.api.filters import SuppressionFilter, TaskFilter
 from console.api.idempotency import idempotent
 from console.api.incidents import ChangeIncident
+from console.api.parsers import BoundedJSONParser
+from console.lib.exports import download
 from console.lib.people import person_of
 from console.queries.similar import similar_to
 from incidents import services
-from incidents.access import access_client, access_incident, access_one
+from incidents.access import access_attachment, access_client, access_incident, access_one
 from incidents.models import (
+    Attachment,
     CallNote,
     Comment,
     Incident,
@@ -33,6 +39,7 @@ from incidents.models import (
     TaskTemplate,
 )
 from incidents.services import comments, many, quiet, tasks, views, waiting
+from incidents.services.attachments import NewFile, open_attachment
 from tenants.colleagues import colleagues_of
 from tenants.errors import NotThere, WrongInput
 from tenants.ids import as_uuid
@@ -151,6 +158,9 @@ class ActOnMany(APIView):
         return Response(work.ResultsSerializer(answer).data)
 
 
+ATTACHMENTS = Attachment.objects.select_related("tenant", "comment")
+
+
 class _OfIncident(ListView):
     """A list that belongs to one incident; the incident is accessed first."""
 
@@ -163,15 +173,15 @@ class _OfIncident(ListView):
 
 
 class Comments(_OfIncident):
-    """What was said, newest first."""
+    """What was said, newest first.  Files go with a new comment as ``multipart/form-data``."""
 
     serializer_class = work.CommentSerializer
+    parser_classes = (BoundedJSONParser, MultiPartParser)
 
     @override
     def rows(self, incident: Incident) -> QuerySet[Comment]:
-        return Comment.objects.filter(tenant=incident.tenant_id, incident=incident).select_related(
-            "tenant"
-        )
+        found = Comment.objects.filter(tenant=incident.tenant_id, incident=incident)
+        return found.select_related("tenant").prefetch_related("attachments")
 
     @extend_schema(request=work.NewCommentSerializer, responses={201: work.CommentSerializer})
     @idempotent
@@ -184,8 +194,34 @@ class Comments(_OfIncident):
             text=asked["text"],
             audience=asked["audience"],
             mention_ids=asked["mentions"],
+            files=[NewFile(file.name, file.read()) for file in asked["attachments"]],
         )
         return Response(work.CommentSerializer(comment).data, status=201)
+
+
+class Attachments(_OfIncident):
+    """Files of its comments, newest first."""
+
+    serializer_class = work.AttachmentSerializer
+
+    @override
+    def rows(self, incident: Incident) -> QuerySet[Attachment]:
+        return ATTACHMENTS.filter(tenant=incident.tenant_id, comment__incident=incident)
+
+
+class AttachmentDetail(DetailView):
+    serializer_class = work.AttachmentSerializer
+    queryset = ATTACHMENTS
+
+
+class AttachmentContent(APIView):
+    """The file's bytes; that you took them is on record."""
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Request, object_id: str) -> HttpResponse:
+        found = access_attachment(object_id)
+        content = open_attachment(attachment=found, actor=person_of(request))
+        return download(content, found.name)
 
 
 class Calls(_OfIncident):
@@ -209,7 +245,7 @@ class Calls(_OfIncident):
 
 
 class Tasks(_OfIncident):
-    """Its steps, the last added first."""
+    """Its tasks, the last added first."""
 
     serializer_class = work.TaskSerializer
     filterset_class = TaskFilter
@@ -272,7 +308,7 @@ class ColleagueList(APIView):
 
 
 class SuppressionList(ListView):
-    """Rules of silence, newest first, with how many incidents each silenced."""
+    """Suppressions, newest first, with how many incidents each silenced."""
 
     serializer_class = work.SuppressionSerializer
     filterset_class = SuppressionFilter
@@ -310,7 +346,7 @@ class RemoveSuppression(APIView):
 
 
 class TaskTemplateList(ListView):
-    """Every version of every kind's steps, newest first."""
+    """Every version of every kind's tasks, newest first."""
 
     serializer_class = work.TaskTemplateSerializer
     queryset = TaskTemplate.objects.all()

@@ -7,8 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,46 +15,28 @@ from typing_extensions import override
 
 from console.api import serializers as shown
 from console.api import serializers_work as work
-from console.api.base import ListView, parse
+from console.api.base import PAGING, PERIOD, ListView, parse
 from console.api.filters import ForecastFilter
 from console.api.idempotency import idempotent
 from console.lib.people import person_of
-from console.lib.period import read_period
+from console.lib.period import asked_by_program
 from console.queries.kpis import figures, figures_by_client, incidents_behind, opened_between
 from console.queries.sla import attestation
 from incidents.access import access_client
-from incidents.ledger import Period
 from incidents.models import Incident, SlaPlan
 from incidents.sla.attest import STATES, Kept
 from incidents.sla.plan import agree
-from tenants.errors import NotThere, WrongInput
-
-_PERIOD = [
-    OpenApiParameter("tenant", OpenApiTypes.STR, description="One client; all in sight without"),
-    OpenApiParameter("from", OpenApiTypes.STR, description="A day or time; 30 days ago without"),
-    OpenApiParameter("to", OpenApiTypes.STR, description="A day or time; now without"),
-]
-
-
-def _asked(request: Request, *more: str) -> tuple[Period, str]:
-    """The period and the client's short name, "" for all.  Raises ``WrongInput``."""
-    known = {"tenant", "from", "to", "format", *more}
-    if unknown := set(request.query_params) - known:
-        raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
-    values = {
-        name: request.query_params.get(name, "")[:100].replace("\x00", "")
-        for name in ("tenant", "from", "to")
-    }
-    return read_period(values["from"], values["to"]), values["tenant"]
+from tenants.errors import NotThere
 
 
 class Kpis(APIView):
     """Times to detect, triage, act, contain and resolve of the incidents that opened then."""
 
-    @extend_schema(parameters=_PERIOD, responses=work.KpisSerializer)
+    @extend_schema(parameters=PERIOD, responses=work.KpisSerializer)
     def get(self, request: Request) -> Response:
-        period, client = _asked(request)
-        opened = opened_between(period.since, period.until, client)
+        asked = asked_by_program(request.query_params)
+        period = asked.period
+        opened = opened_between(period.since, period.until, asked.client)
         clients = [
             {"tenant": slug, "figures": found} for slug, _, found in figures_by_client(opened)
         ]
@@ -77,11 +58,12 @@ class KpiIncidents(ListView):
 
     @override
     def get_queryset(self) -> QuerySet[Incident]:
-        period, client = _asked(self.request, "cursor", "page_size")
-        opened = opened_between(period.since, period.until, client).select_related("tenant")
+        asked = asked_by_program(self.request.query_params, *PAGING)
+        period = asked.period
+        opened = opened_between(period.since, period.until, asked.client).select_related("tenant")
         return incidents_behind(self.kwargs["figure"], opened)
 
-    @extend_schema(parameters=_PERIOD)
+    @extend_schema(parameters=PERIOD)
     @override
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
@@ -90,10 +72,11 @@ class KpiIncidents(ListView):
 class Attestation(APIView):
     """How many agreed times were kept, missed, or are open, of the incidents that opened then."""
 
-    @extend_schema(parameters=_PERIOD, responses=work.AttestationSerializer)
+    @extend_schema(parameters=PERIOD, responses=work.AttestationSerializer)
     def get(self, request: Request) -> Response:
-        period, client = _asked(request)
-        found = attestation(period.since, period.until, client)
+        asked = asked_by_program(request.query_params)
+        period = asked.period
+        found = attestation(period.since, period.until, asked.client)
         answer = {
             "since": period.since,
             "until": period.until,
@@ -113,14 +96,15 @@ class AttestationList(ListView):
     filter_backends = ()
     queryset = Incident.objects.all()
 
-    @extend_schema(parameters=_PERIOD)
+    @extend_schema(parameters=PERIOD)
     @override
     def get(self, request: Request, figure: str) -> Response:
         if figure not in STATES:
             raise NotThere
-        period, client = _asked(request, "cursor", "page_size")
+        asked = asked_by_program(request.query_params, *PAGING)
+        period = asked.period
         kept: defaultdict[UUID, list[Kept]] = defaultdict(list)
-        for each in attestation(period.since, period.until, client).kept:
+        for each in attestation(period.since, period.until, asked.client).kept:
             if each.state == figure:
                 kept[each.incident_id].append(each)
         page = self.paginate_queryset(Incident.objects.filter(id__in=kept).only("id"))

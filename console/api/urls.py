@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
 from console.api import (
+    groups,
     incidents,
     layers,
     ledger,
@@ -58,6 +59,9 @@ urlpatterns = [
     _at(f"incidents/{_ID}/mute", tending.MuteIncident, "incident-mute"),
     _at(f"incidents/{_ID}/wake", tending.WakeIncident, "incident-wake"),
     _at(f"incidents/{_ID}/comments", tending.Comments, "incident-comments"),
+    _at(f"incidents/{_ID}/attachments", tending.Attachments, "incident-attachments"),
+    _at(f"attachments/{_ID}", tending.AttachmentDetail, "attachment"),
+    _at(f"attachments/{_ID}/content", tending.AttachmentContent, "attachment-content"),
     _at(f"incidents/{_ID}/calls", tending.Calls, "incident-calls"),
     _at(f"incidents/{_ID}/tasks", tending.Tasks, "incident-tasks"),
     _at(f"incidents/{_ID}/similar", tending.SimilarIncidents, "incident-similar"),
@@ -70,6 +74,13 @@ urlpatterns = [
     _at("task-templates", tending.TaskTemplateList, "task-templates"),
     _at("views", tending.SavedViewList, "views"),
     _at(f"views/{_ID}/remove", tending.RemoveView, "view-remove"),
+    _at("groups", groups.GroupList, "groups"),
+    _at(f"groups/{_ID}", groups.GroupDetail, "group"),
+    _at(f"groups/{_ID}/change", groups.ChangeGroup, "group-change"),
+    _at(f"groups/{_ID}/remove", groups.RemoveGroup, "group-remove"),
+    _at("skills", groups.SkillList, "skills"),
+    _at("skills/needs", groups.SkillNeeds, "skill-needs"),
+    _at(f"skills/people/{_ID}", groups.PersonSkills, "person-skills"),
     _at("kpis", times.Kpis, "kpis"),
     _at(r"kpis/(?P<figure>[a-z]+)", times.KpiIncidents, "kpi-incidents"),
     _at("sla", times.Attestation, "sla"),

@@ -16,6 +16,7 @@ from console.api import serializers as shown
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import ActionFilter, GatewayRuleFilter, JobFilter, ReportFilter
 from console.api.idempotency import idempotent
+from console.lib.exports import download
 from console.lib.people import person_of
 from incidents.access import access_client, access_one, access_report
 from incidents.evidence import read_evidence
@@ -87,9 +88,7 @@ class ReportFile(APIView):
         digest = report.pdf_sha256 if kind == "pdf" else report.csv_sha256
         data = read_evidence(tenant_id=report.tenant_id, digest=digest)
         content_type = "application/pdf" if kind == "pdf" else "text/csv; charset=utf-8"
-        response = HttpResponse(data, content_type=content_type)
-        response["Content-Disposition"] = f'attachment; filename="report-{report.id}.{kind}"'
-        return response
+        return download(data, f"report-{report.id}.{kind}", content_type=content_type)
 
 
 class GatewayRuleList(ListView):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from console.demo import world
-from console.demo.stories import Act
+from console.demo.mails import Act
 from incidents.models import Delivery, Incident, Message
 from incidents.remediation import pull_incident, release_held
 from incidents.reported import report_mail

@@ -14,8 +14,9 @@ from collections.abc import Callable
 import httpx
 
 from console.demo.acts import do as act
+from console.demo.mails import Act, DemoMail
 from console.demo.measure import measure
-from console.demo.stories import Act, Author, DemoMail
+from console.demo.stories import Author
 from console.lib.sending import send_by_smtp
 from tenants.scope import maintenance_scope
 

@@ -5,56 +5,17 @@ A seed gives the same mail again, but for times and Message-IDs.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.utils import format_datetime, formataddr, make_msgid
-from typing import Literal
+from dataclasses import replace
+from email.utils import formataddr
 
 from console.demo import letters, world
-from console.demo.letters import Letter
-from console.demo.world import CLIENTS, ClientFacts, Sender
-
-Way = Literal["gate", "around", "inside"]
+from console.demo.mails import Act, DemoMail, Pen
+from console.demo.world import CLIENTS, ClientFacts
 
 
-@dataclass(frozen=True, slots=True)
-class DemoMail:
-    """``way``: through the gate, around it straight to the mail host, or from mailbox to mailbox.
-
-    ``client_ip`` and ``helo`` are the sending host, which the gate is told by XCLIENT.
-    """
-
-    story: str
-    way: Way
-    mail_from: str
-    recipients: tuple[str, ...]
-    raw: bytes
-    client_ip: str
-    helo: str
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something that the provider's people do between two mails: console/demo/acts.py.
-
-    ``subject`` begins the subject of the mail it is about; ``client`` is the client's slug.
-    """
-
-    story: str
-    what: Literal["release", "condemn", "resolve", "pull"]
-    client: str
-    subject: str
-    reason: str
-
-
-class Author:
-    """Writes mail with one seed."""
-
-    def __init__(self, seed: int = 20261122) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - the same demo each time, no secret
+class Author(Pen):
+    """Tells the stories, one after the other."""
 
     def steps(self) -> Iterator[DemoMail | Act]:
         """The opening, then an ordinary day without end."""
@@ -133,12 +94,6 @@ class Author:
         for _ in range(number):
             is_newsletter = self.random.random() < 0.2
             yield self.newsletter() if is_newsletter else self.harmless()
-
-    def _client(self) -> ClientFacts:
-        return self.random.choice(CLIENTS)
-
-    def _number(self) -> str:
-        return str(self.random.randint(10_000, 99_999))
 
     def harmless(self) -> DemoMail:
         client, sender = self._client(), self.random.choice(world.PARTNERS)
@@ -362,52 +317,3 @@ class Author:
             client_ip="",
             helo="",
         )
-
-    def _outside(
-        self,
-        story: str,
-        sender: Sender,
-        person: tuple[str, str],
-        letter: Letter,
-        client: ClientFacts,
-        locals_: tuple[str, ...],
-        headers: dict[str, str] | None = None,
-        **words: str,
-    ) -> DemoMail:
-        display, local = person
-        mail_from = f"{local}@{sender.domain}"
-        recipients = [client.address(one) for one in locals_]
-        words = {"name": client.box(locals_[0]).name, "sender": display} | words
-        raw = self._write(letter, formataddr((display, mail_from)), recipients, headers, **words)
-        return DemoMail(
-            story=story,
-            way="gate",
-            mail_from=mail_from,
-            recipients=tuple(recipients),
-            raw=raw,
-            client_ip=sender.ip,
-            helo=f"mail.{sender.domain}",
-        )
-
-    def _write(
-        self,
-        letter: Letter,
-        author: str,
-        recipients: list[str],
-        headers: dict[str, str] | None,
-        **words: str,
-    ) -> bytes:
-        now = datetime.now(UTC)
-        words = {"week": str(now.isocalendar().week), "number": self._number()} | words
-        mail = EmailMessage()
-        mail["From"] = author
-        mail["To"] = ", ".join(recipients)
-        mail["Subject"] = letter.subject.format(**words)
-        mail["Date"] = format_datetime(now)
-        mail["Message-ID"] = make_msgid(domain=author.rpartition("@")[2].rstrip(">"))
-        for name, value in (headers or {}).items():
-            mail[name] = value
-        mail.set_content(letter.text.format(**words))
-        if letter.html:
-            mail.add_alternative(letter.html.format(**words), subtype="html")
-        return mail.as_bytes()

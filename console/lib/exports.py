@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.http import HttpResponse
+from django.utils.http import content_disposition_header
 
 from incidents.models import Delivery
 from incidents.reports.csv_file import write_csv
@@ -32,10 +33,13 @@ def _row(copy: Delivery) -> list[object]:
     ]
 
 
-def download(content: bytes, name: str, content_type: str) -> HttpResponse:
-    """A file that the browser saves and never shows."""
+def download(
+    content: bytes, name: str, content_type: str = "application/octet-stream"
+) -> HttpResponse:
+    """A file that the browser saves and never shows, whatever its name is."""
     response = HttpResponse(content, content_type=content_type)
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    disposition = content_disposition_header(as_attachment=True, filename=name)
+    response["Content-Disposition"] = str(disposition)
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response["X-Content-Type-Options"] = "nosniff"
     return response

@@ -8,10 +8,13 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from typing_extensions import override
 
 from incidents.codes import CAUSES
 from incidents.models import Incident, Pause, Suppression
-from incidents.services.many import ACTIONS
+from incidents.services.attachments import MOST_BYTES, MOST_FILES, NewFile
+from incidents.services.many import ACTIONS, Order
+from incidents.services.skills import Ranked
 from tenants.models import Person, Tenant
 
 _LONG = forms.Textarea(attrs={"rows": 3})
@@ -45,7 +48,22 @@ def until(hours: int) -> datetime:
 
 
 class TaskForm(forms.Form):
-    title = forms.CharField(label="Step", max_length=300)
+    title = forms.CharField(label="Task", max_length=300)
+
+
+class FilesInput(forms.FileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """Any number of files, as ``NewFile``; the service says how many and how large."""
+
+    widget = FilesInput
+
+    @override
+    def clean(self, data: Any, initial: Any = None) -> list[NewFile]:
+        sent = data if isinstance(data, list) else [data] if data else []
+        return [NewFile(file.name, file.read()) for file in sent]
 
 
 class CommentForm(forms.Form):
@@ -56,6 +74,12 @@ class CommentForm(forms.Form):
             ("internal", "Internal: the client never sees it"),
             ("client", "The client: shown before it is sent"),
         ],
+    )
+    attachments = FilesField(
+        label="Files",
+        help_text=f"At most {MOST_FILES}, of {MOST_BYTES // 1024**2} MB each. "
+        "Who may read the comment may download them.",
+        required=False,
     )
     mentions = forms.TypedMultipleChoiceField(
         label="Call a colleague",
@@ -108,11 +132,19 @@ class QuietForm(RevisionForm):
 
 
 class OwnerForm(RevisionForm):
+    """Offers who has the skills first."""
+
     owner = forms.ChoiceField(label="Owner")
 
-    def __init__(self, *args: Any, people: Iterable[Person], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, people: Iterable[Ranked], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [("", "Nobody"), *((str(person.id), person.name) for person in people)]
+        skilled: list[tuple[str, str]] = []
+        others: list[tuple[str, str]] = []
+        for each in people:
+            (skilled if each.fits else others).append((str(each.person.id), each.person.name))
+        choices: list[Any] = [("", "Nobody"), *others]
+        if skilled:
+            choices = [("", "Nobody"), ("Have the skills", skilled), ("Others", others)]
         self.fields["owner"] = forms.ChoiceField(label="Owner", choices=choices, required=False)
 
 
@@ -124,7 +156,7 @@ class ResolveForm(RevisionForm):
     cause = forms.CharField(label="In a sentence", max_length=2000, widget=_LONG)
 
 
-class ManyForm(OwnerForm):
+class BulkForm(OwnerForm):
     """Fields that the chosen action does not need stay empty."""
 
     action = forms.ChoiceField(label="What to do", choices=list(ACTIONS.items()))
@@ -142,6 +174,19 @@ class ManyForm(OwnerForm):
         label="What caused it?", choices=list(CAUSES.items()), initial="other", required=False
     )
     cause = forms.CharField(label="In a sentence", max_length=2000, required=False)
+
+    def order(self, people: Iterable[Person]) -> Order:
+        """What was asked for; ``people`` are those from whom the owner is chosen."""
+        said = self.cleaned_data
+        return Order(
+            action=said["action"],
+            owner=next((one for one in people if str(one.id) == said["owner"]), None),
+            until=until(said["hours"]),
+            reason=said["reason"],
+            classification=said["classification"],
+            cause=said["cause"],
+            cause_code=said["cause_code"] or "other",
+        )
 
 
 class SuppressionForm(forms.Form):
@@ -161,6 +206,36 @@ class SuppressionForm(forms.Form):
         self.fields["client"] = forms.ChoiceField(label="Client", choices=choices)
 
 
+class GroupForm(forms.Form):
+    name = forms.CharField(label="Name", help_text="Clients never see it.", max_length=80)
+    clients: forms.ModelMultipleChoiceField[Tenant] = forms.ModelMultipleChoiceField(
+        label="Clients",
+        queryset=None,
+        to_field_name="slug",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["clients"].queryset = Tenant.objects.all()  # type: ignore[attr-defined]
+
+
+class SkillsForm(forms.Form):
+    skills = forms.CharField(
+        label="Skills",
+        help_text="With commas between: fraud, malware, german.",
+        max_length=1000,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    @property
+    def chosen(self) -> list[str]:
+        skills: str = self.cleaned_data["skills"]
+        return skills.split(",")
+
+
 class TemplateForm(forms.Form):
     kind = forms.ChoiceField(
         label="Kind of incident",
@@ -168,8 +243,8 @@ class TemplateForm(forms.Form):
         required=False,
     )
     steps = forms.CharField(
-        label="Steps, one on each line",
-        help_text="Saving makes a new version. Incidents that have their steps keep them.",
+        label="Tasks, one on each line",
+        help_text="Saving makes a new version. Incidents that have their tasks keep them.",
         max_length=10_000,
         required=False,
         widget=forms.Textarea(attrs={"rows": 8}),

@@ -1,17 +1,74 @@
-"""The period that an address names: ``from`` and ``to`` as days or as times."""
+"""Which clients and which period an address asks about: ``from`` and ``to`` as days or as times."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from urllib.parse import urlencode
 
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from console.lib.http import said
 from incidents.ledger import Period
 from tenants.errors import WrongInput
+from tenants.groups import PREFIX
 
 USUAL = timedelta(days=30)
 LONGEST = timedelta(days=800)
+_LONGEST_TIME = 40
+
+
+@dataclass(frozen=True)
+class Asked:
+    """``client`` as ``tenants.groups.of_clients`` takes it; the ends of the period as they came."""
+
+    client: str
+    since: str
+    until: str
+
+    @cached_property
+    def period(self) -> Period:
+        """Raises ``WrongInput``."""
+        return read_period(self.since, self.until)
+
+    @property
+    def query(self) -> str:
+        """The same question for another page's address; "" for all of the usual period."""
+        wish = {"client": self.client, "from": self.since, "to": self.until}
+        return urlencode({key: value for key, value in wish.items() if value})
+
+    @property
+    def first_day(self) -> str:
+        return self.period.since.date().isoformat()
+
+    @property
+    def last_day(self) -> str:
+        return (self.period.until - timedelta(microseconds=1)).date().isoformat()
+
+
+def asked_on(request: HttpRequest) -> Asked:
+    """What the address of a page asks."""
+    ends = (said(request, name, _LONGEST_TIME) for name in ("from", "to"))
+    return Asked(said(request, "client"), *ends)
+
+
+def asked_by_program(parameters: Mapping[str, str], *more: str) -> Asked:
+    """What the address of the API asks; ``more`` are other parameters that are known there.
+
+    Raises ``WrongInput`` for one that is not.
+    """
+    known = {"tenant", "group", "from", "to"}
+    if unknown := set(parameters) - known - {"format", *more}:
+        raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
+    values = {name: parameters.get(name, "")[:100].replace("\x00", "") for name in known}
+    if values["tenant"] and values["group"]:
+        raise WrongInput("Name a client or a group, not both.")
+    group = PREFIX + values["group"] if values["group"] else ""
+    return Asked(values["tenant"] or group, values["from"], values["to"])
 
 
 def read_period(since: str, until: str) -> Period:

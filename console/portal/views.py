@@ -9,10 +9,12 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
+from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_client, show
 from console.queries.portal import (
     access_held,
     access_shared_incident,
+    access_shown_attachment,
     accesses,
     copies_of_shared,
     held_mail,
@@ -23,6 +25,7 @@ from console.queries.portal import (
 )
 from console.queries.story import story_of
 from incidents.client_words import answer, ask_for_release, set_body_access
+from incidents.evidence import read_evidence
 from incidents.warnings import also_seen_at
 from tenants.models import Tenant
 
@@ -70,6 +73,13 @@ def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         "words": words_on(shared.incident),
     }
     return show(request, "portal/incident.html", context, partial="case")
+
+
+@for_client
+def portal_attachment(request: PersonRequest, attachment_id: UUID) -> HttpResponse:
+    found = access_shown_attachment(attachment_id)
+    data = read_evidence(tenant_id=found.tenant_id, digest=found.sha256)
+    return download(data, found.name)
 
 
 @for_client

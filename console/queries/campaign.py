@@ -20,6 +20,7 @@ from incidents.assessment import EXPOSED, within_reach
 from incidents.models import Delivery, Incident, IncidentMessage
 from incidents.models.mail import Outcome, Place
 from incidents.words import LET_THROUGH
+from tenants.groups import of_clients
 
 # As many as one order may reach; with more, the page says that it shows the latest.
 MOST_INCIDENTS = everywhere.MOST
@@ -109,9 +110,7 @@ def campaign_page(
     copies = _copies(incidents)
     by_tenant = _counted(copies)
     total = {key: sum(row[key] for row in by_tenant.values()) for key in _KEYS}
-    listed = _narrow(copies, show)
-    if client:
-        listed = listed.filter(tenant__slug=client)
+    listed = of_clients(_narrow(copies, show), client)
     return CampaignPage(
         incidents=list(incidents),
         messages=total["messages"],

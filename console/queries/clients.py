@@ -18,6 +18,7 @@ from seg_bridge.policies.effective import Effective, effective
 from seg_bridge.policies.keys import KEYS, ROWS
 from seg_bridge.policies.layers import Layers
 from seg_bridge.services import rules_in_force
+from tenants.groups import group_choices
 from tenants.models import Domain, Mailbox, Tenant
 
 
@@ -44,6 +45,11 @@ class ClientPage:
     rules: list[GatewayRule]
     last_sync: MailboxSync | None
     week: dict[str, int]
+
+
+def client_choices() -> dict[str, Any]:
+    """What ``_components/client_choice.html`` offers: the clients in sight, and their groups."""
+    return {"clients": Tenant.objects.all(), "groups": group_choices()}
 
 
 def client_rows() -> list[ClientRow]:

@@ -11,15 +11,15 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
+from console.lib.cursor import newest_first
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Disagreement, Incident, StandingOrder
 from incidents.orders import orders_in_force
 from incidents.words import differ
 from seg_bridge.models import GatewayRule, Rehearsal
+from tenants.groups import of_clients
 from tenants.ids import as_uuid
 
-PAGE = 50
 SHOWN = timedelta(days=90)
 
 
@@ -76,25 +76,16 @@ def disagreements_page(filters: Filters, cursor: str) -> Page:
     """
     # Row-level security and counts over all years do not go together.
     recent = Q(state=Disagreement.State.OPEN) | Q(seen_at__gte=timezone.now() - SHOWN)
-    found = Disagreement.objects.filter(recent)
-    if filters.client:
-        found = found.filter(tenant__slug=filters.client)
+    found = of_clients(Disagreement.objects.filter(recent), filters.client)
     states = _counts(found, "state", Disagreement.State.choices)
     if filters.state in Disagreement.State.values:
         found = found.filter(state=filters.state)
     kinds = _counts(found, "kind", Disagreement.Kind.choices)
     if filters.kind in Disagreement.Kind.values:
         found = found.filter(kind=filters.kind)
-    after = read_cursor(cursor, str, str)
-    if after:
-        at, last_id = read_time(after[0]), read_id(after[1])
-        found = found.filter(Q(seen_at__lt=at) | Q(seen_at=at, id__lt=last_id))
-    ordered = found.order_by("-seen_at", "-id").select_related("tenant", "incident", "message")
-    items = list(ordered[: PAGE + 1])
-    older = ""
-    if len(items) > PAGE:
-        older = write_cursor(items[PAGE - 1].seen_at.isoformat(), items[PAGE - 1].id)
-    return Page(rows_of(items[:PAGE]), older, kinds, states)
+    found = found.select_related("tenant", "incident", "message")
+    items, older = newest_first(found, cursor, at="seen_at")
+    return Page(rows_of(items), older, kinds, states)
 
 
 def _counts(

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
-
-from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
+from console.lib.cursor import newest_first
 from console.lib.words import JOBS, Word
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Intent, Job
 from tenants.errors import NotThere
+from tenants.groups import of_clients
 
-PAGE = 50
 _OVER = ("verified", "already", "gone", "failed")
 INTENT_TONES = {"verified": "good", "already": "good", "gone": "calm", "failed": "crit"}
 
@@ -36,19 +34,10 @@ class Step:
 
 def job_rows(client: str, cursor: str) -> tuple[list[JobRow], str]:
     """Newest first, and the cursor of the next page ("" at the end)."""
-    jobs = Job.objects.select_related("tenant", "incident").order_by("-created_at", "-id")
-    if client:
-        jobs = jobs.filter(tenant__slug=client)
-    after = read_cursor(cursor, str, str)
-    if after:
-        at, last_id = read_time(after[0]), read_id(after[1])
-        jobs = jobs.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=last_id))
-    found = list(jobs[: PAGE + 1])
-    older = ""
-    if len(found) > PAGE:
-        older = write_cursor(found[PAGE - 1].created_at.isoformat(), found[PAGE - 1].id)
+    jobs = of_clients(Job.objects.select_related("tenant", "incident"), client)
+    found, older = newest_first(jobs, cursor, at="created_at")
     blindness = Blindness(job.tenant_id for job in found)
-    return [job_row(job, blindness) for job in found[:PAGE]], older
+    return [job_row(job, blindness) for job in found], older
 
 
 def job_row(job: Job, blindness: Blindness) -> JobRow:

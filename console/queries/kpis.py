@@ -10,6 +10,7 @@ from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper,
 
 from incidents.models import Incident
 from tenants.errors import NotThere
+from tenants.groups import of_clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class _Percentile(Aggregate):
 def opened_between(since: datetime, until: datetime, client: str = "") -> QuerySet[Incident]:
     """Without those that were merged into another: that one counts."""
     found = Incident.objects.filter(opened_at__gte=since, opened_at__lt=until, merged_into=None)
-    return found.filter(tenant__slug=client) if client else found
+    return of_clients(found, client)
 
 
 def incidents_behind(key: str, opened: QuerySet[Incident]) -> QuerySet[Incident]:

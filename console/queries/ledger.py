@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.urls import reverse
 
-from console.lib.cursor import read_cursor, read_id, write_cursor
-from console.lib.period import read_period
+from console.lib.cursor import newest_first
+from console.lib.period import Asked
 from console.queries.blindness import Blind, Blindness
-from incidents.ledger import FALSE, FIGURES, Figure, Lag, Period, figures_of, lags_of, list_of
+from incidents.ledger import FALSE, FIGURES, Figure, Lag, figures_of, lags_of, list_of
 from incidents.models import IncidentMessage, LedgerEntry
 from tenants.errors import NotThere
+from tenants.groups import of_clients
 from tenants.models import Tenant
 
-PAGE = 50
 SHOWN_BLIND = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """``client`` "": all clients in sight; ``since`` and ``until`` as the address gave them."""
-
-    client: str
-    since: str
-    until: str
-
-    @property
-    def period(self) -> Period:
-        return read_period(self.since, self.until)
-
-    @property
-    def query(self) -> str:
-        wish = {"client": self.client, "from": self.since, "to": self.until}
-        return urlencode({key: value for key, value in wish.items() if value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +77,8 @@ def ledger_page(asked: Asked) -> LedgerPage:
         return Line(FIGURES[name], is_part, threats, false, lags.get(name))
 
     return LedgerPage(
-        first_day=period.since.date().isoformat(),
-        last_day=(period.until - timedelta(microseconds=1)).date().isoformat(),
+        first_day=asked.first_day,
+        last_day=asked.last_day,
         lines=[
             each
             for group in FIGURES["threats"].parts
@@ -116,7 +96,7 @@ def ledger_page(asked: Asked) -> LedgerPage:
 
 
 def _blind_clients(client: str) -> list[tuple[Tenant, Blind]]:
-    clients = list(Tenant.objects.filter(slug=client) if client else Tenant.objects.all())
+    clients = list(of_clients(Tenant.objects.all(), client, path=""))
     blindness = Blindness(each.id for each in clients)
     found = [(each, blindness.of(each.id)) for each in clients]
     return [(each, blind) for each, blind in found if blind.since]
@@ -128,13 +108,9 @@ def list_page(name: str, asked: Asked, cursor: str) -> ListPage:
         raise NotThere
     period = asked.period
     found = list_of(name, period, client=asked.client)
-    after = read_cursor(cursor, str)
-    if after:
-        found = found.filter(message_id__lt=read_id(after[0]))
-    ordered = found.order_by("-message_id").prefetch_related("message", "tenant")
-    entries = list(ordered[: PAGE + 1])
-    older = write_cursor(entries[PAGE - 1].message_id) if len(entries) > PAGE else ""
-    entries = entries[:PAGE]
+    entries, older = newest_first(
+        found.prefetch_related("message", "tenant"), cursor, key="message_id"
+    )
     numbers = figures_of(period, client=asked.client)
     return ListPage(FIGURES[name], entries, older, numbers[name], _incidents_of(entries))
 

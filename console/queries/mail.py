@@ -9,14 +9,12 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
+from console.lib.cursor import newest_first
 from console.queries.find import copies_named, copies_with
 from incidents.models import Delivery, IncidentMessage, Job
 from incidents.models.mail import Outcome, Place, Verdict
-from tenants.models import Tenant
-from tenants.scope import current_scope
+from tenants.groups import clients_among
 
-PAGE = 50
 MOST_EXPORTED = 10_000
 PERIODS = {
     "1": timedelta(days=1),
@@ -91,7 +89,7 @@ def _membership() -> QuerySet[IncidentMessage]:
 
 
 def _narrow(copies: QuerySet[Delivery], filters: Filters) -> QuerySet[Delivery]:
-    q, among = filters.q.strip(), _clients(filters)
+    q, among = filters.q.strip(), clients_among(filters.client)
     named = copies_named(q, among) if q else None
     since = timezone.now() - PERIODS.get(filters.days, PERIODS["7"])
     if named is not None:
@@ -108,14 +106,6 @@ def _narrow(copies: QuerySet[Delivery], filters: Filters) -> QuerySet[Delivery]:
     return copies.filter(id__in=copies_with(q, since, among)) if q and named is None else copies
 
 
-def _clients(filters: Filters) -> list[int]:
-    in_sight = current_scope().tenant_ids
-    if not filters.client:
-        return list(in_sight)
-    one = Tenant.objects.filter(id__in=in_sight, slug=filters.client)
-    return list(one.values_list("id", flat=True))
-
-
 def _replayed(job_id: str) -> list[str]:
     """The trace ulids of the mails that this replay sent; none for an id that is no replay's."""
     try:
@@ -127,17 +117,10 @@ def _replayed(job_id: str) -> list[str]:
 
 def page_of(copies: QuerySet[Delivery], cursor: str, counts: dict[str, int]) -> Page:
     """Newest first, 50 to a page.  Raises ``WrongInput`` for a cursor that is none."""
-    after = read_cursor(cursor, str, str)
-    if after:
-        at, last_id = read_time(after[0]), read_id(after[1])
-        copies = copies.filter(Q(received_at__lt=at) | Q(received_at=at, id__lt=last_id))
     # Without joins, so that the index gives them in order and the first page is all that is read.
-    ordered = copies.order_by("-received_at", "-id").prefetch_related("message", "tenant")
-    rows = list(ordered[: PAGE + 1])
-    older = ""
-    if len(rows) > PAGE:
-        older = write_cursor(rows[PAGE - 1].received_at.isoformat(), rows[PAGE - 1].id)
-    rows = rows[:PAGE]
+    rows, older = newest_first(
+        copies.prefetch_related("message", "tenant"), cursor, at="received_at"
+    )
     return Page(rows, older, counts, _incidents_of(rows))
 
 

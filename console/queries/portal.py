@@ -18,6 +18,7 @@ from incidents.client_words import open_wishes
 from incidents.layers import BlindLayer, blind_layers
 from incidents.ledger import FIGURES, Period, figures_of
 from incidents.models import (
+    Attachment,
     ClientWord,
     Comment,
     ContentAccess,
@@ -219,6 +220,14 @@ def access_shared_incident(incident_id: UUID) -> SharedIncident:
     return SharedIncident(found, _KINDS[found.kind], exposure(found.counts))
 
 
+def access_shown_attachment(attachment_id: UUID) -> Attachment:
+    """A file of a comment for the client, of an incident that is shared.  Raises ``NotThere``."""
+    shown = Attachment.objects.filter(
+        comment__audience=Comment.Audience.CLIENT, comment__incident__shared_at__isnull=False
+    )
+    return access_one(shown, attachment_id)
+
+
 def month() -> Month:
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     figures = figures_of(Period(today - MONTH, today + timedelta(days=1)))
@@ -264,7 +273,9 @@ def copies_of_shared(shared: SharedIncident) -> list[CopyRow]:
 def words_on(incident: Incident) -> list[Comment | ClientWord]:
     """What the provider wrote for the client, and what the client answered, oldest first."""
     whole = lineage(incident)
-    comments = Comment.objects.filter(incident__in=whole, audience=Comment.Audience.CLIENT)
+    comments = Comment.objects.filter(
+        incident__in=whole, audience=Comment.Audience.CLIENT
+    ).prefetch_related("attachments")
     answers = ClientWord.objects.filter(incident__in=whole)
     return sorted(
         [*comments.order_by("created_at")[:100], *answers.order_by("created_at")[:100]],

@@ -9,16 +9,17 @@ from uuid import UUID
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
+from console.lib.cursor import PAGE, read_cursor, read_id, read_time, write_cursor
 from console.queries.rows import OTHERS_AGAINST, Row, rows_for
 from incidents.codes import CROSS_LAYER
 from incidents.models import Delivery, Incident, IncidentMessage, Message
 from incidents.services.quiet import awake
+from incidents.services.skills import fitting_skills
 from incidents.words import HARMLESS, THREATS
+from tenants.groups import of_clients
 from tenants.models import Person
 from tenants.scope import current_scope
 
-PAGE = 50
 MOST_MAILS = 1_000
 SEARCHED = timedelta(days=30)  # row-level security turns text indexes off: a search is bounded
 LAYERS = {
@@ -27,11 +28,16 @@ LAYERS = {
     "both": "Condemned by both",
 }
 ANY_DISAGREEMENT = "any"
+FITS_ME = "mine"
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the reader asked for; "" means any.  ``entity``: an address or a domain."""
+    """What the reader asked for; "" means any.
+
+    ``client`` as ``of_clients`` takes it; ``entity``: an address or a domain; ``fit`` is ``mine``:
+    what the reader has the skills for.
+    """
 
     q: str = ""
     client: str = ""
@@ -41,6 +47,7 @@ class Filters:
     layer: str = ""
     differ: str = ""
     entity: str = ""
+    fit: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -123,12 +130,12 @@ def _after(incidents: QuerySet[Incident], cursor: str) -> QuerySet[Incident]:
 
 def fitting(tab: str, person: Person, filters: Filters) -> QuerySet[Incident]:
     """All of this tab that the filters let through."""
-    return _narrow(incidents_of_tab(tab, person), filters)
+    found = _narrow(incidents_of_tab(tab, person), filters)
+    return fitting_skills(found, person) if filters.fit == FITS_ME else found
 
 
 def _narrow(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Incident]:
-    if filters.client:
-        incidents = incidents.filter(tenant__slug=filters.client)
+    incidents = of_clients(incidents, filters.client)
     if filters.severity:
         incidents = incidents.filter(severity=filters.severity)
     if filters.kind:

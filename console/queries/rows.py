@@ -35,6 +35,7 @@ class Row:
     """One incident in two lines, as ``_components/queue_row.html`` wants it."""
 
     id: UUID
+    revision: int
     href: str
     assign_href: str
     severity: str
@@ -108,6 +109,7 @@ def _row(
     next_step = "Read the client's answer" if has_answer else next_step
     return Row(
         id=incident.id,
+        revision=incident.revision,
         href=reverse("incident", args=[incident.id]),
         assign_href=reverse("incident_take", args=[incident.id]),
         severity=incident.severity,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from console.lib.cursor import read_cursor, read_id, write_cursor
+from console.lib.cursor import newest_first
 from incidents.models import Delivery, Incident, StandingOrder
 from incidents.orders import orders_in_force
 from seg_bridge.changes import LISTS
@@ -18,8 +18,8 @@ from seg_bridge.services import draft_rule, rules_in_force
 from seg_bridge.snapshot import wire_rule
 from tenants.audit import BAILEY
 from tenants.errors import DomainError, NotThere
+from tenants.groups import of_clients
 
-PAGE = 50
 _OF_COPIES = ("newly_held", "newly_delivered")
 
 
@@ -53,23 +53,17 @@ class RehearsalPage:
 
 def rules_page(filters: Filters, cursor: str) -> Page:
     """Newest first."""
-    found = GatewayRule.objects.all()
+    found = of_clients(GatewayRule.objects.all(), filters.client)
     if filters.state != "all":
         found = found.filter(rules_in_force())
-    if filters.client:
-        found = found.filter(tenant__slug=filters.client)
     if filters.q:
         found = found.filter(Q(value__icontains=filters.q) | Q(owner_name__icontains=filters.q))
     numbers = dict(found.order_by().values_list("kind").annotate(n=Count("id")))
     kinds = [(value, str(text), numbers.get(value, 0)) for value, text in GatewayRule.Kind.choices]
     if filters.kind in GatewayRule.Kind.values:
         found = found.filter(kind=filters.kind)
-    after = read_cursor(cursor, str)
-    if after:
-        found = found.filter(id__lt=read_id(after[0]))
-    rules = list(found.select_related("tenant", "incident").order_by("-id")[: PAGE + 1])
-    older = write_cursor(rules[PAGE - 1].id) if len(rules) > PAGE else ""
-    return Page(rules[:PAGE], older, kinds)
+    rules, older = newest_first(found.select_related("tenant", "incident"), cursor)
+    return Page(rules, older, kinds)
 
 
 def rehearsal_page(rehearsal: Rehearsal) -> RehearsalPage:
@@ -131,8 +125,8 @@ def incidents_behind(rehearsal: Rehearsal, name: str) -> QuerySet[Incident]:
     return found.select_related("tenant").order_by("-last_seen_at", "-id")
 
 
-def orders_list() -> QuerySet[StandingOrder]:
+def orders_list(client: str) -> QuerySet[StandingOrder]:
     """Those in force first to end, then the latest that ended."""
-    found = StandingOrder.objects.select_related("tenant", "incident")
+    found = of_clients(StandingOrder.objects.select_related("tenant", "incident"), client)
     week_ago = timezone.now() - timedelta(days=7)
     return found.filter(orders_in_force() | Q(created_at__gte=week_ago)).order_by("-id")[:200]

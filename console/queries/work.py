@@ -46,7 +46,11 @@ def work_of(incident: Incident) -> Work:
     is_quiet = Incident.objects.filter(id=incident.id).exclude(awake()).exists()
     return Work(
         words=list(ClientWord.objects.filter(**all_of_it).order_by("created_at", "id")[:100]),
-        comments=list(Comment.objects.filter(**all_of_it).order_by("created_at", "id")[:200]),
+        comments=list(
+            Comment.objects.filter(**all_of_it)
+            .order_by("created_at", "id")
+            .prefetch_related("attachments")[:200]
+        ),
         calls=list(CallNote.objects.filter(**all_of_it).order_by("called_at")[:50]),
         tasks=tasks,
         tasks_over=sum(task.state != Task.State.OPEN for task in tasks),

@@ -12,11 +12,11 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.clients import client_choices
 from console.queries.disagreements import Filters, disagreements_page, item_page
 from console.queries.story import story_of
 from incidents.access import access_disagreement
 from incidents.disagreements import accept, dismiss, rehearse_repair
-from tenants.models import Tenant
 
 
 class DismissForm(forms.Form):
@@ -49,7 +49,7 @@ def disagreements(request: PersonRequest) -> HttpResponse:
         "at": "disagreements",
         "page": page,
         "filters": filters,
-        "clients": Tenant.objects.all(),
+        **client_choices(),
         "here": "?" + urlencode(kept),
         "older": "?" + urlencode({**kept, "cursor": page.older}) if page.older else "",
     }

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 
 from console.lib.http import PersonRequest, for_staff, said, show
 from console.queries.blindness import Blindness
+from console.queries.clients import client_choices
 from console.queries.jobs import job_row, job_rows, steps_of
 from incidents.access import access_job
 
@@ -20,6 +21,8 @@ def jobs(request: PersonRequest) -> HttpResponse:
     context = {
         "at": "jobs",
         "rows": rows,
+        "client": client,
+        **client_choices(),
         "here": "?" + urlencode({"client": client, "cursor": cursor}),
         "older": "?" + urlencode({"client": client, "cursor": older}) if older else "",
     }

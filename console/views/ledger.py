@@ -6,31 +6,28 @@ from urllib.parse import urlencode
 
 from django.http import HttpResponse
 
-from console.lib.http import PersonRequest, for_staff, said, show
-from console.queries.ledger import Asked, ledger_page, list_page
-from tenants.models import Tenant
+from console.lib.http import PersonRequest, for_staff, show
+from console.lib.period import asked_on
+from console.queries.clients import client_choices
+from console.queries.ledger import ledger_page, list_page
 
 
 @for_staff
 def ledger(request: PersonRequest) -> HttpResponse:
-    asked = _asked(request)
+    asked = asked_on(request)
     context = {
         "at": "ledger",
         "page": ledger_page(asked),
         "asked": asked,
-        "clients": Tenant.objects.all(),
+        **client_choices(),
     }
     return show(request, "console/ledger.html", context, partial="list")
 
 
 @for_staff
 def ledger_figure(request: PersonRequest, figure: str) -> HttpResponse:
-    asked = _asked(request)
+    asked = asked_on(request)
     page = list_page(figure, asked, request.GET.get("cursor", ""))
     older = f"?{asked.query}&{urlencode({'cursor': page.older})}" if page.older else ""
     context = {"at": "ledger", "page": page, "asked": asked, "older": older}
     return show(request, "console/ledger_figure.html", context, partial="list")
-
-
-def _asked(request: PersonRequest) -> Asked:
-    return Asked(said(request, "client"), said(request, "from", 40), said(request, "to", 40))

@@ -13,13 +13,13 @@ from django.urls import reverse
 
 from console.lib.exports import CSV, copies_csv, download
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.clients import client_choices
 from console.queries.mail import Filters, copies_page, copies_to_export, held_page
 from console.queries.trace import trace_of
 from incidents.access import access_delivery
 from incidents.client_words import refuse_release, wishes_in_sight
 from incidents.held import SameRule, held_by_same_rule, release_together
 from incidents.models.mail import Outcome, Verdict
-from tenants.models import Tenant
 
 DAYS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"))
 
@@ -118,7 +118,7 @@ def _filter_context(filters: Filters, older: str, *, export: str) -> dict[str, o
         "here": "?" + urlencode(kept),
         "export": f"{reverse(export)}?{urlencode(kept)}",
         "older": "?" + urlencode({**kept, "cursor": older}) if older else "",
-        "clients": Tenant.objects.all(),
+        **client_choices(),
         "verdicts": Verdict.choices,
         "days": DAYS,
     }

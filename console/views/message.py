@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.queries.message import message_page
-from console.queries.opened import Opened, read_opened
+from console.queries.opened import read_opened
 from incidents.access import access_message
 from incidents.content import has_opened, open_original
 from incidents.mail.render import safe_html, visible_text
@@ -101,7 +101,7 @@ def message_content(request: PersonRequest, message_id: UUID, access_id: UUID) -
     opened = read_opened(message_id=message_id, access_id=access_id, person=request.user)
     access = opened.access
     if access.what == ContentAccess.What.ORIGINAL:
-        return _download(opened)
+        return download(opened.raw, f"{access.message_id}.eml")
     context = {"at": "mail", "message": access.message, "access": access}
     if access.what == ContentAccess.What.TEXT:
         context["text"] = visible_text(opened.facts().text)
@@ -119,8 +119,3 @@ def message_frame(request: PersonRequest, message_id: UUID, access_id: UUID) -> 
     response["Referrer-Policy"] = "no-referrer"
     response["X-Content-Type-Options"] = "nosniff"
     return response
-
-
-def _download(opened: Opened) -> HttpResponse:
-    name = f"{opened.access.message_id}.eml"
-    return download(opened.raw, name, "application/octet-stream")

@@ -9,7 +9,8 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from console.lib.http import PersonRequest, ask, for_staff, show
+from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.clients import client_choices
 from console.queries.rules import orders_list
 from incidents.access import access_client, access_order
 from incidents.automation import set_late_verdicts, wish_of
@@ -47,7 +48,14 @@ class LateVerdictsForm(forms.Form):
 
 @for_staff
 def orders(request: PersonRequest) -> HttpResponse:
-    return show(request, "console/orders.html", {"at": "rules", "orders": orders_list()})
+    client = said(request, "client")
+    context = {
+        "at": "rules",
+        "orders": orders_list(client),
+        "client": client,
+        **client_choices(),
+    }
+    return show(request, "console/orders.html", context, partial="list")
 
 
 @for_staff

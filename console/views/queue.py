@@ -10,13 +10,13 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from console.lib.http import PersonRequest, for_staff, said, show
-from console.queries.clients import client_rows
+from console.queries.clients import client_choices, client_rows
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
-from console.queries.queue import ANY_DISAGREEMENT, LAYERS, Filters, queue_page, tab_counts
+from console.queries.queue import ANY_DISAGREEMENT, FITS_ME, LAYERS, Filters, queue_page, tab_counts
 from incidents.models import Disagreement, Incident
 from incidents.services.views import views_of
-from tenants.models import Person, Tenant
+from tenants.models import Person
 
 TABS = {"mine": "Needs me", "team": "Team", "waiting": "Waiting for client", "quiet": "Quiet"}
 
@@ -29,6 +29,7 @@ def queue(request: PersonRequest) -> HttpResponse:
         "at": "queue",
         "tab": tab,
         "layers": LAYERS.items(),
+        "fits": [(FITS_ME, "Fits my skills")],
         "differences": [(ANY_DISAGREEMENT, "The layers disagree"), *Disagreement.Kind.choices],
         "tabs": tabs_for(request.user),
         "page": page,
@@ -40,7 +41,7 @@ def queue(request: PersonRequest) -> HttpResponse:
             (v, f"{reverse('queue')}?{urlencode(v.filters)}") for v in views_of(request.user)
         ],
         "query": urlencode({"tab": tab, **filters.as_dict()}),
-        "clients": Tenant.objects.all(),
+        **client_choices(),
         "severities": Incident.Severity.choices,
         "kinds": Incident.Kind.choices,
         "states": [choice for choice in Incident.State.choices if choice[0] != "resolved"],

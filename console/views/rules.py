@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.clients import client_choices
 from console.queries.rules import (
     Filters,
     copies_behind,
@@ -87,7 +88,7 @@ def rules(request: PersonRequest) -> HttpResponse:
         "at": "rules",
         "page": page,
         "filters": filters,
-        "clients": Tenant.objects.all(),
+        **client_choices(),
         "older": "?" + urlencode({**kept, "cursor": page.older}) if page.older else "",
     }
     return show(request, "console/rules.html", context, partial="list")

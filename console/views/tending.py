@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -9,6 +10,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from console.lib.drafts import keep_files, take_files
+from console.lib.exports import download
 from console.lib.forms import (
     AnswerForm,
     CallForm,
@@ -21,11 +24,13 @@ from console.lib.forms import (
 )
 from console.lib.http import PersonRequest, ask, for_staff
 from console.views.incident import seen_revision
-from incidents.access import access_incident, access_one
+from incidents.access import access_attachment, access_incident, access_one
 from incidents.models import Task
 from incidents.services import assign_incident, triage_incident
+from incidents.services.attachments import MOST_FILES, check_files, open_attachment
 from incidents.services.comments import add_comment, log_call
 from incidents.services.quiet import quiet_incident, wake_incident
+from incidents.services.skills import rank_by_skill
 from incidents.services.tasks import add_task, settle_task
 from incidents.services.waiting import stop_waiting, wait_for
 from tenants.colleagues import colleagues_of
@@ -35,7 +40,8 @@ from tenants.colleagues import colleagues_of
 def incident_assign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
     people = colleagues_of(found.tenant_id)
-    form = OwnerForm(request.POST or None, incident=found, people=people)
+    ranked = rank_by_skill(people, [found])
+    form = OwnerForm(request.POST or None, incident=found, people=ranked)
     if request.method == "POST" and form.is_valid():
         owner = next((one for one in people if str(one.id) == form.cleaned_data["owner"]), None)
         revision = form.cleaned_data["revision"]
@@ -56,21 +62,34 @@ def incident_triage(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 def incident_comment(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     """What the client would see is shown first, as she would see it; then it takes a second yes."""
     found = access_incident(incident_id)
-    form = CommentForm(request.POST or None, people=colleagues_of(found.tenant_id))
-    context = {"incident": found, "form": form}
+    form = CommentForm(
+        request.POST or None, request.FILES or None, people=colleagues_of(found.tenant_id)
+    )
+    context: dict[str, Any] = {"incident": found, "form": form}
     if request.method == "POST" and form.is_valid():
-        said = form.cleaned_data
+        said, person = form.cleaned_data, request.user
+        drafts = request.POST.getlist("draft")[:MOST_FILES]
         if said["audience"] == "client" and "confirmed" not in request.POST:
+            context["files"] = check_files(said["attachments"])
+            context["drafts"] = keep_files(incident=found, person=person, files=context["files"])
             return ask(request, "console/incident_comment_preview.html", context)
         add_comment(
             incident=found,
-            actor=request.user,
+            actor=person,
             text=said["text"],
             audience=said["audience"],
             mention_ids=[UUID(each) for each in said["mentions"]],
+            files=[*said["attachments"], *take_files(incident=found, person=person, tokens=drafts)],
         )
         return redirect("incident", found.id)
     return ask(request, "console/incident_comment.html", context)
+
+
+@for_staff
+def attachment(request: PersonRequest, attachment_id: UUID) -> HttpResponse:
+    """The file, never shown by us: a download that can do nothing on this address."""
+    found = access_attachment(attachment_id)
+    return download(open_attachment(attachment=found, actor=request.user), found.name)
 
 
 @for_staff
@@ -136,7 +155,7 @@ def incident_task(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     if form.is_valid():
         add_task(incident=found, actor=request.user, **form.cleaned_data)
     else:
-        messages.error(request, f"No step was added: {' '.join(map(str, form.errors['title']))}")
+        messages.error(request, f"No task was added: {' '.join(map(str, form.errors['title']))}")
     return redirect("incident", found.id)
 
 

@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from urllib.parse import urlencode
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from console.lib.forms import SlaForm
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.lib.period import read_period
+from console.lib.period import asked_on
+from console.queries.clients import client_choices
 from console.queries.kpis import MEASURES, figures, figures_by_client, incidents_behind
 from console.queries.kpis import opened_between as opened
 from console.queries.sla import attestation, forecast, form_of, plans_in_force, targets_behind
 from incidents.access import access_client
-from incidents.ledger import Period
 from incidents.sla.plan import agree
-from tenants.models import Tenant
 
 _SHOWN = 200
 
 
-def _asked(request: PersonRequest) -> tuple[Period, str, str]:
-    """The period, the client's short name ("": all), and both as they stand in an address."""
-    wish = {name: said(request, name, 60) for name in ("client", "from", "to")}
-    period = read_period(wish["from"], wish["to"])
-    query = urlencode({name: value for name, value in wish.items() if value})
-    return period, wish["client"], query
-
-
-def _days(period: Period) -> dict[str, str]:
-    """First and last day of the period, as a page's fields show them."""
-    last = period.until - timedelta(microseconds=1)
-    return {"first_day": period.since.date().isoformat(), "last_day": last.date().isoformat()}
-
-
 @for_staff
 def kpis(request: PersonRequest) -> HttpResponse:
-    period, client, query = _asked(request)
-    found = opened(period.since, period.until, client)
+    asked = asked_on(request)
+    period = asked.period
+    found = opened(period.since, period.until, asked.client)
     context = {
         "at": "kpis",
-        **_days(period),
-        "client": client,
-        "query": query,
-        "clients": Tenant.objects.all(),
+        "asked": asked,
+        **client_choices(),
         "figures": figures(found),
         "by_client": figures_by_client(found),
     }
@@ -55,12 +36,13 @@ def kpis(request: PersonRequest) -> HttpResponse:
 
 @for_staff
 def kpi_incidents(request: PersonRequest, figure: str) -> HttpResponse:
-    period, client, query = _asked(request)
-    found = incidents_behind(figure, opened(period.since, period.until, client))
+    asked = asked_on(request)
+    period = asked.period
+    found = incidents_behind(figure, opened(period.since, period.until, asked.client))
     context = {
         "at": "kpis",
         "measure": MEASURES[figure],
-        "query": query,
+        "query": asked.query,
         "n": found.count(),
         "rows": found.select_related("tenant")[:_SHOWN],
     }
@@ -69,14 +51,13 @@ def kpi_incidents(request: PersonRequest, figure: str) -> HttpResponse:
 
 @for_staff
 def sla(request: PersonRequest) -> HttpResponse:
-    period, client, query = _asked(request)
+    asked = asked_on(request)
+    period = asked.period
     context = {
         "at": "sla",
-        **_days(period),
-        "client": client,
-        "query": query,
-        "clients": Tenant.objects.all(),
-        "attested": attestation(period.since, period.until, client),
+        "asked": asked,
+        **client_choices(),
+        "attested": attestation(period.since, period.until, asked.client),
         "soon": forecast().order_by("due_at", "id")[:_SHOWN],
         "plans": plans_in_force(),
     }
@@ -86,10 +67,12 @@ def sla(request: PersonRequest) -> HttpResponse:
 @for_staff
 def sla_targets(request: PersonRequest, figure: str) -> HttpResponse:
     """``figure``: kept, missed or open; the address may name a severity and a target."""
-    period, client, query = _asked(request)
+    asked = asked_on(request)
+    period = asked.period
     narrow = {name: said(request, name, 20) for name in ("severity", "target")}
-    rows = targets_behind(attestation(period.since, period.until, client), figure, **narrow)
-    context = {"at": "sla", "figure": figure, "query": query, "rows": rows[:500], "n": len(rows)}
+    rows = targets_behind(attestation(period.since, period.until, asked.client), figure, **narrow)
+    narrowed = {"figure": figure, "query": asked.query, "n": len(rows)}
+    context = {"at": "sla", "rows": rows[:500], **narrowed}
     return show(request, "console/sla_targets.html", context)
 
 

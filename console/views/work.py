@@ -1,4 +1,4 @@
-"""Work over many incidents: one act on all, views, mentions, rules of silence, templates."""
+"""Work over many incidents: one act on many, views, mentions, suppressions, task templates."""
 
 from __future__ import annotations
 
@@ -11,46 +11,44 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from console.lib.forms import ManyForm, SuppressionForm, TemplateForm, ViewForm, until
+from console.lib.forms import BulkForm, SuppressionForm, TemplateForm, ViewForm, until
 from console.lib.http import PersonRequest, ask, for_staff, show
-from console.queries.many import chosen, colleagues_in_sight, read_choice
+from console.queries.bulk import chosen_by_id, colleagues_in_sight, fitting_rows, read_choice
 from console.queries.work import latest_templates, mentions_of, suppressions
 from console.views.queue import read_filters, read_tab
 from incidents.access import access_client, access_one
-from incidents.models import Suppression
-from incidents.services.many import Order, act_on_many
+from incidents.models import Incident, Suppression
+from incidents.services.many import act_on_many
 from incidents.services.quiet import add_suppression, remove_suppression
+from incidents.services.skills import rank_by_skill
 from incidents.services.tasks import save_template
 from incidents.services.views import remove_view, save_view
 from tenants.models import Tenant
 
 
 @for_staff
-def queue_many(request: PersonRequest) -> HttpResponse:
-    """GET: what fits the queue's filters, to choose from.  POST: a result for each."""
+def incidents_bulk(request: PersonRequest) -> HttpResponse:
+    """GET: the chosen ones, or what fits the queue's filters.  POST: a result for each."""
     people = colleagues_in_sight()
-    form = ManyForm(request.POST or None, people=people)
-    tab, filters = read_tab(request), read_filters(request)
+    sent = (request.POST if request.method == "POST" else request.GET).getlist("incident")
+    is_chosen = request.method == "POST" or "chosen" in request.GET or bool(sent)
+    rows, missing = chosen_by_id(sent) if is_chosen else _fitting(request)
+    form = BulkForm(request.POST or None, people=rank_by_skill(people, rows))
     if request.method == "POST" and form.is_valid():
-        said = form.cleaned_data
-        ids, revisions = read_choice(request.POST.getlist("incident"))
-        order = Order(
-            action=said["action"],
-            owner=next((one for one in people if str(one.id) == said["owner"]), None),
-            until=until(said["hours"]),
-            reason=said["reason"],
-            classification=said["classification"],
-            cause=said["cause"],
-            cause_code=said["cause_code"] or "other",
-        )
+        ids, revisions = read_choice(sent)
+        order = form.order(people)
         results = act_on_many(
             incident_ids=ids, order=order, actor=request.user, revisions=revisions
         )
         context = {"at": "queue", "results": results, "done": sum(each.ok for each in results)}
-        return show(request, "console/queue_many_done.html", context)
-    rows = chosen(tab, request.user, filters)
-    context = {"at": "queue", "form": form, "rows": rows, "tab": tab, "filters": filters}
-    return show(request, "console/queue_many.html", context)
+        return show(request, "console/incidents_bulk_done.html", context)
+    context = {"at": "queue", "form": form, "rows": rows, "missing": missing}
+    context |= {"is_chosen": is_chosen, "tab": read_tab(request)}
+    return show(request, "console/incidents_bulk.html", context)
+
+
+def _fitting(request: PersonRequest) -> tuple[list[Incident], int]:
+    return fitting_rows(read_tab(request), request.user, read_filters(request)), 0
 
 
 @for_staff
@@ -78,33 +76,33 @@ def mentions(request: PersonRequest) -> HttpResponse:
 
 
 @for_staff
-def silence(request: PersonRequest) -> HttpResponse:
-    context = {"at": "silence", "rows": suppressions()[:200]}
-    return show(request, "console/silence.html", context, partial="list")
+def suppression_rules(request: PersonRequest) -> HttpResponse:
+    context = {"at": "suppressions", "rows": suppressions()[:200]}
+    return show(request, "console/suppressions.html", context, partial="list")
 
 
 @for_staff
-def silence_add(request: PersonRequest) -> HttpResponse:
+def suppression_add(request: PersonRequest) -> HttpResponse:
     form = SuppressionForm(request.POST or None, clients=Tenant.objects.all())
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         tenant, end = access_client(said.pop("client")), until(said.pop("hours"))
         add_suppression(tenant=tenant, actor=request.user, ends_at=end, **said)
         messages.success(request, "Incidents that fit open quietly from now on.")
-        return redirect("silence")
-    return ask(request, "console/silence_add.html", {"form": form})
+        return redirect("suppressions")
+    return ask(request, "console/suppression_add.html", {"form": form})
 
 
 @require_POST
 @for_staff
-def silence_remove(request: PersonRequest, suppression_id: UUID) -> HttpResponse:
+def suppression_remove(request: PersonRequest, suppression_id: UUID) -> HttpResponse:
     rule = access_one(Suppression.objects.all(), suppression_id)
     remove_suppression(rule=rule, actor=request.user)
-    return redirect("silence")
+    return redirect("suppressions")
 
 
 @for_staff
-def templates(request: PersonRequest) -> HttpResponse:
+def task_templates(request: PersonRequest) -> HttpResponse:
     form = TemplateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         save_template(
@@ -113,6 +111,6 @@ def templates(request: PersonRequest) -> HttpResponse:
             steps=form.cleaned_data["steps"].splitlines(),
             actor=request.user,
         )
-        return redirect("templates")
-    context = {"at": "templates", "rows": latest_templates(), "form": form}
-    return show(request, "console/templates.html", context)
+        return redirect("task_templates")
+    context = {"at": "task_templates", "rows": latest_templates(), "form": form}
+    return show(request, "console/task_templates.html", context)

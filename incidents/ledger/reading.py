@@ -9,6 +9,7 @@ from django.db.models import Aggregate, Count, FloatField, QuerySet, Sum
 
 from incidents.ledger.figures import FIGURES, sums
 from incidents.models import LedgerDay, LedgerEntry
+from tenants.groups import of_clients
 
 _LAGS = {
     "both_gateway_first": "the mailbox layer after the gateway",
@@ -56,11 +57,12 @@ class Lag:
 
 
 def figures_of(period: Period, *, client: str = "") -> dict[str, int]:
-    """Every figure of ``figures.FIGURES``; ``client`` "" means all clients in sight."""
+    """Every figure of ``figures.FIGURES``; ``client`` as ``tenants.groups.of_clients`` takes it."""
     if period.is_whole_days:
         days = LedgerDay.objects.filter(day__gte=period.since.date(), day__lt=period.until.date())
-        days = days.filter(tenant__slug=client) if client else days
-        summed = days.order_by().values_list("counted_as").annotate(n=Sum("mails"))
+        summed = (
+            of_clients(days, client).order_by().values_list("counted_as").annotate(n=Sum("mails"))
+        )
         return sums({str(name): int(n) for name, n in summed})
     entries = _entries(period, client).order_by().values_list("counted_as")
     return sums({str(name): int(n) for name, n in entries.annotate(n=Count("*"))})
@@ -85,4 +87,4 @@ def lags_of(period: Period, *, client: str = "") -> dict[str, Lag]:
 
 def _entries(period: Period, client: str) -> QuerySet[LedgerEntry]:
     found = LedgerEntry.objects.filter(seen_at__gte=period.since, seen_at__lt=period.until)
-    return found.filter(tenant__slug=client) if client else found
+    return of_clients(found, client)

@@ -1,21 +1,17 @@
 import django.db.models.deletion
 from django.db import migrations, models
-from django.db.migrations.operations import RunSQL
 
 import tenants.ids
-from tenants.rls import APPEND_ONLY, AddProviderPolicy, AddTenantForeignKey, AddTenantPolicy
+from tenants.rls import (
+    APPEND_ONLY,
+    AddPortalSees,
+    AddProviderPolicy,
+    AddTenantForeignKey,
+    AddTenantPolicy,
+)
 
 # The portal reads incidents through a policy of its own: only shared ones are in this list.
 OF_SHARED = "incident_id IN (SELECT id FROM incidents_incident)"
-
-
-def portal_sees(table: str, predicate: str) -> RunSQL:
-    """Beyond its own client: only these rows, and none to write."""
-    return RunSQL(
-        f"CREATE POLICY portal_sees ON {table} AS RESTRICTIVE FOR ALL TO c_portal"
-        f" USING ({predicate}) WITH CHECK (false)",
-        f"DROP POLICY portal_sees ON {table}",
-    )
 
 
 class Migration(migrations.Migration):
@@ -726,9 +722,9 @@ class Migration(migrations.Migration):
         ),
         AddTenantForeignKey("incidents_mention", "comment_id", "incidents_comment"),
         AddTenantForeignKey("incidents_quiet", "suppression_id", "incidents_suppression"),
-        portal_sees("incidents_comment", f"audience = 'client' AND {OF_SHARED}"),
-        portal_sees("incidents_pause", f"cause LIKE 'client_%' AND {OF_SHARED}"),
-        portal_sees("incidents_report", f"audience = 'client' AND {OF_SHARED}"),
-        portal_sees("incidents_job", OF_SHARED),
-        portal_sees("incidents_intent", "job_id IN (SELECT id FROM incidents_job)"),
+        AddPortalSees("incidents_comment", f"audience = 'client' AND {OF_SHARED}"),
+        AddPortalSees("incidents_pause", f"cause LIKE 'client_%' AND {OF_SHARED}"),
+        AddPortalSees("incidents_report", f"audience = 'client' AND {OF_SHARED}"),
+        AddPortalSees("incidents_job", OF_SHARED),
+        AddPortalSees("incidents_intent", "job_id IN (SELECT id FROM incidents_job)"),
     ]

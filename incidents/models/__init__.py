@@ -15,8 +15,10 @@ from incidents.models.mail import (
     TraitCount,
 )
 from incidents.models.remediation import Intent, Job
+from incidents.models.skills import PersonSkill, SkillNeed
 from incidents.models.sla import Pause, SlaPlan
 from incidents.models.work import (
+    Attachment,
     CallNote,
     ClientWord,
     Comment,
@@ -29,6 +31,7 @@ from incidents.models.work import (
 )
 
 __all__ = [
+    "Attachment",
     "Backlog",
     "CallNote",
     "Campaign",
@@ -52,11 +55,13 @@ __all__ = [
     "MessageTrait",
     "Observation",
     "Pause",
+    "PersonSkill",
     "Quiet",
     "Regrouping",
     "Report",
     "SavedView",
     "Sighting",
+    "SkillNeed",
     "SlaPlan",
     "StandingOrder",
     "Suppression",

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from typing_extensions import override
 
+from incidents.mail.filetypes import EXECUTABLE, is_mismatch
 from incidents.models.incident import Incident
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
@@ -34,6 +35,33 @@ class Comment(TenantModel):
     @property
     def is_internal(self) -> bool:
         return self.audience == self.Audience.INTERNAL
+
+
+class Attachment(TenantModel):
+    """A file that somebody added to a comment; whoever may read the comment may download it.
+
+    ``kind`` is read from the content (``incidents.mail.filetypes.KINDS``), whatever the name says.
+    The bytes are evidence of the client, by ``sha256``.
+    """
+
+    comment = tenant_key("incidents.Comment", related_name="attachments")
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=20)
+    size_bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "comment", "name"], name="attachment_name")
+        ]
+
+    @property
+    def warning(self) -> str:
+        """What to know before it is opened; "" where there is nothing."""
+        if self.kind in EXECUTABLE:
+            return "a program"
+        return "not what its name says" if is_mismatch(self.kind, self.name) else ""
 
 
 class Mention(TenantModel):

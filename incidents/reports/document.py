@@ -25,6 +25,7 @@ from incidents.models import (
 from incidents.models.mail import Layer, Place, Verdict
 from incidents.sightings import history_of
 from incidents.story import tell_story
+from incidents.story.people import INTERNAL_FILE
 from incidents.words import LET_THROUGH, is_threat
 
 SCHEMA = "bailey-incident-report/1"
@@ -328,7 +329,7 @@ def _custody(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 # Sources of lines that carry the provider's own reasons and notes.
-_AMONG_OURSELVES = ("audit:", "call:")
+_AMONG_OURSELVES = ("audit:", "call:", INTERNAL_FILE)
 
 
 def _for_client(document: dict[str, Any]) -> dict[str, Any]:

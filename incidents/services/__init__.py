@@ -1,7 +1,7 @@
 """What people do with incidents.  Each function: access has been checked, audit, announce.
 
-``states`` take, assign, triage, resolve, share; ``waiting`` pauses; ``quiet`` snooze, mute, rules
-of silence; ``comments`` and calls; ``tasks``; ``many`` the same for many incidents; ``views``.
+``states`` take, assign, triage, resolve, share; ``waiting`` pauses; ``quiet`` snooze, mute,
+suppressions; ``comments`` and calls; ``tasks``; ``many`` the same for many incidents; ``views``.
 """
 
 from incidents.services.states import (

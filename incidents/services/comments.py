@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from incidents.models import CallNote, Comment, Incident, Mention
 from incidents.services.acts import done
+from incidents.services.attachments import NewFile, attach, check_files
 from tenants.colleagues import colleagues_of
 from tenants.errors import WrongInput
 from tenants.models import Person
@@ -29,16 +30,20 @@ def add_comment(
     text: str,
     audience: str = Comment.Audience.INTERNAL,
     mention_ids: Collection[UUID] = (),
+    files: Sequence[NewFile] = (),
 ) -> Comment:
     """``mention_ids`` and ``@first-name`` in the text call colleagues who work for the client.
 
-    Raises ``WrongInput`` for an empty text, and for somebody who does not work for it.
+    Whoever may read the comment may download its ``files``.  Raises ``WrongInput`` for an empty
+    text, for somebody who does not work for the client, and for files that cannot be kept;
+    ``TooLarge`` for too much of them.  Nothing is kept then.
     """
     if not text.strip():
         raise WrongInput("Write something first.")
     if audience not in Comment.Audience.values:
         raise WrongInput("A comment is internal or for the client.")
     named = _named(incident, text, set(mention_ids))
+    files = check_files(files)
     comment = Comment.objects.create(
         tenant_id=incident.tenant_id,
         incident=incident,
@@ -47,17 +52,8 @@ def add_comment(
         author_id=actor.id,
         author_name=actor.name,
     )
-    Mention.objects.bulk_create(
-        Mention(
-            tenant_id=incident.tenant_id,
-            incident=incident,
-            comment=comment,
-            person_id=person.id,
-            person_name=person.name,
-        )
-        for person in named
-        if person.id != actor.id
-    )
+    _call(comment, [person for person in named if person.id != actor.id])
+    kept = attach(comment, files)
     done(
         incident,
         COMMENTED,
@@ -65,8 +61,22 @@ def add_comment(
         audience=audience,
         comment=str(comment.id),
         mentioned=[person.name for person in named],
+        attachments=[{"name": file.name, "sha256": file.sha256} for file in kept],
     )
     return comment
+
+
+def _call(comment: Comment, people: Collection[Person]) -> None:
+    Mention.objects.bulk_create(
+        Mention(
+            tenant_id=comment.tenant_id,
+            incident_id=comment.incident_id,
+            comment=comment,
+            person_id=person.id,
+            person_name=person.name,
+        )
+        for person in people
+    )
 
 
 def _named(incident: Incident, text: str, ids: set[UUID]) -> list[Person]:

@@ -1,4 +1,4 @@
-"""Out of the way, never out of sight: snooze, mute, and rules of silence.
+"""Out of the way, never out of sight: snooze, mute, and suppressions.
 
 Each needs a reason and an end; all are counted and listed.  What is snoozed wakes with any further
 mail, what is muted or suppressed with more within somebody's reach.

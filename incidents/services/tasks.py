@@ -1,4 +1,4 @@
-"""Steps to take, from the provider's template for the kind of incident or added by hand."""
+"""Tasks, from the provider's template for the kind of incident or added by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_STEPS = 30
 def save_template(
     *, provider_id: int, kind: str, steps: Sequence[str], actor: Person
 ) -> TaskTemplate:
-    """The next version of this kind's steps.  Incidents that have theirs keep them.
+    """The next version of this kind's tasks.  Incidents that have theirs keep them.
 
     Raises ``NotAllowed`` (they are for all clients: a lead's), ``WrongInput`` or ``Conflict``.
     """
@@ -34,7 +34,7 @@ def save_template(
     if kind and kind not in Incident.Kind.values:
         raise WrongInput("There is no such kind of incident.")
     if len(titles) > MOST_STEPS:
-        raise WrongInput(f"More than {MOST_STEPS} steps are a book, not a list.")
+        raise WrongInput(f"More than {MOST_STEPS} tasks are a book, not a list.")
     known = TaskTemplate.objects.filter(provider_id=provider_id, kind=kind)
     last = known.aggregate(version=Max("version"))["version"] or 0
     try:
@@ -47,7 +47,7 @@ def save_template(
                 created_by=actor.name,
             )
     except IntegrityError as error:
-        raise Conflict("Somebody else saved these steps a moment ago.") from error
+        raise Conflict("Somebody else saved these tasks a moment ago.") from error
     write_audit(
         TEMPLATE_SAVED,
         actor=actor,
@@ -67,7 +67,7 @@ def template_for(kind: str) -> TaskTemplate | None:
 
 
 def start_tasks(*, incident: Incident, actor: Person | Actor) -> int:
-    """Lay out the steps of the template, once; answers how many."""
+    """Lay out the tasks of the template, once; answers how many."""
     if Task.objects.filter(tenant=incident.tenant_id, incident=incident).exists():
         return 0
     template = template_for(incident.kind)

@@ -11,6 +11,7 @@ from django.db.models import Q
 from incidents.models import SavedView
 from tenants.audit import write_audit
 from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.groups import PREFIX, group_choices
 from tenants.models import Person, Tenant
 
 SAVED = "incidents.view.saved"
@@ -22,15 +23,18 @@ def views_of(person: Person) -> list[SavedView]:
     """Hers and those that colleagues share about a client that she sees too.
 
     A view's name and words are those of its author, who may see more clients: without a client
-    nothing tells for whose eyes they are.
+    nothing tells for whose eyes they are, and of a group a colleague may have some clients only.
     """
     rows = SavedView.objects.filter(Q(person=person) | Q(is_shared=True)).order_by("name", "id")
     named = {row.filters["client"] for row in rows if row.filters.get("client")}
-    seen = set(Tenant.objects.filter(slug__in=named).values_list("slug", flat=True))
+    clients = set(Tenant.objects.filter(slug__in=named).values_list("slug", flat=True))
+    names_groups = any(name.startswith(PREFIX) for name in named)
+    groups = group_choices() if names_groups else []
+    hers = {"", *clients, *(address for address, _ in groups)}
     return [
         row
         for row in rows
-        if row.filters.get("client", "") in (seen if row.person_id != person.id else {"", *seen})
+        if row.filters.get("client", "") in (clients if row.person_id != person.id else hers)
     ]
 
 
@@ -45,7 +49,8 @@ def save_view(
     if SavedView.objects.filter(person=person).count() >= MOST:
         raise WrongInput(f"More than {MOST} views of one person: remove some first.")
     kept = {key: str(value)[:320] for key, value in filters.items() if value}
-    if is_shared and not kept.get("client"):
+    client = kept.get("client", "")
+    if is_shared and (not client or client.startswith(PREFIX)):
         raise WrongInput("Only a view of one client can be shared: choose the client first.")
     try:
         with transaction.atomic():

@@ -19,6 +19,7 @@ from incidents.story.layers import layer_lines
 from incidents.story.lines import Line, Names, Story
 from incidents.story.people import (
     access_lines,
+    attachment_lines,
     audit_lines,
     call_lines,
     job_lines,
@@ -49,6 +50,7 @@ def tell_story(incident: Incident) -> Story:
         *rule_lines(incident, client),
         *audit_lines(incident),
         *call_lines(incident),
+        *attachment_lines(incident),
         *access_lines(messages),
     ]
     lines.sort(key=lambda line: line.at)

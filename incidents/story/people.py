@@ -7,7 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from django.db.models import Q
 
 from incidents.campaigns.moving import lineage
-from incidents.models import CallNote, ContentAccess, Delivery, Incident, Intent, Job, Message
+from incidents.models import (
+    Attachment,
+    CallNote,
+    ContentAccess,
+    Delivery,
+    Incident,
+    Intent,
+    Job,
+    Message,
+)
 from incidents.story.lines import Line, Names, all_of, number
 from incidents.story.sender import Client
 from tenants.models import AuditEntry
@@ -154,6 +163,26 @@ def call_lines(incident: Incident) -> Iterator[Line]:
             lead=f"{call.author_name} phoned {call.whom}:",
             text=f"{call.said} (stated by phone, not verified)",
             source=f"call:{call.id}",
+        )
+
+
+# A file of an internal comment is among ourselves, as its comment is: its source says so.
+INTERNAL_FILE = "internal-attachment:"
+
+
+def attachment_lines(incident: Incident) -> Iterator[Line]:
+    """Files of comments; the portal reads those that it was shown, by the database's policy."""
+    files = Attachment.objects.filter(
+        tenant=incident.tenant_id, comment__incident__in=lineage(incident)
+    ).select_related("comment")
+    for file in files.order_by("created_at", "id")[:MOST]:
+        is_internal = file.comment.is_internal
+        yield Line(
+            at=file.created_at,
+            lane="person",
+            lead=f"{file.comment.author_name} added a file:",
+            text=f"{file.name} ({file.kind}, {'internal' if is_internal else 'for the client'})",
+            source=f"{INTERNAL_FILE if is_internal else 'attachment:'}{file.id}",
         )
 
 

@@ -1,7 +1,7 @@
 """Who: providers, their clients, the people, and what they did."""
 
 from tenants.models.audit import AuditEntry
-from tenants.models.client import Domain, Mailbox, Provider, Tenant
+from tenants.models.client import ClientGroup, Domain, GroupMember, Mailbox, Provider, Tenant
 from tenants.models.people import ApiToken, Assignment, IdempotencyKey, Person, Session
 from tenants.models.work import Work
 
@@ -9,7 +9,9 @@ __all__ = [
     "ApiToken",
     "Assignment",
     "AuditEntry",
+    "ClientGroup",
     "Domain",
+    "GroupMember",
     "IdempotencyKey",
     "Mailbox",
     "Person",

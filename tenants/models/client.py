@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Lower
 from typing_extensions import override
 
 from tenants.base import ScopedModel, TenantModel
+from tenants.ids import new_id
 
 
 class Provider(ScopedModel):
@@ -59,6 +61,42 @@ class Tenant(ScopedModel):
     @override
     def __str__(self) -> str:
         return self.name
+
+
+class ClientGroup(ScopedModel):
+    """A name for some of the provider's clients, by which its staff narrows lists.
+
+    The clients themselves see neither the group nor its name.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=80)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(ScopedModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                models.F("provider"), Lower("name"), name="client_group_name_once"
+            )
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+
+class GroupMember(TenantModel):
+    """This client is in this group; a client may be in several."""
+
+    group = models.ForeignKey(ClientGroup, on_delete=models.CASCADE, related_name="members")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "group"], name="group_member_once")
+        ]
 
 
 class Domain(TenantModel):

@@ -12,7 +12,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from console.demo.stories import Author, DemoMail
+from console.demo.mails import DemoMail
+from console.demo.stories import Author
 from console.lib.sending import send_by_smtp
 from tests.installation import Installation
 

@@ -9,16 +9,23 @@ from django.urls import reverse
 from django.utils import timezone
 
 from incidents.services import take_incident
+from incidents.services.attachments import NewFile
 from incidents.services.comments import add_comment
 from incidents.services.quiet import add_suppression, quiet_incident
+from incidents.services.skills import set_needs, set_skills
 from incidents.services.tasks import add_task, save_template
 from incidents.services.waiting import wait_for
 from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, agree
+from tenants.groups import save_group
 from tests.browser.test_accessibility import findings
+from tests.factories import PASSWORD
 from tests.incidents.work_on import open_incident, staff
 
 pytestmark = pytest.mark.browser
-PAGES = ("queue_many", "mentions", "silence", "templates", "kpis", "sla", "queue", "view_save")
+PAGES = (
+    *("incidents_bulk", "mentions", "suppressions", "task_templates", "kpis", "sla", "queue"),
+    *("view_save", "groups", "skills"),
+)
 QUESTIONS = ("", "_assign", "_comment", "_call", "_wait", "_quiet", "_resolve")
 
 
@@ -29,8 +36,14 @@ def worked_on(cast):
         save_template(provider_id=cast.provider.id, kind="phish", steps=["Look"], actor=cast.mo)
         take_incident(incident=incident, actor=cast.ana)
         add_task(incident=incident, actor=cast.ana, title="Call the bank")
-        add_comment(incident=incident, actor=cast.bo, text="@Ana look")
-        add_comment(incident=incident, actor=cast.ana, text="Hello", audience="client")
+        files = [NewFile("headers.txt", b"Received: by"), NewFile("bill.pdf", b"MZ" + bytes(99))]
+        add_comment(incident=incident, actor=cast.bo, text="@Ana look", files=files)
+        add_comment(
+            incident=incident, actor=cast.ana, text="Hello", audience="client", files=files[:1]
+        )
+        save_group(name="Gold", clients=[cast.acme, cast.globex], actor=cast.mo)
+        set_skills(person=cast.ana, skills=["fraud", "german"], actor=cast.mo)
+        set_needs(kind="bec", skills=["fraud", "tax"], actor=cast.mo)
         wait_for(incident=incident, actor=cast.ana, cause="client_answer", asked="Paid?")
         quiet_incident(
             incident=incident, actor=cast.ana, kind="snoozed", until=soon, reason="Tomorrow"
@@ -61,8 +74,61 @@ def test_the_daily_work_can_be_done_by_everybody(in_browser, live_server, transa
     paths = [reverse(name) for name in PAGES]
     paths += [reverse(f"incident{name}", args=[incident.id]) for name in QUESTIONS]
     paths += [reverse("client_sla", args=["acme"]), reverse("sla_targets", args=["open"])]
-    paths += [reverse("kpi_incidents", args=["detect"]), reverse("silence_add")]
+    paths += [reverse("kpi_incidents", args=["detect"]), reverse("suppression_add")]
     paths.append(reverse("queue") + "?tab=quiet")
     email = transactional_cast.ana.email
     wrong = in_browser(findings, live_server.url, reverse("login"), email, paths)
+    paths = [reverse("groups"), reverse("group_new"), reverse("kind_skills", args=["bec"])]
+    email = transactional_cast.mo.email
+    wrong += in_browser(findings, live_server.url, reverse("login"), email, paths)
     assert not wrong, "\n".join(wrong)
+
+
+def choose(browser, site: str, email: str) -> dict[str, object]:
+    """What the keyboard does in the queue, and what a file does on its way to the client."""
+    seen: dict[str, object] = {}
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.goto(site + reverse("login"))
+    page.fill("[name=email]", email)
+    page.fill("[name=password]", PASSWORD)
+    page.click("button.primary")
+    page.goto(site + reverse("queue") + "?tab=team")
+    button = page.locator("[data-chosen]")
+    seen["at first"] = (button.is_disabled(), button.inner_text())
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    seen["one"] = button.inner_text()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Shift+X")
+    seen["a range"] = button.inner_text()
+    page.evaluate("htmx.trigger('[data-live=incident]', 'live')")
+    page.wait_for_load_state("networkidle")
+    seen["after a refresh"] = page.locator("[data-chosen]").inner_text()
+    page.keyboard.press("x")
+    seen["one less"] = page.locator("[data-chosen]").inner_text()
+    page.keyboard.press("*")
+    seen["all"] = page.locator("[data-chosen]").inner_text()
+    page.keyboard.press("*")
+    page.locator("[data-choose]").first.check()
+    page.locator("[data-chosen]").click()
+    page.wait_for_selector("h1:has-text('Act in bulk')")
+    seen["in the form"] = page.locator("[name=incident]").count()
+    return seen
+
+
+def test_rows_are_chosen_by_the_keyboard_and_stay_chosen(
+    in_browser, live_server, transactional_cast
+):
+    for number in (1, 2, 3, 4):
+        open_incident(transactional_cast.acme, number)
+    seen = in_browser(choose, live_server.url, transactional_cast.ana.email)
+    assert seen == {
+        "at first": (True, "Act on chosen"),
+        "one": "Act on 1 chosen",
+        "a range": "Act on 3 chosen",
+        "after a refresh": "Act on 3 chosen",
+        "one less": "Act on 2 chosen",
+        "all": "Act on 4 chosen",
+        "in the form": 1,
+    }

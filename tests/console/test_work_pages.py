@@ -18,6 +18,7 @@ from incidents.codes import COUNTS
 from incidents.models import Comment, Incident, Mention, SavedView, SlaPlan
 from incidents.services import resolve_incident
 from tenants.errors import NotThere
+from tenants.ids import new_id
 from tests.incidents.work_on import open_incident, staff
 
 
@@ -74,7 +75,7 @@ def test_the_second_owner_is_told_in_a_toast(cast, phish):
 def test_a_step_without_words_is_refused_aloud(cast, phish):
     ana = browser(cast.ana)
     answer = ana.post(reverse("incident_task", args=[phish.id]), {"title": " "}, follow=True)
-    assert "No step was added: This field is required." in answer.content.decode()
+    assert "No task was added: This field is required." in answer.content.decode()
 
 
 def test_what_the_client_would_read_is_shown_before_it_is_written(cast, phish):
@@ -133,12 +134,12 @@ def test_many_at_once_shows_a_result_for_each(cast, phish):
     other = open_incident(cast.globex)
     ana = browser(cast.ana)
     choice = re.findall(
-        r'name="incident" value="([^"]+)"', ana.get(reverse("queue_many")).content.decode()
+        r'name="incident" value="([^"]+)"', ana.get(reverse("incidents_bulk")).content.decode()
     )
     assert {each.partition(".")[0] for each in choice} == {str(phish.id), str(other.id)}
     browser(cast.bo).post(reverse("incident_triage", args=[phish.id]), {"revision": "0"})
     done = ana.post(
-        reverse("queue_many"),
+        reverse("incidents_bulk"),
         {"incident": choice, "action": "assign", "owner": str(cast.ana.id), "hours": "24"},
     ).content.decode()
     assert "Done: 1 of 2" in done
@@ -147,8 +148,56 @@ def test_many_at_once_shows_a_result_for_each(cast, phish):
 
 def test_the_queue_narrows_what_is_chosen_from(cast, phish):
     open_incident(cast.globex)
-    page = browser(cast.ana).get(reverse("queue_many"), {"client": "acme"}).content.decode()
+    page = browser(cast.ana).get(reverse("incidents_bulk"), {"client": "acme"}).content.decode()
     assert page.count('name="incident"') == 1
+
+
+def test_chosen_rows_of_the_queue_lead_to_a_form_with_exactly_these(cast, phish):
+    """Without a script: the checkboxes belong to a form of their own, sent by GET."""
+    other, third = open_incident(cast.globex), open_incident(cast.acme, 2)
+    ana = browser(cast.ana)
+    page = ana.get(reverse("queue"), {"tab": "team"}).content.decode()
+    values = re.findall(r'name="incident" value="([^"]+)" form="choose"', page)
+    assert {each.partition(".")[0] for each in values} == {
+        *(str(each.id) for each in (phish, other, third)),
+    }
+    assert f'<form id="choose" hidden action="{reverse("incidents_bulk")}">' in page
+    chosen = [each for each in values if each.startswith((str(phish.id), str(other.id)))]
+    form = ana.get(
+        reverse("incidents_bulk"),
+        {"chosen": "yes", "incident": [*chosen, f"{new_id()}.0", chosen[0]]},
+    ).content.decode()
+    assert re.findall(r'name="incident" value="([^"]+)"', form) == chosen
+    assert "2 chosen; 1 is not there, or not yours" in form
+    done = ana.post(
+        reverse("incidents_bulk"), {"incident": chosen, "action": "triage", "hours": "24"}
+    )
+    assert "Done: 2 of 2" in done.content.decode()
+    with staff(cast):
+        assert Incident.objects.get(id=third.id).state == "new"
+
+
+def test_choosing_nothing_is_said_and_chooses_nothing(cast, phish):
+    answer = browser(cast.ana).get(reverse("incidents_bulk"), {"chosen": "yes"})
+    assert answer.status_code == 400
+    assert "Choose at least one incident." in answer.content.decode()
+
+
+def test_somebody_elses_incident_among_the_chosen_is_not_shown_and_refused_as_not_found(
+    cast, phish
+):
+    foreign = open_incident(cast.globex)
+    bo, chosen = browser(cast.bo), [f"{phish.id}.0", f"{foreign.id}.0", f"{new_id()}.0"]
+    form = bo.get(reverse("incidents_bulk"), {"incident": chosen}).content.decode()
+    assert str(foreign.id) not in form
+    assert "1 chosen; 2 are not there, or not yours" in form
+    said = {"incident": chosen, "action": "triage", "hours": "24"}
+    done = bo.post(reverse("incidents_bulk"), said).content.decode()
+    assert "Done: 1 of 3" in done
+    assert done.count("There is nothing here that you may see.") == 2
+    assert "Globex" not in done
+    with staff(cast):
+        assert Incident.objects.get(id=foreign.id).state == "new"
 
 
 def test_a_view_keeps_the_queues_filters(cast, phish):

@@ -81,6 +81,27 @@ def test_200_incidents_of_30_clients_in_one_action(cast, crowd, order, expected)
         assert entries.values("tenant").distinct().count() == CLIENTS
 
 
+def test_200_chosen_incidents_of_30_clients_by_the_page(cast, crowd, client):
+    """As the queue's checkboxes send them, with one of somebody else's and one that is gone."""
+    client.force_login(cast.ana)
+    foreign = open_incident(cast.acme)
+    with maintenance_scope():
+        Assignment.objects.filter(tenant=cast.acme, person=cast.ana).delete()
+        rows = Incident.objects.filter(tenant__in=crowd).order_by("number")
+        chosen = [f"{incident.id}.{incident.revision}" for incident in rows]
+    chosen += [f"{foreign.id}.{foreign.revision}", f"{new_id()}.0"]
+    form = client.get("/console/incidents/bulk", {"chosen": "yes", "incident": chosen})
+    assert form.content.decode().count('name="incident"') == INCIDENTS
+    said = {"incident": chosen, "action": "triage", "hours": "24"}
+    done = client.post("/console/incidents/bulk", said).content.decode()
+    assert f"Done: {INCIDENTS} of {INCIDENTS + 2}" in done
+    assert done.count("There is nothing here that you may see.") == 2
+    with staff(cast):
+        assert Incident.objects.get(id=foreign.id).state == "new"
+    with of(cast, crowd):
+        assert Incident.objects.filter(state="triaged").count() == INCIDENTS
+
+
 def test_200_incidents_of_30_clients_get_an_owner(cast, crowd):
     with of(cast, crowd):
         order = Order("assign", owner=cast.ana)

@@ -24,6 +24,9 @@ PROVIDER_TABLES = {
     "incidents_tasktemplate": "provider_id",
     "incidents_savedview": "provider_id",
     "seg_bridge_policytemplate": "provider_id",
+    "incidents_personskill": "provider_id",
+    "incidents_skillneed": "provider_id",
+    "tenants_clientgroup": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.
 WITH_PROVIDER_ROWS = {
@@ -40,7 +43,7 @@ APPEND_ONLY = {
     *("incidents_observation", "incidents_sighting", "incidents_contentaccess"),
     "tenants_auditentry",
     *("incidents_comment", "incidents_callnote", "incidents_slaplan", "incidents_tasktemplate"),
-    "incidents_edge",
+    *("incidents_edge", "incidents_attachment"),
 }
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
@@ -52,6 +55,7 @@ HIDDEN_FROM_PORTAL = {
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),
     *("incidents_quiet", "incidents_slaplan", "tenants_auditentry"),
+    "tenants_groupmember",
 }
 # Tables of which the portal reads these columns only.
 PORTAL_COLUMNS = {
@@ -96,6 +100,13 @@ MORE_POLICIES: dict[str, set[Policy]] = {
     "incidents_pause": _portal_sees(f"(((cause)::text ~~ 'client_%'::text) AND ({_OF_SHARED}))"),
     "incidents_report": _portal_sees(f"(((audience)::text = 'client'::text) AND ({_OF_SHARED}))"),
     "incidents_job": _portal_sees(f"({_OF_SHARED})"),
+    "incidents_attachment": _portal_sees(
+        "(comment_id IN ( SELECT incidents_comment.id FROM incidents_comment))"
+    ),
+    "incidents_evidence": _portal_sees(
+        "(((method)::text <> 'upload'::text) OR ((sha256)::text IN"
+        " ( SELECT incidents_attachment.sha256 FROM incidents_attachment)))"
+    ),
     "incidents_intent": _portal_sees("(job_id IN ( SELECT incidents_job.id FROM incidents_job))"),
     SESSIONS: {
         (f"sessions_{login}", "PERMISSIVE", (login,), "ALL", predicate, predicate)

@@ -46,6 +46,8 @@ EXCUSED = {
     "incidents_ledgerentry.counted_as": "a closed list",
     "incidents_ledgerday.counted_as": "a closed list",
     "incidents_warningmark.mark": "a keyed hash",
+    "incidents_attachment.kind": "a closed list",
+    "incidents_attachment.sha256": "a hash",
     "incidents_evidence.sha256": "a hash",
     "incidents_evidence.method": "a closed list",
     "incidents_report.audience": "a closed list",

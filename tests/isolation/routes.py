@@ -37,6 +37,18 @@ entity             GET     -          200 200  200  in     in    in
 ledger             GET     -          200 200  200  in     in    in
 ledger_figure      GET     -          200 200  200  in     in    in
 clients            GET     -          200 200  200  in     in    in
+groups             GET     -          200 200  200  in     in    in
+group_new          GET     -          200 403  403  in     in    in
+group_new          POST    -          302 403  403  in     in    in
+group_change       GET     own-group  200 403  403  in     in    in
+group_change       POST    own-group  302 403  403  in     in    in
+group_remove       GET     own-group  405 405  405  405    405   405
+group_remove       POST    own-group  302 403  403  in     in    in
+skills             GET     -          200 200  200  in     in    in
+person_skills      GET     -          404 404  404  in     in    in
+person_skills      POST    -          404 404  404  in     in    in
+kind_skills        GET     -          200 403  403  in     in    in
+kind_skills        POST    -          302 403  403  in     in    in
 jobs               GET     -          200 200  200  in     in    in
 components         GET     -          200 200  200  in     in    in
 client             GET     client     200 200  200  in     in    in
@@ -102,22 +114,23 @@ incident_wake      GET     incident   405 405  405  405    405   405
 incident_wake      POST    incident   409 409  409  in     in    in
 incident_task      GET     incident   405 405  405  405    405   405
 incident_task      POST    incident   302 302  302  in     in    in
+attachment         GET     attachment 200 200  200  in     in    in
 task_settle        GET     task       405 405  405  405    405   405
 task_settle        POST    task       302 302  302  in     in    in
-queue_many         GET     -          200 200  200  in     in    in
-queue_many         POST    -          200 200  200  in     in    in
+incidents_bulk         GET     -          200 200  200  in     in    in
+incidents_bulk         POST    -          200 200  200  in     in    in
 view_save          GET     -          200 200  200  in     in    in
 view_save          POST    -          302 302  302  in     in    in
 view_remove        GET     -          405 405  405  405    405   405
 view_remove        POST    -          404 404  404  in     in    in
 mentions           GET     -          200 200  200  in     in    in
-silence            GET     -          200 200  200  in     in    in
-silence_add        GET     -          200 200  200  in     in    in
-silence_add        POST    -          302 302  302  in     in    in
-silence_remove     GET     suppression 405 405 405  405    405   405
-silence_remove     POST    suppression 302 302 302  in     in    in
-templates          GET     -          200 200  200  in     in    in
-templates          POST    -          302 403  403  in     in    in
+suppressions           GET     -          200 200  200  in     in    in
+suppression_add       GET     -          200 200  200  in     in    in
+suppression_add       POST    -          302 302  302  in     in    in
+suppression_remove    GET     suppression 405 405 405  405    405   405
+suppression_remove    POST    suppression 302 302 302  in     in    in
+task_templates         GET     -          200 200  200  in     in    in
+task_templates         POST    -          302 403  403  in     in    in
 kpis               GET     -          200 200  200  in     in    in
 kpi_incidents      GET     -          200 200  200  in     in    in
 sla                GET     -          200 200  200  in     in    in
@@ -207,6 +220,9 @@ api-incident-mute      POST    incident      200 200  200  401    200   401
 api-incident-wake      POST    incident      409 409  409  401    409   401
 api-incident-comments  GET     incident      200 200  200  401    200   401
 api-incident-comments  POST    incident      201 201  201  401    201   401
+api-incident-attachments GET   incident      200 200  200  401    200   401
+api-attachment         GET     attachment    200 200  200  401    200   401
+api-attachment-content GET     attachment    200 200  200  401    200   401
 api-incident-calls     GET     incident      200 200  200  401    200   401
 api-incident-calls     POST    incident      201 201  201  401    201   401
 api-incident-tasks     GET     incident      200 200  200  401    200   401
@@ -224,6 +240,14 @@ api-task-templates     POST    -             201 403  403  401    201/403 401
 api-views              GET     -             200 200  200  401    200   401
 api-views              POST    -             201 201  201  401    201   401
 api-view-remove        POST    -             404 404  404  401    404   401
+api-groups             GET     -             200 200  200  401    200   401
+api-groups             POST    -             201 403  403  401    201/403 401
+api-group              GET     own-group     200 200  200  401    200   401
+api-group-change       POST    own-group     200 403  403  401    200/403 401
+api-group-remove       POST    own-group     204 403  403  401    204/403 401
+api-skills             GET     -             200 200  200  401    200   401
+api-skill-needs        POST    -             200 403  403  401    200/403 401
+api-person-skills      POST    -             404 404  404  401    404   401
 api-kpis               GET     -             200 200  200  401    200   401
 api-kpi-incidents      GET     -             200 200  200  401    200   401
 api-sla                GET     -             200 200  200  401    200   401
@@ -308,6 +332,7 @@ portal_answer      POST    incident   200    in    in    in
 portal_reports     GET     -          200    in    in    in
 portal_incident    GET     incident   200    in    in    in
 report_file        GET     report     200    in    in    in
+portal_attachment  GET     attachment 200    in    in    in
 """
 
 # Machines: a person's token is worth nothing here, a gate's signature is everything.
@@ -407,18 +432,26 @@ BODIES |= {
     "incident_quiet": {"kind": "snoozed", "hours": "24", "reason": "Tomorrow"},
     "incident_task": {"title": "Call the bank"},
     "task_settle": {"state": "done"},
-    "queue_many": {"action": "triage", "hours": "24", "incident": str(UUID(int=1))},
+    "incidents_bulk": {"action": "triage", "hours": "24", "incident": str(UUID(int=1))},
     "view_save": {"name": "Mine"},
-    "silence_add": {
+    "suppression_add": {
         "client": "acme",
         "match": "kind",
         "value": "spam",
         "hours": "24",
         "reason": "Known",
     },
-    "templates": {"kind": "phish", "steps": "Look"},
+    "task_templates": {"kind": "phish", "steps": "Look"},
     "sla_default": AGREEMENT,
     "client_sla": AGREEMENT,
+    "group_new": {"name": "Gold"},
+    "group_change": {"name": "Silver"},
+    "kind_skills": {"skills": "fraud"},
+    "person_skills": {"skills": "fraud"},
+    "api-groups": {"name": "Gold"},
+    "api-group-change": {"name": "Silver"},
+    "api-skill-needs": {"kind": "bec", "skills": ["fraud"]},
+    "api-person-skills": {"skills": ["fraud"]},
     "api-incidents-bulk": {"incidents": [str(UUID(int=1))], "action": "triage"},
     "api-incident-assign": {"owner": None},
     "api-incident-wait": {"cause": "client_answer", "asked": "Was it paid?"},
@@ -446,6 +479,9 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "report_file": {"kind": "pdf"},
     "ledger_figure": {"figure": "condemned"},
     "view_remove": {"view_id": UUID(int=1)},
+    "person_skills": {"person_id": UUID(int=1)},
+    "api-person-skills": {"object_id": str(UUID(int=1))},
+    "kind_skills": {"kind": "bec"},
     "api-view-remove": {"object_id": str(UUID(int=1))},
     "api-policy-template-remove": {"object_id": str(UUID(int=1))},
     "kpi_incidents": {"figure": "detect"},

@@ -44,8 +44,10 @@ def values(side: Side) -> dict[str, tuple[str, str]]:
     ids = {name: (side.ids[name], nothing) for name in ("incident", "message", "delivery", "job")}
     return ids | {
         "tenant": (slug, "nobody"),
+        "group": (side.ids["own-group"], nothing),
         "replay": (side.ids["replay"], nothing),
         "internet_message_id": (f"<1.{slug}@evil.example>", "<none@evil.example>"),
+        "q": (f"{side.open}@evil.example", "nobody@evil.example"),
         "recipient": (f"cfo@{slug}.example", "cfo@nobody.example"),
         "sender": (f"{side.open}@evil.example", "nobody@evil.example"),
         "sender_address": (f"{side.open}@evil.example", "nobody@evil.example"),

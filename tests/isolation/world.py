@@ -55,11 +55,13 @@ from seg_bridge.policies.services import ask_change, make_change
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import BAILEY, Actor
 from tenants.doors import ClaimedWork
+from tenants.groups import save_group
 from tenants.ids import new_id
 from tenants.models import (
     ApiToken,
     Assignment,
     Domain,
+    GroupMember,
     IdempotencyKey,
     Mailbox,
     Person,
@@ -282,6 +284,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _between_layers(side, found[SHARED])
         _policies(side, cast)
         _campaign(side, found[SHARED], found[HIDDEN])
+        save_group(name=f"Group {side.inner}", clients=[tenant], actor=cast.mo)
     for _ in range(2):
         serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
     _say_in_the_portal(side, cast)
@@ -448,6 +451,7 @@ def _note_ids(side: Side) -> None:
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "regrouping": str(Regrouping.objects.get().id),
                 "client": side.tenant.slug,
+                "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
                 "domain": str(Domain.objects.get().id),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from incidents.models import Comment, Incident, Quiet, Suppression, Task
+from incidents.models import Attachment, Comment, Incident, Quiet, Suppression, Task
+from incidents.services.attachments import NewFile
 from incidents.services.comments import add_comment, log_call
 from incidents.services.quiet import add_suppression, quiet_incident
 from incidents.services.tasks import add_task
@@ -23,8 +24,14 @@ def work_on(side: Side, shared: Incident, hidden: Incident, cast: Cast) -> None:
     """Comments of both kinds, a call, tasks, silence, pauses and an agreement.  Needs the scope."""
     mo, soon = cast.mo, timezone.now() + timedelta(days=2)
     for incident, word in ((shared, side.open), (hidden, side.inner)):
-        add_comment(incident=incident, actor=mo, text=f"{side.inner} @Ana", audience="internal")
-        add_comment(incident=incident, actor=mo, text=word, audience="client")
+        for audience, text in (("internal", f"{side.inner} @Ana"), ("client", word)):
+            add_comment(
+                incident=incident,
+                actor=mo,
+                text=text,
+                audience=audience,
+                files=[NewFile(f"{text}.txt", f"A file: {text} {audience}".encode())],
+            )
         log_call(incident=incident, actor=mo, whom=side.inner, said=side.inner)
         add_task(incident=incident, actor=mo, title=side.inner)
     wait_for(incident=shared, actor=mo, cause="vendor", asked=side.inner)
@@ -53,10 +60,15 @@ def work_on(side: Side, shared: Incident, hidden: Incident, cast: Cast) -> None:
     )
 
 
+def _for_client(incident: Incident) -> Comment:
+    return Comment.objects.get(incident=incident, audience="client")
+
+
 def ids_of_work(incident: Incident) -> dict[str, str]:
     """What addresses can name of it."""
     return {
         "task": str(Task.objects.get(incident=incident).id),
-        "comment": str(Comment.objects.get(incident=incident, audience="client").id),
+        "attachment": str(Attachment.objects.get(comment=_for_client(incident)).id),
+        "comment": str(_for_client(incident).id),
         "suppression": str(Suppression.objects.get().id),
     }

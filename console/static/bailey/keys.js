@@ -3,6 +3,8 @@
 // by a, in the row the reader is at if it is there, else anywhere on the page.
 // Single letters can be switched off in the help (WCAG 2.1.4).
 
+import { chooseUpTo } from "./choose.js";
+
 const off = "bailey.keys.off";
 let prefix = "";
 
@@ -27,7 +29,7 @@ function step(by) {
 
 function press(element) {
   if (!element) return false;
-  if (element.matches("input, textarea, select")) element.focus();
+  if (element.matches("input:not([type=checkbox]), textarea, select")) element.focus();
   else element.click();
   return true;
 }
@@ -51,7 +53,12 @@ function help() {
   dialog.showModal();
 }
 
-const own = { j: () => step(1), k: () => step(-1), "?": help };
+function chooseTo() {
+  const box = here()?.querySelector("[data-choose]");
+  if (box) chooseUpTo(box);
+}
+
+const own = { j: () => step(1), k: () => step(-1), X: chooseTo, "?": help };
 
 function handle(key) {
   if (prefix === "g") {
@@ -73,7 +80,7 @@ function handle(key) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (event.target.closest("input, textarea, select, [contenteditable]")) {
+  if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) {
     if (event.key === "Escape") event.target.blur();
     return;
   }

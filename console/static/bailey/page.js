@@ -1,5 +1,6 @@
 // What every page needs: local times, dialogs, menus, toasts.  Everything works without it; this
 // makes it quicker.
+import "./choose.js";
 import "./keys.js";
 import { connect } from "./live.js";
 

@@ -26,7 +26,7 @@ COUNTED = Path(__file__).resolve().parents[1] / "query_counts.json"
 PAGES = (
     *("", "handled", "health", "mail", "held", "clients", "jobs", "ledger"),
     *("disagreements", "rules", "standing-orders"),
-    *("kpis", "sla", "mentions", "silence", "many", "?tab=quiet"),
+    *("kpis", "sla", "mentions", "suppressions", "incidents/bulk", "?tab=quiet"),
 )
 
 

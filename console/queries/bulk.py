@@ -14,17 +14,28 @@ from tenants.errors import WrongInput
 from tenants.models import Assignment, Person
 
 
-def chosen(tab: str, person: Person, filters: Filters) -> list[Incident]:
+def fitting_rows(tab: str, person: Person, filters: Filters) -> list[Incident]:
     """At most ``MOST``, in the order of the queue."""
     found = fitting(tab, person, filters).select_related("tenant")
     soonest = F("due_at").asc(nulls_last=True)
     return list(found.order_by("-queue_rank", soonest, "opened_at", "id")[:MOST])
 
 
+def chosen_by_id(sent: Sequence[str]) -> tuple[list[Incident], int]:
+    """Those of ``read_choice`` in the order sent, and how many are not there or not hers.
+
+    Raises ``WrongInput``.
+    """
+    ids, _ = read_choice(sent)
+    found = Incident.objects.select_related("tenant").in_bulk(ids)
+    rows = [found[each] for each in ids if each in found]
+    return rows, len(ids) - len(rows)
+
+
 def read_choice(sent: Sequence[str]) -> tuple[list[UUID], dict[UUID, int]]:
     """``id.revision`` of each chosen incident.  Raises ``WrongInput``."""
     ids, revisions = [], {}
-    for each in sent[: MOST + 1]:
+    for each in dict.fromkeys(sent[: MOST + 1]):
         key, _, revision = each.partition(".")
         try:
             incident_id = UUID(key)
