@@ -105,20 +105,20 @@ def chromium(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
-def real_rspamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRspamd]:
+def real_rspamd() -> Iterator[RealRspamd]:
     """One Rspamd for all tests; left out where Debian's package cannot be had."""
     try:
-        with run_rspamd(tmp_path_factory.mktemp("rspamd")) as running:
+        with run_rspamd() as running:
             yield running
     except PartMissing as error:
         pytest.skip(f"no Rspamd here: {error}")
 
 
 @pytest.fixture(scope="session")
-def real_clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealClamd]:
+def real_clamd() -> Iterator[RealClamd]:
     """A clamd that knows one signature; left out where Debian's package cannot be had."""
     try:
-        with run_clamd(tmp_path_factory.mktemp("clamd")) as running:
+        with run_clamd() as running:
             yield running
     except PartMissing as error:
         pytest.skip(f"no ClamAV here: {error}")

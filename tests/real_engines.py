@@ -6,6 +6,7 @@ Programs come from Debian: installed ones, or packages unpacked into a folder on
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -117,10 +118,14 @@ def settings_in(folder: Path, part: Part, dns: tuple[str, int] | None) -> PartSe
 
 
 @contextmanager
-def run_rspamd(folder: Path) -> Iterator[RealRspamd]:
+def run_rspamd() -> Iterator[RealRspamd]:
     """Raises ``PartMissing``."""
     part = RspamdPart(have("usr/bin/rspamd", "rspamd"), is_durable=False)
-    _open(folder)
+    with _folder("rspamd") as folder:
+        yield from _rspamd_in(folder, part)
+
+
+def _rspamd_in(folder: Path, part: RspamdPart) -> Iterator[RealRspamd]:
     endings = folder / "endings.dat"
     endings.write_text(ENDINGS)
     own = folder / "rspamd" / "local" / "local.d"
@@ -144,10 +149,14 @@ class RealClamd:
 
 
 @contextmanager
-def run_clamd(folder: Path) -> Iterator[RealClamd]:
+def run_clamd() -> Iterator[RealClamd]:
     """Raises ``PartMissing``."""
     unpacked = have("usr/sbin/clamd", "clamav-daemon")
-    _open(folder)
+    with _folder("clamd") as folder:
+        yield from _clamd_in(folder, unpacked)
+
+
+def _clamd_in(folder: Path, unpacked: Path) -> Iterator[RealClamd]:
     signatures = folder / "signatures"
     signatures.mkdir()
     (signatures / "local.ndb").write_text(EICAR_SIGNATURE)
@@ -160,10 +169,14 @@ def run_clamd(folder: Path) -> Iterator[RealClamd]:
         process.stop()
 
 
-def _open(folder: Path) -> None:
-    """Root's engines run under an account of their own, which must get here."""
-    folder.chmod(0o755)
-    above = folder.parent
-    while above.stat().st_uid == os.getuid() and above != Path(tempfile.gettempdir()):
-        above.chmod(above.stat().st_mode | 0o011)
-        above = above.parent
+@contextmanager
+def _folder(name: str) -> Iterator[Path]:
+    """Root's engines run under an account of their own, which pytest's folders keep out.  What a
+    killed run leaves goes with what its other servers left (tests/services.py).
+    """
+    folder = Path(tempfile.gettempdir()) / f"bailey-tests-{name}-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

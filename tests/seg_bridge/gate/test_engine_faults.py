@@ -19,21 +19,26 @@ from tests.seg_bridge.engines.test_rspamd import FixedNames
 from tests.seg_bridge.gate.parts import mail_bytes
 
 NAMES = TableLookup({})
-SHORT_S = 0.3
+SHORT_S = 0.1
+LONG_S = 10.0
 NO_DNS = result(symbols=symbols(R_SPF_DNSFAIL=0.0, DMARC_DNSFAIL=0.0))
 # Rspamd leaves Bayes out where its store is dead, and takes longer where it hangs; it says neither.
 NO_STORE = result(symbols=symbols() | {"GATE_STORE_FAIL": {"score": 0.0}})
 del NO_STORE["symbols"]["GATE_STORE_OK"]
 
 
-def rspamd(place: Any, names: Any = None) -> RspamdEngine:
+def rspamd(place: Any, names: Any = None, fault: str = "") -> RspamdEngine:
+    """Patient with one that will answer."""
     return RspamdEngine(
-        place, authserv_id="gate1.example", names=names or FixedNames(), timeout_s=SHORT_S
+        place,
+        authserv_id="gate1.example",
+        names=names or FixedNames(),
+        timeout_s=SHORT_S if fault else LONG_S,
     )
 
 
-def clamav(place: Any) -> ClamavEngine:
-    return ClamavEngine(place, timeout_s=SHORT_S)
+def clamav(place: Any, fault: str = "") -> ClamavEngine:
+    return ClamavEngine(place, timeout_s=SHORT_S if fault else LONG_S)
 
 
 class Broken:
@@ -60,7 +65,8 @@ class Broken:
         if self.what == "rspamd" and self.fault == "dead":
             return rspamd(await dead_place())
         fault = self.fault if self.what == "rspamd" else ""
-        return rspamd(await self._stack.enter_async_context(FakeRspamd(fault=fault).place()))
+        place = await self._stack.enter_async_context(FakeRspamd(fault=fault).place())
+        return rspamd(place, fault=fault)
 
     def _resolver(self) -> tuple[str, int]:
         match self.fault:
@@ -75,7 +81,8 @@ class Broken:
         if self.what == "clamav" and self.fault == "dead":
             return clamav(await dead_place())
         fault = self.fault if self.what == "clamav" else ""
-        return clamav(await self._stack.enter_async_context(FakeClamd(fault=fault).place()))
+        place = await self._stack.enter_async_context(FakeClamd(fault=fault).place())
+        return clamav(place, fault)
 
 
 FAULTS = [
