@@ -2,6 +2,7 @@
 
 import csv
 import io
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -45,7 +46,7 @@ def rows(answer):
 
 def ids_of(copy, cast):
     with tenant_scope(Role.WORKER, [cast.acme.id]):
-        seen = Observation.objects.first()
+        seen = Observation.objects.latest("observed_at")
     return {
         "Message-ID": copy.message.internet_message_id,
         "Message-ID without brackets": copy.message.internet_message_id.strip("<>"),
@@ -81,7 +82,7 @@ def test_another_clients_mail_is_found_by_none_of_its_ids(client, cast):
     open_phish(cast.globex, 2)
     with tenant_scope(Role.WORKER, [cast.globex.id]):
         foreign = Delivery.objects.select_related("message").get()
-        seen = Observation.objects.first()
+        seen = Observation.objects.latest("observed_at")
     mail = foreign.message
     for q in (mail.internet_message_id, mail.trace_ulid, foreign.id, mail.id, seen.id):
         assert rows(client.get(reverse("mail_csv"), {"q": str(q)})) == []
@@ -90,7 +91,11 @@ def test_another_clients_mail_is_found_by_none_of_its_ids(client, cast):
 def test_the_way_of_a_copy_is_told_with_its_conversation(as_ana, cast, copy):
     said = [["sender", "EHLO mx.evil.example"], ["gate", "250 gate1.example"]]
     with tenant_scope(Role.WORKER, [cast.acme.id]):
-        detail = {"dialogue": said, "smtp_reply": "250 2.0.0 Ok", "next_hop": "mx.acme.example:25"}
+        detail: dict[str, Any] = {
+            "dialogue": said,
+            "smtp_reply": "250 2.0.0 Ok",
+            "next_hop": "mx.acme.example:25",
+        }
         detail |= {"next_hop_reply": "250 taken", "tls": "TLSv1.3", "queue_id": "4XyZ"}
         detail["missing_why"] = ["clamav: the connection failed"]
         detail["engines"] = [

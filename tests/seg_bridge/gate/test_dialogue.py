@@ -1,10 +1,12 @@
 """What sender and gate said is on record, and each client reads its own part of it only."""
 
+from typing import Any
+
 from seg_bridge.gate.dialogue import MOST_CHARS, MOST_LINES, Said, exchange, told_to
 from tests.seg_bridge.gate.parts import mail_bytes, tenant
 
 
-def dialogue(seen: dict) -> list[str]:
+def dialogue(seen: dict[str, Any]) -> list[str]:
     return [f"{by}: {line}" for by, line in seen["detail"]["dialogue"]]
 
 
