@@ -1,17 +1,22 @@
-"""A private Postfix for tests, by the same part that a real gateway starts."""
+"""A private Postfix for tests, by the same part that a real gateway starts, and a private Dovecot
+for the clients' mail host: LMTP in, IMAP out.
+"""
 
 from __future__ import annotations
 
+import imaplib
+import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from console.gateway_parts import PartSettings
+from console.gateway_parts.install import install
 from console.gateway_parts.postfix import PostfixPart
 from console.gateway_parts.prepare import find_or_install, prepare
 from console.launch.ports import free_port
-from console.launch.process import Process, start_ready
+from console.launch.process import Command, Process, start_ready
 
 # What would only make tests slow: the same limits, but lower.
 FASTER = """
@@ -89,4 +94,97 @@ class PostfixHost:
     def remove(self) -> None:
         self.stop()
         shutil.copy(self.folder / "log" / "mail.log", "/tmp/last.log")
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+DOVECOT = """\
+base_dir = {root}/run
+state_dir = {root}/state
+log_path = {root}/dovecot.log
+protocols = imap lmtp
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+default_login_user = dovenull
+default_internal_user = dovecot
+first_valid_uid = 1
+mail_uid = nobody
+mail_gid = nogroup
+mail_location = maildir:{root}/mail/%u
+auth_username_chars =
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={root}/mail/%u allow_all_users=yes
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {imap_port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {lmtp_port}
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+"""
+
+
+class DovecotHost:
+    """Takes mail for every address by LMTP and shows it by IMAP, password ``secret``.
+
+    Raises ``PartMissing``.
+    """
+
+    def __init__(self) -> None:
+        install(("dovecot-imapd", "dovecot-lmtpd"))
+        self.root = Path(tempfile.mkdtemp(prefix="bailey-dovecot-"))
+        self.root.chmod(0o755)
+        (self.root / "mail").mkdir()
+        shutil.chown(self.root / "mail", "nobody", "nogroup")
+        self.lmtp_port, self.imap_port = free_port(), free_port()
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        config = self.root / "dovecot.conf"
+        ports = {"lmtp_port": self.lmtp_port, "imap_port": self.imap_port}
+        config.write_text(DOVECOT.format(root=self.root, **ports))
+        command = Command(
+            name="dovecot",
+            argv=("/usr/sbin/dovecot", "-F", "-c", str(config)),
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            log=self.root / "out.log",
+        )
+        self._process = start_ready(command, lambda _: self._answers())
+
+    def _answers(self) -> bool:
+        try:
+            imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=2).logout()
+        except (OSError, imaplib.IMAP4.error):
+            return False
+        return True
+
+    def mails(self, address: str) -> list[bytes]:
+        """What lies in this mailbox, oldest first."""
+        with imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=10) as imap:
+            imap.login(address, "secret")
+            imap.select("INBOX", readonly=True)
+            _, found = imap.search(None, "ALL")
+            parts = [imap.fetch(number, "(RFC822)")[1][0] for number in found[0].split()]
+        return [part[1] for part in parts if isinstance(part, tuple)]
+
+    def remove(self) -> None:
+        if self._process is not None:
+            self._process.stop()
         shutil.rmtree(self.root, ignore_errors=True)

@@ -35,6 +35,7 @@ from seg_bridge.gate.outcome import refuse_by_policy
 from seg_bridge.gate.outgoing import VERDICT_HEADER, own_fields, stamp_fields, usable_mark
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import Copy, SeenMail, Transaction, begun_record, done_record
+from seg_bridge.gate.relay import queue_id_in
 
 log = logging.getLogger(__name__)
 
@@ -144,12 +145,6 @@ def put_off_split(mail: SeenMail, apart: Sequence[Group]) -> str:
             copy.outcome, copy.queue_id = Outcome.DEFERRED, ""
             copy.rule += "; put off, since a copy for another client could not be queued"
     return f"451 4.4.0 {mail.ulid} could not be split for its recipients, please send it again"
-
-
-def queue_id_in(reply: str) -> str:
-    """Of ``250 2.0.0 Ok: queued as 4F1C2``; "" where the reply names none."""
-    _, found, name = reply.partition("queued as ")
-    return name.split()[0] if found and name.strip() else ""
 
 
 def make_edits(

@@ -95,3 +95,9 @@ class Relay:
         return await HopConnection.open(
             host, port, helo=self._helo, timeouts=self._timeouts, with_tls=False
         )
+
+
+def queue_id_in(reply: str) -> str:
+    """Of Postfix's ``250 2.0.0 Ok: queued as 4F1C2``; "" where the reply names none."""
+    _, found, name = reply.partition("queued as ")
+    return name.split()[0] if found and name.strip() else ""

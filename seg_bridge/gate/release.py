@@ -1,7 +1,8 @@
 """Letting held mail go: on to its recipients, or nowhere.
 
 A release re-injects the original bytes with our own header fields, under the ulid that the mail
-came with, so that the mailbox layer knows it again.
+came with, so that the mailbox layer knows it again: to the next hop, or to the queue of the Postfix
+in front.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from seg_bridge.gate.outgoing import Stamp, stamp_mail
 from seg_bridge.gate.paths import BadCommand, check_sender
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import observation_record
-from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.relay import Relay, queue_id_in
 from seg_bridge.gate.snapshots import SnapshotKeeper
 
 GATE_DIED = "unknown: the gate stopped while it released the mail; look into the mailbox"
@@ -109,7 +110,10 @@ class Releaser:
         originals: Originals,
         relay: Relay,
         client: IngestClient,
+        reinject_hop: str = "",
     ) -> None:
+        """``reinject_hop``: where our own Postfix takes mail from us, "" without one."""
+        self._reinject_hop = reinject_hop
         self._source = f"gate:{name}"
         self._hostname = hostname
         self._keeper = keeper
@@ -152,7 +156,7 @@ class Releaser:
             route = snapshot.find(recipient)
             if route is None or not route.is_known or route.tenant.tenant_id != command.tenant_id:
                 raise CannotRelease(f"{recipient} is not, or no longer, a mailbox of this client")
-            hops.add(route.domain.next_hop)
+            hops.add(self._reinject_hop or route.domain.next_hop)
         if len(hops) != 1:
             raise CannotRelease("the recipients have different mail hosts: release one by one")
         return snapshot, hops.pop()
@@ -220,7 +224,8 @@ class Releaser:
         for recipient, answer in answers.items():
             rule = f"released by {command.by}"
             if answer.state == "accepted":
-                outcome, place = Outcome.DELIVERED, None
+                outcome = Outcome.PASSED if self._reinject_hop else Outcome.DELIVERED
+                place = None
                 let_go.append(recipient)
             elif answer.state == "unknown":
                 outcome, place = Outcome.UNKNOWN, Place.UNKNOWN
@@ -261,6 +266,7 @@ class Releaser:
                 "command_id": command.id,
                 "next_hop": next_hop,
                 "next_hop_reply": reply,
+                "queue_id": queue_id_in(reply) if self._reinject_hop else "",
                 "decided": {"by": "release", "owner": command.by},
             },
         )

@@ -181,7 +181,6 @@ class Gate:
         self._server = Acceptor(listener, lambda: MilterSession(front))
 
     def _core_parts(self, originals: Originals, spool: Spool) -> CoreParts:
-        reinject = self._settings.reinject
         return CoreParts(
             name=self._settings.name,
             hostname=self._settings.hostname,
@@ -190,8 +189,12 @@ class Gate:
             stores=Stores(journal=self._journal, originals=originals, spool=spool),
             relay=self._relay,
             latest=lambda: self.keeper.current,
-            reinject_hop=join_hop(*reinject) if reinject else "",
+            reinject_hop=self._reinject_hop(),
         )
+
+    def _reinject_hop(self) -> str:
+        settings = self._settings
+        return join_hop(*settings.reinject) if settings.milter and settings.reinject else ""
 
     def _make_commands(self, originals: Originals, memory: Memory) -> CommandLoop:
         releaser = Releaser(
@@ -203,6 +206,7 @@ class Gate:
             originals=originals,
             relay=self._relay,
             client=self._client,
+            reinject_hop=self._reinject_hop(),
         )
         return CommandLoop(
             client=self._client,
