@@ -38,16 +38,20 @@ class DemoMail:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that the provider's people do between two mails: console/demo/acts.py.
+    """Something that people do between two mails: console/demo/acts.py.
 
     ``subject`` begins the subject of the mail it is about; ``client`` is the client's slug.
+    ``reason``: why the provider's people do it, or what a person of the client writes from
+    ``mailbox``: an answer, or, with ``to``, a mail that passes it on.
     """
 
     story: str
-    what: Literal["release", "condemn", "resolve", "pull"]
+    what: Literal["release", "condemn", "resolve", "pull", "write"]
     client: str
     subject: str
     reason: str
+    mailbox: str = ""
+    to: str = ""
 
 
 class Author:
@@ -69,8 +73,9 @@ class Author:
         yield from self.ordinary(12)
         for client in CLIENTS:
             yield self.campaign(client)
+        yield self.bec_cfo()
+        yield from self.lured()
         for story in (
-            self.bec_cfo,
             self.bypass,
             self.lateral,
             self.spam_partly_held,
@@ -87,6 +92,14 @@ class Author:
         yield from self.short_family()
         yield from self.ordinary(5)
         yield from self.acts()
+
+    def lured(self) -> Iterator[Act]:
+        """One of two asks the help desk about the boss's mail, the other believes it."""
+        acme, subject = CLIENTS[0], letters.BEC_CFO.subject
+        it, info = acme.address("it"), acme.address("info")
+        asked, believed = "Is this really from him?", "I am on it. Which supplier is it?"
+        yield Act("she asks", "write", acme.slug, subject, asked, info, world.HELP_DESK)
+        yield Act("he believes it", "write", acme.slug, subject, believed, it)
 
     def acts(self) -> Iterator[Act]:
         """What the provider's people make of it."""

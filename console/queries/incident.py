@@ -71,6 +71,7 @@ class CopyRow:
     outcome: str
     is_read: bool | None
     replied_at: datetime | None
+    forwarded_at: datetime | None
     verified_at: datetime | None
     is_threat: bool
     match: str
@@ -183,6 +184,7 @@ def copy_row(copy: Delivery) -> CopyRow:
         outcome=copy.outcome,
         is_read=copy.is_read,
         replied_at=copy.replied_at,
+        forwarded_at=copy.forwarded_at,
         verified_at=copy.verified_at,
         is_threat=is_threat(copy.gateway_verdict) or is_threat(copy.mailbox_verdict),
         match=copy.match_reason or copy.get_match_display(),

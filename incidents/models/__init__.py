@@ -6,6 +6,7 @@ from incidents.models.evidence import ContentAccess, Evidence, Report
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
 from incidents.models.ledger import LedgerDay, LedgerEntry, WarningMark
 from incidents.models.mail import (
+    Answer,
     Backlog,
     Delivery,
     Message,
@@ -29,6 +30,7 @@ from incidents.models.work import (
 )
 
 __all__ = [
+    "Answer",
     "Backlog",
     "CallNote",
     "Campaign",

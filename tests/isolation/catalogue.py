@@ -40,6 +40,7 @@ APPEND_ONLY = {
 }
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
+    "incidents_answer",
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
     "incidents_warningmark",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
