@@ -6,7 +6,18 @@ from django.urls import URLPattern, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
-from console.api import incidents, layers, ledger, mail, root, tending, times, together, work
+from console.api import (
+    entities,
+    incidents,
+    layers,
+    ledger,
+    mail,
+    root,
+    tending,
+    times,
+    together,
+    work,
+)
 
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
@@ -91,6 +102,9 @@ urlpatterns = [
     _at("gateway-rules", work.GatewayRuleList, "gateway-rules"),
     _at(f"gateway-rules/{_ID}", work.GatewayRuleDetail, "gateway-rule"),
     _at(f"gateway-rules/{_ID}/remove", work.RemoveGatewayRule, "gateway-rule-remove"),
+    _at(r"entities/(?P<kind>[a-z]+)", entities.EntityDetail, "entity"),
+    _at(r"entities/(?P<kind>[a-z]+)/mails", entities.EntityMails, "entity-mails"),
+    _at(r"entities/(?P<kind>[a-z]+)/incidents", entities.EntityIncidents, "entity-incidents"),
     _at("ledger", ledger.Ledger, "ledger"),
     _at(r"ledger/(?P<figure>[a-z_]+)", ledger.LedgerFigure, "ledger-figure"),
     _at(r"tenants/(?P<slug>[-\w]+)/late-verdicts", layers.ClientLateVerdicts, "late-verdicts"),

@@ -15,7 +15,7 @@ from console.queries.blindness import Blind, Blindness
 from console.queries.disagreements import Row as Contradiction
 from console.queries.disagreements import of_incident, orders_of
 from console.queries.elsewhere import same_at_other_clients
-from console.queries.entities import Entity, entities_of
+from console.queries.entities import Thing, entities_of
 from console.queries.rows import (
     Part,
     copies_words,
@@ -99,7 +99,7 @@ class IncidentPage:
     sides: list[Side]
     allowed: list[str]
     members: list[Member]
-    entities: list[Entity]
+    entities: list[Thing]
     also_seen: int
     copies: list[CopyRow]
     elsewhere: list[Incident]

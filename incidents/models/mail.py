@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from incidents import words
@@ -323,6 +324,30 @@ class TraitCount(ScopedModel):
 
     class Meta(ScopedModel.Meta):
         pass
+
+
+class MailTrait(ScopedModel):
+    """Which mails have a trait, benign ones too: what leads from a thing to its mails.
+
+    A row for each counted message and trait of incidents/prevalence.py; ``key`` is ``trait_key``
+    of the trait.  Neither client nor message is a foreign key: rows are written with every mail, in
+    the transaction that writes the message.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "key", "seen_at", "message_id")
+    tenant = models.ForeignKey(
+        "tenants.Tenant",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    key = models.BigIntegerField()
+    seen_at = models.DateTimeField()
+    message_id = models.UUIDField()
+
+    class Meta(ScopedModel.Meta):
+        indexes: ClassVar = [BrinIndex(fields=["seen_at"], name="mail_trait_seen")]
 
 
 class TraceKey(ScopedModel):
