@@ -108,7 +108,7 @@ class _Asked:
     """What the address asks for.  Raises ``NotThere`` and ``WrongInput``."""
 
     def __init__(self, request: Request, kind: str, *more: str) -> None:
-        said = {name: text.replace("\x00", "") for name, text in request.query_params.items()}
+        said = {n: str(text).replace("\x00", "") for n, text in request.query_params.items()}
         known = _KNOWN | set(more)
         unknown = set(said) - known - {"format"}
         if unknown:

@@ -6,7 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.queries.entities import Thing, prevalence_of
@@ -198,6 +201,7 @@ def incident_ids(thing: Thing, period: Period, *, client: str = "") -> list[UUID
     """Of incidents with such mail of the period; where there are more than ``MOST_INCIDENTS``,
     those with the newest mail.
     """
+    rows: QuerySet[Any]
     if thing.trait is not None:
         rows = MessageTrait.objects.filter(
             kind=thing.trait.kind,

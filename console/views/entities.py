@@ -37,7 +37,12 @@ from tenants.models import Tenant
 @for_staff
 def entity(request: PersonRequest) -> HttpResponse:
     thing, wish = _asked(request)
-    context = {"at": "mail", "wish": wish, "kinds": KINDS.values(), "periods": PERIODS.items()}
+    context: dict[str, Any] = {
+        "at": "mail",
+        "wish": wish,
+        "kinds": KINDS.values(),
+        "periods": PERIODS.items(),
+    }
     if thing is None:
         return show(request, "console/entity.html", {**context, "facts": None})
     period, client = last_days(wish["days"]), wish["client"]

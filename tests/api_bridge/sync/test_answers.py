@@ -15,7 +15,7 @@ def answers(client, name: str, message_id: str, **wish: object) -> str:
     """The person answers the mail; the Message-ID of what she sent."""
     wish = {"internet_message_id": message_id, "text": "It is done.", **wish}
     path = f"mailboxes/{client.company.mail(name)}/answer"
-    return client.company.cloud.admin("POST", path, wish, 201)["internet_message_id"]
+    return str(client.company.cloud.admin("POST", path, wish, 201)["internet_message_id"])
 
 
 def copy_of(client, message_id: str, name: str = "ana") -> Delivery:
@@ -28,6 +28,7 @@ def copy_of(client, message_id: str, name: str = "ana") -> Delivery:
 
 
 def proof(client, observation_id: UUID | None) -> Observation:
+    assert observation_id is not None
     with client.scope():
         return Observation.objects.get(id=observation_id)
 
