@@ -20,6 +20,7 @@ from api_bridge import history
 from api_bridge.connectors import Item
 from api_bridge.detect import KnownPerson
 from api_bridge.models import Correspondent, SeenItem
+from incidents.mail.answers import answered_ids
 from incidents.mail.signals.domains import is_free_mailer
 from incidents.mail.trace import TRACE_HEADER, check_trace
 from incidents.models import Delivery, Message
@@ -83,9 +84,8 @@ def header_of(item: Item, name: str) -> str:
 
 def conversation_of(item: Item) -> list[str]:
     """Message-IDs that the mail says it answers, the nearest first."""
-    references = header_of(item, "References").replace(",", " ").split()
-    answered = header_of(item, "In-Reply-To").split()[:1]
-    return list(dict.fromkeys([*answered, *reversed(references)]))[:MOST_REFERENCES]
+    references = [header_of(item, "References")]
+    return answered_ids(header_of(item, "In-Reply-To"), references)[:MOST_REFERENCES]
 
 
 def know(

@@ -6,8 +6,9 @@
 4. Judge it, in the same child, with what is known around it; a harmless mail teaches who writes to
    whom.
 
-Sent mail teaches whom the mailbox writes to and gives no observation: each internal copy is seen in
-its own mailbox, and what leaves the client is the gateway's to judge.
+Sent mail is not judged: each internal copy is seen in its own mailbox, and what leaves the client
+is the gateway's to judge.  It teaches whom the mailbox writes to, and tells what the mailbox
+answered or passed on (incidents/answers.py).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ ENGINE = "detect"
 # Exchange takes this header off all mail from outside (contract A.4).
 INTERNAL_HEADER = "X-MS-Exchange-Organization-AuthAs"
 READERS = 2
+MOST_RECIPIENTS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +93,7 @@ def scan(
     was too much for the judge.
     """
     if item.place is Place.SENT:
-        recipients = [each.address for each in (*item.to, *item.cc)]
-        lessons = history.lessons_of_sent(recipients, seat.address, item.received_at)
-        return Scanned(item=item, is_judged=False, lessons=lessons)
+        return _sent(item, seat, observed_at)
     profile = known.profile
     arrival = _arrival(item, profile)
     raw = fetched.raw if fetched else rebuild_mail(item)
@@ -123,6 +123,60 @@ def scan(
         method=method,
         wants_evidence=wants_evidence,
     )
+
+
+def _sent(item: Item, seat: Seat, observed_at: datetime) -> Scanned:
+    recipients = [each.address for each in (*item.to, *item.cc)]
+    lessons = history.lessons_of_sent(recipients, seat.address, item.received_at)
+    if item.received_at < seat.judged_from or not _is_own(item, seat):
+        return Scanned(item=item, is_judged=False, lessons=lessons)
+    observation = Observation(
+        tenant_id=seat.tenant_id,
+        layer=Layer.MAILBOX,
+        source=f"graph:{seat.address}",
+        source_key=f"{item.ref.item_id}/sent",
+        observed_at=observed_at,
+        recipient=seat.address,
+        direction=str(Direction.OUTBOUND),
+        internet_message_id=item.internet_message_id,
+        mailbox_item_id=item.ref.item_id,
+        place=Place.SENT,
+        mail=_facts_of_sent(item).as_json(),
+        detail=_detail(item),
+    )
+    return Scanned(item=item, observation=observation, is_judged=False, lessons=lessons)
+
+
+def _is_own(item: Item, seat: Seat) -> bool:
+    """Written here: a rule may put mail that came in among the sent, whoever it says it is from."""
+    author = item.sender.address if item.sender else ""
+    has_travelled = any(header_of(item, name) for name in ("Received", INTERNAL_HEADER))
+    return author in (seat.address, *seat.aliases) and not has_travelled
+
+
+def _facts_of_sent(item: Item) -> MailFacts:
+    """From the list answer alone: what was written is nobody's business."""
+    return MailFacts(
+        size_bytes=0,
+        raw_sha256="",
+        internet_message_id=item.internet_message_id,
+        subject=item.subject,
+        sender=item.sender,
+        to=item.to[:MOST_RECIPIENTS],
+        cc=item.cc[:MOST_RECIPIENTS],
+        sent_at=item.sent_at,
+        in_reply_to=header_of(item, "In-Reply-To")[:998],
+        references=tuple(conversation_of(item)),
+    )
+
+
+def _detail(item: Item) -> dict[str, str]:
+    """What only the mail host knows; ``conversation`` is its own name of it, "" without one."""
+    return {
+        "received_at": item.received_at.isoformat(),
+        "folder": item.folder_id,
+        "conversation": item.conversation_id[:500],
+    }
 
 
 def _arrival(item: Item, profile: Profile) -> _Arrival:
@@ -234,7 +288,7 @@ def _observation(
         place=item.place,
         is_read=item.is_read,
         mail=facts.as_json(),
-        detail={"received_at": item.received_at.isoformat(), "folder": item.folder_id},
+        detail=_detail(item),
     )
 
 
@@ -278,6 +332,6 @@ def moved(item: Item, seat: Seat, *, observed_at: datetime) -> Scanned:
         mailbox_item_id=item.ref.item_id,
         place=item.place,
         is_read=item.is_read,
-        detail={"received_at": item.received_at.isoformat(), "folder": item.folder_id},
+        detail=_detail(item),
     )
     return Scanned(item=item, observation=observation)

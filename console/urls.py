@@ -183,6 +183,10 @@ urlpatterns = [
     path("console/held/<uuid:delivery_id>/refuse", mail.held_refuse, name="held_refuse"),
     path("console/held/<uuid:delivery_id>/release", mail.held_release, name="held_release"),
     path("console/entities", entities.entity, name="entity"),
+    path("console/entities/graph", entities.entity_graph, name="entity_graph"),
+    path(
+        "console/incidents/<uuid:incident_id>/graph", entities.incident_graph, name="incident_graph"
+    ),
     path("console/ledger", ledger.ledger, name="ledger"),
     path("console/ledger/<slug:figure>", ledger.ledger_figure, name="ledger_figure"),
     path("console/disagreements", disagreements.disagreements, name="disagreements"),

@@ -189,6 +189,7 @@ def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[s
         "unseen": sum(map(is_unseen, deliveries)),
         "read": sum(bool(copy.is_read) for copy in deliveries),
         "replied": sum(copy.replied_at is not None for copy in deliveries),
+        "forwarded": sum(copy.forwarded_at is not None for copy in deliveries),
         "was_exposed": sum(copy.was_exposed for copy in deliveries),
         "verified": sum(copy.verified_at is not None for copy in deliveries),
     }

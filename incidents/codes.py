@@ -29,6 +29,7 @@ COUNTS = {
     "unseen": "copies that were delivered and not yet seen in a mailbox",
     "read": "copies that were read",
     "replied": "copies that somebody answered, by the sent items",
+    "forwarded": "copies that somebody passed on, by the sent items",
     "was_exposed": "copies that lay in an inbox at some time",
     "verified": "copies whose place was read from the mailbox itself",
 }

@@ -3,7 +3,8 @@
 1. Take the oldest observations of the client's backlog.
 2. Load what they may speak of (incidents/known_rows.py), find the delivery of each
    (incidents/identity.py) and bring it up to date, all in memory.
-3. Write messages, deliveries, sightings (incidents/known_store.py) and prevalence in bulk.
+3. Write messages, deliveries, sightings (incidents/known_store.py) and prevalence in bulk, and mark
+   the copies that their mailbox answered or passed on (incidents/answers.py).
 4. Open, join or refresh the incidents of the messages that can matter (incidents/opening.py).
 5. Count in the ledger what somebody condemned (incidents/ledger/).
 6. Remove the observations from the backlog.
@@ -21,6 +22,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from incidents.answers import conversation_key, note_answers
 from incidents.assessment import EXPOSED
 from incidents.bulk import fetch, run
 from incidents.identity import Identified, identify, settle_pending
@@ -99,6 +101,7 @@ def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
     known = load_known(tenant, batch)
     waits = {seen.id: until for seen in batch if (until := _take(seen, known)) is not None}
     store_known(known)
+    known.touched |= note_answers(known, [seen for seen in batch if seen.is_sent])
     count_messages(tenant.id, known.mails.values())
     _clear_backlog(tenant.id, [seen.id for seen in batch], waits)
     store_spoken(known)
@@ -116,6 +119,8 @@ def _touched(known: Known) -> set[UUID]:
 
 def _take(seen: Seen, known: Known) -> datetime | None:
     """Link one observation to its copy; answers until when it has to wait for a second look."""
+    if seen.is_sent:
+        return None
     first_sight = known.delivery_of_sight.get(seen.id)
     if first_sight is not None:
         copy = known.copies[first_sight]
@@ -207,6 +212,7 @@ def _apply_gateway(copy: Copy, seen: Seen) -> None:
 def _apply_mailbox(copy: Copy, seen: Seen, known: Known) -> None:
     if seen.mailbox_item_id and not copy.mailbox_item_id:
         known.claim_item(copy, seen.mailbox_item_id)
+    copy.conversation = copy.conversation or conversation_key(seen)
     if seen.verdict is not None and _is_newer(copy.mailbox_at, seen.observed_at):
         copy.mailbox_verdict = seen.verdict
         copy.mailbox_at = seen.observed_at

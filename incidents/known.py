@@ -30,6 +30,7 @@ class Seen:
 
     ``received_at``: when the trusted hop took the mail, as the source says; else when it was
     observed.  ``delivery_id``: the copy that a person or a mail host names, "" for none.
+    ``conversation``: the mail host's own name of it, "" for none.
     """
 
     id: UUID
@@ -50,6 +51,7 @@ class Seen:
     evidence: str
     received_at: datetime
     delivery_id: str = ""
+    conversation: str = ""
     wait_until: datetime | None = None
     read_facts: Callable[[UUID, datetime], str]
     facts_text: str | None = None
@@ -71,6 +73,11 @@ class Seen:
     def message_id(self) -> str:
         """The Message-ID as it is stored and looked up: as much of it as an index can hold."""
         return storable_id(self.internet_message_id)
+
+    @property
+    def is_sent(self) -> bool:
+        """A mail that the mailbox itself sent: it speaks of no copy that came in."""
+        return self.layer == "mailbox" and self.direction == "outbound"
 
     @property
     def sender(self) -> tuple[str, str]:
@@ -129,6 +136,7 @@ class Copy:
     match: str
     match_reason: str = ""
     mailbox_item_id: str = ""
+    conversation: str = ""
     gateway_verdict: str = ""
     mailbox_verdict: str = ""
     gateway_at: datetime | None = None

@@ -33,8 +33,8 @@ _MAIL = (
 COPY = (
     *("id", "mailbox_id", "recipient", "direction", "outcome", "place", "first_place", "is_read"),
     *("was_exposed", "is_bypass", "was_released", "match", "match_reason", "mailbox_item_id"),
-    *("gateway_verdict", "mailbox_verdict", "gateway_at", "mailbox_at", "received_at"),
-    "verified_at",
+    *("conversation", "gateway_verdict", "mailbox_verdict", "gateway_at", "mailbox_at"),
+    *("received_at", "verified_at"),
 )
 
 
@@ -56,8 +56,9 @@ def next_batch(tenant_id: int, now: datetime, size: int) -> list[Seen]:
     return [
         Seen(
             **dict(zip(_SEEN, row, strict=False)),
-            received_at=datetime.fromisoformat(row[-2]) if row[-2] else row[1],
-            delivery_id=row[-1] or "",
+            received_at=datetime.fromisoformat(row[-3]) if row[-3] else row[1],
+            delivery_id=row[-2] or "",
+            conversation=row[-1] or "",
             wait_until=waiting[row[0]],
             read_facts=partial(_read_facts, tenant_id),
         )
@@ -84,7 +85,8 @@ def _read_facts(tenant_id: int, observation_id: UUID, observed_at: datetime) -> 
 
 
 _OBSERVATIONS = """
-SELECT {columns}, o.detail->>'received_at', o.detail->>'delivery_id' FROM incidents_observation o
+SELECT {columns}, o.detail->>'received_at', o.detail->>'delivery_id', o.detail->>'conversation'
+FROM incidents_observation o
 WHERE o.tenant_id = %s AND o.id = ANY(%s) AND o.observed_at BETWEEN %s AND %s ORDER BY o.id
 """.format(columns=_of("o", _SEEN))
 _FACTS = """
@@ -97,6 +99,7 @@ def load_known(tenant: Tenant, batch: Sequence[Seen]) -> Known:
     """Whatever any observation of the batch may speak of."""
     known = Known(tenant.id, tenant.protected_since)
     _load_mailboxes(known, {seen.recipient for seen in batch})
+    whole, batch = batch, [seen for seen in batch if not seen.is_sent]
     ulids = {seen.trace_ulid for seen in batch} - {""}
     # What the index leaves out is said twice: no planner concludes it from a list.
     traced = _MAILS + " AND m.trace_ulid = ANY(%s) AND m.trace_ulid <> ''"
@@ -118,7 +121,7 @@ def load_known(tenant: Tenant, batch: Sequence[Seen]) -> Known:
         _load_copies(known, "d.mailbox_item_id = ANY(%s)", [list(items)])
     _load_without_trace(known, batch)
     _load_spoken_of(known, [seen for seen in batch if _is_word(seen)])
-    _load_facts(known, batch)
+    _load_facts(known, whole)
     return known
 
 

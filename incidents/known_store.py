@@ -110,8 +110,8 @@ _COPY_SCRATCH = (
     "message_id uuid, id uuid, mailbox_id uuid, recipient text, direction text, outcome text,"
     " place text, first_place text, is_read boolean, was_exposed boolean, is_bypass boolean,"
     ' was_released boolean, "match" text, match_reason text, mailbox_item_id text,'
-    " gateway_verdict text, mailbox_verdict text, gateway_at timestamptz, mailbox_at timestamptz,"
-    " received_at timestamptz, verified_at timestamptz"
+    " conversation text, gateway_verdict text, mailbox_verdict text, gateway_at timestamptz,"
+    " mailbox_at timestamptz, received_at timestamptz, verified_at timestamptz"
 )
 _COPY_COLUMNS = ", ".join(["message_id", *(f'"{name}"' for name in COPY)])
 _INSERT_COPIES = """

@@ -7,9 +7,10 @@ of incidents/campaigns/traits.py.  Every function must run in the client's scope
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -21,6 +22,9 @@ from incidents.models import TraitCount
 # The client's number of messages stands among the counts, so that both are of one moment.
 TOTAL = Trait("message", "", "")
 # What was seen in so few mails and not again for so long says nothing more about new mail.
+# Kinds from which a page leads to every mail (console/queries/entities.py), and for how long.
+LISTED = frozenset({"sender", "sender_domain", "ip", "url_host", "url", "file"})
+LISTED_FOR = timedelta(days=90)
 RARE_MESSAGES = 2
 FORGOTTEN_AFTER = timedelta(days=90)
 SWEEP_ROWS = 20_000
@@ -43,6 +47,7 @@ class _Sum:
 def count_messages(tenant_id: int, mails: Iterable[Mail]) -> None:
     """Adds those that have facts and were not counted yet."""
     sums: dict[Key, _Sum] = {}
+    rows: list[tuple[int, datetime, UUID]] = []
     for mail in mails:
         if mail.is_counted or not mail.has_facts or mail.facts_from is None:
             continue
@@ -50,6 +55,8 @@ def count_messages(tenant_id: int, mails: Iterable[Mail]) -> None:
         at = mail.first_seen_at
         for trait in (TOTAL, *traits_of(mail.facts_from.mail)):
             key = (trait.kind, trait.value)
+            if trait.kind in LISTED:
+                rows.append((trait_key(trait), at, mail.id))
             known = sums.get(key)
             if known is None:
                 sums[key] = _Sum(1, at, at)
@@ -57,6 +64,25 @@ def count_messages(tenant_id: int, mails: Iterable[Mail]) -> None:
                 known.add(at)
     if sums:
         _add(tenant_id, sums)
+        _list(tenant_id, rows)
+
+
+def trait_key(trait: Trait) -> int:
+    """64 bits of the trait's value, as ``MailTrait.key`` has them."""
+    return int.from_bytes(bytes.fromhex(trait.value[:16]), signed=True)
+
+
+def _list(tenant_id: int, rows: Sequence[tuple[int, datetime, UUID]]) -> None:
+    # In the order of the index, so that equal values of a batch meet the same page of it.
+    scratch = copy_rows("listed", _LISTED, sorted(rows))
+    run(_LIST.format(scratch=scratch), [tenant_id])
+
+
+_LISTED = "key bigint, seen_at timestamptz, message_id uuid"
+_LIST = """
+INSERT INTO incidents_mailtrait (tenant_id, key, seen_at, message_id)
+SELECT %s, key, seen_at, message_id FROM {scratch}
+"""
 
 
 def _add(tenant_id: int, sums: dict[Key, _Sum]) -> None:
@@ -96,6 +122,39 @@ def counts_of(traits: Collection[Trait]) -> dict[Key, int]:
     return counts
 
 
+def mails_with(
+    trait: Trait,
+    tenant_ids: Sequence[int],
+    *,
+    since: datetime,
+    until: datetime,
+    before: tuple[datetime, UUID] | None = None,
+    most: int,
+) -> list[tuple[int, datetime, UUID]]:
+    """(client, first seen, message) of counted mails with it, newest first, at most ``most``.
+
+    ``before`` is where an earlier answer ended.  Kept for ``LISTED_FOR``.
+    """
+    at, last = before or (until, UUID(int=2**128 - 1))
+    key = trait_key(trait)
+    arguments = [list(tenant_ids), key, since, until, at, last, most, most]
+    return [(row[0], row[1], row[2]) for row in fetch(_WITH, arguments)]
+
+
+# Client by client, each a short piece of the primary key: asked for all at once, every row of the
+# period was sorted.
+_WITH = """
+SELECT t.tenant_id, t.seen_at, t.message_id FROM unnest(%s::bigint[]) AS c (id)
+CROSS JOIN LATERAL (
+    SELECT tenant_id, seen_at, message_id FROM incidents_mailtrait
+    WHERE tenant_id = c.id AND key = %s AND seen_at >= %s AND seen_at < %s
+      AND (seen_at, message_id) < (%s, %s)
+    ORDER BY seen_at DESC, message_id DESC LIMIT %s
+) t
+ORDER BY t.seen_at DESC, t.message_id DESC LIMIT %s
+"""
+
+
 def total_messages() -> int:
     """How many messages of the scope's clients were counted."""
     rows = TraitCount.objects.filter(kind=TOTAL.kind, value=TOTAL.value)
@@ -103,8 +162,14 @@ def total_messages() -> int:
 
 
 def sweep_rare(tenant_id: int) -> int:
-    """Forgets what was rare and long ago, at most ``SWEEP_ROWS`` values; answers how many."""
+    """Forgets what was rare and long ago, and which mails of long ago had it, at most
+    ``SWEEP_ROWS`` of each; answers how many.
+    """
     return run(
+        "DELETE FROM incidents_mailtrait WHERE tenant_id = %s AND ctid = ANY(ARRAY("
+        " SELECT ctid FROM incidents_mailtrait WHERE tenant_id = %s AND seen_at < %s LIMIT %s))",
+        [tenant_id, tenant_id, timezone.now() - LISTED_FOR, SWEEP_ROWS],
+    ) + run(
         "DELETE FROM incidents_traitcount WHERE tenant_id = %s AND (kind, value) IN ("
         " SELECT kind, value FROM incidents_traitcount WHERE tenant_id = %s"
         " AND messages <= %s AND last_seen_at < %s AND kind <> %s LIMIT %s)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import connection
 
+from incidents.answers import sweep_answers
 from incidents.campaigns.store import forget_traits
 from incidents.prevalence import sweep_rare
 from tenants.doors import all_clients
@@ -27,11 +28,12 @@ def keep_partitions() -> int:
 
 @shared_task(name="incidents.forget_rare_traits", ignore_result=True)
 def forget_rare_traits() -> int:
-    """Drop from every client's counts what was rare and long ago, and the traits of mails that
-    grouping and campaigns no longer look back to; answers how many.
+    """Drop from every client's counts what was rare and long ago, the traits of mails that grouping
+    and campaigns no longer look back to, and what old sent mail may have answered; says how many.
     """
     forgotten = 0
     for client in all_clients():
         with tenant_scope(Role.WORKER, [client.tenant_id]):
             forgotten += sweep_rare(client.tenant_id) + forget_traits(client.tenant_id)
+            forgotten += sweep_answers(client.tenant_id)
     return forgotten

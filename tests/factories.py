@@ -6,8 +6,9 @@ Acme only), *Pia* (portal, Acme), *Gus* (portal, Globex).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -164,6 +165,37 @@ def gateway_saw(tenant: Tenant, recipient: str, **changes: Any) -> Observation:
         "place": Place.UNKNOWN,
         "rule": "policy: clean is delivered",
         "mail": mail_json(),
+    }
+    return Observation(**(values | changes))
+
+
+def mailbox_sent(
+    tenant: Tenant, mailbox: str, *, answers: str, to: Sequence[str], at: datetime, **changes: Any
+) -> Observation:
+    """The mailbox layer's word of a mail in its sent folder; ``answers``: a Message-ID."""
+    item = changes.pop("item", str(new_id()))
+    conversation = changes.pop("conversation", "")
+    facts = {
+        "size_bytes": 0,
+        "subject": changes.pop("subject", "Re: Invoice 4711"),
+        "to": [{"address": each, "name": "", "raw": ""} for each in to],
+        "cc": [],
+        "in_reply_to": answers,
+        "references": list(changes.pop("references", ())),
+    }
+    values: dict[str, Any] = {
+        "tenant_id": tenant.id,
+        "layer": Layer.MAILBOX,
+        "source": f"graph:{mailbox}",
+        "source_key": f"{item}/sent",
+        "observed_at": at + timedelta(seconds=20),
+        "recipient": mailbox,
+        "direction": "outbound",
+        "internet_message_id": f"<{item}@{mailbox.rpartition('@')[2]}>",
+        "mailbox_item_id": item,
+        "place": Place.SENT,
+        "mail": facts,
+        "detail": {"received_at": at.isoformat(), "conversation": conversation},
     }
     return Observation(**(values | changes))
 

@@ -149,6 +149,8 @@ class Item:
     """One copy as a list answer shows it.  ``headers`` are the mail's own, topmost first, in order;
     () where the provider keeps none (mail that never travelled).  Of ``html`` and ``text`` one may
     be "".  ``is_partial``: attachments exist and their content is not in this item.
+    ``conversation_id``: the provider's own name of the conversation in this mailbox, "" if it has
+    none.
     """
 
     ref: Ref
@@ -156,6 +158,7 @@ class Item:
     folder_id: str
     place: Place
     internet_message_id: str = ""
+    conversation_id: str = ""
     subject: str = ""
     sender: Address | None = None
     to: tuple[Address, ...] = ()

@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from api_bridge.sandbox import directory, ids, mailboxes, mime
+from api_bridge.sandbox import directory, ids, mailboxes, people
 from api_bridge.sandbox.clock import as_graph_time
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.directory import BadDirectory
 from api_bridge.sandbox.faults import BadFault
 from api_bridge.sandbox.web import Request, Response, is_loopback, json_response
 from api_bridge.sandbox.zone import BadRecord, Zone
-
-INTERNAL = b"X-MS-Exchange-Organization-AuthAs: Internal\r\n"
 
 
 class AdminRefused(ValueError):
@@ -63,6 +61,8 @@ class Admin:
                 return self._show_mailbox
             case "POST", ["mailboxes", _, "read"]:
                 return self._mark_read
+            case "POST", ["mailboxes", _, "answer"]:
+                return self._answer
             case "PUT", ["mailboxes", _, "rules"]:
                 return self._put_rules
             case "POST", ["lifecycle"]:
@@ -96,21 +96,34 @@ class Admin:
         recipients = wanted.get("to")
         if not isinstance(recipients, list) or not recipients:
             raise AdminRefused(400, "'to' must be a list of addresses")
-        targets = {self._mailbox(str(address))["number"] for address in recipients}
+        found = [self._mailbox(str(address)) for address in recipients]
+        targets = {each["number"]: each for each in found}
         try:
             content = base64.b64decode(str(wanted.get("raw_base64", "")), validate=True)
         except binascii.Error as error:
             raise AdminRefused(400, "'raw_base64' is no base64") from error
-        clean = mime.without_headers(content, "X-MS-Exchange-Organization-")
-        store = self._cloud.store
-        mailboxes.deliver(
-            store, raw=INTERNAL + clean, mail=mime.read_mail(clean),
-            copies=[(number, "inbox") for number in sorted(targets)],
-        )  # fmt: skip
-        mailboxes.deliver(store, raw=clean, mail=mime.read_mail(clean), is_read=True,
-                          copies=[(sender["number"], "sentitems")])  # fmt: skip
+        people.send(self._cloud.store, sender, list(targets.values()), content)
         self._cloud.notifier.wake()
         return json_response({"delivered": len(targets)}, 201)
+
+    async def _answer(self, request: Request, address: str) -> Response:
+        """A person answers a mail of hers, or passes it on to ``forward_to``."""
+        mailbox, wanted = self._mailbox(address), _object(request)
+        message = self._cloud.store.row(
+            "SELECT * FROM message WHERE mailbox = ? AND internet_message_id = ?",
+            mailbox["number"], str(wanted.get("internet_message_id", "")),
+        )  # fmt: skip
+        if message is None:
+            raise AdminRefused(404, "no such message in this mailbox")
+        forward_to = wanted.get("forward_to", [])
+        if not isinstance(forward_to, list):
+            raise AdminRefused(400, "'forward_to' must be a list of addresses")
+        message_id = people.answer(
+            self._cloud.store, mailbox, message,
+            text=str(wanted.get("text", "")), forward_to=[str(each) for each in forward_to],
+        )  # fmt: skip
+        self._cloud.notifier.wake()
+        return json_response({"internet_message_id": message_id}, 201)
 
     async def _list_faults(self, _request: Request) -> Response:
         return json_response({"faults": self._cloud.faults.as_json()})

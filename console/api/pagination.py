@@ -14,12 +14,22 @@ from typing_extensions import override
 
 from tenants.errors import WrongInput
 
+USUAL_SIZE, BIGGEST_SIZE = 50, 500
+
+
+def wished_page_size(request: Request) -> int:
+    """Raises ``WrongInput``."""
+    wish = request.query_params.get("page_size", "")
+    if wish and (not (wish.isascii() and wish.isdigit()) or int(wish[:9]) == 0):
+        raise WrongInput(f"page_size is a number from 1 to {BIGGEST_SIZE}.")
+    return min(int(wish[:9]), BIGGEST_SIZE) if wish else USUAL_SIZE
+
 
 class TimeCursorPagination(CursorPagination):
     """Newest first: ids sort by time.  A cursor or page size that makes no sense is an error."""
 
-    page_size = 50
-    max_page_size = 500
+    page_size = USUAL_SIZE
+    max_page_size = BIGGEST_SIZE
     page_size_query_param = "page_size"
     ordering = "-id"
 
@@ -34,10 +44,7 @@ class TimeCursorPagination(CursorPagination):
 
     @override
     def get_page_size(self, request: Request) -> int | None:
-        wish = request.query_params.get("page_size", "")
-        if wish and (not (wish.isascii() and wish.isdigit()) or int(wish[:9]) == 0):
-            raise WrongInput(f"page_size is a number from 1 to {self.max_page_size}.")
-        return super().get_page_size(request)
+        return wished_page_size(request)
 
     @override
     def decode_cursor(self, request: Request) -> Cursor | None:

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
 from console.api import (
+    entities,
     groups,
     incidents,
     layers,
@@ -113,6 +114,9 @@ urlpatterns = [
     _at("gateway-rules", work.GatewayRuleList, "gateway-rules"),
     _at(f"gateway-rules/{_ID}", work.GatewayRuleDetail, "gateway-rule"),
     _at(f"gateway-rules/{_ID}/remove", work.RemoveGatewayRule, "gateway-rule-remove"),
+    _at(r"entities/(?P<kind>[a-z]+)", entities.EntityDetail, "entity"),
+    _at(r"entities/(?P<kind>[a-z]+)/mails", entities.EntityMails, "entity-mails"),
+    _at(r"entities/(?P<kind>[a-z]+)/incidents", entities.EntityIncidents, "entity-incidents"),
     _at("ledger", ledger.Ledger, "ledger"),
     _at(r"ledger/(?P<figure>[a-z_]+)", ledger.LedgerFigure, "ledger-figure"),
     _at(r"tenants/(?P<slug>[-\w]+)/late-verdicts", layers.ClientLateVerdicts, "late-verdicts"),

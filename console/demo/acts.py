@@ -1,10 +1,14 @@
-"""What the demo's analysts do between two mails, through the same services as the pages."""
+"""What people do in the demo between two mails: the provider's analysts through the same services
+as the pages, a client's people in their own mailboxes.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import timedelta
 
+import httpx
 from django.utils import timezone
 
 from console.demo import world
@@ -28,8 +32,7 @@ def do(act: Act, *, patience_s: float = PATIENCE_S) -> str:
         tenant = Tenant.objects.get(slug=act.client)
         actor = Person.objects.get(email=world.CAST[0].email)
     while True:
-        with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
-            done = _try(act, tenant, actor)
+        done = _write(act, tenant) if act.mailbox else _try(act, tenant, actor)
         if done or time.monotonic() > until:
             return done or "nothing to act on"
         time.sleep(1)
@@ -37,22 +40,23 @@ def do(act: Act, *, patience_s: float = PATIENCE_S) -> str:
 
 def _try(act: Act, tenant: Tenant, actor: Person) -> str:
     """ "" while the mail has not arrived yet."""
-    message = (
-        Message.objects.select_related("tenant")
-        .filter(
-            tenant=tenant,
-            subject__startswith=act.subject,
-            first_seen_at__gte=timezone.now() - timedelta(days=1),
-        )
-        .order_by("-first_seen_at")
-        .first()
+    with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
+        message = _message_of(act, tenant)
+        if message is None:
+            return ""
+        try:
+            return _DO[act.what](act, message, actor)
+        except DomainError as error:
+            return f"not done: {error}"
+
+
+def _message_of(act: Act, tenant: Tenant) -> Message | None:
+    """The newest of this day."""
+    since = timezone.now() - timedelta(days=1)
+    found = Message.objects.select_related("tenant").filter(
+        tenant=tenant, subject__startswith=act.subject, first_seen_at__gte=since
     )
-    if message is None:
-        return ""
-    try:
-        return _DO[act.what](act, message, actor)
-    except DomainError as error:
-        return f"not done: {error}"
+    return found.order_by("-first_seen_at").first()
 
 
 def _release(act: Act, message: Message, actor: Person) -> str:
@@ -99,3 +103,26 @@ def _incident_of(message: Message) -> Incident | None:
 
 
 _DO = {"release": _release, "condemn": _condemn, "pull": _pull, "resolve": _resolve}
+
+
+def _write(act: Act, tenant: Tenant) -> str:
+    """A person of the client answers the mail, or passes it on; "" until it lies in the mailbox."""
+    with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
+        message = _message_of(act, tenant)
+        if message is None:
+            return ""
+        copies = message.deliveries.filter(recipient=act.mailbox, mailbox_at__isnull=False)
+        if not copies.exists():
+            return ""
+    wish = {"internet_message_id": message.internet_message_id, "text": act.reason}
+    try:
+        answer = httpx.post(
+            f"http://{os.environ['BAILEY_SANDBOX_HTTP']}/_sandbox/mailboxes/{act.mailbox}/answer",
+            json={**wish, "forward_to": [act.to] if act.to else []},
+            timeout=30,
+            trust_env=False,
+        )
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        return f"not done: {error}"
+    return "passed on" if act.to else "answered"

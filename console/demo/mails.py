@@ -33,16 +33,20 @@ class DemoMail:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that the provider's people do between two mails: console/demo/acts.py.
+    """Something that people do between two mails: console/demo/acts.py.
 
     ``subject`` begins the subject of the mail it is about; ``client`` is the client's slug.
+    ``reason``: why the provider's people do it, or what a person of the client writes from
+    ``mailbox``: an answer, or, with ``to``, a mail that passes it on.
     """
 
     story: str
-    what: Literal["release", "condemn", "resolve", "pull"]
+    what: Literal["release", "condemn", "resolve", "pull", "write"]
     client: str
     subject: str
     reason: str
+    mailbox: str = ""
+    to: str = ""
 
 
 class Pen:

@@ -30,8 +30,9 @@ class Author(Pen):
         yield from self.ordinary(12)
         for client in CLIENTS:
             yield self.campaign(client)
+        yield self.bec_cfo()
+        yield from self.lured()
         for story in (
-            self.bec_cfo,
             self.bypass,
             self.lateral,
             self.spam_partly_held,
@@ -48,6 +49,14 @@ class Author(Pen):
         yield from self.short_family()
         yield from self.ordinary(5)
         yield from self.acts()
+
+    def lured(self) -> Iterator[Act]:
+        """One of two asks the help desk about the boss's mail, the other believes it."""
+        acme, subject = CLIENTS[0], letters.BEC_CFO.subject
+        it, info = acme.address("it"), acme.address("info")
+        asked, believed = "Is this really from him?", "I am on it. Which supplier is it?"
+        yield Act("she asks", "write", acme.slug, subject, asked, info, world.HELP_DESK)
+        yield Act("he believes it", "write", acme.slug, subject, believed, it)
 
     def acts(self) -> Iterator[Act]:
         """What the provider's people make of it."""

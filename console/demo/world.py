@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PROVIDER = ("keep", "Keep IT Services")
+HELP_DESK = "help@keep.example"
 GATE_AUTHSERV_ID = "gate.bailey.example"
 
 

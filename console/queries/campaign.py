@@ -38,6 +38,7 @@ FACTS = {
     "inbox": ("in an inbox now", Q(place__in=EXPOSED)),
     "read": ("read", Q(is_read=True)),
     "replied": ("answered", Q(replied_at__isnull=False)),
+    "forwarded": ("passed on", Q(forwarded_at__isnull=False)),
     "removed": ("removed", Q(place=Place.QUARANTINE)),
     "reported": ("reported", ~Q(person_verdict="")),
 }

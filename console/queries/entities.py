@@ -1,36 +1,33 @@
-"""What is known of one thing that mail has in common: how common it is, its mails, its rules.
+"""What is known of one thing that mail has in common: how common it is, since when, at whom.
 
-A thing is a sender, a domain, a sending host, the host of a link, a file or a mailbox.  Prevalence
-counts every mail of the clients in sight, benign ones too (incidents/prevalence.py).
+A thing is a sender, a domain, a sending host, the host of a link, a link, a file or a mailbox.
+Prevalence counts every mail of the clients in sight, benign ones too (incidents/prevalence.py); the
+mails and incidents with it are in console/queries/entity_lists.py, what hangs together with it in
+console/queries/together_graph.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import Count, Max, Min, Q
 from django.utils import timezone
 
-from incidents.campaigns.traits import make_trait, outside_ip
+from incidents.campaigns.traits import Trait, exact_link, make_trait, outside_ip
+from incidents.ledger import Period
 from incidents.mail.urls import registered_domain
-from incidents.models import (
-    Delivery,
-    Incident,
-    IncidentMessage,
-    Message,
-    MessageTrait,
-    TraitCount,
-)
+from incidents.models import Delivery, Message, TraitCount
 from incidents.prevalence import TOTAL
 from seg_bridge.models import GatewayRule
 from seg_bridge.services import rules_in_force
 from tenants.models import Mailbox, Tenant
 
 SHOWN = 20
-LOOKED_BACK = timedelta(days=30)
+PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days"}
+USUAL_DAYS = "30"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +47,53 @@ KINDS = {
         Kind("domain", "Sender's domain", "sender_domain", GatewayRule.Match.SENDER_DOMAIN),
         Kind("ip", "Sending host", "ip", GatewayRule.Match.CLIENT_IP),
         Kind("host", "Host of a link", "url_host", GatewayRule.Match.URL_HOST),
+        Kind("link", "Link", "url", GatewayRule.Match.URL_HOST),
         Kind("file", "File", "file", GatewayRule.Match.ATTACHMENT_SHA256),
         Kind("mailbox", "Mailbox", "", ""),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One thing, its value in the normal form; ``label`` is what people read."""
+
+    kind: Kind
+    value: str
+    label: str
+
+    @property
+    def trait(self) -> Trait | None:
+        """None for a mailbox, which is found by the copies in it."""
+        return make_trait(self.kind.trait, self.value) if self.kind.trait else None
+
+    @property
+    def rule_value(self) -> str:
+        """What an allow or block entry about it names: of a link its host."""
+        return self.value.partition("/")[0] if self.kind.name == "link" else self.value
+
+
+def read_thing(kind_name: str, value: str) -> Thing | None:
+    """None for nothing.  Raises ``KeyError`` for a kind that is none."""
+    kind, text = KINDS[kind_name], normal_value(kind_name, value)
+    return Thing(kind, text, text) if text else None
+
+
+def normal_value(kind_name: str, value: str) -> str:
+    """As mail facts are counted: lower case, domains and hosts without what stands before."""
+    text = value.strip().replace("\x00", "")
+    if kind_name == "link":
+        return exact_link(text if "://" in text else f"https://{text}")
+    text = text.lower().rstrip(".")
+    if kind_name in ("domain", "host"):
+        return registered_domain(text) or text
+    return text
+
+
+def last_days(days: str) -> Period:
+    """The ``PERIODS`` up to now; the usual one for anything else."""
+    now = timezone.now()
+    return Period(now - timedelta(days=int(days if days in PERIODS else USUAL_DAYS)), now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,176 +105,123 @@ class AtClient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntityPage:
+class Facts:
     """``messages`` of ``total`` mails at ``clients`` of the clients in sight; each client's below,
-    the most first.  ``has_all_mails``: the mails shown are all kinds of mail, not only threats'.
+    the most first.  Of a mailbox: copies of the period, and ``total`` 0.
     """
 
-    kind: Kind
-    value: str
+    thing: Thing
     messages: int
     total: int
-    clients: int
     first_seen_at: datetime | None
     last_seen_at: datetime | None
     at: list[AtClient]
-    incidents: list[Incident]
-    mails: list[Message]
-    has_all_mails: bool
     rules: list[GatewayRule]
     mailboxes: list[Mailbox]
 
+    @property
+    def clients(self) -> int:
+        return len(self.at)
 
-def entity_page(kind_name: str, value: str) -> EntityPage | None:
-    """None for nothing.  Raises ``KeyError`` for a kind that is none."""
-    kind = KINDS[kind_name]
-    value = normal_value(kind_name, value)
-    if not value:
-        return None
-    counted = _prevalence(kind, value) if kind.trait else _copies_by_client(value)
-    mails = _mails(kind, value)
-    first = [each.first_seen_at for each in counted if each.first_seen_at]
-    last = [each.last_seen_at for each in counted if each.last_seen_at]
-    return EntityPage(
-        kind=kind,
-        value=value,
-        messages=sum(each.messages for each in counted),
-        total=_total() if kind.trait else 0,
-        clients=len(counted),
-        first_seen_at=min(first, default=None),
-        last_seen_at=max(last, default=None),
-        at=counted[:SHOWN],
-        incidents=_incidents(kind, value, mails),
-        mails=mails,
-        has_all_mails=kind.name in _ALL_MAILS,
-        rules=_rules(kind, value),
-        mailboxes=list(Mailbox.objects.filter(address=value).select_related("tenant"))
-        if kind.name == "mailbox"
-        else [],
+
+def facts_of(thing: Thing, period: Period, *, client: str = "") -> Facts:
+    """``client``: the short name of the only one to look at, "" for all in sight."""
+    at = prevalence_of(thing, period, client=client)
+    mailboxes = Mailbox.objects.filter(address=thing.value).select_related("tenant")
+    return Facts(
+        thing=thing,
+        messages=sum(each.messages for each in at),
+        total=_total(client) if thing.trait else 0,
+        first_seen_at=min((e.first_seen_at for e in at if e.first_seen_at), default=None),
+        last_seen_at=max((e.last_seen_at for e in at if e.last_seen_at), default=None),
+        at=at,
+        rules=_rules(thing, client),
+        mailboxes=list(_of_client(mailboxes, client)) if thing.trait is None else [],
     )
 
 
-def normal_value(kind_name: str, value: str) -> str:
-    """As mail facts are counted: lower case, domains and hosts without what stands before."""
-    value = value.strip().lower().rstrip(".")
-    if kind_name in ("domain", "host"):
-        return registered_domain(value) or value
-    return value
-
-
-def _prevalence(kind: Kind, value: str) -> list[AtClient]:
-    rows = TraitCount.objects.filter(
-        kind=kind.trait, value=make_trait(kind.trait, value).value
-    ).select_related("tenant")
+def prevalence_of(thing: Thing, period: Period, *, client: str = "") -> list[AtClient]:
+    """At whom, the most mails first."""
+    if thing.trait is None:
+        return _copies_by_client(thing.value, period, client)
+    counts = TraitCount.objects.filter(kind=thing.trait.kind, value=thing.trait.value)
     found = [
-        AtClient(row.tenant, row.messages, row.first_seen_at, row.last_seen_at) for row in rows
+        AtClient(row.tenant, row.messages, row.first_seen_at, row.last_seen_at)
+        for row in _of_client(counts, client).select_related("tenant")
     ]
     return sorted(found, key=lambda each: (-each.messages, each.client.name))
 
 
-def _copies_by_client(address: str) -> list[AtClient]:
-    """Of a mailbox: the copies of the last 30 days."""
-    since = timezone.now() - LOOKED_BACK
-    times: dict[Tenant, list[datetime]] = {}
-    for copy in (
-        Delivery.objects.filter(recipient=address, received_at__gte=since)
-        .select_related("tenant")
-        .only("received_at", "tenant")
-    ):
-        times.setdefault(copy.tenant, []).append(copy.received_at)
-    return [AtClient(client, len(at), min(at), max(at)) for client, at in times.items()]
+def _of_client(rows: Any, client: str) -> Any:
+    return rows.filter(tenant__slug=client) if client else rows
 
 
-def _total() -> int:
-    counts = TraitCount.objects.filter(kind=TOTAL.kind, value=TOTAL.value)
-    return sum(counts.values_list("messages", flat=True))
-
-
-# Of these an index leads to every mail, of the others only to mails of incidents.
-_ALL_MAILS = ("sender", "mailbox")
-
-
-def _mails(kind: Kind, value: str) -> list[Message]:
-    """The latest, of the last 30 days."""
-    since = timezone.now() - LOOKED_BACK
-    if kind.name == "sender":
-        found = Message.objects.filter(sender_address=value, first_seen_at__gte=since)
-        return list(found.order_by("-first_seen_at").select_related("tenant")[:SHOWN])
-    if kind.name == "mailbox":
-        copies = Delivery.objects.filter(recipient=value, received_at__gte=since)
-        ids: Iterable[UUID] = copies.order_by("-received_at").values_list("message_id", flat=True)[
-            : SHOWN * 2
-        ]
-    else:
-        traits = MessageTrait.objects.filter(
-            kind=kind.trait, value=make_trait(kind.trait, value).value, seen_at__gte=since
-        )
-        ids = traits.order_by("-seen_at").values_list("message_id", flat=True)[:SHOWN]
-    wanted = list(dict.fromkeys(ids))[:SHOWN]
-    mails = Message.objects.filter(id__in=wanted).select_related("tenant")
-    return sorted(mails, key=lambda mail: mail.first_seen_at, reverse=True)
-
-
-def _incidents(kind: Kind, value: str, mails: list[Message]) -> list[Incident]:
-    """The latest with such mail."""
-    if kind.trait:
-        traits = MessageTrait.objects.filter(
-            kind=kind.trait, value=make_trait(kind.trait, value).value
-        )
-        latest = traits.order_by("-seen_at").values_list("tenant_id", "message_id")[: SHOWN * 5]
-        pairs = list(latest)
-    else:
-        pairs = [(mail.tenant_id, mail.id) for mail in mails]
-    members = IncidentMessage.objects.filter(
-        tenant__in={tenant_id for tenant_id, _ in pairs},
-        message__in=[message_id for _, message_id in pairs],
+def _copies_by_client(address: str, period: Period, client: str) -> list[AtClient]:
+    copies = Delivery.objects.filter(
+        recipient=address, received_at__gte=period.since, received_at__lt=period.until
     )
-    ids = set(members.values_list("incident_id", flat=True))
-    found = Incident.objects.filter(id__in=ids).select_related("tenant")
-    return list(found.order_by("-last_seen_at", "-id")[:SHOWN])
+    rows = (
+        _of_client(copies, client)
+        .order_by()
+        .values_list("tenant")
+        .annotate(n=Count("id"), first=Min("received_at"), last=Max("received_at"))
+    )
+    found = {tenant: (n, first, last) for tenant, n, first, last in rows}
+    clients = Tenant.objects.filter(id__in=found)
+    return [AtClient(each, *found[each.id]) for each in clients.order_by("name")]
 
 
-def _rules(kind: Kind, value: str) -> list[GatewayRule]:
+def _total(client: str) -> int:
+    counts = TraitCount.objects.filter(kind=TOTAL.kind, value=TOTAL.value)
+    return sum(_of_client(counts, client).values_list("messages", flat=True))
+
+
+def _rules(thing: Thing, client: str) -> list[GatewayRule]:
     """Allow and block entries in force that name it."""
+    kind, value = thing.kind, thing.rule_value
     about = Q(match=kind.match, value__iexact=value) if kind.match else Q(recipient=value)
     if kind.name == "sender":
         domain = value.rpartition("@")[2]
         about |= Q(match=GatewayRule.Match.SENDER_DOMAIN, value__iexact=domain)
-    rules = GatewayRule.objects.filter(rules_in_force() & about).select_related("tenant")
-    return list(rules.order_by("-created_at")[:SHOWN])
+    rules = _of_client(GatewayRule.objects.filter(rules_in_force() & about), client)
+    return list(rules.select_related("tenant").order_by("-created_at")[:SHOWN])
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """One thing of an incident's mails, as its page links it."""
+# --- what is in a mail
 
-    kind: Kind
-    value: str
-    label: str
+MOST_OF_A_KIND = 6
+_MOST_LINKS, _MOST_FILES = 50, 20
 
 
-def entities_of(mails: Iterable[Message]) -> list[Entity]:
-    """Senders, their domains, sending hosts, hosts of links and files of these mails, each once."""
-    found: dict[tuple[str, str], Entity] = {}
+def things_in(mail: Message) -> Iterator[Thing]:
+    """Its sender, domain, sending host, hosts of links, links and files; some may come twice."""
+    for name, text, label in _named_in(mail):
+        value = normal_value(name, text)
+        if value:
+            yield Thing(KINDS[name], value, label or value)
+
+
+def entities_of(mails: Iterable[Message]) -> list[Thing]:
+    """Of these mails, each once, at most ``MOST_OF_A_KIND`` of each kind."""
+    found: dict[tuple[str, str], Thing] = {}
     for mail in mails:
-        for name, text, label in _named_in(mail):
-            value = normal_value(name, text)
-            if value and (name, value) not in found:
-                found[name, value] = Entity(KINDS[name], value, label or value)
-    order = list(KINDS)
-    return sorted(found.values(), key=lambda each: order.index(each.kind.name))[:MOST_ENTITIES]
+        for thing in things_in(mail):
+            found.setdefault((thing.kind.name, thing.value), thing)
+    return [
+        thing
+        for name in KINDS
+        for thing in [each for each in found.values() if each.kind.name == name][:MOST_OF_A_KIND]
+    ]
 
 
-MOST_ENTITIES = 24
-
-
-def _named_in(mail: Message) -> Iterable[tuple[str, str, str]]:
+def _named_in(mail: Message) -> Iterator[tuple[str, str, str]]:
     facts = mail.facts
     yield "sender", mail.sender_address, ""
     yield "domain", mail.sender_domain, ""
     yield "ip", outside_ip(facts), ""
-    for link in (facts.get("links") or ())[:50]:
+    for link in (facts.get("links") or ())[:_MOST_LINKS]:
         yield "host", str(link.get("host") or ""), ""
-    for file in (facts.get("attachments") or ())[:20]:
+        yield "link", str(link.get("url") or ""), ""
+    for file in (facts.get("attachments") or ())[:_MOST_FILES]:
         if not file.get("is_inline"):
             yield "file", str(file.get("sha256") or ""), str(file.get("name") or "")

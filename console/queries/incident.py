@@ -15,7 +15,7 @@ from console.queries.blindness import Blind, Blindness
 from console.queries.disagreements import Row as Contradiction
 from console.queries.disagreements import of_incident, orders_of
 from console.queries.elsewhere import same_at_other_clients
-from console.queries.entities import Entity, entities_of
+from console.queries.entities import Thing, entities_of
 from console.queries.rows import (
     Part,
     copies_words,
@@ -71,6 +71,7 @@ class CopyRow:
     outcome: str
     is_read: bool | None
     replied_at: datetime | None
+    forwarded_at: datetime | None
     verified_at: datetime | None
     is_threat: bool
     match: str
@@ -98,7 +99,7 @@ class IncidentPage:
     sides: list[Side]
     allowed: list[str]
     members: list[Member]
-    entities: list[Entity]
+    entities: list[Thing]
     also_seen: int
     copies: list[CopyRow]
     elsewhere: list[Incident]
@@ -183,6 +184,7 @@ def copy_row(copy: Delivery) -> CopyRow:
         outcome=copy.outcome,
         is_read=copy.is_read,
         replied_at=copy.replied_at,
+        forwarded_at=copy.forwarded_at,
         verified_at=copy.verified_at,
         is_threat=is_threat(copy.gateway_verdict) or is_threat(copy.mailbox_verdict),
         match=copy.match_reason or copy.get_match_display(),

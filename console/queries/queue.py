@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from console.lib.cursor import PAGE, read_cursor, read_id, read_time, write_cursor
 from console.queries.rows import OTHERS_AGAINST, Row, rows_for
+from incidents.campaigns.traits import make_trait
 from incidents.codes import CROSS_LAYER
-from incidents.models import Delivery, Incident, IncidentMessage, Message
+from incidents.mail.urls import registered_domain
+from incidents.models import Delivery, Incident, IncidentMessage, Message, MessageTrait
+from incidents.prevalence import LISTED_FOR
 from incidents.services.quiet import awake
 from incidents.services.skills import fitting_skills
 from incidents.words import HARMLESS, THREATS
@@ -21,7 +25,10 @@ from tenants.models import Person
 from tenants.scope import current_scope
 
 MOST_MAILS = 1_000
-SEARCHED = timedelta(days=30)  # row-level security turns text indexes off: a search is bounded
+# Row-level security turns text indexes off, and an incident may have been open for long: what is
+# searched for is bounded by when its mail was last seen.
+SEARCHED = {"30": "30 days", "90": "90 days", "365": "a year"}
+USUALLY_SEARCHED = "30"
 LAYERS = {
     "gateway": "Condemned by the gateway only",
     "mailbox": "Condemned by the mailbox layer only",
@@ -36,7 +43,8 @@ class Filters:
     """What the reader asked for; "" means any.
 
     ``client`` as ``of_clients`` takes it; ``entity``: an address or a domain; ``fit`` is ``mine``:
-    what the reader has the skills for.
+    what the reader has the skills for; ``days``: how far back ``q`` and ``entity`` are searched, a
+    key of ``SEARCHED``.
     """
 
     q: str = ""
@@ -48,10 +56,33 @@ class Filters:
     differ: str = ""
     entity: str = ""
     fit: str = ""
+    days: str = ""
+
+    @property
+    def searched(self) -> str:
+        """In words; "" where nothing is searched for."""
+        return SEARCHED[self._days] if self.q or self.entity else ""
+
+    @property
+    def wider(self) -> list[tuple[str, str]]:
+        """How far back one may look beyond that; which domain wrote is kept for 90 days."""
+        is_domain = bool(self.entity) and "@" not in self.entity
+        keys = [key for key in SEARCHED if not (is_domain and int(key) > LISTED_FOR.days)]
+        if self._days not in keys:
+            return []
+        return [(key, SEARCHED[key]) for key in keys[keys.index(self._days) + 1 :]]
+
+    @property
+    def since(self) -> datetime:
+        return timezone.now() - timedelta(days=int(self._days))
+
+    @property
+    def _days(self) -> str:
+        return self.days if self.days in SEARCHED else USUALLY_SEARCHED
 
     @property
     def is_empty(self) -> bool:
-        return self == Filters()
+        return replace(self, days="") == Filters()
 
     def as_dict(self) -> dict[str, str]:
         """Those that are set, as they stand in an address."""
@@ -144,8 +175,8 @@ def _narrow(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Inciden
         incidents = incidents.filter(state=filters.state)
     incidents = _narrow_by_layers(incidents, filters)
     if filters.entity:
-        incidents = incidents.filter(Exists(_mails_about(filters.entity.lower())))
-    return _search(incidents, filters.q) if filters.q else incidents
+        incidents = incidents.filter(id__in=_incidents_about(filters.entity, filters.since))
+    return _search(incidents, filters.q, filters.since) if filters.q else incidents
 
 
 def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QuerySet[Incident]:
@@ -169,45 +200,55 @@ def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QueryS
     return incidents
 
 
-def _search(incidents: QuerySet[Incident], q: str) -> QuerySet[Incident]:
-    """A number, an address, a Message-ID, or words of a title or sender of the last 30 days."""
+def _search(incidents: QuerySet[Incident], q: str, since: datetime) -> QuerySet[Incident]:
+    """A number, an address, a Message-ID, or words of a title or sender; last seen ``since``."""
+    incidents = incidents.filter(last_seen_at__gte=since)
     number = q.removeprefix("#")
     if number.isdecimal() and len(number) < 10:
-        return incidents.filter(number=int(number))
+        return incidents.filter(number=int(number), tenant__in=current_scope().tenant_ids)
     words = Q(title__icontains=q) | Q(sender__icontains=q)
-    if "@" in q:
-        words |= Q(id__in=_incidents_of(q))
-    return incidents.filter(words, last_seen_at__gte=timezone.now() - SEARCHED)
+    if q.startswith("<"):
+        named = Message.objects.filter(internet_message_id=q, first_seen_at__gte=since)
+        mails = set(named.values_list("id", flat=True)[:MOST_MAILS])
+        words |= Q(id__in=_incidents_with(mails))
+    elif "@" in q:
+        words |= Q(id__in=_incidents_about(q, since))
+    return incidents.filter(words)
 
 
-def _incidents_of(q: str) -> list[UUID]:
-    """Incidents whose mail has this Message-ID, sender or recipient; the latest mails count.
+def _incidents_about(entity: str, since: datetime) -> list[UUID]:
+    """Incidents with mail from this address or domain, or to this address; the latest mails count.
 
     Each by its index, one after the other: asked as one condition, every open incident was looked
     into.
     """
-    address = q.lower()
-    mails: set[UUID] = set()
-    if q.startswith("<"):
-        named = Message.objects.filter(internet_message_id=q)
-        mails.update(named.values_list("id", flat=True)[:MOST_MAILS])
-    else:
-        since = timezone.now() - SEARCHED
-        sent = Message.objects.filter(sender_address=address, first_seen_at__gte=since)
-        mails.update(sent.values_list("id", flat=True)[:MOST_MAILS])
-        copies = Delivery.objects.filter(recipient=address, received_at__gte=since)
-        latest = copies.order_by("-received_at").values_list("message_id", flat=True)
-        mails.update(latest[:MOST_MAILS])
+    entity = entity.lower()
+    if "@" not in entity:
+        return _incidents_with(_of_domain(entity, since))
+    sent = Message.objects.filter(sender_address=entity, first_seen_at__gte=since)
+    mails = set(sent.values_list("id", flat=True)[:MOST_MAILS])
+    copies = Delivery.objects.filter(recipient=entity, received_at__gte=since)
+    latest = copies.order_by("-received_at").values_list("message_id", flat=True)
+    return _incidents_with(mails.union(latest[:MOST_MAILS]))
+
+
+def _of_domain(domain: str, since: datetime) -> set[UUID]:
+    """Mails of incidents: the domain as it is registered leads to them, and its own part of it
+    decides.
+    """
+    trait = make_trait("sender_domain", registered_domain(domain) or domain)
+    traits = MessageTrait.objects.filter(
+        kind=trait.kind, value=trait.value, seen_at__gte=since
+    ).order_by("-seen_at")
+    newest = list(traits.values_list("message_id", flat=True)[:MOST_MAILS])
+    mails = Message.objects.filter(
+        tenant__in=current_scope().tenant_ids, id__in=newest, sender_domain=domain
+    )
+    return set(mails.values_list("id", flat=True))
+
+
+def _incidents_with(mails: Collection[UUID]) -> list[UUID]:
     members = IncidentMessage.objects.filter(
         tenant__in=current_scope().tenant_ids, message__in=mails
     )
     return list(members.values_list("incident_id", flat=True))
-
-
-def _mails_about(entity: str) -> QuerySet[IncidentMessage]:
-    """Memberships of an incident with mail from this address or domain, or to this address."""
-    said = Q(message__sender_domain=entity)
-    if "@" in entity:
-        copies = Delivery.objects.filter(message=OuterRef("message"), recipient=entity)
-        said = Q(Exists(copies)) | Q(message__sender_address=entity)
-    return IncidentMessage.objects.filter(said, incident=OuterRef("pk"), tenant=OuterRef("tenant"))

@@ -166,6 +166,7 @@ def exposure_parts(counts: dict[str, Any]) -> list[Part]:
         ("unseen", "not yet found", "high"),
         ("read", "read", "high"),
         ("replied", "replied", "crit"),
+        ("forwarded", "passed on", "high"),
     )
     return [Part(f"{counts[key]} {words}", tone) for key, words, tone in said if counts.get(key)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
@@ -39,6 +39,9 @@ def queue(request: PersonRequest) -> HttpResponse:
         "here": _link(tab, filters, request.GET.get("cursor", "")),
         "views": [
             (v, f"{reverse('queue')}?{urlencode(v.filters)}") for v in views_of(request.user)
+        ],
+        "wider": [
+            (_link(tab, replace(filters, days=days), ""), words) for days, words in filters.wider
         ],
         "query": urlencode({"tab": tab, **filters.as_dict()}),
         **client_choices(),

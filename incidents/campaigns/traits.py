@@ -63,7 +63,7 @@ def _texts_by_kind(facts: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[str
     links = [each["url"] for each in islice(facts.get("links") or (), _LINKS_READ)]
     yield "url_host", map(_host, links)
     yield "url_shape", map(_shape, links)
-    yield "url", map(_exact, links)
+    yield "url", map(exact_link, links)
     yield "file", _files(facts, is_inline=False)
     yield "image", _files(facts, is_inline=True)
     address = str((facts.get("sender") or {}).get("address") or "").lower()
@@ -100,7 +100,7 @@ def _shape(url: str) -> str:
     return shape if "/" in shape else ""
 
 
-def _exact(url: str) -> str:
+def exact_link(url: str) -> str:
     """Host and path without the query, which names the reader as a rule."""
     parts = split_url(url)
     path = parts.path.rstrip("/")

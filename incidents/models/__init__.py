@@ -6,8 +6,10 @@ from incidents.models.evidence import ContentAccess, Evidence, Report
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
 from incidents.models.ledger import LedgerDay, LedgerEntry, WarningMark
 from incidents.models.mail import (
+    Answer,
     Backlog,
     Delivery,
+    MailTrait,
     Message,
     Observation,
     Sighting,
@@ -31,6 +33,7 @@ from incidents.models.work import (
 )
 
 __all__ = [
+    "Answer",
     "Attachment",
     "Backlog",
     "CallNote",
@@ -50,6 +53,7 @@ __all__ = [
     "LateVerdicts",
     "LedgerDay",
     "LedgerEntry",
+    "MailTrait",
     "Mention",
     "Message",
     "MessageTrait",

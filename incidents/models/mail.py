@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from incidents import words
@@ -117,8 +118,11 @@ class Delivery(TenantModel):
     """One copy of a message for one recipient: where it was put, where it is now.
 
     The verdicts are the current ones of each layer, "" where the layer gave none.  ``verified_at``
-    is when ``place`` was last read from the mailbox itself, None: never.  ``replied_at``: when an
-    answer to it was seen in the recipient's sent items, None: none was seen.
+    is when ``place`` was last read from the mailbox itself, None: never.  ``replied_at`` and
+    ``forwarded_at``: when the mailbox first sent an answer to it, or passed it on, by its sent
+    items, None: that was not seen; ``replied_by`` and ``forwarded_by`` are the observations of the
+    sent mails that prove it.  ``conversation``: ``answer_key`` of the mail host's own name of it,
+    "" for none.
     ``is_bypass``: external mail that reached the mailbox without passing the gateway.
     ``was_released``: held at first, then delivered on somebody's word.
     """
@@ -134,12 +138,16 @@ class Delivery(TenantModel):
     first_place = models.CharField(max_length=12, choices=Place.choices, blank=True)
     is_read = models.BooleanField(null=True)
     replied_at = models.DateTimeField(null=True)
+    replied_by = models.UUIDField(null=True)
+    forwarded_at = models.DateTimeField(null=True)
+    forwarded_by = models.UUIDField(null=True)
     was_exposed = models.BooleanField(default=False)
     is_bypass = models.BooleanField(default=False)
     was_released = models.BooleanField(default=False)
     match = models.CharField(max_length=10, choices=Match.choices, default=Match.ONE_LAYER)
     match_reason = models.TextField(blank=True)
     mailbox_item_id = models.CharField(max_length=500, blank=True)
+    conversation = models.CharField(max_length=32, blank=True, default="", db_default="")
     gateway_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     mailbox_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     person_verdict = models.CharField(
@@ -169,6 +177,11 @@ class Delivery(TenantModel):
             models.Index(fields=["-received_at", "-id"], name="delivery_received"),
             models.Index(fields=["tenant", "recipient", "-received_at"], name="delivery_recipient"),
             models.Index(fields=["tenant", "mailbox_item_id"], name="delivery_item"),
+            models.Index(
+                fields=["tenant", "conversation"],
+                name="delivery_conversation",
+                condition=~models.Q(conversation=""),
+            ),
             models.Index(
                 fields=["tenant", "-received_at"],
                 name="delivery_held",
@@ -243,6 +256,34 @@ class Sighting(TenantModel):
         indexes: ClassVar = [models.Index(fields=["tenant", "delivery"], name="sighting_delivery")]
 
 
+class Answer(TenantModel):
+    """A mail that ``mailbox`` (an address) sent, by one name of what it may answer or pass on.
+
+    ``key`` is ``answer_key`` of a Message-ID or of a conversation.  ``observation_id`` is the
+    account of the sent mail, ``recipients`` whom it was sent to.  It waits for mail that becomes
+    known later; see incidents/answers.py.
+    """
+
+    class Names(models.TextChoices):
+        PARENT = "parent", "It answers that mail"
+        ANCESTOR = "ancestor", "It answers an answer to it"
+        CONVERSATION = "conversation", "It is of the same conversation"
+
+    mailbox = models.CharField(max_length=320)
+    key = models.CharField(max_length=32)
+    names = models.CharField(max_length=12, choices=Names.choices)
+    observation_id = models.UUIDField()
+    sent_at = models.DateTimeField()
+    is_forward = models.BooleanField()
+    recipients = models.JSONField(default=list)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "key", "observation_id"], name="answer_once")
+        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "sent_at"], name="answer_sent")]
+
+
 class Backlog(ScopedModel):
     """An observation that has been stored and not yet been made sense of.
 
@@ -284,6 +325,30 @@ class TraitCount(ScopedModel):
 
     class Meta(ScopedModel.Meta):
         pass
+
+
+class MailTrait(ScopedModel):
+    """Which mails have a trait, benign ones too: what leads from a thing to its mails.
+
+    A row for each counted message and trait of incidents/prevalence.py; ``key`` is ``trait_key``
+    of the trait.  Neither client nor message is a foreign key: rows are written with every mail, in
+    the transaction that writes the message.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "key", "seen_at", "message_id")
+    tenant = models.ForeignKey(
+        "tenants.Tenant",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    key = models.BigIntegerField()
+    seen_at = models.DateTimeField()
+    message_id = models.UUIDField()
+
+    class Meta(ScopedModel.Meta):
+        indexes: ClassVar = [BrinIndex(fields=["seen_at"], name="mail_trait_seen")]
 
 
 class TraceKey(ScopedModel):

@@ -9,6 +9,7 @@ from typing import Any
 
 _COLUMNS = (
     *("recipient", "subject", "internet_message_id", "outcome", "place_label", "is_read"),
+    *("replied_at", "forwarded_at"),
     *("was_exposed", "gateway_verdict", "mailbox_verdict", "match", "received_at", "verified_at"),
 )
 # What makes a cell a formula in some spreadsheet, full-width forms included.

@@ -271,6 +271,8 @@ def _copy(copy: Delivery) -> dict[str, Any]:
         "place": copy.place,
         "place_label": Place(copy.place).label,
         "is_read": copy.is_read,
+        "replied_at": _iso(copy.replied_at),
+        "forwarded_at": _iso(copy.forwarded_at),
         "was_exposed": copy.was_exposed,
         "gateway_verdict": copy.gateway_verdict or None,
         "mailbox_verdict": copy.mailbox_verdict or None,

@@ -122,6 +122,8 @@ def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[
         yield f"{number(read)} {people.get(read, 'people')} read it."
     if replied := counts.get("replied", 0):
         yield f"{number(replied)} {people.get(replied, 'people')} replied."
+    if forwarded := counts.get("forwarded", 0):
+        yield f"{number(forwarded)} {people.get(forwarded, 'people')} passed it on."
     arrived = [copy for copy in copies if copy.was_exposed]
     if arrived and all(copy.is_read is False for copy in arrived):
         yield "Whether it was read since is not known." if _is_blind(incident) else _UNREAD
@@ -139,6 +141,7 @@ def exposure(counts: Mapping[str, int]) -> str:
             ("held", "held"),
             ("read", "read"),
             ("replied", "replied"),
+            ("forwarded", "passed on"),
         )
         if counts.get(key)
     ]

@@ -348,11 +348,38 @@ def _rest(template: dict[str, Any]) -> None:
             " SELECT gen_random_uuid(), tenant_id, (seen_at AT TIME ZONE 'UTC')::date, counted_as,"
             " count(*) FROM incidents_ledgerentry GROUP BY 2, 3, 4"
         )
-        for kind, column in (("sender_domain", "host"), ("sender", "sender")):
-            cursor.execute(
-                "INSERT INTO incidents_traitcount"
-                " (tenant_id, kind, value, messages, first_seen_at, last_seen_at)"
-                f" SELECT client, %s, md5({column}), count(*), min(at), max(at) FROM bench_mail"
-                f" GROUP BY client, {column}",
-                [kind],
-            )
+        for kind, column in (("sender_domain", "host"), ("sender", "sender"), ("url_host", "host")):
+            _traits(cursor, kind, column)
+
+
+def _traits(cursor: Any, kind: str, column: str) -> None:
+    """As if each mail had been counted, and each threat's been noted, by its ``column``."""
+    from incidents.campaigns.traits import make_trait
+    from incidents.prevalence import trait_key
+
+    cursor.execute(f"SELECT DISTINCT {column} FROM bench_mail")
+    traits = [make_trait(kind, text) for (text,) in cursor.fetchall()]
+    cursor.execute("CREATE TEMPORARY TABLE bench_trait (text text, value text, key bigint)")
+    with cursor.copy("COPY bench_trait FROM STDIN") as copy:
+        for trait in traits:
+            copy.write_row((trait.label, trait.value, trait_key(trait)))
+    of_mails = f"FROM bench_mail b JOIN bench_trait t ON t.text = b.{column}"
+    cursor.execute(
+        "INSERT INTO incidents_traitcount"
+        " (tenant_id, kind, value, messages, first_seen_at, last_seen_at)"
+        f" SELECT client, %s, t.value, count(*), min(at), max(at) {of_mails}"
+        " GROUP BY client, t.value",
+        [kind],
+    )
+    cursor.execute(
+        "INSERT INTO incidents_mailtrait (tenant_id, key, seen_at, message_id)"
+        f" SELECT client, t.key, at, message_id {of_mails}"
+    )
+    cursor.execute(
+        "INSERT INTO incidents_messagetrait"
+        " (id, tenant_id, message_id, kind, value, label, seen_at)"
+        f" SELECT gen_random_uuid(), client, message_id, %s, t.value, t.text, at {of_mails}"
+        " WHERE b.is_threat",
+        [kind],
+    )
+    cursor.execute("DROP TABLE bench_trait")

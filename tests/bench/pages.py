@@ -38,6 +38,8 @@ def addresses(ids: list[Any]) -> dict[str, list[str]]:
         "search_id": [
             "/console/?tab=team&q=%3Cbench796000@host.example%3E",
             "/console/?tab=team&q=%2312",
+            "/console/?tab=team&entity=host77.example&days=90",
+            "/console/?tab=team&entity=sender77@host77.example",
         ],
         "incident": [f"/console/incidents/{each}" for each in ids],
         "ledger": ["/console/ledger", "/console/ledger?client=client-1"],
@@ -57,6 +59,16 @@ def addresses(ids: list[Any]) -> dict[str, list[str]]:
             "/console/entities?kind=domain&value=host77.example",
             "/console/entities?kind=sender&value=sender77@host77.example",
             "/console/entities?kind=mailbox&value=m7@client-1.example",
+            "/console/entities?kind=host&value=host77.example",
+            "/console/entities?kind=host&value=host77.example&days=90",
+        ],
+        "entity_graph": [
+            "/console/entities/graph?kind=host&value=host77.example",
+            "/console/entities/graph?kind=mailbox&value=m7@client-1.example",
+        ],
+        "entity_api": [
+            "/api/v1/entities/host/?value=host77.example",
+            "/api/v1/entities/host/mails/?value=host77.example",
         ],
     }
 

@@ -11,7 +11,7 @@ from console.queries.queue import Filters, queue_page
 from console.queries.rows import has_disagreement
 from incidents.assessment import queue_rank
 from incidents.codes import COUNTS
-from incidents.models import Disagreement, Incident
+from incidents.models import Delivery, Disagreement, Incident, Message, MessageTrait
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 
@@ -173,3 +173,33 @@ def test_a_copy_that_nobody_has_found_yet_is_within_reach_on_every_page(as_ana, 
     assert campaign.in_reach == 2
     question = as_ana.get(reverse("campaign_pull", args=[made.id]))
     assert question.context["n"] == 1
+
+
+def test_a_search_says_how_far_it_looks_back_and_can_look_further(as_ana, cast):
+    open_phish(cast.acme, subject="About eve")
+    with scope(cast):
+        incident = Incident.objects.get()
+        long_ago = timezone.now() - timedelta(days=60)
+        Incident.objects.update(last_seen_at=long_ago)
+        Message.objects.update(first_seen_at=long_ago, last_seen_at=long_ago)
+        Delivery.objects.update(received_at=long_ago)
+        MessageTrait.objects.update(seen_at=long_ago)
+
+    def page(**wish):
+        answer = as_ana.get(reverse("queue"), {"tab": "team", **wish})
+        return answer.content.decode()
+
+    for wish in (
+        {"q": f"#{incident.number}"},
+        {"q": "About"},
+        {"q": "eve@evil.example"},
+        {"entity": "evil.example"},
+        {"entity": "cfo@acme.example"},
+    ):
+        shown = page(**wish)
+        assert incident.title not in shown, wish
+        assert "of the last 30 days" in shown
+        assert "days=90" in shown
+        assert incident.title in page(**wish, days="90"), wish
+    assert "days=365" not in page(entity="evil.example", days="90")
+    assert "Searched:" not in page()

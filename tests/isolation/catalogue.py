@@ -47,6 +47,7 @@ APPEND_ONLY = {
 }
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
+    *("incidents_answer", "incidents_mailtrait"),
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
     "incidents_warningmark",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
@@ -146,6 +147,7 @@ NO_KEY = {
     "incidents_backlog.tenant_id": "as the history, which it follows",
     "incidents_delivery.tenant_id": "the key to its message holds the client",
     "incidents_sighting.tenant_id": "the key to its delivery holds the client",
+    "incidents_mailtrait.tenant_id": "written in the transaction that writes the message",
 }
 # Unique over all clients on purpose, and why.
 UNIQUE_OVER_ALL = {

@@ -34,6 +34,8 @@ trace              GET     delivery   200 200  200  in     in    in
 held               GET     -          200 200  200  in     in    in
 held_csv           GET     -          200 200  200  in     in    in
 entity             GET     -          200 200  200  in     in    in
+entity_graph       GET     -          302 302  302  in     in    in
+incident_graph     GET     incident   200 200  200  in     in    in
 ledger             GET     -          200 200  200  in     in    in
 ledger_figure      GET     -          200 200  200  in     in    in
 clients            GET     -          200 200  200  in     in    in
@@ -293,6 +295,9 @@ api-job                GET     job           200 200  200  401    200   401
 api-reports            GET     -             200 200  200  401    200   401
 api-report             GET     report        200 200  200  401    200   401
 api-report-file        GET     report        200 200  200  401    200   401
+api-entity             GET     -             400 400  400  401    400   401
+api-entity-mails       GET     -             400 400  400  401    400   401
+api-entity-incidents   GET     -             400 400  400  401    400   401
 api-ledger             GET     -             200 200  200  401    200   401
 api-ledger-figure      GET     -             200 200  200  401    200   401
 api-gateway-rules      GET     -             200 200  200  401    200   401
@@ -489,6 +494,9 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "sla_targets": {"figure": "open"},
     "api-sla-targets": {"figure": "open"},
     "api-ledger-figure": {"figure": "condemned"},
+    "api-entity": {"kind": "sender"},
+    "api-entity-mails": {"kind": "sender"},
+    "api-entity-incidents": {"kind": "mailbox"},
     "api-report-file": {"kind": "pdf"},
     "rehearsal_list": {"name": "newly_held"},
     "api-rehearsal-list": {"name": "newly_held"},

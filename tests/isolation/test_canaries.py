@@ -30,6 +30,7 @@ from tests.isolation.world import Side, World
 
 # A filter, a search, a page and a wish for an error for each list; with somebody else's words.
 QUESTIONS = (
+    *("value={word}@evil.example", "kind=mailbox&value=info@{slug}.example"),
     *("client={slug}&q={word}", "tenant={slug}", "internet_message_id={word}"),
     *("cursor=nonsense&since=yesterday", "unknown={word}"),
 )

@@ -68,7 +68,7 @@ from tenants.models import (
     Tenant,
 )
 from tenants.scope import Role, maintenance_scope, tenant_scope
-from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw, make_cast
+from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw, mailbox_sent, make_cast
 from tests.isolation.marking import mark_rows
 from tests.isolation.world_work import ids_of_work, work_on
 
@@ -250,6 +250,9 @@ def _record_mail(side: Side, number: int) -> None:
     if number != HELD:
         condemned = {"verdict": Verdict.PHISH, "confidence": 0.9, "trace_ulid": ulid}
         seen.append(mailbox_saw(tenant, whom, item=f"item-{number}-{word}", **common, **condemned))
+        named, to = str(common["internet_message_id"]), [f"{word}@evil.example"]
+        at = datetime.now(UTC)
+        seen.append(mailbox_sent(tenant, whom, answers=named, to=to, at=at, item=f"sent-{word}"))
     record(seen)
 
 

@@ -19,9 +19,9 @@ from incidents.words import Place
 STATE_FIELDS = "id,parentFolderId,isRead,categories,importance,internetMessageId"
 CONTENT_FIELDS = f"{STATE_FIELDS},subject,body,hasAttachments"
 ITEM_FIELDS = (
-    "id,internetMessageId,subject,from,sender,toRecipients,ccRecipients,replyTo,receivedDateTime,"
-    "sentDateTime,parentFolderId,isRead,isDraft,hasAttachments,categories,importance,body,"
-    "internetMessageHeaders"
+    "id,internetMessageId,conversationId,subject,from,sender,toRecipients,ccRecipients,replyTo,"
+    "receivedDateTime,sentDateTime,parentFolderId,isRead,isDraft,hasAttachments,categories,"
+    "importance,body,internetMessageHeaders"
 )
 USER_FIELDS = (
     "id,userPrincipalName,mail,displayName,jobTitle,accountEnabled,userType,proxyAddresses"
@@ -127,6 +127,7 @@ def item_of(data: Json, mailbox_id: str, place: Place, now: datetime) -> Item | 
         folder_id=text_of(data, "parentFolderId"),
         place=place,
         internet_message_id=text_of(data, "internetMessageId"),
+        conversation_id=text_of(data, "conversationId"),
         subject=text_of(data, "subject"),
         sender=address_of(data.get("from")) or address_of(data.get("sender")),
         to=addresses_of(data, "toRecipients"),

@@ -76,9 +76,15 @@ def _time(name: str) -> Callable[[Call, Row], str]:
     return lambda _call, message: as_graph_time(message[name])
 
 
+# Exchange keeps headers of mail that has travelled; what a mailbox wrote itself has none.
+_OF_TRAVELLED = {"received", "x-ms-exchange-organization-authas"}
+
+
 def _headers(call: Call, message: Row) -> list[dict[str, str]]:
-    raw = mailboxes.raw_mail(call.cloud.store, message)
-    return [{"name": name, "value": mime.decoded(value)} for name, value in mime.header_fields(raw)]
+    fields = mime.header_fields(mailboxes.raw_mail(call.cloud.store, message))
+    if not any(name.lower() in _OF_TRAVELLED for name, _ in fields):
+        return []
+    return [{"name": name, "value": mime.decoded(value)} for name, value in fields]
 
 
 def _web_link(call: Call, message: Row) -> str:

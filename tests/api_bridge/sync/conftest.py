@@ -29,6 +29,8 @@ from tenants.secrets import new_data_key
 from tests.api_bridge.sandbox.running import Company, SandboxProcess
 from tests.factories import Cast
 
+SENT = "outbound"
+
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
@@ -81,9 +83,11 @@ class Client:
             while make_sense_of_backlog(self.tenant):
                 pass
 
-    def observations(self, **wanted: object) -> list[Observation]:
+    def observations(self, *, direction: str = "", **wanted: object) -> list[Observation]:
+        """Of mail that came in, or of one ``direction``."""
         with self.scope():
             rows = Observation.objects.filter(tenant=self.tenant, **wanted)
+            rows = rows.filter(direction=direction) if direction else rows.exclude(direction=SENT)
             return list(rows.order_by("recorded_at", "id"))
 
     def deliveries(self) -> list[Delivery]:

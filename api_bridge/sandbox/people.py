@@ -1,0 +1,62 @@
+"""What a person does with mail in Outlook: writes, answers, passes on.
+
+A copy of what she sends lies in her Sent Items, in the conversation of what it answers; a colleague
+finds it in the inbox, and what goes outside leaves the cloud.
+"""
+
+import email.utils
+import sqlite3
+from collections.abc import Sequence
+from email.message import EmailMessage
+
+from api_bridge.sandbox import directory, mailboxes, mime
+from api_bridge.sandbox.store import Store
+
+INTERNAL = b"X-MS-Exchange-Organization-AuthAs: Internal\r\n"
+
+
+def send(store: Store, sender: sqlite3.Row, recipients: Sequence[sqlite3.Row], raw: bytes) -> None:
+    """``recipients`` are the colleagues among those it goes to."""
+    clean = mime.without_headers(raw, "X-MS-Exchange-Organization-")
+    mail = mime.read_mail(clean)
+    inboxes = [(number, "inbox") for number in sorted({each["number"] for each in recipients})]
+    if inboxes:
+        mailboxes.deliver(store, raw=INTERNAL + clean, mail=mail, copies=inboxes)
+    sent = [(sender["number"], "sentitems")]
+    mailboxes.deliver(store, raw=clean, mail=mail, is_read=True, copies=sent)
+
+
+def answer(
+    store: Store,
+    sender: sqlite3.Row,
+    message: sqlite3.Row,
+    *,
+    text: str,
+    forward_to: Sequence[str] = (),
+) -> str:
+    """Answers a mail in the sender's mailbox, or passes it on; returns the new Message-ID.
+
+    The mail is read by then, as in Outlook.
+    """
+    raw = mailboxes.raw_mail(store, message)
+    fields = {name.lower(): value for name, value in mime.header_fields(raw)}
+    written = EmailMessage()
+    written["From"] = email.utils.formataddr((sender["display_name"], sender["mail"]))
+    to = list(forward_to) or [_answers_go_to(fields)]
+    written["To"] = ", ".join(to)
+    written["Subject"] = f"{'FW' if forward_to else 'RE'}: {message['subject']}"
+    written["Date"] = email.utils.formatdate()
+    written["Message-ID"] = email.utils.make_msgid(domain=sender["mail"].rpartition("@")[2])
+    written["In-Reply-To"] = message["internet_message_id"]
+    way = fields.get("references") or fields.get("in-reply-to") or ""
+    written["References"] = f"{way} {message['internet_message_id']}".strip()
+    written.set_content(f"{text}\n\n> {message['preview']}\n")
+    mailboxes.update_message(store, message["number"], {"is_read": True})
+    known = (directory.mailbox_of(store, address) for address in to)
+    send(store, sender, [each for each in known if each is not None], written.as_bytes())
+    return str(written["Message-ID"])
+
+
+def _answers_go_to(fields: dict[str, str]) -> str:
+    said = fields.get("reply-to") or fields.get("from") or ""
+    return email.utils.parseaddr(mime.decoded(said))[1]
