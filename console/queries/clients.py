@@ -13,7 +13,8 @@ from api_bridge.models import Connection, MailboxSync
 from console.lib.words import VERDICTS
 from console.queries.blindness import Blind, Blindness
 from console.queries.mail import outcome_counts
-from incidents.models import Delivery, Incident
+from console.queries.sla import statements
+from incidents.models import Delivery, Incident, Report
 from seg_bridge.models import GateClient, GatewayRule, Policy
 from seg_bridge.services import rules_in_force
 from tenants.models import Domain, Mailbox, Tenant
@@ -42,6 +43,7 @@ class ClientPage:
     rules: list[GatewayRule]
     last_sync: MailboxSync | None
     week: dict[str, int]
+    statements: list[Report]
 
 
 def client_rows() -> list[ClientRow]:
@@ -101,5 +103,6 @@ def client_page(client: Tenant) -> ClientPage:
         last_sync=MailboxSync.objects.filter(tenant=client, synced_at__isnull=False)
         .order_by("-synced_at")
         .first(),
+        statements=statements(client.slug),
         week=outcome_counts(Delivery.objects.filter(tenant=client, received_at__gte=week_ago)),
     )

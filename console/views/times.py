@@ -9,14 +9,23 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from console.lib.forms import SlaForm
+from console.lib.forms import SlaForm, StatementForm
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.lib.period import read_period
 from console.queries.kpis import MEASURES, figures, figures_by_client, incidents_behind
-from console.queries.kpis import opened_between as opened
-from console.queries.sla import attestation, forecast, form_of, plans_in_force, targets_behind
+from console.queries.sla import (
+    attestation,
+    forecast,
+    form_of,
+    plans_in_force,
+    statements,
+    summary,
+    targets_behind,
+)
 from incidents.access import access_client
 from incidents.ledger import Period
+from incidents.reports import ask_statement
+from incidents.sla.attest import opened_between as opened
 from incidents.sla.plan import agree
 from tenants.models import Tenant
 
@@ -76,9 +85,10 @@ def sla(request: PersonRequest) -> HttpResponse:
         "client": client,
         "query": query,
         "clients": Tenant.objects.all(),
-        "attested": attestation(period.since, period.until, client),
+        "attested": summary(period.since, period.until, client),
         "soon": forecast().order_by("due_at", "id")[:_SHOWN],
         "plans": plans_in_force(),
+        "statements": statements(client),
     }
     return show(request, "console/sla.html", context, partial="list")
 
@@ -88,7 +98,8 @@ def sla_targets(request: PersonRequest, figure: str) -> HttpResponse:
     """``figure``: kept, missed or open; the address may name a severity and a target."""
     period, client, query = _asked(request)
     narrow = {name: said(request, name, 20) for name in ("severity", "target")}
-    rows = targets_behind(attestation(period.since, period.until, client), figure, **narrow)
+    found = attestation(period.since, period.until, client, narrow["severity"])
+    rows = targets_behind(found, figure, **narrow)
     context = {"at": "sla", "figure": figure, "query": query, "rows": rows[:500], "n": len(rows)}
     return show(request, "console/sla_targets.html", context)
 
@@ -103,6 +114,18 @@ def client_sla(request: PersonRequest, slug: str) -> HttpResponse:
         messages.success(request, "It holds for incidents that open from now on.")
         return redirect("client", slug)
     return ask(request, "console/client_sla.html", {"client": tenant, "form": form})
+
+
+@for_staff
+def client_statement(request: PersonRequest, slug: str) -> HttpResponse:
+    tenant = access_client(slug)
+    asked, _, _ = _asked(request)
+    form = StatementForm(request.POST or None, initial=_days(asked))
+    if request.method == "POST" and form.is_valid():
+        job = ask_statement(tenant=tenant, actor=request.user, **form.wish())
+        messages.success(request, "The statement is being made. Its files appear on this page.")
+        return redirect("job", job.id)
+    return ask(request, "console/client_statement.html", {"client": tenant, "form": form})
 
 
 @for_staff
