@@ -163,11 +163,11 @@ def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QueryS
 
 
 def _search(incidents: QuerySet[Incident], q: str) -> QuerySet[Incident]:
-    """A number, an address, a Message-ID, or words of a title or sender of the last 30 days."""
+    """A number, an address, a Message-ID, or words of title, subject or sender, 30 days back."""
     number = q.removeprefix("#")
     if number.isdecimal() and len(number) < 10:
         return incidents.filter(number=int(number))
-    words = Q(title__icontains=q) | Q(sender__icontains=q)
+    words = Q(title__icontains=q) | Q(subject__icontains=q) | Q(sender__icontains=q)
     if "@" in q:
         words |= Q(id__in=_incidents_of(q))
     return incidents.filter(words, last_seen_at__gte=timezone.now() - SEARCHED)
