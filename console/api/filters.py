@@ -130,6 +130,7 @@ class ObservationFilter(TenantFilter):
 
 class JobFilter(TenantFilter):
     incident = filters.UUIDFilter(field_name="incident_id")
+    group = filters.UUIDFilter(field_name="group_id")
 
     class Meta:
         model = Job
@@ -152,7 +153,7 @@ class ReportFilter(TenantFilter):
 
     class Meta:
         model = Report
-        fields = ("tenant", "audience")
+        fields = ("tenant", "kind", "audience")
 
 
 class GatewayRuleFilter(TenantFilter):

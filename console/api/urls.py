@@ -6,7 +6,18 @@ from django.urls import URLPattern, re_path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
-from console.api import incidents, layers, ledger, mail, root, tending, times, together, work
+from console.api import (
+    everywhere,
+    incidents,
+    layers,
+    ledger,
+    mail,
+    root,
+    tending,
+    times,
+    together,
+    work,
+)
 
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
@@ -25,9 +36,13 @@ urlpatterns = [
     _at(f"incidents/{_ID}/story", incidents.IncidentStory, "incident-story"),
     _at(f"incidents/{_ID}/pull", incidents.PullIncident, "incident-pull"),
     _at(f"incidents/{_ID}/restore", incidents.RestoreIncident, "incident-restore"),
+    _at(f"incidents/{_ID}/look", incidents.LookAgain, "incident-look"),
+    _at(f"incidents/{_ID}/pull-everywhere", everywhere.PullEverywhere, "pull-everywhere"),
+    _at(f"incidents/{_ID}/block-everywhere", everywhere.BlockEverywhere, "block-everywhere"),
     _at(f"incidents/{_ID}/report", incidents.ReportIncident, "incident-report"),
     _at(f"incidents/{_ID}/take", incidents.TakeIncident, "incident-take"),
     _at(f"incidents/{_ID}/share", incidents.ShareIncident, "incident-share"),
+    _at(f"incidents/{_ID}/unshare", incidents.UnshareIncident, "incident-unshare"),
     _at(f"incidents/{_ID}/resolve", incidents.ResolveIncident, "incident-resolve"),
     _at(f"incidents/{_ID}/reopen", incidents.ReopenIncident, "incident-reopen"),
     _at(f"incidents/{_ID}/together", together.IncidentTogether, "incident-together"),
@@ -85,6 +100,7 @@ urlpatterns = [
     _at(f"actions/{_ID}", work.ActionDetail, "action"),
     _at("jobs", work.JobList, "jobs"),
     _at(f"jobs/{_ID}", work.JobDetail, "job"),
+    _at(r"tenants/(?P<slug>[-\w]+)/statement", times.MakeStatement, "statement"),
     _at("reports", work.ReportList, "reports"),
     _at(f"reports/{_ID}", work.ReportDetail, "report"),
     _at(f"reports/{_ID}/(?P<kind>pdf|csv)", work.ReportFile, "report-file"),
