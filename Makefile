@@ -13,7 +13,7 @@ run: ## set everything up and run it (DEMO=0: without the demo; DEMO_MAIL=0: wit
 
 test: ## set everything up and run the tests (ARGS="-k gate" for some)
 	@$(PYTHON) deploy/bootstrap.py --dev
-	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: ## look for mistakes and untidy code
 	@$(PYTHON) deploy/bootstrap.py --dev

@@ -1,15 +1,18 @@
-"""What every page needs: nothing that costs a query."""
+"""What every page needs: nothing that costs a query unless a page asks for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from incidents.layers import BlindLayer, blind_layers
 from tenants.models import Person
+from tenants.scope import has_scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +68,11 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "home": reverse("queue" if is_staff else "portal"),
         "logout_href": reverse("logout"),
         "live_path": "/live",
+        # Called by the portal's frame alone.
+        "blind_now": partial(_blind_now, person),
     }
+
+
+def _blind_now(person: Person) -> list[BlindLayer]:
+    """What cannot see the reader's client now; an error's page has no scope to ask in."""
+    return blind_layers(person.tenant_id) if person.tenant_id and has_scope() else []

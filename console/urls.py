@@ -160,6 +160,7 @@ urlpatterns = [
     path("console/sla/default", times.sla_default, name="sla_default"),
     path("console/sla/<slug:figure>", times.sla_targets, name="sla_targets"),
     path("console/clients/<slug:slug>/sla", times.client_sla, name="client_sla"),
+    path("console/clients/<slug:slug>/statement", times.client_statement, name="client_statement"),
     path("console/mail", mail.mail, name="mail"),
     path("console/mail.csv", mail.mail_csv, name="mail_csv"),
     path("console/mail/<uuid:delivery_id>/trace", mail.trace, name="trace"),

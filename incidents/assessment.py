@@ -15,6 +15,7 @@ from django.db.models import Q
 from incidents.codes import COUNTS
 from incidents.models import Delivery, Incident, Message
 from incidents.models.mail import Direction, Outcome, Place
+from incidents.titles import Clues, title_of
 from incidents.words import HARMLESS, LET_THROUGH, Verdict, is_threat
 
 EXPOSED = (Place.INBOX, Place.OTHER, Place.ARCHIVE)  # what "in an inbox" means
@@ -56,16 +57,6 @@ RANK = {
     Incident.Severity.MEDIUM: 2,
     Incident.Severity.LOW: 1,
 }
-_TITLE_WORD = {
-    Incident.Kind.SPAM: "Spam",
-    Incident.Kind.PHISH: "Phishing",
-    Incident.Kind.BEC: "Fraud attempt",
-    Incident.Kind.MALWARE: "Malware",
-    Incident.Kind.SUSPICIOUS: "Suspicious mail",
-    Incident.Kind.UNSCANNABLE: "Mail that cannot be read",
-    Incident.Kind.ACCOUNT: "Account at risk",
-    Incident.Kind.HEALTH: "Mail around the gateway",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +69,7 @@ class Assessment:
     gateway_verdict: str
     mailbox_verdict: str
     title: str
+    subject: str
     sender: str
     queue_rank: int
     vip_reached: tuple[str, ...] = field(default=())
@@ -95,8 +87,12 @@ def assess(
     *,
     vip_addresses: frozenset[str],
     is_health: bool = False,
+    clues: Clues | None = None,
 ) -> Assessment:
-    """``deliveries`` are all copies of ``messages``; neither may be empty."""
+    """``deliveries`` are all copies of ``messages``; neither may be empty.
+
+    ``clues`` are those of the newest mail; None: only its sender is known.
+    """
     gateway = worst(copy.gateway_verdict for copy in deliveries)
     mailbox = worst(copy.mailbox_verdict for copy in deliveries)
     others = worst(
@@ -107,7 +103,8 @@ def assess(
     codes = cross_layer(deliveries)
     parts = severity_parts(kind, counts, codes, _vips(deliveries, vip_addresses))
     points = sum(part["points"] for part in parts)
-    newest = max(messages, key=lambda message: message.last_seen_at)
+    newest = newest_of(messages)
+    clues = clues or Clues(domain=newest.sender_domain)
     return Assessment(
         kind=kind,
         severity=next(severity for limit, severity in _LIMITS if points >= limit),
@@ -116,10 +113,16 @@ def assess(
         counts=counts,
         gateway_verdict=gateway,
         mailbox_verdict=mailbox,
-        title=title(kind, newest),
+        title=title_of(kind, codes, counts, clues),
+        subject=" ".join(newest.subject.split())[:300],
         sender=newest.sender_address,
         queue_rank=queue_rank(kind, counts, codes),
     )
+
+
+def newest_of(messages: Sequence[Message]) -> Message:
+    """The mail that speaks for the incident."""
+    return max(messages, key=lambda message: message.last_seen_at)
 
 
 def within_reach(counts: Mapping[str, Any]) -> int:
@@ -163,11 +166,6 @@ def queue_rank(kind: str, counts: dict[str, int], codes: Sequence[str]) -> int:
 def kind_of(condemned: str) -> Incident.Kind:
     """The kind by the worst current verdict; where all took theirs back, it is still suspicious."""
     return Incident.Kind(condemned) if is_threat(condemned) else Incident.Kind.SUSPICIOUS
-
-
-def title(kind: str, message: Message) -> str:
-    subject = " ".join(message.subject.split()) or "(no subject)"
-    return f"{_TITLE_WORD[Incident.Kind(kind)]}: {subject}"[:300]
 
 
 def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[str, int]:

@@ -13,7 +13,6 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.announce import announce_job
 from incidents.models import Incident, Job
 from incidents.remediation import block_sender, pull_incident
 from tenants.errors import Conflict, DomainError, WrongInput
@@ -39,18 +38,32 @@ def pull_everywhere(*, incidents: Sequence[Incident], actor: Person, reason: str
 
 
 def block_everywhere(
-    *, incidents: Sequence[Incident], actor: Person, reason: str, expires_at: datetime | None
+    *,
+    incidents: Sequence[Incident],
+    actor: Person,
+    reason: str,
+    expires_at: datetime | None,
+    despite: bool = False,
 ) -> UUID:
-    """Hold further mail of each incident's sender at its client; answers the group to follow."""
+    """Hold further mail of each incident's sender at its client; answers the group to follow.
+
+    Where a client's rehearsal objects its part fails and says why, unless ``despite``.
+    """
     _check(incidents)
+    if despite and not reason.strip():
+        raise WrongInput("Say why it is to be blocked although a rehearsal objects.")
     group_id = new_id()
     for incident in _in_order(incidents):
         try:
             with transaction.atomic():
-                rule_id = block_sender(
-                    incident=incident, actor=actor, reason=reason, expires_at=expires_at
+                block_sender(
+                    incident=incident,
+                    actor=actor,
+                    reason=reason,
+                    expires_at=expires_at,
+                    despite=despite,
+                    group_id=group_id,
                 )
-                _note(Job.Kind.BLOCK, incident, actor, reason, group_id, rule=str(rule_id))
         except DomainError as error:
             _note_failure(Job.Kind.BLOCK, incident, actor, reason, group_id, error)
     return group_id
@@ -66,26 +79,6 @@ def _check(incidents: Sequence[Incident]) -> None:
 def _in_order(incidents: Iterable[Incident]) -> list[Incident]:
     """Always the same order, so that two orders at once wait for each other and never lock."""
     return sorted(incidents, key=lambda incident: (incident.tenant_id, incident.id))
-
-
-def _note(
-    kind: str, incident: Incident, actor: Person, reason: str, group_id: UUID, **detail: str
-) -> None:
-    """A job for what took effect at once."""
-    job = Job.objects.create(
-        tenant_id=incident.tenant_id,
-        kind=kind,
-        state=Job.State.DONE,
-        incident=incident,
-        group_id=group_id,
-        requested_by_id=actor.id,
-        requested_by=actor.name,
-        reason=reason,
-        detail={"sender": incident.sender, **detail},
-        finished_at=timezone.now(),
-    )
-    tenant_id, job_id = job.tenant_id, job.id
-    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
 
 
 def _note_failure(

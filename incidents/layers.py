@@ -124,8 +124,12 @@ class GatewayLayer(Protocol):
         owner_name: str,
         expires_at: datetime | None,
         incident_id: UUID | None,
+        despite: bool = False,
     ) -> UUID:
-        """Hold all further mail of this sender for the client; answers the rule's id."""
+        """Hold all further mail of this sender for the client; answers the rule's id.
+
+        It is rehearsed first.  Raises ``Objections`` where that has any, unless ``despite``.
+        """
         ...
 
     def rehearse_repair(
@@ -157,6 +161,10 @@ class BlindLayer:
     name: str
     since: datetime
     why: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} is blind since {self.since:%-d %B, %H:%M} UTC: {self.why}"
 
 
 _layers: dict[str, Any] = {}

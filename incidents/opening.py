@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from incidents import prevalence
 from incidents.announce import announce_incident
-from incidents.assessment import IN_MAILBOX, RANK, assess, within_reach
+from incidents.assessment import IN_MAILBOX, RANK, assess, newest_of, within_reach
 from incidents.campaigns.belonging import hold_numbers
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
@@ -37,6 +37,8 @@ from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage
 from incidents.models.mail import Outcome, Place
 from incidents.services.quiet import follow_quiet
 from incidents.sla.reckoning import reckon
+from incidents.story.clues import clues_of
+from incidents.titles import KIND_WORDS
 from incidents.words import LET_THROUGH, THREATS, Verdict, is_threat
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
@@ -183,7 +185,8 @@ def open_incident(tenant: Tenant, message: Message, kind: str, reason: str) -> I
     incident = Incident.objects.create(
         tenant=tenant,
         number=next_number(tenant.id),
-        title=message.subject[:300],
+        title=KIND_WORDS[kind],
+        subject=" ".join(message.subject.split())[:300],
         kind=kind,
         severity=Incident.Severity.LOW,
         first_seen_at=message.first_seen_at,
@@ -221,9 +224,16 @@ def refresh_incident(incident: Incident) -> None:
     vips = frozenset(Mailbox.objects.filter(is_vip=True).values_list("address", flat=True))
     was_exposed = incident.counts.get("in_inbox", 0)
     found = assess(
-        messages, copies, vip_addresses=vips, is_health=incident.kind == Incident.Kind.HEALTH
+        messages,
+        copies,
+        vip_addresses=vips,
+        is_health=incident.kind == Incident.Kind.HEALTH,
+        clues=clues_of(newest_of(messages), copies),
     )
-    for name in ("kind", "severity", "severity_parts", "cross_layer", "counts", "title", "sender"):
+    for name in (
+        *("kind", "severity", "severity_parts", "cross_layer", "counts"),
+        *("title", "subject", "sender"),
+    ):
         setattr(incident, name, getattr(found, name))
     incident.gateway_verdict = found.gateway_verdict
     incident.mailbox_verdict = found.mailbox_verdict

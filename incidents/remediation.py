@@ -129,12 +129,25 @@ def acquire_original(*, message: Message, actor: Person | Actor, reason: str) ->
     return start_job(Job.Kind.ACQUIRE, "acquire", copies[:1], incident, actor=actor, reason=reason)
 
 
+@transaction.atomic
 def block_sender(
-    *, incident: Incident, actor: Person, reason: str, expires_at: datetime | None
-) -> UUID:
-    """Hold further mail of the incident's sender at the gateway; in force within seconds."""
+    *,
+    incident: Incident,
+    actor: Person,
+    reason: str,
+    expires_at: datetime | None,
+    despite: bool = False,
+    group_id: UUID | None = None,
+) -> Job:
+    """Hold further mail of the incident's sender at the gateway; in force within seconds.
+
+    The job is done at once, and names the rule.  Raises ``Objections`` where its rehearsal has
+    any, unless ``despite``, which needs a reason.
+    """
     if not incident.sender:
         raise WrongInput("This incident has no readable sender to block.")
+    if despite and not reason.strip():
+        raise WrongInput("Say why it is to be blocked although the rehearsal objects.")
     rule_id = gateway_layer().block_sender(
         tenant_id=incident.tenant_id,
         sender=incident.sender,
@@ -143,10 +156,24 @@ def block_sender(
         owner_name=actor.name,
         expires_at=expires_at,
         incident_id=incident.id,
+        despite=despite,
     )
-    tenant_id, incident_id = incident.tenant_id, incident.id
+    job = Job.objects.create(
+        tenant_id=incident.tenant_id,
+        kind=Job.Kind.BLOCK,
+        state=Job.State.DONE,
+        incident=incident,
+        group_id=group_id,
+        requested_by_id=actor.id,
+        requested_by=actor.name,
+        reason=reason,
+        detail={"sender": incident.sender, "rule": str(rule_id)},
+        finished_at=timezone.now(),
+    )
+    tenant_id, incident_id, job_id = incident.tenant_id, incident.id, job.id
     transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
-    return rule_id
+    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+    return job
 
 
 @transaction.atomic

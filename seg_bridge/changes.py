@@ -172,6 +172,39 @@ def save_change(
     return rules
 
 
+def block_sender(
+    *,
+    tenant: Tenant,
+    sender: str,
+    reason: str,
+    actor: Person | Actor,
+    expires_at: datetime | None = None,
+    incident_id: UUID | None = None,
+    despite: bool = False,
+) -> GatewayRule:
+    """Hold all further mail of this sender, rehearsed as every new rule.
+
+    Where it is blocked for as long already, that rule; where it ends earlier, the same until the
+    new end: more is not held by it.  Raises as ``save_change`` does.
+    """
+    covered = services.block_of(tenant.id, sender)
+    if covered is not None:
+        return services.extend_block(
+            rule=covered,
+            reason=reason,
+            actor=actor,
+            expires_at=expires_at,
+            incident_id=incident_id,
+        )
+    end = expires_at.isoformat() if expires_at else None
+    wish = {"do": "add_rule", "kind": "block", "match": "sender", "value": sender}
+    kept = rehearse_wish(wish={**wish, "expires_at": end}, tenants=[tenant], actor=actor)
+    (rule,) = save_change(
+        rehearsals=kept, actor=actor, reason=reason, despite=despite, incident_id=incident_id
+    )
+    return rule
+
+
 def check_savable(rehearsals: Sequence[Rehearsal], *, despite: bool) -> None:
     """Raises ``Conflict`` or ``Objections``, as ``save_change`` does."""
     if any(each.saved_at for each in rehearsals):

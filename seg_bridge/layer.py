@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from incidents.layers import RepairForecast
-from seg_bridge import changes, services
+from seg_bridge import changes
 from seg_bridge.commands import order_releases
 from seg_bridge.models import Rehearsal
 from tenants.audit import Actor
@@ -32,14 +32,16 @@ class Gateway:
         owner_name: str,
         expires_at: datetime | None,
         incident_id: UUID | None,
+        despite: bool = False,
     ) -> UUID:
-        rule = services.block_sender(
-            tenant_id=tenant_id,
+        rule = changes.block_sender(
+            tenant=Tenant.objects.get(id=tenant_id),
             sender=sender,
             reason=reason,
             actor=Actor(owner_name, owner_id),
             expires_at=expires_at,
             incident_id=incident_id,
+            despite=despite,
         )
         return rule.id
 

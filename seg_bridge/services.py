@@ -188,17 +188,9 @@ def remove_rule(*, rule: GatewayRule, actor: Person | Actor, reason: str) -> Non
         _audit_rule("seg_bridge.rule.removed", rule, tenant=tenant, actor=actor, reason=reason)
 
 
-def block_sender(
-    *,
-    tenant_id: int,
-    sender: str,
-    reason: str,
-    actor: Person | Actor,
-    expires_at: datetime | None = None,
-    incident_id: UUID | None = None,
-) -> GatewayRule:
-    """Hold all further mail of this sender.  Where it is blocked for as long already, that rule."""
-    covered = (
+def block_of(tenant_id: int, sender: str) -> GatewayRule | None:
+    """The block of this sender for the whole client that is in force."""
+    return (
         GatewayRule.objects.filter(
             rules_in_force(),
             tenant_id=tenant_id,
@@ -210,16 +202,26 @@ def block_sender(
         .order_by("created_at")
         .last()
     )
-    if covered is not None and _lasts(covered.expires_at, expires_at):
-        return covered
-    if covered is not None:
-        remove_rule(rule=covered, actor=actor, reason="replaced by one that lasts longer")
+
+
+def extend_block(
+    *,
+    rule: GatewayRule,
+    reason: str,
+    actor: Person | Actor,
+    expires_at: datetime | None,
+    incident_id: UUID | None,
+) -> GatewayRule:
+    """The same block until a later end; where it lasts as long already, that rule."""
+    if _lasts(rule.expires_at, expires_at):
+        return rule
+    remove_rule(rule=rule, actor=actor, reason="replaced by one that lasts longer")
     return add_rule(
-        tenant_id=tenant_id,
-        kind=GatewayRule.Kind.BLOCK,
-        match=GatewayRule.Match.SENDER,
-        value=sender,
-        action=covered.action if covered is not None else "",
+        tenant_id=rule.tenant_id,
+        kind=rule.kind,
+        match=rule.match,
+        value=rule.value,
+        action=rule.action,
         reason=reason,
         actor=actor,
         expires_at=expires_at,

@@ -16,11 +16,27 @@ from pytest_django import DjangoDbBlocker
 
 from console.gateway_parts import PartMissing
 from tests.factories import Cast, make_cast
-from tests.installation import Installation
 from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd
 from tests.services import SERVICES, Services
 
 ROOT = Path(__file__).resolve().parents[1]
+# Files are given out whole to the test processes, in this order and then as they are found.  What
+# takes minutes comes first: at the end it would leave the other process idle.  What shares a world
+# stands together: one process makes it once for all files that follow each other.
+FIRST = (
+    *("crash/test_kills.py", "browser/test_journeys.py", "isolation/", "console/api/"),
+    *("launch/test_run.py", "browser/"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the order of ``FIRST``; within a file as it stands."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT / "tests").as_posix()
+        return next((n for n, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -31,17 +47,6 @@ def services():
         yield SERVICES
     finally:
         SERVICES.stop()
-
-
-@pytest.fixture(scope="session")
-def demo_installation(tmp_path_factory: pytest.TempPathFactory):
-    """A whole Bailey with the demo's clients and people; mail flows only if a test sends some."""
-    made = Installation(tmp_path_factory.mktemp("demo"), DEMO_MAIL="0")
-    try:
-        made.start()
-        yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,7 @@ class ObservationFilter(TenantFilter):
 
 class JobFilter(TenantFilter):
     incident = filters.UUIDFilter(field_name="incident_id")
+    order = filters.UUIDFilter(field_name="group_id", label="The jobs of one order")
 
     class Meta:
         model = Job
@@ -158,7 +159,7 @@ class ReportFilter(TenantFilter):
 
     class Meta:
         model = Report
-        fields = ("tenant", "audience")
+        fields = ("tenant", "kind", "audience")
 
 
 class GatewayRuleFilter(TenantFilter):

@@ -19,7 +19,7 @@ from console.lib.people import person_of
 from incidents import services
 from incidents.access import access_incident
 from incidents.models import Incident
-from incidents.remediation import pull_incident, restore_incident
+from incidents.remediation import look_again, pull_incident, restore_incident
 from incidents.reports import ask_report
 from incidents.story import tell_story
 from tenants.models import Person
@@ -73,6 +73,16 @@ class RestoreIncident(APIView):
         return job_response(job)
 
 
+class LookAgain(APIView):
+    """Ask the mailboxes where each delivered copy is now; nothing is moved.  Answers the job."""
+
+    @extend_schema(request=None, responses={202: shown.JobSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        incident = access_incident(object_id)
+        return job_response(look_again(incident=incident, actor=person_of(request)))
+
+
 class ReportIncident(APIView):
     """Make the incident's report (PDF and CSV); answers the job to follow."""
 
@@ -117,6 +127,15 @@ class ShareIncident(ChangeIncident):
     @override
     def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
         services.share_incident(incident=incident, actor=person, revision=asked["revision"])
+
+
+@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
+class UnshareIncident(ChangeIncident):
+    """Take it out of the portal again."""
+
+    @override
+    def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
+        services.unshare_incident(incident=incident, actor=person, revision=asked["revision"])
 
 
 @extend_schema(request=shown.ResolveSerializer, responses=shown.IncidentSerializer)

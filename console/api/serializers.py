@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from typing_extensions import override
 
+from console.api.sight import BlindField, sight_of
 from console.queries.trace import Step, Trace
 from incidents.codes import CAUSES, COUNTS, CROSS_LAYER
 from incidents.models import (
@@ -56,10 +57,14 @@ CountsSerializer = type(
 class ClientSerializer(serializers.ModelSerializer[Tenant]):
     id = serializers.SlugField(source="slug", read_only=True)
     tenant = serializers.SlugField(source="slug", read_only=True)
+    blind = BlindField()
 
     class Meta:
         model = Tenant
-        fields = ("id", "tenant", "name", "time_zone", "protected_since", "body_access_allowed")
+        fields = (
+            *("id", "tenant", "name", "time_zone", "protected_since", "body_access_allowed"),
+            "blind",
+        )
 
 
 class IncidentSerializer(serializers.ModelSerializer[Incident]):
@@ -74,6 +79,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     last_seen = serializers.DateTimeField(source="last_seen_at", read_only=True)
     owner = serializers.CharField(source="owner_name", read_only=True)
     is_shared = serializers.SerializerMethodField(help_text="Does the client see it?")
+    blind = BlindField()
     campaign = serializers.IntegerField(
         source="campaign.number",
         default=None,
@@ -86,7 +92,8 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     class Meta:
         model = Incident
         fields = (
-            *("id", "tenant", "number", "title", "kind", "severity", "severity_parts", "state"),
+            *("id", "tenant", "number", "title", "subject", "kind", "severity"),
+            *("severity_parts", "state", "blind"),
             *(
                 "classification",
                 "cause_code",
@@ -112,7 +119,8 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
         )
 
     def get_exposure(self, incident: Incident) -> str:
-        return exposure(incident.counts)
+        sight = sight_of(self, incident.tenant_id)
+        return exposure(incident.counts, is_blind=sight.mailbox_since is not None)
 
     def get_is_shared(self, incident: Incident) -> bool:
         return incident.shared_at is not None
@@ -205,12 +213,19 @@ class TraceSerializer(serializers.Serializer[Any]):
 class JobSerializer(serializers.ModelSerializer[Job]):
     tenant = serializers.SlugField(source="tenant.slug", read_only=True)
     incident = serializers.UUIDField(source="incident_id", read_only=True, allow_null=True)
+    order = serializers.UUIDField(
+        source="group_id",
+        read_only=True,
+        allow_null=True,
+        help_text="Common to the jobs of one order over several clients",
+    )
+    blind = BlindField()
 
     class Meta:
         model = Job
         fields = (
-            *("id", "tenant", "kind", "state", "incident", "requested_by", "reason", "counts"),
-            *("detail", "error", "created_at", "finished_at"),
+            *("id", "tenant", "kind", "state", "incident", "order", "requested_by", "reason"),
+            *("counts", "detail", "error", "created_at", "finished_at", "blind"),
         )
 
 
@@ -230,14 +245,16 @@ class ActionSerializer(serializers.ModelSerializer[Intent]):
 
 class ReportSerializer(serializers.ModelSerializer[Report]):
     tenant = serializers.SlugField(source="tenant.slug", read_only=True)
-    incident = serializers.UUIDField(source="incident_id", read_only=True)
+    incident = serializers.UUIDField(source="incident_id", read_only=True, allow_null=True)
     job = serializers.UUIDField(source="job_id", read_only=True, allow_null=True)
+
+    blind = BlindField()
 
     class Meta:
         model = Report
         fields = (
-            *("id", "tenant", "incident", "job", "audience", "document", "pdf_sha256"),
-            *("csv_sha256", "created_by", "created_at"),
+            *("id", "tenant", "kind", "incident", "since", "until", "job", "audience"),
+            *("document", "pdf_sha256", "csv_sha256", "created_by", "created_at", "blind"),
         )
 
 
@@ -364,6 +381,15 @@ class NewReportSerializer(serializers.Serializer[Any]):
     audience = serializers.ChoiceField(
         choices=[("internal", "For the provider"), ("client", "For the client")],
         default="internal",
+    )
+
+
+class NewStatementSerializer(NewReportSerializer):
+    since = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=40, help_text="A day or a time"
+    )
+    until = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=40, help_text="A day or a time"
     )
 
 

@@ -328,6 +328,7 @@ class SlaLineSerializer(serializers.Serializer[Any]):
 class AttestationSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
+    as_of = serializers.DateTimeField(help_text="at most a minute ago")
     incidents = serializers.IntegerField()
     lines = SlaLineSerializer(many=True)
 

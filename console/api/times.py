@@ -15,16 +15,17 @@ from typing_extensions import override
 
 from console.api import serializers as shown
 from console.api import serializers_work as work
-from console.api.base import PAGING, PERIOD, ListView, parse
+from console.api.base import PAGING, PERIOD, ListView, job_response, parse
 from console.api.filters import ForecastFilter
 from console.api.idempotency import idempotent
 from console.lib.people import person_of
-from console.lib.period import asked_by_program
-from console.queries.kpis import figures, figures_by_client, incidents_behind, opened_between
-from console.queries.sla import attestation
+from console.lib.period import asked_by_program, read_period
+from console.queries.kpis import figures, figures_by_client, incidents_behind
+from console.queries.sla import attestation, summary
 from incidents.access import access_client
 from incidents.models import Incident, SlaPlan
-from incidents.sla.attest import STATES, Kept
+from incidents.reports import ask_statement
+from incidents.sla.attest import STATES, Kept, opened_between
 from incidents.sla.plan import agree
 from tenants.errors import NotThere
 
@@ -76,10 +77,11 @@ class Attestation(APIView):
     def get(self, request: Request) -> Response:
         asked = asked_by_program(request.query_params)
         period = asked.period
-        found = attestation(period.since, period.until, asked.client)
+        found = summary(period.since, period.until, asked.client)
         answer = {
             "since": period.since,
             "until": period.until,
+            "as_of": found.as_of,
             "incidents": found.incidents,
             "lines": found.lines,
         }
@@ -118,6 +120,29 @@ class Forecast(ListView):
     serializer_class = shown.IncidentSerializer
     filterset_class = ForecastFilter
     queryset = Incident.objects.select_related("tenant")
+
+
+class MakeStatement(APIView):
+    """Make the statement of a client's agreed times (PDF and CSV); answers the job to follow.
+
+    ``since`` and ``until`` are days or times, as in the addresses; without them the 30 days up to
+    the end of today.
+    """
+
+    @extend_schema(request=shown.NewStatementSerializer, responses={202: shown.JobSerializer})
+    @idempotent
+    def post(self, request: Request, slug: str) -> Response:
+        tenant = access_client(slug)
+        asked = parse(shown.NewStatementSerializer, request)
+        period = read_period(asked["since"], asked["until"])
+        job = ask_statement(
+            tenant=tenant,
+            since=period.since,
+            until=period.until,
+            actor=person_of(request),
+            audience=asked["audience"],
+        )
+        return job_response(job)
 
 
 class SlaPlanList(ListView):

@@ -10,6 +10,7 @@ from django import forms
 from django.utils import timezone
 from typing_extensions import override
 
+from console.lib.period import read_period
 from incidents.codes import CAUSES
 from incidents.models import Incident, Pause, Suppression
 from incidents.services.attachments import MOST_BYTES, MOST_FILES, NewFile
@@ -254,6 +255,28 @@ class TemplateForm(forms.Form):
 class ViewForm(forms.Form):
     name = forms.CharField(label="Name of this view", max_length=80)
     is_shared = forms.BooleanField(label="Colleagues of its client see it too", required=False)
+
+
+class StatementForm(forms.Form):
+    first_day = forms.DateField(
+        label="From", widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    )
+    last_day = forms.DateField(
+        label="To",
+        help_text="This day belongs to it. Days are those of UTC.",
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+    )
+    audience = forms.ChoiceField(
+        label="For whom",
+        choices=[("internal", "Ourselves"), ("client", "The client")],
+        help_text="The client finds hers in the portal as soon as it is made.",
+    )
+
+    def wish(self) -> dict[str, Any]:
+        """What ``incidents.reports.ask_statement`` takes.  Raises ``WrongInput``."""
+        said = self.cleaned_data
+        period = read_period(said["first_day"].isoformat(), said["last_day"].isoformat())
+        return {"since": period.since, "until": period.until, "audience": said["audience"]}
 
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -42,6 +42,11 @@ class Asked:
         return urlencode({key: value for key, value in wish.items() if value})
 
     @property
+    def one_client(self) -> str:
+        """A client's short name; "" where all are asked about, or a group."""
+        return "" if self.client.startswith(PREFIX) else self.client
+
+    @property
     def first_day(self) -> str:
         return self.period.since.date().isoformat()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -26,6 +27,15 @@ class Blind:
     mailbox_why: str = ""
     has_gateway: bool = False
     has_mailbox: bool = False
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """Those that cannot see: ``layer``, ``since``, ``why``."""
+        found = (
+            ("gateway", self.gateway_since, self.gateway_why),
+            ("mailbox", self.mailbox_since, self.mailbox_why),
+        )
+        return [{"layer": name, "since": at, "why": why} for name, at, why in found if at]
 
     @property
     def since(self) -> datetime | None:

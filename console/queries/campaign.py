@@ -104,6 +104,20 @@ def incidents_of_campaign(incident: Incident) -> list[Incident]:
     return sorted(latest, key=lambda each: (each.tenant.name, each.number))
 
 
+def pullable_everywhere(incident: Incident) -> list[Incident]:
+    """Those of the campaign with a copy in reach that no person has closed as no threat."""
+    return [
+        each
+        for each in incidents_of_campaign(incident)
+        if within_reach(each.counts) and not each.is_called_harmless
+    ]
+
+
+def blockable_everywhere(incident: Incident) -> list[Incident]:
+    """Those of the campaign whose sender can be read."""
+    return [each for each in incidents_of_campaign(incident) if each.sender]
+
+
 def campaign_page(
     incidents: Sequence[Incident], *, show: str, client: str, cursor: str
 ) -> CampaignPage:

@@ -12,7 +12,8 @@ from django.utils import timezone
 from api_bridge.models import Connection, MailboxSync
 from console.queries.blindness import Blind, Blindness
 from console.queries.mail import outcome_counts
-from incidents.models import Delivery, Incident
+from console.queries.sla import statements
+from incidents.models import Delivery, Incident, Report
 from seg_bridge.models import GateClient, GatewayRule
 from seg_bridge.policies.effective import Effective, effective
 from seg_bridge.policies.keys import KEYS, ROWS
@@ -45,6 +46,7 @@ class ClientPage:
     rules: list[GatewayRule]
     last_sync: MailboxSync | None
     week: dict[str, int]
+    statements: list[Report]
 
 
 def client_choices() -> dict[str, Any]:
@@ -108,5 +110,6 @@ def client_page(client: Tenant) -> ClientPage:
         last_sync=MailboxSync.objects.filter(tenant=client, synced_at__isnull=False)
         .order_by("-synced_at")
         .first(),
+        statements=statements(client.slug),
         week=outcome_counts(Delivery.objects.filter(tenant=client, received_at__gte=week_ago)),
     )

@@ -18,6 +18,8 @@ from console.queries.elsewhere import same_at_other_clients
 from console.queries.entities import Thing, entities_of
 from console.queries.rows import (
     Part,
+    can_block,
+    can_pull,
     copies_words,
     exposure_parts,
     has_disagreement,
@@ -113,7 +115,10 @@ def incident_page(incident: Incident) -> IncidentPage:
     copies = shown_copies(incident)
     history = history_of(copies)
     contradictions = of_incident(incident.id, incident.tenant_id)
-    advice = advice_for(incident, contradictions)
+    is_blocked = Job.objects.filter(
+        tenant=incident.tenant_id, incident=incident, kind=Job.Kind.BLOCK, state=Job.State.DONE
+    ).exists()
+    advice = advice_for(incident, blind, contradictions, is_blocked=is_blocked)
     elsewhere = same_elsewhere(incident)
     return IncidentPage(
         incident=incident,
@@ -128,8 +133,8 @@ def incident_page(incident: Incident) -> IncidentPage:
         facts=[CROSS_LAYER[code] for code in incident.cross_layer if code in CROSS_LAYER],
         sentence=sentence_on_exposure(incident, blind),
         advice=advice,
-        others=other_actions(incident, advice),
-        look_again=_question(incident, "look") if any(map(was_delivered, copies)) else "",
+        others=other_actions(incident, blind, advice),
+        look_again=_question(incident, "look") if can_look(blind, copies) else "",
         everywhere=reverse("campaign", args=[incident.id]) if elsewhere else "",
         answers=unread_answers([incident.id]).get(incident.id, []),
         sides=sides_of(incident, blind, copies, history),
@@ -192,9 +197,24 @@ def copy_row(copy: Delivery) -> CopyRow:
     )
 
 
-def advice_for(incident: Incident, contradictions: Sequence[Contradiction] = ()) -> Advice:
-    """Never a purge; what can be undone comes first."""
-    if reach := within_reach(incident.counts):
+def can_look(sight: Blind, copies: Sequence[Delivery]) -> bool:
+    """There is a mailbox layer to ask, and a copy to ask it for."""
+    has_layer = sight.has_mailbox or any(copy.mailbox_item_id for copy in copies)
+    return has_layer and any(map(was_delivered, copies))
+
+
+def advice_for(
+    incident: Incident,
+    sight: Blind,
+    contradictions: Sequence[Contradiction] = (),
+    *,
+    is_blocked: bool = False,
+) -> Advice:
+    """Never a purge; what can be undone comes first; nothing that the client's layers cannot do."""
+    reach = within_reach(incident.counts)
+    if reach and not can_pull(incident, sight):
+        return _without_a_pull(incident, sight, reach, is_blocked=is_blocked)
+    if reach:
         unseen = int(incident.counts.get("unseen", 0))
         return Advice(
             f"Pull {copies_words(reach)}",
@@ -221,10 +241,27 @@ def advice_for(incident: Incident, contradictions: Sequence[Contradiction] = ())
     )
 
 
-def other_actions(incident: Incident, advice: Advice) -> list[Advice]:
+def _without_a_pull(incident: Incident, sight: Blind, reach: int, *, is_blocked: bool) -> Advice:
+    """What helps where no layer can fetch a copy back: stop more, then tell the people."""
+    n = copies_words(reach)
+    if sight.has_mailbox:
+        why = f"The mailbox layer is blind: {n} cannot be pulled now."
+    else:
+        why = f"{incident.tenant.name} has no mailbox layer: {n} cannot be pulled."
+    if can_block(incident, sight) and not is_blocked:
+        effect = f"{why} The gateway holds what this sender sends next; then tell the recipients."
+        return Advice("Block sender", effect, _question(incident, "block"), "ban")
+    effect = f"{why} Call the contact, have them deleted, and note what was said."
+    return Advice("Tell the recipients", effect, _question(incident, "call"), "phone")
+
+
+def other_actions(incident: Incident, sight: Blind, advice: Advice) -> list[Advice]:
     """What else can be done, without what is recommended already."""
     wish = []
-    if incident.sender:
+    if within_reach(incident.counts) and sight.mailbox_since:
+        text = "Pull when the layer sees again"
+        wish.append(Advice(text, "", _question(incident, "pull"), "undo-2"))
+    if can_block(incident, sight):
         wish.append(Advice("Block sender", "", _question(incident, "block"), "ban"))
     if incident.counts.get("removed"):
         wish.append(Advice("Restore", "", _question(incident, "restore"), "corner-up-left"))

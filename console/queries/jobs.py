@@ -19,11 +19,14 @@ INTENT_TONES = {"verified": "good", "already": "good", "gone": "calm", "failed":
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
+    """``report``: the id of the report that it made, "" where it made none."""
+
     job: Job
     state: Word
     done: int
     total: int
     blind: Blind
+    report: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def job_row(job: Job, blindness: Blindness) -> JobRow:
         done=sum(counts.get(state, 0) for state in _OVER),
         total=int(counts.get("copies", 0)),
         blind=blindness.of(job.tenant_id),
+        report=str(job.detail.get("report", "")),
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, Q, QuerySet
 
 from incidents.models import Incident
 from tenants.errors import NotThere
-from tenants.groups import of_clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +79,6 @@ class _Percentile(Aggregate):
     function = "percentile_cont"
     template = "%(function)s(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s)"
     output_field = DurationField()
-
-
-def opened_between(since: datetime, until: datetime, client: str = "") -> QuerySet[Incident]:
-    """Without those that were merged into another: that one counts."""
-    found = Incident.objects.filter(opened_at__gte=since, opened_at__lt=until, merged_into=None)
-    return of_clients(found, client)
 
 
 def incidents_behind(key: str, opened: QuerySet[Incident]) -> QuerySet[Incident]:

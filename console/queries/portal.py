@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from console.queries.incident import CopyRow, copy_row
@@ -201,10 +201,18 @@ def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:
     found = found.order_by("-last_seen_at")
     if only_open:
         found = found.exclude(state=Incident.State.RESOLVED)
-    return [
-        SharedIncident(incident, _KINDS[incident.kind], exposure(incident.counts))
-        for incident in found[:200]
-    ]
+    shared = list(found[:200])
+    is_blind = bool(shared) and _is_blind(shared[0].tenant_id)
+    return [_shared(incident, is_blind=is_blind) for incident in shared]
+
+
+def _shared(incident: Incident, *, is_blind: bool) -> SharedIncident:
+    where = exposure(incident.counts, is_blind=is_blind)
+    return SharedIncident(incident, _KINDS[incident.kind], where)
+
+
+def _is_blind(tenant_id: int) -> bool:
+    return any(each.layer == "mailbox" for each in blind_layers(tenant_id))
 
 
 def access_shared_incident(incident_id: UUID) -> SharedIncident:
@@ -217,7 +225,7 @@ def access_shared_incident(incident_id: UUID) -> SharedIncident:
     if found is None:
         raise NotThere
     found = successor(found)
-    return SharedIncident(found, _KINDS[found.kind], exposure(found.counts))
+    return _shared(found, is_blind=_is_blind(found.tenant_id))
 
 
 def access_shown_attachment(attachment_id: UUID) -> Attachment:
@@ -256,13 +264,15 @@ def accesses() -> list[ContentAccess]:
 
 
 def reports() -> list[Report]:
-    """Finished reports that were made for the client, of incidents that are shared."""
-    return list(
-        Report.objects.filter(audience="client", incident__shared_at__isnull=False)
-        .defer("document")
-        .select_related("incident")
-        .order_by("-created_at")[:100]
-    )
+    """The latest finished reports that the client may read."""
+    found = reports_for_client().defer("document").select_related("incident")
+    return list(found.order_by("-created_at")[:100])
+
+
+def reports_for_client() -> QuerySet[Report]:
+    """Made for the client: of her agreed times, and of incidents that are shared."""
+    is_shared = Q(kind=Report.Kind.INCIDENT, incident__shared_at__isnull=False)
+    return Report.objects.filter(is_shared | Q(kind=Report.Kind.AGREED_TIMES), audience="client")
 
 
 def copies_of_shared(shared: SharedIncident) -> list[CopyRow]:

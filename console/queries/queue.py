@@ -201,12 +201,14 @@ def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QueryS
 
 
 def _search(incidents: QuerySet[Incident], q: str, since: datetime) -> QuerySet[Incident]:
-    """A number, an address, a Message-ID, or words of a title or sender; last seen ``since``."""
+    """A number, an address, a Message-ID, or words of title, subject or sender; of what was last seen
+    ``since`` then.
+    """
     incidents = incidents.filter(last_seen_at__gte=since)
     number = q.removeprefix("#")
     if number.isdecimal() and len(number) < 10:
         return incidents.filter(number=int(number), tenant__in=current_scope().tenant_ids)
-    words = Q(title__icontains=q) | Q(sender__icontains=q)
+    words = Q(title__icontains=q) | Q(subject__icontains=q) | Q(sender__icontains=q)
     if q.startswith("<"):
         named = Message.objects.filter(internet_message_id=q, first_seen_at__gte=since)
         mails = set(named.values_list("id", flat=True)[:MOST_MAILS])

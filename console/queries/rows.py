@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from console.lib.sla import sla_left
 from console.presence import who_looks
-from console.queries.blindness import Blindness
+from console.queries.blindness import Blind, Blindness
 from console.queries.elsewhere import campaign_words, same_at_other_clients
 from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
@@ -42,6 +42,7 @@ class Row:
     sla_text: str
     sla_tone: str
     title: str
+    subject: str
     client: str
     sender: str
     number: str
@@ -105,7 +106,7 @@ def _row(
     sla = sla_left(incident, now)
     gateway = layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since)
     mailbox = layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since)
-    did, next_step = did_and_next(incident, job)
+    did, next_step = did_and_next(incident, job, blind)
     next_step = "Read the client's answer" if has_answer else next_step
     return Row(
         id=incident.id,
@@ -116,6 +117,7 @@ def _row(
         sla_text=sla.text,
         sla_tone=sla.tone,
         title=incident.title,
+        subject=incident.subject,
         client=incident.tenant.name,
         sender=incident.sender,
         number=f"#{incident.number}",
@@ -171,14 +173,31 @@ def exposure_parts(counts: dict[str, Any]) -> list[Part]:
     return [Part(f"{counts[key]} {words}", tone) for key, words, tone in said if counts.get(key)]
 
 
-def did_and_next(incident: Incident, job: Job | None) -> tuple[str, str]:
-    """What Bailey did last, and what is to be done."""
+def can_pull(incident: Incident, sight: Blind) -> bool:
+    """A mailbox layer sees the client, or has seen where the copies are."""
+    seen = within_reach(incident.counts) - int(incident.counts.get("unseen", 0))
+    return sight.mailbox_since is None and (sight.has_mailbox or seen > 0)
+
+
+def can_block(incident: Incident, sight: Blind) -> bool:
+    """A gateway is there, or has looked at it, and the sender's mail comes through it."""
+    is_inside = "internal_only" in incident.cross_layer
+    has_gateway = sight.has_gateway or bool(incident.gateway_verdict)
+    return bool(incident.sender) and has_gateway and not is_inside
+
+
+def did_and_next(incident: Incident, job: Job | None, sight: Blind) -> tuple[str, str]:
+    """What Bailey did last, and what is to be done with the layers that the client has."""
     did = job_words(job) if job else "Nothing done yet"
     if job and not job.is_over:
         return did, ""
     held = incident.counts.get("held", 0)
     if reach := within_reach(incident.counts):
-        return did, f"Pull {copies_words(reach)}"
+        if can_pull(incident, sight):
+            return did, f"Pull {copies_words(reach)}"
+        is_blocked = job is not None and job.kind == Job.Kind.BLOCK
+        blocks_next = can_block(incident, sight) and not is_blocked
+        return did, "Block the sender" if blocks_next else "Tell the recipients"
     if held and not job:
         return f"Gateway holds {copies_words(held)}", "Release or keep"
     return did, "Confirm and resolve" if incident.is_open else ""

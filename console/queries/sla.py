@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import QuerySet
 from django.utils import timezone
+from redis.exceptions import RedisError
 
-from console.queries.kpis import opened_between
-from incidents.models import Incident, SlaPlan
-from incidents.sla.attest import MOST, STATES, Kept, Line, kept_targets, lines_of
+from incidents.models import Incident, Report, SlaPlan
+from incidents.sla.attest import MOST, STATES, Kept, Line, kept_targets, lines_of, opened_between
 from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK
 from tenants.errors import NotThere, WrongInput
+from tenants.groups import of_clients
 from tenants.models import Tenant
+from tenants.scope import current_scope
 
 AHEAD_H = 8
+# More take longer than a page may.
+_MANY = 2_000
+KNOWN_FOR_S = 60
 _MOST_AHEAD_H = 24 * 31
 
 
@@ -29,20 +37,55 @@ class Attested:
     kept: list[Kept]
 
 
-def attestation(since: datetime, until: datetime, client: str = "") -> Attested:
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The numbers alone, as they stood at ``as_of``."""
+
+    incidents: int
+    lines: list[Line]
+    as_of: datetime
+
+
+def summary(since: datetime, until: datetime, client: str = "") -> Summary:
+    """The numbers of ``attestation``, at most ``KNOWN_FOR_S`` old where many incidents make them.
+
+    They are kept for exactly the clients in sight.  Raises ``WrongInput`` beyond ``MOST``.
+    """
+    scope = current_scope()
+    said = f"{scope.provider_id} {scope.tenant_ids} {since} {until} {client}"
+    key = f"sla.summary.{sha256(said.encode()).hexdigest()}"
+    try:
+        known: Summary | None = cache.get(key)
+    except RedisError:
+        known = None
+    if known is not None:
+        return known
+    as_of = timezone.now()
+    found = attestation(since, until, client)
+    made = Summary(found.incidents, found.lines, as_of)
+    if made.incidents > _MANY:
+        with suppress(RedisError):
+            cache.set(key, made, timeout=KNOWN_FOR_S)
+    return made
+
+
+def attestation(since: datetime, until: datetime, client: str = "", severity: str = "") -> Attested:
     """Computed anew from the incidents' own times.  Raises ``WrongInput`` beyond ``MOST``."""
-    opened = list(
+    opened = (
         opened_between(since, until, client)
         .only(
             *("tenant_id", "severity", "kind", "opened_at", "triaged_at", "contained_at"),
             "resolved_at",
         )
-        .order_by("opened_at", "id")[: MOST + 1]
+        .order_by("opened_at", "id")
     )
-    if len(opened) > MOST:
+    if severity:
+        opened = opened.filter(severity=severity)
+    n = opened.count()
+    if n > MOST:
         raise WrongInput(f"More than {MOST} incidents opened then: choose a client or a month.")
     kept = kept_targets(opened)
-    return Attested(len(opened), lines_of(kept), kept)
+    return Attested(n, lines_of(kept), kept)
 
 
 def forecast() -> QuerySet[Incident]:
@@ -71,6 +114,13 @@ def targets_behind(
     ]
     rows = Incident.objects.select_related("tenant").in_bulk({each.incident_id for each in kept})
     return [(each, rows[each.incident_id]) for each in kept]
+
+
+def statements(client: str = "") -> list[Report]:
+    """The latest statements of agreed times at the clients in sight, or at this one."""
+    found = of_clients(Report.objects.filter(kind=Report.Kind.AGREED_TIMES), client)
+    related = found.select_related("tenant", "incident").defer("document")
+    return list(related.order_by("-created_at")[:20])
 
 
 def plans_in_force() -> list[SlaPlan]:

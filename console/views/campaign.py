@@ -14,7 +14,12 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.queries.campaign import campaign_page, incidents_of_campaign
+from console.queries.campaign import (
+    blockable_everywhere,
+    campaign_page,
+    incidents_of_campaign,
+    pullable_everywhere,
+)
 from console.queries.jobs import group_page
 from console.queries.rows import copies_words
 from console.views.incident import BlockForm, ReasonForm
@@ -51,7 +56,7 @@ def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    incidents = [each for each in incidents_of_campaign(found) if _can_be_pulled(each)]
+    incidents = pullable_everywhere(found)
     choices = [(str(each.id), _where(each)) for each in incidents]
     where, form = _forms(request, choices, ReasonForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():
@@ -66,7 +71,7 @@ def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def campaign_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    incidents = [each for each in incidents_of_campaign(found) if each.sender]
+    incidents = blockable_everywhere(found)
     choices = [(str(each.id), f"{each.tenant.name}: {each.sender}") for each in incidents]
     where, form = _forms(request, choices, BlockForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():
@@ -77,6 +82,7 @@ def campaign_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
             actor=request.user,
             reason=form.cleaned_data["reason"],
             expires_at=until,
+            despite=form.cleaned_data["despite"],
         )
         messages.success(request, f"Blocked at {_clients(chosen)}.")
         return redirect("job_group", group_id)
@@ -100,11 +106,6 @@ def _forms(
 def _chosen(incidents: list[Incident], where: WhereForm) -> list[Incident]:
     ids = set(where.cleaned_data["where"])
     return [incident for incident in incidents if str(incident.id) in ids]
-
-
-def _can_be_pulled(incident: Incident) -> bool:
-    """Something is in reach, and no person has closed it as no threat."""
-    return bool(within_reach(incident.counts)) and not incident.is_called_harmless
 
 
 def _where(incident: Incident) -> str:

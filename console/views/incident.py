@@ -72,6 +72,11 @@ class BlockForm(ReasonForm):
         coerce=int,
         initial=30,
     )
+    despite = forms.BooleanField(
+        label="Block although the rehearsal objects",
+        help_text="Give the reason below.",
+        required=False,
+    )
 
 
 class ReportForm(forms.Form):
@@ -170,8 +175,13 @@ def incident_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     form = BlockForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         until = timezone.now() + timedelta(days=form.cleaned_data["days"])
-        reason = form.cleaned_data["reason"]
-        block_sender(incident=found, actor=request.user, reason=reason, expires_at=until)
+        block_sender(
+            incident=found,
+            actor=request.user,
+            reason=form.cleaned_data["reason"],
+            expires_at=until,
+            despite=form.cleaned_data["despite"],
+        )
         messages.success(request, f"The gateway holds mail of {found.sender} within seconds.")
         return redirect("incident", found.id)
     context = {"incident": found, "form": form, "forecast": block_forecast(found)}

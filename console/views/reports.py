@@ -8,6 +8,7 @@ from django.http import HttpResponse
 
 from console.lib.exports import CSV, download
 from console.lib.http import PersonRequest, for_client, for_staff
+from console.queries.portal import reports_for_client
 from incidents.access import access_report
 from incidents.evidence import read_evidence
 from incidents.models import Report
@@ -21,8 +22,7 @@ def _file(report: Report, kind: str) -> HttpResponse:
     if not digest:
         raise NotThere("This report has no such file.")
     content = read_evidence(tenant_id=report.tenant_id, digest=digest)
-    name = f"{report.tenant.slug}-{report.incident.number}-{report.created_at:%Y%m%d-%H%M}.{kind}"
-    return download(content, name, KINDS[kind])
+    return download(content, f"{report.file_stem}.{kind}", KINDS[kind])
 
 
 @for_staff
@@ -32,8 +32,8 @@ def report_file(request: PersonRequest, report_id: UUID, kind: str) -> HttpRespo
 
 @for_client
 def portal_report_file(request: PersonRequest, report_id: UUID, kind: str) -> HttpResponse:
-    """Only what was made for the client, of an incident that is shared now."""
+    """Only what was made for the client, of an incident only while it is shared."""
     report = access_report(report_id)
-    if report.audience != "client" or report.incident.shared_at is None:
+    if not reports_for_client().filter(id=report.id).exists():
         raise NotThere
     return _file(report, kind)

@@ -6,14 +6,23 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from console.lib.forms import SlaForm
+from console.lib.forms import SlaForm, StatementForm
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.lib.period import asked_on
 from console.queries.clients import client_choices
 from console.queries.kpis import MEASURES, figures, figures_by_client, incidents_behind
-from console.queries.kpis import opened_between as opened
-from console.queries.sla import attestation, forecast, form_of, plans_in_force, targets_behind
+from console.queries.sla import (
+    attestation,
+    forecast,
+    form_of,
+    plans_in_force,
+    statements,
+    summary,
+    targets_behind,
+)
 from incidents.access import access_client
+from incidents.reports import ask_statement
+from incidents.sla.attest import opened_between as opened
 from incidents.sla.plan import agree
 
 _SHOWN = 200
@@ -57,9 +66,10 @@ def sla(request: PersonRequest) -> HttpResponse:
         "at": "sla",
         "asked": asked,
         **client_choices(),
-        "attested": attestation(period.since, period.until, asked.client),
+        "attested": summary(period.since, period.until, asked.client),
         "soon": forecast().order_by("due_at", "id")[:_SHOWN],
         "plans": plans_in_force(),
+        "statements": statements(asked.client),
     }
     return show(request, "console/sla.html", context, partial="list")
 
@@ -70,7 +80,8 @@ def sla_targets(request: PersonRequest, figure: str) -> HttpResponse:
     asked = asked_on(request)
     period = asked.period
     narrow = {name: said(request, name, 20) for name in ("severity", "target")}
-    rows = targets_behind(attestation(period.since, period.until, asked.client), figure, **narrow)
+    found = attestation(period.since, period.until, asked.client, narrow["severity"])
+    rows = targets_behind(found, figure, **narrow)
     narrowed = {"figure": figure, "query": asked.query, "n": len(rows)}
     context = {"at": "sla", "rows": rows[:500], **narrowed}
     return show(request, "console/sla_targets.html", context)
@@ -86,6 +97,19 @@ def client_sla(request: PersonRequest, slug: str) -> HttpResponse:
         messages.success(request, "It holds for incidents that open from now on.")
         return redirect("client", slug)
     return ask(request, "console/client_sla.html", {"client": tenant, "form": form})
+
+
+@for_staff
+def client_statement(request: PersonRequest, slug: str) -> HttpResponse:
+    tenant = access_client(slug)
+    asked = asked_on(request)
+    days = {"first_day": asked.first_day, "last_day": asked.last_day}
+    form = StatementForm(request.POST or None, initial=days)
+    if request.method == "POST" and form.is_valid():
+        job = ask_statement(tenant=tenant, actor=request.user, **form.wish())
+        messages.success(request, "The statement is being made. Its files appear on this page.")
+        return redirect("job", job.id)
+    return ask(request, "console/client_statement.html", {"client": tenant, "form": form})
 
 
 @for_staff

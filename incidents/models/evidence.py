@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -54,10 +55,20 @@ class ContentAccess(TenantModel):
 
 
 class Report(TenantModel):
-    """A finished report: one JSON document and the files rendered from it."""
+    """A finished report: one JSON document and the files rendered from it.
 
-    incident = tenant_key("incidents.Incident", related_name="reports")
+    Of one incident, or of the agreed times of a period (``since``, ``until``; no incident).
+    """
+
+    class Kind(models.TextChoices):
+        INCIDENT = "incident", "Incident"
+        AGREED_TIMES = "agreed_times", "Agreed times"
+
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.INCIDENT)
+    incident = tenant_key("incidents.Incident", related_name="reports", null=True)
     job = tenant_key("incidents.Job", null=True)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
     audience = models.CharField(max_length=10, default="internal")
     document = models.JSONField()
     pdf_sha256 = models.CharField(max_length=64, blank=True)
@@ -67,5 +78,38 @@ class Report(TenantModel):
 
     class Meta(TenantModel.Meta):
         indexes: ClassVar = [
-            models.Index(fields=["tenant", "incident", "-created_at"], name="report_incident")
+            models.Index(fields=["tenant", "incident", "-created_at"], name="report_incident"),
+            models.Index(fields=["tenant", "kind", "-created_at"], name="report_kind"),
         ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(kind="incident", incident__isnull=False)
+                | models.Q(kind="agreed_times", incident=None, since__lt=models.F("until")),
+                name="report_of_one_thing",
+            )
+        ]
+
+    @property
+    def title(self) -> str:
+        """What it is about, as a list of reports says it."""
+        if self.incident is not None:
+            return str(self.incident)
+        return f"Agreed times, {period_words(self.since, self.until)}"
+
+    @property
+    def file_stem(self) -> str:
+        """The name of its files, without what says which kind they are."""
+        about = self.incident.number if self.incident is not None else "agreed-times"
+        return f"{self.tenant.slug}-{about}-{self.created_at:%Y%m%d-%H%M}"
+
+
+def period_words(since: datetime | None, until: datetime | None) -> str:
+    """``1 to 30 November 2026``: days in UTC, the last one included."""
+    if since is None or until is None:
+        return "no period"
+    first = since.astimezone(UTC)
+    last = (until - timedelta(microseconds=1)).astimezone(UTC)
+    end = f"{last.day} {last:%B %Y}"
+    if (first.year, first.month) != (last.year, last.month):
+        return f"{first.day} {first:%B %Y} to {end}"
+    return end if first.day == last.day else f"{first.day} to {end}"

@@ -17,7 +17,8 @@ class Incident(TenantModel):
     """``cross_layer`` and the keys of ``counts`` are closed lists: incidents/facts.py.
 
     ``gateway_verdict`` and ``mailbox_verdict`` are the worst current verdicts, "" where the layer
-    gave none.  ``shared_at`` None: the client does not see it.
+    gave none.  ``title`` is made of facts (incidents/titles.py), ``subject`` is the newest mail's,
+    by its sender.  ``shared_at`` None: the client does not see it.
 
     ``queue_rank`` orders the queue before ``due_at`` and age do: 2 for money or an account at risk,
     1 for copies within reach, 3 for both.
@@ -64,6 +65,7 @@ class Incident(TenantModel):
 
     number = models.PositiveIntegerField()
     title = models.CharField(max_length=300)
+    subject = models.CharField(max_length=300, blank=True, default="", db_default="")
     kind = models.CharField(max_length=12, choices=Kind.choices)
     severity = models.CharField(max_length=10, choices=Severity.choices)
     severity_rank = models.PositiveSmallIntegerField(default=0)

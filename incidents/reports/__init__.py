@@ -1,8 +1,9 @@
-"""Reports of an incident: one JSON document, rendered to PDF and CSV.
+"""Reports of an incident, and of a client's agreed times: one JSON document, as PDF and CSV.
 
-``ask_report`` leaves the work; ``serve_reports`` makes the files.  See docs/reports.md.
+``ask_report`` and ``ask_statement`` leave the work; ``serve_reports`` makes the files.  See
+docs/reports.md.
 """
 
-from incidents.reports.services import ask_report, serve_reports
+from incidents.reports.services import ask_report, ask_statement, serve_reports
 
-__all__ = ["ask_report", "serve_reports"]
+__all__ = ["ask_report", "ask_statement", "serve_reports"]

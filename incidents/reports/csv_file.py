@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+from incidents.reports.statement import SCHEMA as STATEMENT
 
 _COLUMNS = (
     *("recipient", "subject", "internet_message_id", "outcome", "place_label", "is_read"),
     *("replied_at", "forwarded_at"),
     *("was_exposed", "gateway_verdict", "mailbox_verdict", "match", "received_at", "verified_at"),
+)
+_TARGET_COLUMNS = (
+    *("severity", "target", "state", "agreed_s", "ran_s", "opened_at", "reached_at"),
+    "agreement",
 )
 # What makes a cell a formula in some spreadsheet, full-width forms included.
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠", "|", "%")
@@ -34,8 +41,29 @@ def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def render_csv(document: dict[str, Any]) -> bytes:
-    """The report's copies, one a line."""
-    case = document["case"]
-    of_case = [case["client"], case["number"], case["title"]]
-    rows = ([*of_case, *(copy[name] for name in _COLUMNS)] for copy in document["copies"])
-    return write_csv(["client", "incident", "title", *_COLUMNS], rows)
+    """One line a copy; of a statement one line a target."""
+    is_statement = document["schema"] == STATEMENT
+    names, *rows = _targets(document) if is_statement else _copies(document)
+    return write_csv(names, rows)
+
+
+def _copies(document: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    case, blind = document["case"], " ".join(document["blind"])
+    first = [case["client"], case["number"], case["title"]]
+    yield ["client", "incident", "title", *_COLUMNS, "blind"]
+    for copy in document["copies"]:
+        yield [*first, *(copy[name] for name in _COLUMNS), blind]
+
+
+def _targets(document: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    client = document["statement"]["client"]
+    stood: defaultdict[int, list[str]] = defaultdict(list)
+    for each in document["standstills"]:
+        stood[each["number"]].append(f"{each['why']}: {each['since']} to {each['until'] or 'now'}")
+    blind = " ".join(document["blind"])
+    yield ["client", "incident", *_TARGET_COLUMNS, "stood_still", "blind"]
+    for each in document["targets"]:
+        values = [each[name] for name in _TARGET_COLUMNS]
+        yield [client, each["number"], *values, "; ".join(stood[each["number"]]), blind]
+    if blind and not document["targets"]:  # an empty list would read as "nothing was found"
+        yield [client, *[""] * (len(_TARGET_COLUMNS) + 2), blind]

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from incidents.codes import COUNTS, CROSS_LAYER
+from incidents.layers import blind_layers
 from incidents.mail.links import defang
 from incidents.models import (
     ContentAccess,
@@ -70,6 +71,7 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
         "copies": [_copy(copy) for copy in copies],
         "indicators": _indicators(messages),
         "correlation": _correlation(incident),
+        "blind": [blind.sentence for blind in blind_layers(incident.tenant_id)],
         "limitations": [*story.not_checked, *_STANDING_LIMITATIONS],
         "evidence": _evidence(incident, messages),
         "custody": _custody(messages),
@@ -96,6 +98,7 @@ def _case(incident: Incident, created_by: str) -> dict[str, Any]:
         "client": incident.tenant.name,
         "tenant": incident.tenant.slug,
         "title": incident.title,
+        "subject": incident.subject,
         "kind": incident.kind,
         "kind_label": Incident.Kind(incident.kind).label,
         "severity": incident.severity,

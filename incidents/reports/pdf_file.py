@@ -16,6 +16,9 @@ from typing import Any
 import typst
 from django.conf import settings
 
+from incidents.reports.document import SCHEMA as INCIDENT
+from incidents.reports.statement import SCHEMA as STATEMENT
+
 TEMPLATES = Path(settings.BASE_DIR) / "templates" / "reports"
 # A run without a break opportunity longer than this is given some, else it leaves the page.
 _LONGEST_RUN = 24
@@ -68,19 +71,27 @@ def _prepared(value: Any) -> Any:
     return value
 
 
+# Schema → its template, and the part of the document that says of when its facts are.
+_TEMPLATES = {
+    INCIDENT: ("incident.typ", "case"),
+    STATEMENT: ("statement.typ", "statement"),
+}
+
+
 def render_pdf(document: dict[str, Any]) -> bytes:
     """The same document gives the same bytes.  Raises ``ReportDoesNotRender``."""
     data = json.dumps(_prepared(document), ensure_ascii=False)
+    template, part = _TEMPLATES[document["schema"]]
     try:
         pdf = typst.compile(
-            str(TEMPLATES / "incident.typ"),
+            str(TEMPLATES / template),
             root=str(TEMPLATES),
             font_paths=_fonts(),
             format="pdf",
             sys_inputs={"document": data},
             pdf_standards=["a-3a", "ua-1"],
             # The date in the file is that of the facts, so that a repeat gives the same bytes.
-            timestamp=datetime.fromisoformat(document["case"]["facts_as_of"]),
+            timestamp=datetime.fromisoformat(document[part]["facts_as_of"]),
         )
     except typst.TypstError as error:
         raise ReportDoesNotRender(str(error)) from error

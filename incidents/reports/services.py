@@ -12,41 +12,62 @@ from django.utils import timezone
 from incidents.announce import announce_job
 from incidents.evidence import store_evidence
 from incidents.models import Incident, Job, Report
+from incidents.models.evidence import period_words
 from incidents.reports.csv_file import render_csv
 from incidents.reports.document import build_document
 from incidents.reports.pdf_file import ReportDoesNotRender, render_pdf
+from incidents.reports.statement import build_statement, check_period
 from tenants.audit import write_audit
 from tenants.doors import ClaimedWork
-from tenants.models import Person
+from tenants.models import Person, Tenant
 from tenants.scope import Role, tenant_scope
 from tenants.work import want_work
 
 log = logging.getLogger(__name__)
 ASKED = "incidents.report.asked"
+STATEMENT_ASKED = "incidents.statement.asked"
 AUDIENCES = ("internal", "client")
 
 
 @transaction.atomic
 def ask_report(*, incident: Incident, actor: Person, audience: str = "internal") -> Job:
     """The job that makes the report; ``audience`` is one of ``AUDIENCES``."""
+    return _ask(incident.tenant_id, incident, actor, {"audience": audience})
+
+
+@transaction.atomic
+def ask_statement(
+    *, tenant: Tenant, since: datetime, until: datetime, actor: Person, audience: str = "internal"
+) -> Job:
+    """The job that makes the statement of the client's agreed times, as they stand now.
+
+    It is about the incidents that opened from ``since`` until before ``until``.  Raises
+    ``WrongInput`` where that are more than one statement takes.
+    """
+    check_period(tenant, since, until)
+    period = {"since": since.isoformat(), "until": until.isoformat()}
+    return _ask(tenant.id, None, actor, {"audience": audience, **period})
+
+
+def _ask(tenant_id: int, incident: Incident | None, actor: Person, detail: dict[str, str]) -> Job:
     job = Job.objects.create(
-        tenant_id=incident.tenant_id,
+        tenant_id=tenant_id,
         kind=Job.Kind.REPORT,
         incident=incident,
         requested_by_id=actor.id,
         requested_by=actor.name,
-        detail={"audience": audience},
+        detail=detail,
     )
     write_audit(
-        ASKED,
+        ASKED if incident else STATEMENT_ASKED,
         actor=actor,
         provider_id=actor.provider_id,
-        tenant_id=incident.tenant_id,
-        object_kind="incident",
-        object_id=incident.id,
-        audience=audience,
+        tenant_id=tenant_id,
+        object_kind="incident" if incident else "tenant",
+        object_id=incident.id if incident else tenant_id,
+        **detail,
     )
-    want_work(incident.tenant_id, "report")
+    want_work(tenant_id, "report")
     return job
 
 
@@ -56,13 +77,12 @@ def serve_reports(claimed: ClaimedWork) -> datetime | None:
         waiting = Job.objects.filter(
             kind=Job.Kind.REPORT, state__in=(Job.State.QUEUED, Job.State.RUNNING)
         )
-        job = waiting.select_related("incident__tenant").order_by("created_at").first()
+        related = waiting.select_related("tenant", "incident__tenant")
+        job = related.order_by("created_at").first()
         if job is None:
             return None
         Job.objects.filter(id=job.id).update(state=Job.State.RUNNING)
-        document = build_document(
-            job.incident, audience=job.detail["audience"], created_by=job.requested_by
-        )
+        document = _document(job)
     # Rendering takes seconds: no transaction is held meanwhile.
     try:
         pdf, csv = render_pdf(document), render_csv(document)
@@ -75,15 +95,33 @@ def serve_reports(claimed: ClaimedWork) -> datetime | None:
     return timezone.now()
 
 
+def _document(job: Job) -> dict[str, Any]:
+    said = {"audience": job.detail["audience"], "created_by": job.requested_by}
+    if job.incident is not None:
+        return build_document(job.incident, **said)
+    since, until = _period(job)
+    return build_statement(job.tenant, since=since, until=until, as_of=job.created_at, **said)
+
+
+def _period(job: Job) -> tuple[datetime, datetime]:
+    return datetime.fromisoformat(job.detail["since"]), datetime.fromisoformat(job.detail["until"])
+
+
 def _scope(claimed: ClaimedWork) -> Any:
     return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _keep(job: Job, document: dict[str, Any], pdf: bytes, csv: bytes) -> None:
-    source = f"report of incident {job.incident.number}"
+    if job.incident is not None:
+        about: dict[str, Any] = {"incident": job.incident}
+        source = f"report of incident {job.incident.number}"
+    else:
+        since, until = _period(job)
+        about = {"kind": Report.Kind.AGREED_TIMES, "since": since, "until": until}
+        source = f"agreed times, {period_words(since, until)}"
     report = Report.objects.create(
         tenant_id=job.tenant_id,
-        incident=job.incident,
+        **about,
         job=job,
         audience=job.detail["audience"],
         document=document,

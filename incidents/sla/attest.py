@@ -6,18 +6,20 @@ A target of an incident is *kept* if the clock had run at most the agreed time w
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from incidents.models import Incident, Pause, Quiet, SlaPlan
 from incidents.sla import clock
-from incidents.sla.plan import Plan, built_in, read_plan
+from incidents.sla.plan import TARGETS, Plan, built_in, read_plan
 from incidents.sla.reckoning import STANDING_STILL, pause_spans, targets_of
+from tenants.groups import of_clients
 
 STATES = ("kept", "missed", "open")
 MOST = 20_000
@@ -25,7 +27,11 @@ MOST = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One target of one incident.  ``ran``: how long its clock ran until it was reached, or now."""
+    """One target of one incident.
+
+    ``ran``: how long its clock ran until it was reached, or until now.  ``reached_at`` None: not
+    yet then.
+    """
 
     incident_id: UUID
     tenant_id: int
@@ -35,6 +41,7 @@ class Kept:
     agreed: timedelta
     ran: timedelta
     plan: str
+    reached_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +65,39 @@ class Line:
         return None if self.share is None else int(self.share * 100)
 
 
-def kept_targets(incidents: Sequence[Incident], now: datetime | None = None) -> list[Kept]:
-    """Every target of these incidents; three statements however many they are.
+def opened_between(since: datetime, until: datetime, client: str = "") -> QuerySet[Incident]:
+    """Without those that were merged into another: that one counts.  ``client`` as ``of_clients``
+    takes it.
+    """
+    found = Incident.objects.filter(opened_at__gte=since, opened_at__lt=until, merged_into=None)
+    return of_clients(found, client)
+
+
+def kept_targets(opened: QuerySet[Incident], now: datetime | None = None) -> list[Kept]:
+    """Every target of these incidents as it stood at ``now``; four statements however many.
 
     Needs a scope of their clients that names the provider.
     """
     now = now or timezone.now()
-    plans, pauses = Plans(incidents), _pauses(incidents)
+    incidents = list(opened)
+    plans, pauses = Plans(incidents), standstills(opened)
     return [
         kept
         for incident in incidents
-        for kept in _kept(incident, plans.of(incident), pauses[incident.id], now)
+        for kept in _kept(
+            incident,
+            plans.of(incident),
+            [(still.since, still.until) for still in pauses.get(incident.id, ())],
+            now,
+        )
     ]
 
 
 def _kept(
     incident: Incident, plan: Plan, pauses: Sequence[clock.Pause], now: datetime
 ) -> Iterator[Kept]:
-    for name, target, reached_at in targets_of(incident, plan):
+    for name, target, at in targets_of(incident, plan):
+        reached_at = at if at is not None and at <= now else None
         ran = clock.running_time(target.hours, incident.opened_at, reached_at or now, pauses)
         state = "missed" if ran > target.length else "kept" if reached_at else "open"
         yield Kept(
@@ -87,22 +109,18 @@ def _kept(
             target.length,
             ran,
             plan.name,
+            reached_at,
         )
 
 
 def lines_of(kept: Sequence[Kept]) -> list[Line]:
     """For each severity and target how many were kept, missed and are open."""
-    counts: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(
-        lambda: dict.fromkeys(STATES, 0)
-    )
-    for each in kept:
-        counts[each.severity, each.target][each.state] += 1
-    severities, targets = Incident.Severity.values, ("triage", "contain", "resolve")
+    counts = Counter((each.severity, each.target, each.state) for each in kept)
     return [
-        Line(severity, target, **counts[severity, target])
-        for severity in severities
-        for target in targets
-        if (severity, target) in counts
+        Line(severity, target, *(counts[severity, target, state] for state in STATES))
+        for severity in Incident.Severity.values
+        for target in TARGETS
+        if any(counts[severity, target, state] for state in STATES)
     ]
 
 
@@ -113,26 +131,50 @@ class Plans:
         rows = SlaPlan.objects.filter(
             tenant__in={incident.tenant_id for incident in incidents}
         ) | SlaPlan.objects.filter(tenant=None)
-        self._of: defaultdict[int | None, list[tuple[datetime, Plan]]] = defaultdict(list)
+        self._of: defaultdict[int | None, list[SlaPlan]] = defaultdict(list)
         for row in rows.order_by("-valid_from", "-id"):
-            self._of[row.tenant_id].append((row.valid_from, read_plan(row)))
+            self._of[row.tenant_id].append(row)
+
+    def row_of(self, incident: Incident) -> SlaPlan | None:
+        """None: nothing was agreed then, and Bailey's own times hold."""
+        for owner in (incident.tenant_id, None):
+            for row in self._of.get(owner, ()):
+                if row.valid_from <= incident.opened_at:
+                    return row
+        return None
 
     def of(self, incident: Incident) -> Plan:
-        for owner in (incident.tenant_id, None):
-            for valid_from, plan in self._of.get(owner, ()):
-                if valid_from <= incident.opened_at:
-                    return plan
-        return built_in()
+        row = self.row_of(incident)
+        return read_plan(row) if row else built_in()
 
 
-def _pauses(incidents: Sequence[Incident]) -> defaultdict[UUID, list[clock.Pause]]:
-    wanted = {
-        "tenant__in": {incident.tenant_id for incident in incidents},
-        "incident__in": [incident.id for incident in incidents],
-    }
-    found: defaultdict[UUID, list[clock.Pause]] = defaultdict(list)
-    for pause in Pause.objects.filter(**wanted):
-        found[pause.incident_id] += pause_spans([pause], [])
-    for quiet in Quiet.objects.filter(**wanted, kind__in=STANDING_STILL):
-        found[quiet.incident_id] += pause_spans([], [quiet])
-    return found
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """The clocks of an incident stood still; ``until`` None: they do.
+
+    ``why`` can be read by anybody; ``said`` are the words of whoever stopped them, and
+    ``is_for_client`` says whether the client reads those.
+    """
+
+    since: datetime
+    until: datetime | None
+    why: str
+    said: str
+    is_for_client: bool
+
+
+def standstills(opened: QuerySet[Incident]) -> dict[UUID, list[Standstill]]:
+    """Incident → when its clocks stood still, oldest first; by two statements."""
+    wanted = opened.order_by().values("id")
+    found: defaultdict[UUID, list[Standstill]] = defaultdict(list)
+    for pause in Pause.objects.filter(incident__in=wanted):
+        for since, until in pause_spans([pause], []):
+            still = Standstill(
+                since, until, pause.get_cause_display(), pause.asked, pause.is_for_client
+            )
+            found[pause.incident_id].append(still)
+    for quiet in Quiet.objects.filter(incident__in=wanted, kind__in=STANDING_STILL):
+        for since, until in pause_spans([], [quiet]):
+            still = Standstill(since, until, quiet.get_kind_display(), quiet.reason, False)
+            found[quiet.incident_id].append(still)
+    return {key: sorted(each, key=lambda still: still.since) for key, each in found.items()}

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 DAY_MINUTES = 24 * 60
 # No zone changes its offset twice within this time.
 _STEP = timedelta(hours=6)
-_CHUNK = timedelta(days=14)
 # A clock that has not run out by then never will: no agreement has hours so rare.
 HORIZON = timedelta(days=3 * 366)
 
@@ -52,6 +52,8 @@ def running_time(
     hours: Hours, start: datetime, end: datetime, pauses: Sequence[Pause] = ()
 ) -> timedelta:
     """How long the clock ran from ``start`` to ``end``; zero where ``end`` is not later."""
+    if hours is ALWAYS and not pauses:
+        return max(end - start, timedelta(0))
     total = timedelta(0)
     for opened, closed in _counted(hours, start, end, pauses):
         total += closed - opened
@@ -91,6 +93,8 @@ def _counted(
 
 def _merged(pauses: Sequence[Pause], end: datetime) -> list[Span]:
     """Ascending and apart; a pause that holds reaches to ``end``."""
+    if not pauses:
+        return []
     merged: list[Span] = []
     known = ((stopped, end if resumed is None else resumed) for stopped, resumed in pauses)
     for stopped, resumed in sorted(known):
@@ -102,12 +106,34 @@ def _merged(pauses: Sequence[Pause], end: datetime) -> list[Span]:
 
 
 def _open_spans(hours: Hours, start: datetime, end: datetime) -> Iterator[Span]:
-    """In pieces, so that a far end costs nothing to whoever stops early."""
-    while start < end:
-        until = min(start + _CHUNK, end)
-        for since, to, offset in _same_offset(hours.zone, start, until):
-            yield from _within(hours, since, to, offset)
-        start = until
+    """One by one, so that a far end costs nothing to whoever stops early."""
+    if hours is ALWAYS:
+        if start < end:
+            yield start, end
+        return
+    known = _days_of(hours)
+    for day in range(start.toordinal(), end.toordinal() + 1):
+        if day not in known:
+            known[day] = _spans_of_day(hours, day)
+        for opened, closed in known[day]:
+            if opened < end and closed > start:
+                yield max(opened, start), min(closed, end)
+
+
+@lru_cache(maxsize=512)
+def _days_of(hours: Hours) -> dict[int, tuple[Span, ...]]:
+    """Open spans by day, each worked out once: thousands of clocks ask for the same days."""
+    return {}
+
+
+def _spans_of_day(hours: Hours, day: int) -> tuple[Span, ...]:
+    """``day``: its ordinal; from midnight to midnight in UTC."""
+    midnight = datetime.combine(date.fromordinal(day), time.min, UTC)
+    return tuple(
+        span
+        for since, to, offset in _same_offset(hours.zone, midnight, midnight + timedelta(days=1))
+        for span in _within(hours, since, to, offset)
+    )
 
 
 def _same_offset(

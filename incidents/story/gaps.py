@@ -12,10 +12,7 @@ from tenants.models import Mailbox
 
 
 def not_checked(incident: Incident, copies: Sequence[Delivery]) -> list[str]:
-    gaps = [
-        f"{blind.name} is blind since {blind.since:%-d %B, %H:%M} UTC: {blind.why}"
-        for blind in blind_layers(incident.tenant_id)
-    ]
+    gaps = [blind.sentence for blind in blind_layers(incident.tenant_id)]
     delivered = [copy for copy in copies if copy.outcome in LET_THROUGH]
     unseen = sorted({copy.recipient for copy in delivered if copy.verified_at is None})
     if unseen:

@@ -9,20 +9,9 @@ from incidents.layers import blind_layers
 from incidents.models import Delivery, Incident, Message, Observation
 from incidents.story.lines import copies_were, number
 from incidents.story.sender import Client
+from incidents.titles import BORROWED_FIRM, BORROWED_PERSON, BORROWED_VENDOR, KIND_WORDS, whose
 
-_WORDS = {
-    Incident.Kind.SPAM: "Spam",
-    Incident.Kind.PHISH: "Phishing",
-    Incident.Kind.BEC: "Fraud",
-    Incident.Kind.MALWARE: "Malware",
-    Incident.Kind.SUSPICIOUS: "Suspicious mail",
-    Incident.Kind.UNSCANNABLE: "Mail that cannot be read",
-    Incident.Kind.ACCOUNT: "An account at risk",
-    Incident.Kind.HEALTH: "Mail around the gateway",
-}
 _UNREAD = "Nobody has read it."
-_BORROWED_PERSON = {"impersonates_vip", "impersonates_colleague", "impersonates_title"}
-_BORROWED_FIRM = {"poses_as_own_firm", "poses_as_own_desk"}
 
 
 def headline(
@@ -52,19 +41,18 @@ def what_it_is(
     incident: Incident, messages: Sequence[Message], codes: set[str], client: Client
 ) -> str:
     """In the fewest words that a client understands; what no rule knows keeps its subject."""
-    kind = _WORDS[Incident.Kind(incident.kind)]
+    kind = KIND_WORDS[incident.kind]
     newest = max(messages, key=lambda message: message.last_seen_at, default=None)
     sender = newest.sender_name if newest else ""
     if "internal_only" in incident.cross_layer:
         return f"{kind} sent from a mailbox inside {client.name}"
     if incident.kind == Incident.Kind.HEALTH:
         return f"{kind} at {client.name}"
-    if codes & _BORROWED_PERSON and (role := client.role_of(sender)):
-        whose = f"the {role}'s" if role.isupper() else f"{role}'s"
-        return f"{kind} in {whose} name at {client.name}"
-    if codes & _BORROWED_FIRM:
+    if codes & BORROWED_PERSON and (role := client.role_of(sender)):
+        return f"{kind} in {whose(role)} name at {client.name}"
+    if codes & BORROWED_FIRM:
         return f"{kind} in {client.name}'s own name"
-    if {"lookalike_vendor_domain", "vendor_name_other_ending"} & codes:
+    if codes & BORROWED_VENDOR:
         return f"{kind} in the name of a firm that {client.name} deals with"
     if "brand_in_name" in codes and sender:
         return f"{kind} in the name of {sender} at {client.name}"
@@ -129,8 +117,11 @@ def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[
         yield "Whether it was read since is not known." if _is_blind(incident) else _UNREAD
 
 
-def exposure(counts: Mapping[str, int]) -> str:
-    """For a queue row: "2 in inbox · 1 read"; what is not known is said too."""
+def exposure(counts: Mapping[str, int], *, is_blind: bool = False) -> str:
+    """For a queue row: "2 in inbox · 1 read"; what is not known is said too.
+
+    ``is_blind``: no layer can look into the mailboxes now, so that nothing is never "none".
+    """
     parts = [
         f"{counts.get(key, 0)} {words}"
         for key, words in (
@@ -145,4 +136,4 @@ def exposure(counts: Mapping[str, int]) -> str:
         )
         if counts.get(key)
     ]
-    return " · ".join(parts) or "none in a mailbox"
+    return " · ".join(parts) or ("not known now" if is_blind else "none in a mailbox")

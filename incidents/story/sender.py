@@ -31,16 +31,20 @@ class Client:
         return next(filter(None, (likeness(domain, own) for own in self.domains)), None)
 
     def role_of(self, display_name: str) -> str:
-        """``CFO``, or the name itself; "" where nobody of the client is called so."""
-        if not display_name.strip():
-            return ""
-        person = Mailbox.objects.filter(
-            tenant=self.tenant, display_name__iexact=display_name.strip()
-        ).first()
-        if person is None:
-            return ""
-        chief = _CHIEF.match(person.job_title)
-        return f"C{chief.group(1).upper()}O" if chief else person.display_name
+        return role_of(self.tenant.id, display_name)
+
+
+def role_of(tenant_id: int, display_name: str) -> str:
+    """``CFO``, or the name itself; "" where nobody of the client is called so."""
+    if not display_name.strip():
+        return ""
+    person = Mailbox.objects.filter(
+        tenant=tenant_id, display_name__iexact=display_name.strip()
+    ).first()
+    if person is None:
+        return ""
+    chief = _CHIEF.match(person.job_title)
+    return f"C{chief.group(1).upper()}O" if chief else person.display_name
 
 
 def sender_lines(messages: Sequence[Message], client: Client) -> Iterator[Line]:

@@ -92,9 +92,14 @@ def sign_in(browser, town: Town, name: str, *, at: str = "console"):
     return page
 
 
+def row_about(page, subject: str):
+    """The link of the queue's row that names this subject in its second line."""
+    return page.locator("tr[data-row]", has_text=subject).locator("a.open")
+
+
 def _find_fraud(browser, town: Town) -> str:
     page = sign_in(browser, town, "ana")
-    row = page.locator("a.open", has_text=FRAUD)
+    row = row_about(page, FRAUD)
     row.wait_for()
     href = row.get_attribute("href")
     page.close()
@@ -123,7 +128,7 @@ def _watch(browser, town: Town, mail: DemoMail) -> None:
     page = sign_in(browser, town, "ana")
     expect(page.locator("#live")).to_have_text("Live", timeout=SOON_MS)
     page.evaluate("window.sameDocument = true")
-    row = page.locator("a.open", has_text="salary bands")
+    row = row_about(page, "salary bands")
     assert row.count() == 0
     town.send(mail)
     row.wait_for()
@@ -137,7 +142,7 @@ def test_she_watches_a_mail_arrive_live(in_browser, town, fraud):
 
 def _open(browser, town: Town, address: str) -> None:
     page = sign_in(browser, town, "ana")
-    page.locator("a.open", has_text=FRAUD).click()
+    row_about(page, FRAUD).click()
     assert page.url == address
     story = page.locator(".story")
     expect(story).to_contain_text("Let it through.")

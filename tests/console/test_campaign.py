@@ -8,7 +8,8 @@ from django.urls import reverse
 from incidents.everywhere import pull_everywhere
 from incidents.models import Delivery, Incident, Intent, Job
 from incidents.words import Place
-from seg_bridge.models import GatewayRule
+from seg_bridge import rehearsal
+from seg_bridge.models import GatewayRule, Rehearsal
 from tenants.models import AuditEntry
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
@@ -164,3 +165,30 @@ def test_looking_again_asks_every_mailbox_and_moves_nothing(as_ana, cast, both):
     with everywhere(cast):
         [intent] = Intent.objects.all()
         assert (intent.action, intent.delivery.place) == ("look", Place.INBOX)
+
+
+def test_blocking_is_rehearsed_and_refused_where_that_objects(as_ana, cast, both, monkeypatch):
+    objection = "Acme: it would stop 40 of 50 copies (80.0%)."
+    monkeypatch.setattr(rehearsal, "_stops", lambda *_: [objection])
+    where = reverse("incident_block", args=[both[0].id])
+    question = as_ana.get(where, headers={"HX-Request": "true"}).content.decode()
+    assert "it would stop" in question
+    assert 'name="despite"' in question
+
+    wish = {"days": "30", "reason": ""}
+    assert as_ana.post(where, wish).status_code == 409
+    assert as_ana.post(where, {**wish, "despite": "on"}).status_code == 400
+    with everywhere(cast):
+        assert not GatewayRule.objects.exists()
+    assert as_ana.post(where, {**wish, "despite": "on", "reason": "clear"}).status_code == 302
+    with everywhere(cast):
+        rule = GatewayRule.objects.get()
+        assert Rehearsal.objects.get(rule=rule).saved_by == "Ana"
+        assert rule.reason == "clear"
+
+
+def test_a_block_without_objections_shows_no_box_to_overrule_them(as_ana, both):
+    where = reverse("incident_block", args=[both[0].id])
+    question = as_ana.get(where, headers={"HX-Request": "true"}).content.decode()
+    assert 'name="despite"' not in question
+    assert as_ana.post(where, {"days": "30", "reason": ""}).status_code == 302

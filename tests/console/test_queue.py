@@ -162,6 +162,7 @@ def test_a_blind_layer_never_reads_as_nothing_exposed(as_ana, cast):
 def test_a_copy_that_nobody_has_found_yet_is_within_reach_on_every_page(as_ana, cast):
     with scope(cast):
         made = make(cast.acme, 1, state="triaged", counts=counts(copies=2, delivered=2, unseen=2))
+        Connection.objects.create(tenant=cast.acme, kind="graph")
 
     queue = as_ana.get(reverse("queue"), {"tab": "team"}).content.decode()
     page = as_ana.get(reverse("incident", args=[made.id])).content.decode()

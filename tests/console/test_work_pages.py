@@ -12,11 +12,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from console.queries.kpis import MEASURES, figures, incidents_behind, opened_between
+from console.queries.kpis import MEASURES, figures, incidents_behind
 from console.queries.similar import similar_to
 from incidents.codes import COUNTS
 from incidents.models import Comment, Incident, Mention, SavedView, SlaPlan
 from incidents.services import resolve_incident
+from incidents.sla.attest import opened_between
 from tenants.errors import NotThere
 from tenants.ids import new_id
 from tests.incidents.work_on import open_incident, staff

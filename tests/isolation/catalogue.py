@@ -99,7 +99,9 @@ MORE_POLICIES: dict[str, set[Policy]] = {
     },
     "incidents_comment": _portal_sees(f"(((audience)::text = 'client'::text) AND ({_OF_SHARED}))"),
     "incidents_pause": _portal_sees(f"(((cause)::text ~~ 'client_%'::text) AND ({_OF_SHARED}))"),
-    "incidents_report": _portal_sees(f"(((audience)::text = 'client'::text) AND ({_OF_SHARED}))"),
+    "incidents_report": _portal_sees(
+        f"(((audience)::text = 'client'::text) AND ((incident_id IS NULL) OR ({_OF_SHARED})))"
+    ),
     "incidents_job": _portal_sees(f"({_OF_SHARED})"),
     "incidents_attachment": _portal_sees(
         "(comment_id IN ( SELECT incidents_comment.id FROM incidents_comment))"

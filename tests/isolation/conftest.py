@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from django.core.management import call_command
 from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
+from console import presence
+from console.queries import opened
 from tests.isolation.world import World, make_world
 
 
@@ -18,12 +21,16 @@ def world(
 ) -> Iterator[World]:
     """Both clients, committed: tests here sign in as the real logins, over connections of theirs.
 
-    A test that changes something does it in a transaction that it rolls back.
+    A test that changes something does it in a transaction that it rolls back.  The world outlives
+    what ends by itself within minutes: on a slow machine the last test comes late.
     """
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     # The next world's clients have the same numbers and other keys.
     evidence = override_settings(EVIDENCE_DIR=tmp_path_factory.mktemp("evidence"))
-    with evidence, django_db_blocker.unblock():
+    lasting = pytest.MonkeyPatch.context()
+    with lasting as patch, evidence, django_db_blocker.unblock():
+        patch.setattr(opened, "VALID_FOR", timedelta(hours=3))
+        patch.setattr(presence, "SEEN_FOR_S", 3 * 3600)
         try:
             yield make_world()
         finally:

@@ -140,6 +140,8 @@ sla_default        GET     -          200 200  200  in     in    in
 sla_default        POST    -          302 403  403  in     in    in
 sla_targets        GET     -          200 200  200  in     in    in
 client_sla         GET     client     200 200  200  in     in    in
+client_statement   GET     client     200 200  200  in     in    in
+client_statement   POST    client     302 302  302  in     in    in
 client_sla         POST    client     302 302  302  in     in    in
 message            GET     message    200 200  200  in     in    in
 message_open       GET     message    200 200  200  in     in    in
@@ -202,6 +204,11 @@ api-incident-restore   POST    incident      202 202  202  401    202   401
 api-incident-report    POST    incident      202 202  202  401    202   401
 api-incident-take      POST    incident      200 200  200  401    200   401
 api-incident-share     POST    incident      200 200  200  401    200   401
+api-incident-unshare   POST    incident      200 200  200  401    200   401
+api-incident-look      POST    incident      202 202  202  401    202   401
+api-pull-everywhere    POST    incident      202 202  202  401    202   401
+api-block-everywhere   POST    incident      202 202  202  401    202   401
+api-statement          POST    client        202 202  202  401    202   401
 api-incident-resolve   POST    incident      200 200  200  401    200   401
 api-incident-reopen    POST    incident      409 409  409  401    409   401
 api-incident-together  GET     incident      200 200  200  401    200   401
@@ -447,6 +454,11 @@ BODIES |= {
         "reason": "Known",
     },
     "task_templates": {"kind": "phish", "steps": "Look"},
+    "client_statement": {
+        "first_day": "2026-11-01",
+        "last_day": "2026-11-30",
+        "audience": "client",
+    },
     "sla_default": AGREEMENT,
     "client_sla": AGREEMENT,
     "group_new": {"name": "Gold"},

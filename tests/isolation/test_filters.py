@@ -41,7 +41,10 @@ NOBODYS = {
 def values(side: Side) -> dict[str, tuple[str, str]]:
     """Filter → a value of this client's, and one that nobody has."""
     slug, nothing = side.tenant.slug, missing_id()
-    ids = {name: (side.ids[name], nothing) for name in ("incident", "message", "delivery", "job")}
+    ids = {
+        name: (side.ids[name], nothing)
+        for name in ("incident", "message", "delivery", "job", "group")
+    }
     return ids | {
         "tenant": (slug, "nobody"),
         "group": (side.ids["own-group"], nothing),

@@ -45,7 +45,7 @@ from incidents.models import (
 from incidents.observations import Reason
 from incidents.orders import give_order
 from incidents.remediation import pull_incident, release_held
-from incidents.reports import ask_report, serve_reports
+from incidents.reports import ask_report, ask_statement, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.changes import rehearse_wish
@@ -275,6 +275,14 @@ def _fill(side: Side, cast: Cast) -> None:
         release_held(delivery=held, actor=cast.mo, reason=side.inner)
         for number, audience in ((SHARED, "client"), (HIDDEN, "internal")):
             ask_report(incident=found[number], actor=cast.mo, audience=audience)
+            now = timezone.now()
+            ask_statement(
+                tenant=tenant,
+                since=now - timedelta(days=1),
+                until=now + timedelta(days=1),
+                actor=cast.mo,
+                audience=audience,
+            )
         Job.objects.create(
             tenant=tenant,
             kind=Job.Kind.REPLAY,
@@ -288,7 +296,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _policies(side, cast)
         _campaign(side, found[SHARED], found[HIDDEN])
         save_group(name=f"Group {side.inner}", clients=[tenant], actor=cast.mo)
-    for _ in range(2):
+    for _ in range(4):
         serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
     _say_in_the_portal(side, cast)
     _note_ids(side)

@@ -5,10 +5,10 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from seg_bridge.changes import block_sender
 from seg_bridge.models import Gate, GatewayRule
 from seg_bridge.services import (
     add_rule,
-    block_sender,
     create_gate,
     remove_rule,
     retire_expired_rules,
@@ -180,11 +180,9 @@ def test_a_rule_is_audited_with_who_what_and_why(acme_scope, cast: Cast):
 
 
 def test_blocking_a_blocked_sender_again_keeps_one_rule(acme_scope, cast: Cast):
-    first = block_sender(
-        tenant_id=cast.acme.id, sender="eve@evil.example", reason="x", actor=cast.ana
-    )
+    first = block_sender(tenant=cast.acme, sender="eve@evil.example", reason="x", actor=cast.ana)
     again = block_sender(
-        tenant_id=cast.acme.id,
+        tenant=cast.acme,
         sender="Eve@Evil.example",
         reason="y",
         actor=cast.bo,
@@ -195,9 +193,7 @@ def test_blocking_a_blocked_sender_again_keeps_one_rule(acme_scope, cast: Cast):
 
 def test_a_longer_block_replaces_a_shorter_one_and_stays_as_strict(acme_scope, cast: Cast):
     short = add(cast, action="reject", expires_at=timezone.now() + timedelta(days=1))
-    long = block_sender(
-        tenant_id=cast.acme.id, sender="eve@evil.example", reason="y", actor=cast.bo
-    )
+    long = block_sender(tenant=cast.acme, sender="eve@evil.example", reason="y", actor=cast.bo)
     assert list(GatewayRule.objects.filter(rules_in_force())) == [long]
     assert (long.action, long.expires_at) == ("reject", None)
     assert long.id != short.id

@@ -1,0 +1,117 @@
+"""What is recommended can be done with the layers that the client has."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from api_bridge.models import Connection
+from incidents.models import Job
+from incidents.remediation import block_sender
+from seg_bridge.services import create_gate
+from tenants.audit import BAILEY
+from tenants.scope import maintenance_scope
+from tests.console.test_queue import _no_broker, as_ana, counts, make, scope  # noqa: F401
+
+HOUR = timedelta(hours=1)
+UNSEEN = counts(copies=2, delivered=2, unseen=2)
+
+
+@pytest.fixture
+def gate(cast):
+    with maintenance_scope():
+        made, _ = create_gate(
+            provider=cast.provider,
+            name="mx1",
+            hostname="mx1.example",
+            tenants=[cast.acme],
+            actor=BAILEY,
+        )
+        made.last_seen_at = timezone.now()
+        made.save(update_fields=["last_seen_at"])
+
+
+def delivered(cast, **changes):
+    values = {"state": "triaged", "counts": UNSEEN, "sender": "eve@evil.example"}
+    with scope(cast):
+        return make(cast.acme, 1, **(values | changes))
+
+
+def read(as_ana, incident):  # noqa: F811
+    page = as_ana.get(reverse("incident", args=[incident.id]))
+    queue = as_ana.get(reverse("queue"), {"tab": "team"}).content.decode()
+    return page.context["page"], queue
+
+
+def texts(page):
+    return [each.text for each in page.others]
+
+
+def test_without_a_mailbox_layer_the_sender_is_blocked_and_then_the_people_are_told(
+    as_ana,  # noqa: F811
+    cast,
+    gate,
+):
+    incident = delivered(cast)
+    page, queue = read(as_ana, incident)
+    assert page.advice.text == "Block sender"
+    assert "Acme has no mailbox layer: 2 copies cannot be pulled." in page.advice.effect
+    assert page.look_again == ""
+    assert "Pull" not in " ".join(texts(page))
+    assert "Block the sender" in queue
+    with scope(cast):
+        block_sender(incident=incident, actor=cast.ana, reason="fraud", expires_at=None)
+
+    page, queue = read(as_ana, incident)
+    assert page.advice.text == "Tell the recipients"
+    assert page.advice.href == reverse("incident_call", args=[incident.id])
+    assert "Tell the recipients" in queue
+    assert "Sender blocked" in queue
+
+
+@pytest.mark.parametrize("changes", [{"sender": ""}, {"cross_layer": ["internal_only"]}])
+def test_a_sender_whom_no_gateway_can_stop_is_not_to_be_blocked(as_ana, cast, gate, changes):  # noqa: F811
+    page, queue = read(as_ana, delivered(cast, **changes))
+    assert page.advice.text == "Tell the recipients"
+    assert "Block sender" not in texts(page)
+    assert "Tell the recipients" in queue
+
+
+def test_with_no_layer_at_all_the_people_are_told(as_ana, cast):  # noqa: F811
+    page, _ = read(as_ana, delivered(cast))
+    assert page.advice.text == "Tell the recipients"
+    assert "Block sender" not in texts(page)
+
+
+def test_a_blind_mailbox_layer_pulls_later_and_the_gateway_helps_now(as_ana, cast, gate):  # noqa: F811
+    with scope(cast):
+        Connection.objects.create(tenant=cast.acme, kind="graph", blind_since=timezone.now() - HOUR)
+    page, _ = read(as_ana, delivered(cast, counts=counts(copies=2, delivered=2, in_inbox=2)))
+    assert page.advice.text == "Block sender"
+    assert "blind" in page.advice.effect
+    assert "Pull when the layer sees again" in texts(page)
+
+
+def test_a_mailbox_layer_that_sees_pulls(as_ana, cast, gate):  # noqa: F811
+    with scope(cast):
+        Connection.objects.create(tenant=cast.acme, kind="graph")
+    page, queue = read(as_ana, delivered(cast))
+    assert page.advice.text == "Pull 2 copies"
+    assert "Pull 2 copies" in queue
+    assert texts(page) == ["Block sender", "Resolve"]
+
+
+def test_a_client_without_a_gateway_is_not_told_to_block(as_ana, cast):  # noqa: F811
+    with scope(cast):
+        Connection.objects.create(tenant=cast.acme, kind="graph")
+    page, _ = read(as_ana, delivered(cast))
+    assert texts(page) == ["Resolve"]
+
+
+def test_blocking_is_on_record_as_an_act(as_ana, cast, gate):  # noqa: F811
+    incident = delivered(cast)
+    as_ana.post(reverse("incident_block", args=[incident.id]), {"days": "30", "reason": "fraud"})
+    with scope(cast):
+        job = Job.objects.get(incident=incident)
+    assert (job.kind, job.state, job.requested_by) == ("block", "done", "Ana")

@@ -1,0 +1,177 @@
+"""Wherever something of a client stands, it is said since when a layer cannot see it.
+
+PAGES: every row, incident, job and report of that client says "blind since …", and never "none
+found".
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from api_bridge.models import Connection
+from incidents.everywhere import pull_everywhere
+from incidents.models import Incident, Job, Message, Report
+from incidents.reports import ask_report, ask_statement, serve_reports
+from incidents.reports.csv_file import render_csv
+from incidents.reports.pdf_file import render_pdf
+from incidents.services import share_incident
+from incidents.story import tell_story
+from tenants.doors import ClaimedWork
+from tenants.services import create_api_token
+from tests.console.test_pages import open_phish
+from tests.console.test_queue import _no_broker, scope  # noqa: F401
+from tests.incidents.test_reports import text_of
+
+SINCE = datetime(2026, 11, 22, 6, 12, tzinfo=UTC)
+# What must not be said of a client whose mailboxes nobody sees.
+NEVER = ("Nothing exposed", "none in a mailbox", "No copy is within anybody", "No copy that we")
+
+
+@pytest.fixture
+def blind(cast):
+    """Acme's mailbox layer lost its sight; everything that a page can show of it is there."""
+    incident = open_phish(cast.acme)
+    now = timezone.now()
+    with scope(cast):
+        Connection.objects.create(tenant=cast.acme, kind="graph", blind_since=SINCE)
+        share_incident(incident=incident, actor=cast.ana)
+        incident = Incident.objects.select_related("tenant").get(id=incident.id)
+        group = pull_everywhere(incidents=[incident], actor=cast.ana, reason="phish")
+        ask_report(incident=incident, actor=cast.ana, audience="client")
+        ask_statement(
+            tenant=cast.acme,
+            since=now - timedelta(days=1),
+            until=now + timedelta(days=1),
+            actor=cast.ana,
+            audience="client",
+        )
+    for _ in range(2):
+        serve_reports(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    with scope(cast):
+        return {
+            "incident": incident,
+            "group": group,
+            "job": Job.objects.get(group_id=group),
+            "message": Message.objects.get(),
+            "reports": {report.kind: report for report in Report.objects.all()},
+        }
+
+
+CONSOLE = {
+    "queue": lambda made: reverse("queue") + "?tab=team",
+    "incident": lambda made: reverse("incident", args=[made["incident"].id]),
+    "campaign": lambda made: reverse("campaign", args=[made["incident"].id]),
+    "mail": lambda made: reverse("message", args=[made["message"].id]),
+    "jobs": lambda made: reverse("jobs"),
+    "job": lambda made: reverse("job", args=[made["job"].id]),
+    "order": lambda made: reverse("job_group", args=[made["group"]]),
+    "clients": lambda made: reverse("clients"),
+    "client": lambda made: reverse("client", args=["acme"]),
+    "health": lambda made: reverse("health"),
+    "ledger": lambda made: reverse("ledger"),
+}
+
+
+@pytest.mark.parametrize("page", CONSOLE)
+def test_every_page_of_the_console_says_it(client, cast, blind, page):
+    client.force_login(cast.ana)
+    text = client.get(CONSOLE[page](blind)).content.decode()
+    assert "blind since" in text.lower()
+    assert not [words for words in NEVER if words in text]
+
+
+PORTAL = {
+    "overview": lambda made: "/portal/",
+    "incidents": lambda made: "/portal/incidents",
+    "incident": lambda made: f"/portal/incidents/{made['incident'].id}",
+    "held": lambda made: "/portal/held",
+    "openings": lambda made: "/portal/access",
+    "reports": lambda made: "/portal/reports",
+}
+
+
+@pytest.mark.parametrize("page", PORTAL)
+def test_every_page_of_the_portal_says_it(client, cast, blind, settings, page):
+    settings.ROOT_URLCONF = "console.urls_portal"
+    client.force_login(cast.pia)
+    text = client.get(PORTAL[page](blind), follow=True).content.decode()
+    assert "is blind since" in text
+    assert not [words for words in NEVER if words in text]
+
+
+API = {
+    "client": lambda made: "tenants/acme",
+    "clients": lambda made: "tenants",
+    "incidents": lambda made: "incidents",
+    "incident": lambda made: f"incidents/{made['incident'].id}",
+    "jobs": lambda made: "jobs",
+    "job": lambda made: f"jobs/{made['job'].id}",
+    "reports": lambda made: "reports",
+    "report": lambda made: f"reports/{made['reports']['incident'].id}",
+}
+
+
+@pytest.mark.parametrize("address", API)
+def test_every_object_of_the_api_says_it(client, cast, blind, address):
+    with scope(cast):
+        token = create_api_token(person=cast.bo, name="t", actor=cast.mo)
+    answer = client.get(
+        f"/api/v1/{API[address](blind)}", headers={"Authorization": f"Bearer {token}"}
+    ).json()
+    rows = answer.get("results", [answer])
+    assert rows
+    for row in rows:
+        assert [(each["layer"], each["since"]) for each in row["blind"]] == [
+            ("mailbox", "2026-11-22T06:12:00Z")
+        ]
+        assert row["blind"][0]["why"]
+    assert not [words for words in NEVER if words in str(answer)]
+
+
+@pytest.mark.parametrize("kind", ["incident", "agreed_times"])
+def test_every_report_says_it_in_its_document_pdf_and_csv(cast, blind, kind):
+    document = blind["reports"][kind].document
+    said = "The mailbox layer is blind since 22 November, 06:12 UTC"
+    for text in (
+        str(document["blind"]),
+        text_of(render_pdf(document)),
+        render_csv(document).decode("utf-8-sig"),
+    ):
+        assert said in text
+        assert not [words for words in NEVER if words in text]
+
+
+def test_a_statement_without_a_single_incident_says_it_too(cast):
+    since = SINCE - timedelta(days=60)
+    with scope(cast):
+        Connection.objects.create(tenant=cast.acme, kind="graph", blind_since=SINCE)
+        until = since + timedelta(days=30)
+        ask_statement(tenant=cast.acme, since=since, until=until, actor=cast.ana)
+    serve_reports(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    with scope(cast):
+        document = Report.objects.get().document
+    for text in (text_of(render_pdf(document)), render_csv(document).decode("utf-8-sig")):
+        assert "blind since" in text
+
+
+def test_the_story_says_it_and_so_does_its_headline(cast, blind):
+    with scope(cast):
+        story = tell_story(blind["incident"])
+    assert "the mailbox layer is blind" in story.headline
+    assert any("is blind since 22 November, 06:12 UTC" in gap for gap in story.not_checked)
+
+
+def test_a_client_that_is_seen_is_called_blind_nowhere(client, cast):
+    incident = open_phish(cast.acme)
+    with scope(cast):
+        Connection.objects.create(tenant=cast.acme, kind="graph")
+        token = create_api_token(person=cast.bo, name="t", actor=cast.mo)
+    client.force_login(cast.ana)
+    for address in (reverse("queue") + "?tab=team", reverse("incident", args=[incident.id])):
+        assert "blind since" not in client.get(address).content.decode()
+    headers = {"Authorization": f"Bearer {token}"}
+    assert client.get(f"/api/v1/incidents/{incident.id}", headers=headers).json()["blind"] == []
