@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from incidents.assessment import EXPOSED
 from incidents.bulk import fetch, run
+from incidents.holding import hold_intake
 from incidents.identity import Identified, identify, settle_pending
 from incidents.known import Copy, Known, Seen
 from incidents.known_rows import load_known, next_batch, next_ids
@@ -92,7 +93,7 @@ def _put_aside(claimed: ClaimedWork, error: Exception) -> None:
 def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
     """Works on at most ``size`` observations; answers how many.  Needs the client's scope."""
     # A lease that ran out may leave two workers with one client; they take turns.
-    run("SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id])
+    hold_intake(tenant.id)
     batch = next_batch(tenant.id, timezone.now(), size)
     if not batch:
         return 0

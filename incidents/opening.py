@@ -16,7 +16,6 @@ from django.utils import timezone
 from incidents import prevalence
 from incidents.announce import announce_incident
 from incidents.assessment import IN_MAILBOX, RANK, assess, within_reach
-from incidents.campaigns.belonging import hold_numbers
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
 from incidents.campaigns.moving import next_number
@@ -28,9 +27,9 @@ from incidents.disagreements import follow_incident, follow_mails, settle_all
 from incidents.grouping import (
     become_one,
     find_incidents,
-    may_become_one,
     remember_keys,
 )
+from incidents.holding import take_turn
 from incidents.late_copies import follow_orders
 from incidents.ledger import note_incident
 from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage, Message
@@ -48,6 +47,8 @@ HEALTH_TAKES = timedelta(days=1)
 
 def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
     """Open, join and refresh the incidents of these messages.  Must run in the client's scope."""
+    if not message_ids:
+        return
     messages = list(
         Message.objects.filter(id__in=message_ids)
         .order_by("first_seen_at", "id")
@@ -62,7 +63,7 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
     known_by_keys = set(
         GroupKey.objects.filter(message__in=message_ids).values_list("message_id", flat=True)
     )
-    hold_numbers(tenant.id)
+    take_turn(tenant.id)
     touched: set[Any] = set()
     to_place: list[Message] = []
     for message in messages:
@@ -121,10 +122,13 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
             if incident is None:
                 incident = each.incident
                 _add(incident, message, say_joined(each.link))
-            elif incident.id == each.incident.id or not may_become_one(incident, each.incident):
+            elif incident.id == each.incident.id:
                 continue
             else:
-                incident = become_one(incident, each.incident, "One mail belongs to both.")
+                joined = become_one(incident, each.incident, "One mail belongs to both.")
+                if joined is None:
+                    continue
+                incident = joined
             write_links(tenant.id, Edge.Level.GROUP, [each.link], prevalence.total_messages())
             changed.add(incident.id)
         if incident is None:

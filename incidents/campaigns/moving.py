@@ -17,8 +17,9 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from incidents.campaigns.belonging import hold_numbers, join_campaigns, part_campaigns, put_into
+from incidents.campaigns.belonging import join_campaigns, part_campaigns, put_into
 from incidents.campaigns.ledger import Who
+from incidents.holding import take_turn
 from incidents.ledger import note_incident, note_mails
 from incidents.models import GroupKey, Incident, IncidentMessage, Regrouping
 
@@ -64,7 +65,7 @@ def restore(incident: Incident, before: dict[str, Any], after: dict[str, Any]) -
 
 
 def next_number(tenant_id: int) -> int:
-    hold_numbers(tenant_id)
+    take_turn(tenant_id)
     rows = Incident.objects.filter(tenant=tenant_id).aggregate(number=Max("number"))
     return int(rows["number"] or 0) + 1
 

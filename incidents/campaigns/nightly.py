@@ -21,9 +21,8 @@ from uuid import UUID
 from django.utils import timezone
 
 from incidents import prevalence
-from incidents.bulk import run
 from incidents.campaigns import moving
-from incidents.campaigns.belonging import hold_numbers, join_campaigns, new_campaign, put_into
+from incidents.campaigns.belonging import join_campaigns, new_campaign, put_into
 from incidents.campaigns.canonical import Canonical
 from incidents.campaigns.ledger import withdraw, write_links
 from incidents.campaigns.looking import (
@@ -35,6 +34,7 @@ from incidents.campaigns.looking import (
     still_so,
 )
 from incidents.grouping import become_one
+from incidents.holding import hold_intake, take_turn
 from incidents.models import Campaign, Edge, Incident, IncidentMessage, Regrouping
 from incidents.opening import refresh_incident
 from tenants.audit import BAILEY, write_audit
@@ -102,8 +102,8 @@ def _set_right(tenant: Tenant, seen: Look, changes: Changes) -> bool:
     """Make what differs what it should be; answers whether nothing had changed since the look."""
     changes.left = 0
     if seen.differing:
-        run("SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id])
-        hold_numbers(tenant.id)
+        hold_intake(tenant.id)
+        take_turn(tenant.id)
     is_same = stamps_in_sight(tenant, seen.at) == seen.stamps
     if seen.differing:
         found, members, incidents = still_so(tenant, seen)
@@ -133,7 +133,8 @@ def _set_incidents(
     for ids in by_cluster(found.group_of, members).values():
         kept, *others = sorted((incidents[each] for each in ids), key=lambda each: each.number)
         for other in others:
-            become_one(kept, other, _WHY)
+            if become_one(kept, other, _WHY) is None:
+                continue
             touched.add(kept.id)
             changes.merged += 1
     for incident in Incident.objects.filter(id__in=touched, merged_into=None).order_by("id"):

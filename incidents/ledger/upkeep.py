@@ -22,8 +22,8 @@ from django.db import connection
 from django.utils import timezone
 
 from incidents.assessment import WORST_FIRST
-from incidents.bulk import run
 from incidents.campaigns.nights import next_night
+from incidents.holding import hold_intake
 from incidents.models import Incident, IncidentMessage, LedgerEntry, Message
 from incidents.warnings import leave_marks
 from incidents.words import THREATS
@@ -121,7 +121,7 @@ def recompute(tenant: Tenant, *, since: datetime, until: datetime) -> Recomputed
         chunks = list(_in_chunks(tenant, since, until))
     for ids in chunks:
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
-            run("SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id])
+            hold_intake(tenant.id)
             before = _rows_of(tenant, ids, since, until)
             note_messages(tenant, ids)
             after = _rows_of(tenant, ids, since, until)
