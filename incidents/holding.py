@@ -5,6 +5,7 @@
    which incident in which campaign, gives a number, or holds more than one incident of a client
    takes its turn first, and so meets nobody else who holds one and wants another.
 3. Incidents in the order of their ids, then campaigns in the order of theirs.
+4. ``hold_links``, at the end.
 
 Who holds one incident alone needs no turn.
 """
@@ -44,3 +45,8 @@ def hold_incidents(incident_ids: Collection[UUID]) -> None:
 def hold_campaigns(campaign_ids: Collection[UUID]) -> None:
     rows = Campaign.objects.filter(id__in=campaign_ids).order_by("id")
     list(rows.select_for_update().values_list("id"))
+
+
+def hold_links(provider_id: int) -> None:
+    """The last thing that is held: links between campaigns of the provider's clients."""
+    run("SELECT pg_advisory_xact_lock(hashtext('incidents.links'), %s)", [provider_id])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -45,10 +46,13 @@ from tenants.work import want_work
 HEALTH_TAKES = timedelta(days=1)
 
 
-def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
-    """Open, join and refresh the incidents of these messages.  Must run in the client's scope."""
+def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[UUID]:
+    """Open, join and refresh the incidents of these messages.  Must run in the client's scope.
+
+    Answers which of them were placed into incidents of threats.
+    """
     if not message_ids:
-        return
+        return []
     messages = list(
         Message.objects.filter(id__in=message_ids)
         .order_by("first_seen_at", "id")
@@ -87,7 +91,9 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
     ):
         refresh_incident(incident)
     follow_mails(tenant, message_ids)
-    follow_campaigns(tenant, [message.id for message in to_place])
+    ids = [message.id for message in to_place]
+    follow_campaigns(tenant, ids)
+    return ids
 
 
 def _came_around(message: Message) -> bool:

@@ -14,7 +14,12 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.queries.campaign import campaign_page, incidents_of_campaign
+from console.queries.campaign import (
+    campaign_everywhere,
+    campaign_page,
+    can_be_blocked,
+    can_be_pulled,
+)
 from console.queries.jobs import group_page
 from console.queries.rows import copies_words
 from console.views.incident import BlockForm, ReasonForm
@@ -40,10 +45,16 @@ class WhereForm(forms.Form):
 @for_staff
 def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    wish = {name: said(request, name) for name in ("show", "client")}
-    page = campaign_page(incidents_of_campaign(found), **wish, cursor=request.GET.get("cursor", ""))
+    wish = {name: said(request, name) for name in ("show", "client", "list")}
+    page = campaign_page(
+        campaign_everywhere(found),
+        show=wish["show"],
+        client=wish["client"],
+        of=wish["list"],
+        cursor=request.GET.get("cursor", ""),
+    )
     kept = {name: value for name, value in wish.items() if value}
-    older = "?" + urlencode({**kept, "cursor": page.mails.older}) if page.mails.older else ""
+    older = "?" + urlencode({**kept, "cursor": page.older}) if page.older else ""
     context = {"at": "queue", "incident": found, "page": page, "older": older, **wish}
     return show(request, "console/campaign.html", context, partial="list")
 
@@ -51,7 +62,7 @@ def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    incidents = [each for each in incidents_of_campaign(found) if _can_be_pulled(each)]
+    incidents = can_be_pulled(campaign_everywhere(found))
     choices = [(str(each.id), _where(each)) for each in incidents]
     where, form = _forms(request, choices, ReasonForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():
@@ -66,7 +77,7 @@ def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def campaign_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    incidents = [each for each in incidents_of_campaign(found) if each.sender]
+    incidents = can_be_blocked(campaign_everywhere(found))
     choices = [(str(each.id), f"{each.tenant.name}: {each.sender}") for each in incidents]
     where, form = _forms(request, choices, BlockForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():
@@ -100,11 +111,6 @@ def _forms(
 def _chosen(incidents: list[Incident], where: WhereForm) -> list[Incident]:
     ids = set(where.cleaned_data["where"])
     return [incident for incident in incidents if str(incident.id) in ids]
-
-
-def _can_be_pulled(incident: Incident) -> bool:
-    """Something is in reach, and no person has closed it as no threat."""
-    return bool(within_reach(incident.counts)) and not incident.is_called_harmless
 
 
 def _where(incident: Incident) -> str:

@@ -1,6 +1,15 @@
 """What: mail, what was seen of it, incidents, actions and evidence."""
 
-from incidents.models.campaign import Campaign, Edge, MessageTrait, Regrouping
+from incidents.models.campaign import (
+    Campaign,
+    CampaignLink,
+    Edge,
+    LinkedIncident,
+    LinkedMail,
+    MessageTrait,
+    Recomputation,
+    Regrouping,
+)
 from incidents.models.disagreement import Disagreement, LateVerdicts, StandingOrder
 from incidents.models.evidence import ContentAccess, Evidence, Report
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
@@ -32,6 +41,7 @@ __all__ = [
     "Backlog",
     "CallNote",
     "Campaign",
+    "CampaignLink",
     "ClientWord",
     "Comment",
     "ContentAccess",
@@ -47,12 +57,15 @@ __all__ = [
     "LateVerdicts",
     "LedgerDay",
     "LedgerEntry",
+    "LinkedIncident",
+    "LinkedMail",
     "Mention",
     "Message",
     "MessageTrait",
     "Observation",
     "Pause",
     "Quiet",
+    "Recomputation",
     "Regrouping",
     "Report",
     "SavedView",

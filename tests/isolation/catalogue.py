@@ -23,6 +23,7 @@ PROVIDER_TABLES = {
     "seg_bridge_gate": "provider_id",
     "incidents_tasktemplate": "provider_id",
     "incidents_savedview": "provider_id",
+    "incidents_campaignlink": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.
 WITH_PROVIDER_ROWS = {"tenants_person", "tenants_auditentry", "incidents_slaplan"}
@@ -41,7 +42,8 @@ APPEND_ONLY = {
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
-    "incidents_warningmark",
+    *("incidents_warningmark", "incidents_linkedmail", "incidents_linkedincident"),
+    "incidents_recomputation",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     "seg_bridge_rehearsal",
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
