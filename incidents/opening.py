@@ -7,7 +7,6 @@ mail that a layer settled alone stays a countable fact.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,8 +41,8 @@ from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
 from tenants.work import want_work
 
-# So long a health incident takes mail; then the next one opens.
-HEALTH_TAKES = timedelta(days=1)
+# So many mails a health incident takes, for each that joins has all others looked at again.
+HEALTH_TAKES = 2_000
 
 
 def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[UUID]:
@@ -150,16 +149,13 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
 
 
 def _note_bypass(tenant: Tenant, message: Message) -> Incident:
-    # Each mail that joins has all others looked at again: a day's mail is one incident.
+    """One finding, one open incident, until a person decides (docs/decisions/0013)."""
     health = Incident.objects.filter(
-        tenant=tenant,
-        kind=Incident.Kind.HEALTH,
-        merged_into=None,
-        opened_at__gt=timezone.now() - HEALTH_TAKES,
+        tenant=tenant, kind=Incident.Kind.HEALTH, merged_into=None
     ).exclude(state=Incident.State.RESOLVED)
     reason = "It reached a mailbox without passing the gateway."
     incident: Incident | None = health.order_by("-number").first()
-    if incident is None:
+    if incident is None or incident.memberships.count() >= HEALTH_TAKES:
         return open_incident(tenant, message, Incident.Kind.HEALTH, reason)
     _add(incident, message, reason)
     return incident

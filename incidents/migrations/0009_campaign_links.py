@@ -215,6 +215,10 @@ class Migration(migrations.Migration):
                 name="recomputation_one_open",
             ),
         ),
+        migrations.AddIndex(
+            model_name="messagetrait",
+            index=models.Index(fields=["tenant", "seen_at"], name="trait_seen"),
+        ),
         AddProviderPolicy("incidents_campaignlink"),
         AddTenantPolicy("incidents_linkedmail", portal=()),
         AddTenantPolicy("incidents_linkedincident", portal=()),

@@ -164,7 +164,8 @@ class MessageTrait(TenantModel):
             )
         ]
         indexes: ClassVar = [
-            models.Index(fields=["tenant", "kind", "value", "seen_at"], name="trait_value")
+            models.Index(fields=["tenant", "kind", "value", "seen_at"], name="trait_value"),
+            models.Index(fields=["tenant", "seen_at"], name="trait_seen"),
         ]
 
 
