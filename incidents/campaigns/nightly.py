@@ -25,6 +25,7 @@ from incidents.campaigns import moving
 from incidents.campaigns.belonging import join_campaigns, new_campaign, put_into
 from incidents.campaigns.canonical import Canonical
 from incidents.campaigns.ledger import withdraw, write_links
+from incidents.campaigns.links import follow_links
 from incidents.campaigns.looking import (
     Look,
     by_cluster,
@@ -33,6 +34,8 @@ from incidents.campaigns.looking import (
     stamps_in_sight,
     still_so,
 )
+from incidents.campaigns.nights import next_night
+from incidents.campaigns.recomputing import show_what_would_change, waits_for_a_person
 from incidents.grouping import become_one
 from incidents.holding import hold_intake, take_turn
 from incidents.models import Campaign, Edge, Incident, IncidentMessage, Regrouping
@@ -43,6 +46,7 @@ from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 
 MOST_LOOKS = 3
+LINKED_AT_ONCE = 500
 AGAIN_AFTER = timedelta(minutes=10)
 MADE_CANONICAL = "incidents.campaigns.made_canonical"
 _WHY = "So says the nightly look at all evidence."
@@ -64,9 +68,17 @@ class Changes:
 
 
 def serve_regroup(claimed: ClaimedWork) -> datetime | None:
-    """One client's pass; mail that opens or joins an incident wants the next one."""
+    """One client's pass; mail that opens or joins an incident wants the next one.
+
+    Rules that are newer than the evidence that stands wait for a person
+    (incidents/campaigns/recomputing.py).
+    """
     with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
+        if show_what_would_change(tenant) is not None:
+            return next_night(timezone.now())  # what a person asked to see is not done at once
+        if waits_for_a_person(tenant):
+            return None
     done = make_canonical(tenant)
     return timezone.now() + AGAIN_AFTER if done.left else None
 
@@ -80,10 +92,18 @@ def make_canonical(tenant: Tenant, now: datetime | None = None) -> Changes:
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
             if _set_right(tenant, seen, changes):
                 break
+    _link_the_rest(tenant, list(seen.members))
     if any(asdict(changes).values()):
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
             _note(tenant, changes)
     return changes
+
+
+def _link_the_rest(tenant: Tenant, message_ids: Sequence[UUID]) -> None:
+    """Mail that came before there were links between clients, or before its facts."""
+    for start in range(0, len(message_ids), LINKED_AT_ONCE):
+        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+            follow_links(tenant, message_ids[start : start + LINKED_AT_ONCE])
 
 
 def _note(tenant: Tenant, changes: Changes) -> None:
