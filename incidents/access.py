@@ -17,6 +17,7 @@ from incidents.models import (
     Incident,
     Job,
     Message,
+    Recomputation,
     Regrouping,
     Report,
     StandingOrder,
@@ -74,6 +75,15 @@ def access_disagreement(object_id: UUID | str) -> Disagreement:
 
 def access_order(object_id: UUID | str) -> StandingOrder:
     return access_one(StandingOrder.objects.select_related("tenant", "incident"), object_id)
+
+
+def access_open_recomputation(slug: str) -> Recomputation:
+    """What waits for a decision about the client's grouping."""
+    rows = Recomputation.objects.select_related("tenant").filter(tenant__slug=slug)
+    found = rows.filter(decided_at=None).first()
+    if found is None:
+        raise NotThere
+    return found
 
 
 def access_client(slug: str) -> Tenant:

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import IntegerField, Q
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
 
 from incidents.codes import COUNTS
 from incidents.models import Delivery, Incident, Message
@@ -128,6 +132,15 @@ def newest_of(messages: Sequence[Message]) -> Message:
 def within_reach(counts: Mapping[str, Any]) -> int:
     """How many copies people can open, or may; ``counts`` as ``count`` gives them."""
     return sum(int(counts.get(key, 0)) for key in _COUNTS_IN_REACH)
+
+
+def reach_of_incident() -> Any:
+    """``within_reach`` of an incident's counts, in SQL."""
+    numbers = [
+        Coalesce(Cast(KeyTextTransform(key, "counts"), IntegerField()), 0)
+        for key in _COUNTS_IN_REACH
+    ]
+    return reduce(add, numbers)
 
 
 def is_within_reach(copy: Delivery) -> bool:

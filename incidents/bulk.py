@@ -6,7 +6,7 @@ from there in one statement to where they belong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -38,14 +38,16 @@ def copy_rows(name: str, columns: str, rows: Iterable[Sequence[Any]]) -> str:
     return scratch
 
 
-def run(statement: str, arguments: Sequence[Any] = ()) -> int:
+def run(statement: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> int:
     """Executes it; answers the number of rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, arguments)
         return int(cursor.rowcount)
 
 
-def fetch(statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def fetch(
+    statement: str, arguments: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[tuple[Any, ...]]:
     """All rows.  They come in the binary format, which spares reading times from text in Python."""
     connection.ensure_connection()
     with connection.wrap_database_errors, Cursor(connection.connection) as cursor:

@@ -7,7 +7,8 @@
    the copies that their mailbox answered or passed on (incidents/answers.py).
 4. Open, join or refresh the incidents of the messages that can matter (incidents/opening.py).
 5. Count in the ledger what somebody condemned (incidents/ledger/).
-6. Remove the observations from the backlog.
+6. Link what came into incidents with mail of other clients (incidents/campaigns/links.py).
+7. Remove the observations from the backlog.
 
 All in one transaction: a crash repeats the whole step.  An observation that makes it fail is found
 by trying ever fewer, and put aside: it must not hold up a client's mail.
@@ -25,6 +26,8 @@ from django.utils import timezone
 from incidents.answers import conversation_key, note_answers
 from incidents.assessment import EXPOSED
 from incidents.bulk import fetch, run
+from incidents.campaigns.links import follow_links
+from incidents.holding import hold_intake
 from incidents.identity import Identified, identify, settle_pending
 from incidents.known import Copy, Known, Seen
 from incidents.known_rows import load_known, next_batch, next_ids
@@ -94,7 +97,7 @@ def _put_aside(claimed: ClaimedWork, error: Exception) -> None:
 def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
     """Works on at most ``size`` observations; answers how many.  Needs the client's scope."""
     # A lease that ran out may leave two workers with one client; they take turns.
-    run("SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id])
+    hold_intake(tenant.id)
     batch = next_batch(tenant.id, timezone.now(), size)
     if not batch:
         return 0
@@ -105,11 +108,12 @@ def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
     count_messages(tenant.id, known.mails.values())
     _clear_backlog(tenant.id, [seen.id for seen in batch], waits)
     store_spoken(known)
-    assess_messages(tenant, _that_matter(known))
+    placed = assess_messages(tenant, _that_matter(known))
     condemned = {copy.mail.id for seen, copy in known.sights if is_threat(seen.verdict)}
     # A copy takes its words along to the mail it turns out to be of.
     condemned |= {mail.id for pair in known.moved for mail in pair}
     note_touched(tenant, _touched(known), condemned=condemned)
+    follow_links(tenant, placed)
     return len(batch)
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.holding import take_turns
 from incidents.models import Incident, Job
 from incidents.remediation import block_sender, pull_incident
 from tenants.errors import Conflict, DomainError, WrongInput
@@ -77,8 +78,10 @@ def _check(incidents: Sequence[Incident]) -> None:
 
 
 def _in_order(incidents: Iterable[Incident]) -> list[Incident]:
-    """Always the same order, so that two orders at once wait for each other and never lock."""
-    return sorted(incidents, key=lambda incident: (incident.tenant_id, incident.id))
+    """Held in the order in which all hold incidents (incidents/holding.py)."""
+    ordered = sorted(incidents, key=lambda incident: incident.id)
+    take_turns(ordered)
+    return ordered
 
 
 def _note_failure(

@@ -20,6 +20,7 @@ from incidents.campaigns.ledger import crossing
 from incidents.campaigns.moving import MERGED, merge, message_ids_of, note_after
 from incidents.campaigns.store import mails_of
 from incidents.campaigns.traits import SMALLEST_FILE_BYTES
+from incidents.holding import hold_incidents
 from incidents.models import (
     Edge,
     GroupKey,
@@ -125,8 +126,16 @@ def may_become_one(left: Incident, right: Incident) -> bool:
     return not rows.filter(act=Edge.Act.CANNOT).exists()
 
 
-def become_one(left: Incident, right: Incident, reason: str) -> Incident:
-    """Bailey's own merge: the older stays and is answered; undone as one of people's is."""
+def become_one(left: Incident, right: Incident, reason: str) -> Incident | None:
+    """Bailey's own merge: the older stays and is answered; undone as one of people's is.
+
+    None where people treat them as two.  Needs the client's turn.
+    """
+    hold_incidents([left.id, right.id])
+    for each in (left, right):
+        each.refresh_from_db()  # people act on them at the same time
+    if not may_become_one(left, right):
+        return None
     kept, gone = sorted((left, right), key=lambda incident: incident.number)
     done = merge(kept, gone, who=BAILEY, reason=reason, words={})
     note_after(done)

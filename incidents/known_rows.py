@@ -18,8 +18,10 @@ from incidents.words import Layer
 from tenants.ids import as_uuid
 from tenants.models import Tenant
 
-# A Message-ID that everybody uses is no name: so many of its mails are looked at.
+# A Message-ID that everybody uses is no name: so many of its mails are looked at, among the latest
+# so many that have it.
 MOST_OF_ONE_ID = 50
+LATEST_OF_ONE_ID = 1_000
 
 _SEEN = (
     *("id", "observed_at", "recorded_at", "layer", "recipient", "direction", "internet_message_id"),
@@ -231,7 +233,10 @@ def _load_near(known: Known, names: Collection[str], of: Sequence[Seen], which: 
 def _load_same_content(known: Known, batch: Sequence[Seen]) -> None:
     """Mails of the same Message-ID and day; whether their content agrees is looked at later.
 
-    The time is only compared, not looked up by: from statistics of yesterday PostgreSQL would
+    Bounded: an id that one client got many thousand times costs its latest thousand mails, however
+    many there are.
+
+    The time is compared after that, not looked up by: from statistics of yesterday PostgreSQL would
     conclude that hardly anything has come today, and go through all of it.
     """
     named = [seen for seen in batch if seen.internet_message_id and seen.fingerprint]
@@ -240,7 +245,8 @@ def _load_same_content(known: Known, batch: Sequence[Seen]) -> None:
         return
     times = [seen.received_at for seen in named]
     first, last = min(times) - SAME_MAIL_WINDOW, max(times) + SAME_MAIL_WINDOW
-    found = fetch(_OF_THAT_DAY, [list(ids), known.tenant_id, first, last, MOST_OF_ONE_ID])
+    of = [list(ids), known.tenant_id, LATEST_OF_ONE_ID, first, last, MOST_OF_ONE_ID]
+    found = fetch(_OF_THAT_DAY, of)
     messages = [row[0] for row in found]
     missing = [message for message in messages if message not in known.mails]
     if missing:
@@ -256,9 +262,12 @@ def _load_same_content(known: Known, batch: Sequence[Seen]) -> None:
 _OF_THAT_DAY = """
 SELECT m.id FROM unnest(%s::text[]) AS w (message_id)
 CROSS JOIN LATERAL (
-    SELECT id FROM incidents_message
-    WHERE tenant_id = %s AND internet_message_id = w.message_id
-      AND first_seen_at + interval '0' BETWEEN %s AND %s
+    SELECT id FROM (
+        SELECT id, first_seen_at FROM incidents_message
+        WHERE tenant_id = %s AND internet_message_id = w.message_id
+        ORDER BY first_seen_at DESC LIMIT %s
+    ) latest
+    WHERE first_seen_at BETWEEN %s AND %s
     LIMIT %s
 ) m
 """

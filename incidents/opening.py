@@ -7,8 +7,8 @@ mail that a layer settled alone stays a countable fact.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,7 +16,6 @@ from django.utils import timezone
 from incidents import prevalence
 from incidents.announce import announce_incident
 from incidents.assessment import IN_MAILBOX, RANK, assess, newest_of, within_reach
-from incidents.campaigns.belonging import hold_numbers
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
 from incidents.campaigns.moving import next_number
@@ -28,9 +27,9 @@ from incidents.disagreements import follow_incident, follow_mails, settle_all
 from incidents.grouping import (
     become_one,
     find_incidents,
-    may_become_one,
     remember_keys,
 )
+from incidents.holding import take_turn
 from incidents.late_copies import follow_orders
 from incidents.ledger import note_incident
 from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage, Message
@@ -44,12 +43,17 @@ from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
 from tenants.work import want_work
 
-# So long a health incident takes mail; then the next one opens.
-HEALTH_TAKES = timedelta(days=1)
+# So many mails a health incident takes, for each that joins has all others looked at again.
+HEALTH_TAKES = 2_000
 
 
-def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
-    """Open, join and refresh the incidents of these messages.  Must run in the client's scope."""
+def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[UUID]:
+    """Open, join and refresh the incidents of these messages.  Must run in the client's scope.
+
+    Answers which of them were placed into incidents of threats.
+    """
+    if not message_ids:
+        return []
     messages = list(
         Message.objects.filter(id__in=message_ids)
         .order_by("first_seen_at", "id")
@@ -64,7 +68,7 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
     known_by_keys = set(
         GroupKey.objects.filter(message__in=message_ids).values_list("message_id", flat=True)
     )
-    hold_numbers(tenant.id)
+    take_turn(tenant.id)
     touched: set[Any] = set()
     to_place: list[Message] = []
     for message in messages:
@@ -88,7 +92,9 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
     ):
         refresh_incident(incident)
     follow_mails(tenant, message_ids)
-    follow_campaigns(tenant, [message.id for message in to_place])
+    ids = [message.id for message in to_place]
+    follow_campaigns(tenant, ids)
+    return ids
 
 
 def _came_around(message: Message) -> bool:
@@ -123,10 +129,13 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
             if incident is None:
                 incident = each.incident
                 _add(incident, message, say_joined(each.link))
-            elif incident.id == each.incident.id or not may_become_one(incident, each.incident):
+            elif incident.id == each.incident.id:
                 continue
             else:
-                incident = become_one(incident, each.incident, "One mail belongs to both.")
+                joined = become_one(incident, each.incident, "One mail belongs to both.")
+                if joined is None:
+                    continue
+                incident = joined
             write_links(tenant.id, Edge.Level.GROUP, [each.link], prevalence.total_messages())
             changed.add(incident.id)
         if incident is None:
@@ -142,16 +151,13 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
 
 
 def _note_bypass(tenant: Tenant, message: Message) -> Incident:
-    # Each mail that joins has all others looked at again: a day's mail is one incident.
+    """One finding, one open incident, until a person decides (docs/decisions/0013)."""
     health = Incident.objects.filter(
-        tenant=tenant,
-        kind=Incident.Kind.HEALTH,
-        merged_into=None,
-        opened_at__gt=timezone.now() - HEALTH_TAKES,
+        tenant=tenant, kind=Incident.Kind.HEALTH, merged_into=None
     ).exclude(state=Incident.State.RESOLVED)
     reason = "It reached a mailbox without passing the gateway."
     incident: Incident | None = health.order_by("-number").first()
-    if incident is None:
+    if incident is None or incident.memberships.count() >= HEALTH_TAKES:
         return open_incident(tenant, message, Incident.Kind.HEALTH, reason)
     _add(incident, message, reason)
     return incident

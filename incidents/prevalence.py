@@ -104,19 +104,19 @@ ON CONFLICT (tenant_id, kind, value) DO UPDATE SET
 """
 
 
-def counts_of(traits: Collection[Trait]) -> dict[Key, int]:
-    """In how many of the scope's messages each trait occurs; 0 for what was never counted."""
+def counts_of(tenant_id: int, traits: Collection[Trait]) -> dict[Key, int]:
+    """In how many of the client's messages each trait occurs; 0 for what was never counted."""
     counts = dict.fromkeys([(trait.kind, trait.value) for trait in traits], 0)
     if not counts:
         return counts
     kinds, values = zip(*counts, strict=True)
     # The wall compares with a list of clients; joining by the key keeps each a look-up.
     for kind, value, messages in fetch(
-        "SELECT t.kind, t.value, sum(t.messages)"
+        "SELECT t.kind, t.value, t.messages"
         " FROM unnest(%s::text[], %s::text[]) AS w (kind, value)"
         " JOIN incidents_traitcount t ON t.kind = w.kind AND t.value = w.value"
-        " GROUP BY t.kind, t.value",
-        [list(kinds), list(values)],
+        " WHERE t.tenant_id = %s",
+        [list(kinds), list(values), tenant_id],
     ):
         counts[kind, value] = int(messages)
     return counts

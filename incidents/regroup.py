@@ -15,9 +15,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from incidents.campaigns import moving
-from incidents.campaigns.belonging import hold_numbers
 from incidents.campaigns.ledger import Who, crossing, repeat, standing, withdraw, write_words
 from incidents.campaigns.moving import MERGED, Said
+from incidents.holding import hold_incidents, take_turn
 from incidents.models import Edge, Incident, Regrouping
 from incidents.opening import refresh_incident
 from incidents.regroup_campaigns import put_campaigns_back
@@ -43,6 +43,7 @@ def merge_incidents(*, kept: Incident, gone: Incident, actor: Person, reason: st
     merged a moment ago.
     """
     check_reason(reason)
+    take_turn(kept.tenant_id)
     kept, gone = locked(kept, gone)
     check_may_be_one(kept, gone)
     mine, theirs = moving.message_ids_of(kept), moving.message_ids_of(gone)
@@ -61,7 +62,7 @@ def split_incident(
     The new incident keeps owner and state.  Raises ``WrongInput`` unless some go and some stay.
     """
     check_reason(reason)
-    hold_numbers(incident.tenant_id)
+    take_turn(incident.tenant_id)
     (incident,) = locked(incident)
     leaving, staying = _parts(incident, messages)
     made = moving.incident_like(incident)
@@ -79,6 +80,7 @@ def move_messages(
 ) -> Regrouping:
     """These mails go to another incident of the same client; at least one stays."""
     check_reason(reason)
+    take_turn(incident.tenant_id)
     incident, target = locked(incident, target, ordered=False)
     check_may_be_one(incident, target)
     parts = _parts(incident, messages)
@@ -118,6 +120,7 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
 
     Raises ``Conflict`` if it was undone already or something later builds on it.
     """
+    take_turn(done.tenant_id)
     held = Regrouping.objects.select_for_update().filter(id=done.id, undone_at=None).first()
     if held is None:
         raise Conflict("This was undone already.")
@@ -125,9 +128,7 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
     _check_is_latest(done)
     incident, other = done.incident, done.other
     assert other is not None
-    # Held in the order in which all hold incidents, so that nobody locks the other out.
-    both = Incident.objects.filter(tenant=done.tenant_id, id__in=[incident.id, other.id])
-    list(both.order_by("id").select_for_update().values_list("id"))
+    hold_incidents([incident.id, other.id])
     written = standing().filter(id__in=done.record.get("edges", ()))
     withdraw(list(written), who=actor, reason="Undone.")
     repeat(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from incidents.campaigns.belonging import hold_numbers, put_into, refresh_campaign
+from incidents.campaigns.belonging import put_into, refresh_campaign
 from incidents.campaigns.joining import mails_hanging_on, unite
 from incidents.campaigns.ledger import crossing, withdraw, write_words
 from incidents.campaigns.moving import message_ids_of
+from incidents.holding import hold_incidents, take_turn
 from incidents.models import Campaign, Edge, Incident, Regrouping
 from incidents.regrouping_rules import (
     audit_regrouping,
@@ -29,7 +30,7 @@ LEFT = "incidents.campaign.left"
 def join_campaign(*, incident: Incident, other: Incident, actor: Person, reason: str) -> Regrouping:
     """Both incidents, and all that is in campaigns with them, are one campaign from now on."""
     check_reason(reason)
-    hold_numbers(incident.tenant_id)
+    take_turn(incident.tenant_id)
     incident, other = locked(incident, other)
     check_may_be_one(incident, other)
     if incident.campaign_id is not None and incident.campaign_id == other.campaign_id:
@@ -54,6 +55,7 @@ def join_campaign(*, incident: Incident, other: Incident, actor: Person, reason:
 def leave_campaign(*, incident: Incident, actor: Person, reason: str) -> Regrouping:
     """Take the incident out of its campaign; the others stay together."""
     check_reason(reason)
+    take_turn(incident.tenant_id)
     (incident,) = locked(incident)
     if incident.campaign is None:
         raise WrongInput("This incident is in no campaign.")
@@ -138,6 +140,7 @@ def put_campaigns_back(done: Regrouping) -> None:
     """Every incident goes back into its campaign, unless it was moved on since then."""
     after = done.record["campaigns_after"]
     touched: set[str] = set()
+    hold_incidents([UUID(key) for key in done.record["campaigns_before"]])
     for key, campaign in done.record["campaigns_before"].items():
         rows = Incident.objects.filter(id=key, campaign=after[key])
         if campaign != after[key] and rows.update(campaign=campaign):

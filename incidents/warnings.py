@@ -1,27 +1,25 @@
-"""Shared warnings: "also seen at 3 other organisations", without a word of theirs.
+"""Shared warnings: "also seen at 3 or more other organisations", without a word of theirs.
 
 1. A mail that a layer or a person condemned leaves marks: keyed fingerprints of its content, files,
    links, payment details, and of its sender with its subject's shape.
 2. ``door_also_seen`` compares the marks of an incident with those of other clients of the provider
-   and answers with their number, 0 below three.  Nobody learns who or what.
+   and answers with their number, 0 below three, and never more than all of them but two.  Nobody
+   learns who or what.
 3. A client that opted out leaves no marks, is not counted and is told nothing.
 
-A mark without the installation's key cannot be made, so that nobody can ask about a mail she does
-not have.
+What a mark is made of: incidents/marks.py.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.campaigns.traits import Trait, traits_of
+from incidents.marks import marks_of
 from incidents.models import Incident, LedgerEntry, Message, WarningMark
 from incidents.words import Verdict
 from tenants.audit import write_audit
@@ -33,7 +31,6 @@ SHARING_CHANGED = "tenants.client.warnings_changed"
 KEPT = timedelta(days=30)
 # Spam is everywhere, and warns nobody.
 _WORTH_A_WARNING = (Verdict.PHISH, Verdict.BEC, Verdict.MALWARE, Verdict.SUSPICIOUS)
-_ALONE = ("file", "url", "iban", "wallet", "phone")
 
 
 def leave_marks(tenant: Tenant, message_ids: Collection[UUID]) -> None:
@@ -58,34 +55,8 @@ def leave_marks(tenant: Tenant, message_ids: Collection[UUID]) -> None:
     )
 
 
-def marks_of(mail: Message) -> set[str]:
-    return {_keyed(kind, value) for kind, value in _shared_by(mail)}
-
-
-def _shared_by(mail: Message) -> Iterator[tuple[str, str]]:
-    """What two mails of one threat have in common, each alone strong enough."""
-    if mail.fingerprint:
-        yield "content", mail.fingerprint
-    traits = traits_of(mail.facts)
-    for trait in traits:
-        if trait.kind in _ALONE:
-            yield trait.kind, trait.value
-    sender, subject = _first(traits, "sender"), _first(traits, "subject_shape")
-    if sender and subject:
-        yield "sender and subject", f"{sender} {subject}"
-
-
-def _first(traits: Collection[Trait], kind: str) -> str:
-    return next((trait.value for trait in traits if trait.kind == kind), "")
-
-
-def _keyed(kind: str, value: str) -> str:
-    key = hmac.digest(settings.MASTER_KEY, b"bailey warning marks 1", "sha256")
-    return hmac.digest(key, f"{kind}\n{value}".encode(), "sha256").hex()
-
-
 def also_seen_at(incident: Incident) -> int:
-    """At how many other organisations; 0: fewer than three, or not to be told.
+    """At how many other organisations at least; 0: fewer than three, or not to be told.
 
     In the scope of the reader, of the console or of the portal.
     """

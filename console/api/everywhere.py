@@ -17,7 +17,7 @@ from console.api import serializers as shown
 from console.api.base import parse
 from console.api.idempotency import idempotent
 from console.lib.people import person_of
-from console.queries.campaign import blockable_everywhere, pullable_everywhere
+from console.queries.campaign import campaign_everywhere, can_be_blocked, can_be_pulled
 from incidents.access import access_incident
 from incidents.everywhere import MOST, block_everywhere, pull_everywhere
 from incidents.models import Incident, Job
@@ -57,7 +57,7 @@ class PullEverywhere(APIView):
     @extend_schema(request=PullEverywhereSerializer, responses={202: OrderSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
-        found = pullable_everywhere(access_incident(object_id))
+        found = can_be_pulled(campaign_everywhere(access_incident(object_id)))
         asked = parse(PullEverywhereSerializer, request)
         chosen = _chosen(found, asked.pop("incidents"))
         return _order(pull_everywhere(incidents=chosen, actor=person_of(request), **asked))
@@ -72,7 +72,7 @@ class BlockEverywhere(APIView):
     @extend_schema(request=BlockEverywhereSerializer, responses={202: OrderSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
-        found = blockable_everywhere(access_incident(object_id))
+        found = can_be_blocked(campaign_everywhere(access_incident(object_id)))
         asked = parse(BlockEverywhereSerializer, request)
         if asked["expires_at"] and asked["expires_at"] <= timezone.now():
             raise WrongInput("expires_at: this time has passed.")

@@ -1,29 +1,34 @@
 """One campaign over all clients in sight: who got it, who read it, and what can be done at once.
 
-Every number is the length of a list that opens from it, and the clients' rows add up to the totals.
+Counted in the database, whatever its size.  Every number is the length of a list that opens from
+it, and the clients' rows add up to the totals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Sum, Window
+from django.db.models.functions import RowNumber
 
+from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.queries.blindness import Blind, Blindness
-from console.queries.elsewhere import same_at_other_clients
+from console.queries.elsewhere import as_rows, incidents_everywhere
 from console.queries.mail import Page, page_of
 from incidents import everywhere
-from incidents.assessment import EXPOSED, within_reach
+from incidents.assessment import EXPOSED, reach_of_incident
 from incidents.models import Delivery, Incident, IncidentMessage
 from incidents.models.mail import Outcome, Place
 from incidents.words import LET_THROUGH
 from tenants.groups import of_clients
+from tenants.models import Tenant
 
-# As many as one order may reach; with more, the page says that it shows the latest.
-MOST_INCIDENTS = everywhere.MOST
+MOST_IN_ONE_ORDER = everywhere.MOST
+PAGE = 50
+SHOWN_OF_CLIENT = 3
+MOST_SENDERS = 5
 _NOT_KNOWN = Q(outcome__in=(Outcome.DEFERRED, Outcome.UNKNOWN))
 # What became of the copies at first: these add up to all of them.
 OUTCOMES = {
@@ -43,6 +48,7 @@ FACTS = {
     "reported": ("reported", ~Q(person_verdict="")),
 }
 SHOWN = {**OUTCOMES, **FACTS}
+LISTS = ("copies", "incidents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +60,15 @@ class Number:
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientShare:
-    """One client's part.  ``percent`` of all copies of the campaign."""
+    """One client's part.  ``percent`` of all copies of the campaign; ``latest`` of its incidents
+    are named, all ``n_incidents`` are a list.
+    """
 
-    client: Any
-    incidents: list[Incident]
+    client: Tenant
+    n_incidents: int
+    latest: list[Incident]
     messages: int
     recipients: int
     copies: int
@@ -67,10 +76,22 @@ class ClientShare:
     numbers: list[Number]
     blind: Blind
 
+    @property
+    def more(self) -> int:
+        return self.n_incidents - len(self.latest)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentList:
+    rows: list[Incident]
+    older: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignPage:
-    incidents: list[Incident]
+    """``mails`` or ``incidents`` is the list that was asked for; the other one is None."""
+
+    n_incidents: int
     messages: int
     recipients: int
     copies: int
@@ -81,78 +102,107 @@ class CampaignPage:
     clients: list[ClientShare]
     in_reach: int
     senders: list[str]
-    mails: Page
+    more_senders: int
+    mails: Page | None
+    incidents: IncidentList | None
 
     @property
-    def is_cut(self) -> bool:
-        """There may be more incidents than are counted here."""
-        return len(self.incidents) >= MOST_INCIDENTS
+    def is_more_than_one_order(self) -> bool:
+        return self.n_incidents > MOST_IN_ONE_ORDER
+
+    @property
+    def older(self) -> str:
+        shown = self.mails or self.incidents
+        return shown.older if shown else ""
 
 
-def incidents_of_campaign(incident: Incident) -> list[Incident]:
-    """The incidents of its campaign, and those of other clients in sight with the same mail."""
-    own = [incident]
-    if incident.campaign_id is not None:
-        siblings = Incident.objects.filter(tenant=incident.tenant_id, campaign=incident.campaign_id)
-        own = list(siblings.order_by("-last_seen_at")[:MOST_INCIDENTS])
-    alike = same_at_other_clients(own)
-    others = {other for found in alike.values() for other in found}
-    found = Incident.objects.filter(
-        id__in=others | {incident.id, *(each.id for each in own)}, merged_into=None
-    ).select_related("tenant")
-    latest = found.order_by("-last_seen_at", "-id")[:MOST_INCIDENTS]
-    return sorted(latest, key=lambda each: (each.tenant.name, each.number))
+def campaign_everywhere(incident: Incident) -> QuerySet[Incident]:
+    """The incidents of its campaign, and of other clients in sight that are linked to it."""
+    ids = incidents_everywhere(incident)
+    return Incident.objects.filter(id__in=as_rows(ids), merged_into=None)
 
 
-def pullable_everywhere(incident: Incident) -> list[Incident]:
-    """Those of the campaign with a copy in reach that no person has closed as no threat."""
-    return [
-        each
-        for each in incidents_of_campaign(incident)
-        if within_reach(each.counts) and not each.is_called_harmless
-    ]
+def can_be_pulled(incidents: QuerySet[Incident]) -> list[Incident]:
+    """Those with copies in reach that no person closed as no threat, most in reach first, as many
+    as one order may have.
+    """
+    harmless = (Incident.Classification.BENIGN, Incident.Classification.FALSE_POSITIVE)
+    found = (
+        incidents.annotate(reach=reach_of_incident())
+        .filter(reach__gt=0)
+        .exclude(state=Incident.State.RESOLVED, classification__in=harmless)
+    )
+    return _of_one_order(found.order_by("-reach", "id"))
 
 
-def blockable_everywhere(incident: Incident) -> list[Incident]:
-    """Those of the campaign whose sender can be read."""
-    return [each for each in incidents_of_campaign(incident) if each.sender]
+def can_be_blocked(incidents: QuerySet[Incident]) -> list[Incident]:
+    """Those with a sender, each sender once at a client, the latest first."""
+    once = incidents.exclude(sender="").order_by("tenant_id", "sender", "-last_seen_at", "id")
+    ids = once.distinct("tenant_id", "sender").values("id")
+    return _of_one_order(Incident.objects.filter(id__in=ids).order_by("-last_seen_at", "id"))
+
+
+def _of_one_order(incidents: QuerySet[Incident]) -> list[Incident]:
+    rows = incidents.select_related("tenant")[:MOST_IN_ONE_ORDER]
+    return sorted(rows, key=lambda each: (each.tenant.name, each.number))
 
 
 def campaign_page(
-    incidents: Sequence[Incident], *, show: str, client: str, cursor: str
+    incidents: QuerySet[Incident], *, show: str, client: str, of: str, cursor: str
 ) -> CampaignPage:
-    """``show`` and ``client`` choose the copies of the list below; "" are all."""
-    copies = _copies(incidents)
-    by_tenant = _counted(copies)
-    total = {key: sum(row[key] for row in by_tenant.values()) for key in _KEYS}
-    listed = of_clients(_narrow(copies, show), client)
+    """``show`` and ``client`` choose the rows of the list below, ``of`` which list; "" are all
+    copies.
+    """
+    by_client = _incidents_of_clients(incidents)
+    copies = _copies(incidents, by_client)
+    numbers = _counted(copies)
+    total = {key: sum(row[key] for row in numbers.values()) for key in _KEYS}
+    senders = incidents.exclude(sender="").order_by("sender").values_list("sender", flat=True)
+    senders = senders.distinct()
+    listed = incidents if of == "incidents" else _narrow(copies, show)
+    listed = of_clients(listed, client)
     return CampaignPage(
-        incidents=list(incidents),
+        n_incidents=sum(row["n"] for row in by_client.values()),
         messages=total["messages"],
         recipients=total["recipients"],
         copies=total["copies"],
         outcomes=_numbers(total, OUTCOMES),
         facts=_numbers(total, FACTS),
-        first_seen_at=min(incident.first_seen_at for incident in incidents),
-        last_seen_at=max(incident.last_seen_at for incident in incidents),
-        clients=_shares(incidents, by_tenant, total["copies"]),
-        in_reach=sum(within_reach(each.counts) for each in incidents if each.is_open),
-        senders=sorted({incident.sender for incident in incidents if incident.sender}),
-        mails=page_of(listed, cursor, {}),
+        first_seen_at=min(row["first"] for row in by_client.values()),
+        last_seen_at=max(row["last"] for row in by_client.values()),
+        clients=_shares(incidents, by_client, numbers, total["copies"]),
+        in_reach=sum(row["reach"] or 0 for row in by_client.values()),
+        senders=list(senders[:MOST_SENDERS]),
+        more_senders=max(0, senders.count() - MOST_SENDERS),
+        mails=None if of == "incidents" else page_of(listed, cursor, {}),
+        incidents=_incident_list(listed, cursor) if of == "incidents" else None,
     )
 
 
 _KEYS = ("messages", "recipients", "copies", *SHOWN)
 
 
-def _copies(incidents: Collection[Incident]) -> QuerySet[Delivery]:
-    members = IncidentMessage.objects.filter(
-        tenant=OuterRef("tenant"),
-        message=OuterRef("message"),
-        incident__in=[incident.id for incident in incidents],
+def _incidents_of_clients(incidents: QuerySet[Incident]) -> dict[int, dict[str, Any]]:
+    """Client → how many incidents, when, and how many copies of open ones are in reach."""
+    is_open = ~Q(state=Incident.State.RESOLVED)
+    rows: Any = (
+        incidents.order_by()
+        .values("tenant_id")
+        .annotate(
+            n=Count("id"),
+            first=Min("first_seen_at"),
+            last=Max("last_seen_at"),
+            reach=Sum(reach_of_incident(), filter=is_open),
+        )
     )
-    tenant_ids = {incident.tenant_id for incident in incidents}
-    return Delivery.objects.filter(Exists(members), tenant__in=tenant_ids)
+    return {row["tenant_id"]: dict(row) for row in rows}
+
+
+def _copies(incidents: QuerySet[Incident], tenant_ids: Any) -> QuerySet[Delivery]:
+    members = IncidentMessage.objects.filter(
+        tenant=OuterRef("tenant"), message=OuterRef("message"), incident__in=incidents.values("id")
+    )
+    return Delivery.objects.filter(Exists(members), tenant__in=list(tenant_ids))
 
 
 def _counted(copies: QuerySet[Delivery]) -> dict[int, dict[str, int]]:
@@ -179,21 +229,38 @@ def _numbers(counted: dict[str, int], which: dict[str, tuple[str, Q]]) -> list[N
     return [Number(key, words, counted[key]) for key, (words, _) in which.items()]
 
 
+def _incident_list(incidents: QuerySet[Incident], cursor: str) -> IncidentList:
+    """Newest first.  Raises ``WrongInput`` for a cursor that is none."""
+    after = read_cursor(cursor, str, str)
+    if after:
+        at, last_id = read_time(after[0]), read_id(after[1])
+        incidents = incidents.filter(Q(last_seen_at__lt=at) | Q(last_seen_at=at, id__lt=last_id))
+    ordered = incidents.select_related("tenant").order_by("-last_seen_at", "-id")
+    rows = list(ordered[: PAGE + 1])
+    older = ""
+    if len(rows) > PAGE:
+        older = write_cursor(rows[PAGE - 1].last_seen_at.isoformat(), rows[PAGE - 1].id)
+    return IncidentList(rows[:PAGE], older)
+
+
 def _shares(
-    incidents: Sequence[Incident], by_tenant: dict[int, dict[str, int]], copies: int
+    incidents: QuerySet[Incident],
+    by_client: dict[int, dict[str, Any]],
+    numbers: dict[int, dict[str, int]],
+    copies: int,
 ) -> list[ClientShare]:
-    blindness = Blindness(by_tenant)
-    mine: dict[int, list[Incident]] = {}
-    for incident in incidents:
-        mine.setdefault(incident.tenant_id, []).append(incident)
+    blindness = Blindness(by_client)
+    clients = Tenant.objects.in_bulk(by_client)
+    latest = _latest_of(incidents)
     found = []
-    for tenant_id, own in mine.items():
-        row = by_tenant.get(tenant_id) or dict.fromkeys(_KEYS, 0)
+    for tenant_id, counted in by_client.items():
+        row = numbers.get(tenant_id) or dict.fromkeys(_KEYS, 0)
         facts = {key: FACTS[key] for key in ("inbox", "read", "replied", "removed")}
         found.append(
             ClientShare(
-                client=own[0].tenant,
-                incidents=own,
+                client=clients[tenant_id],
+                n_incidents=counted["n"],
+                latest=latest.get(tenant_id, []),
                 messages=row["messages"],
                 recipients=row["recipients"],
                 copies=row["copies"],
@@ -203,3 +270,13 @@ def _shares(
             )
         )
     return sorted(found, key=lambda share: (-share.copies, share.client.name))
+
+
+def _latest_of(incidents: QuerySet[Incident]) -> dict[int, list[Incident]]:
+    """Client → the latest incidents, ``SHOWN_OF_CLIENT`` at most."""
+    order = [F("last_seen_at").desc(), F("id").desc()]
+    place = Window(RowNumber(), partition_by="tenant", order_by=order)
+    found: dict[int, list[Incident]] = {}
+    for each in incidents.annotate(place=place).filter(place__lte=SHOWN_OF_CLIENT):
+        found.setdefault(each.tenant_id, []).append(each)
+    return found

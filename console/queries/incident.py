@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from console.lib.sla import Sla, sla_left
 from console.queries.blindness import Blind, Blindness
 from console.queries.disagreements import Row as Contradiction
 from console.queries.disagreements import of_incident, orders_of
-from console.queries.elsewhere import same_at_other_clients
+from console.queries.elsewhere import as_rows, incidents_everywhere
 from console.queries.entities import Thing, entities_of
 from console.queries.rows import (
     Part,
@@ -45,6 +46,7 @@ from incidents.warnings import also_seen_at
 from incidents.words import is_threat
 
 SHOWN_COPIES = 500
+SHOWN_ELSEWHERE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,22 @@ class CopyRow:
     message_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """``n`` incidents of other clients in sight that are linked to this one's campaign.
+
+    ``shown`` are the latest of them, by client.
+    """
+
+    clients: int
+    n: int
+    shown: list[Incident]
+
+    @property
+    def more(self) -> int:
+        return self.n - len(self.shown)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentPage:
     incident: Incident
@@ -104,7 +122,7 @@ class IncidentPage:
     entities: list[Thing]
     also_seen: int
     copies: list[CopyRow]
-    elsewhere: list[Incident]
+    elsewhere: Elsewhere
     jobs: list[Job]
     reports: list[Report]
 
@@ -135,7 +153,9 @@ def incident_page(incident: Incident) -> IncidentPage:
         advice=advice,
         others=other_actions(incident, blind, advice),
         look_again=_question(incident, "look") if can_look(blind, copies) else "",
-        everywhere=reverse("campaign", args=[incident.id]) if elsewhere else "",
+        everywhere=(
+            reverse("campaign", args=[incident.id]) if elsewhere.n or incident.campaign_id else ""
+        ),
         answers=unread_answers([incident.id]).get(incident.id, []),
         sides=sides_of(incident, blind, copies, history),
         allowed=what_allowed_it(incident, copies, history),
@@ -298,8 +318,11 @@ def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
     return "No copy is within anybody's reach now."
 
 
-def same_elsewhere(incident: Incident) -> list[Incident]:
-    """Incidents of other clients in sight with the same mail."""
-    others = same_at_other_clients([incident]).get(incident.id, {})
-    found = Incident.objects.filter(id__in=others).select_related("tenant")
-    return list(found.order_by("tenant__name", "number"))
+def same_elsewhere(incident: Incident) -> Elsewhere:
+    found = Incident.objects.filter(
+        id__in=as_rows(incidents_everywhere(incident)), merged_into=None
+    ).exclude(tenant=incident.tenant_id)
+    counted = found.aggregate(n=Count("id"), clients=Count("tenant", distinct=True))
+    latest = found.select_related("tenant").order_by("-last_seen_at", "-id")[:SHOWN_ELSEWHERE]
+    shown = sorted(latest, key=lambda other: (other.tenant.name, other.number))
+    return Elsewhere(clients=counted["clients"], n=counted["n"], shown=shown)

@@ -201,8 +201,8 @@ def _narrow_by_layers(incidents: QuerySet[Incident], filters: Filters) -> QueryS
 
 
 def _search(incidents: QuerySet[Incident], q: str, since: datetime) -> QuerySet[Incident]:
-    """A number, an address, a Message-ID, or words of title, subject or sender; of what was last seen
-    ``since`` then.
+    """A number, an address, a Message-ID, or words of title, subject or sender, among what was last
+    seen ``since`` then.
     """
     incidents = incidents.filter(last_seen_at__gte=since)
     number = q.removeprefix("#")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from console.lib.sla import sla_left
 from console.presence import who_looks
 from console.queries.blindness import Blind, Blindness
-from console.queries.elsewhere import campaign_words, same_at_other_clients
+from console.queries.elsewhere import campaign_words, clients_of_campaigns
 from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
@@ -66,7 +66,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
     blindness = Blindness(incident.tenant_id for incident in incidents)
     jobs = latest_jobs(incidents)
     looking = who_looks(incidents, but=person)
-    alike = same_at_other_clients(incidents)
+    clients = clients_of_campaigns(incidents)
     answered = unread_answers([incident.id for incident in incidents])
     return [
         _row(
@@ -75,7 +75,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
             blindness,
             jobs.get(incident.id),
             looking.get(incident.id, []),
-            campaign_words(alike.get(incident.id, {})),
+            campaign_words(clients.get(incident.id, 0)),
             has_answer=incident.id in answered,
         )
         for incident in incidents

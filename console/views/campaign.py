@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.campaign import (
-    blockable_everywhere,
+    campaign_everywhere,
     campaign_page,
-    incidents_of_campaign,
-    pullable_everywhere,
+    can_be_blocked,
+    can_be_pulled,
 )
 from console.queries.jobs import group_page
 from console.queries.rows import copies_words
@@ -45,10 +45,16 @@ class WhereForm(forms.Form):
 @for_staff
 def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    wish = {name: said(request, name) for name in ("show", "client")}
-    page = campaign_page(incidents_of_campaign(found), **wish, cursor=request.GET.get("cursor", ""))
+    wish = {name: said(request, name) for name in ("show", "client", "list")}
+    page = campaign_page(
+        campaign_everywhere(found),
+        show=wish["show"],
+        client=wish["client"],
+        of=wish["list"],
+        cursor=request.GET.get("cursor", ""),
+    )
     kept = {name: value for name, value in wish.items() if value}
-    older = "?" + urlencode({**kept, "cursor": page.mails.older}) if page.mails.older else ""
+    older = "?" + urlencode({**kept, "cursor": page.older}) if page.older else ""
     context = {"at": "queue", "incident": found, "page": page, "older": older, **wish}
     return show(request, "console/campaign.html", context, partial="list")
 
@@ -56,7 +62,7 @@ def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    incidents = pullable_everywhere(found)
+    incidents = can_be_pulled(campaign_everywhere(found))
     choices = [(str(each.id), _where(each)) for each in incidents]
     where, form = _forms(request, choices, ReasonForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():
@@ -71,7 +77,7 @@ def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def campaign_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    incidents = blockable_everywhere(found)
+    incidents = can_be_blocked(campaign_everywhere(found))
     choices = [(str(each.id), f"{each.tenant.name}: {each.sender}") for each in incidents]
     where, form = _forms(request, choices, BlockForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():

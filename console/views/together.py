@@ -34,7 +34,7 @@ class OtherForm(WhyForm):
     number = forms.IntegerField(label="Number of the other incident", min_value=1)
 
 
-def _checked(form: forms.Form) -> dict[str, Any]:
+def checked(form: forms.Form) -> dict[str, Any]:
     """Raises ``WrongInput`` with the first thing that is missing."""
     if not form.is_valid():
         name, errors = next(iter(form.errors.items()))
@@ -57,7 +57,7 @@ def incident_together(request: PersonRequest, incident_id: UUID) -> HttpResponse
 @for_staff
 def incident_merge(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     incident = access_incident(incident_id)
-    asked = _checked(OtherForm(request.POST))
+    asked = checked(OtherForm(request.POST))
     other = by_number(incident, asked["number"])
     done = merge_incidents(kept=incident, gone=other, actor=request.user, reason=asked["reason"])
     messages.success(request, f"Both are #{done.incident.number} now.")
@@ -68,7 +68,7 @@ def incident_merge(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_split(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     incident = access_incident(incident_id)
-    reason = _checked(WhyForm(request.POST))["reason"]
+    reason = checked(WhyForm(request.POST))["reason"]
     chosen = _message_ids(request)
     done = split_incident(incident=incident, messages=chosen, actor=request.user, reason=reason)
     messages.success(request, "They are an incident of their own now.")
@@ -79,7 +79,7 @@ def incident_split(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_move(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     incident = access_incident(incident_id)
-    asked = _checked(OtherForm(request.POST))
+    asked = checked(OtherForm(request.POST))
     target, chosen = by_number(incident, asked["number"]), _message_ids(request)
     move_messages(
         incident=incident,
@@ -96,7 +96,7 @@ def incident_move(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_join_campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     incident = access_incident(incident_id)
-    asked = _checked(OtherForm(request.POST))
+    asked = checked(OtherForm(request.POST))
     other = by_number(incident, asked["number"])
     join_campaign(incident=incident, other=other, actor=request.user, reason=asked["reason"])
     messages.success(request, f"#{incident.number} and #{other.number} are one campaign now.")
@@ -107,7 +107,7 @@ def incident_join_campaign(request: PersonRequest, incident_id: UUID) -> HttpRes
 @for_staff
 def incident_leave_campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     incident = access_incident(incident_id)
-    asked = _checked(WhyForm(request.POST))
+    asked = checked(WhyForm(request.POST))
     leave_campaign(incident=incident, actor=request.user, reason=asked["reason"])
     messages.success(request, f"#{incident.number} stands by itself now.")
     return redirect("incident_together", incident.id)

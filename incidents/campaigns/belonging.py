@@ -8,21 +8,13 @@ from uuid import UUID
 
 from django.db.models import Max, Min
 
-from incidents.bulk import run
+from incidents.holding import hold_campaigns, hold_incidents, take_turn
 from incidents.models import Campaign, Incident, IncidentMessage
-
-
-def hold_numbers(tenant_id: int) -> None:
-    """Whoever else gives a number to an incident or a campaign of this client waits for our commit.
-
-    Taken before incidents are held, by all: who holds one and waits here would lock others out.
-    """
-    run("SELECT pg_advisory_xact_lock(hashtext('incidents.numbers'), %s)", [tenant_id])
 
 
 def new_campaign(tenant_id: int, incidents: Iterable[Incident]) -> Campaign:
     """A campaign of these incidents; it takes the title of the oldest."""
-    hold_numbers(tenant_id)
+    take_turn(tenant_id)
     members = sorted(incidents, key=lambda incident: (incident.first_seen_at, incident.number))
     last = Campaign.objects.filter(tenant=tenant_id).aggregate(number=Max("number"))["number"] or 0
     campaign = Campaign.objects.create(
@@ -37,8 +29,10 @@ def new_campaign(tenant_id: int, incidents: Iterable[Incident]) -> Campaign:
 
 
 def put_into(campaign: Campaign | None, incident_ids: Iterable[UUID]) -> None:
-    """``campaign`` None: into none."""
-    Incident.objects.filter(id__in=list(incident_ids)).update(campaign=campaign)
+    """``campaign`` None: into none.  Needs the client's turn."""
+    ids = list(incident_ids)
+    hold_incidents(ids)
+    Incident.objects.filter(id__in=ids).update(campaign=campaign)
     if campaign is not None:
         refresh_campaign(campaign)
 
@@ -56,6 +50,8 @@ def refresh_campaign(campaign: Campaign) -> None:
 def join_campaigns(kept: Campaign, gone: Campaign) -> dict[str, Any]:
     """All incidents of ``gone`` go to ``kept``; answers what ``part_campaigns`` needs."""
     members = list(Incident.objects.filter(campaign=gone).values_list("id", flat=True))
+    hold_incidents(members)
+    hold_campaigns([kept.id, gone.id])
     put_into(kept, members)
     Campaign.objects.filter(id=gone.id).update(merged_into=kept)
     return {
@@ -68,6 +64,8 @@ def join_campaigns(kept: Campaign, gone: Campaign) -> dict[str, Any]:
 def part_campaigns(record: dict[str, Any]) -> None:
     """The opposite of ``join_campaigns``, for the incidents that are still where it put them."""
     kept, gone = Campaign.objects.get(id=record["kept"]), Campaign.objects.get(id=record["gone"])
+    hold_incidents([UUID(each) for each in record["incidents"]])
+    hold_campaigns([kept.id, gone.id])
     back = Incident.objects.filter(campaign=kept, id__in=record["incidents"])
     back.update(campaign=gone)
     Campaign.objects.filter(id=gone.id).update(merged_into=None)

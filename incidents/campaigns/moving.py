@@ -17,10 +17,12 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from incidents.campaigns.belonging import hold_numbers, join_campaigns, part_campaigns, put_into
+from incidents.campaigns.belonging import join_campaigns, part_campaigns, put_into
 from incidents.campaigns.ledger import Who
+from incidents.campaigns.links import gather_links
+from incidents.holding import take_turn
 from incidents.ledger import note_incident, note_mails
-from incidents.models import GroupKey, Incident, IncidentMessage, Regrouping
+from incidents.models import GroupKey, Incident, IncidentMessage, LinkedIncident, Regrouping
 
 MERGED = "incidents.incident.merged"
 Said = dict[str, Any]
@@ -64,7 +66,7 @@ def restore(incident: Incident, before: dict[str, Any], after: dict[str, Any]) -
 
 
 def next_number(tenant_id: int) -> int:
-    hold_numbers(tenant_id)
+    take_turn(tenant_id)
     rows = Incident.objects.filter(tenant=tenant_id).aggregate(number=Max("number"))
     return int(rows["number"] or 0) + 1
 
@@ -84,6 +86,7 @@ def move_mail(source: Incident, target: Incident, message_ids: Collection[UUID])
         rows = model.objects.filter(incident=source, message__in=message_ids)
         moved[model._meta.label] = [str(key) for key in rows.values_list("id", flat=True)]
         rows.update(incident=target)
+    gather_links(source.tenant_id, [source.id, target.id])
     note_mails(source.tenant_id, message_ids)
     return moved
 
@@ -108,7 +111,7 @@ def move_history(source: Incident, target: Incident) -> dict[str, Any]:
 def _pointing_here() -> Iterator[tuple[type[models.Model], str]]:
     """Models with a reference to an incident that this role may change, beside those of mail."""
     for model in apps.get_models():
-        if model in (*_WITH_MAIL, Incident, Regrouping):
+        if model in (*_WITH_MAIL, Incident, LinkedIncident, Regrouping):
             continue
         for field in model._meta.concrete_fields:
             if field.related_model is Incident and _may_update(model._meta.db_table):
@@ -129,6 +132,7 @@ def move_back(moved: dict[str, Any], source: Incident, target: Incident) -> None
         name = field[0] if field else "incident"
         rows = model._base_manager.filter(**{"pk__in": keys, name: target})
         rows.update(**{name: source})
+    gather_links(source.tenant_id, [source.id, target.id])
     note_incident(source)
 
 

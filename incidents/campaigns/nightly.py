@@ -3,166 +3,135 @@
 What mail coming in decided step by step is compared with the one answer for all of it, and set
 right where they differ.  What a person worked on is never torn apart or joined by it.
 Serves the queue ``regroup``.
+
+1. Look (incidents/campaigns/looking.py): read and compute, holding nothing.  Intake goes on.
+2. Set right: the client's intake waits while the parts that differ, and in which nothing has
+   changed since the look, are made what they should be.
+3. Where anything had changed, look again; what never stands still is left for later.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from itertools import combinations
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from incidents import prevalence
-from incidents.bulk import run
 from incidents.campaigns import moving
-from incidents.campaigns.belonging import hold_numbers, join_campaigns, new_campaign, put_into
-from incidents.campaigns.canonical import Canonical, Words, canonical
-from incidents.campaigns.evidence import Mail, Rarity
-from incidents.campaigns.ledger import standing, touching, withdraw, words_of_people, write_links
-from incidents.campaigns.store import mails_of, rarity_of
-from incidents.grouping import become_one, may_become_one
-from incidents.models import Campaign, Edge, Incident, IncidentMessage, Job, Message, Regrouping
+from incidents.campaigns.belonging import join_campaigns, new_campaign, put_into
+from incidents.campaigns.canonical import Canonical
+from incidents.campaigns.ledger import withdraw, write_links
+from incidents.campaigns.links import follow_links
+from incidents.campaigns.looking import (
+    Look,
+    by_cluster,
+    ledger_differences,
+    look,
+    stamps_in_sight,
+    still_so,
+)
+from incidents.campaigns.nights import next_night
+from incidents.campaigns.recomputing import show_what_would_change, waits_for_a_person
+from incidents.grouping import become_one
+from incidents.holding import hold_intake, take_turn
+from incidents.models import Campaign, Edge, Incident, IncidentMessage, Regrouping
 from incidents.opening import refresh_incident
 from tenants.audit import BAILEY, write_audit
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 
-# Beyond this, a link between two mails has decayed to nothing.
-WINDOW = timedelta(days=42)
-MOST_ROUNDS = 4
+MOST_LOOKS = 3
+LINKED_AT_ONCE = 500
+AGAIN_AFTER = timedelta(minutes=10)
 MADE_CANONICAL = "incidents.campaigns.made_canonical"
 _WHY = "So says the nightly look at all evidence."
 
 
 @dataclass(slots=True)
 class Changes:
-    """What the pass had to set right; all zero: the steps of the day had it right."""
+    """What the pass had to set right; all zero: the steps of the day had it right.
+
+    ``left`` incidents differ still: they changed at every look.
+    """
 
     merged: int = 0
     split: int = 0
     campaigns_changed: int = 0
     edges_written: int = 0
     edges_withdrawn: int = 0
+    left: int = 0
 
 
 def serve_regroup(claimed: ClaimedWork) -> datetime | None:
-    """One client's pass; mail that opens or joins an incident wants the next one."""
+    """One client's pass; mail that opens or joins an incident wants the next one.
+
+    Rules that are newer than the evidence that stands wait for a person
+    (incidents/campaigns/recomputing.py).
+    """
     with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
-        make_canonical(Tenant.objects.get(id=claimed.tenant_id))
-    return None
+        tenant = Tenant.objects.get(id=claimed.tenant_id)
+        if show_what_would_change(tenant) is not None:
+            return next_night(timezone.now())  # what a person asked to see is not done at once
+        if waits_for_a_person(tenant):
+            return None
+    done = make_canonical(tenant)
+    return timezone.now() + AGAIN_AFTER if done.left else None
 
 
-@transaction.atomic
 def make_canonical(tenant: Tenant, now: datetime | None = None) -> Changes:
-    """Needs the client's scope.  Intake of this client waits meanwhile."""
-    run("SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id])
-    incidents = _incidents_in_sight(tenant, (now or timezone.now()) - WINDOW)
-    members = dict(
-        IncidentMessage.objects.filter(tenant=tenant, incident__in=incidents.keys()).values_list(
-            "message_id", "incident_id"
-        )
-    )
-    mails = mails_of(list(Message.objects.filter(id__in=members.keys())))
-    rarity = rarity_of(tenant.id, mails)
-    found = _partition(mails, rarity, members, incidents)
+    """Opens scopes of its own.  Intake of this client waits only while something is set right."""
     changes = Changes()
-    hold_numbers(tenant.id)
-    _set_incidents(tenant, found, members, incidents, changes)
-    _set_campaigns(tenant, found, changes)
-    _set_ledger(tenant, found, list(members), changes)
+    for _ in range(MOST_LOOKS):
+        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+            seen = look(tenant, now or timezone.now())
+        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+            if _set_right(tenant, seen, changes):
+                break
+    _link_the_rest(tenant, list(seen.members))
     if any(asdict(changes).values()):
-        write_audit(
-            MADE_CANONICAL,
-            actor=BAILEY,
-            provider_id=tenant.provider_id,
-            tenant_id=tenant.id,
-            object_kind="tenant",
-            object_id=tenant.id,
-            **asdict(changes),
-        )
+        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+            _note(tenant, changes)
     return changes
 
 
-def _incidents_in_sight(tenant: Tenant, since: datetime) -> dict[UUID, Incident]:
-    """Threats with mail in the window, and all others of their campaigns."""
-    threats = Incident.objects.filter(tenant=tenant, merged_into=None).exclude(
-        kind=Incident.Kind.HEALTH
+def _link_the_rest(tenant: Tenant, message_ids: Sequence[UUID]) -> None:
+    """Mail that came before there were links between clients, or before its facts."""
+    for start in range(0, len(message_ids), LINKED_AT_ONCE):
+        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+            follow_links(tenant, message_ids[start : start + LINKED_AT_ONCE])
+
+
+def _note(tenant: Tenant, changes: Changes) -> None:
+    write_audit(
+        MADE_CANONICAL,
+        actor=BAILEY,
+        provider_id=tenant.provider_id,
+        tenant_id=tenant.id,
+        object_kind="tenant",
+        object_id=tenant.id,
+        **asdict(changes),
     )
-    recent = threats.filter(last_seen_at__gte=since)
-    campaigns = {
-        campaign_id for campaign_id in recent.values_list("campaign_id", flat=True) if campaign_id
-    }
-    rows = threats.filter(Q(last_seen_at__gte=since) | Q(campaign__in=campaigns))
-    return {incident.id: incident for incident in rows.select_related("tenant")}
 
 
-def _partition(
-    mails: Sequence[Mail],
-    rarity: Rarity,
-    members: Mapping[UUID, UUID],
-    incidents: Mapping[UUID, Incident],
-) -> Canonical:
-    """The canonical partition, in which work of people holds like a word of theirs."""
-    said = words_of_people(Edge.Level.GROUP, list(members))
-    about = words_of_people(Edge.Level.CAMPAIGN, list(members))
-    said = replace(said, together=(*said.together, *_held(mails, members, incidents)))
-    found = canonical(mails, rarity, groups=said, campaigns=about)
-    for _ in range(MOST_ROUNDS):
-        apart = _treated_differently(found, members, incidents)
-        if not apart:
-            break
-        said = Words(said.together, (*said.apart, *apart))
-        found = canonical(mails, rarity, groups=said, campaigns=about)
-    return found
-
-
-def _held(
-    mails: Iterable[Mail], members: Mapping[UUID, UUID], incidents: Mapping[UUID, Incident]
-) -> list[tuple[UUID, UUID]]:
-    """The mails of each incident that a person worked on: it is not torn apart."""
-    acted = set(
-        Job.objects.filter(incident__in=incidents.keys()).values_list("incident_id", flat=True)
-    )
-    first: dict[UUID, UUID] = {}
-    pairs = []
-    for mail in sorted(mails, key=lambda mail: (mail.seen_at, mail.id)):
-        incident = incidents[members[mail.id]]
-        is_new = incident.state in (Incident.State.NEW, Incident.State.CONTAINED)
-        if incident.owner_id or incident.shared_at or not is_new or incident.id in acted:
-            pairs.append((first.setdefault(incident.id, mail.id), mail.id))
-    return [(a, b) for a, b in pairs if a != b]
-
-
-def _treated_differently(
-    found: Canonical, members: Mapping[UUID, UUID], incidents: Mapping[UUID, Incident]
-) -> list[tuple[UUID, UUID]]:
-    """Pairs of mails of incidents that would become one and that people treat as two."""
-    first: dict[UUID, UUID] = {}
-    for mail_id in sorted(members):
-        first.setdefault(members[mail_id], mail_id)
-    pairs = []
-    for ids in _by_cluster(found.group_of, members).values():
-        for one, other in combinations(sorted(ids), 2):
-            if not may_become_one(incidents[one], incidents[other]):
-                pairs.append((first[one], first[other]))
-    return pairs
-
-
-def _by_cluster(
-    cluster_of: Mapping[UUID, UUID], members: Mapping[UUID, UUID]
-) -> dict[UUID, set[UUID]]:
-    """Cluster → the incidents that its mails stand in now."""
-    found: defaultdict[UUID, set[UUID]] = defaultdict(set)
-    for mail_id, root in cluster_of.items():
-        found[root].add(members[mail_id])
-    return found
+def _set_right(tenant: Tenant, seen: Look, changes: Changes) -> bool:
+    """Make what differs what it should be; answers whether nothing had changed since the look."""
+    changes.left = 0
+    if seen.differing:
+        hold_intake(tenant.id)
+        take_turn(tenant.id)
+    is_same = stamps_in_sight(tenant, seen.at) == seen.stamps
+    if seen.differing:
+        found, members, incidents = still_so(tenant, seen)
+        changes.left = len(seen.differing) - len(incidents)
+        _set_incidents(tenant, found, members, incidents, changes)
+        _set_campaigns(tenant, found, changes)
+        _set_ledger(tenant, found, list(members), changes)
+    return is_same
 
 
 def _set_incidents(
@@ -181,10 +150,11 @@ def _set_incidents(
             members.update(dict.fromkeys(leaving, made.id))
             touched |= {incident_id, made.id}
             changes.split += 1
-    for ids in _by_cluster(found.group_of, members).values():
+    for ids in by_cluster(found.group_of, members).values():
         kept, *others = sorted((incidents[each] for each in ids), key=lambda each: each.number)
         for other in others:
-            become_one(kept, other, _WHY)
+            if become_one(kept, other, _WHY) is None:
+                continue
             touched.add(kept.id)
             changes.merged += 1
     for incident in Incident.objects.filter(id__in=touched, merged_into=None).order_by("id"):
@@ -229,7 +199,7 @@ def _set_campaigns(tenant: Tenant, found: Canonical, changes: Changes) -> None:
         ).values_list("message_id", "incident_id")
     )
     incidents = Incident.objects.select_related("campaign").in_bulk(set(members.values()))
-    clusters = _by_cluster(found.campaign_of, members)
+    clusters = by_cluster(found.campaign_of, members)
     home = _homes(clusters, incidents)
     for root, ids in sorted(clusters.items()):
         own = sorted((campaign for campaign, at in home.items() if at == root), key=_number)
@@ -286,20 +256,7 @@ def _set_ledger(
 ) -> None:
     """Every cluster hangs together by standing edges, and none leads out of it."""
     total = prevalence.total_messages()
-    levels = (
-        (Edge.Level.GROUP, found.group_of, found.groups.used),
-        (Edge.Level.CAMPAIGN, found.campaign_of, found.campaigns.used),
-    )
-    for level, cluster_of, used in levels:
-        rows = list(touching(standing(level), message_ids).filter(act=Edge.Act.LINK))
-        crossing = [
-            row
-            for row in rows
-            if row.a_id in cluster_of
-            and row.b_id in cluster_of
-            and cluster_of[row.a_id] != cluster_of[row.b_id]
-        ]
-        changes.edges_withdrawn += len(withdraw(crossing, who=BAILEY, reason=_WHY))
-        known = {(row.a_id, row.b_id) for row in rows}
-        new = [link for link in used if (link.a, link.b) not in known]
+    for level in Edge.Level.values:
+        gone, new = ledger_differences(level, found, message_ids)
+        changes.edges_withdrawn += len(withdraw(gone, who=BAILEY, reason=_WHY))
         changes.edges_written += len(write_links(tenant.id, level, new, total))

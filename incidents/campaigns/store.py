@@ -48,7 +48,12 @@ def rarity_of(tenant_id: int, mails: Iterable[Mail]) -> Rarity:
     Incidents are counted among the latest ``MOST_COUNTED`` mails of a value, and no further than it
     takes to say that there are too many.
     """
-    traits: dict[Key, Trait] = {key: trait for mail in mails for key, trait in mail.traits.items()}
+    return rarity_of_traits(tenant_id, [trait for mail in mails for trait in mail.traits.values()])
+
+
+def rarity_of_traits(tenant_id: int, found: Iterable[Trait]) -> Rarity:
+    """The same of traits, whosever they are."""
+    traits: dict[Key, Trait] = {(trait.kind, trait.value): trait for trait in found}
     if not traits:
         return Rarity()
     # What everybody's mail shares joins nothing, however many incidents it is in.
@@ -60,8 +65,8 @@ def rarity_of(tenant_id: int, mails: Iterable[Mail]) -> Rarity:
         _COUNT, [kinds, values, tenant_id, tenant_id, MOST_COUNTED, MOST_GROUPS + 1]
     ):
         threats[kind, value], groups[kind, value] = mail_count, incident_count
-    own = frozenset(Domain.objects.values_list("name", flat=True))
-    return Rarity(counts_of(traits.values()), threats, groups, own)
+    own = frozenset(Domain.objects.filter(tenant=tenant_id).values_list("name", flat=True))
+    return Rarity(counts_of(tenant_id, traits.values()), threats, groups, own)
 
 
 # Mails are counted from the index alone: they have to be told from harmless ones exactly.

@@ -20,24 +20,33 @@ LOOKED_BACK = timedelta(days=7)
 def serve_ledger(claimed: ClaimedWork) -> datetime | None:
     """One client's night; its next condemned mail wants the next one."""
     with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
-        check_ledger(Tenant.objects.get(id=claimed.tenant_id))
+        tenant = Tenant.objects.get(id=claimed.tenant_id)
+    check_ledger(tenant)
     return None
 
 
 def check_ledger(tenant: Tenant) -> Recomputed:
-    """The rows of the last week from the history; marks that warn nobody any more go."""
+    """The rows of the last week from the history; marks that warn nobody any more go.
+
+    Opens scopes of its own.
+    """
     now = timezone.now()
     done = recompute(tenant, since=now - LOOKED_BACK, until=now + timedelta(days=1))
-    sweep_marks(tenant)
-    if done.differing:
-        write_audit(
-            CORRECTED,
-            actor=BAILEY,
-            provider_id=tenant.provider_id,
-            tenant_id=tenant.id,
-            object_kind="client",
-            object_id=tenant.slug,
-            rows=done.rows,
-            differing=done.differing,
-        )
+    with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+        sweep_marks(tenant)
+        if done.differing:
+            _note(tenant, done)
     return done
+
+
+def _note(tenant: Tenant, done: Recomputed) -> None:
+    write_audit(
+        CORRECTED,
+        actor=BAILEY,
+        provider_id=tenant.provider_id,
+        tenant_id=tenant.id,
+        object_kind="client",
+        object_id=tenant.slug,
+        rows=done.rows,
+        differing=done.differing,
+    )

@@ -23,10 +23,12 @@ from django.utils import timezone
 
 from incidents.assessment import WORST_FIRST
 from incidents.campaigns.nights import next_night
+from incidents.holding import hold_intake
 from incidents.models import Incident, IncidentMessage, LedgerEntry, Message
 from incidents.warnings import leave_marks
 from incidents.words import THREATS
 from tenants.models import Tenant
+from tenants.scope import Role, tenant_scope
 from tenants.work import want_work
 
 CHUNK = 2_000
@@ -111,25 +113,29 @@ def note_incident(incident: Incident) -> None:
 def recompute(tenant: Tenant, *, since: datetime, until: datetime) -> Recomputed:
     """Make the rows of mails first seen in this time anew from the history.
 
-    Rows of mails that do not exist any more go.  Needs the client's scope.
+    Rows of mails that do not exist any more go.  Opens scopes of its own, one for each chunk of
+    mails: intake of this client waits no longer than that.
     """
-    with connection.cursor() as cursor:  # intake of this client waits meanwhile
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtext('incidents.correlation'), %s)", [tenant.id]
-        )
-    before = _rows_of(tenant, since, until)
-    mails = 0
-    for ids in _in_chunks(tenant, since, until):
-        note_messages(tenant, ids)
+    mails = rows = differing = 0
+    with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+        chunks = list(_in_chunks(tenant, since, until))
+    for ids in chunks:
+        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+            hold_intake(tenant.id)
+            before = _rows_of(tenant, ids, since, until)
+            note_messages(tenant, ids)
+            after = _rows_of(tenant, ids, since, until)
         mails += len(ids)
-    after = _rows_of(tenant, since, until)
-    differing = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
-    return Recomputed(mails, len(after), len(differing))
+        rows += len(after)
+        differing += sum(before.get(key) != after.get(key) for key in before.keys() | after.keys())
+    return Recomputed(mails, rows, differing)
 
 
-def _rows_of(tenant: Tenant, since: datetime, until: datetime) -> dict[UUID, tuple[Any, ...]]:
+def _rows_of(
+    tenant: Tenant, ids: list[UUID], since: datetime, until: datetime
+) -> dict[UUID, tuple[Any, ...]]:
     rows = LedgerEntry.objects.filter(tenant=tenant, seen_at__gte=since, seen_at__lt=until)
-    return {row[0]: row for row in rows.values_list()}
+    return {row[0]: row for row in rows.filter(message_id__in=ids).values_list()}
 
 
 def _in_chunks(tenant: Tenant, since: datetime, until: datetime) -> Iterator[list[UUID]]:

@@ -1,6 +1,15 @@
 """What: mail, what was seen of it, incidents, actions and evidence."""
 
-from incidents.models.campaign import Campaign, Edge, MessageTrait, Regrouping
+from incidents.models.campaign import (
+    Campaign,
+    CampaignLink,
+    Edge,
+    LinkedIncident,
+    LinkedMail,
+    MessageTrait,
+    Recomputation,
+    Regrouping,
+)
 from incidents.models.disagreement import Disagreement, LateVerdicts, StandingOrder
 from incidents.models.evidence import ContentAccess, Evidence, Report
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
@@ -38,6 +47,7 @@ __all__ = [
     "Backlog",
     "CallNote",
     "Campaign",
+    "CampaignLink",
     "ClientWord",
     "Comment",
     "ContentAccess",
@@ -53,6 +63,8 @@ __all__ = [
     "LateVerdicts",
     "LedgerDay",
     "LedgerEntry",
+    "LinkedIncident",
+    "LinkedMail",
     "MailTrait",
     "Mention",
     "Message",
@@ -61,6 +73,7 @@ __all__ = [
     "Pause",
     "PersonSkill",
     "Quiet",
+    "Recomputation",
     "Regrouping",
     "Report",
     "SavedView",

@@ -11,7 +11,8 @@ from typing import ClassVar
 from django.db import models
 from typing_extensions import override
 
-from tenants.base import TenantModel, tenant_key
+from tenants.base import ScopedModel, TenantModel, tenant_key
+from tenants.ids import new_id
 
 
 class Campaign(TenantModel):
@@ -86,6 +87,67 @@ class Edge(TenantModel):
         ]
 
 
+class CampaignLink(ScopedModel):
+    """A keyed fingerprint of something that mail of the provider's clients shares.
+
+    Fingerprints that stand in one mail have one ``root``: mails of one root, at whatever client,
+    are the same threat.  Owned by the provider; which client has it stands in that client's own
+    rows (``LinkedMail``, ``LinkedIncident``), behind the wall.  ``is_current`` False: not seen for
+    so long that the same again begins a new row.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
+    mark = models.CharField(max_length=64)
+    root = models.UUIDField()
+    seen_at = models.DateTimeField()
+    is_current = models.BooleanField(default=True)
+
+    class Meta(ScopedModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["provider", "mark"],
+                condition=models.Q(is_current=True),
+                name="campaign_link_mark_once",
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["provider", "root"], name="campaign_link_root")]
+
+
+class LinkedMail(TenantModel):
+    """A mail of an incident, and one of its fingerprints; its ``root`` stands for all of them."""
+
+    message = tenant_key("incidents.Message")
+    link = models.ForeignKey(
+        CampaignLink, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "message"], name="linked_mail_once")
+        ]
+
+
+class LinkedIncident(TenantModel):
+    """An incident has mail of this fingerprint's root; one row for each root it has."""
+
+    incident = tenant_key("incidents.Incident", related_name="links")
+    link = models.ForeignKey(
+        CampaignLink, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "incident", "link"], name="linked_incident_once"
+            )
+        ]
+        indexes: ClassVar = [
+            # Over all clients on purpose: the same at others in sight.
+            models.Index(fields=["link"], include=["tenant", "incident"], name="linked_incident")
+        ]
+
+
 class MessageTrait(TenantModel):
     """A trait of a mail that stands in an incident, by which later mail finds it."""
 
@@ -102,7 +164,42 @@ class MessageTrait(TenantModel):
             )
         ]
         indexes: ClassVar = [
-            models.Index(fields=["tenant", "kind", "value", "seen_at"], name="trait_value")
+            models.Index(fields=["tenant", "kind", "value", "seen_at"], name="trait_value"),
+            models.Index(fields=["tenant", "seen_at"], name="trait_seen"),
+        ]
+
+
+class Recomputation(TenantModel):
+    """What a canonical pass would change, shown to a person before it is done.
+
+    ``asked_by_id`` None: Bailey herself, because evidence of an older ``version`` stands.
+    ``shown_at`` None: not reckoned yet.  ``counts`` and ``lines`` are what it would do
+    (incidents/campaigns/recomputing.py).  ``decided_at`` None: it waits for a person.
+    """
+
+    version = models.PositiveSmallIntegerField()
+    asked_by = models.CharField(max_length=200)
+    asked_by_id = models.UUIDField(null=True)
+    asked_at = models.DateTimeField()
+    shown_at = models.DateTimeField(null=True)
+    counts = models.JSONField(default=dict)
+    lines = models.JSONField(default=list)
+    is_accepted = models.BooleanField(default=False)
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=200, blank=True)
+    decided_by_id = models.UUIDField(null=True)
+    reason = models.TextField(blank=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant"],
+                condition=models.Q(decided_at=None),
+                name="recomputation_one_open",
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-asked_at"], name="recomputation_tenant")
         ]
 
 

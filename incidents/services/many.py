@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from incidents.holding import take_turns
 from incidents.models import Incident, Quiet
 from incidents.services.quiet import quiet_incident, wake_incident
 from incidents.services.states import (
@@ -103,7 +104,8 @@ def act_on_many(
     act = _act(order)
     wanted = list(dict.fromkeys(incident_ids))
     found = Incident.objects.select_related("tenant").in_bulk(wanted)
-    # Locks are taken in one order, so that two such acts wait for each other and do not deadlock.
+    take_turns(found.values())
+    # Held in the order in which all hold incidents (incidents/holding.py).
     results = {
         incident_id: _try(act, found.get(incident_id), incident_id, actor, revisions or {})
         for incident_id in sorted(wanted)

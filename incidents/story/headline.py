@@ -47,7 +47,9 @@ def what_it_is(
     if "internal_only" in incident.cross_layer:
         return f"{kind} sent from a mailbox inside {client.name}"
     if incident.kind == Incident.Kind.HEALTH:
-        return f"{kind} at {client.name}"
+        first, last = incident.first_seen_at.date(), incident.last_seen_at.date()
+        since = f" since {first:%-d %B %Y}" if first < last else ""
+        return f"{kind} at {client.name}{since}"
     if codes & BORROWED_PERSON and (role := client.role_of(sender)):
         return f"{kind} in {whose(role)} name at {client.name}"
     if codes & BORROWED_FIRM:

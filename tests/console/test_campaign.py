@@ -1,15 +1,19 @@
 """One campaign over several clients: its numbers, and one order that reaches all who may be."""
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from django.urls import reverse
 
+from console.queries import campaign as campaign_queries
+from incidents.campaigns.belonging import new_campaign
 from incidents.everywhere import pull_everywhere
-from incidents.models import Delivery, Incident, Intent, Job
+from incidents.models import Delivery, Incident, IncidentMessage, Intent, Job
 from incidents.words import Place
 from seg_bridge import rehearsal
 from seg_bridge.models import GatewayRule, Rehearsal
+from tenants.ids import new_id
 from tenants.models import AuditEntry
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
@@ -192,3 +196,56 @@ def test_a_block_without_objections_shows_no_box_to_overrule_them(as_ana, both):
     question = as_ana.get(where, headers={"HX-Request": "true"}).content.decode()
     assert 'name="despite"' not in question
     assert as_ana.post(where, {"days": "30", "reason": ""}).status_code == 302
+
+
+def test_a_campaign_of_any_size_counts_all_and_lists_all(as_ana, cast, both, monkeypatch):
+    """More incidents than one order reaches: the numbers are true, the lists have pages."""
+    monkeypatch.setattr(campaign_queries, "MOST_IN_ONE_ORDER", 40)
+    monkeypatch.setattr(campaign_queries, "PAGE", 30)
+    with everywhere(cast):
+        first = Incident.objects.get(id=both[0].id)
+        campaign = new_campaign(cast.acme.id, [first])
+        for number in range(2, 72):
+            add_incident(first, campaign, number)
+    where = reverse("campaign", args=[both[0].id])
+    page = as_ana.get(where).context["page"]
+
+    assert page.n_incidents == sum(share.n_incidents for share in page.clients) == 72
+    assert page.copies == sum(share.copies for share in page.clients) == 72
+    assert page.in_reach == 72
+    assert page.is_more_than_one_order
+    acme = next(share for share in page.clients if share.client.slug == "acme")
+    assert (acme.n_incidents, len(acme.latest), acme.more) == (71, 3, 68)
+    assert all_rows(as_ana, where, list="incidents") == 72
+    assert all_rows(as_ana, where, list="incidents", client="acme") == 71
+    assert all_rows(as_ana, where) == 72
+    question = as_ana.get(reverse("campaign_pull", args=[both[0].id])).content.decode()
+    assert question.count('name="where"') == 40, "as many as one order may have"
+    assert f'value="{both[1].id}"' in question or f'value="{both[0].id}"' in question
+
+
+def add_incident(like, campaign, number):
+    """One more incident of the campaign, with one copy in an inbox."""
+    copy = Delivery.objects.filter(message__memberships__incident=like).first()
+    message = copy.message
+    message.id = copy.id = None
+    message.id, copy.id = new_id(), new_id()
+    message.trace_ulid = copy.mailbox_item_id = f"more{number}"
+    message.save(force_insert=True)
+    copy.message, copy.recipient = message, f"user{number}@acme.example"
+    copy.save(force_insert=True)
+    made = Incident.objects.get(id=like.id)
+    made.id, made.number, made.campaign = new_id(), number, campaign
+    made.save(force_insert=True)
+    IncidentMessage.objects.create(tenant=like.tenant, incident=made, message=message, reason="")
+
+
+def all_rows(browser, where, **wish):
+    """How many rows all pages of a list have."""
+    found, address = 0, f"{where}?{urlencode(wish)}"
+    while address:
+        answer = browser.get(address)
+        found += listed(answer)
+        older = answer.context["older"]
+        address = where + older if older else ""
+    return found

@@ -38,7 +38,7 @@ def analyst(cast):
 def hold(tenant):
     """One mail that the gateway holds."""
     held = {"verdict": Verdict.SPAM, "action": Outcome.HELD, "place": Place.HOLD}
-    with tenant_scope(Role.WORKER, [tenant.id]):
+    with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
         record([gateway_saw(tenant, f"info@{tenant.slug}.example", **held)])
         make_sense_of_backlog(tenant)
         return Delivery.objects.get(place=Place.HOLD)

@@ -12,10 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
+from console.queries import similar
 from console.queries.kpis import MEASURES, figures, incidents_behind
 from console.queries.similar import similar_to
 from incidents.codes import COUNTS
-from incidents.models import Comment, Incident, Mention, SavedView, SlaPlan
+from incidents.models import Comment, GroupKey, Incident, Mention, SavedView, SlaPlan
 from incidents.services import resolve_incident
 from incidents.sla.attest import opened_between
 from tenants.errors import NotThere
@@ -308,6 +309,32 @@ def test_like_this_one_says_why_and_what_it_turned_out_to_be(cast, phish):
     assert "the same sender" in like.why
     page = browser(cast.ana).get(reverse("incident", args=[phish.id])).content.decode()
     assert "A lookalike" in page.partition("Like this one")[2]
+
+
+def test_like_this_one_is_cut_after_the_likest_in_one_order(cast, phish, monkeypatch):
+    """Many share two bands of text, two share all of the content: these come first, by time."""
+    same = [open_incident(cast.globex), open_incident(cast.globex, 2, sender="eve@evil.example")]
+    others = [open_incident(cast.acme, number) for number in range(3, 9)]
+    with staff(cast):
+        own = GroupKey.objects.filter(incident=phish).first()
+        for each, kind, value in (
+            *((phish, "text", value) for value in ("a", "b")),
+            *((each, "text", value) for each in others for value in ("a", "b")),
+            (same[1], "content", own.value),
+        ):
+            GroupKey.objects.create(
+                tenant=each.tenant,
+                incident=each,
+                message=each.memberships.first().message,
+                kind=kind,
+                value=value,
+                last_seen_at=timezone.now(),
+            )
+        monkeypatch.setattr(similar, "_MOST_MET", 4)
+        found = [like.incident.number for like in similar_to(phish)]
+        assert found == [like.incident.number for like in similar_to(phish)]
+        assert [like.incident for like in similar_to(phish)][:2] == same[::-1]
+        assert found[2:] == [others[-1].number, others[-2].number]
 
 
 def test_like_this_one_knows_no_client_that_is_not_hers(cast, phish):

@@ -17,7 +17,7 @@ INFO, ALIAS = "info@acme.example", "hello@acme.example"
 
 @pytest.fixture
 def aliased(cast: Cast) -> Cast:
-    with tenant_scope(Role.WORKER, [cast.acme.id]):
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
         Mailbox.objects.filter(address=INFO).update(aliases=[ALIAS])
     return cast
 

@@ -8,11 +8,15 @@ from random import Random
 import pytest
 from django.db import OperationalError, connection, transaction
 
+from incidents import known_rows, opening
 from incidents.correlation import make_sense_of_backlog, serve_intake
 from incidents.intake import record
 from incidents.models import Backlog, Delivery, Incident, IncidentMessage, Message
 from incidents.models.mail import Match, Outcome, Place
 from incidents.observations import Observation
+from incidents.services import resolve_incident
+from incidents.story.headline import what_it_is
+from incidents.story.sender import Client
 from incidents.words import Outcome as Did
 from incidents.words import Place as At
 from incidents.words import Verdict
@@ -120,17 +124,48 @@ def test_a_trace_that_no_gate_confirms_is_a_bypass(acme: Tenant):
     assert Incident.objects.get().kind == Incident.Kind.HEALTH
 
 
-def test_a_health_incident_takes_the_mail_of_one_day(acme: Tenant):
-    for number in (1, 2, 3):
-        if number == 3:
-            Incident.objects.update(opened_at=datetime.now(UTC) - timedelta(days=1))
+def come_around(tenant: Tenant, *numbers: int) -> None:
+    """Mails that no gateway knows, after the gateway had its time."""
+    for number in numbers:
         own = {"internet_message_id": f"<{number}@x.example>", "fingerprint": f"{number:032d}"}
-        take(acme, mailbox_saw(acme, INFO, trace_ulid=f"01J0000000000000000000000{number}", **own))
+        ulid = f"01J0000000000000000000000{number}"
+        take(tenant, mailbox_saw(tenant, INFO, trace_ulid=ulid, **own))
         Backlog.objects.update(wait_until=datetime.now(UTC) - timedelta(seconds=1))
-        make_sense_of_backlog(acme)
-    assert Delivery.objects.filter(is_bypass=True).count() == 3
-    mails = Incident.objects.order_by("number").values_list("memberships__message", "number")
-    assert sorted(number for _, number in mails) == [1, 1, 2]
+        make_sense_of_backlog(tenant)
+
+
+def homes() -> list[int]:
+    return sorted(IncidentMessage.objects.values_list("incident__number", flat=True))
+
+
+def test_a_bypass_is_one_open_incident_whatever_the_day(acme: Tenant, cast: Cast):
+    come_around(acme, 1)
+    long_ago = datetime.now(UTC) - timedelta(days=9)
+    Incident.objects.update(opened_at=long_ago)
+    Message.objects.update(first_seen_at=long_ago, last_seen_at=long_ago)
+    come_around(acme, 2, 3)
+    assert homes() == [1, 1, 1]
+    incident = Incident.objects.get()
+    assert incident.is_open
+    assert incident.first_seen_at == long_ago
+    words = what_it_is(incident, [], set(), Client(acme))
+    assert words == f"Mail around the gateway at Acme since {long_ago:%-d %B %Y}"
+
+
+def test_after_a_person_has_closed_a_bypass_the_next_mail_opens_the_next(acme: Tenant, cast: Cast):
+    come_around(acme, 1)
+    incident = Incident.objects.get()
+    resolve_incident(
+        incident=incident, actor=cast.mo, classification="true_positive", cause="The MX was open"
+    )
+    come_around(acme, 2)
+    assert homes() == [1, 2]
+
+
+def test_a_bypass_that_is_full_has_the_next_beside_it(acme: Tenant, monkeypatch):
+    monkeypatch.setattr(opening, "HEALTH_TAKES", 2)
+    come_around(acme, 1, 2, 3, 4)
+    assert homes() == [1, 1, 2, 2]
 
 
 def test_a_replayed_trace_counts_once(acme: Tenant):
@@ -248,3 +283,33 @@ def test_the_order_of_arrival_changes_nothing(acme: Tenant):
         results.add((copy.place, copy.mailbox_verdict, copy.gateway_verdict, copy.was_exposed))
         assert copy.outcome == Outcome.DELIVERED
     assert results == {("quarantine", "phish", "clean", True)}
+
+
+def test_an_id_that_came_many_thousand_times_costs_its_latest_mails(acme: Tenant):
+    """Whatever their number: nothing reads more rows, and the mails of the day are found."""
+    now = datetime.now(UTC)
+    Message.objects.bulk_create(
+        Message(
+            tenant=acme,
+            internet_message_id="<same@x.example>" if number % 2 else f"<{number}@x.example>",
+            first_seen_at=now - timedelta(minutes=number),
+            last_seen_at=now,
+        )
+        for number in range(5_000)
+    )
+    most = known_rows.LATEST_OF_ONE_ID
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE; ANALYZE incidents_message; SET LOCAL ROLE c_worker")
+        for day, found in ((now, 50), (now - timedelta(days=3), 0)):
+            of = [["<same@x.example>"], acme.id, most, day - timedelta(hours=4), day, 50]
+            cursor.execute(known_rows._OF_THAT_DAY, of)
+            assert len(cursor.fetchall()) == found
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {known_rows._OF_THAT_DAY}", of)
+            assert max(rows_read(cursor.fetchone()[0][0]["Plan"])) <= most
+
+
+def rows_read(plan):
+    """Of every step of a plan: rows that came out and rows that were looked at for nothing."""
+    yield (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    for step in plan.get("Plans", ()):
+        yield from rows_read(step)

@@ -30,8 +30,8 @@ def acme(cast: Cast) -> Iterator[Tenant]:
         yield cast.acme
 
 
-def count(*traits: object) -> list[int]:
-    return list(counts_of(list(traits)).values())  # type: ignore[arg-type]
+def count(tenant: Tenant, *traits: object) -> list[int]:
+    return list(counts_of(tenant.id, list(traits)).values())  # type: ignore[arg-type]
 
 
 def test_benign_mail_counts_and_a_message_counts_once(acme: Tenant):
@@ -41,7 +41,7 @@ def test_benign_mail_counts_and_a_message_counts_once(acme: Tenant):
     again = box(acme, traced, INFO, "a second copy")
     take(acme, copies, shown, again, [replace(one, source="gate:mx2") for one in copies])
     assert not Incident.objects.exists()
-    assert count(HOST, SENDER, UNKNOWN) == [1, 1, 0]
+    assert count(acme, HOST, SENDER, UNKNOWN) == [1, 1, 0]
     assert total_messages() == 1
 
 
@@ -53,7 +53,7 @@ def test_every_message_adds_one(acme: Tenant, in_one_batch: bool):
     ]
     seen = [gate(acme, each.bytes(), INFO, number) for number, each in enumerate(letters, start=1)]
     take(acme, *([seen] if in_one_batch else seen))
-    assert count(HOST, make_trait("sender", "1@partner.example")) == [3, 1]
+    assert count(acme, HOST, make_trait("sender", "1@partner.example")) == [3, 1]
     assert total_messages() == 3
 
 
@@ -62,15 +62,15 @@ def test_a_mail_whose_facts_come_later_is_counted_then(acme: Tenant):
     take(acme, replace(account, mail={}, source_key="status"))
     assert total_messages() == 0
     take(acme, account)
-    assert (total_messages(), count(HOST)) == (1, [1])
+    assert (total_messages(), count(acme, HOST)) == (1, [1])
 
 
 def test_a_client_counts_its_own_mail_only(acme: Tenant, cast: Cast):
     take(acme, gate(acme, LETTER.bytes(), INFO))
     with tenant_scope(Role.WORKER, [cast.globex.id]):
-        assert (total_messages(), count(HOST)) == (0, [0])
+        assert (total_messages(), count(acme, HOST)) == (0, [0])
     with tenant_scope(Role.ANALYST, [cast.acme.id, cast.globex.id]):
-        assert (total_messages(), count(HOST)) == (1, [1])
+        assert (total_messages(), count(acme, HOST), count(cast.globex, HOST)) == (1, [1], [0])
 
 
 def test_what_was_rare_and_long_ago_is_forgotten(cast: Cast):
@@ -82,7 +82,7 @@ def test_what_was_rare_and_long_ago_is_forgotten(cast: Cast):
         TraitCount.objects.filter(kind="url_host").update(last_seen_at=timezone.now())
     forget_rare_traits()
     with tenant_scope(Role.WORKER, [cast.acme.id]):
-        assert count(HOST, SENDER) == [1, 3]
+        assert count(cast.acme, HOST, SENDER) == [1, 3]
         assert total_messages() == 1
         kinds = set(TraitCount.objects.values_list("kind", flat=True))
     assert kinds == {"message", "sender", "url_host"}

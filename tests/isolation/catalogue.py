@@ -27,6 +27,7 @@ PROVIDER_TABLES = {
     "incidents_personskill": "provider_id",
     "incidents_skillneed": "provider_id",
     "tenants_clientgroup": "provider_id",
+    "incidents_campaignlink": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.
 WITH_PROVIDER_ROWS = {
@@ -49,7 +50,8 @@ HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
     *("incidents_answer", "incidents_mailtrait"),
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
-    "incidents_warningmark",
+    *("incidents_warningmark", "incidents_linkedmail", "incidents_linkedincident"),
+    "incidents_recomputation",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     *("seg_bridge_rehearsal", "seg_bridge_policylayer", "seg_bridge_policychange"),
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),

@@ -54,6 +54,11 @@ kind_skills        POST    -          302 403  403  in     in    in
 jobs               GET     -          200 200  200  in     in    in
 components         GET     -          200 200  200  in     in    in
 client             GET     client     200 200  200  in     in    in
+client_hubs        GET     client     200 200  200  in     in    in
+client_grouping    GET     client     200 200  200  in     in    in
+client_grouping    POST    client     302 302  302  in     in    in
+client_grouping_decide GET client     405 405  405  405    405   405
+client_grouping_decide POST client    302 302  302  in     in    in
 client_warnings    GET     client     200 200  200  in     in    in
 client_warnings    POST    client     302 302  302  in     in    in
 incident           GET     incident   200 200  200  in     in    in
@@ -393,6 +398,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-incident-leave-campaign": {"reason": "Another hand"},
     "message_open": {"what": "text", "reason": "The client asked"},
     "client_warnings": {"is_on": "no"},
+    "client_grouping_decide": {"do": "accept", "reason": "Read through"},
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
     "held_release": {"reason": "It is expected"},

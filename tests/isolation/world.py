@@ -38,6 +38,7 @@ from incidents.models import (
     LateVerdicts,
     Message,
     Observation,
+    Recomputation,
     Regrouping,
     Report,
     StandingOrder,
@@ -425,6 +426,17 @@ def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
     part = Part("url_host", "f" * 32, f"{side.inner}.example", 7.0, 2)
     link = Link(ends[0], ends[1], 9.0, (part,))
     write_links(side.tenant.id, Edge.Level.CAMPAIGN, [link], 3)
+    Recomputation.objects.create(
+        tenant=side.tenant,
+        version=1,
+        asked_by=side.inner,
+        asked_at=timezone.now(),
+        shown_at=timezone.now(),
+        counts={"merge": 1},
+        lines=[{"kind": "merge", "text": side.inner}],
+        decided_by=side.inner,
+        reason=side.inner,
+    )
     stood: dict[str, Any] = {"incident": {}, "other": {}}
     Regrouping.objects.create(
         tenant=side.tenant,

@@ -166,6 +166,6 @@ def test_numbers_are_held_before_incidents(
         else:
             join_campaign(incident=three[0], other=three[3], actor=cast.ana, reason="one hand")
     said = [query["sql"] for query in queries]
-    numbers = next(at for at, sql in enumerate(said) if "incidents.numbers" in sql)
+    numbers = next(at for at, sql in enumerate(said) if "incidents.turn" in sql)
     held = next(at for at, sql in enumerate(said) if "FOR UPDATE" in sql)
     assert numbers < held

@@ -12,7 +12,7 @@ from tenants.rls import AddTenantPolicy
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("incidents", "0008_queue"), ("tenants", "0004_body_access")]
+    dependencies: ClassVar = [("incidents", "0010_passed"), ("tenants", "0004_body_access")]
     operations: ClassVar = [
         migrations.CreateModel(
             name="Answer",

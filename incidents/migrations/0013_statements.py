@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
     """Reports of a client's agreed times, beside those of incidents; an incident's subject."""
 
     dependencies = [
-        ("incidents", "0008_queue"),
+        ("incidents", "0012_mail_traits"),
         ("tenants", "0004_body_access"),
     ]
 

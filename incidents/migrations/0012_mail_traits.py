@@ -12,7 +12,7 @@ from tenants.rls import AddTenantPolicy
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("incidents", "0009_answers")]
+    dependencies: ClassVar = [("incidents", "0011_answers")]
     operations: ClassVar = [
         migrations.CreateModel(
             name="MailTrait",

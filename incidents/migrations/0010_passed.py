@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("incidents", "0008_queue"),
+        ("incidents", "0009_attachments_skills"),
     ]
 
     operations = [
