@@ -22,7 +22,7 @@ from incidents.assessment import EXPOSED, reach_of_incident
 from incidents.models import Delivery, Incident, IncidentMessage
 from incidents.models.mail import Outcome, Place
 from incidents.words import LET_THROUGH
-from tenants.groups import of_clients
+from tenants.groups import clients_among
 from tenants.models import Tenant
 
 MOST_IN_ONE_ORDER = everywhere.MOST
@@ -159,8 +159,7 @@ def campaign_page(
     total = {key: sum(row[key] for row in numbers.values()) for key in _KEYS}
     senders = incidents.exclude(sender="").order_by("sender").values_list("sender", flat=True)
     senders = senders.distinct()
-    listed = incidents if of == "incidents" else _narrow(copies, show)
-    listed = of_clients(listed, client)
+    here = Q(tenant__in=clients_among(client)) if client else Q()
     return CampaignPage(
         n_incidents=sum(row["n"] for row in by_client.values()),
         messages=total["messages"],
@@ -174,8 +173,10 @@ def campaign_page(
         in_reach=sum(row["reach"] or 0 for row in by_client.values()),
         senders=list(senders[:MOST_SENDERS]),
         more_senders=max(0, senders.count() - MOST_SENDERS),
-        mails=None if of == "incidents" else page_of(listed, cursor, {}),
-        incidents=_incident_list(listed, cursor) if of == "incidents" else None,
+        mails=(
+            None if of == "incidents" else page_of(_narrow(copies, show).filter(here), cursor, {})
+        ),
+        incidents=_incident_list(incidents.filter(here), cursor) if of == "incidents" else None,
     )
 
 

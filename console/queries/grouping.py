@@ -10,9 +10,9 @@ from tenants.models import Tenant
 
 SHOWN_BEFORE = 20
 KINDS = {
-    "split": "incidents parted",
-    "merge": "incidents joined",
-    "campaign": "campaigns changed",
+    "split": ("incident parted", "incidents parted"),
+    "merge": ("incident joined from several", "incidents joined from several"),
+    "campaign": ("campaign changed", "campaigns changed"),
 }
 
 
@@ -39,7 +39,7 @@ def grouping_page(client: Tenant) -> GroupingPage:
     return GroupingPage(
         client=client,
         now=now,
-        numbers=[(words, counts[kind]) for kind, words in KINDS.items() if counts.get(kind)],
+        numbers=[(words[n > 1], n) for kind, words in KINDS.items() if (n := counts.get(kind, 0))],
         total=sum(counts.values()),
         before=list(rows.exclude(decided_at=None)[:SHOWN_BEFORE]),
         waits=waits_for_a_person(client),

@@ -21,9 +21,11 @@ MOST_VALUES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """``mails`` of the client have it, harmless ones too; ``threats`` of them are in incidents."""
+    """``mails`` of the client have it, harmless ones too; ``threats`` of them are in incidents.
 
-    kind: str
+    ``words`` say what is shared: "links to sharepoint.com".
+    """
+
     words: str
     label: str
     mails: int
@@ -46,15 +48,15 @@ def hubs_page(client: Tenant) -> HubsPage:
     since = timezone.now() - WINDOW
     kinds = sorted(KINDS)
     rows = fetch(_TRAITS, [client.id, since, kinds, MOST_VALUES + 1])
-    traits = [Trait(*row) for row in rows[:MOST_VALUES]]
-    rarity = rarity_of_traits(client.id, traits)
-    hubs = [hub for trait in traits if (hub := _hub(trait, rarity))]
-    hubs.sort(key=lambda hub: (-hub.mails, hub.kind, hub.label))
-    return HubsPage(client, hubs, len(traits), len(rows) > MOST_VALUES)
+    threats = {Trait(*row): n for *row, n in rows[:MOST_VALUES]}
+    rarity = rarity_of_traits(client.id, threats)
+    hubs = [hub for trait, n in threats.items() if (hub := _hub(trait, n, rarity))]
+    hubs.sort(key=lambda hub: (-hub.mails, hub.words))
+    return HubsPage(client, hubs, len(threats), len(rows) > MOST_VALUES)
 
 
 _TRAITS = """
-SELECT t.kind, t.value, min(t.label)
+SELECT t.kind, t.value, min(t.label), count(*)
 FROM incidents_messagetrait t
 LEFT JOIN incidents_traitcount c
     ON c.tenant_id = t.tenant_id AND c.kind = t.kind AND c.value = t.value
@@ -65,16 +67,14 @@ LIMIT %s
 """
 
 
-def _hub(trait: Trait, rarity: Rarity) -> Hub | None:
+def _hub(trait: Trait, threats: int, rarity: Rarity) -> Hub | None:
     if rarity.weighs(trait) > 0:
         return None
-    key = (trait.kind, trait.value)
     return Hub(
-        kind=trait.kind.replace("_", " "),
         words=thing(trait.kind, trait.label),
         label=trait.label,
-        mails=rarity.total(key),
-        threats=rarity.threats.get(key, 0),
+        mails=max(threats, rarity.total((trait.kind, trait.value))),
+        threats=threats,
         why=_why(trait, rarity),
     )
 

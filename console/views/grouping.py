@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -10,9 +11,19 @@ from django.views.decorators.http import require_POST
 from console.lib.http import PersonRequest, for_staff, show
 from console.queries.grouping import grouping_page
 from console.queries.hubs import hubs_page
-from console.views.together import WhyForm, checked
+from console.views.together import checked
 from incidents.access import access_client, access_open_recomputation
 from incidents.campaigns.recomputing import ask_recomputation, decide_recomputation
+
+
+class DecisionForm(forms.Form):
+    reason = forms.CharField(
+        label="Why",
+        help_text="A few words; they stand in the audit log.",
+        min_length=5,
+        max_length=500,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
 
 
 @for_staff
@@ -28,7 +39,7 @@ def client_grouping(request: PersonRequest, slug: str) -> HttpResponse:
         ask_recomputation(tenant=client, actor=request.user)
         messages.success(request, "It is being reckoned; look again in a moment.")
         return redirect("client_grouping", slug)
-    form = WhyForm(use_required_attribute=False)
+    form = DecisionForm(use_required_attribute=False)
     context = {"at": "clients", "page": grouping_page(client), "form": form}
     return show(request, "console/client_grouping.html", context)
 
@@ -37,7 +48,7 @@ def client_grouping(request: PersonRequest, slug: str) -> HttpResponse:
 @for_staff
 def client_grouping_decide(request: PersonRequest, slug: str) -> HttpResponse:
     asked = access_open_recomputation(slug)
-    reason = checked(WhyForm(request.POST))["reason"]
+    reason = checked(DecisionForm(request.POST))["reason"]
     is_accepted = request.POST.get("do") == "accept"
     decide_recomputation(asked=asked, actor=request.user, is_accepted=is_accepted, reason=reason)
     said = "It is being done." if is_accepted else "All stays as it is."

@@ -103,6 +103,8 @@ def test_the_console_can_be_used_by_everybody(in_browser, live_server, transacti
         paths.append(reverse(f"incident{name}", args=[incident.id]))
     for name in ("campaign", "campaign_pull", "campaign_block"):
         paths.append(reverse(name, args=[incident.id]))
+    paths.append(reverse("campaign", args=[incident.id]) + "?list=incidents")
+    paths += [reverse(name, args=["acme"]) for name in ("client_hubs", "client_grouping")]
     paths += [reverse("job_group", args=[group_id]), reverse("held_refuse", args=[held.id])]
 
     site, login = live_server.url, reverse("login")

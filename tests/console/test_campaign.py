@@ -226,7 +226,7 @@ def test_a_campaign_of_any_size_counts_all_and_lists_all(as_ana, cast, both, mon
 
 def add_incident(like, campaign, number):
     """One more incident of the campaign, with one copy in an inbox."""
-    copy = Delivery.objects.filter(message__memberships__incident=like).first()
+    copy = Delivery.objects.filter(message__memberships__incident=like)[0]
     message = copy.message
     message.id = copy.id = None
     message.id, copy.id = new_id(), new_id()

@@ -316,7 +316,7 @@ def test_like_this_one_is_cut_after_the_likest_in_one_order(cast, phish, monkeyp
     same = [open_incident(cast.globex), open_incident(cast.globex, 2, sender="eve@evil.example")]
     others = [open_incident(cast.acme, number) for number in range(3, 9)]
     with staff(cast):
-        own = GroupKey.objects.filter(incident=phish).first()
+        own = GroupKey.objects.filter(incident=phish)[0]
         for each, kind, value in (
             *((phish, "text", value) for value in ("a", "b")),
             *((each, "text", value) for each in others for value in ("a", "b")),

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from random import Random
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -301,7 +302,7 @@ def test_an_id_that_came_many_thousand_times_costs_its_latest_mails(acme: Tenant
     with connection.cursor() as cursor:
         cursor.execute("RESET ROLE; ANALYZE incidents_message; SET LOCAL ROLE c_worker")
         for day, found in ((now, 50), (now - timedelta(days=3), 0)):
-            of = [["<same@x.example>"], acme.id, most, day - timedelta(hours=4), day, 50]
+            of: list[Any] = [["<same@x.example>"], acme.id, most, day - timedelta(hours=4), day, 50]
             cursor.execute(known_rows._OF_THAT_DAY, of)
             assert len(cursor.fetchall()) == found
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {known_rows._OF_THAT_DAY}", of)

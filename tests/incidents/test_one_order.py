@@ -17,7 +17,7 @@ from incidents.holding import take_turn
 from incidents.models import Incident
 from incidents.regroup import merge_incidents
 from incidents.regroup_campaigns import join_campaign, leave_campaign
-from incidents.services import many
+from incidents.services import assign_incident, many
 from incidents.services.many import Order, act_on_many
 from tenants.models import Tenant
 from tests.factories import Cast
@@ -84,7 +84,7 @@ def assign_all(cast: Cast, incidents: list[Incident]) -> None:
 def meeting(transactional_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Meeting:
     """Bulk acts pause after their first incident."""
     found = Meeting(transactional_cast)
-    act = many.assign_incident
+    act = assign_incident
 
     def slowly(**kwargs: Any) -> Any:
         act(**kwargs)

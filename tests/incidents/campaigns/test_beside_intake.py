@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 
 from incidents.campaigns import looking
+from incidents.campaigns.canonical import canonical
 from incidents.campaigns.nightly import MOST_LOOKS, make_canonical, serve_regroup
 from incidents.models import Incident, IncidentMessage, Message
 from incidents.services import assign_incident
@@ -30,9 +31,9 @@ def worker(tenant: Tenant):
     return tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id)
 
 
-def beside_the_look(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], None]) -> None:
+def beside_the_look(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> None:
     """Each step happens in one look, after it has read and before anything is set right."""
-    waiting, compute = list(steps), looking.canonical
+    waiting, compute = list(steps), canonical
 
     def computed(*args: Any, **kwargs: Any) -> Any:
         found = compute(*args, **kwargs)
@@ -111,7 +112,12 @@ def test_intake_does_not_wait_while_the_pass_looks(transactional_cast: Cast, mon
             take(acme, *threat(acme, number, at=number))
         out_of_place(acme)
     looked, go_on, passed = threading.Event(), threading.Event(), []
-    beside_the_look(monkeypatch, lambda: (looked.set(), go_on.wait(30)))
+
+    def stand_still() -> None:
+        looked.set()
+        go_on.wait(30)
+
+    beside_the_look(monkeypatch, stand_still)
 
     def make() -> None:
         try:
