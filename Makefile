@@ -7,7 +7,7 @@ CODE := console incidents seg_bridge api_bridge tenants tests deploy
 .DEFAULT_GOAL := help
 .PHONY: run test lint fix types bench migrations-check clean-data lock help
 
-run: ## set everything up and run it (DEMO=0: without the demo; DEMO_MAIL=0: without its mail)
+run: ## set everything up and run it (DEMO=0: no demo; DEMO_MAIL=0: no mail of its; GATEWAY=full: Postfix)
 	@$(PYTHON) deploy/bootstrap.py
 	@exec $(PY) -m console.launch run
 

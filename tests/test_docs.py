@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.api.urls import urlpatterns
+from console.gateway_parts.command import add_arguments
 from console.launch.keys import installation_secrets
 from console.launch.plan import Commands, read_plan, shared_environment
 
@@ -17,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = ("console", "deploy", "incidents", "seg_bridge", "api_bridge", "tenants")
 _VARIABLE = re.compile(
     r"(BAILEY_[A-Z_]+|DATABASE_URL(_[A-Z]+)?|REDIS_URL|SECRET_KEY|[A-Z_]+_PORT|GATE_HOST|"
-    r"DEMO|DEMO_MAIL)\Z"
+    r"DEMO|DEMO_MAIL|GATEWAY)\Z"
 )
 URLS = {
     "DATABASE_URL": "postgresql://o:o@db/bailey",
@@ -131,6 +133,29 @@ def test_a_unit_starts_what_the_launcher_starts(name, tmp_path):
     assert tuple(started[1].split()) == command.argv[1:]
     surface = re.search(r"^Environment=BAILEY_SURFACE=(\w+)$", unit, re.M)
     assert (surface[1] if surface else None) == command.env.get("BAILEY_SURFACE")
+
+
+def test_the_unit_of_the_parts_starts_them_and_stays():
+    unit = read("deploy/systemd/bailey-gateway.service")
+    started = re.search(r"^ExecStart=\S+/python -m console\.gateway_parts (.+)$", unit, re.M)
+    assert started
+    assert run_options(started[1].split()) == ("up", True)
+
+
+def run_options(words: list[str]) -> tuple[str, bool]:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = parser.parse_args(words)
+    return options.action, options.foreground
+
+
+def test_the_containers_start_what_the_units_start():
+    composed = read("deploy/compose.yaml")
+    for unit in (ROOT / "deploy" / "systemd").glob("*.service"):
+        started = re.search(r"^ExecStart=\S+/python (.+)$", unit.read_text(), re.M)
+        assert started
+        words = started[1].replace("127.0.0.1", "0.0.0.0").partition(" --timeout-graceful")[0]
+        assert f"command: python {words}\n" in composed, unit.name
 
 
 def resources_in_docs() -> list[str]:

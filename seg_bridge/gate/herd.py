@@ -49,8 +49,8 @@ class Herd:
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, self._end)
         asyncio.run(settle_leftovers(self._settings))
         for number in range(self._settings.processes):
             self._start(number)

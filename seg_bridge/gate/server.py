@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import grp
 import logging
 import os
 import socket
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 FINISH_S = 20.0
 BACKLOG = 512
+POSTFIX_GROUP = "postfix"
 
 
 class FolderTaken(Exception):
@@ -239,13 +241,22 @@ def open_socket(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(str(path))
-        path.chmod(0o666)  # who may come near it is the folder's business
+        _let_postfix_in(path)
         listener.listen(BACKLOG)
         listener.setblocking(False)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _let_postfix_in(path: Path) -> None:
+    """Its group alone, where we may give the socket to it; else whoever may enter the folder."""
+    try:
+        os.chown(path, -1, grp.getgrnam(POSTFIX_GROUP).gr_gid)
+        path.chmod(0o660)
+    except (KeyError, PermissionError):
+        path.chmod(0o666)
 
 
 class Acceptor:

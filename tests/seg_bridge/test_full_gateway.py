@@ -4,10 +4,13 @@ from the gate's journals into rows.
 
 from __future__ import annotations
 
+import os
+import signal
 import smtplib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +39,7 @@ class Full:
     postfix: PostfixHost
     dovecot: DovecotHost
 
-    def actions(self, ulid: str) -> list[str]:
+    def actions(self, ulid: str) -> list[str | None]:
         with self.yard.analyst():
             rows = Observation.objects.filter(trace_ulid=ulid).order_by("observed_at")
             return list(rows.values_list("action", flat=True))
@@ -76,6 +79,7 @@ def test_mail_goes_through_postfix_and_the_gate_into_the_mailbox_and_into_rows(f
     a_mail_for_two_clients_reaches_both(full)
     held = a_blocked_sender_is_held(full)
     a_held_mail_is_released_into_the_mailbox(full, held)
+    a_process_of_the_gate_that_dies_is_replaced(full)
 
 
 def a_mail_reaches_the_mailbox_with_its_trace(full: Full) -> str:
@@ -100,10 +104,11 @@ def a_mail_for_two_clients_reaches_both(full: Full) -> None:
     with smtplib.SMTP("127.0.0.1", full.postfix.port, timeout=30) as smtp:
         smtp.sendmail("friend@sender.example", names, text)
     for name in names:
-        wait_for(
-            lambda name=name: [each for each in full.dovecot.mails(name) if b"both" in each],
-            f"the mail of {name}",
-        )
+        wait_for(partial(has_both, full, name), f"the mail of {name}")
+
+
+def has_both(full: Full, name: str) -> bool:
+    return any(b"For both of you" in mail for mail in full.dovecot.mails(name))
 
 
 def a_blocked_sender_is_held(full: Full) -> Observation:
@@ -138,3 +143,19 @@ def a_held_mail_is_released_into_the_mailbox(full: Full, held: Observation) -> N
     wait_for(lambda: len(full.dovecot.mails(INFO)) > before, "the released mail in the mailbox")
     done = ["held", "passed", "delivered"]
     wait_for(lambda: full.actions(held.trace_ulid) == done, "the next hop's answer")
+
+
+def a_process_of_the_gate_that_dies_is_replaced(full: Full) -> None:
+    parent = full.yard.running[1].pid
+
+    def children() -> set[int]:
+        return {
+            int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        }
+
+    before = children()
+    assert len(before) == 2
+    os.kill(min(before), signal.SIGKILL)
+    wait_for(lambda: len(children()) == 2 and min(before) not in children(), "another process")
+    for number in range(6):
+        wait_for(lambda: full.yard.is_taken("friend@sender.example"), f"mail {number}")

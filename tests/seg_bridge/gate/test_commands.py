@@ -16,8 +16,8 @@ from tests.seg_bridge.gate.parts import (
     mail_bytes,
     snapshot_of,
     tenant,
+    until,
 )
-from tests.seg_bridge.gate.test_promises import until
 
 INFO, CEO = "info@acme.example", "ceo@acme.example"
 RAW = mail_bytes("phish 9")

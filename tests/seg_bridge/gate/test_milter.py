@@ -7,6 +7,7 @@ import os
 import struct
 
 import pytest
+from typing_extensions import override
 
 from incidents.mail.headers import header_values
 from incidents.mail.trace import TRACE_HEADER, check_trace
@@ -49,6 +50,7 @@ class Waiting(SubjectEngine):
     def __init__(self):
         self.asked, self.go = asyncio.Event(), asyncio.Event()
 
+    @override
     async def scan(self, raw, facts, envelope):
         self.asked.set()
         await self.go.wait()

@@ -4,9 +4,10 @@ import asyncio
 import time
 
 import pytest
+from typing_extensions import override
 
 from incidents.mail.headers import header_values
-from incidents.mail.trace import TRACE_HEADER, check_trace
+from incidents.mail.trace import TRACE_HEADER, Trace, check_trace
 from seg_bridge.gate.policy import sign_snapshot
 from tests.seg_bridge.gate.parts import (
     SECRET,
@@ -39,7 +40,7 @@ async def sink(postfix_host):
         yield running
 
 
-def trace_of(data):
+def trace_of(data: bytes) -> Trace:
     (value,) = header_values(data, TRACE_HEADER)
     trace = check_trace(value, {"k1": TRACE_KEY})
     assert trace is not None
@@ -233,6 +234,7 @@ async def test_tls_is_offered_and_on_record(behind_postfix, postfix_host, sink):
 
 
 class Slow(SubjectEngine):
+    @override
     async def scan(self, raw, facts, envelope):
         await asyncio.sleep(0.5)
         return await super().scan(raw, facts, envelope)

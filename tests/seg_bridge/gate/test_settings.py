@@ -34,6 +34,18 @@ def test_engines_are_named_once_each_and_are_found_by_port_or_socket():
     assert read_settings(GOOD).rspamd_learn is None
 
 
+def test_a_milter_needs_the_listener_for_what_is_sent_apart():
+    behind = {**GOOD, "BAILEY_GATE_MILTER": "/run/bailey/milter.sock"}
+    with pytest.raises(BadSetting, match=r"^BAILEY_GATE_REINJECT is missing"):
+        read_settings(behind)
+    settings = read_settings(
+        {**behind, "BAILEY_GATE_REINJECT": "127.0.0.1:2527", "BAILEY_GATE_PROCESSES": "2"}
+    )
+    assert settings.milter == Path("/run/bailey/milter.sock")
+    assert settings.reinject == ("127.0.0.1", 2527)
+    assert settings.processes == 2
+
+
 @pytest.mark.parametrize(
     ("own", "expected"),
     [("host1.example", "host1.example"), ("my_host", "localhost"), ("", "localhost")],
@@ -65,6 +77,12 @@ def test_without_a_host_name_the_machines_own_counts_if_smtp_allows_it(monkeypat
         ("BAILEY_RSPAMD_LEARN", "localhost"),
         ("BAILEY_RSPAMD_PASSWORD", "two\r\nlines"),
         ("BAILEY_CLAMAV", "clamd.ctl"),
+        ("BAILEY_GATE_MILTER", "milter.sock"),
+        ("BAILEY_GATE_MILTER", "/run/" + "x" * 100),
+        ("BAILEY_GATE_REINJECT", "2527"),
+        ("BAILEY_GATE_POSTFIX", "/etc/passwd"),
+        ("BAILEY_GATE_PROCESSES", "0"),
+        ("BAILEY_GATE_PROCESSES", "2"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_should_look_like(variable, value):

@@ -10,9 +10,8 @@ from seg_bridge.gate import ship
 from seg_bridge.gate.ingest import IngestError
 from seg_bridge.gate.journal import encode_record, segments
 from seg_bridge.gate.ship import Shipper
-from tests.seg_bridge.gate.parts import Ingest, block, mail_bytes
+from tests.seg_bridge.gate.parts import Ingest, block, mail_bytes, until
 from tests.seg_bridge.gate.test_commands import command, done_records
-from tests.seg_bridge.gate.test_promises import until
 
 PHISH = mail_bytes("phish 9")
 

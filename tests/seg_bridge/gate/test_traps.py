@@ -10,6 +10,7 @@ import struct
 import time
 
 import pytest
+from typing_extensions import override
 
 from incidents.mail.headers import header_values
 from seg_bridge.gate.limits import FrontLimits
@@ -369,6 +370,7 @@ async def test_a_client_that_hangs_up_cancels_no_commit(front_for, sink, how):
     release, asked = asyncio.Event(), asyncio.Event()
 
     class Waiting(SubjectEngine):
+        @override
         async def scan(self, raw, facts, envelope):
             asked.set()
             await release.wait()
