@@ -55,6 +55,7 @@ _ARGUMENT = {
     "gateway-rule": "rule",
     "disagreement": "item",
     "policy-change": "change",
+    "policy-push": "push",
 }
 
 
