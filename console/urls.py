@@ -19,6 +19,7 @@ from console.views import (
     orders,
     people,
     policies,
+    pushes,
     queue,
     reports,
     rules,
@@ -233,6 +234,23 @@ urlpatterns = [
         "console/policies/changes/<uuid:change_id>/make",
         policies.policy_change_make,
         name="policy_change_make",
+    ),
+    path("console/policies/push", pushes.policy_push_new, name="policy_push_new"),
+    path("console/policies/pushes/<uuid:push_id>", pushes.policy_push, name="policy_push"),
+    path(
+        "console/policies/pushes/<uuid:push_id>/approve",
+        pushes.policy_push_approve,
+        name="policy_push_approve",
+    ),
+    path(
+        "console/policies/pushes/<uuid:push_id>/stop",
+        pushes.policy_push_stop,
+        name="policy_push_stop",
+    ),
+    path(
+        "console/policies/pushes/<uuid:push_id>/retry",
+        pushes.policy_push_retry,
+        name="policy_push_retry",
     ),
     path("console/standing-orders", orders.orders, name="orders"),
     path(

@@ -15,4 +15,4 @@ class SegBridgeConfig(AppConfig):
 
         register_gateway_layer(Gateway())
         register_sight(gateway_blindness)
-        register_queue("policy", "seg_bridge.services.retire_expired_rules")
+        register_queue("policy", "seg_bridge.policies.push.serve_policies")

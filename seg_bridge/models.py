@@ -190,6 +190,62 @@ class PolicyTemplate(ScopedModel):
         return self.name
 
 
+class PolicyPush(ScopedModel):
+    """One change for many clients: rehearsed for each, then made for those that a person approves.
+
+    ``reason`` and ``despite`` are of the last approval, "" before the first.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
+    states = models.JSONField(default=dict)
+    inherits = models.JSONField(default=list)
+    template = models.CharField(max_length=100, blank=True)
+    asked_by_id = models.UUIDField(null=True)
+    asked_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    approved_by_id = models.UUIDField(null=True)
+    approved_by = models.CharField(max_length=200, blank=True)
+    approved_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+    despite = models.BooleanField(default=False)
+    stopped_by = models.CharField(max_length=200, blank=True)
+    stopped_at = models.DateTimeField(null=True)
+
+    class Meta(ScopedModel.Meta):
+        indexes: ClassVar = [
+            models.Index(fields=["provider", "-created_at"], name="policy_push_provider")
+        ]
+
+
+class PolicyPushItem(TenantModel):
+    """What became of a push for one client.  ``cause``: why it failed, or what the rehearsal
+    objects; ``is_approved``: a person wants it made.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting for its rehearsal"
+        REHEARSED = "rehearsed", "Rehearsed"
+        OBJECTED = "objected", "The rehearsal objects"
+        MADE = "made", "Made"
+        UNCHANGED = "unchanged", "Stated so already"
+        FAILED = "failed", "Failed"
+        STOPPED = "stopped", "Stopped"
+
+    push = models.ForeignKey(PolicyPush, on_delete=models.CASCADE, related_name="items")
+    change = tenant_key("seg_bridge.PolicyChange", null=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    is_approved = models.BooleanField(default=False)
+    cause = models.TextField(blank=True)
+    tries = models.PositiveSmallIntegerField(default=1)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "push"], name="policy_push_item_once")
+        ]
+
+
 class GatewayRule(TenantModel):
     """One allow or block entry with its author, its reason and its end."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -19,10 +19,24 @@ from console.api.layers import RehearsalSerializer
 from console.lib.people import person_of
 from console.queries.policies import changes_in_sight, find_domain, find_mailbox
 from incidents.access import access_client, access_one
-from seg_bridge.models import PolicyChange, PolicyTemplate, Rehearsal
+from seg_bridge.models import (
+    PolicyChange,
+    PolicyPush,
+    PolicyPushItem,
+    PolicyTemplate,
+    Rehearsal,
+)
 from seg_bridge.policies.effective import Effective, effective
 from seg_bridge.policies.keys import KEYS
 from seg_bridge.policies.layers import Layers, Target
+from seg_bridge.policies.push import (
+    MOST_CLIENTS,
+    approve_push,
+    ask_push,
+    pushes_in_sight,
+    retry_push,
+    stop_push,
+)
 from seg_bridge.policies.services import (
     ask_change,
     make_change,
@@ -286,3 +300,103 @@ class RemovePolicyTemplate(APIView):
         row = access_one(PolicyTemplate.objects.all(), object_id)
         remove_template(template=row, actor=person_of(request))
         return Response(status=204)
+
+
+class PolicyPushItemSerializer(serializers.ModelSerializer[PolicyPushItem]):
+    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    change = serializers.UUIDField(source="change_id", read_only=True, allow_null=True)
+
+    class Meta:
+        model = PolicyPushItem
+        fields = ("tenant", "state", "is_approved", "cause", "tries", "change", "changed_at")
+
+
+class PolicyPushSerializer(serializers.ModelSerializer[PolicyPush]):
+    items = PolicyPushItemSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = PolicyPush
+        fields = (
+            *("id", "states", "inherits", "template", "asked_by", "created_at", "approved_by"),
+            *("approved_at", "reason", "despite", "stopped_by", "stopped_at", "items"),
+        )
+
+
+class NewPushSerializer(serializers.Serializer[Any]):
+    tenants = serializers.ListField(
+        child=serializers.SlugField(), min_length=1, max_length=MOST_CLIENTS, help_text="Clients"
+    )
+    states = serializers.DictField(child=serializers.JSONField(), default=dict)
+    inherits = serializers.ListField(
+        child=serializers.CharField(max_length=50), default=list, max_length=100
+    )
+    template = serializers.CharField(max_length=100, default="", allow_blank=True)
+
+
+def _pushes() -> QuerySet[PolicyPush]:
+    items = PolicyPushItem.objects.select_related("tenant").order_by("tenant__name")
+    return pushes_in_sight().prefetch_related(Prefetch("items", queryset=items))
+
+
+def _shown_push(push: PolicyPush, status: int = 200) -> Response:
+    return Response(PolicyPushSerializer(_pushes().get(id=push.id)).data, status=status)
+
+
+class PolicyPushList(ListView):
+    """One change for many clients, with a result for each; newest first."""
+
+    serializer_class = PolicyPushSerializer
+
+    @override
+    def get_queryset(self) -> QuerySet[Any]:
+        return _pushes()
+
+    @extend_schema(request=NewPushSerializer, responses={202: PolicyPushSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Rehearse it for each of ``tenants``; nothing is made before it is approved."""
+        asked = parse(NewPushSerializer, request)
+        tenants = [access_client(slug) for slug in dict.fromkeys(asked.pop("tenants"))]
+        push = ask_push(tenants=tenants, actor=person_of(request), **asked)
+        return _shown_push(push, status=202)
+
+
+class PolicyPushDetail(DetailView):
+    serializer_class = PolicyPushSerializer
+
+    @override
+    def get_queryset(self) -> QuerySet[Any]:
+        return _pushes()
+
+
+class ApprovePolicyPush(APIView):
+    """Make it where the rehearsal has no objection, with ``despite`` where it has."""
+
+    @extend_schema(request=MakeSerializer, responses={202: PolicyPushSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        push = access_one(pushes_in_sight(), object_id)
+        approve_push(push=push, actor=person_of(request), **parse(MakeSerializer, request))
+        return _shown_push(push, status=202)
+
+
+class StopPolicyPush(APIView):
+    """What is not made yet stays as it was."""
+
+    @extend_schema(request=None, responses=PolicyPushSerializer)
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        push = access_one(pushes_in_sight(), object_id)
+        stop_push(push=push, actor=person_of(request))
+        return _shown_push(push)
+
+
+class RetryPolicyPush(APIView):
+    """Only what failed or was stopped; 409 where nothing did."""
+
+    @extend_schema(request=None, responses={202: PolicyPushSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        push = access_one(pushes_in_sight(), object_id)
+        retry_push(push=push, actor=person_of(request))
+        return _shown_push(push, status=202)

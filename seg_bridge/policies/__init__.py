@@ -4,4 +4,5 @@
 ``effective``  inheritance as pure functions; no Django here, nor in ``keys``
 ``layers``     what the levels state, from the database
 ``services``   asking for a change, making it, templates
+``push``       one change for many clients
 """

@@ -33,6 +33,13 @@ TEMPLATE_REMOVED = "seg_bridge.policy_template.removed"
 MAX_REASON_CHARS = 500
 
 
+class NothingToChange(WrongInput):
+    code = "nothing_to_change"
+
+    def __init__(self) -> None:
+        super().__init__("Nothing would change: the policy says so already.")
+
+
 def chain_rows(target: Target) -> list[PolicyLayer]:
     """The layers that the target inherits from, and its own; in no order."""
     provider, tenant, domain, mailbox = (
@@ -86,7 +93,7 @@ def ask_change(
     layer = layer_of(row, target.name) if row else Layer(target.level, target.name)
     wanted, given_back = _wish(layer, target, dict(states or {}), set(inherits), template)
     if not wanted and not given_back:
-        raise WrongInput("Nothing would change: the policy says so already.")
+        raise NothingToChange
     changed = stated(layer, states=wanted, inherits=given_back, by=actor.name)
     change: PolicyChange = PolicyChange(
         **target.row_key,

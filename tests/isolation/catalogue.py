@@ -28,6 +28,7 @@ PROVIDER_TABLES = {
     "incidents_skillneed": "provider_id",
     "tenants_clientgroup": "provider_id",
     "incidents_campaignlink": "provider_id",
+    "seg_bridge_policypush": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.
 WITH_PROVIDER_ROWS = {
@@ -54,6 +55,7 @@ HIDDEN_FROM_PORTAL = {
     "incidents_recomputation",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     *("seg_bridge_rehearsal", "seg_bridge_policylayer", "seg_bridge_policychange"),
+    "seg_bridge_policypushitem",
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),

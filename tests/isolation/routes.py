@@ -185,6 +185,15 @@ policy_mailbox     POST    mailbox       302 302  302  in     in    in
 policy_change      GET     policy-change 200 200  200  in     in    in
 policy_change_make GET     policy-change 200 200  200  in     in    in
 policy_change_make POST    policy-change 302 302  302  in     in    in
+policy_push_new    GET     -             200 200  200  in     in    in
+policy_push_new    POST    -             302 302  302  in     in    in
+policy_push        GET     policy-push   200 200  200  in     in    in
+policy_push_approve GET    policy-push   200 200  200  in     in    in
+policy_push_approve POST   policy-push   302 302  302  in     in    in
+policy_push_stop   GET     policy-push   405 405  405  405    405   405
+policy_push_stop   POST    policy-push   302 302  302  in     in    in
+policy_push_retry  GET     policy-push   405 405  405  405    405   405
+policy_push_retry  POST    policy-push   409 409  409  in     in    in
 orders             GET     -             200 200  200  in     in    in
 order_withdraw     GET     order         200 200  200  in     in    in
 order_withdraw     POST    order         302 302  302  in     in    in
@@ -326,6 +335,12 @@ api-policy-change-make POST    policy-change 200 200  200  401    200   401
 api-policy-templates   GET     -             200 200  200  401    200   401
 api-policy-templates   POST    -             201 403  403  401    201/403 401
 api-policy-template-remove POST -            404 404  404  401    404   401
+api-policy-pushes      GET     -             200 200  200  401    200   401
+api-policy-pushes      POST    new-rehearsal 202 202  202  401    202   401
+api-policy-push        GET     policy-push   200 200  200  401    200   401
+api-policy-push-approve POST   policy-push   202 202  202  401    202   401
+api-policy-push-stop   POST    policy-push   200 200  200  401    200   401
+api-policy-push-retry  POST    policy-push   409 409  409  401    409   401
 """
 
 PORTAL = """
@@ -411,6 +426,10 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "api-policy": {"version": 0, "states": {"held.keep_days": 7}},
     "api-client-policy": {"version": 0, "states": {"held.keep_days": 7}},
+    "policy_push_new": {"what": "template:Strict", "clients": ["acme"]},
+    "policy_push_approve": {"reason": "Agreed"},
+    "api-policy-pushes": {"template": "Strict"},
+    "api-policy-push-approve": {"reason": "Agreed"},
     "policy_change_make": {"reason": "They asked", "despite": "on"},
     "api-policy-change-make": {"reason": "They asked", "despite": True},
     "api-policy-templates": {"name": "Ours", "values": {"held.keep_days": 7}},

@@ -56,6 +56,7 @@ _ARGUMENT = {
     "gateway-rule": "rule",
     "disagreement": "item",
     "policy-change": "change",
+    "policy-push": "push",
 }
 
 

@@ -50,8 +50,9 @@ from incidents.reports import ask_report, ask_statement, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.changes import rehearse_wish
-from seg_bridge.models import GatewayRule, PolicyChange, Rehearsal
+from seg_bridge.models import GatewayRule, PolicyChange, PolicyPushItem, Rehearsal
 from seg_bridge.policies.layers import Target
+from seg_bridge.policies.push import ask_push
 from seg_bridge.policies.services import ask_change, make_change
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import BAILEY, Actor
@@ -416,6 +417,7 @@ def _policies(side: Side, cast: Cast) -> None:
         for target, word in ((of_mailbox, side.inner), (of_client, side.open))
     )
     make_change(change=made, actor=who, reason=side.inner)
+    ask_push(tenants=[side.tenant], states={"mark_subject": side.inner}, actor=who)
 
 
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
@@ -480,6 +482,7 @@ def _note_ids(side: Side) -> None:
                 "domain": str(Domain.objects.get().id),
                 "mailbox": str(Mailbox.objects.get(address=f"info@{side.tenant.slug}.example").id),
                 "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),
+                "policy-push": str(PolicyPushItem.objects.get().push_id),
                 "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),
             }
             ids.update(ids_of_work(incident))
