@@ -56,5 +56,6 @@ def _sample(key: str) -> dict[str, Any]:
         "blind": Blind(mailbox_since=samples.at("06:12:00"), mailbox_why="Consent is missing."),
         "client": samples.client(),
         "comments": samples.comments(),
+        **samples.client_choice(),
         "field": form["reason"],
     }

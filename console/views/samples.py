@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 
 def client() -> SimpleNamespace:
@@ -228,6 +229,15 @@ def reasons() -> list[SimpleNamespace]:
     ]
 
 
+def attached(name: str, kind: str, warning: str = "") -> SimpleNamespace:
+    return SimpleNamespace(id=UUID(int=0), name=name, kind=kind, size_bytes=48_200, warning=warning)
+
+
+def client_choice() -> dict[str, Any]:
+    clients = [SimpleNamespace(slug=name.lower(), name=name) for name in ("Acme", "Globex")]
+    return {"clients": clients, "groups": [("group:1", "Law firms")]}
+
+
 def comments() -> list[SimpleNamespace]:
     return [
         SimpleNamespace(
@@ -235,11 +245,13 @@ def comments() -> list[SimpleNamespace]:
             at=at("09:06:00"),
             text="Same IBAN as last week at Globex.",
             is_internal=True,
+            files=[attached("letter.pdf", "pdf"), attached("bill.pdf", "exe", "a program")],
         ),
         SimpleNamespace(
             author="Ana Keller",
             at=at("09:08:00"),
             text="Both copies are removed. Please confirm that no payment was made.",
             is_internal=False,
+            files=(),
         ),
     ]
