@@ -5,7 +5,8 @@ from __future__ import annotations
 from email import message_from_bytes
 from email.policy import default
 
-from console.demo.stories import Act, Author, DemoMail
+from console.demo.mails import Act, DemoMail
+from console.demo.stories import Author
 
 
 def test_people_act_on_mail_that_has_come_to_them_before():
