@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from ulid import ULID
 
@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 TRY_LATER = "451 4.3.0 The mail could not be made safe here, please send it again"
 _MAX_UNWRITTEN = 1000
+T = TypeVar("T")
 
 
 class FactsReader(Protocol):
@@ -192,14 +193,11 @@ class RelayCore(Core):
 
     async def receive(self, raw: bytes, transaction: Transaction) -> str:
         """Our SMTP reply to the end of the mail.  ``raw`` is normalised.  Never raises."""
-        try:
-            mail = await self._look(raw, transaction)
-            return await self._commit(mail, transaction)
-        except (JournalError, OSError) as error:
-            log.error("a mail was put off: %s", error)
-        except Exception:  # a bug must leave the mail with its sender
-            log.exception("a mail was put off")
-        return TRY_LATER
+        return await put_off_if_broken(self._receive(raw, transaction), TRY_LATER)
+
+    async def _receive(self, raw: bytes, transaction: Transaction) -> str:
+        mail = await self._look(raw, transaction)
+        return await self._commit(mail, transaction)
 
     async def _commit(self, mail: SeenMail, transaction: Transaction) -> str:
         """Raises ``JournalError`` or ``OSError``: nothing was promised."""
@@ -227,6 +225,17 @@ class RelayCore(Core):
             kept_for = await self._keep(mail, kept_for)
         await self._close(mail, reply, kept_for, entries)
         return reply
+
+
+async def put_off_if_broken(work: Coroutine[Any, Any, T], put_off: T) -> T:
+    """``put_off`` where the mail can't be made durable, or something is wrong with us."""
+    try:
+        return await work
+    except (JournalError, OSError) as error:
+        log.error("a mail was put off: %s", error)
+    except Exception:  # a bug must leave the mail with its sender
+        log.exception("a mail was put off")
+    return put_off
 
 
 def _decide_copy(route: Route, snapshot: PolicySnapshot, seen: Decidable) -> Copy:

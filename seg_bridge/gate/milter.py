@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from seg_bridge.engines import Envelope
 from seg_bridge.gate import milter_wire as wire
+from seg_bridge.gate.dialogue import Said, exchange
 from seg_bridge.gate.limits import FrontLimits, FrontLoad
 from seg_bridge.gate.outgoing import normalise
 from seg_bridge.gate.paths import BadCommand, check_ascii, check_recipient, check_sender
@@ -61,6 +62,7 @@ class _Open:
     data: bytearray = field(default_factory=bytearray)
     has_body: bool = False
     refusal: str = ""
+    said: list[Said] = field(default_factory=list)
 
     @property
     def is_smtputf8(self) -> bool:
@@ -190,6 +192,8 @@ class MilterSession(asyncio.Protocol):
         if snapshot is None:
             raise BadCommand("451 4.3.5 The gate has no policy yet")
         self._open = _Open(sender, snapshot, tuple(options))
+        # Postfix's own words where we say yes.
+        self._open.said += exchange(" ".join((f"MAIL FROM:{path}", *options)), "250 2.1.0 Ok")
 
     def _add_recipient(self, data: bytes) -> None:
         mail = self._open
@@ -207,6 +211,8 @@ class MilterSession(asyncio.Protocol):
             raise BadCommand("452 4.5.3 Too many recipients in one mail")
         mail.routes[route.address] = route
         mail.given.setdefault(route.address, []).append(wire.strings(data)[0])
+        command = " ".join((f"RCPT TO:{path}", *options))
+        mail.said += exchange(command, "250 2.1.5 Ok", route.tenant.tenant_id)
         if notices := [each for each in options if each.startswith(_NOTICES_OF_RECIPIENT)]:
             mail.recipient_options[route.address] = " ".join(notices)
 
@@ -263,6 +269,7 @@ class MilterSession(asyncio.Protocol):
             queue_id=self._macro("i", "E", "R", "M"),
             mail_options=" ".join(e for e in mail.options if e.startswith(_NOTICES_OF_MAIL)),
             recipient_options=mail.recipient_options,
+            said=tuple(mail.said),
         )
         raw = normalise(bytes(mail.data))
         # Whatever becomes of the connection, what was begun is carried to its end.

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 from incidents.mail.headers import scan_block
 from incidents.words import Outcome
-from seg_bridge.gate.core import TRY_LATER, Core
+from seg_bridge.gate.core import TRY_LATER, Core, put_off_if_broken
 from seg_bridge.gate.dispatch import (
     Group,
     group_by_wording,
@@ -72,14 +72,11 @@ class Answer:
 class QueueCore(Core):
     async def receive(self, raw: bytes, transaction: Transaction) -> Answer:
         """``raw`` is normalised.  Never raises."""
-        try:
-            mail = await self._look(raw, transaction)
-            return await self._commit(mail, transaction)
-        except (JournalError, OSError) as error:
-            log.error("a mail was put off: %s", error)
-        except Exception:  # a bug must leave the mail with its sender
-            log.exception("a mail was put off")
-        return Answer(reply=TRY_LATER)
+        return await put_off_if_broken(self._receive(raw, transaction), Answer(reply=TRY_LATER))
+
+    async def _receive(self, raw: bytes, transaction: Transaction) -> Answer:
+        mail = await self._look(raw, transaction)
+        return await self._commit(mail, transaction)
 
     async def take_back(self, answer: Answer) -> None:
         """Postfix never heard our answer: its client was put off and will repeat the mail."""

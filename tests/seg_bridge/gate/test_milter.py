@@ -273,6 +273,12 @@ async def test_passed_mail_is_on_record_before_the_answer(milter_for):
         assert (seen["action"], seen["place"]) == ("passed", None)
         assert seen["detail"]["queue_id"] == "4F1C2"
         assert seen["detail"]["smtp_reply"] == "250 2.0.0 Ok: queued as 4F1C2"
+        assert seen["detail"]["dialogue"] == [
+            ["sender", "MAIL FROM:<ann@sender.example>"],
+            ["gate", "250 2.1.0 Ok"],
+            ["sender", "RCPT TO:<info@acme.example>"],
+            ["gate", "250 2.1.5 Ok"],
+        ]
 
 
 async def test_the_mail_goes_on_stamped_and_otherwise_byte_for_byte(milter_for):
