@@ -48,6 +48,8 @@ HEALTH_TAKES = timedelta(days=1)
 
 def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> None:
     """Open, join and refresh the incidents of these messages.  Must run in the client's scope."""
+    if not message_ids:
+        return
     messages = list(
         Message.objects.filter(id__in=message_ids)
         .order_by("first_seen_at", "id")

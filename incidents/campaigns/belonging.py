@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Max, Min
 
-from incidents.bulk import run
 from incidents.models import Campaign, Incident, IncidentMessage
 
 
@@ -17,7 +17,10 @@ def hold_numbers(tenant_id: int) -> None:
 
     Taken before incidents are held, by all: who holds one and waits here would lock others out.
     """
-    run("SELECT pg_advisory_xact_lock(hashtext('incidents.numbers'), %s)", [tenant_id])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('incidents.numbers'), %s)", [tenant_id]
+        )
 
 
 def new_campaign(tenant_id: int, incidents: Iterable[Incident]) -> Campaign:
