@@ -59,10 +59,12 @@ def _whole(value: str) -> str:
 
 
 def _json(value: Any) -> str:
+    """As JSON, with a visible mark for what PostgreSQL does not take in a text."""
     try:
         text = orjson.dumps(value).decode()
     except TypeError:
-        # Half a surrogate pair, a number of more than 64 bits, deeper than 254 levels.
+        # Half of a surrogate pair, a number of more than 64 bits, deeper than 254 levels.  Where
+        # orjson writes null for an infinite number, this writes what the database refuses.
         text = _whole(json.dumps(value, ensure_ascii=False, default=asdict))
     return text.replace("\\u0000", "\\ufffd")
 
