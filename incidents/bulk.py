@@ -1,54 +1,62 @@
-"""Many rows in one statement, through the wall.
+"""Many rows in one statement, through the wall, which lets no COPY into a client's table.
 
-COPY cannot go into a table with row-level security, so rows go into a temporary table first and
-from there in one statement to where they belong.
+Rows go beside the statement as one list for each column.  Lists want ``%b`` as their placeholder:
+psycopg writes them out in the binary format in a sixth of the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection
 from psycopg import Cursor
 
-from tenants.scope import current_scope
 
-# As a rule the commit has emptied it: the DELETE is for an earlier call in this transaction, and
-# finds nothing at once where a TRUNCATE would make new files.
-_MAKE = """
-CREATE TEMPORARY TABLE IF NOT EXISTS {scratch} ({columns}) ON COMMIT DELETE ROWS;
-DELETE FROM {scratch}
-"""
+def with_rows(statement: str, of: str, **parts: str) -> str:
+    """The statement with its ``{rows}`` made rows ``s`` that ``by_column`` gives.
 
-
-def copy_rows(name: str, columns: str, rows: Iterable[Sequence[Any]]) -> str:
-    """Puts ``rows`` into a temporary table of this transaction; answers the table's name.
-
-    ``columns`` are names with types as in CREATE TABLE, always the same ones for a ``name``.
+    ``of`` names their columns with types, as in CREATE TABLE; ``parts`` fill its other braces.
     """
-    # Each role has a table of its own: one role may not touch another's temporary table.
-    scratch = f"pg_temp.{name}_{current_scope().role}"
-    with connection.cursor() as cursor:
-        cursor.execute(_MAKE.format(scratch=scratch, columns=columns))
-        # Django leaves errors of COPY as they are: callers know its own only.
-        with connection.wrap_database_errors, cursor.copy(f"COPY {scratch} FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-    return scratch
+    names, types = zip(*(each.split() for each in of.split(",")), strict=True)
+    lists = ", ".join(f"%b::{kind}[]" for kind in types)
+    return statement.format(rows=f"unnest({lists}) AS s ({', '.join(names)})", **parts)
+
+
+def by_column(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """A list for each column; [] where there is no row."""
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def run(statement: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> int:
-    """Executes it; answers the number of rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, arguments)
-        return int(cursor.rowcount)
+    """Executes it; answers the number of rows, -1 inside of ``without_waiting``."""
+    with _cursor() as cursor:
+        return cursor.execute(statement, arguments).rowcount
 
 
 def fetch(
     statement: str, arguments: Sequence[Any] | Mapping[str, Any] = ()
 ) -> list[tuple[Any, ...]]:
     """All rows.  They come in the binary format, which spares reading times from text in Python."""
+    with _cursor() as cursor:
+        return cursor.execute(statement, arguments, binary=True).fetchall()
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """What is ``run`` inside is sent and not waited for: the server writes while we go on.
+
+    An error of any of it is raised at the end at the latest; then nothing of it was done.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+@contextmanager
+def _cursor() -> Iterator[Cursor[Any]]:
+    """Its parameters go beside the statement; Django's cursor writes them into it."""
     connection.ensure_connection()
     with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
-        return cursor.execute(statement, arguments, binary=True).fetchall()
+        yield cursor

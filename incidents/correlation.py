@@ -1,6 +1,6 @@
 """Makes sense of what was recorded: observation → delivery → incident.  Serves ``intake``.
 
-1. Take the oldest observations of the client's backlog.
+1. Take the oldest observations out of the client's backlog.
 2. Load what they may speak of (incidents/known_rows.py), find the delivery of each
    (incidents/identity.py) and bring it up to date, all in memory.
 3. Write messages, deliveries, sightings (incidents/known_store.py) and prevalence in bulk, and mark
@@ -8,7 +8,8 @@
 4. Open, join or refresh the incidents of the messages that can matter (incidents/opening.py).
 5. Count in the ledger what somebody condemned (incidents/ledger/).
 6. Link what came into incidents with mail of other clients (incidents/campaigns/links.py).
-7. Remove the observations from the backlog.
+
+What has to wait for another account is put back into the backlog.
 
 All in one transaction: a crash repeats the whole step.  An observation that makes it fail is found
 by trying ever fewer, and put aside: it must not hold up a client's mail.
@@ -25,13 +26,13 @@ from django.utils import timezone
 
 from incidents.answers import conversation_key, note_answers
 from incidents.assessment import EXPOSED
-from incidents.bulk import fetch, run
+from incidents.bulk import by_column, fetch, run, with_rows, without_waiting
 from incidents.campaigns.links import follow_links
 from incidents.holding import hold_intake
 from incidents.identity import Identified, identify, settle_pending
 from incidents.known import Copy, Known, Seen
 from incidents.known_rows import load_known, next_batch, next_ids
-from incidents.known_store import store_known
+from incidents.known_store import leave_empty, store_known
 from incidents.ledger import note_touched
 from incidents.models import Backlog
 from incidents.models.mail import Outcome
@@ -103,11 +104,14 @@ def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
         return 0
     known = load_known(tenant, batch)
     waits = {seen.id: until for seen in batch if (until := _take(seen, known)) is not None}
-    store_known(known)
+    with without_waiting():
+        store_known(known)
+        # This one takes us as long as all the writing takes the server.
+        count_messages(tenant.id, known.mails.values())
+        _put_back(tenant.id, [seen for seen in batch if seen.id in waits], waits)
+        store_spoken(known)
+    leave_empty(known)
     known.touched |= note_answers(known, [seen for seen in batch if seen.is_sent])
-    count_messages(tenant.id, known.mails.values())
-    _clear_backlog(tenant.id, [seen.id for seen in batch], waits)
-    store_spoken(known)
     placed = assess_messages(tenant, _that_matter(known))
     condemned = {copy.mail.id for seen, copy in known.sights if is_threat(seen.verdict)}
     # A copy takes its words along to the mail it turns out to be of.
@@ -139,18 +143,17 @@ def _take(seen: Seen, known: Known) -> datetime | None:
     return identified.wait_until
 
 
-def _clear_backlog(tenant_id: int, done: list[UUID], waits: dict[UUID, datetime]) -> None:
-    run(
-        "DELETE FROM incidents_backlog WHERE tenant_id = %s AND observation_id = ANY(%s)",
-        [tenant_id, [one for one in done if one not in waits]],
-    )
-    if waits:
-        run(
-            "UPDATE incidents_backlog b SET wait_until = w.until"
-            " FROM unnest(%s::uuid[], %s::timestamptz[]) AS w (id, until)"
-            " WHERE b.tenant_id = %s AND b.observation_id = w.id",
-            [list(waits), list(waits.values()), tenant_id],
-        )
+def _put_back(tenant_id: int, waiting: list[Seen], waits: dict[UUID, datetime]) -> None:
+    if waiting:
+        rows = ((seen.id, seen.observed_at, waits[seen.id]) for seen in waiting)
+        run(_PUT_BACK, [tenant_id, *by_column(rows)])
+
+
+_PUT_BACK = with_rows(
+    "INSERT INTO incidents_backlog (tenant_id, observation_id, observed_at, wait_until)"
+    " SELECT %s, s.* FROM {rows}",
+    "id uuid, observed_at timestamptz, wait_until timestamptz",
+)
 
 
 def _that_matter(known: Known) -> Collection[UUID]:
@@ -171,14 +174,14 @@ _LAYERS = (Layer.GATEWAY, Layer.MAILBOX)
 _STOPPED = (Outcome.HELD, Outcome.REJECTED, Outcome.DEFERRED)
 _MATTER = """
 SELECT message_id FROM incidents_delivery
-WHERE tenant_id = %s AND message_id = ANY(%s)
+WHERE tenant_id = %s AND message_id = ANY(%b)
 GROUP BY message_id
 HAVING bool_or(is_bypass OR was_released OR person_verdict <> '')
     OR bool_or(vendor_verdict = ANY(%s))
     OR bool_or(outcome = 'held' OR gateway_verdict = ANY(%s) OR mailbox_verdict = ANY(%s))
         AND bool_or(NOT outcome = ANY(%s) OR mailbox_item_id <> '')
 UNION
-SELECT message_id FROM incidents_incidentmessage WHERE tenant_id = %s AND message_id = ANY(%s)
+SELECT message_id FROM incidents_incidentmessage WHERE tenant_id = %s AND message_id = ANY(%b)
 """
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import orjson
 from django.db import connection
 
 from incidents.observations import Observation
@@ -57,15 +58,15 @@ def _whole(value: str) -> str:
     return value
 
 
-# One encoder for all: json.dumps makes a new one for each call with other than its defaults.
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
 def _json(value: Any) -> str:
-    text = _encode(value)
-    if "\\u0000" in text:
-        text = text.replace("\\u0000", "\\ufffd")
-    return text if text.isascii() else _whole(text)
+    """As JSON, with a visible mark for what PostgreSQL does not take in a text."""
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:
+        # Half of a surrogate pair, a number of more than 64 bits, deeper than 254 levels.  Where
+        # orjson writes null for an infinite number, this writes what the database refuses.
+        text = _whole(json.dumps(value, ensure_ascii=False, default=asdict))
+    return text.replace("\\u0000", "\\ufffd")
 
 
 def _row(observation: Observation) -> tuple[Any, ...]:
@@ -82,15 +83,11 @@ def _row(observation: Observation) -> tuple[Any, ...]:
         observation.action,
         observation.place,
         observation.is_read,
-        _json([_reason(reason) for reason in observation.reasons]),
+        _json(observation.reasons),
         _json(observation.mail),
         _json(observation.detail),
         *texts,
     )
-
-
-def _reason(reason: Any) -> dict[str, Any]:
-    return {name: getattr(reason, name) for name in ("code", "text", "value", "weight")}
 
 
 def record(observations: Iterable[Observation]) -> Recorded:

@@ -8,7 +8,6 @@ history costs nothing.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
+
+import orjson
 
 from incidents.mail.fingerprint import normal_subject
 from tenants.ids import as_uuid, new_id
@@ -66,7 +67,7 @@ class Seen:
         if self._facts is None:
             if self.facts_text is None:
                 self.facts_text = self.read_facts(self.id, self.observed_at)
-            self._facts = json.loads(self.facts_text)
+            self._facts = orjson.loads(self.facts_text)
         return self._facts
 
     @property

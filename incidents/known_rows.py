@@ -48,36 +48,49 @@ def _of(alias: str, names: Iterable[str]) -> str:
 
 
 def next_batch(tenant_id: int, now: datetime, size: int) -> list[Seen]:
-    """The oldest observations of the backlog that need not wait, locked until the commit."""
-    rows = fetch(_NEXT, [tenant_id, now, size])
-    if not rows:
-        return []
-    ids, times, waits = zip(*rows, strict=True)
-    found = fetch(_OBSERVATIONS, [tenant_id, list(ids), min(times), max(times)])
-    waiting = dict(zip(ids, waits, strict=True))
+    """The oldest observations of the backlog that need not wait, which are in it no more."""
+    read_facts = partial(_read_facts, tenant_id)
     return [
         Seen(
             **dict(zip(_SEEN, row, strict=False)),
-            received_at=datetime.fromisoformat(row[-3]) if row[-3] else row[1],
-            delivery_id=row[-2] or "",
-            conversation=row[-1] or "",
-            wait_until=waiting[row[0]],
-            read_facts=partial(_read_facts, tenant_id),
+            received_at=datetime.fromisoformat(received_at) if received_at else row[1],
+            delivery_id=delivery_id or "",
+            conversation=conversation or "",
+            wait_until=wait_until,
+            read_facts=read_facts,
+            facts_text=facts,
         )
-        for row in found
+        for *row, received_at, delivery_id, conversation, facts, wait_until in fetch(
+            _TAKE, [tenant_id, now, size, tenant_id]
+        )
     ]
 
 
 def next_ids(tenant_id: int, now: datetime, size: int) -> list[UUID]:
-    """Which observations ``next_batch`` would take, without reading them."""
+    """Which observations ``next_batch`` would take, without taking them."""
     return [row[0] for row in fetch(_NEXT, [tenant_id, now, size])]
 
 
 _NEXT = """
-SELECT observation_id, observed_at, wait_until FROM incidents_backlog
+SELECT observation_id FROM incidents_backlog
 WHERE tenant_id = %s AND (wait_until IS NULL OR wait_until <= %s)
-ORDER BY observation_id LIMIT %s FOR UPDATE
+ORDER BY observation_id LIMIT %s
 """
+# An array and a LIMIT: it stays one look-up by the key for each, though the planner believes
+# that the backlog is empty, as it is most of the time.
+# The gateway is the first to tell of a mail, as a rule: its facts are wanted at once.
+_TAKE = """
+WITH taken AS (
+    DELETE FROM incidents_backlog WHERE observation_id = ANY(ARRAY({next}))
+    RETURNING observation_id, observed_at, wait_until
+)
+SELECT {columns}, o.detail->>'received_at', o.detail->>'delivery_id', o.detail->>'conversation',
+    CASE WHEN o.layer = 'gateway' THEN o.mail::text END, taken.wait_until
+FROM taken CROSS JOIN LATERAL (
+    SELECT * FROM incidents_observation o WHERE o.tenant_id = %s
+        AND o.id = taken.observation_id AND o.observed_at = taken.observed_at LIMIT 1
+) o ORDER BY o.id
+""".format(next=_NEXT, columns=_of("o", _SEEN))  # noqa: S608 - names of our own
 
 
 def _read_facts(tenant_id: int, observation_id: UUID, observed_at: datetime) -> str:
@@ -86,14 +99,9 @@ def _read_facts(tenant_id: int, observation_id: UUID, observed_at: datetime) -> 
     return str(rows[0][1])
 
 
-_OBSERVATIONS = """
-SELECT {columns}, o.detail->>'received_at', o.detail->>'delivery_id', o.detail->>'conversation'
-FROM incidents_observation o
-WHERE o.tenant_id = %s AND o.id = ANY(%s) AND o.observed_at BETWEEN %s AND %s ORDER BY o.id
-""".format(columns=_of("o", _SEEN))
 _FACTS = """
 SELECT o.id, o.mail::text FROM incidents_observation o
-WHERE o.tenant_id = %s AND o.id = ANY(%s) AND o.observed_at BETWEEN %s AND %s
+WHERE o.tenant_id = %s AND o.id = ANY(%b) AND o.observed_at BETWEEN %s AND %s
 """
 
 
@@ -104,7 +112,7 @@ def load_known(tenant: Tenant, batch: Sequence[Seen]) -> Known:
     whole, batch = batch, [seen for seen in batch if not seen.is_sent]
     ulids = {seen.trace_ulid for seen in batch} - {""}
     # What the index leaves out is said twice: no planner concludes it from a list.
-    traced = _MAILS + " AND m.trace_ulid = ANY(%s) AND m.trace_ulid <> ''"
+    traced = _MAILS + " AND m.trace_ulid = ANY(%b) AND m.trace_ulid <> ''"
     for row in fetch(traced, [tenant.id, list(ulids)]):
         known.add_mail(_mail(row))
     names = {
@@ -115,12 +123,12 @@ def load_known(tenant: Tenant, batch: Sequence[Seen]) -> Known:
     _load_second_looks(known, [seen for seen in batch if seen.wait_until])
     _load_copies(
         known,
-        "d.message_id = ANY(%s) AND (d.recipient = ANY(%s) OR d.match = 'pending')",
+        "d.message_id = ANY(%b) AND (d.recipient = ANY(%b) OR d.match = 'pending')",
         [list(known.mails), list(names)],
     )
     items = {seen.mailbox_item_id for seen in batch} - {""}
     if items:
-        _load_copies(known, "d.mailbox_item_id = ANY(%s)", [list(items)])
+        _load_copies(known, "d.mailbox_item_id = ANY(%b)", [list(items)])
     _load_without_trace(known, batch)
     _load_spoken_of(known, [seen for seen in batch if _is_word(seen)])
     _load_facts(known, whole)
@@ -132,7 +140,8 @@ def _load_facts(known: Known, batch: Sequence[Seen]) -> None:
     wanted = {
         seen.id: seen
         for seen in batch
-        if (mail := known.mail_by_trace(seen.trace_ulid)) is None or not mail.is_gateways
+        if seen.facts_text is None
+        and ((mail := known.mail_by_trace(seen.trace_ulid)) is None or not mail.is_gateways)
     }
     if wanted:
         times = [seen.observed_at for seen in wanted.values()]
@@ -149,7 +158,7 @@ def _load_mailboxes(known: Known, addresses: Collection[str]) -> None:
     wanted = list(addresses)
     for mailbox_id, address, aliases in fetch(
         "SELECT id, address, aliases::text FROM tenants_mailbox"
-        " WHERE tenant_id = %s AND (address = ANY(%s) OR aliases ?| %s)",
+        " WHERE tenant_id = %s AND (address = ANY(%b) OR aliases ?| %b)",
         [known.tenant_id, wanted, wanted],
     ):
         known.mailboxes[address] = (mailbox_id, json.loads(aliases))
@@ -175,7 +184,7 @@ def _load_copies(known: Known, where: str, arguments: Sequence[Any]) -> None:
     rows = [row for row in rows if row[0] not in known.copies]
     missing = {row[-1] for row in rows} - known.mails.keys()
     if missing:
-        for mail in fetch(_MAILS + " AND m.id = ANY(%s)", [known.tenant_id, list(missing)]):
+        for mail in fetch(_MAILS + " AND m.id = ANY(%b)", [known.tenant_id, list(missing)]):
             known.add_mail(_mail(mail))
     for row in rows:
         values = dict(zip(COPY, row, strict=False))
@@ -189,14 +198,14 @@ def _load_second_looks(known: Known, waiting: Sequence[Seen]) -> None:
     known.delivery_of_sight = dict(
         fetch(
             "SELECT observation_id, delivery_id FROM incidents_sighting"
-            " WHERE tenant_id = %s AND observation_id = ANY(%s)",
+            " WHERE tenant_id = %s AND observation_id = ANY(%b)",
             [known.tenant_id, [seen.id for seen in waiting]],
         )
     )
     copies = list(known.delivery_of_sight.values())
-    _load_copies(known, "d.id = ANY(%s)", [copies])
+    _load_copies(known, "d.id = ANY(%b)", [copies])
     messages = {known.copies[copy].mail.id for copy in copies}
-    _load_copies(known, "d.message_id = ANY(%s) AND d.gateway_at IS NOT NULL", [list(messages)])
+    _load_copies(known, "d.message_id = ANY(%b) AND d.gateway_at IS NOT NULL", [list(messages)])
 
 
 def _load_without_trace(known: Known, batch: Sequence[Seen]) -> None:
@@ -225,7 +234,7 @@ def _load_near(known: Known, names: Collection[str], of: Sequence[Seen], which: 
     times = [seen.received_at for seen in of]
     _load_copies(
         known,
-        f"{which} AND d.recipient = ANY(%s) AND d.received_at BETWEEN %s AND %s",
+        f"{which} AND d.recipient = ANY(%b) AND d.received_at BETWEEN %s AND %s",
         [list(names), min(times) - SAME_MAIL_WINDOW, max(times) + SAME_MAIL_WINDOW],
     )
 
@@ -250,17 +259,17 @@ def _load_same_content(known: Known, batch: Sequence[Seen]) -> None:
     messages = [row[0] for row in found]
     missing = [message for message in messages if message not in known.mails]
     if missing:
-        for row in fetch(_MAILS + " AND m.id = ANY(%s)", [known.tenant_id, missing]):
+        for row in fetch(_MAILS + " AND m.id = ANY(%b)", [known.tenant_id, missing]):
             known.add_mail(_mail(row))
     if messages:
         names = {name for seen in named for name in known.mailboxes_of(seen.recipient)}
         _load_copies(
-            known, "d.message_id = ANY(%s) AND d.recipient = ANY(%s)", [messages, list(names)]
+            known, "d.message_id = ANY(%b) AND d.recipient = ANY(%b)", [messages, list(names)]
         )
 
 
 _OF_THAT_DAY = """
-SELECT m.id FROM unnest(%s::text[]) AS w (message_id)
+SELECT m.id FROM unnest(%b::text[]) AS w (message_id)
 CROSS JOIN LATERAL (
     SELECT id FROM (
         SELECT id, first_seen_at FROM incidents_message
@@ -278,15 +287,15 @@ def _load_spoken_of(known: Known, words: Sequence[Seen]) -> None:
     named = [as_uuid(seen.delivery_id) for seen in words]
     copies = [copy_id for copy_id in named if copy_id]
     if copies:
-        _load_copies(known, "d.id = ANY(%s)", [copies])
+        _load_copies(known, "d.id = ANY(%b)", [copies])
     ids = {seen.message_id for seen in words} - {""}
     if ids:
         rows = fetch(_OF_ONE_ID, [list(ids), known.tenant_id, MOST_OF_ONE_ID])
-        _load_copies(known, "d.message_id = ANY(%s)", [[row[0] for row in rows]])
+        _load_copies(known, "d.message_id = ANY(%b)", [[row[0] for row in rows]])
 
 
 _OF_ONE_ID = """
-SELECT m.id FROM unnest(%s::text[]) AS w (message_id)
+SELECT m.id FROM unnest(%b::text[]) AS w (message_id)
 CROSS JOIN LATERAL (
     SELECT id FROM incidents_message
     WHERE tenant_id = %s AND internet_message_id = w.message_id

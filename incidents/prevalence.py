@@ -7,14 +7,14 @@ of incidents/campaigns/traits.py.  Every function must run in the client's scope
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.utils import timezone
 
-from incidents.bulk import copy_rows, fetch, run
+from incidents.bulk import by_column, fetch, run, with_rows
 from incidents.campaigns.traits import Trait, traits_of
 from incidents.known import Mail
 from incidents.models import TraitCount
@@ -32,39 +32,24 @@ SWEEP_ROWS = 20_000
 Key = tuple[str, str]
 
 
-@dataclass(slots=True)
-class _Sum:
-    messages: int
-    first: datetime
-    last: datetime
-
-    def add(self, at: datetime) -> None:
-        self.messages += 1
-        self.first = min(self.first, at)
-        self.last = max(self.last, at)
-
-
 def count_messages(tenant_id: int, mails: Iterable[Mail]) -> None:
     """Adds those that have facts and were not counted yet."""
-    sums: dict[Key, _Sum] = {}
-    rows: list[tuple[int, datetime, UUID]] = []
+    seen_at: dict[Key, list[datetime]] = defaultdict(list)
+    listed: list[tuple[int, datetime, UUID]] = []
     for mail in mails:
         if mail.is_counted or not mail.has_facts or mail.facts_from is None:
             continue
         mail.is_counted = True
         at = mail.first_seen_at
         for trait in (TOTAL, *traits_of(mail.facts_from.mail)):
-            key = (trait.kind, trait.value)
+            seen_at[trait.kind, trait.value].append(at)
             if trait.kind in LISTED:
-                rows.append((trait_key(trait), at, mail.id))
-            known = sums.get(key)
-            if known is None:
-                sums[key] = _Sum(1, at, at)
-            else:
-                known.add(at)
-    if sums:
-        _add(tenant_id, sums)
-        _list(tenant_id, rows)
+                listed.append((trait_key(trait), at, mail.id))
+    if seen_at:
+        _add(tenant_id, seen_at)
+    if listed:
+        # In the order of the index, so that equal values of a batch meet the same page of it.
+        run(_LIST, [tenant_id, *by_column(sorted(listed))])
 
 
 def trait_key(trait: Trait) -> int:
@@ -72,36 +57,31 @@ def trait_key(trait: Trait) -> int:
     return int.from_bytes(bytes.fromhex(trait.value[:16]), signed=True)
 
 
-def _list(tenant_id: int, rows: Sequence[tuple[int, datetime, UUID]]) -> None:
-    # In the order of the index, so that equal values of a batch meet the same page of it.
-    scratch = copy_rows("listed", _LISTED, sorted(rows))
-    run(_LIST.format(scratch=scratch), [tenant_id])
+_LIST = with_rows(
+    "INSERT INTO incidents_mailtrait (tenant_id, key, seen_at, message_id)"
+    " SELECT %s, key, seen_at, message_id FROM {rows}",
+    "key bigint, seen_at timestamptz, message_id uuid",
+)
 
 
-_LISTED = "key bigint, seen_at timestamptz, message_id uuid"
-_LIST = """
-INSERT INTO incidents_mailtrait (tenant_id, key, seen_at, message_id)
-SELECT %s, key, seen_at, message_id FROM {scratch}
-"""
-
-
-def _add(tenant_id: int, sums: dict[Key, _Sum]) -> None:
+def _add(tenant_id: int, seen_at: dict[Key, list[datetime]]) -> None:
     # Sorted, so that two who count at once wait for each other instead of locking each other out.
-    rows = ((*key, each.messages, each.first, each.last) for key, each in sorted(sums.items()))
-    scratch = copy_rows("traits", _SCRATCH, rows)
-    run(_ADD.format(scratch=scratch), [tenant_id])
+    rows = ((*key, len(at), min(at), max(at)) for key, at in sorted(seen_at.items()))
+    run(_ADD, [tenant_id, *by_column(rows)])
 
 
-_SCRATCH = "kind text, value text, messages bigint, first timestamptz, last timestamptz"
-_ADD = """
+_ADD = with_rows(
+    """
 INSERT INTO incidents_traitcount AS t
     (tenant_id, kind, value, messages, first_seen_at, last_seen_at)
-SELECT %s, kind, value, messages, first, last FROM {scratch}
+SELECT %s, kind, value, messages, first, last FROM {rows}
 ON CONFLICT (tenant_id, kind, value) DO UPDATE SET
     messages = t.messages + excluded.messages,
     first_seen_at = least(t.first_seen_at, excluded.first_seen_at),
     last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at)
-"""
+""",
+    "kind text, value text, messages bigint, first timestamptz, last timestamptz",
+)
 
 
 def counts_of(tenant_id: int, traits: Collection[Trait]) -> dict[Key, int]:
@@ -113,7 +93,7 @@ def counts_of(tenant_id: int, traits: Collection[Trait]) -> dict[Key, int]:
     # The wall compares with a list of clients; joining by the key keeps each a look-up.
     for kind, value, messages in fetch(
         "SELECT t.kind, t.value, t.messages"
-        " FROM unnest(%s::text[], %s::text[]) AS w (kind, value)"
+        " FROM unnest(%b::text[], %b::text[]) AS w (kind, value)"
         " JOIN incidents_traitcount t ON t.kind = w.kind AND t.value = w.value"
         " WHERE t.tenant_id = %s",
         [list(kinds), list(values), tenant_id],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from incidents.bulk import run
+from incidents.bulk import by_column, run, with_rows
 from incidents.known import Copy, Known, Seen
 from incidents.words import Layer
 
@@ -24,20 +24,13 @@ def store_spoken(known: Known) -> None:
 
 
 def _store(statement: str, tenant_id: int, words: Sequence[tuple[Seen, Copy]]) -> None:
-    run(
-        statement,
-        [
-            [copy.id for _, copy in words],
-            [seen.verdict for seen, _ in words],
-            [seen.observed_at for seen, _ in words],
-            tenant_id,
-        ],
-    )
+    rows = ((copy.id, seen.verdict, seen.observed_at) for seen, copy in words)
+    run(statement, [*by_column(rows), tenant_id])
 
 
 _WRITE = """
-UPDATE incidents_delivery d SET {layer}_verdict = w.verdict, {layer}_at = w.at
-FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS w (id, verdict, at)
-WHERE d.tenant_id = %s AND d.id = w.id AND (d.{layer}_at IS NULL OR d.{layer}_at <= w.at)
+UPDATE incidents_delivery d SET {layer}_verdict = s.verdict, {layer}_at = s.at FROM {rows}
+WHERE d.tenant_id = %s AND d.id = s.id AND (d.{layer}_at IS NULL OR d.{layer}_at <= s.at)
 """
-_STORE = {layer: _WRITE.format(layer=layer) for layer in (Layer.PERSON, Layer.VENDOR)}
+_ROWS = "id uuid, verdict text, at timestamptz"
+_STORE = {layer: with_rows(_WRITE, _ROWS, layer=layer) for layer in (Layer.PERSON, Layer.VENDOR)}

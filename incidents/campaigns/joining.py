@@ -41,6 +41,8 @@ MOST_COMPARED = 60
 
 def follow_campaigns(tenant: Tenant, message_ids: Collection[UUID]) -> None:
     """Link the incidents of these new mails with others of the client.  Needs its scope."""
+    if not message_ids:
+        return
     members = IncidentMessage.objects.filter(message__in=message_ids).exclude(
         incident__kind=Incident.Kind.HEALTH
     )

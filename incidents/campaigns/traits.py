@@ -10,10 +10,10 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from incidents.mail.fingerprint import link_shape, normal_subject
 from incidents.mail.signals import lists
@@ -33,8 +33,7 @@ _VARIABLE_WORD = re.compile(r"[\w.+-]*@[\w.-]+|[\w/-]*\d[\w/-]*")
 _WORD = re.compile(r"[^\W\d_]+|[#~]", re.UNICODE)
 
 
-@dataclass(frozen=True, slots=True)
-class Trait:
+class Trait(NamedTuple):
     """``value`` identifies it (32 hex characters), ``label`` is what people read (≤ 200)."""
 
     kind: str
@@ -44,19 +43,18 @@ class Trait:
 
 def make_trait(kind: str, text: str) -> Trait:
     """The trait of a text in its normal form: equal text gives an equal value."""
-    label = text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
-    digest = blake2b(f"{kind}\n{label}".encode(), digest_size=16).hexdigest()
-    return Trait(kind, digest, label[:_LABEL_LENGTH])
+    storable = text.replace("\x00", "\ufffd").encode("utf-8", "replace")
+    digest = blake2b(b"%b\n%b" % (kind.encode(), storable), digest_size=16).hexdigest()
+    return Trait(kind, digest, storable.decode()[:_LABEL_LENGTH])
 
 
 def traits_of(facts: Mapping[str, Any]) -> list[Trait]:
     """Each trait once, at most ``MOST_PER_KIND`` of a kind; [] for facts without any."""
-    found: dict[Trait, None] = {}
+    found: list[Trait] = []
     for kind, texts in _texts_by_kind(facts):
-        distinct = dict.fromkeys(text for text in texts if text)
-        for text in islice(distinct, MOST_PER_KIND):
-            found[make_trait(kind, text)] = None
-    return list(found)
+        distinct = dict.fromkeys(filter(None, texts))
+        found += [make_trait(kind, text) for text in islice(distinct, MOST_PER_KIND)]
+    return list(dict.fromkeys(found))
 
 
 def _texts_by_kind(facts: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[str]]]:
@@ -136,6 +134,8 @@ def _organisation(host: str) -> str:
     return "outlook.com" if domain in _ONE_ORGANISATION else domain
 
 
+# The same servers send again and again.
+@lru_cache(maxsize=4096)
 def _is_public(ip: str) -> bool:
     try:
         return ipaddress.ip_address(ip).is_global
@@ -147,8 +147,6 @@ def _infrastructure(facts: Mapping[str, Any], ip: str) -> str:
     """The sender's network with the domain that signed, else with the name the server gave."""
     if not ip:
         return ""
-    bits = 48 if ":" in ip else 24
-    network = ipaddress.ip_network(f"{ip}/{bits}", strict=False)
     signed = (
         registered_domain(each["domain"])
         for each in facts.get("auth_results") or ()
@@ -160,7 +158,13 @@ def _infrastructure(facts: Mapping[str, Any], ip: str) -> str:
         if hop.get("from_ip") == ip
     )
     name = next(signed, "") or next(greeted, "")
-    return f"{network} {name}" if name else ""
+    return f"{_network(ip)} {name}" if name else ""
+
+
+@lru_cache(maxsize=4096)
+def _network(ip: str) -> str:
+    bits = 48 if ":" in ip else 24
+    return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False))
 
 
 def subject_shape(facts: Mapping[str, Any]) -> str:

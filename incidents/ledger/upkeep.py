@@ -22,6 +22,7 @@ from django.db import connection
 from django.utils import timezone
 
 from incidents.assessment import WORST_FIRST
+from incidents.bulk import fetch
 from incidents.campaigns.nights import next_night
 from incidents.holding import hold_intake
 from incidents.models import Incident, IncidentMessage, LedgerEntry, Message
@@ -47,7 +48,9 @@ class Recomputed:
 
 def note_messages(tenant: Tenant, message_ids: Collection[UUID]) -> None:
     """Bring the ledger's rows of these mails up to date.  Needs the client's scope."""
-    leave_marks(tenant, _note(tenant.id, list(message_ids)))
+    ids = _worth_a_row(tenant.id, list(message_ids))
+    _write(tenant.id, ids)
+    leave_marks(tenant, ids)
 
 
 def note_touched(tenant: Tenant, touched: Collection[UUID], *, condemned: Collection[UUID]) -> None:
@@ -56,12 +59,18 @@ def note_touched(tenant: Tenant, touched: Collection[UUID], *, condemned: Collec
     ``condemned``: mails of which the batch said something bad; of the other touched ones only those
     that have a row can change.
     """
-    rows = LedgerEntry.objects.filter(tenant=tenant, message_id__in=list(touched))
-    ids = {*condemned, *rows.values_list("message_id", flat=True)}
-    note_messages(tenant, ids)
-    if ids:
-        add_up(tenant)
-        want_work(tenant.id, "ledger", at=next_night(timezone.now()))
+    ids = list({*condemned, *(row[0] for row in fetch(_NOTED, [tenant.id, list(touched)]))})
+    if not ids:
+        return
+    _write(tenant.id, ids)
+    leave_marks(tenant, ids)
+    add_up(tenant)
+    want_work(tenant.id, "ledger", at=next_night(timezone.now()))
+
+
+_NOTED = """
+SELECT message_id FROM incidents_ledgerentry WHERE tenant_id = %s AND message_id = ANY(%b)
+"""
 
 
 def add_up(tenant: Tenant) -> int:
@@ -77,15 +86,19 @@ def add_up(tenant: Tenant) -> int:
     return len(days)
 
 
-def _note(tenant_id: int, ids: list[UUID]) -> list[UUID]:
-    """Answers which of them somebody condemned, now or before."""
+def _worth_a_row(tenant_id: int, ids: list[UUID]) -> list[UUID]:
+    """Those that somebody condemned, now or before."""
     if not ids:
         return []
     with connection.cursor() as cursor:
         cursor.execute(_TO_NOTE, {"tenant": tenant_id, "ids": ids, "threats": list(THREATS)})
-        ids = [row[0] for row in cursor.fetchall()]
-        if not ids:
-            return []
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _write(tenant_id: int, ids: list[UUID]) -> None:
+    if not ids:
+        return
+    with connection.cursor() as cursor:
         cursor.execute(_HOLD, {"tenant": tenant_id, "ids": ids})
         cursor.execute(
             _NOTE,
@@ -96,12 +109,11 @@ def _note(tenant_id: int, ids: list[UUID]) -> list[UUID]:
                 "worst_first": [verdict.value for verdict in WORST_FIRST],
             },
         )
-    return ids
 
 
 def note_mails(tenant_id: int, message_ids: Collection[UUID]) -> None:
     """After mails went from one incident to another, of which one may be closed."""
-    _note(tenant_id, list(message_ids))
+    _write(tenant_id, _worth_a_row(tenant_id, list(message_ids)))
 
 
 def note_incident(incident: Incident) -> None:

@@ -5,6 +5,7 @@ from django.db import connection
 
 from incidents.intake import ForeignObservation, record
 from incidents.models import Backlog, Observation
+from incidents.observations import Reason
 from tenants.scope import NoTenantScope, Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json
 
@@ -36,6 +37,24 @@ def test_a_nul_in_hostile_mail_is_kept_as_a_visible_mark(cast: Cast):
         record([replace(seen, rule="x\x00y")])
         row = Observation.objects.get()
     assert (row.mail["subject"], row.rule) == ("a\ufffdb", "x\ufffdy")
+
+
+def test_facts_are_stored_as_they_are_however_odd(cast: Cast):
+    deep: list[object] = []
+    for _ in range(300):
+        deep = [deep]
+    odd = {"half": "a\ud800b", "number": 2**70, "text": "ü\u202e\U0001f4a9", "pair": (1, 2)}
+    seen = gateway_saw(cast.acme, "info@acme.example", mail=mail_json(**odd), detail={"deep": deep})
+    reason = Reason("looks_like", "Looks like “Müller”.", "mü\x00ller", 1.5)
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        record([replace(seen, reasons=(reason,))])
+        row = Observation.objects.get()
+    assert row.mail | {"half": "a\ufffdb", "pair": [1, 2]} == row.mail
+    assert (row.mail["number"], row.mail["text"]) == (odd["number"], odd["text"])
+    assert row.detail == {"deep": deep}
+    assert row.reasons == [
+        {"code": "looks_like", "text": reason.text, "value": "mü\ufffdller", "weight": 1.5}
+    ]
 
 
 def test_observations_cannot_be_changed_or_removed(cast: Cast):

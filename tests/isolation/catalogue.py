@@ -151,9 +151,11 @@ PLAIN_KEYS = {
 NO_KEY = {
     "incidents_observation.tenant_id": "costs a third of intake; the table of work has the key",
     "incidents_backlog.tenant_id": "as the history, which it follows",
-    "incidents_delivery.tenant_id": "the key to its message holds the client",
-    "incidents_sighting.tenant_id": "the key to its delivery holds the client",
     "incidents_mailtrait.tenant_id": "written in the transaction that writes the message",
+    "incidents_message.tenant_id": "as the history, of which it is made",
+    "incidents_traitcount.tenant_id": "as the history, which it counts",
+    "incidents_delivery.tenant_id": "the key to its message compares the clients",
+    "incidents_sighting.tenant_id": "the key to its delivery compares the clients",
 }
 # Unique over all clients on purpose, and why.
 UNIQUE_OVER_ALL = {

@@ -149,8 +149,10 @@ def test_hostile_text_is_kept_and_refuses_nothing(cast: Cast, wire: Wire):
 def test_a_line_that_the_database_refuses_does_not_stop_the_others(cast: Cast, wire: Wire):
     lines = [gateway_saw(cast.acme, f"u{n}@acme.example") for n in range(3)]
     bad = json.dumps({"kind": "observation", "observation": lines[0].as_json()})
-    # JSON to Python, and no number of jsonb: it becomes infinite on the way.
-    bad = bad.replace('"detail": {}', '"detail": {"n": 1e999}').replace("u0@", "bad@")
+    # JSON to Python, and no number of jsonb: it becomes infinite on the way.  Beside it a number
+    # of more than 64 bits, without which null would be written for it.
+    numbers = f'"detail": {{"n": 1e999, "m": {2**64}}}'
+    bad = bad.replace('"detail": {}', numbers).replace("u0@", "bad@")
     answer = wire.ship(lines[0], bad.encode() + b"\n", *lines[1:])
     assert answer.json()["stored"] == 3
     assert [each["line"] for each in answer.json()["refused"]] == [1]
