@@ -49,6 +49,7 @@ def values(side: Side) -> dict[str, tuple[str, str]]:
         "tenant": (slug, "nobody"),
         "replay": (side.ids["replay"], nothing),
         "internet_message_id": (f"<1.{slug}@evil.example>", "<none@evil.example>"),
+        "q": (f"<1.{slug}@evil.example>", "zqnothing"),
         "recipient": (f"cfo@{slug}.example", "cfo@nobody.example"),
         "sender": (f"{side.open}@evil.example", "nobody@evil.example"),
         "sender_address": (f"{side.open}@evil.example", "nobody@evil.example"),
@@ -95,6 +96,7 @@ EMPTY_FOR_MO = {
     ("held", "message"),
     ("held", "incident"),
     ("held", "internet_message_id"),
+    ("held", "q"),
     ("reports", "job"),
     ("suppressions", "value"),
 }
