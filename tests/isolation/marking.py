@@ -84,6 +84,7 @@ EXCUSED = {
 }
 # Names that the services filled: the word is added, for nothing looks them up.
 ADDED_TO = {
+    "incidents_incident.title",
     "api_bridge_connection.quarantine_folder",
     "incidents_callnote.author_name",
     "incidents_clientword.person_name",

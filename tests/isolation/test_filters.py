@@ -97,6 +97,7 @@ EMPTY_FOR_MO = {
     ("held", "message"),
     ("held", "incident"),
     ("held", "internet_message_id"),
+    ("held", "q"),
     ("reports", "job"),
     ("suppressions", "value"),
 }
