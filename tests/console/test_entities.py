@@ -229,7 +229,7 @@ def test_the_picture_and_the_table_say_the_same(cast: Cast):
         assert href in picture
         assert href in table
         assert node.mails == 2
-    assert [node.thing.value for node in shown.nodes if node.is_focus] == ["pay.evil.example"]
+    assert [node.thing.value for node in shown.nodes if node.is_focus] == ["evil.example"]
     assert "<script" not in picture
     assert "style=" not in picture
 
