@@ -41,16 +41,14 @@ NOBODYS = {
 def values(side: Side) -> dict[str, tuple[str, str]]:
     """Filter → a value of this client's, and one that nobody has."""
     slug, nothing = side.tenant.slug, missing_id()
-    ids = {
-        name: (side.ids[name], nothing)
-        for name in ("incident", "message", "delivery", "job", "group")
-    }
+    ids = {name: (side.ids[name], nothing) for name in ("incident", "message", "delivery", "job")}
     return ids | {
         "tenant": (slug, "nobody"),
         "group": (side.ids["own-group"], nothing),
+        "order": (side.ids["group"], nothing),
         "replay": (side.ids["replay"], nothing),
         "internet_message_id": (f"<1.{slug}@evil.example>", "<none@evil.example>"),
-        "q": (f"{side.open}@evil.example", "nobody@evil.example"),
+        "q": (f"<1.{slug}@evil.example>", "zqnothing"),
         "recipient": (f"cfo@{slug}.example", "cfo@nobody.example"),
         "sender": (f"{side.open}@evil.example", "nobody@evil.example"),
         "sender_address": (f"{side.open}@evil.example", "nobody@evil.example"),
