@@ -60,7 +60,7 @@ class Row:
 
 
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
-    """Rows of these incidents; six queries and one look into the cache for all of them."""
+    """Rows of these incidents; five queries and one look into the cache for all of them."""
     incidents = list(incidents)
     now = timezone.now()
     blindness = Blindness(incident.tenant_id for incident in incidents)
