@@ -45,6 +45,7 @@ class MilterParts:
     limits: FrontLimits
     load: FrontLoad = field(default_factory=FrontLoad)
     commits: set[asyncio.Task[Any]] = field(default_factory=set)
+    lines: set[asyncio.Transport] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -91,12 +92,14 @@ class MilterSession(asyncio.Protocol):
             self._transport.abort()
             return
         self._is_counted = True
+        self._parts.lines.add(self._transport)
 
     @override
     def connection_lost(self, error: Exception | None) -> None:
         self._forget_mail()
-        if self._is_counted:
+        if self._is_counted and self._transport is not None:
             self._parts.load.leave(_PEER)
+            self._parts.lines.discard(self._transport)
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -83,6 +83,7 @@ class Gate:
         )
         self._relay = Relay(helo=settings.hostname, timeouts=timeouts)
         self._commits: set[asyncio.Task[Any]] = set()
+        self._lines: set[asyncio.Transport] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | Acceptor | None = None
 
@@ -145,6 +146,8 @@ class Gate:
             self._server.close()
         if self._commits:
             await asyncio.wait(self._commits, timeout=FINISH_S)
+        for line in list(self._lines):
+            line.abort()  # Postfix keeps its connections for as long as it likes
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -178,6 +181,7 @@ class Gate:
             latest=lambda: self.keeper.current,
             limits=replace(self._limits, connections_per_ip=self._limits.connections),
             commits=self._commits,
+            lines=self._lines,
         )
         listener = self._listener or open_socket(path)
         self._server = Acceptor(listener, lambda: MilterSession(front))

@@ -87,14 +87,14 @@ def test_prevalence_counts_benign_mail_and_only_the_clients_in_sight(cast: Cast,
     seen_by_bo = " ".join(page_of(cast.bo, kind, value).split())
     assert "In 2 of 2 mails, at 1 client" in seen_by_bo
     assert "Globex" not in seen_by_bo
-    assert "Phishing: Invoice 1" in seen_by_bo
+    assert "Phishing from evil.example" in seen_by_bo
 
 
 def test_a_mailbox_shows_its_mail(cast: Cast):
     mail_at(cast.acme, 1, Verdict.PHISH)
     text = page_of(cast.bo, "mailbox", "cfo@acme.example")
     assert "1 copy of mail" in text
-    assert "Phishing: Invoice 1" in text
+    assert "Phishing from evil.example" in text
     assert "No client in sight" in page_of(cast.bo, "mailbox", "cfo@globex.example")
 
 
@@ -219,7 +219,10 @@ def test_the_picture_and_the_table_say_the_same(cast: Cast):
     answer = graph(cast.bo, "entity_graph", kind="host", value="pay.evil.example")
     shown = answer.context["graph"]
     text = answer.content.decode()
-    assert {joint.label for joint in shown.joints} == {"Phishing: Invoice 1", "In no incident"}
+    assert {joint.label for joint in shown.joints} == {
+        "Phishing from evil.example, 1 inbox",
+        "In no incident",
+    }
     assert {node.thing.kind.name for node in shown.nodes} == {
         *("sender", "domain", "host", "link", "file", "mailbox")
     }
