@@ -39,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Packed files carry the second they were made in: two test processes would name them
+    differently.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def services():
     """PostgreSQL and Valkey, running; their addresses are in DATABASE_URL… and REDIS_URL."""
