@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
+from django.db import connection
+
 from incidents.bulk import run
 from incidents.models import Campaign, Incident
 
@@ -27,7 +29,8 @@ def hold_intake(tenant_id: int) -> None:
 
 def take_turn(tenant_id: int) -> None:
     """Before any incident is held."""
-    run("SELECT pg_advisory_xact_lock(hashtext('incidents.turn'), %s)", [tenant_id])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('incidents.turn'), %s)", [tenant_id])
 
 
 def take_turns(incidents: Iterable[Incident]) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from api_bridge.models import Connection
 from console.queries.portal import threats_within_reach
 from incidents.assessment import reach_filter, within_reach
 from incidents.models import Delivery
@@ -20,6 +21,9 @@ def _no_broker(settings):
 
 @pytest.fixture
 def phish(cast):
+    """At a client whose mailboxes can be reached: what nobody has found yet can be pulled there."""
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        Connection.objects.create(tenant=cast.acme, kind="graph")
     return open_phish(cast.acme)
 
 
