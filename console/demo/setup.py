@@ -126,7 +126,6 @@ def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
 
 
 def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> Tenant:
-    contact, phone, email, hours = client.contact
     smtp_host, _, smtp_port = os.environ["BAILEY_SANDBOX_SMTP"].rpartition(":")
     tenant = create_client(
         provider=provider,
@@ -140,10 +139,11 @@ def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> 
         ],
         protected_since=timezone.now(),
         actor=DEMO,
-        contact_name=contact,
-        contact_phone=phone,
-        contact_email=email,
-        contact_hours=hours,
+        time_zone=client.contact.time_zone,
+        contact_name=client.contact.name,
+        contact_phone=client.contact.phone,
+        contact_email=client.contact.email,
+        contact_hours=client.contact.hours,
         contact_language="English",
     )
     https = os.environ["BAILEY_SANDBOX_HTTPS"]

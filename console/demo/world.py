@@ -18,12 +18,21 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    name: str
+    phone: str
+    email: str
+    hours: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientFacts:
     slug: str
     name: str
     cloud_id: str
     client_id: str
-    contact: tuple[str, str, str, str]
+    contact: Contact
     boxes: tuple[Box, ...]
 
     @property
@@ -57,7 +66,13 @@ CLIENTS = (
         "Acme",
         "0a11ce00-0000-4000-8000-00000000acfe",
         "0a11ce00-0000-4000-8000-0000000000a1",
-        ("Irma Toft", "+45 70 00 00 01", "irma@acme.example", "Mon to Fri, 8 to 16, Copenhagen"),
+        Contact(
+            "Irma Toft",
+            "+45 70 00 00 01",
+            "irma@acme.example",
+            "Mon to Fri, 8 to 16",
+            "Europe/Copenhagen",
+        ),
         _boxes(
             "Viggo Lund",
             "Karla Berg",
@@ -74,7 +89,13 @@ CLIENTS = (
         "Globex",
         "610be500-0000-4000-8000-000000610bef",
         "610be500-0000-4000-8000-0000000000b2",
-        ("Dora Klein", "+49 30 0000 02", "dora@globex.example", "Mon to Fri, 9 to 17, Berlin"),
+        Contact(
+            "Dora Klein",
+            "+49 30 0000 02",
+            "dora@globex.example",
+            "Mon to Fri, 9 to 17",
+            "Europe/Berlin",
+        ),
         _boxes(
             "Hannes Vogt",
             "Petra Sommer",
@@ -91,7 +112,13 @@ CLIENTS = (
         "Initech",
         "1717ec00-0000-4000-8000-0000001717ec",
         "1717ec00-0000-4000-8000-0000000000c3",
-        ("Peter Gibb", "+1 512 000 0003", "peter@initech.example", "Mon to Fri, 9 to 17, Austin"),
+        Contact(
+            "Peter Gibb",
+            "+1 512 000 0003",
+            "peter@initech.example",
+            "Mon to Fri, 9 to 17",
+            "America/Chicago",
+        ),
         _boxes(
             "Martha Wells",
             "Dale Cooper",

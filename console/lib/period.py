@@ -38,7 +38,11 @@ class Asked:
     @property
     def query(self) -> str:
         """The same question for another page's address; "" for all of the usual period."""
-        wish = {"client": self.client, "from": self.since, "to": self.until}
+        return self.query_of(self.client)
+
+    def query_of(self, client: str) -> str:
+        """The same period for other clients; "" for all of the usual period."""
+        wish = {"client": client, "from": self.since, "to": self.until}
         return urlencode({key: value for key, value in wish.items() if value})
 
     @property

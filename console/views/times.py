@@ -38,7 +38,9 @@ def kpis(request: PersonRequest) -> HttpResponse:
         "asked": asked,
         **client_choices(),
         "figures": figures(found),
-        "by_client": figures_by_client(found),
+        "by_client": [
+            (asked.query_of(slug), name, mine) for slug, name, mine in figures_by_client(found)
+        ],
     }
     return show(request, "console/kpis.html", context, partial="list")
 
