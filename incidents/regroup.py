@@ -131,7 +131,7 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
     hold_incidents([incident.id, other.id])
     written = standing().filter(id__in=done.record.get("edges", ()))
     withdraw(list(written), who=actor, reason="Undone.")
-    repeat(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))
+    _say_again(done)
     if "campaigns_before" in done.record:
         put_campaigns_back(done)
     elif done.kind == Regrouping.Kind.MERGE:
@@ -150,6 +150,20 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
 def _restore(done: Regrouping, incident: Incident, other: Incident) -> None:
     before, after = done.record["before"], done.record["after"]
     moving.restore(incident, before["incident"], after["incident"])
+def _say_again(done: Regrouping) -> None:
+    """What this withdrew stands again, under new ids: whoever wrote it can still take it back."""
+    rows = list(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))
+    if not rows:
+        return
+    new_ids = {str(row.id): str(again.id) for row, again in zip(rows, repeat(rows), strict=True)}
+    earlier = Regrouping.objects.filter(
+        tenant=done.tenant_id, undone_at=None, record__edges__has_any_keys=list(new_ids)
+    )
+    for each in earlier.exclude(id=done.id):
+        each.record["edges"] = [new_ids.get(edge, edge) for edge in each.record["edges"]]
+        each.save(update_fields=["record"])
+
+
     if done.kind == Regrouping.Kind.SPLIT:
         # Its number was given out and stays a way to the incident that has the mail.
         late = moving.message_ids_of(other)
