@@ -23,6 +23,7 @@ from incidents.opening import refresh_incident
 from incidents.regroup_campaigns import put_campaigns_back
 from incidents.regrouping_rules import (
     audit_regrouping,
+    check_has_mail,
     check_may_be_one,
     check_reason,
     locked,
@@ -46,6 +47,7 @@ def merge_incidents(*, kept: Incident, gone: Incident, actor: Person, reason: st
     take_turn(kept.tenant_id)
     kept, gone = locked(kept, gone)
     check_may_be_one(kept, gone)
+    check_has_mail(kept, gone)
     mine, theirs = moving.message_ids_of(kept), moving.message_ids_of(gone)
     against = crossing(Edge.Level.GROUP, mine, theirs).filter(act=Edge.Act.CANNOT)
     words = _say(kept, against, together=[(mine[0], theirs[0])], who=actor, reason=reason)

@@ -30,6 +30,13 @@ def check_may_be_one(one: Incident, other: Incident) -> None:
         raise WrongInput("A finding about the route of mail and a threat stay apart.")
 
 
+def check_has_mail(*incidents: Incident) -> None:
+    """A word about two incidents is a word about their mails: each must have one."""
+    for incident in incidents:
+        if not incident.memberships.exists():
+            raise WrongInput(f"#{incident.number} has no mail any more: it went elsewhere.")
+
+
 def locked(*incidents: Incident, ordered: bool = True) -> list[Incident]:
     """The rows as they are now, held; by number where ``ordered``.  Raises ``Conflict``."""
     keys = [incident.id for incident in incidents]
