@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from incidents.campaigns import moving
@@ -146,12 +146,10 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
         _restore(done, incident, other)
     done.undone_at, done.undone_by = timezone.now(), actor.name
     done.save(update_fields=["undone_at", "undone_by"])
+    _count_up(done)
     audit_regrouping(done, UNDONE, actor, "Undone.")
 
 
-def _restore(done: Regrouping, incident: Incident, other: Incident) -> None:
-    before, after = done.record["before"], done.record["after"]
-    moving.restore(incident, before["incident"], after["incident"])
 def _say_again(done: Regrouping) -> None:
     """What this withdrew stands again, under new ids: whoever wrote it can still take it back."""
     rows = list(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))
@@ -166,6 +164,9 @@ def _say_again(done: Regrouping) -> None:
         each.save(update_fields=["record"])
 
 
+def _restore(done: Regrouping, incident: Incident, other: Incident) -> None:
+    before, after = done.record["before"], done.record["after"]
+    moving.restore(incident, before["incident"], after["incident"])
     if done.kind == Regrouping.Kind.SPLIT:
         # Its number was given out and stays a way to the incident that has the mail.
         late = moving.message_ids_of(other)
@@ -243,12 +244,20 @@ def _say(
 
 
 def _finish(done: Regrouping, action: str, actor: Person) -> Regrouping:
-    """Refresh both, note how they stand, audit, announce."""
+    """Refresh both, count their revisions up, note how they stand, audit, announce."""
     for each in (done.incident, done.other):
         assert each is not None
         fresh = Incident.objects.get(id=each.id)
         if not fresh.is_merged:
             refresh_incident(fresh)
+    _count_up(done)
     moving.note_after(done)
     audit_regrouping(done, action, actor)
     return done
+
+
+def _count_up(done: Regrouping) -> None:
+    """Whoever looks at one of the two has not seen the mail that it has now."""
+    both = Incident.objects.filter(id__in=[done.incident_id, done.other_id])
+    both.update(revision=F("revision") + 1)
+    done.incident.refresh_from_db(fields=["revision"])

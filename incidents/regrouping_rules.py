@@ -79,6 +79,7 @@ def audit_regrouping(done: Regrouping, action: str, actor: Person, reason: str =
         other=done.other.number,
         other_id=str(done.other_id),
         regrouping=str(done.id),
+        revision=done.incident.revision,
         mails=len(done.record.get("mail", {}).get("incidents.IncidentMessage", ())),
     )
     for incident_id in (done.incident_id, done.other_id):
