@@ -34,7 +34,9 @@ from incidents.late_copies import follow_orders
 from incidents.ledger import note_incident
 from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage, Message
 from incidents.models.mail import Outcome, Place
+from incidents.services.acts import done
 from incidents.services.quiet import follow_quiet
+from incidents.services.states import REOPENED
 from incidents.sla.reckoning import reckon
 from incidents.story.clues import clues_of
 from incidents.titles import KIND_WORDS
@@ -257,6 +259,7 @@ def refresh_incident(incident: Incident) -> None:
     incident.save()
     if incident.is_open != was_open:
         note_incident(incident)
+        done(incident, REOPENED, BAILEY, "More of it came into an inbox.")
     transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
 
 
