@@ -188,7 +188,12 @@ def start_job(
     group_id: UUID | None = None,
     detail: dict[str, Any] | None = None,
 ) -> Job:
-    """A job with one intent a copy; copies on which the same action is under way are left to it."""
+    """A job with one intent a copy; copies on which the same action is under way are left to it.
+
+    Raises ``Conflict`` for an incident that was merged: its copies are another's now.
+    """
+    if incident is not None and incident.is_merged:
+        raise Conflict(f"#{incident.number} was merged: its mail is in another incident now.")
     tenant_id = incident.tenant_id if incident else copies[0].tenant_id
     # Whoever asks for the same copies at this moment waits, and then finds them busy.
     ids = [copy.id for copy in copies]
