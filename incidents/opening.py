@@ -292,4 +292,6 @@ def _follow_exposure(incident: Incident, was_exposed: int) -> None:
     elif not reach and incident.counts["removed"]:
         incident.state = Incident.State.CONTAINED
     elif incident.state == Incident.State.CONTAINED and reach:
-        incident.state = Incident.State.TRIAGED
+        # What Bailey alone had contained needs a person now.
+        seen = incident.triaged_at is not None
+        incident.state = Incident.State.TRIAGED if seen else Incident.State.NEW
