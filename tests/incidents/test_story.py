@@ -15,6 +15,7 @@ from incidents.observations import Reason
 from incidents.remediation import block_sender, release_held
 from incidents.services import assign_incident
 from incidents.story import tell_story
+from incidents.story.headline import _who_touched_it
 from incidents.words import Layer, Outcome, Place, Verdict
 from seg_bridge.models import GateClient
 from seg_bridge.services import create_gate
@@ -322,3 +323,8 @@ def test_of_a_long_story_the_middle_is_left_out_and_counted(cfo, monkeypatch):
         cut = tell_story(Incident.objects.select_related("tenant").get()).lines
     assert [cut[0], cut[1], cut[3]] == [whole[0], whole[1], whole[-1]]
     assert cut[2].lead == f"{len(whole) - 3} more lines stand here."
+
+
+def test_who_read_two_copies_is_one_person():
+    copies = [Delivery(recipient=whom, is_read=True) for whom in (IT, IT, INFO)]
+    assert list(_who_touched_it(Incident(), copies)) == ["Two people read it."]
