@@ -113,7 +113,6 @@ def release_held(
         intent_ids=[intent.id for intent in intents],
         released_by=actor.name,
     )
-    settle_wishes(delivery, actor, "Released.")
     return job
 
 
@@ -275,4 +274,8 @@ def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
     intent.error = "" if ok else detail
     intent.finished_at = timezone.now()
     intent.save(update_fields=["state", "error", "finished_at"])
+    if ok and intent.action == "release":
+        # Not before: what a gate could not hand on, the client still waits for.
+        who = Actor(intent.job.requested_by, intent.job.requested_by_id)
+        settle_wishes(intent.delivery, who, "Released.")
     settle_job(intent.job)
