@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents.announce import announce_incident
-from incidents.models import ClientWord, Delivery, Incident
+from incidents.models import ClientWord, Delivery, Incident, Intent
 from tenants.audit import Actor, write_audit
 from tenants.doors import ask
 from tenants.errors import Conflict, NotThere, WrongInput
@@ -113,9 +113,14 @@ def read_answers(*, incident: Incident, actor: Person) -> None:
 
 @transaction.atomic
 def refuse_release(*, delivery: Delivery, actor: Person, reason: str) -> None:
-    """The mail stays held, and the client reads why.  Raises ``Conflict`` where nobody asks."""
+    """The mail stays held, and the client reads why.  Raises ``Conflict`` where nobody asks, or
+    where it is being released.
+    """
     if not reason.strip():
         raise WrongInput("Say why: the client reads it.")
+    releases = Intent.objects.filter(delivery=delivery, action="release")
+    if releases.exclude(state__in=Intent.OVER).exists():
+        raise Conflict("Somebody is releasing it already.")
     if not settle_wishes(delivery, actor, f"Stays held: {reason.strip()}"):
         raise Conflict("Nobody asks for this mail any more.")
     write_audit(

@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.client_words import settle_wishes
 from incidents.layers import gateway_layer
 from incidents.models import Delivery, Intent, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
@@ -115,7 +114,4 @@ def release_together(
     gateway_layer().release(
         delivery_ids=list(intents), intent_ids=list(intents.values()), released_by=actor.name
     )
-    for copy in copies:
-        if copy.id in intents:
-            settle_wishes(copy, actor, "Released.")
     return job

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db.models import Q
 
 from incidents.assessment import copies_within_reach
+from incidents.campaigns.moving import successor
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
 from incidents.orders import give_order, orders_in_force
 from incidents.remediation import copies_of, pull_incident, start_job
@@ -44,7 +45,7 @@ def carry_out_order(order: StandingOrder, *, most: int) -> Job | None:
     At most ``most`` copies: more than that is for a person to decide.
     """
     # An incident that was merged lives on in another, and so do the orders about it.
-    incident = order.incident.merged_into or order.incident
+    incident = successor(order.incident)
     if incident.is_called_harmless:
         return None
     copies = late_copies(copies_of(incident))

@@ -34,7 +34,9 @@ from incidents.late_copies import follow_orders
 from incidents.ledger import note_incident
 from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage, Message
 from incidents.models.mail import Outcome, Place
+from incidents.services.acts import done
 from incidents.services.quiet import follow_quiet
+from incidents.services.states import REOPENED
 from incidents.sla.reckoning import reckon
 from incidents.story.clues import clues_of
 from incidents.titles import KIND_WORDS
@@ -257,6 +259,7 @@ def refresh_incident(incident: Incident) -> None:
     incident.save()
     if incident.is_open != was_open:
         note_incident(incident)
+        done(incident, REOPENED, BAILEY, "More of it came into an inbox.")
     transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
 
 
@@ -289,4 +292,6 @@ def _follow_exposure(incident: Incident, was_exposed: int) -> None:
     elif not reach and incident.counts["removed"]:
         incident.state = Incident.State.CONTAINED
     elif incident.state == Incident.State.CONTAINED and reach:
-        incident.state = Incident.State.TRIAGED
+        # What Bailey alone had contained needs a person now.
+        seen = incident.triaged_at is not None
+        incident.state = Incident.State.TRIAGED if seen else Incident.State.NEW

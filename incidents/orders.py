@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
+from incidents.campaigns.moving import lineage
 from incidents.models import Incident, StandingOrder
 from tenants.audit import Actor, write_audit
 from tenants.models import Person, Tenant
@@ -62,8 +63,9 @@ def withdraw_order(*, order: StandingOrder, actor: Person | Actor, reason: str =
 
 
 def withdraw_orders_of(incident: Incident, actor: Person | Actor) -> None:
-    """What is restored must not be pulled again by an earlier wish."""
-    for order in StandingOrder.objects.filter(incident=incident, withdrawn_at=None):
+    """What is restored must not be pulled again by an earlier wish, of those merged into it too."""
+    whole = lineage(incident)
+    for order in StandingOrder.objects.filter(incident__in=whole, withdrawn_at=None):
         withdraw_order(order=order, actor=actor, reason="The copies were restored.")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from incidents.campaigns import moving
@@ -23,6 +23,7 @@ from incidents.opening import refresh_incident
 from incidents.regroup_campaigns import put_campaigns_back
 from incidents.regrouping_rules import (
     audit_regrouping,
+    check_has_mail,
     check_may_be_one,
     check_reason,
     locked,
@@ -46,6 +47,7 @@ def merge_incidents(*, kept: Incident, gone: Incident, actor: Person, reason: st
     take_turn(kept.tenant_id)
     kept, gone = locked(kept, gone)
     check_may_be_one(kept, gone)
+    check_has_mail(kept, gone)
     mine, theirs = moving.message_ids_of(kept), moving.message_ids_of(gone)
     against = crossing(Edge.Level.GROUP, mine, theirs).filter(act=Edge.Act.CANNOT)
     words = _say(kept, against, together=[(mine[0], theirs[0])], who=actor, reason=reason)
@@ -131,7 +133,7 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
     hold_incidents([incident.id, other.id])
     written = standing().filter(id__in=done.record.get("edges", ()))
     withdraw(list(written), who=actor, reason="Undone.")
-    repeat(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))
+    _say_again(done)
     if "campaigns_before" in done.record:
         put_campaigns_back(done)
     elif done.kind == Regrouping.Kind.MERGE:
@@ -144,7 +146,22 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
         _restore(done, incident, other)
     done.undone_at, done.undone_by = timezone.now(), actor.name
     done.save(update_fields=["undone_at", "undone_by"])
+    _count_up(done)
     audit_regrouping(done, UNDONE, actor, "Undone.")
+
+
+def _say_again(done: Regrouping) -> None:
+    """What this withdrew stands again, under new ids: whoever wrote it can still take it back."""
+    rows = list(Edge.objects.filter(id__in=done.record.get("withdrawn", ())))
+    if not rows:
+        return
+    new_ids = {str(row.id): str(again.id) for row, again in zip(rows, repeat(rows), strict=True)}
+    earlier = Regrouping.objects.filter(
+        tenant=done.tenant_id, undone_at=None, record__edges__has_any_keys=list(new_ids)
+    )
+    for each in earlier.exclude(id=done.id):
+        each.record["edges"] = [new_ids.get(edge, edge) for edge in each.record["edges"]]
+        each.save(update_fields=["record"])
 
 
 def _restore(done: Regrouping, incident: Incident, other: Incident) -> None:
@@ -227,12 +244,20 @@ def _say(
 
 
 def _finish(done: Regrouping, action: str, actor: Person) -> Regrouping:
-    """Refresh both, note how they stand, audit, announce."""
+    """Refresh both, count their revisions up, note how they stand, audit, announce."""
     for each in (done.incident, done.other):
         assert each is not None
         fresh = Incident.objects.get(id=each.id)
         if not fresh.is_merged:
             refresh_incident(fresh)
+    _count_up(done)
     moving.note_after(done)
     audit_regrouping(done, action, actor)
     return done
+
+
+def _count_up(done: Regrouping) -> None:
+    """Whoever looks at one of the two has not seen the mail that it has now."""
+    both = Incident.objects.filter(id__in=[done.incident_id, done.other_id])
+    both.update(revision=F("revision") + 1)
+    done.incident.refresh_from_db(fields=["revision"])

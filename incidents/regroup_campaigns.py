@@ -15,6 +15,7 @@ from incidents.holding import hold_incidents, take_turn
 from incidents.models import Campaign, Edge, Incident, Regrouping
 from incidents.regrouping_rules import (
     audit_regrouping,
+    check_has_mail,
     check_may_be_one,
     check_reason,
     locked,
@@ -33,6 +34,7 @@ def join_campaign(*, incident: Incident, other: Incident, actor: Person, reason:
     take_turn(incident.tenant_id)
     incident, other = locked(incident, other)
     check_may_be_one(incident, other)
+    check_has_mail(incident, other)
     if incident.campaign_id is not None and incident.campaign_id == other.campaign_id:
         raise Conflict("They are in one campaign already.")
     before = _standing_of(incident, other)
@@ -64,6 +66,8 @@ def leave_campaign(*, incident: Incident, actor: Person, reason: str) -> Regroup
         .exclude(id=incident.id)
         .order_by("number")
     )
+    if not others:
+        raise WrongInput("Its campaign has no other incident: there is nothing to take it out of.")
     before = _standing_of(incident)
     own = message_ids_of(incident)
     rest = [message_id for other in others for message_id in message_ids_of(other)]

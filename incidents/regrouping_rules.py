@@ -30,6 +30,13 @@ def check_may_be_one(one: Incident, other: Incident) -> None:
         raise WrongInput("A finding about the route of mail and a threat stay apart.")
 
 
+def check_has_mail(*incidents: Incident) -> None:
+    """A word about two incidents is a word about their mails: each must have one."""
+    for incident in incidents:
+        if not incident.memberships.exists():
+            raise WrongInput(f"#{incident.number} has no mail any more: it went elsewhere.")
+
+
 def locked(*incidents: Incident, ordered: bool = True) -> list[Incident]:
     """The rows as they are now, held; by number where ``ordered``.  Raises ``Conflict``."""
     keys = [incident.id for incident in incidents]
@@ -72,6 +79,7 @@ def audit_regrouping(done: Regrouping, action: str, actor: Person, reason: str =
         other=done.other.number,
         other_id=str(done.other_id),
         regrouping=str(done.id),
+        revision=done.incident.revision,
         mails=len(done.record.get("mail", {}).get("incidents.IncidentMessage", ())),
     )
     for incident_id in (done.incident_id, done.other_id):

@@ -113,7 +113,6 @@ def release_held(
         intent_ids=[intent.id for intent in intents],
         released_by=actor.name,
     )
-    settle_wishes(delivery, actor, "Released.")
     return job
 
 
@@ -188,7 +187,12 @@ def start_job(
     group_id: UUID | None = None,
     detail: dict[str, Any] | None = None,
 ) -> Job:
-    """A job with one intent a copy; copies on which the same action is under way are left to it."""
+    """A job with one intent a copy; copies on which the same action is under way are left to it.
+
+    Raises ``Conflict`` for an incident that was merged: its copies are another's now.
+    """
+    if incident is not None and incident.is_merged:
+        raise Conflict(f"#{incident.number} was merged: its mail is in another incident now.")
     tenant_id = incident.tenant_id if incident else copies[0].tenant_id
     # Whoever asks for the same copies at this moment waits, and then finds them busy.
     ids = [copy.id for copy in copies]
@@ -270,4 +274,8 @@ def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
     intent.error = "" if ok else detail
     intent.finished_at = timezone.now()
     intent.save(update_fields=["state", "error", "finished_at"])
+    if ok and intent.action == "release":
+        # Not before: what a gate could not hand on, the client still waits for.
+        who = Actor(intent.job.requested_by, intent.job.requested_by_id)
+        settle_wishes(intent.delivery, who, "Released.")
     settle_job(intent.job)

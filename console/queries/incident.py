@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Case, Count, When
 from django.urls import reverse
 from django.utils import timezone
 
@@ -27,7 +27,7 @@ from console.queries.rows import (
     layer_word,
 )
 from console.queries.verdicts import Side, sides_of, what_allowed_it
-from incidents.assessment import is_within_reach, within_reach
+from incidents.assessment import reach_filter, within_reach
 from incidents.client_words import unread_answers
 from incidents.codes import CROSS_LAYER
 from incidents.models import (
@@ -193,11 +193,12 @@ def members_of(incident: Incident) -> list[Member]:
 
 
 def shown_copies(incident: Incident) -> list[Delivery]:
-    """Every copy; what people can reach first."""
+    """At most ``SHOWN_COPIES``; what people can reach first."""
+    out_of_reach = Case(When(reach_filter(), then=0), default=1)
     copies = Delivery.objects.filter(
         tenant=incident.tenant_id, message__memberships__incident=incident
-    ).order_by("recipient", "-received_at")[:SHOWN_COPIES]
-    return sorted(copies, key=lambda copy: not is_within_reach(copy))
+    )
+    return list(copies.order_by(out_of_reach, "recipient", "-received_at")[:SHOWN_COPIES])
 
 
 def copy_row(copy: Delivery) -> CopyRow:
@@ -305,8 +306,11 @@ def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
     if blind.mailbox_since:
         return "Where copies are now is not known: the mailbox layer is blind."
     if found:
-        read = counts.get("read", 0)
-        who = f", {read} of them read" if read else ", none of them read so far"
+        read, copies = counts.get("read", 0), counts.get("copies", 0)
+        # Whatever was read may be among those that were pulled since.
+        who = f"; {read} of all {copies} were read" if read else ", none of them read so far"
+        if read and found == copies:
+            who = f", {read} of them read"
         more = f"; {unseen} more not yet found" if unseen else ""
         return f"{copies_words(found).capitalize()} can be reached by people now{who}{more}."
     if unseen:

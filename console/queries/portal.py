@@ -224,16 +224,30 @@ def access_shared_incident(incident_id: UUID) -> SharedIncident:
     )
     if found is None:
         raise NotThere
-    found = successor(found)
+    found = _as_it_is_now(found)
     return _shared(found, is_blind=_is_blind(found.tenant_id))
 
 
 def access_shown_attachment(attachment_id: UUID) -> Attachment:
     """A file of a comment for the client, of an incident that is shared.  Raises ``NotThere``."""
-    shown = Attachment.objects.filter(
-        comment__audience=Comment.Audience.CLIENT, comment__incident__shared_at__isnull=False
+    found = access_one(
+        Attachment.objects.select_related("comment__incident").filter(
+            comment__audience=Comment.Audience.CLIENT, comment__incident__shared_at__isnull=False
+        ),
+        attachment_id,
     )
-    return access_one(shown, attachment_id)
+    _as_it_is_now(found.comment.incident)
+    return found
+
+
+def _as_it_is_now(incident: Incident) -> Incident:
+    """The incident that has its mail.  Raises ``NotThere`` where that one is not shared (any more):
+    the database hides it.
+    """
+    try:
+        return successor(incident)
+    except Incident.DoesNotExist as error:
+        raise NotThere from error
 
 
 def month() -> Month:

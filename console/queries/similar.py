@@ -77,7 +77,9 @@ def _by_sender(incident: Incident) -> list[tuple[UUID, int, str]]:
         return []
     rows = (
         Incident.objects.filter(
-            sender=incident.sender, last_seen_at__gte=timezone.now() - LOOKED_BACK
+            sender=incident.sender,
+            last_seen_at__gte=timezone.now() - LOOKED_BACK,
+            merged_into=None,
         )
         .exclude(id=incident.id)
         .order_by("-last_seen_at", "-id")

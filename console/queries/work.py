@@ -42,7 +42,7 @@ def work_of(incident: Incident) -> Work:
     mine = {"tenant": incident.tenant_id, "incident": incident}
     # What was said on an incident that went into this one is never written anew: it is shown here.
     all_of_it = {"tenant": incident.tenant_id, "incident__in": lineage(incident)}
-    tasks = list(Task.objects.filter(**mine).order_by("position"))
+    tasks = list(Task.objects.filter(**all_of_it).order_by("incident__number", "position"))
     is_quiet = Incident.objects.filter(id=incident.id).exclude(awake()).exists()
     return Work(
         words=list(ClientWord.objects.filter(**all_of_it).order_by("created_at", "id")[:100]),

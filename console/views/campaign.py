@@ -25,6 +25,7 @@ from console.queries.rows import copies_words
 from console.views.incident import BlockForm, ReasonForm
 from incidents.access import access_incident
 from incidents.assessment import within_reach
+from incidents.campaigns.moving import successor
 from incidents.everywhere import block_everywhere, pull_everywhere
 from incidents.models import Incident
 
@@ -45,6 +46,8 @@ class WhereForm(forms.Form):
 @for_staff
 def campaign(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
+    if found.is_merged:
+        return redirect("campaign", successor(found).id)
     wish = {name: said(request, name) for name in ("show", "client", "list")}
     page = campaign_page(
         campaign_everywhere(found),

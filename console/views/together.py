@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from console.lib.http import PersonRequest, for_staff, show
 from console.queries.together import together_page
 from incidents.access import access_incident, access_regrouping
+from incidents.campaigns.moving import successor
 from incidents.regroup import merge_incidents, move_messages, split_incident, undo_regrouping
 from incidents.regroup_campaigns import join_campaign, leave_campaign
 from incidents.regrouping_rules import by_number
@@ -44,7 +45,10 @@ def checked(form: forms.Form) -> dict[str, Any]:
 
 @for_staff
 def incident_together(request: PersonRequest, incident_id: UUID) -> HttpResponse:
-    page = together_page(access_incident(incident_id))
+    found = access_incident(incident_id)
+    if found.is_merged:
+        return redirect("incident_together", successor(found).id)
+    page = together_page(found)
     asked = {
         name: OtherForm(auto_id=f"{name}_%s", use_required_attribute=False)
         for name in ("mails", "merge", "campaign")

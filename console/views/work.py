@@ -18,7 +18,7 @@ from console.queries.work import latest_templates, mentions_of, suppressions
 from console.views.queue import read_filters, read_tab
 from incidents.access import access_client, access_one
 from incidents.models import Incident, Suppression
-from incidents.services.many import act_on_many
+from incidents.services.many import MOST, act_on_many
 from incidents.services.quiet import add_suppression, remove_suppression
 from incidents.services.skills import rank_by_skill
 from incidents.services.tasks import save_template
@@ -43,7 +43,7 @@ def incidents_bulk(request: PersonRequest) -> HttpResponse:
         context = {"at": "queue", "results": results, "done": sum(each.ok for each in results)}
         return show(request, "console/incidents_bulk_done.html", context)
     context = {"at": "queue", "form": form, "rows": rows, "missing": missing}
-    context |= {"is_chosen": is_chosen, "tab": read_tab(request)}
+    context |= {"is_chosen": is_chosen, "tab": read_tab(request), "most": MOST}
     return show(request, "console/incidents_bulk.html", context)
 
 

@@ -143,6 +143,8 @@ def close_as_merged(gone: Incident, kept: Incident) -> None:
         campaign=None,
         state=Incident.State.RESOLVED,
         resolved_at=timezone.now(),
+        due_at=None,
+        due_for="",
         counts=dict.fromkeys(gone.counts, 0),
     )
 
@@ -178,9 +180,9 @@ def incident_like(source: Incident) -> Incident:
 
 
 _INHERITED = (
-    *("title", "kind", "severity", "severity_rank", "state", "classification", "cause", "owner_id"),
-    *("owner_name", "shared_at", "shared_by", "first_seen_at", "last_seen_at", "resolved_at"),
-    "campaign_id",
+    *("title", "kind", "severity", "severity_rank", "state", "classification", "cause_code"),
+    *("cause", "owner_id", "owner_name", "shared_at", "shared_by", "first_seen_at"),
+    *("last_seen_at", "resolved_at", "campaign_id"),
 )
 
 

@@ -28,6 +28,10 @@ ACTS = {
     "incidents.incident.answered": "let the clocks run again",
     "incidents.incident.quieted": "put it aside",
     "incidents.incident.woken": "brought it back",
+    "incidents.incident.merged": "merged another into it",
+    "incidents.incident.split": "split mail off",
+    "incidents.incident.mail_moved": "moved mail away from it",
+    "incidents.incident.regrouping_undone": "undid what was done to its boundary",
 }
 
 

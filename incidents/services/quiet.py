@@ -26,6 +26,7 @@ RULE_ADDED = "incidents.suppression.added"
 RULE_REMOVED = "incidents.suppression.removed"
 LONGEST = timedelta(days=180)
 # Only a rule that names the kind silences these.
+_BY_KIND = Suppression.Match.KIND
 _LOUD = (Incident.Kind.MALWARE, Incident.Kind.BEC, Incident.Kind.ACCOUNT)
 
 
@@ -134,6 +135,8 @@ def _reason_to_wake(incident: Incident, held: Quiet) -> str:
         return "Its time is over."
     if exposed > held.exposed:
         return f"More is within reach: {exposed} copies, {held.exposed} when it was put aside."
+    if incident.kind in _LOUD and held.suppression and held.suppression.match != _BY_KIND:
+        return f"It is {incident.get_kind_display().lower()}: a rule by sender silences none."
     if held.kind == Quiet.Kind.SNOOZED and copies > held.copies:
         return f"More of it came: {copies} copies, {held.copies} when it was put aside."
     return ""

@@ -93,7 +93,7 @@ def _move(incident: Incident, state: str, actor: Person, revision: int | None) -
     if state == State.CONTAINED and (left := within_reach(incident.counts)):
         raise Conflict(f"Copies that are still within reach: {left}.")
     before = incident.state
-    change(incident, state=state)
+    change(incident, state=state, triaged_at=incident.triaged_at or timezone.now())
     done(incident, STATE_CHANGED, actor, before=before, after=state, revision=incident.revision)
 
 

@@ -109,10 +109,14 @@ def settle_task(*, task: Task, actor: Person, state: str) -> None:
     if state not in Task.State.values:
         raise WrongInput("A task is open, done or not needed.")
     is_over = state != Task.State.OPEN
-    changed = Task.objects.filter(id=task.id, state=task.state).update(
-        state=state,
-        done_at=timezone.now() if is_over else None,
-        done_by=actor.name if is_over else "",
+    changed = (
+        Task.objects.filter(id=task.id, state=task.state)
+        .exclude(state=state)
+        .update(
+            state=state,
+            done_at=timezone.now() if is_over else None,
+            done_by=actor.name if is_over else "",
+        )
     )
     task.refresh_from_db()
     if not changed:

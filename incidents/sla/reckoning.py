@@ -44,7 +44,7 @@ def reckon(incident: Incident, now: datetime | None = None) -> None:
 
 def _note_steps(incident: Incident, now: datetime) -> None:
     """When each step was taken first; what is within reach again is not contained any more."""
-    if incident.triaged_at is None and incident.state != Incident.State.NEW:
+    if incident.triaged_at is None and _has_somebody_decided(incident):
         incident.triaged_at = now
     if incident.acted_at is None:
         jobs = Job.objects.filter(tenant=incident.tenant_id, incident=incident, kind__in=_ACTS)
@@ -53,6 +53,14 @@ def _note_steps(incident: Incident, now: datetime) -> None:
         incident.contained_at = None
     elif incident.contained_at is None:
         incident.contained_at = now
+
+
+def _has_somebody_decided(incident: Incident) -> bool:
+    """Bailey contains what it pulled by itself: by that nobody has looked at it."""
+    if incident.state != Incident.State.CONTAINED or incident.owner_id is not None:
+        return incident.state != Incident.State.NEW
+    jobs = Job.objects.filter(tenant=incident.tenant_id, incident=incident, kind__in=_ACTS)
+    return jobs.filter(requested_by_id__isnull=False).exists()
 
 
 def pause_spans(pauses: Sequence[Pause], silences: Sequence[Quiet]) -> list[clock.Pause]:

@@ -34,7 +34,10 @@ MOST_LINES = 300
 
 
 def tell_story(incident: Incident) -> Story:
-    """Reads at most ``MOST_LINES`` lines' worth of records.  Needs the client's scope."""
+    """At most ``MOST_LINES`` lines: of more, the first and the last, and how many stand between.
+
+    Needs the client's scope.
+    """
     messages = list(
         Message.objects.filter(memberships__incident=incident).order_by("first_seen_at", "id")
     )
@@ -56,6 +59,17 @@ def tell_story(incident: Incident) -> Story:
     lines.sort(key=lambda line: line.at)
     return Story(
         headline(incident, messages, copies, seen, client),
-        lines[:MOST_LINES],
+        _cut(lines),
         not_checked(incident, copies),
     )
+
+
+def _cut(lines: list[Line]) -> list[Line]:
+    """How it began and what was done last tell most; what is left out is said."""
+    left_out = len(lines) - (MOST_LINES - 1)
+    if left_out <= 1:
+        return lines
+    half = MOST_LINES // 2
+    lead = f"{left_out} more lines stand here."
+    told = Line(lines[half].at, "action", lead, "The history has all of them.", "story:cut")
+    return [*lines[:half], told, *lines[half + left_out :]]

@@ -106,14 +106,14 @@ def _of(n: int, delivered: int) -> str:
 
 
 def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[str]:
-    counts = incident.counts
-    people = {1: "person"}
-    if read := counts.get("read", 0):
-        yield f"{number(read)} {people.get(read, 'people')} read it."
-    if replied := counts.get("replied", 0):
-        yield f"{number(replied)} {people.get(replied, 'people')} replied."
-    if forwarded := counts.get("forwarded", 0):
-        yield f"{number(forwarded)} {people.get(forwarded, 'people')} passed it on."
+    """In people, each once, however many copies she had."""
+    for did, concerned in (
+        ("read it", [copy for copy in copies if copy.is_read]),
+        ("replied", [copy for copy in copies if copy.replied_at]),
+        ("passed it on", [copy for copy in copies if copy.forwarded_at]),
+    ):
+        if n := len({copy.recipient for copy in concerned}):
+            yield f"{number(n)} {'person' if n == 1 else 'people'} {did}."
     arrived = [copy for copy in copies if copy.was_exposed]
     if arrived and all(copy.is_read is False for copy in arrived):
         yield "Whether it was read since is not known." if _is_blind(incident) else _UNREAD

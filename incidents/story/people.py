@@ -36,6 +36,7 @@ _JOBS = {
 _AUDIT = {
     "incidents.incident.opened": "opened this incident.",
     "incidents.incident.assigned": "took it.",
+    "incidents.incident.state_changed": "marked it as {after}.",
     "incidents.incident.resolved": "resolved it.",
     "incidents.incident.reopened": "reopened it.",
     "incidents.incident.shared": "shared it with the client.",
@@ -147,16 +148,24 @@ def audit_lines(incident: Incident) -> Iterator[Line]:
         action__in=list(_AUDIT),
     )
     for entry in entries.order_by("at")[:MOST]:
-        words = _AUDIT[entry.action]
-        if entry.action == "incidents.incident.assigned" and not entry.detail.get("after"):
-            words = "handed it back."
         yield Line(
             at=entry.at,
             lane="action",
-            lead=f"{entry.actor_name} {words.format(other=entry.detail.get('other', ''))}",
+            lead=f"{entry.actor_name} {_did(entry)}",
             text=entry.reason,
             source=f"audit:{entry.id}",
         )
+
+
+def _did(entry: AuditEntry) -> str:
+    detail = entry.detail
+    before, after = detail.get("before", ""), detail.get("after", "")
+    if entry.action == "incidents.incident.assigned" and after != entry.actor_name:
+        if after:
+            return f"gave it to {after}."
+        is_own = before in ("", entry.actor_name)
+        return "handed it back." if is_own else f"took it from {before}."
+    return _AUDIT[entry.action].format(other=detail.get("other", ""), after=after)
 
 
 def call_lines(incident: Incident) -> Iterator[Line]:

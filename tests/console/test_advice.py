@@ -115,3 +115,17 @@ def test_blocking_is_on_record_as_an_act(as_ana, cast, gate):  # noqa: F811
     with scope(cast):
         job = Job.objects.get(incident=incident)
     assert (job.kind, job.state, job.requested_by) == ("block", "done", "Ana")
+
+
+def test_what_was_read_is_not_said_of_the_copies_that_are_left(as_ana, cast, gate):  # noqa: F811
+    left = counts(copies=3, delivered=3, in_inbox=1, removed=2, read=2)
+    page, _ = read(as_ana, delivered(cast, counts=left))
+    assert page.sentence == "1 copy can be reached by people now; 2 of all 3 were read."
+
+
+def test_lists_that_are_cut_say_so(as_ana, cast, gate):  # noqa: F811
+    many = counts(copies=900, delivered=900, in_inbox=900, messages=150)
+    incident = delivered(cast, counts=many)
+    page = as_ana.get(reverse("incident", args=[incident.id])).content.decode()
+    assert '<span class="count">150</span><span class="dim small">the newest' in page
+    assert '<span class="count">900</span><span class="dim small">' in page

@@ -7,15 +7,19 @@ from django.urls import reverse
 from incidents.client_words import answer, ask_for_release, refuse_release
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
-from incidents.models import ClientWord, Delivery, Job
-from incidents.remediation import release_held
-from incidents.services import share_incident
+from incidents.models import ClientWord, Delivery, Intent, Job
+from incidents.regroup import merge_incidents
+from incidents.remediation import release_held, settle_intent
+from incidents.services import share_incident, unshare_incident
 from incidents.services.waiting import wait_for
 from incidents.words import Outcome, Place, Verdict
+from tenants.errors import Conflict
 from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 from tests.factories import gateway_saw
+
+SOMEBODY = {"address": "mallory@bad.example", "name": "", "raw": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +125,14 @@ def test_releasing_settles_the_wish_and_refusing_tells_why(as_pia, cast):
     as_pia.post(where, {"text": "Are you sure?"})
     with analyst(cast):
         release_held(delivery=copy, actor=cast.ana, reason="It is genuine.")
+        intent = Intent.objects.get()
+    assert intent.state == "failed", "no gate handles mail for this client"
+    assert words(cast)[1].settled_at is None, "what was not released is still waited for"
+    with analyst(cast):
+        Intent.objects.update(state="pending")
+        with pytest.raises(Conflict, match="releasing it already"):
+            refuse_release(delivery=copy, actor=cast.bo, reason="It is a forgery.")
+        settle_intent(intent.id, ok=True, detail="")
 
     first, second = words(cast)
     assert (first.outcome, first.settled_by) == ("Stays held: It is a forgery.", "Ana")
@@ -198,3 +210,16 @@ def test_the_console_shows_the_wish_and_the_answer_and_deals_with_both(client, c
     client.post(where, {"reason": "It is a forgery."})
     assert "Our supplier." not in client.get(reverse("held")).content.decode()
     assert [word.outcome for word in words(cast)] == ["read", "Stays held: It is a forgery."]
+
+
+def test_what_is_not_shared_any_more_is_gone_under_the_number_that_went_into_it_too(as_pia, cast):
+    kept, gone = open_phish(cast.acme), open_phish(cast.acme, 2, sender=SOMEBODY)
+    with analyst(cast):
+        share_incident(incident=gone, actor=cast.ana)
+        merge_incidents(kept=kept, gone=gone, actor=cast.ana, reason="the same hand")
+        kept.refresh_from_db()
+    where = reverse("portal_incident", args=[gone.id])
+    assert as_pia.get(where).status_code == 200
+    with analyst(cast):
+        unshare_incident(incident=kept, actor=cast.ana)
+    assert as_pia.get(where).status_code == 404

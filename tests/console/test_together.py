@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from console.queries.work import work_of
 from incidents.models import Incident, Message, Regrouping
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
@@ -111,3 +112,23 @@ def test_nothing_is_done_to_a_merged_incident(as_ana, cast, two):
     one, other = two
     as_ana.post(address(other, "merge"), {"number": one.number, "reason": "the same hand"})
     assert as_ana.post(address(other, "take")).status_code == 409
+
+
+def test_every_page_of_a_merged_incident_leads_to_the_one_that_stays(as_ana, cast, two):
+    one, other = two
+    as_ana.post(address(other, "merge"), {"number": one.number, "reason": "the same hand"})
+    for page in ("campaign", "incident_together"):
+        led = as_ana.get(reverse(page, args=[other.id]))
+        assert led["Location"] == reverse(page, args=[one.id])
+
+
+def test_tasks_of_both_stand_on_one_page_and_neither_is_like_itself(as_ana, cast, two):
+    one, other = two
+    for each in two:
+        as_ana.post(address(each, "task"), {"title": f"Call about #{each.number}"})
+    as_ana.post(address(other, "merge"), {"number": one.number, "reason": "the same hand"})
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        Incident.objects.update(sender="eve@evil.example")
+        work = work_of(Incident.objects.get(number=1))
+    assert [task.title for task in work.tasks] == ["Call about #1", "Call about #2"]
+    assert work.similar == []

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
@@ -152,3 +153,13 @@ def test_a_file_has_the_rows_of_its_list(as_ana, cast, copy):
     both = rows(as_ana.get(reverse("mail_csv")))
     assert {row["client"] for row in both} == {"Acme", "Globex"}
     assert len(both) == 2 < MOST_EXPORTED
+
+
+def test_every_line_of_a_layer_opens_its_record(as_ana, cast, copy):
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        incident = copy.message.memberships.get().incident_id
+    page = as_ana.get(reverse("incident", args=[incident])).content.decode()
+    links = re.findall(r'class="who"><a href="([^"#]+)#(step-[^"]+)"', page)
+    assert len(links) >= 2
+    for address, step in links:
+        assert f'id="{step}"' in as_ana.get(address).content.decode()

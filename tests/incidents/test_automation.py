@@ -365,3 +365,15 @@ def test_copies_of_an_order_are_never_asked_for_twice(cast: Cast, mailboxes: Mai
     serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 2))
     with _scope(cast.acme):
         assert Intent.objects.filter(action="pull").count() == 2
+
+
+def test_what_bailey_contained_alone_nobody_has_triaged(cast: Cast, mailboxes: Mailboxes):
+    wish(cast, pull_mode="auto")
+    happened(cast, passed(cast), inside(cast), late(cast))
+    respond(cast)
+    with _scope(cast.acme):
+        incident = Incident.objects.get()
+        assert (incident.state, incident.triaged_at) == ("contained", None)
+    happened(cast, inside(cast, observed_at=datetime.now(UTC) + timedelta(minutes=9)))
+    with _scope(cast.acme):
+        assert Incident.objects.get().state == "new", "it needs a person again"

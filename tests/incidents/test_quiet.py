@@ -14,6 +14,7 @@ from incidents.opening import refresh_incident
 from incidents.services import resolve_incident
 from incidents.services.quiet import (
     add_suppression,
+    follow_quiet,
     quiet_incident,
     remove_suppression,
     rule_for,
@@ -180,3 +181,15 @@ def test_resolving_ends_the_silence(cast, phish):
         put_aside(phish, cast, "muted")
         resolve_incident(incident=phish, actor=cast.ana, classification="benign", cause="A letter")
         assert (phish.quiet, Quiet.objects.get().ended_why) == ("", "It was resolved.")
+
+
+def test_what_a_rule_by_sender_silenced_wakes_as_soon_as_it_is_fraud(cast):
+    with staff(cast):
+        silence(cast, "sender", "eve@evil.example")
+    incident = open_incident(cast.acme)
+    assert incident.quiet == "suppressed"
+    with staff(cast):
+        incident.kind = "bec"
+        follow_quiet(incident)
+        assert incident.quiet == ""
+        assert Quiet.objects.get().ended_why.startswith("It is ")

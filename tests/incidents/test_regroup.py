@@ -21,9 +21,11 @@ from incidents.models import (
     Job,
     Message,
     Regrouping,
+    StandingOrder,
 )
 from incidents.observations import Observation
 from incidents.opening import refresh_incident
+from incidents.orders import give_order, orders_in_force
 from incidents.regroup import (
     merge_incidents,
     move_messages,
@@ -31,7 +33,9 @@ from incidents.regroup import (
     undo_regrouping,
     undoable,
 )
-from incidents.services import take_incident
+from incidents.regroup_campaigns import join_campaign, leave_campaign
+from incidents.remediation import pull_incident, restore_incident
+from incidents.services import resolve_incident, take_incident
 from incidents.words import Verdict
 from tenants.errors import Conflict, WrongInput
 from tenants.models import AuditEntry, Tenant
@@ -268,3 +272,77 @@ def test_the_ledger_is_only_ever_added_to(acme: Tenant, two: tuple[Incident, Inc
     for change in (lambda: Edge.objects.update(label="x"), lambda: Edge.objects.all().delete()):
         with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
             change()
+
+
+def test_undoing_a_split_leaves_the_merge_before_it_to_be_undone_whole(
+    acme: Tenant, two: tuple[Incident, Incident], cast: Cast
+):
+    one, other = two
+    before = as_it_stands()
+    merged = merge_incidents(kept=one, gone=other, actor=cast.ana, reason=WHY)
+    theirs = message_ids_of(one)[3:]
+    split = split_incident(incident=one, messages=theirs, actor=cast.ana, reason=WHY)
+    undo_regrouping(done=split, actor=cast.ana)
+    undo_regrouping(done=merged, actor=cast.ana)
+    after = as_it_stands()
+    assert after["edges"] == before["edges"], "her word that they are one stands no longer"
+    assert after["members"] == before["members"]
+
+
+def test_what_has_no_mail_any_more_is_refused_in_words(
+    acme: Tenant, two: tuple[Incident, Incident], cast: Cast
+):
+    one, other = two
+    IncidentMessage.objects.filter(incident=other).update(incident=one)
+    refresh_incident(Incident.objects.get(id=other.id))
+    with pytest.raises(WrongInput, match="#2 has no mail any more"):
+        merge_incidents(kept=one, gone=other, actor=cast.ana, reason=WHY)
+    with pytest.raises(WrongInput, match="#2 has no mail any more"):
+        join_campaign(incident=one, other=other, actor=cast.ana, reason=WHY)
+
+
+def test_the_only_incident_of_a_campaign_stays_in_it(
+    acme: Tenant, two: tuple[Incident, Incident], cast: Cast
+):
+    one, other = two
+    join_campaign(incident=one, other=other, actor=cast.ana, reason=WHY)
+    merge_incidents(kept=one, gone=other, actor=cast.ana, reason=WHY)
+    with pytest.raises(WrongInput, match="no other incident"):
+        leave_campaign(incident=one, actor=cast.ana, reason=WHY)
+
+
+def test_what_was_merged_misses_no_agreed_time_and_starts_no_job(
+    acme: Tenant, two: tuple[Incident, Incident], cast: Cast
+):
+    one, other = two
+    assert other.due_at is not None
+    done = merge_incidents(kept=one, gone=other, actor=cast.ana, reason=WHY)
+    gone = Incident.objects.select_related("tenant").get(id=other.id)
+    assert (gone.due_at, gone.due_for) == (None, "")
+    with pytest.raises(Conflict, match="#2 was merged"):
+        pull_incident(incident=gone, actor=cast.ana)
+    undo_regrouping(done=done, actor=cast.ana)
+    assert Incident.objects.get(id=other.id).due_at == other.due_at
+
+
+def test_restoring_withdraws_the_orders_of_what_was_merged_into_it_too(
+    acme: Tenant, two: tuple[Incident, Incident], cast: Cast
+):
+    one, other = two
+    for each in two:
+        give_order(incident=each, kind="pull", actor=cast.ana)
+    merge_incidents(kept=one, gone=other, actor=cast.ana, reason=WHY)
+    restore_incident(incident=Incident.objects.get(id=one.id), actor=cast.ana)
+    assert not StandingOrder.objects.filter(orders_in_force()).exists()
+
+
+def test_a_part_of_a_closed_incident_keeps_what_caused_it(
+    acme: Tenant, two: tuple[Incident, Incident], cast: Cast
+):
+    one, _ = two
+    resolve_incident(
+        incident=one, actor=cast.ana, classification="benign", cause="A drill", cause_code="other"
+    )
+    split_incident(incident=one, messages=message_ids_of(one)[1:2], actor=cast.ana, reason=WHY)
+    made = Incident.objects.get(number=3)
+    assert (made.classification, made.cause_code, made.cause) == ("benign", "other", "A drill")

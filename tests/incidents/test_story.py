@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api_bridge.models import Connection
+from incidents import story
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
 from incidents.models import Delivery, Incident
 from incidents.observations import Reason
 from incidents.remediation import block_sender, release_held
+from incidents.services import assign_incident
 from incidents.story import tell_story
+from incidents.story.headline import _who_touched_it
 from incidents.words import Layer, Outcome, Place, Verdict
 from seg_bridge.models import GateClient
 from seg_bridge.services import create_gate
@@ -301,3 +304,27 @@ def test_words_of_a_mail_cannot_break_a_sentence(cfo):
 
     assert "{where} %s {" in story.lines[0].text
     assert "{0.__class__}" in story.lines[0].lead
+
+
+def test_who_has_it_is_told_as_it_was(cfo):
+    tell(cfo, *fraud(cfo))
+    with analyst(cfo):
+        incident = Incident.objects.select_related("tenant").get()
+        for actor, owner in ((cfo.ana, cfo.ana), (cfo.mo, cfo.bo), (cfo.mo, None)):
+            assign_incident(incident=incident, actor=actor, owner=owner)
+        told = [line.lead for line in tell_story(incident).lines if "audit:" in line.source]
+    assert told[-3:] == ["Ana took it.", "Mo gave it to Bo.", "Mo took it from Bo."]
+
+
+def test_of_a_long_story_the_middle_is_left_out_and_counted(cfo, monkeypatch):
+    whole = tell(cfo, *fraud(cfo)).lines
+    monkeypatch.setattr(story, "MOST_LINES", 4)
+    with scope(cfo):
+        cut = tell_story(Incident.objects.select_related("tenant").get()).lines
+    assert [cut[0], cut[1], cut[3]] == [whole[0], whole[1], whole[-1]]
+    assert cut[2].lead == f"{len(whole) - 3} more lines stand here."
+
+
+def test_who_read_two_copies_is_one_person():
+    copies = [Delivery(recipient=whom, is_read=True) for whom in (IT, IT, INFO)]
+    assert list(_who_touched_it(Incident(), copies)) == ["Two people read it."]

@@ -9,8 +9,9 @@ from django.db import connection
 from django.utils import timezone
 
 from incidents import remediation
-from incidents.models import Incident, Intent, Job
+from incidents.models import Incident, Intent, Job, Task
 from incidents.opening import refresh_incident
+from incidents.regroup import merge_incidents, undo_regrouping
 from incidents.remediation import look_again
 from incidents.services import (
     assign_incident,
@@ -19,8 +20,10 @@ from incidents.services import (
     take_incident,
     triage_incident,
 )
+from incidents.services.tasks import add_task, settle_task
 from tenants import audit
 from tenants.errors import Conflict, WrongInput
+from tenants.models import AuditEntry
 from tests.factories import Cast
 from tests.incidents.work_on import arrive, open_incident, staff
 
@@ -158,3 +161,37 @@ def test_two_orders_at_the_same_moment_do_one_thing_to_a_copy(transactional_cast
         jobs = {job.requested_by: job for job in Job.objects.filter(kind=Job.Kind.LOOK)}
         assert [intent.job_id for intent in Intent.objects.all()] == [jobs["Ana"].id]
         assert jobs["Bo"].detail["left_to_other_jobs"] == 1
+
+
+def test_a_merge_in_between_is_named_and_undoing_it_too(cast, phish):
+    open_incident(cast.acme, 2)
+    with staff(cast):
+        other = Incident.objects.get(number=2)
+        done = merge_incidents(kept=phish, gone=other, actor=cast.bo, reason="the same hand")
+        with pytest.raises(Conflict, match="Bo merged another into it"):
+            take_incident(incident=fresh(phish), actor=cast.ana, revision=0)
+        undo_regrouping(done=done, actor=cast.mo)
+        with pytest.raises(Conflict, match="Mo undid what was done to its boundary"):
+            take_incident(incident=fresh(phish), actor=cast.ana, revision=1)
+        with pytest.raises(Conflict):
+            take_incident(incident=fresh(other), actor=cast.ana, revision=0)
+
+
+def test_a_task_is_done_once_by_whom_did_it_first(cast, phish):
+    with staff(cast):
+        task = add_task(incident=phish, actor=cast.ana, title="Call the bank")
+        settle_task(task=task, actor=cast.ana, state="done")
+        with pytest.raises(Conflict, match="Ana changed this task"):
+            settle_task(task=Task.objects.get(), actor=cast.bo, state="done")
+        assert Task.objects.get().done_by == "Ana"
+
+
+def test_bailey_opening_it_again_is_on_record(cast, phish):
+    said = {"classification": "true_positive", "cause": "A letter"}
+    with staff(cast):
+        resolve_incident(incident=phish, actor=cast.ana, **said)
+    arrive(cast.acme, whom="it")
+    with staff(cast):
+        assert fresh(phish).state == "triaged"
+        entry = AuditEntry.objects.get(action="incidents.incident.reopened")
+        assert (entry.actor_name, entry.object_id) == ("Bailey", str(phish.id))
