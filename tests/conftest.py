@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
-from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
 from console.gateway_parts import PartMissing
@@ -60,16 +59,6 @@ def services():
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(services: Services) -> None:
     """pytest-django asks for this before it makes the test database: the moment to start one."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def evidence_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Each test process has its own database, whose client numbers the others have too: with one
-    store for all, a client would find a namesake's original and could not open it.
-    """
-    folder = tmp_path_factory.mktemp("evidence")
-    with override_settings(EVIDENCE_DIR=folder):
-        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,7 @@ class Services:
         self.broker_password = secrets.token_hex(24)
         self.has_own_database = _is_ours("DATABASE_URL")
         self.has_own_broker = _is_ours("REDIS_URL")
+        self.has_own_files = _is_ours("BAILEY_VAR")
         self.postgres_port = free_port()
         self.broker_port = free_port()
         self.is_durable = False
@@ -62,11 +63,14 @@ class Services:
             address = f"127.0.0.1:{self.broker_port}/0"
             os.environ["REDIS_URL"] = f"redis://:{self.broker_password}@{address}"
             ours.append("REDIS_URL")
-        # Parallel test processes inherit our environment; each has servers of its own.
+        if self.has_own_files:
+            os.environ["BAILEY_VAR"] = str(self.folder / "var")
+            ours.append("BAILEY_VAR")
+        # Parallel test processes inherit our environment; each has servers and originals of its
+        # own, for their databases give the same numbers to other clients.
         os.environ["BAILEY_TEST_SERVICES"] = " ".join(ours)
         os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
         os.environ.setdefault("BAILEY_MASTER_KEY", secrets.token_hex(32))
-        os.environ.setdefault("BAILEY_VAR", str(self.folder / "var"))
 
     def start(self) -> None:
         _remove_leftovers(self.folder)
