@@ -21,6 +21,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.campaigns.moving import lineage
 from incidents.disagreements import accept
 from incidents.late_copies import QUEUE, carry_out_order
 from incidents.models import Disagreement, LateVerdicts, StandingOrder
@@ -142,7 +143,7 @@ def _too_much(item: Disagreement, wish: LateVerdicts) -> str:
     if item.incident.is_called_harmless:
         return "A person has closed the incident as harmless."
     if StandingOrder.objects.filter(
-        orders_in_force(), incident=item.incident_id, kind=StandingOrder.Kind.LEAVE
+        orders_in_force(), incident__in=lineage(item.incident), kind=StandingOrder.Kind.LEAVE
     ).exists():
         return "A person has said that the copies stay where they are."
     number = len(pullable(copies_of(item.incident)))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Q
-
 from incidents.assessment import copies_within_reach
-from incidents.campaigns.moving import successor
+from incidents.campaigns.moving import lineage, successor
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
 from incidents.orders import give_order, orders_in_force
 from incidents.remediation import copies_of, pull_incident, start_job
@@ -21,10 +19,11 @@ QUEUE = "respond"
 
 def follow_orders(incident: Incident, copies: list[Delivery]) -> None:
     """Want the work where a copy came under an order; called whenever the facts have changed."""
-    ours = Q(incident=incident) | Q(incident__merged_into=incident)
-    if StandingOrder.objects.filter(
-        orders_in_force(), ours, kind=StandingOrder.Kind.PULL
-    ).exists() and late_copies(copies):
+    orders = StandingOrder.objects.filter(
+        orders_in_force(), tenant=incident.tenant_id, kind=StandingOrder.Kind.PULL
+    )
+    owed = set(orders.values_list("incident_id", flat=True))
+    if owed and owed & set(lineage(incident)) and late_copies(copies):
         want_work(incident.tenant_id, QUEUE)
 
 

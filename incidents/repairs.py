@@ -41,15 +41,15 @@ def repair_for(
 ) -> Repair:
     """{} where nothing sensible is at hand.  ``messages`` are those of ``copies``, not empty."""
     if kind == Kind.LATE:
-        return _pull(len(copies))
+        return _pull(copies)
     if kind == Kind.HELD:
         return _after_a_hold(messages, copies, sides, own_domains, days)
     if kind == Kind.PERSON and all(copy.person_verdict in HARMLESS for copy in copies):
         return _person_says_harmless(messages, copies, own_domains, days)
     if entry := _allowing_entry(sides):
         return _remove(entry)
-    if kind in (Kind.PERSON, Kind.VENDOR) and (reach := copies_within_reach(copies)):
-        return _pull(len(reach))
+    if kind in (Kind.PERSON, Kind.VENDOR) and copies_within_reach(copies):
+        return _pull(copies)
     return next(_blocks(messages, sides, own_domains, days), {})
 
 
@@ -66,7 +66,7 @@ def _after_a_hold(
         return _remove(gateway)
     if any(copy.gateway_verdict in GRAVE for copy in copies):
         inside = [copy for copy in copies if not copy.was_released and copy.mailbox_verdict]
-        return _pull(len(inside)) if inside else {}
+        return _pull(inside) if inside else {}
     return _allow(messages, copies, own_domains, days)
 
 
@@ -90,13 +90,17 @@ def _person_says_harmless(
     return _allow(messages, copies, own_domains, days)
 
 
-def _pull(number: int) -> Repair:
-    what = "the copy" if number == 1 else f"the {number} copies"
+def _pull(copies: Sequence[Delivery]) -> Repair:
+    number = len(copies_within_reach(copies))
+    now = f"{number} of this mail now" if number else "none of this mail now"
     return {
         "layer": Layer.MAILBOX.value,
         "action": "pull",
         "days": ORDER_DAYS,
-        "text": f"Pull {what} within reach, and later ones for {ORDER_DAYS} days. Reversible.",
+        "text": (
+            f"Pull every copy of the incident that is within reach ({now}), and later ones for"
+            f" {ORDER_DAYS} days. Reversible."
+        ),
         "why": "The verdict is grave, the copies are within reach, and a pull can be undone.",
     }
 

@@ -15,7 +15,7 @@ from console.queries.rows import OTHERS_AGAINST, Row, rows_for
 from incidents.campaigns.traits import make_trait
 from incidents.codes import CROSS_LAYER
 from incidents.mail.urls import registered_domain
-from incidents.models import Delivery, Incident, IncidentMessage, Message, MessageTrait
+from incidents.models import Delivery, Incident, IncidentMessage, Message, MessageTrait, Pause
 from incidents.prevalence import LISTED_FOR
 from incidents.services.quiet import awake
 from incidents.services.skills import fitting_skills
@@ -100,7 +100,7 @@ class Page:
 def incidents_of_tab(tab: str, person: Person) -> QuerySet[Incident]:
     open_ones = Incident.objects.exclude(state=Incident.State.RESOLVED)
     if tab == "waiting":
-        return open_ones.filter(waiting_since__isnull=False)
+        return open_ones.filter(_waits_for_client())
     if tab == "quiet":
         return open_ones.exclude(awake())
     if tab == "mine":
@@ -109,9 +109,15 @@ def incidents_of_tab(tab: str, person: Person) -> QuerySet[Incident]:
 
 
 def _needs(person: Person) -> Q:
-    """Hers, or nobody's and new; not what waits for somebody else's word."""
-    mine = Q(owner_id=person.id) | Q(owner_id=None, state=Incident.State.NEW)
-    return mine & Q(waiting_since=None)
+    """Hers, or nobody's and new, or contained by Bailey and nobody's to close; not what waits for
+    somebody else's word.
+    """
+    nobodys = Q(owner_id=None, state__in=[Incident.State.NEW, Incident.State.CONTAINED])
+    return (Q(owner_id=person.id) | nobodys) & Q(waiting_since=None)
+
+
+def _waits_for_client() -> Q:
+    return Q(waiting_since__isnull=False) & ~Q(waiting_for=Pause.Cause.VENDOR)
 
 
 def tab_counts(person: Person) -> dict[str, int]:
@@ -119,7 +125,7 @@ def tab_counts(person: Person) -> dict[str, int]:
     return Incident.objects.exclude(state=Incident.State.RESOLVED).aggregate(
         mine=Count("id", filter=_needs(person) & awake()),
         team=Count("id", filter=awake()),
-        waiting=Count("id", filter=Q(waiting_since__isnull=False)),
+        waiting=Count("id", filter=_waits_for_client()),
         quiet=Count("id", filter=~awake()),
     )
 

@@ -56,7 +56,8 @@ def queue(request: PersonRequest) -> HttpResponse:
 def handled(request: PersonRequest) -> HttpResponse:
     filters = MailFilters(days=said(request, "days") or "1", client=said(request, "client"))
     page = copies_page(filters, request.GET.get("cursor", ""), is_settled=True)
-    older = "?" + urlencode({"days": filters.days, "cursor": page.older}) if page.older else ""
+    wish = {"days": filters.days, "client": filters.client, "cursor": page.older}
+    older = "?" + urlencode(wish) if page.older else ""
     context = {
         "at": "queue",
         "tabs": tabs_for(request.user),

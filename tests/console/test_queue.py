@@ -7,13 +7,17 @@ from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.models import Connection
-from console.queries.queue import Filters, queue_page
+from console.queries.queue import Filters, queue_page, tab_counts
 from console.queries.rows import has_disagreement
 from incidents.assessment import queue_rank
 from incidents.codes import COUNTS
+from incidents.correlation import make_sense_of_backlog
+from incidents.intake import record
 from incidents.models import Delivery, Disagreement, Incident, Message, MessageTrait
+from incidents.words import Outcome, Verdict
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
+from tests.factories import gateway_saw
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +92,42 @@ def test_the_queue_is_ordered_by_risk_and_then_by_what_waits_longest(cast):
         make(cast.acme, 7, queue_rank=1, opened_at=now, due_at=now - timedelta(minutes=1))
 
         assert numbers(cast) == [4, 3, 7, 6, 5, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("tab", "changes", "stands"),
+    [
+        ("mine", {"state": "new"}, True),
+        ("mine", {"state": "triaged"}, False),
+        ("mine", {"state": "contained"}, True),
+        ("mine", {"state": "triaged", "owner": "ana"}, True),
+        ("mine", {"state": "contained", "owner": "bo"}, False),
+        ("mine", {"state": "new", "waiting_for": "vendor"}, False),
+        ("waiting", {"state": "new", "waiting_for": "vendor"}, False),
+        ("waiting", {"state": "new", "waiting_for": "client_answer"}, True),
+        ("team", {"state": "new", "waiting_for": "vendor"}, True),
+    ],
+)
+def test_who_is_needed_is_asked(cast, tab, changes, stands):
+    values = dict(changes)
+    if "owner" in values:
+        values["owner_id"] = getattr(cast, values.pop("owner")).id
+    if "waiting_for" in values:
+        values["waiting_since"] = timezone.now()
+    with scope(cast):
+        make(cast.acme, 1, **values)
+        assert bool(queue_page(tab, cast.ana, Filters(), "").rows) == stands
+        assert tab_counts(cast.ana)[tab] == stands
+
+
+def test_older_mail_that_a_layer_settled_is_of_the_same_client(as_ana, cast, monkeypatch):
+    monkeypatch.setattr("console.lib.cursor.PAGE", 1)
+    spam = {"verdict": Verdict.SPAM, "action": Outcome.REJECTED}
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        record([gateway_saw(cast.acme, f"{each}@acme.example", **spam) for each in ("info", "ceo")])
+        make_sense_of_backlog(cast.acme)
+    page = as_ana.get(reverse("handled"), {"client": "acme"}).content.decode()
+    assert "client=acme&amp;cursor=" in page
 
 
 def test_pages_of_the_queue_hold_every_incident_once(cast, monkeypatch):

@@ -272,6 +272,8 @@ def test_a_later_gateway_verdict_is_a_contradiction_and_an_early_one_is_none(cas
     happened(cast, passed(cast, observed_at=at, verdict=Verdict.PHISH, score=9.0))
     assert the_item().kind == Kind.LATE
     assert the_item().proposal["action"] == "pull"
+    text = the_item().proposal["text"]
+    assert text.startswith("Pull every copy of the incident that is within reach (1 of this mail")
     happened(cast, passed(cast, number=2, verdict=Verdict.PHISH, score=3.0), inside(cast, number=2))
     assert Disagreement.objects.filter(kind=Kind.LATE).count() == 1
 
