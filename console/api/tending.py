@@ -27,6 +27,7 @@ from console.lib.people import person_of
 from console.queries.similar import similar_to
 from incidents import services
 from incidents.access import access_attachment, access_client, access_incident, access_one
+from incidents.campaigns.moving import lineage
 from incidents.models import (
     Attachment,
     CallNote,
@@ -162,14 +163,18 @@ ATTACHMENTS = Attachment.objects.select_related("tenant", "comment")
 
 
 class _OfIncident(ListView):
-    """A list that belongs to one incident; the incident is accessed first."""
+    """A list that belongs to one incident and to those merged into it; it is accessed first.
 
-    def rows(self, incident: Incident) -> QuerySet[Any]:
-        raise NotImplementedError
+    ``queryset`` of all; ``key`` leads from a row to its incident.
+    """
+
+    key = "incident"
 
     @override
     def get_queryset(self) -> QuerySet[Any]:
-        return self.rows(access_incident(self.kwargs["object_id"]))
+        incident = access_incident(self.kwargs["object_id"])
+        mine = {"tenant": incident.tenant_id, f"{self.key}__in": lineage(incident)}
+        return super().get_queryset().filter(**mine)
 
 
 class Comments(_OfIncident):
@@ -177,11 +182,7 @@ class Comments(_OfIncident):
 
     serializer_class = work.CommentSerializer
     parser_classes = (BoundedJSONParser, MultiPartParser)
-
-    @override
-    def rows(self, incident: Incident) -> QuerySet[Comment]:
-        found = Comment.objects.filter(tenant=incident.tenant_id, incident=incident)
-        return found.select_related("tenant").prefetch_related("attachments")
+    queryset = Comment.objects.select_related("tenant").prefetch_related("attachments")
 
     @extend_schema(request=work.NewCommentSerializer, responses={201: work.CommentSerializer})
     @idempotent
@@ -203,10 +204,8 @@ class Attachments(_OfIncident):
     """Files of its comments, newest first."""
 
     serializer_class = work.AttachmentSerializer
-
-    @override
-    def rows(self, incident: Incident) -> QuerySet[Attachment]:
-        return ATTACHMENTS.filter(tenant=incident.tenant_id, comment__incident=incident)
+    queryset = ATTACHMENTS
+    key = "comment__incident"
 
 
 class AttachmentDetail(DetailView):
@@ -228,12 +227,7 @@ class Calls(_OfIncident):
     """Phone calls about it, newest first."""
 
     serializer_class = work.CallSerializer
-
-    @override
-    def rows(self, incident: Incident) -> QuerySet[CallNote]:
-        return CallNote.objects.filter(tenant=incident.tenant_id, incident=incident).select_related(
-            "tenant"
-        )
+    queryset = CallNote.objects.select_related("tenant")
 
     @extend_schema(request=work.NewCallSerializer, responses={201: work.CallSerializer})
     @idempotent
@@ -249,12 +243,7 @@ class Tasks(_OfIncident):
 
     serializer_class = work.TaskSerializer
     filterset_class = TaskFilter
-
-    @override
-    def rows(self, incident: Incident) -> QuerySet[Task]:
-        return Task.objects.filter(tenant=incident.tenant_id, incident=incident).select_related(
-            "tenant"
-        )
+    queryset = Task.objects.select_related("tenant")
 
     @extend_schema(request=work.NewTaskSerializer, responses={201: work.TaskSerializer})
     @idempotent

@@ -5,7 +5,11 @@ from django.urls import reverse
 
 from console.queries.work import work_of
 from incidents.models import Incident, Message, Regrouping
-from tenants.scope import Role, tenant_scope
+from incidents.regroup import merge_incidents
+from incidents.services.comments import add_comment, log_call
+from incidents.services.tasks import add_task
+from tenants.scope import Role, maintenance_scope, tenant_scope
+from tenants.services import create_api_token
 from tests.console.test_pages import open_phish
 
 
@@ -132,3 +136,19 @@ def test_tasks_of_both_stand_on_one_page_and_neither_is_like_itself(as_ana, cast
         work = work_of(Incident.objects.get(number=1))
     assert [task.title for task in work.tasks] == ["Call about #1", "Call about #2"]
     assert work.similar == []
+
+
+def test_the_api_lists_what_was_said_and_done_on_both(client, as_ana, cast, two):
+    one, other = two
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        log_call(incident=other, actor=cast.ana, whom="Irma", said="paid nothing")
+        add_comment(incident=other, actor=cast.ana, text="Seen before.", audience="internal")
+        add_task(incident=other, actor=cast.ana, title="Ask the bank")
+        merge_incidents(kept=one, gone=other, actor=cast.ana, reason="the same hand")
+    with maintenance_scope():
+        token = create_api_token(person=cast.ana, name="t", actor=cast.mo)
+    for what in ("calls", "comments", "tasks"):
+        answer = client.get(
+            f"/api/v1/incidents/{one.id}/{what}/", headers={"Authorization": f"Bearer {token}"}
+        )
+        assert len(answer.json()["results"]) == 1, what
