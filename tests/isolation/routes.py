@@ -143,6 +143,9 @@ disagreement_dismiss POST  disagreement  302 302  302  in     in    in
 rules              GET     -             200 200  200  in     in    in
 rule_new           GET     -             200 200  200  in     in    in
 rule_new           POST    -             302 302  302  in     in    in
+rules_export       GET     -             200 200  200  in     in    in
+rules_import       GET     -             200 200  200  in     in    in
+rules_import       POST    -             200 200  200  in     in    in
 rule_remove        GET     gateway-rule  405 405  405  405    405   405
 rule_remove        POST    gateway-rule  302 302  302  in     in    in
 rehearsal          GET     rehearsal     200 200  200  in     in    in

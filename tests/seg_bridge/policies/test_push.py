@@ -25,7 +25,7 @@ from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, state_policy
 from tests.seg_bridge.policies.test_changes import hold_fraud
 
-SPAM = {"states": {"action.spam": "reject"}}
+SPAM: dict[str, Any] = {"states": {"action.spam": "reject"}}
 
 
 def sees(cast: Cast, *tenants: Tenant):
@@ -61,7 +61,11 @@ def approved(cast: Cast, push: PolicyPush, **said: Any) -> int:
 def stated(cast: Cast) -> dict[str, Any]:
     with sees(cast):
         rows = PolicyLayer.objects.filter(level="client").select_related("tenant")
-        return {row.tenant.slug: {k: v["value"] for k, v in row.stated.items()} for row in rows}
+        return {
+            row.tenant.slug: {key: one["value"] for key, one in row.stated.items()}
+            for row in rows
+            if row.tenant
+        }
 
 
 def test_it_is_rehearsed_for_each_and_made_nowhere_before_it_is_approved(cast: Cast):
