@@ -12,7 +12,11 @@ from tenants.ids import new_id
 
 
 class Gate(ScopedModel):
-    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only."""
+    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only.
+
+    ``snapshot_version``: of the policy that it follows; ``offered_version``: that it was given
+    last.  ``policy_trouble``: why it does not follow it, one of ``gate.policy.TROUBLES`` or "".
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
@@ -22,6 +26,10 @@ class Gate(ScopedModel):
     created_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(null=True)
     snapshot_version = models.CharField(max_length=64, blank=True)
+    offered_version = models.CharField(max_length=64, blank=True)
+    offered_at = models.DateTimeField(null=True)
+    policy_trouble = models.CharField(max_length=20, blank=True)
+    policy_trouble_since = models.DateTimeField(null=True)
 
     class Meta(ScopedModel.Meta):
         pass

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from typing_extensions import override
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.gates import gate_alarms
 from console.queries.rules import (
     Filters,
     copies_behind,
@@ -126,6 +127,7 @@ def rules(request: PersonRequest) -> HttpResponse:
         "clients": Tenant.objects.all(),
         "older": "?" + urlencode({**kept, "cursor": page.older}) if page.older else "",
         "query": urlencode(kept),
+        "gates": gate_alarms(),
     }
     return show(request, "console/rules.html", context, partial="list")
 

@@ -36,7 +36,22 @@ FORMAT = 2
 
 
 class BadSnapshot(Exception):
-    """Not a snapshot that this gate may follow."""
+    """Not a snapshot that this gate may follow.  ``code`` is one of ``TROUBLES``."""
+
+    def __init__(self, sentence: str, *, code: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+# Why a gate does not follow the policy that it was given, as it tells ingest.
+TROUBLES = (
+    *("missing", "signature", "unreadable", "newer_format", "other_gate", "older", "disk"),
+    "not_followed",
+)
+
+
+class NewerFormat(ValueError):
+    """The snapshot says things that this gate does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +309,7 @@ class PolicySnapshot:
         """
         written_as = int(data.get("format", 1))
         if written_as > FORMAT:
-            raise ValueError(f"format {written_as} is newer than this gate, which knows {FORMAT}")
+            raise NewerFormat(f"format {written_as} is newer than this gate, which knows {FORMAT}")
         made_at = datetime.fromisoformat(data["made_at"])
         if made_at.tzinfo is None:
             raise ValueError("made_at needs a time zone")
@@ -336,9 +351,11 @@ def load_signed(signed: bytes | Mapping[str, Any], secret: bytes) -> PolicySnaps
         check_json(data["snapshot"], data["signature"], secret)
         return PolicySnapshot.from_json(data["snapshot"])
     except BadSignature as error:
-        raise BadSnapshot("the snapshot's signature is wrong") from error
+        raise BadSnapshot("the snapshot's signature is wrong", code="signature") from error
+    except NewerFormat as error:
+        raise BadSnapshot(str(error), code="newer_format") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadSnapshot(f"the snapshot cannot be read: {error!r}") from error
+        raise BadSnapshot(f"the snapshot cannot be read: {error!r}", code="unreadable") from error
 
 
 def normalise_address(address: str) -> str:

@@ -293,6 +293,7 @@ api-policy-change-make POST    policy-change 200 200  200  401    200   401
 api-policy-templates   GET     -             200 200  200  401    200   401
 api-policy-templates   POST    -             201 403  403  401    201/403 401
 api-policy-template-remove POST -            404 404  404  401    404   401
+api-gates              GET     -             200 200  200  401    200   401
 api-policy-pushes      GET     -             200 200  200  401    200   401
 api-policy-pushes      POST    new-rehearsal 202 202  202  401    202   401
 api-policy-push        GET     policy-push   200 200  200  401    200   401
