@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -204,6 +205,13 @@ def worker_url() -> str:
 
 @pytest.fixture
 def yard(transactional_db: None, tmp_path: Path) -> Iterator[Yard]:
+    with a_yard(tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def a_yard(folder: Path) -> Iterator[Yard]:
+    """Ingest, gate and shipper as processes, for the cast's clients; the benches use it too."""
     with SinkThread() as sink, EmptyDns() as dns:
         cast = make_cast(("127.0.0.1", sink.port))
         mx = make_gate(cast, cast.acme, cast.globex)
@@ -212,7 +220,7 @@ def yard(transactional_db: None, tmp_path: Path) -> Iterator[Yard]:
         gate = {
             "BAILEY_GATE_NAME": mx.name,
             "BAILEY_GATE_SECRET": mx.secret.hex(),
-            "BAILEY_GATE_DIR": str(tmp_path / "gate"),
+            "BAILEY_GATE_DIR": str(folder / "gate"),
             "BAILEY_GATE_LISTEN": f"127.0.0.1:{smtp_port}",
             "BAILEY_GATE_HOSTNAME": "mx1.keep.example",
             "BAILEY_INGEST_URL": f"http://127.0.0.1:{ingest_port}",
@@ -222,11 +230,11 @@ def yard(transactional_db: None, tmp_path: Path) -> Iterator[Yard]:
         running: list[Process] = []
         try:
             ingest = python(
-                "ingest", *uvicorn, "--port", str(ingest_port), folder=tmp_path, env=django
+                "ingest", *uvicorn, "--port", str(ingest_port), folder=folder, env=django
             )
             running.append(start_ready(ingest, is_listening(ingest_port)))
             for name, module in (("gate", "seg_bridge.gate"), ("ship", "seg_bridge.gate.ship")):
-                command = python(name, "-m", module, folder=tmp_path, env=gate)
+                command = python(name, "-m", module, folder=folder, env=gate)
                 running.append(start_ready(command, says_ready))
             yield Yard(cast, mx, sink, smtp_port, ingest_port, running)
         finally:
