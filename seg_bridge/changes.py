@@ -89,7 +89,8 @@ def _all_that_it_touches(wish: Wish, tenants: Collection[Tenant]) -> Collection[
     is_for_all = bool(wish.get("everywhere"))
     if wish.get("do") == "remove_rule":
         rule_id = as_uuid(str(wish.get("rule_id")))
-        is_for_all = GatewayRule.objects.filter(id=rule_id, tenant=None).exists()
+        shared = GatewayRule.objects.filter(tenant=None)
+        is_for_all = rule_id is not None and shared.filter(id=rule_id).exists()
     return list(Tenant.objects.all()) if is_for_all else tenants
 
 

@@ -202,6 +202,7 @@ def test_a_longer_block_replaces_a_shorter_one_and_stays_as_strict(acme_scope, c
     )
     assert list(GatewayRule.objects.filter(rules_in_force())) == [long]
     assert long.action == "reject"
+    assert long.expires_at is not None
     assert long.expires_at > timezone.now() + timedelta(days=29)
     assert long.id != short.id
 

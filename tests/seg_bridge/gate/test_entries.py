@@ -38,7 +38,7 @@ SPAM = Decidable(
 
 def entry(kind: str, match: str, value: str, **changes: Any) -> GatewayRule:
     data = {"id": "r1", "kind": kind, "match": match, "value": value, **changes}
-    return GatewayRule(**data)  # type: ignore[arg-type]
+    return GatewayRule(**data)
 
 
 def decided(rule: GatewayRule, mail: Decidable = SPAM, recipient: str = INFO) -> MatrixAction:
@@ -137,7 +137,8 @@ def two_clients(*shared: GatewayRule) -> PolicySnapshot:
         own = entry("block", "sender", f"eve@{slug}.test", id=f"of {slug}")
         return tenant(slug, tenant_id, "127.0.0.1:25", rules=(own, *shared))
 
-    return snapshot_of(one("acme", 1), one("globex", 2))
+    found: PolicySnapshot = snapshot_of(one("acme", 1), one("globex", 2))
+    return found
 
 
 def test_an_entry_of_several_clients_travels_once_and_arrives_at_each():
