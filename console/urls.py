@@ -211,6 +211,8 @@ urlpatterns = [
     ),
     path("console/rules", rules.rules, name="rules"),
     path("console/rules/new", rules.rule_new, name="rule_new"),
+    path("console/rules/export", rules.rules_export, name="rules_export"),
+    path("console/rules/import", rules.rules_import, name="rules_import"),
     path("console/rules/<uuid:rule_id>/remove", rules.rule_remove, name="rule_remove"),
     path("console/rehearsals/<uuid:rehearsal_id>", rules.rehearsal, name="rehearsal"),
     path(

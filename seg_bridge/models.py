@@ -12,7 +12,11 @@ from tenants.ids import new_id
 
 
 class Gate(ScopedModel):
-    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only."""
+    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only.
+
+    ``snapshot_version``: of the policy that it follows; ``offered_version``: that it was given
+    last.  ``policy_trouble``: why it does not follow it, one of ``gate.policy.TROUBLES`` or "".
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
@@ -22,6 +26,10 @@ class Gate(ScopedModel):
     created_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(null=True)
     snapshot_version = models.CharField(max_length=64, blank=True)
+    offered_version = models.CharField(max_length=64, blank=True)
+    offered_at = models.DateTimeField(null=True)
+    policy_trouble = models.CharField(max_length=20, blank=True)
+    policy_trouble_since = models.DateTimeField(null=True)
 
     class Meta(ScopedModel.Meta):
         pass
@@ -246,8 +254,13 @@ class PolicyPushItem(TenantModel):
         ]
 
 
-class GatewayRule(TenantModel):
-    """One allow or block entry with its author, its reason and its end."""
+class GatewayRule(ScopedModel):
+    """One allow or block entry with its author, its reason and its end.
+
+    ``tenant`` None: for all clients of the provider.  ``recipient`` "": every mailbox, as
+    ``@acme.example`` those of a domain, else one.  ``expires_at`` None only with
+    ``no_end_because``.
+    """
 
     class Kind(models.TextChoices):
         ALLOW = "allow", "Allow"
@@ -256,10 +269,16 @@ class GatewayRule(TenantModel):
     class Match(models.TextChoices):
         SENDER = "sender", "Sender"
         SENDER_DOMAIN = "sender_domain", "Sender's domain"
+        DKIM_DOMAIN = "dkim_domain", "Domain that signed it (DKIM)"
         CLIENT_IP = "client_ip", "Sending host"
         URL_HOST = "url_host", "Host of a link"
         ATTACHMENT_SHA256 = "attachment_sha256", "Attachment"
 
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
     kind = models.CharField(max_length=10, choices=Kind.choices)
     match = models.CharField(max_length=20, choices=Match.choices)
     value = models.CharField(max_length=320)
@@ -272,9 +291,10 @@ class GatewayRule(TenantModel):
     reason = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True)
+    no_end_because = models.CharField(max_length=500, blank=True)
     removed_at = models.DateTimeField(null=True)
 
-    class Meta(TenantModel.Meta):
+    class Meta(ScopedModel.Meta):
         indexes: ClassVar = [
             models.Index(
                 fields=["tenant", "kind", "value"],

@@ -19,7 +19,9 @@ from console.api.layers import RehearsalSerializer
 from console.lib.people import person_of
 from console.queries.policies import changes_in_sight, find_domain, find_mailbox
 from incidents.access import access_client, access_one
+from seg_bridge.alarms import WORDS
 from seg_bridge.models import (
+    Gate,
     PolicyChange,
     PolicyPush,
     PolicyPushItem,
@@ -300,6 +302,31 @@ class RemovePolicyTemplate(APIView):
         row = access_one(PolicyTemplate.objects.all(), object_id)
         remove_template(template=row, actor=person_of(request))
         return Response(status=204)
+
+
+class GateSerializer(serializers.ModelSerializer[Gate]):
+    tenant = serializers.SerializerMethodField(help_text="Always null: a gate is the provider's")
+    trouble_in_words = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Gate
+        fields = (
+            *("id", "tenant", "name", "hostname", "last_seen_at", "snapshot_version"),
+            *("policy_trouble", "policy_trouble_since", "trouble_in_words"),
+        )
+
+    def get_tenant(self, gate: Gate) -> str | None:
+        return None
+
+    def get_trouble_in_words(self, gate: Gate) -> str:
+        return WORDS.get(gate.policy_trouble, "")
+
+
+class GateList(ListView):
+    """The provider's gates; ``policy_trouble`` says why one does not follow the newest policy."""
+
+    serializer_class = GateSerializer
+    queryset = Gate.objects.all()
 
 
 class PolicyPushItemSerializer(serializers.ModelSerializer[PolicyPushItem]):

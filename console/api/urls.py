@@ -145,6 +145,7 @@ urlpatterns = [
     _at(f"policy-changes/{_ID}/make", policies.MakePolicyChange, "policy-change-make"),
     _at("policy-templates", policies.PolicyTemplateList, "policy-templates"),
     _at(f"policy-templates/{_ID}/remove", policies.RemovePolicyTemplate, "policy-template-remove"),
+    _at("gates", policies.GateList, "gates"),
     _at("policy-pushes", policies.PolicyPushList, "policy-pushes"),
     _at(f"policy-pushes/{_ID}", policies.PolicyPushDetail, "policy-push"),
     _at(f"policy-pushes/{_ID}/approve", policies.ApprovePolicyPush, "policy-push-approve"),

@@ -11,6 +11,7 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.gates import gate_alarms
 from console.queries.policies import (
     change_page,
     changes_in_sight,
@@ -76,7 +77,8 @@ def _policy(request: PersonRequest, target: Target) -> HttpResponse:
     if request.method == "POST":
         change = ask_change(target=target, actor=request.user, **read_wish(request.POST))
         return redirect("policy_change", change.id)
-    return show(request, "console/policy.html", {"at": "policies", "page": policy_page(target)})
+    context = {"at": "policies", "page": policy_page(target), "gates": gate_alarms()}
+    return show(request, "console/policy.html", context)
 
 
 def read_wish(posted: QueryDict) -> dict[str, Any]:

@@ -33,7 +33,7 @@ PROVIDER_TABLES = {
 # Client tables in which rows without a client belong to the provider's staff.
 WITH_PROVIDER_ROWS = {
     *("tenants_person", "tenants_auditentry", "incidents_slaplan"),
-    *("seg_bridge_policylayer", "seg_bridge_policychange"),
+    *("seg_bridge_policylayer", "seg_bridge_policychange", "seg_bridge_gatewayrule"),
 }
 # Tables without anybody's rows; no role of the application has a right on them.
 PLAIN_TABLES = {

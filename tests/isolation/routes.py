@@ -168,6 +168,9 @@ disagreement_dismiss POST  disagreement  302 302  302  in     in    in
 rules              GET     -             200 200  200  in     in    in
 rule_new           GET     -             200 200  200  in     in    in
 rule_new           POST    -             302 302  302  in     in    in
+rules_export       GET     -             200 200  200  in     in    in
+rules_import       GET     -             200 200  200  in     in    in
+rules_import       POST    -             200 200  200  in     in    in
 rule_remove        GET     gateway-rule  405 405  405  405    405   405
 rule_remove        POST    gateway-rule  302 302  302  in     in    in
 rehearsal          GET     rehearsal     200 200  200  in     in    in
@@ -335,6 +338,7 @@ api-policy-change-make POST    policy-change 200 200  200  401    200   401
 api-policy-templates   GET     -             200 200  200  401    200   401
 api-policy-templates   POST    -             201 403  403  401    201/403 401
 api-policy-template-remove POST -            404 404  404  401    404   401
+api-gates              GET     -             200 200  200  401    200   401
 api-policy-pushes      GET     -             200 200  200  401    200   401
 api-policy-pushes      POST    new-rehearsal 202 202  202  401    202   401
 api-policy-push        GET     policy-push   200 200  200  401    200   401
