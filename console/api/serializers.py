@@ -382,7 +382,7 @@ class NewGatewayRuleSerializer(serializers.Serializer[Any]):
         allow_blank=True,
         default="",
         max_length=320,
-        help_text="Only for this mailbox, or as @acme.example this domain; empty: the whole client",
+        help_text="Only for this mailbox, or as @example.com this domain; empty: the whole client",
     )
     reason = serializers.CharField(required=False, default="Added through the API", max_length=2000)
     beats_threats = serializers.BooleanField(
