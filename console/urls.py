@@ -224,6 +224,7 @@ urlpatterns = [
         name="rehearsal_list",
     ),
     path("console/policies", policies.policy_provider, name="policy_provider"),
+    path("console/policies/groups/<uuid:group_id>", policies.policy_group, name="policy_group"),
     path("console/policies/clients/<slug:slug>", policies.policy_client, name="policy_client"),
     path("console/policies/domains/<uuid:domain_id>", policies.policy_domain, name="policy_domain"),
     path(

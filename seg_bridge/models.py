@@ -54,12 +54,14 @@ class PolicyLayer(ScopedModel):
     """What one level states of the gateway's policy; what it does not state it inherits.
 
     ``stated``: key → ``{"value", "by", "at", "reason"}`` (policies/keys.py).  ``tenant`` None: a
-    level of the provider's.  ``version`` grows with each change, so that nobody overwrites what
-    she has not seen.  ``template`` names what was applied last.
+    level of the provider's, of one of its groups where ``group`` is named.  ``version`` grows with
+    each change, so that nobody overwrites what she has not seen.  ``template`` names what was
+    applied last.
     """
 
     class Level(models.TextChoices):
         PROVIDER = "provider", "All clients"
+        GROUP = "group", "Group of clients"
         CLIENT = "client", "Client"
         DOMAIN = "domain", "Domain"
         MAILBOX = "mailbox", "Mailbox"
@@ -70,6 +72,9 @@ class PolicyLayer(ScopedModel):
         "tenants.Tenant", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
     )
     level = models.CharField(max_length=10, choices=Level.choices)
+    group = models.ForeignKey(
+        "tenants.ClientGroup", on_delete=models.CASCADE, related_name="+", null=True
+    )
     domain = tenant_key("tenants.Domain", null=True)
     mailbox = tenant_key("tenants.Mailbox", null=True)
     stated = models.JSONField(default=dict)
@@ -83,24 +88,35 @@ class PolicyLayer(ScopedModel):
             models.CheckConstraint(
                 condition=models.Q(
                     level="provider",
+                    group__isnull=True,
+                    tenant__isnull=True,
+                    domain__isnull=True,
+                    mailbox__isnull=True,
+                )
+                | models.Q(
+                    level="group",
+                    group__isnull=False,
                     tenant__isnull=True,
                     domain__isnull=True,
                     mailbox__isnull=True,
                 )
                 | models.Q(
                     level="client",
+                    group__isnull=True,
                     tenant__isnull=False,
                     domain__isnull=True,
                     mailbox__isnull=True,
                 )
                 | models.Q(
                     level="domain",
+                    group__isnull=True,
                     tenant__isnull=False,
                     domain__isnull=False,
                     mailbox__isnull=True,
                 )
                 | models.Q(
                     level="mailbox",
+                    group__isnull=True,
                     tenant__isnull=False,
                     domain__isnull=True,
                     mailbox__isnull=False,
@@ -111,6 +127,11 @@ class PolicyLayer(ScopedModel):
                 fields=["provider"],
                 condition=models.Q(level="provider"),
                 name="policy_layer_provider_once",
+            ),
+            models.UniqueConstraint(
+                fields=["group"],
+                condition=models.Q(level="group"),
+                name="policy_layer_group_once",
             ),
             models.UniqueConstraint(
                 fields=["tenant"],
@@ -150,6 +171,9 @@ class PolicyChange(ScopedModel):
         "tenants.Tenant", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
     )
     level = models.CharField(max_length=10, choices=PolicyLayer.Level.choices)
+    group = models.ForeignKey(
+        "tenants.ClientGroup", on_delete=models.CASCADE, related_name="+", null=True
+    )
     domain = tenant_key("tenants.Domain", null=True)
     mailbox = tenant_key("tenants.Mailbox", null=True)
     states = models.JSONField(default=dict)

@@ -116,6 +116,7 @@ _STAMP = "SELECT concat_ws(' ', {})".format(
             "tenants_tenant WHERE id = ANY(%(ids)s)",
             "tenants_domain WHERE tenant_id = ANY(%(ids)s)",
             "tenants_mailbox WHERE tenant_id = ANY(%(ids)s)",
+            "tenants_groupmember WHERE tenant_id = ANY(%(ids)s)",
             "seg_bridge_policylayer WHERE tenant_id = ANY(%(ids)s)"
             " OR (tenant_id IS NULL AND provider_id = %(provider)s)",
             "seg_bridge_gatewayrule WHERE (tenant_id = ANY(%(ids)s)"

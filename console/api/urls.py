@@ -139,6 +139,7 @@ urlpatterns = [
     _at(f"standing-orders/{_ID}", layers.StandingOrderDetail, "standing-order"),
     _at(f"standing-orders/{_ID}/withdraw", layers.WithdrawStandingOrder, "order-withdraw"),
     _at("policy", policies.ProviderPolicy, "policy"),
+    _at(f"groups/{_ID}/policy", policies.GroupPolicy, "group-policy"),
     _at(r"tenants/(?P<slug>[-\w]+)/policy", policies.ClientPolicy, "client-policy"),
     _at("policy-changes", policies.PolicyChangeList, "policy-changes"),
     _at(f"policy-changes/{_ID}", policies.PolicyChangeDetail, "policy-change"),

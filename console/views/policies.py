@@ -24,6 +24,7 @@ from seg_bridge.models import PolicyChange
 from seg_bridge.policies.keys import KEYS
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.services import ask_change, make_change
+from tenants.groups import access_group
 from tenants.models import Domain, Mailbox
 
 NO_TEXT = "-"
@@ -43,6 +44,12 @@ class MakeForm(forms.Form):
 @for_staff
 def policy_provider(request: PersonRequest) -> HttpResponse:
     return _policy(request, Target(provider=request.user.provider))
+
+
+@for_staff
+def policy_group(request: PersonRequest, group_id: UUID) -> HttpResponse:
+    group = access_group(request.user, group_id)
+    return _policy(request, Target(provider=request.user.provider, group=group.row))
 
 
 @for_staff
