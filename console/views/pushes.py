@@ -60,7 +60,8 @@ class PushForm(forms.Form):
         said = super().clean() or {}
         chosen = {client.id: client for client in said.get("clients") or ()}
         for group in said.get("groups") or ():
-            chosen |= {client.id: client for client in of_clients(Tenant.objects, group, path="")}
+            found = of_clients(Tenant.objects.all(), group, path="")
+            chosen |= {client.id: client for client in found}
         if not chosen:
             self.add_error("clients", "Choose at least one client or group.")
         return {**said, "chosen": list(chosen.values())}

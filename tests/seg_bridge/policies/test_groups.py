@@ -127,6 +127,7 @@ def test_a_change_is_rehearsed_for_its_clients_alone_and_given_back(levels: Leve
     (line,) = asked.differences
     assert (line["before"], line["before_level"]) == (5.0, "provider")
     assert (line["after"], line["after_level"], line["after_name"]) == (4.0, "group", "Zurich")
+    assert asked.batch
     found = Rehearsal.objects.filter(batch=asked.batch)
     assert [each.tenant_id for each in found] == [levels.cast.acme.id]
     assert levels.act_from(levels.cast.acme) == 5.0
