@@ -67,8 +67,7 @@ def evidence_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Each test process has its own database, whose client numbers the others have too: with one
     store for all, a client would find a namesake's original and could not open it.
     """
-    folder = tmp_path_factory.mktemp("var") / "evidence"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("evidence")
     with override_settings(EVIDENCE_DIR=folder):
         yield folder
 

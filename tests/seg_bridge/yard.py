@@ -17,7 +17,6 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 
 from console.launch.ports import free_port
@@ -201,13 +200,7 @@ def processes(
     ``more`` are further variables of the gate.
     """
     ingest_port = free_port()
-    # Ingest writes the originals where this test process reads them.
-    var = str(Path(settings.EVIDENCE_DIR).parent)
-    django = {
-        "BAILEY_SURFACE": "ingest",
-        "BAILEY_VAR": var,
-        "DATABASE_URL_WORKER": worker_url(),
-    }
+    django = {"BAILEY_SURFACE": "ingest", "DATABASE_URL_WORKER": worker_url()}
     gate = {
         "BAILEY_GATE_NAME": mx.name,
         "BAILEY_GATE_SECRET": mx.secret.hex(),
