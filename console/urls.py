@@ -211,6 +211,8 @@ urlpatterns = [
     ),
     path("console/rules", rules.rules, name="rules"),
     path("console/rules/new", rules.rule_new, name="rule_new"),
+    path("console/rules/export", rules.rules_export, name="rules_export"),
+    path("console/rules/import", rules.rules_import, name="rules_import"),
     path("console/rules/<uuid:rule_id>/remove", rules.rule_remove, name="rule_remove"),
     path("console/rehearsals/<uuid:rehearsal_id>", rules.rehearsal, name="rehearsal"),
     path(
@@ -222,6 +224,7 @@ urlpatterns = [
         name="rehearsal_list",
     ),
     path("console/policies", policies.policy_provider, name="policy_provider"),
+    path("console/policies/groups/<uuid:group_id>", policies.policy_group, name="policy_group"),
     path("console/policies/clients/<slug:slug>", policies.policy_client, name="policy_client"),
     path("console/policies/domains/<uuid:domain_id>", policies.policy_domain, name="policy_domain"),
     path(

@@ -128,6 +128,8 @@ class GatewayLayer(Protocol):
     ) -> UUID:
         """Hold all further mail of this sender for the client; answers the rule's id.
 
+        ``expires_at`` None: the layer's usual time.
+
         It is rehearsed first.  Raises ``Objections`` where that has any, unless ``despite``.
         """
         ...

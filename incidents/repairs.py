@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from incidents.assessment import copies_within_reach
+from incidents.mail.signals.domains import registered_domain
 from incidents.models import Delivery, Disagreement, Message
 from incidents.sides import Side
 from incidents.words import GRAVE, HARMLESS, Layer, Verdict, is_threat
@@ -149,10 +150,13 @@ def _allow(
 ) -> Repair:
     """For the one mailbox where there is only one; never for the client's own domains."""
     recipients = {copy.recipient for copy in copies}
+    recipient = recipients.pop() if len(recipients) == 1 else ""
+    for signer in sorted(_common(messages, _signers) - own_domains):
+        why = "the domain of the sender, which signed all of them"
+        return _rule("allow", "dkim_domain", signer, recipient, days, why)
     for sender in sorted(_common(messages, _senders)):
         if sender.rpartition("@")[2] in own_domains:
             continue
-        recipient = recipients.pop() if len(recipients) == 1 else ""
         return _rule("allow", "sender", sender, recipient, days, "the one sender of all of them")
     return {}
 
@@ -161,6 +165,7 @@ def _rule(kind: str, match: str, value: str, recipient: str, days: int, why: str
     does = "The gateway holds" if kind == "block" else "The gateway delivers"
     what = {
         "sender": f"mail of {value}",
+        "dkim_domain": f"mail that {value} has signed",
         "url_host": f"mail with links to {value}",
         "attachment_sha256": f"mail with the file {value[:12]}…",
     }[match]
@@ -190,6 +195,16 @@ def _common(messages: Sequence[Message], values_of: Any) -> set[str]:
 
 def _senders(message: Message) -> Iterator[str]:
     yield message.sender_address
+
+
+def _signers(message: Message) -> Iterator[str]:
+    """Domains that signed the mail, and are the sender's own: a mailing service signs for all."""
+    domain = registered_domain(message.sender_address.rpartition("@")[2])
+    for auth in message.facts.get("auth", ()):
+        signer = str(auth.get("domain", "")).lower()
+        is_genuine = auth.get("method") == "dkim" and auth.get("result") == "pass"
+        if is_genuine and domain and registered_domain(signer) == domain:
+            yield signer
 
 
 def _files(message: Message) -> Iterator[str]:

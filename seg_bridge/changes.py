@@ -3,9 +3,11 @@
 A wish is plain JSON, as ``Rehearsal.change`` keeps it and the API takes it:
 
 ``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats", "days"``
-  or ``"expires_at"}``
+  or ``"expires_at"``, or ``"no_end_because"``, ``"everywhere"}``
+``{"do": "add_rules", "rules": {short name of the client, or "*": [what an entry is made of]}}``
 ``{"do": "remove_rule", "rule_id"}``
 
+``everywhere`` and ``*``: one entry for all clients, rehearsed for each that is named.
 A change of a policy is asked for and made in policies/services.py.
 
 ``rehearse_wish`` keeps one ``Rehearsal`` for each client; ``save_change`` makes the change.
@@ -13,7 +15,7 @@ A change of a policy is asked for and made in policies/services.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,16 +28,18 @@ from incidents.layers import Objections
 from incidents.models import Delivery, Job
 from incidents.remediation import start_job
 from seg_bridge import services
+from seg_bridge.gate import policy as wire
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.rehearsal import (
     DAYS,
     AddRule,
+    AddRules,
     Change,
     ClientForecast,
     RemoveRule,
-    rehearse,
+    rehearse_each,
 )
-from seg_bridge.snapshot import wire_rule
+from seg_bridge.snapshot import wire_rules
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.ids import as_uuid, new_id
@@ -47,6 +51,8 @@ SAVED = "seg_bridge.change.saved"
 FRESH_FOR = timedelta(hours=1)
 LISTS = ("newly_held", "newly_delivered", "missed", "caught", "broken")
 
+EVERYWHERE = "*"
+
 Wish = dict[str, Any]
 
 
@@ -56,11 +62,14 @@ def rehearse_wish(
     """One kept rehearsal a client, in one batch.  Raises ``WrongInput`` or ``NotThere``."""
     if not tenants:
         raise WrongInput("Choose at least one client.")
+    tenants = _all_that_it_touches(wish, tenants)
     batch = new_id()
-    kept = []
-    for tenant in tenants:
-        forecast = rehearse(_change(wish, tenant, actor), [tenant.id], days=days)
-        kept += [keep_forecast(one, wish, batch, forecast.days, actor) for one in forecast.clients]
+    forecast = rehearse_each(_changes(wish, tenants, actor), days=days)
+    slugs = {tenant.id: tenant.slug for tenant in tenants}
+    kept = [
+        keep_forecast(one, _share(wish, slugs[one.tenant_id]), batch, forecast.days, actor)
+        for one in forecast.clients
+    ]
     first = kept[0]
     write_audit(
         REHEARSED,
@@ -69,10 +78,43 @@ def rehearse_wish(
         tenant_id=first.tenant_id if len(kept) == 1 else None,
         object_kind="rehearsal",
         object_id=first.id,
-        wish=wish,
+        wish=first.change if len(kept) == 1 else {"do": wish["do"]},
         clients=len(kept),
     )
     return kept
+
+
+def _all_that_it_touches(wish: Wish, tenants: Collection[Tenant]) -> Collection[Tenant]:
+    """What is for all clients is rehearsed for all, whichever were named."""
+    is_for_all = bool(wish.get("everywhere"))
+    if wish.get("do") == "remove_rule":
+        rule_id = as_uuid(str(wish.get("rule_id")))
+        shared = GatewayRule.objects.filter(tenant=None)
+        is_for_all = rule_id is not None and shared.filter(id=rule_id).exists()
+    return list(Tenant.objects.all()) if is_for_all else tenants
+
+
+def _share(wish: Wish, slug: str) -> Wish:
+    """What of the wish is about this client: one's list is no other's business."""
+    if wish["do"] != "add_rules":
+        return wish
+    return {**wish, "rules": {k: v for k, v in wish["rules"].items() if k in (slug, EVERYWHERE)}}
+
+
+def clients_of_list(rules: Mapping[str, Any]) -> list[Tenant]:
+    """The clients that a list names, all in sight for ``*``.  Raises ``WrongInput``."""
+    if EVERYWHERE in rules:
+        return list(Tenant.objects.all())
+    found = list(Tenant.objects.filter(slug__in=rules))
+    unknown = sorted(set(rules) - {tenant.slug for tenant in found})
+    if unknown:
+        raise WrongInput(f"There is no client called {', '.join(unknown[:5])}.")
+    return found
+
+
+def clients_of_rule(rule: GatewayRule) -> list[Tenant]:
+    """Those that it holds for, as far as they are in sight."""
+    return [rule.tenant] if rule.tenant else list(Tenant.objects.all())
 
 
 def keep_forecast(
@@ -94,31 +136,70 @@ def keep_forecast(
     return kept
 
 
-def _change(wish: Wish, tenant: Tenant, actor: Person | Actor) -> Change:
+def _changes(wish: Wish, tenants: Collection[Tenant], actor: Person | Actor) -> dict[int, Change]:
+    """Client → what would change for it.  Raises ``WrongInput``, ``NotThere`` …"""
     match wish.get("do"):
         case "add_rule":
-            return AddRule(wire_rule(services.draft_rule(actor=actor, **rule_fields(wish, tenant))))
+            drafts = _drafts(wish, tenants, actor)
+            return {
+                tenant_id: AddRule(rule)
+                for tenant_id, rule in zip(drafts, wire_rules([*drafts.values()]), strict=True)
+            }
+        case "add_rules":
+            return {tenant.id: AddRules(_listed(wish, tenant, actor)) for tenant in tenants}
         case "remove_rule":
-            return RemoveRule(wire_rule(_rule_of(wish, tenant.id)))
-    raise WrongInput("A change adds a rule or removes one.")
+            return {
+                tenant.id: RemoveRule(*wire_rules([_rule_of(wish, tenant.id)]))
+                for tenant in tenants
+            }
+    raise WrongInput("A change adds entries or removes one.")
 
 
-def rule_fields(wish: Wish, tenant: Tenant) -> dict[str, Any]:
+def _drafts(
+    wish: Wish, tenants: Collection[Tenant], actor: Person | Actor
+) -> dict[int, GatewayRule]:
+    if wish.get("everywhere"):
+        draft = services.draft_rule(actor=actor, **rule_fields(wish, None))
+        return {tenant.id: draft for tenant in tenants}
+    return {
+        tenant.id: services.draft_rule(actor=actor, **rule_fields(wish, tenant.id))
+        for tenant in tenants
+    }
+
+
+def _listed(wish: Wish, tenant: Tenant, actor: Person | Actor) -> tuple[wire.GatewayRule, ...]:
+    drafts = [
+        services.draft_rule(actor=actor, **rule_fields(each, owner))
+        for owner, each in _list_of(wish, tenant)
+    ]
+    return tuple(wire_rules(drafts))
+
+
+def _list_of(wish: Wish, tenant: Tenant) -> list[tuple[int | None, Wish]]:
+    """What the list has for this client, and for all."""
+    rules = wish.get("rules") or {}
+    own: list[tuple[int | None, Wish]] = [(tenant.id, each) for each in rules.get(tenant.slug, ())]
+    return own + [(None, each) for each in rules.get(EVERYWHERE, ())]
+
+
+def rule_fields(wish: Wish, tenant_id: int | None) -> services.RuleFields:
     """As ``services.add_rule`` takes them, but for actor and incident."""
     return {
-        "tenant_id": tenant.id,
+        "tenant_id": tenant_id,
         "kind": wish.get("kind", ""),
         "match": wish.get("match", ""),
         "value": wish.get("value", ""),
-        "recipient": wish.get("recipient", ""),
-        "action": wish.get("action", ""),
+        "recipient": wish.get("recipient") or "",
+        "action": wish.get("action") or "",
         "beats_threats": bool(wish.get("beats_threats", False)),
         "reason": wish.get("reason") or "Rehearsed",
         "expires_at": _end(wish),
+        "no_end_because": wish.get("no_end_because") or "",
     }
 
 
 def _end(wish: Wish) -> datetime | None:
+    """None: the usual end, or none where the wish says why."""
     if wish.get("expires_at"):
         return datetime.fromisoformat(wish["expires_at"])
     days = int(wish.get("days") or 0)
@@ -127,7 +208,7 @@ def _end(wish: Wish) -> datetime | None:
 
 def _rule_of(wish: Wish, tenant_id: int) -> GatewayRule:
     rule_id = as_uuid(str(wish.get("rule_id")))
-    kept = GatewayRule.objects.filter(services.rules_in_force(), tenant_id=tenant_id)
+    kept = GatewayRule.objects.filter(services.rules_in_force(), services.of_client(tenant_id))
     rule = kept.filter(id=rule_id).first() if rule_id else None
     if rule is None:
         raise NotThere
@@ -161,14 +242,17 @@ def save_change(
     if not locked:
         raise NotThere
     check_savable(locked, despite=despite)
-    rules = []
+    rules: list[GatewayRule] = []
     for rehearsal in locked:
-        rule = _make(rehearsal, actor, reason.strip(), incident_id)
-        rehearsal.saved_at, rehearsal.saved_by, rehearsal.rule = timezone.now(), actor.name, rule
+        made = _make(rehearsal, actor, reason.strip(), incident_id, known=rules)
+        rehearsal.saved_at, rehearsal.saved_by = timezone.now(), actor.name
+        # The key holds the client: an entry for all clients is nobody's row.
+        own = [rule for rule in made if rule.tenant_id == rehearsal.tenant_id]
+        rehearsal.rule = own[0] if own else None
         rehearsal.save(update_fields=["saved_at", "saved_by", "rule"])
-        if pull_delivered and rule.kind == GatewayRule.Kind.BLOCK:
-            pull_what_it_would_have_held(rehearsal, rule, actor)
-        rules.append(rule)
+        if pull_delivered and any(rule.kind == GatewayRule.Kind.BLOCK for rule in made):
+            pull_what_it_would_have_held(rehearsal, made[0], actor)
+        rules += [rule for rule in made if rule not in rules]
     return rules
 
 
@@ -217,15 +301,21 @@ def check_savable(rehearsals: Sequence[Rehearsal], *, despite: bool) -> None:
 
 
 def _make(
-    rehearsal: Rehearsal, actor: Person | Actor, reason: str, incident_id: UUID | None
-) -> GatewayRule:
+    rehearsal: Rehearsal,
+    actor: Person | Actor,
+    reason: str,
+    incident_id: UUID | None,
+    *,
+    known: Sequence[GatewayRule],
+) -> list[GatewayRule]:
+    """The entries made or removed for this client; ``known`` were made for others of the batch."""
     wish, tenant = rehearsal.change, rehearsal.tenant
     if wish["do"] == "add_rule":
-        fields = {**rule_fields(wish, tenant), "reason": reason, "incident_id": incident_id}
-        rule = services.add_rule(actor=actor, **fields)
+        made = _add(wish, tenant, actor, reason, incident_id, known)
+    elif wish["do"] == "add_rules":
+        made = _add_listed(wish, tenant, actor, known)
     elif wish["do"] == "remove_rule":
-        rule = _rule_of(wish, tenant.id)
-        services.remove_rule(rule=rule, actor=actor, reason=reason)
+        made = _remove(wish, tenant, actor, reason, known)
     else:
         raise WrongInput("This rehearsal belongs to a change of a policy, which is made there.")
     write_audit(
@@ -236,10 +326,54 @@ def _make(
         object_kind="rehearsal",
         object_id=rehearsal.id,
         reason=reason,
-        rule=str(rule.id),
+        rules=[str(rule.id) for rule in made],
         despite=rehearsal.stops,
     )
-    return rule
+    return made
+
+
+def _shared(known: Sequence[GatewayRule]) -> list[GatewayRule]:
+    return [rule for rule in known if rule.tenant_id is None]
+
+
+def _add(
+    wish: Wish,
+    tenant: Tenant,
+    actor: Person | Actor,
+    reason: str,
+    incident_id: UUID | None,
+    known: Sequence[GatewayRule],
+) -> list[GatewayRule]:
+    if wish.get("everywhere") and known:
+        return _shared(known)
+    fields = rule_fields(wish, None if wish.get("everywhere") else tenant.id)
+    fields |= {"reason": reason, "incident_id": incident_id}
+    return [services.add_rule(actor=actor, **fields)]
+
+
+def _add_listed(
+    wish: Wish, tenant: Tenant, actor: Person | Actor, known: Sequence[GatewayRule]
+) -> list[GatewayRule]:
+    shared = _shared(known)
+    return shared + [
+        services.add_rule(actor=actor, **rule_fields(each, owner))
+        for owner, each in _list_of(wish, tenant)
+        if owner is not None or not shared
+    ]
+
+
+def _remove(
+    wish: Wish,
+    tenant: Tenant,
+    actor: Person | Actor,
+    reason: str,
+    known: Sequence[GatewayRule],
+) -> list[GatewayRule]:
+    if known:
+        return list(known)
+    rule = _rule_of(wish, tenant.id)
+    services.remove_rule(rule=rule, actor=actor, reason=reason)
+    return [rule]
 
 
 def pull_what_it_would_have_held(

@@ -30,6 +30,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from incidents.evidence import read_evidence, store_evidence
 from incidents.models import Evidence
+from seg_bridge.alarms import note_trouble, trouble_of
 from seg_bridge.commands import holds_bytes_for, unacknowledged
 from seg_bridge.gatekeeper import Refused, answers_machines, check_speaker, read_body
 from seg_bridge.models import Gate
@@ -119,11 +120,15 @@ def _give_back(gate: KnownGate, tenant_id: int, digest: str) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a gate has: the last command it did, and the version of the policy it follows."""
+    """What a gate has: the last command it did, and the version of the policy it follows.
+
+    ``trouble``: why it does not follow a newer one, "" for none.
+    """
 
     after: int
     snapshot: str
     wait_s: float
+    trouble: str = ""
 
     @classmethod
     def of(cls, request: HttpRequest) -> Question:
@@ -136,7 +141,8 @@ class Question:
         if not 0 <= after < 2**63 or not 0 <= wait_s < float("inf"):
             raise Refused(400, "after and wait_s are numbers from 0")
         snapshot = request.GET.get("snapshot", "")[:64]
-        return cls(after, snapshot, min(wait_s, LONGEST_WAIT_S))
+        trouble = request.GET.get("trouble", "")[:20]
+        return cls(after, snapshot, min(wait_s, LONGEST_WAIT_S), trouble)
 
 
 class WaitingRoom:
@@ -204,6 +210,7 @@ async def _look(is_async: bool, look: Any, *arguments: Any) -> Any:
 def _begin(request: HttpRequest, question: Question) -> KnownGate:
     gate = check_speaker(request, request.body)
     _note_seen(gate, snapshot=question.snapshot)
+    _note_policy(gate, question)
     return gate
 
 
@@ -221,6 +228,8 @@ def _news(name: str, question: Question, is_last: bool) -> dict[str, Any] | None
     is_changed = content.version != question.snapshot
     if not is_last and not is_changed and not offered:
         return None
+    if is_changed:
+        _note_offered(gate, content.version)
     signed = sign_for(gate, content, at=at) if is_changed else None
     return {"snapshot": signed, "commands": offered}
 
@@ -240,3 +249,19 @@ def _note_seen(gate: KnownGate, *, snapshot: str | None = None) -> None:
         changes["snapshot_version"] = snapshot
     with tenant_scope(Role.WORKER, gate.tenant_ids, provider_id=gate.provider_id):
         Gate.objects.filter(is_due, id=gate.gate_id).update(**changes)
+
+
+def _note_policy(gate: KnownGate, question: Question) -> None:
+    now = timezone.now()
+    with tenant_scope(Role.WORKER, gate.tenant_ids, provider_id=gate.provider_id):
+        row = Gate.objects.get(id=gate.gate_id)
+        trouble = trouble_of(row, said=question.trouble, follows=question.snapshot, now=now)
+        note_trouble(row, trouble, now=now)
+
+
+def _note_offered(gate: KnownGate, version: str) -> None:
+    """The time of the first offer counts, not that of its repeats."""
+    with tenant_scope(Role.WORKER, gate.tenant_ids, provider_id=gate.provider_id):
+        Gate.objects.filter(id=gate.gate_id).exclude(offered_version=version).update(
+            offered_version=version, offered_at=timezone.now()
+        )

@@ -50,8 +50,10 @@ class Gateway:
     ) -> RepairForecast:
         tenant = Tenant.objects.get(id=tenant_id)
         wish = {"do": repair["action"], **{name: repair.get(name) for name in _OF_A_RULE}}
-        (kept,) = changes.rehearse_wish(wish=wish, tenants=[tenant], actor=actor)
-        return RepairForecast(kept.id, kept.counts, tuple(kept.stops))
+        kept = changes.rehearse_wish(wish=wish, tenants=[tenant], actor=actor)
+        # To remove an entry for all clients is rehearsed for all of them; any of them may object.
+        own = next(each for each in kept if each.tenant_id == tenant_id)
+        return RepairForecast(own.id, own.counts, tuple(s for each in kept for s in each.stops))
 
     def carry_out_repair(
         self,
@@ -61,8 +63,9 @@ class Gateway:
         reason: str,
         incident_id: UUID | None,
     ) -> UUID:
+        batch = Rehearsal.objects.values("batch").get(id=rehearsal_id)
         (rule,) = changes.save_change(
-            rehearsals=[Rehearsal.objects.get(id=rehearsal_id)],
+            rehearsals=list(Rehearsal.objects.filter(**batch)),
             actor=actor,
             reason=reason,
             despite=True,

@@ -12,7 +12,11 @@ from tenants.ids import new_id
 
 
 class Gate(ScopedModel):
-    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only."""
+    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only.
+
+    ``snapshot_version``: of the policy that it follows; ``offered_version``: that it was given
+    last.  ``policy_trouble``: why it does not follow it, one of ``gate.policy.TROUBLES`` or "".
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
@@ -22,6 +26,10 @@ class Gate(ScopedModel):
     created_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(null=True)
     snapshot_version = models.CharField(max_length=64, blank=True)
+    offered_version = models.CharField(max_length=64, blank=True)
+    offered_at = models.DateTimeField(null=True)
+    policy_trouble = models.CharField(max_length=20, blank=True)
+    policy_trouble_since = models.DateTimeField(null=True)
 
     class Meta(ScopedModel.Meta):
         pass
@@ -46,12 +54,14 @@ class PolicyLayer(ScopedModel):
     """What one level states of the gateway's policy; what it does not state it inherits.
 
     ``stated``: key → ``{"value", "by", "at", "reason"}`` (policies/keys.py).  ``tenant`` None: a
-    level of the provider's.  ``version`` grows with each change, so that nobody overwrites what
-    she has not seen.  ``template`` names what was applied last.
+    level of the provider's, of one of its groups where ``group`` is named.  ``version`` grows with
+    each change, so that nobody overwrites what she has not seen.  ``template`` names what was
+    applied last.
     """
 
     class Level(models.TextChoices):
         PROVIDER = "provider", "All clients"
+        GROUP = "group", "Group of clients"
         CLIENT = "client", "Client"
         DOMAIN = "domain", "Domain"
         MAILBOX = "mailbox", "Mailbox"
@@ -62,6 +72,9 @@ class PolicyLayer(ScopedModel):
         "tenants.Tenant", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
     )
     level = models.CharField(max_length=10, choices=Level.choices)
+    group = models.ForeignKey(
+        "tenants.ClientGroup", on_delete=models.CASCADE, related_name="+", null=True
+    )
     domain = tenant_key("tenants.Domain", null=True)
     mailbox = tenant_key("tenants.Mailbox", null=True)
     stated = models.JSONField(default=dict)
@@ -75,24 +88,35 @@ class PolicyLayer(ScopedModel):
             models.CheckConstraint(
                 condition=models.Q(
                     level="provider",
+                    group__isnull=True,
+                    tenant__isnull=True,
+                    domain__isnull=True,
+                    mailbox__isnull=True,
+                )
+                | models.Q(
+                    level="group",
+                    group__isnull=False,
                     tenant__isnull=True,
                     domain__isnull=True,
                     mailbox__isnull=True,
                 )
                 | models.Q(
                     level="client",
+                    group__isnull=True,
                     tenant__isnull=False,
                     domain__isnull=True,
                     mailbox__isnull=True,
                 )
                 | models.Q(
                     level="domain",
+                    group__isnull=True,
                     tenant__isnull=False,
                     domain__isnull=False,
                     mailbox__isnull=True,
                 )
                 | models.Q(
                     level="mailbox",
+                    group__isnull=True,
                     tenant__isnull=False,
                     domain__isnull=True,
                     mailbox__isnull=False,
@@ -103,6 +127,11 @@ class PolicyLayer(ScopedModel):
                 fields=["provider"],
                 condition=models.Q(level="provider"),
                 name="policy_layer_provider_once",
+            ),
+            models.UniqueConstraint(
+                fields=["group"],
+                condition=models.Q(level="group"),
+                name="policy_layer_group_once",
             ),
             models.UniqueConstraint(
                 fields=["tenant"],
@@ -142,6 +171,9 @@ class PolicyChange(ScopedModel):
         "tenants.Tenant", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
     )
     level = models.CharField(max_length=10, choices=PolicyLayer.Level.choices)
+    group = models.ForeignKey(
+        "tenants.ClientGroup", on_delete=models.CASCADE, related_name="+", null=True
+    )
     domain = tenant_key("tenants.Domain", null=True)
     mailbox = tenant_key("tenants.Mailbox", null=True)
     states = models.JSONField(default=dict)
@@ -246,8 +278,13 @@ class PolicyPushItem(TenantModel):
         ]
 
 
-class GatewayRule(TenantModel):
-    """One allow or block entry with its author, its reason and its end."""
+class GatewayRule(ScopedModel):
+    """One allow or block entry with its author, its reason and its end.
+
+    ``tenant`` None: for all clients of the provider.  ``recipient`` "": every mailbox, as
+    ``@acme.example`` those of a domain, else one.  ``expires_at`` None only with
+    ``no_end_because``.
+    """
 
     class Kind(models.TextChoices):
         ALLOW = "allow", "Allow"
@@ -256,10 +293,16 @@ class GatewayRule(TenantModel):
     class Match(models.TextChoices):
         SENDER = "sender", "Sender"
         SENDER_DOMAIN = "sender_domain", "Sender's domain"
+        DKIM_DOMAIN = "dkim_domain", "Domain that signed it (DKIM)"
         CLIENT_IP = "client_ip", "Sending host"
         URL_HOST = "url_host", "Host of a link"
         ATTACHMENT_SHA256 = "attachment_sha256", "Attachment"
 
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
     kind = models.CharField(max_length=10, choices=Kind.choices)
     match = models.CharField(max_length=20, choices=Match.choices)
     value = models.CharField(max_length=320)
@@ -272,9 +315,10 @@ class GatewayRule(TenantModel):
     reason = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True)
+    no_end_because = models.CharField(max_length=500, blank=True)
     removed_at = models.DateTimeField(null=True)
 
-    class Meta(TenantModel.Meta):
+    class Meta(ScopedModel.Meta):
         indexes: ClassVar = [
             models.Index(
                 fields=["tenant", "kind", "value"],

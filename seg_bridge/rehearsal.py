@@ -4,12 +4,13 @@
 gate's own ``decide``, by the policy in force and by the changed one; what differs is the forecast.
 Nothing is written, no gate is asked.  docs/layers.md.
 
-Changes: ``AddRule``, ``RemoveRule``, ``ChangePolicy``.
+Changes: ``AddRule``, ``AddRules``, ``RemoveRule``, ``ChangePolicy``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -44,6 +45,13 @@ class AddRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AddRules:
+    """A whole list at once."""
+
+    rules: tuple[GatewayRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveRule:
     rule: GatewayRule
 
@@ -55,7 +63,7 @@ class ChangePolicy:
     layers: Layers
 
 
-Change = AddRule | RemoveRule | ChangePolicy
+Change = AddRule | AddRules | RemoveRule | ChangePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +118,25 @@ class _Differences:
 
 
 def rehearse(change: Change, tenant_ids: Collection[int], *, days: int = DAYS) -> Forecast:
-    """Needs a scope of these clients.  Reads at most ``MOST_COPIES`` copies over all of them.
+    """The same change for all of these clients."""
+    return rehearse_each(dict.fromkeys(tenant_ids, change), days=days)
+
+
+def rehearse_each(changes: Mapping[int, Change], *, days: int = DAYS) -> Forecast:
+    """Client → its change.  Needs a scope of these clients.  Reads at most ``MOST_COPIES`` copies
+    over all of them.
 
     A client whose mail is treated as before is not in the forecast.
     """
     now = timezone.now()
-    policies = list(policies_of(tenant_ids))
-    after = _after(change, policies)
+    policies = list(policies_of(changes.keys()))
+    after = _after(changes, policies)
     policies = [policy for policy in policies if after[policy.tenant_id] != policy]
     most = max(FEWEST_COPIES, MOST_COPIES // max(1, len(policies)))
     wanted = now - timedelta(days=days)
     clients = tuple(
         _rehearse_one(
-            change,
+            changes[policy.tenant_id],
             policy,
             after[policy.tenant_id],
             stored_mail.since(policy.tenant_id, wanted, most=most),
@@ -133,25 +147,37 @@ def rehearse(change: Change, tenant_ids: Collection[int], *, days: int = DAYS) -
     return Forecast(days, clients)
 
 
-def _after(change: Change, policies: Sequence[TenantPolicy]) -> dict[int, TenantPolicy]:
-    if isinstance(change, ChangePolicy):
-        ids = [policy.tenant_id for policy in policies]
-        return {policy.tenant_id: policy for policy in policies_of(ids, layers=change.layers)}
-    return {policy.tenant_id: with_rule(policy, change) for policy in policies}
+def _after(
+    changes: Mapping[int, Change], policies: Sequence[TenantPolicy]
+) -> dict[int, TenantPolicy]:
+    found = {}
+    by_layers: dict[int, list[int]] = defaultdict(list)
+    for policy in policies:
+        change = changes[policy.tenant_id]
+        if isinstance(change, ChangePolicy):
+            by_layers[id(change)].append(policy.tenant_id)
+        else:
+            found[policy.tenant_id] = with_rules(policy, change)
+    for ids in by_layers.values():
+        change = changes[ids[0]]
+        assert isinstance(change, ChangePolicy)
+        found |= {each.tenant_id: each for each in policies_of(ids, layers=change.layers)}
+    return found
 
 
-def with_rule(policy: TenantPolicy, change: AddRule | RemoveRule) -> TenantPolicy:
+def with_rules(policy: TenantPolicy, change: AddRule | AddRules | RemoveRule) -> TenantPolicy:
     """The client's policy as it would be."""
-    if isinstance(change, AddRule):
-        return replace(policy, rules=(*policy.rules, change.rule))
-    return replace(policy, rules=tuple(r for r in policy.rules if r.id != change.rule.id))
+    if isinstance(change, RemoveRule):
+        return replace(policy, rules=tuple(r for r in policy.rules if r.id != change.rule.id))
+    new = change.rules if isinstance(change, AddRules) else (change.rule,)
+    return replace(policy, rules=(*policy.rules, *new))
 
 
 def _rehearse_one(
     change: Change, policy: TenantPolicy, changed: TenantPolicy, since: datetime, now: datetime
 ) -> ClientForecast:
     looked_at, undecidable = stored_mail.count(policy.tenant_id, since)
-    about = None if isinstance(change, ChangePolicy) else change.rule
+    about = change.rule if isinstance(change, AddRule | RemoveRule) else None
     copies = stored_mail.copies(policy.tenant_id, since, about=about)
     found = _compare(copies, policy, changed, now)
     cases, broken = _confirmed_cases(policy, changed, now)

@@ -87,6 +87,7 @@ def _hash(value: str) -> str:
 _NORMALISERS: dict[str, Callable[[str], str]] = {
     GatewayRule.Match.SENDER: _address,
     GatewayRule.Match.SENDER_DOMAIN: _host,
+    GatewayRule.Match.DKIM_DOMAIN: _host,
     GatewayRule.Match.CLIENT_IP: _network,
     GatewayRule.Match.URL_HOST: _url_host,
     GatewayRule.Match.ATTACHMENT_SHA256: _hash,
@@ -106,10 +107,14 @@ def check_rule(rule: GatewayRule, *, own_domains: Collection[str]) -> None:
         raise WrongInput("A rule allows or blocks.")
     if not rule.reason.strip():
         raise WrongInput("Please say why: the rule is shown with its reason.")
+    if rule.recipient and rule.tenant_id is None:
+        raise WrongInput("An entry for all clients is for every mailbox.")
     if rule.recipient and rule.recipient.rpartition("@")[2] not in own_domains:
-        raise WrongInput(f"{rule.recipient} is not an address of this client.")
+        raise WrongInput(f"{rule.recipient} is not an address or domain of this client.")
     if rule.expires_at is not None:
         _check_end(rule.expires_at)
+    elif not rule.no_end_because:
+        raise WrongInput("Say why this entry has no end, or give it one.")
     if rule.kind == GatewayRule.Kind.BLOCK:
         _check_block(rule)
     else:

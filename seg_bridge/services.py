@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
 from django.db.models import Q
@@ -25,9 +26,11 @@ from seg_bridge.snapshot import secret_place
 from tenants.audit import BAILEY, Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.groups import clients_among
 from tenants.ids import new_id
 from tenants.models import Domain, Person, Provider, Tenant
-from tenants.scope import Role, tenant_scope
+from tenants.people import must_lead
+from tenants.scope import NoTenantScope, Role, current_scope, tenant_scope
 from tenants.secrets import seal
 from tenants.work import want_work
 
@@ -36,6 +39,8 @@ SECRET_BYTES = 32
 _GATE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,49}\Z")
 _GATE_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 RULE_QUEUE = "policy"
+# Who says nothing else gets an end: lists without ends only grow.
+RULE_LASTS = timedelta(days=30)
 
 
 def create_gate(
@@ -104,88 +109,92 @@ def rules_in_force() -> Q:
     return Q(removed_at=None) & (Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
-def add_rule(
-    *,
-    tenant_id: int,
-    kind: str,
-    match: str,
-    value: str,
-    reason: str,
-    actor: Person | Actor,
-    action: str = "",
-    recipient: str = "",
-    expires_at: datetime | None = None,
-    beats_threats: bool = False,
-    incident_id: UUID | None = None,
-) -> GatewayRule:
+class RuleFields(TypedDict, total=False):
+    """What an entry is made of.
+
+    ``tenant_id`` None: for all clients of the scope's provider.  ``action`` "" is the kind's own:
+    a block holds, an allow delivers.  ``recipient`` "" means every mailbox, ``@acme.example``
+    those of a domain.  ``expires_at`` None: after ``RULE_LASTS``, never with ``no_end_because``.
+    """
+
+    tenant_id: Required[int | None]
+    kind: Required[str]
+    match: Required[str]
+    value: Required[str]
+    reason: Required[str]
+    action: str
+    recipient: str
+    expires_at: datetime | None
+    no_end_because: str
+    beats_threats: bool
+    incident_id: UUID | None
+
+
+def add_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> GatewayRule:
     """One allow or block entry; gates follow it within seconds.
 
-    ``action`` "" is the kind's own: a block holds, an allow delivers.  ``recipient`` "" means every
-    mailbox.  Raises ``WrongInput``, or ``Conflict`` where the same entry is in force.
+    Raises ``WrongInput``, ``NotAllowed`` (for all clients: a lead's), or ``Conflict`` where the
+    same entry is in force.
     """
-    tenant = _access_tenant(tenant_id)
-    rule = draft_rule(
-        tenant_id=tenant_id,
-        kind=kind,
-        match=match,
-        value=value,
-        reason=reason,
-        actor=actor,
-        action=action,
-        recipient=recipient,
-        expires_at=expires_at,
-        beats_threats=beats_threats,
-        incident_id=incident_id,
-    )
+    rule = draft_rule(actor=actor, **fields)
     rule.save(force_insert=True)
-    _audit_rule("seg_bridge.rule.added", rule, tenant=tenant, actor=actor, reason=rule.reason)
-    if expires_at is not None:
-        want_work(tenant.id, RULE_QUEUE, at=expires_at)
+    _audit_rule("seg_bridge.rule.added", rule, actor=actor, reason=rule.reason)
+    if rule.expires_at is not None:
+        # An entry for all clients is retired by any one of them.
+        tenant_id = rule.tenant_id or current_scope().tenant_ids[0]
+        want_work(tenant_id, RULE_QUEUE, at=rule.expires_at)
     return rule
 
 
-def draft_rule(
-    *,
-    tenant_id: int,
-    kind: str,
-    match: str,
-    value: str,
-    reason: str,
-    actor: Person | Actor,
-    action: str = "",
-    recipient: str = "",
-    expires_at: datetime | None = None,
-    beats_threats: bool = False,
-    incident_id: UUID | None = None,
-) -> GatewayRule:
+def draft_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> GatewayRule:
     """The checked entry as ``add_rule`` would store it; nothing is written.  Raises as it does."""
     by_kind = {"allow": MatrixAction.DELIVER, "block": MatrixAction.HOLD}
+    kind, no_end = fields["kind"], fields.get("no_end_because", "").strip()
+    expires_at = fields.get("expires_at")
     rule = GatewayRule(
-        tenant_id=tenant_id,
+        provider_id=_provider_id(fields["tenant_id"]),
+        tenant_id=fields["tenant_id"],
         kind=kind,
-        match=match,
-        value=normalise(match, value),
-        recipient=normalise_address(recipient),
-        action=action or by_kind.get(kind, ""),
-        beats_threats=beats_threats,
-        incident_id=incident_id,
+        match=fields["match"],
+        value=normalise(fields["match"], fields["value"]),
+        recipient=normalise_address(fields.get("recipient", "")),
+        action=fields.get("action", "") or by_kind.get(kind, ""),
+        beats_threats=fields.get("beats_threats", False),
+        incident_id=fields.get("incident_id"),
         owner_id=actor.id,
         owner_name=actor.name,
-        reason=reason.strip(),
-        expires_at=expires_at,
+        reason=fields["reason"].strip(),
+        expires_at=None if no_end else expires_at or timezone.now() + RULE_LASTS,
+        no_end_because=no_end,
     )
+    if rule.tenant_id is None:
+        must_lead(actor)
     _check_new(rule)
     return rule
 
 
+def _provider_id(tenant_id: int | None) -> int:
+    """Raises ``NotThere`` for a client that is not in sight."""
+    if tenant_id is not None:
+        return _access_tenant(tenant_id).provider_id
+    provider_id = current_scope().provider_id
+    if provider_id is None:
+        raise NoTenantScope("What holds for all clients is written in a scope of the provider.")
+    return provider_id
+
+
 def remove_rule(*, rule: GatewayRule, actor: Person | Actor, reason: str) -> None:
-    """The entry no longer counts; its row stays.  Removing it twice changes nothing."""
+    """The entry no longer counts; its row stays.  Removing it twice changes nothing.
+
+    Raises ``NotAllowed``: one for all clients is a lead's.
+    """
+    if rule.tenant_id is None:
+        must_lead(actor)
     changed = GatewayRule.objects.filter(id=rule.id, removed_at=None).update(
         removed_at=timezone.now()
     )
     if changed:
-        tenant = _access_tenant(rule.tenant_id)
-        _audit_rule("seg_bridge.rule.removed", rule, tenant=tenant, actor=actor, reason=reason)
+        _audit_rule("seg_bridge.rule.removed", rule, actor=actor, reason=reason)
 
 
 def block_of(tenant_id: int, sender: str) -> GatewayRule | None:
@@ -212,7 +221,11 @@ def extend_block(
     expires_at: datetime | None,
     incident_id: UUID | None,
 ) -> GatewayRule:
-    """The same block until a later end; where it lasts as long already, that rule."""
+    """The same block until a later end; where it lasts as long already, that rule.
+
+    ``expires_at`` None: after ``RULE_LASTS``.
+    """
+    expires_at = expires_at or timezone.now() + RULE_LASTS
     if _lasts(rule.expires_at, expires_at):
         return rule
     remove_rule(rule=rule, actor=actor, reason="replaced by one that lasts longer")
@@ -235,14 +248,29 @@ def retire_expired_rules(claimed: ClaimedWork) -> datetime | None:
     The gate ends a rule by its own clock; this is for the list that people see, and the audit log.
     """
     with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
-        tenant = _access_tenant(claimed.tenant_id)
-        kept = GatewayRule.objects.filter(tenant_id=tenant.id, removed_at=None)
+        kept = GatewayRule.objects.filter(of_client(claimed.tenant_id), removed_at=None)
         now = timezone.now()
         for rule in kept.filter(expires_at__lte=now):
             if kept.filter(id=rule.id).update(removed_at=now):
-                _audit_rule("seg_bridge.rule.expired", rule, tenant=tenant, actor=BAILEY, reason="")
+                _audit_rule("seg_bridge.rule.expired", rule, actor=BAILEY, reason="")
         ends = kept.exclude(expires_at=None).order_by("expires_at")
         return ends.values_list("expires_at", flat=True).first()
+
+
+def of_client(tenant_id: int) -> Q:
+    """The client's own entries, and those for all clients."""
+    return Q(tenant_id=tenant_id) | Q(tenant_id=None)
+
+
+def rules_of(client: str) -> Q:
+    """The entries that hold for this client, or for clients of this group, those for all included.
+
+    ``client`` as tenants/groups.py writes it: all in sight for "", none for a name nobody has.
+    """
+    if not client:
+        return Q()
+    ids = clients_among(client)
+    return Q(tenant_id__in=ids) | Q(tenant_id=None) if ids else Q(pk__in=[])
 
 
 def _access_tenant(tenant_id: int) -> Tenant:
@@ -254,15 +282,18 @@ def _access_tenant(tenant_id: int) -> Tenant:
 
 def _check_new(rule: GatewayRule) -> None:
     """Raises ``WrongInput``, ``NotThere`` or ``Conflict``."""
-    names = Domain.objects.filter(tenant_id=rule.tenant_id).values_list("name", flat=True)
+    # Of an entry for all clients, none of theirs may be allowed to be forged.
+    domains = Domain.objects.filter(tenant_id=rule.tenant_id) if rule.tenant_id else Domain.objects
+    names = domains.values_list("name", flat=True)
     check_rule(rule, own_domains={normalise_address(f"@{name}")[1:] for name in names})
+    whose = Q(tenant_id=rule.tenant_id)  # None: those for all clients
     if rule.incident_id is not None:
-        own = Incident.objects.filter(id=rule.incident_id, tenant_id=rule.tenant_id)
+        own = Incident.objects.filter(whose, id=rule.incident_id)
         if not own.exists():
             raise NotThere
     same = GatewayRule.objects.filter(
         rules_in_force(),
-        tenant_id=rule.tenant_id,
+        whose,
         kind=rule.kind,
         match=rule.match,
         value=rule.value,
@@ -272,18 +303,16 @@ def _check_new(rule: GatewayRule) -> None:
         raise Conflict(f"{same.owner_name} made this rule on {same.created_at:%d %B %Y at %H:%M}.")
 
 
-def _lasts(expires_at: datetime | None, wanted: datetime | None) -> bool:
-    return expires_at is None or (wanted is not None and expires_at >= wanted)
+def _lasts(expires_at: datetime | None, wanted: datetime) -> bool:
+    return expires_at is None or expires_at >= wanted
 
 
-def _audit_rule(
-    action: str, rule: GatewayRule, *, tenant: Tenant, actor: Person | Actor, reason: str
-) -> None:
+def _audit_rule(action: str, rule: GatewayRule, *, actor: Person | Actor, reason: str) -> None:
     write_audit(
         action,
         actor=actor,
-        provider_id=tenant.provider_id,
-        tenant_id=tenant.id,
+        provider_id=rule.provider_id,
+        tenant_id=rule.tenant_id,
         object_kind="gateway_rule",
         object_id=rule.id,
         reason=reason,
@@ -293,4 +322,5 @@ def _audit_rule(
         recipient=rule.recipient,
         action_taken=rule.action,
         expires_at=rule.expires_at.isoformat() if rule.expires_at else None,
+        no_end_because=rule.no_end_because,
     )

@@ -18,6 +18,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from incidents.traces import active_trace_key, trace_keys
@@ -115,9 +116,11 @@ _STAMP = "SELECT concat_ws(' ', {})".format(
             "tenants_tenant WHERE id = ANY(%(ids)s)",
             "tenants_domain WHERE tenant_id = ANY(%(ids)s)",
             "tenants_mailbox WHERE tenant_id = ANY(%(ids)s)",
+            "tenants_groupmember WHERE tenant_id = ANY(%(ids)s)",
             "seg_bridge_policylayer WHERE tenant_id = ANY(%(ids)s)"
             " OR (tenant_id IS NULL AND provider_id = %(provider)s)",
-            "seg_bridge_gatewayrule WHERE tenant_id = ANY(%(ids)s) AND removed_at IS NULL",
+            "seg_bridge_gatewayrule WHERE (tenant_id = ANY(%(ids)s)"
+            " OR (tenant_id IS NULL AND provider_id = %(provider)s)) AND removed_at IS NULL",
             "incidents_tracekey WHERE provider_id = %(provider)s",
         )
     )
@@ -250,15 +253,54 @@ def _domains(tenant_ids: Collection[int]) -> dict[int, list[wire.DomainRoute]]:
 
 
 def _rules(tenant_ids: Collection[int]) -> dict[int, list[wire.GatewayRule]]:
-    found: dict[int, list[wire.GatewayRule]] = defaultdict(list)
-    for row in GatewayRule.objects.filter(tenant_id__in=tenant_ids, removed_at=None).order_by("id"):
-        # The gate itself ends a rule on time; an expired one stays until it is retired.
-        found[row.tenant_id].append(wire_rule(row))
+    """Each client's own entries, then those for all clients.
+
+    The gate itself ends a rule on time; an expired one stays until it is retired.
+    """
+    found: dict[int, list[wire.GatewayRule]] = {tenant_id: [] for tenant_id in tenant_ids}
+    rows = list(
+        GatewayRule.objects.filter(
+            Q(tenant_id__in=tenant_ids) | Q(tenant_id=None), removed_at=None
+        ).order_by("id")
+    )
+    shared: list[wire.GatewayRule] = []
+    for row, rule in zip(rows, wire_rules(rows), strict=True):
+        of = shared if row.tenant_id is None else found[row.tenant_id]
+        of.append(rule)
+    return {tenant_id: own + shared for tenant_id, own in found.items()}
+
+
+def wire_rules(rows: Collection[GatewayRule]) -> list[wire.GatewayRule]:
+    """Entries as a gate is told of them, in their order."""
+    aliases = _aliases([row for row in rows if "@" in row.recipient[1:]])
+    return [
+        replace(_wire_rule(row), also=aliases.get((row.tenant_id, row.recipient), ()))
+        for row in rows
+    ]
+
+
+def _aliases(rows: Collection[GatewayRule]) -> dict[tuple[int | None, str], tuple[str, ...]]:
+    """The further addresses of the mailboxes that entries are for."""
+    wanted = {(row.tenant_id, row.recipient) for row in rows if row.tenant_id is not None}
+    if not wanted:
+        return {}
+    boxes = Mailbox.objects.filter(tenant_id__in={tenant_id for tenant_id, _ in wanted})
+    found: dict[tuple[int | None, str], tuple[str, ...]] = {}
+    for tenant_id, address, aliases in boxes.values_list("tenant_id", "address", "aliases"):
+        names = [wire.normalise_address(each) for each in (address, *aliases)]
+        for name in names:
+            if (tenant_id, name) in wanted:
+                found[tenant_id, name] = tuple(each for each in names if each != name)
     return found
 
 
-def wire_rule(row: GatewayRule) -> wire.GatewayRule:
-    """An entry as a gate is told of it."""
+def _wire_rule(row: GatewayRule) -> wire.GatewayRule:
+    """An entry as a gate is told of it.
+
+    The reason of one for all clients stays here: it may be about one of them, and what a gate says
+    of a mail is told to its client.
+    """
+    is_shared = row.tenant_id is None
     return wire.GatewayRule(
         id=str(row.id),
         kind=cast(wire.RuleKind, row.kind),
@@ -268,6 +310,7 @@ def wire_rule(row: GatewayRule) -> wire.GatewayRule:
         action=MatrixAction(row.action),
         expires_at=row.expires_at,
         owner=row.owner_name,
-        reason=row.reason,
+        reason="" if is_shared else row.reason,
         beats_threats=row.beats_threats,
+        scope="provider" if is_shared else "client",
     )

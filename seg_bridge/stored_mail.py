@@ -59,7 +59,10 @@ SELECT o.id, o.recipient, o.verdict, o.score, o.detail->'missing',
     jsonb_path_query_array(o.mail, '$.from_all[*].address'),
     jsonb_path_query_array(o.mail, '$.links[*].host'),
     o.mail->'attachments',
-    jsonb_path_exists(o.mail, '$.auth[*] ? (@.method == "dmarc" && @.result == "fail")')
+    jsonb_path_exists(o.mail, '$.auth[*] ? (@.method == "dmarc" && @.result == "fail")'),
+    jsonb_path_query_array(
+        o.mail, '$.auth[*] ? (@.method == "dkim" && @.result == "pass").domain'
+    )
 FROM incidents_observation o WHERE {_WHOLE} AND {_DECIDABLE}
 """  # noqa: S608 - fixed text
 # No gate would find the entry's value in a mail whose facts do not hold it as a text.
@@ -92,8 +95,10 @@ def copies(
             query += _MAY_FIT
             values["value"] = json.dumps(about.value, ensure_ascii=False)[1:-1]
         if about.recipient:
-            query += " AND o.recipient = %(recipient)s"
-            values["recipient"] = about.recipient
+            query += " AND (o.recipient = ANY(%(recipients)s) OR o.recipient LIKE %(domain)s)"
+            values["recipients"] = [about.recipient, *about.also]
+            # Only "@acme.example" is a pattern: an underline in it may find too much, never less.
+            values["domain"] = "%" + about.recipient if about.recipient[0] == "@" else ""
     yield from _stream(query + " ORDER BY o.observed_at DESC", values)
 
 
@@ -136,6 +141,7 @@ def _stored(row: tuple[Any, ...]) -> StoredCopy:
         client_ip=client_ip,
         link_hosts=frozenset(hosts),
         attachments=frozenset(str(each.get("sha256", "")) for each in files),
+        dkim_domains=frozenset(each.lower() for each in _texts(lists[4]) if each),
         file_traits=traits_of(
             (str(each.get("kind", "")), bool(each.get("is_inline")), _texts(each.get("flags")))
             for each in files

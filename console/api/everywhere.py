@@ -35,7 +35,9 @@ class PullEverywhereSerializer(shown.ReasonSerializer):
 
 
 class BlockEverywhereSerializer(PullEverywhereSerializer):
-    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="Else after 30 days"
+    )
     despite = serializers.BooleanField(
         default=False, help_text="Although a rehearsal has objections; needs a reason"
     )

@@ -29,7 +29,7 @@ from incidents.models import (
 )
 from incidents.services.quiet import in_force
 from seg_bridge.models import GatewayRule
-from seg_bridge.services import rules_in_force
+from seg_bridge.services import rules_in_force, rules_of
 from tenants.groups import PREFIX, of_clients
 from tenants.scope import current_scope
 
@@ -163,11 +163,25 @@ class ReportFilter(TenantFilter):
 
 
 class GatewayRuleFilter(TenantFilter):
+    """Entries for all clients are among those of each."""
+
+    tenant = filters.CharFilter(method="filter_tenant")
     in_force = filters.BooleanFilter(method="filter_in_force")
 
     class Meta:
         model = GatewayRule
         fields = ("tenant", "kind", "match", "value")
+
+    def filter_tenant(
+        self, rows: QuerySet[GatewayRule], name: str, value: str
+    ) -> QuerySet[GatewayRule]:
+        return rows.filter(rules_of(value))
+
+    @override
+    def filter_group(
+        self, rows: QuerySet[GatewayRule], name: str, value: UUID
+    ) -> QuerySet[GatewayRule]:
+        return rows.filter(rules_of(f"{PREFIX}{value}"))
 
     def filter_in_force(
         self, rows: QuerySet[GatewayRule], name: str, value: bool

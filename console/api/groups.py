@@ -17,8 +17,9 @@ from console.queries.skills import access_colleague, kind_rows, skill_rows
 from incidents.access import access_client
 from incidents.models import Incident
 from incidents.services.skills import set_needs, set_skills
+from seg_bridge.policies.groups import change_group, take_group_away
 from tenants.errors import NotThere
-from tenants.groups import access_group, groups_in_sight, remove_group, save_group
+from tenants.groups import access_group, groups_in_sight, save_group
 from tenants.ids import as_uuid
 
 
@@ -39,6 +40,12 @@ class NewGroupSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80)
     tenants = serializers.ListField(
         child=serializers.SlugField(), default=list, max_length=5_000, help_text="All of them"
+    )
+
+
+class ChangedGroupSerializer(NewGroupSerializer):
+    despite = serializers.BooleanField(
+        default=False, help_text="Although clients are treated otherwise by joining or leaving"
     )
 
 
@@ -94,27 +101,30 @@ class GroupDetail(APIView):
 
 
 class ChangeGroup(APIView):
-    """Give it this name and these clients, and no others.  A lead's."""
+    """Give it this name and these clients, and no others.  A lead's.
 
-    @extend_schema(request=NewGroupSerializer, responses=GroupSerializer)
+    Where the group states a policy, 409 tells what changes for whom, unless ``despite``.
+    """
+
+    @extend_schema(request=ChangedGroupSerializer, responses=GroupSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         person = person_of(request)
         group = access_group(person, object_id)
-        asked = parse(NewGroupSerializer, request)
-        clients = [access_client(slug) for slug in asked["tenants"]]
-        save_group(name=asked["name"], clients=clients, actor=person, group=group.row)
+        asked = parse(ChangedGroupSerializer, request)
+        clients = [access_client(slug) for slug in asked.pop("tenants")]
+        change_group(group=group.row, clients=clients, actor=person, **asked)
         return Response(GroupSerializer(access_group(person, object_id)).data)
 
 
 class RemoveGroup(APIView):
-    """Its clients stay.  A lead's."""
+    """Its clients stay.  A lead's; 409 while the group states a policy for clients."""
 
     @extend_schema(request=None, responses={204: None})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         person = person_of(request)
-        remove_group(group=access_group(person, object_id).row, actor=person)
+        take_group_away(group=access_group(person, object_id).row, actor=person)
         return Response(status=204)
 
 

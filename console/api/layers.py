@@ -137,7 +137,13 @@ class NewRehearsalSerializer(serializers.Serializer[Any]):
     recipient = serializers.CharField(max_length=320, default="", allow_blank=True)
     beats_threats = serializers.BooleanField(default=False)
     days = serializers.IntegerField(
-        min_value=0, max_value=3650, default=30, help_text="How long the rule holds; 0: no end"
+        min_value=0, max_value=3650, default=30, help_text="How long the rule holds"
+    )
+    no_end_because = serializers.CharField(
+        default="", allow_blank=True, max_length=500, help_text="Why it has no end"
+    )
+    everywhere = serializers.BooleanField(
+        default=False, help_text="One rule for all clients, rehearsed for these; a lead's"
     )
     rule_id = serializers.UUIDField(required=False, help_text="Of the rule to remove")
     period_days = serializers.IntegerField(

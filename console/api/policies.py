@@ -19,7 +19,9 @@ from console.api.layers import RehearsalSerializer
 from console.lib.people import person_of
 from console.queries.policies import changes_in_sight, find_domain, find_mailbox
 from incidents.access import access_client, access_one
+from seg_bridge.alarms import WORDS
 from seg_bridge.models import (
+    Gate,
     PolicyChange,
     PolicyPush,
     PolicyPushItem,
@@ -46,6 +48,7 @@ from seg_bridge.policies.services import (
     templates_for,
 )
 from tenants.errors import NotThere, WrongInput
+from tenants.groups import MOST_GROUPS, access_group
 
 # --- what is shown
 
@@ -54,7 +57,7 @@ class ValueSerializer(serializers.Serializer[Effective]):
     """One value and its origin."""
 
     value = serializers.JSONField(help_text="Text or number")
-    level = serializers.CharField(help_text="default provider client domain mailbox")
+    level = serializers.CharField(help_text="default provider group client domain mailbox")
     name = serializers.CharField(help_text="Whose level it is")
     by = serializers.CharField(help_text="Who stated it")
     at = serializers.CharField(help_text="When; empty for Bailey's defaults")
@@ -63,6 +66,7 @@ class ValueSerializer(serializers.Serializer[Effective]):
 
 class PolicySerializer(serializers.Serializer[Any]):
     level = serializers.CharField()
+    group = serializers.UUIDField(allow_null=True)
     tenant = serializers.SlugField(allow_null=True)
     domain = serializers.CharField(allow_null=True)
     mailbox = serializers.CharField(allow_null=True)
@@ -82,6 +86,7 @@ class DifferenceSerializer(serializers.Serializer[Any]):
 
 
 class PolicyChangeSerializer(serializers.ModelSerializer[PolicyChange]):
+    group = serializers.UUIDField(source="group_id", read_only=True, allow_null=True)
     tenant = serializers.SlugField(source="tenant.slug", read_only=True, default=None)
     domain = serializers.CharField(source="domain.name", read_only=True, default=None)
     mailbox = serializers.CharField(source="mailbox.address", read_only=True, default=None)
@@ -93,9 +98,9 @@ class PolicyChangeSerializer(serializers.ModelSerializer[PolicyChange]):
     class Meta:
         model = PolicyChange
         fields = (
-            *("id", "level", "tenant", "domain", "mailbox", "states", "inherits", "template"),
-            *("differences", "rehearsals", "state", "asked_by", "created_at", "made_by", "made_at"),
-            *("reason", "despite"),
+            *("id", "level", "group", "tenant", "domain", "mailbox", "states", "inherits"),
+            *("template", "differences", "rehearsals", "state", "asked_by", "created_at"),
+            *("made_by", "made_at", "reason", "despite"),
         )
 
     @extend_schema_field(RehearsalSerializer(many=True))
@@ -152,6 +157,7 @@ def shown_policy(target: Target) -> dict[str, Any]:
     return PolicySerializer(
         {
             "level": str(target.level),
+            "group": target.group.id if target.group else None,
             "tenant": target.tenant.slug if target.tenant else None,
             "domain": target.domain.name if target.domain else None,
             "mailbox": target.mailbox.address if target.mailbox else None,
@@ -184,6 +190,12 @@ def _client_target(request: Request, slug: str, domain: str, mailbox: str) -> Ta
     return Target(provider=provider, tenant=tenant)
 
 
+def _group_target(request: Request, group_id: str) -> Target:
+    """Raises ``NotThere``."""
+    person = person_of(request)
+    return Target(provider=person.provider, group=access_group(person, group_id).row)
+
+
 class ProviderPolicy(APIView):
     """What holds for all clients unless they state otherwise."""
 
@@ -200,6 +212,25 @@ class ProviderPolicy(APIView):
             raise WrongInput("A domain or a mailbox belongs to a client: tenants/{slug}/policy.")
         person = person_of(request)
         change = ask_change(target=Target(provider=person.provider), actor=person, **asked)
+        return Response(_shown_change(change), status=201)
+
+
+class GroupPolicy(APIView):
+    """What holds for the clients of a group unless they state otherwise."""
+
+    @extend_schema(responses=PolicySerializer)
+    def get(self, request: Request, object_id: str) -> Response:
+        return Response(shown_policy(_group_target(request, object_id)))
+
+    @extend_schema(request=PolicyWishSerializer, responses={201: PolicyChangeSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        """Ask for a change: rehearsed over every client of the group.  A lead's."""
+        target = _group_target(request, object_id)
+        asked = parse(PolicyWishSerializer, request)
+        if asked.pop("domain") or asked.pop("mailbox", ""):
+            raise WrongInput("A domain or a mailbox belongs to a client: tenants/{slug}/policy.")
+        change = ask_change(target=target, actor=person_of(request), **asked)
         return Response(_shown_change(change), status=201)
 
 
@@ -302,6 +333,31 @@ class RemovePolicyTemplate(APIView):
         return Response(status=204)
 
 
+class GateSerializer(serializers.ModelSerializer[Gate]):
+    tenant = serializers.SerializerMethodField(help_text="Always null: a gate is the provider's")
+    trouble_in_words = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Gate
+        fields = (
+            *("id", "tenant", "name", "hostname", "last_seen_at", "snapshot_version"),
+            *("policy_trouble", "policy_trouble_since", "trouble_in_words"),
+        )
+
+    def get_tenant(self, gate: Gate) -> str | None:
+        return None
+
+    def get_trouble_in_words(self, gate: Gate) -> str:
+        return WORDS.get(gate.policy_trouble, "")
+
+
+class GateList(ListView):
+    """The provider's gates; ``policy_trouble`` says why one does not follow the newest policy."""
+
+    serializer_class = GateSerializer
+    queryset = Gate.objects.all()
+
+
 class PolicyPushItemSerializer(serializers.ModelSerializer[PolicyPushItem]):
     tenant = serializers.SlugField(source="tenant.slug", read_only=True)
     change = serializers.UUIDField(source="change_id", read_only=True, allow_null=True)
@@ -324,7 +380,13 @@ class PolicyPushSerializer(serializers.ModelSerializer[PolicyPush]):
 
 class NewPushSerializer(serializers.Serializer[Any]):
     tenants = serializers.ListField(
-        child=serializers.SlugField(), min_length=1, max_length=MOST_CLIENTS, help_text="Clients"
+        child=serializers.SlugField(), default=list, max_length=MOST_CLIENTS, help_text="Clients"
+    )
+    groups = serializers.ListField(
+        child=serializers.UUIDField(),
+        default=list,
+        max_length=MOST_GROUPS,
+        help_text="All clients that are in these now",
     )
     states = serializers.DictField(child=serializers.JSONField(), default=dict)
     inherits = serializers.ListField(
@@ -354,10 +416,14 @@ class PolicyPushList(ListView):
     @extend_schema(request=NewPushSerializer, responses={202: PolicyPushSerializer})
     @idempotent
     def post(self, request: Request) -> Response:
-        """Rehearse it for each of ``tenants``; nothing is made before it is approved."""
-        asked = parse(NewPushSerializer, request)
-        tenants = [access_client(slug) for slug in dict.fromkeys(asked.pop("tenants"))]
-        push = ask_push(tenants=tenants, actor=person_of(request), **asked)
+        """Rehearse it for each of ``tenants`` and of the clients of ``groups``; nothing is made
+        before it is approved.
+        """
+        asked, person = parse(NewPushSerializer, request), person_of(request)
+        tenants = {slug: access_client(slug) for slug in asked.pop("tenants")}
+        for group_id in asked.pop("groups"):
+            tenants |= {each.slug: each for each in access_group(person, group_id).clients}
+        push = ask_push(tenants=list(tenants.values()), actor=person, **asked)
         return _shown_push(push, status=202)
 
 

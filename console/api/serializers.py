@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from typing_extensions import override
@@ -25,6 +26,7 @@ from incidents.models.mail import Outcome, Place, Verdict
 from incidents.reported import SAYABLE
 from incidents.story import exposure
 from seg_bridge.models import GatewayRule
+from seg_bridge.rule_files import state_of
 from tenants.models import Tenant
 
 
@@ -268,16 +270,23 @@ class ContentAccessSerializer(serializers.ModelSerializer[ContentAccess]):
 
 
 class GatewayRuleSerializer(serializers.ModelSerializer[GatewayRule]):
-    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
+    tenant = serializers.SlugField(
+        source="tenant.slug", read_only=True, default=None, help_text="null: for all clients"
+    )
     owner = serializers.CharField(source="owner_name", read_only=True)
     incident = serializers.UUIDField(source="incident_id", read_only=True, allow_null=True)
+    state = serializers.SerializerMethodField(help_text="in_force expired removed")
 
     class Meta:
         model = GatewayRule
         fields = (
             *("id", "tenant", "kind", "match", "value", "recipient", "action", "owner", "reason"),
-            *("incident", "created_at", "expires_at", "removed_at"),
+            *("beats_threats", "incident", "created_at", "expires_at", "no_end_because"),
+            *("removed_at", "state"),
         )
+
+    def get_state(self, rule: GatewayRule) -> str:
+        return state_of(rule, timezone.now())
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
@@ -357,7 +366,12 @@ class ResolveSerializer(RevisionSerializer):
 
 
 class NewGatewayRuleSerializer(serializers.Serializer[Any]):
-    tenant = serializers.SlugField(help_text="The client it holds for")
+    tenant = serializers.SlugField(
+        default="", allow_blank=True, help_text="The client it holds for; empty with everywhere"
+    )
+    everywhere = serializers.BooleanField(
+        default=False, help_text="For all clients, those of tomorrow too; a lead's"
+    )
     kind = serializers.ChoiceField(choices=GatewayRule.Kind.choices, default="block")
     match = serializers.ChoiceField(choices=GatewayRule.Match.choices, default="sender")
     value = serializers.CharField(
@@ -368,10 +382,18 @@ class NewGatewayRuleSerializer(serializers.Serializer[Any]):
         allow_blank=True,
         default="",
         max_length=320,
-        help_text="Only for this mailbox; empty: the whole client",
+        help_text="Only for this mailbox, or as @example.com this domain; empty: the whole client",
     )
     reason = serializers.CharField(required=False, default="Added through the API", max_length=2000)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    beats_threats = serializers.BooleanField(
+        default=False, help_text="An allow entry that lets malware and phishing pass"
+    )
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="Else after 30 days"
+    )
+    no_end_because = serializers.CharField(
+        default="", allow_blank=True, max_length=500, help_text="Why it has no end"
+    )
     despite = serializers.BooleanField(
         default=False, help_text="Although the rehearsal has objections"
     )

@@ -21,7 +21,7 @@ from console.lib.people import person_of
 from incidents.access import access_client, access_one, access_report
 from incidents.evidence import read_evidence
 from incidents.models import Intent, Job, Report
-from seg_bridge.changes import Wish, rehearse_wish, save_change
+from seg_bridge.changes import Wish, clients_of_rule, rehearse_wish, save_change
 from seg_bridge.models import GatewayRule
 from tenants.errors import WrongInput
 from tenants.models import Tenant
@@ -104,12 +104,15 @@ class GatewayRuleList(ListView):
     @idempotent
     def post(self, request: Request) -> Response:
         asked = parse(shown.NewGatewayRuleSerializer, request)
-        tenant = access_client(asked.pop("tenant"))
+        slug = asked.pop("tenant")
+        if asked["everywhere"] == bool(slug):
+            raise WrongInput("Name the client, or say everywhere.")
+        tenants = list(Tenant.objects.all()) if asked["everywhere"] else [access_client(slug)]
         if asked["expires_at"] and asked["expires_at"] <= timezone.now():
             raise WrongInput("expires_at: this time has passed.")
         despite = asked.pop("despite")
         wish = {"do": "add_rule", **asked, "expires_at": _iso(asked["expires_at"])}
-        rule = _rehearse_and_save(wish, tenant, request, asked["reason"], despite=despite)
+        rule = _rehearse_and_save(wish, tenants, request, asked["reason"], despite=despite)
         return Response(shown.GatewayRuleSerializer(rule).data, status=201)
 
 
@@ -129,17 +132,18 @@ class RemoveGatewayRule(APIView):
         if rule.removed_at is None:
             wish = {"do": "remove_rule", "rule_id": str(rule.id)}
             reason = asked["reason"] or "Removed through the API"
-            _rehearse_and_save(wish, rule.tenant, request, reason, despite=asked["despite"])
+            tenants = clients_of_rule(rule)
+            _rehearse_and_save(wish, tenants, request, reason, despite=asked["despite"])
             rule.refresh_from_db()
         return Response(shown.GatewayRuleSerializer(rule).data)
 
 
 def _rehearse_and_save(
-    wish: Wish, tenant: Tenant, request: Request, reason: str, *, despite: bool
+    wish: Wish, tenants: list[Tenant], request: Request, reason: str, *, despite: bool
 ) -> GatewayRule:
     """No rule without a rehearsal; raises ``Objections`` where it has any, unless ``despite``."""
     actor = person_of(request)
-    kept = rehearse_wish(wish=wish, tenants=[tenant], actor=actor)
+    kept = rehearse_wish(wish=wish, tenants=tenants, actor=actor)
     (rule,) = save_change(rehearsals=kept, actor=actor, reason=reason, despite=despite)
     return rule
 

@@ -22,7 +22,7 @@ from incidents.mail.urls import registered_domain
 from incidents.models import Delivery, Message, TraitCount
 from incidents.prevalence import TOTAL
 from seg_bridge.models import GatewayRule
-from seg_bridge.services import rules_in_force
+from seg_bridge.services import rules_in_force, rules_of
 from tenants.models import Mailbox, Tenant
 
 SHOWN = 20
@@ -183,7 +183,7 @@ def _rules(thing: Thing, client: str) -> list[GatewayRule]:
     if kind.name == "sender":
         domain = value.rpartition("@")[2]
         about |= Q(match=GatewayRule.Match.SENDER_DOMAIN, value__iexact=domain)
-    rules = _of_client(GatewayRule.objects.filter(rules_in_force() & about), client)
+    rules = GatewayRule.objects.filter(rules_in_force(), rules_of(client), about)
     return list(rules.select_related("tenant").order_by("-created_at")[:SHOWN])
 
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 
-from seg_bridge.models import PolicyChange, PolicyLayer, PolicyPush, PolicyPushItem, Rehearsal
+from seg_bridge.models import PolicyChange, PolicyLayer, PolicyPush, Rehearsal
 from seg_bridge.policies.effective import Effective, Level, effective
 from seg_bridge.policies.keys import KEYS, ROW_WORDS, ROWS, Key
 from seg_bridge.policies.layers import Layers, Target
 from seg_bridge.policies.push import pushes_in_sight
 from seg_bridge.policies.services import own_row, target_of, templates_for
 from seg_bridge.policies.templates import Template
-from tenants.models import Domain, Mailbox, Provider, Tenant
+from tenants.groups import members_of
+from tenants.models import ClientGroup, Domain, GroupMember, Mailbox, Provider, Tenant
 
 SHOWN_CHANGES = 20
 MOST_ROWS = 200
@@ -27,6 +28,9 @@ MOST_ROWS = 200
 def href_of(target: Target) -> str:
     """The page of this level."""
     match target.level:
+        case Level.GROUP:
+            assert target.group
+            return reverse("policy_group", args=[target.group.id])
         case Level.CLIENT:
             assert target.tenant
             return reverse("policy_client", args=[target.tenant.slug])
@@ -101,7 +105,10 @@ class Narrower:
 
 @dataclass(frozen=True, slots=True)
 class PolicyPage:
-    """``wider`` from the widest on; ``others`` the cells beside the matrix, by section."""
+    """``wider`` from the widest on; ``others`` the cells beside the matrix, by section.
+
+    ``groups``: those with a client in sight, on the page of all clients.
+    """
 
     target: Target
     version: int
@@ -112,6 +119,7 @@ class PolicyPage:
     own_count: int
     is_as_template: bool
     templates: list[Template]
+    groups: list[Narrower]
     narrower: list[Narrower]
     changes: list[PolicyChange]
     pushes: list[PolicyPush]
@@ -135,6 +143,7 @@ def _ids(target: Target) -> list[int]:
 
 def policy_page(target: Target) -> PolicyPage:
     cells, row = cells_of(target), own_row(target)
+    is_of_all = target.level is Level.PROVIDER
     own = {key: cell.own.value for key, cell in cells.items() if cell.own}
     templates = templates_for(target.provider.id)
     applied = next((one for one in templates if row and one.name == row.template), None)
@@ -157,9 +166,10 @@ def policy_page(target: Target) -> PolicyPage:
         own_count=len(own),
         is_as_template=applied is not None and dict(applied.values) == own,
         templates=templates,
+        groups=group_levels(target.provider) if is_of_all else [],
         narrower=_narrower(target),
         changes=list(changes_of(target)[:SHOWN_CHANGES]),
-        pushes=[] if target.tenant else list(pushes_in_sight()[:SHOWN_CHANGES]),
+        pushes=list(pushes_in_sight()[:SHOWN_CHANGES]) if is_of_all else [],
     )
 
 
@@ -175,6 +185,8 @@ def _others(cells: dict[str, Cell]) -> dict[str, list[Cell]]:
 def _wider(target: Target) -> list[Narrower]:
     targets = [Target(provider=target.provider)]
     if target.tenant:
+        of_client = ClientGroup.objects.filter(members__tenant=target.tenant).order_by("id")
+        targets += [Target(provider=target.provider, group=group) for group in of_client]
         targets.append(Target(provider=target.provider, tenant=target.tenant))
     if target.domain:
         targets.append(Target(provider=target.provider, tenant=target.tenant, domain=target.domain))
@@ -187,9 +199,13 @@ def _wider(target: Target) -> list[Narrower]:
 
 
 def _narrower(target: Target) -> list[Narrower]:
-    """All clients for the provider, all domains for a client; mailboxes that state something."""
+    """All clients for the provider or a group, all domains for a client; mailboxes that state
+    something.
+    """
     if target.level is Level.MAILBOX:
         return []
+    if target.group is not None:
+        return client_levels(target.provider, members_of(target.group.id))
     if target.tenant is None:
         return client_levels(target.provider)
     rows = PolicyLayer.objects.filter(tenant=target.tenant)
@@ -210,14 +226,27 @@ def _narrower(target: Target) -> list[Narrower]:
     return found
 
 
-def client_levels(provider: Provider) -> list[Narrower]:
-    """Every client in sight, by name, and how much it states itself."""
+def group_levels(provider: Provider) -> list[Narrower]:
+    """Every group with a client in sight, in the order in which they inherit."""
+    rows = {row.group_id: row for row in PolicyLayer.objects.filter(level=Level.GROUP)}
+    return [
+        _counted(Target(provider=provider, group=group), rows.get(group.id))
+        for group in ClientGroup.objects.filter(Exists(_IN_SIGHT)).order_by("id")
+    ]
+
+
+_IN_SIGHT = GroupMember.objects.filter(group=OuterRef("pk"))
+
+
+def client_levels(provider: Provider, among: Collection[int] | None = None) -> list[Narrower]:
+    """Every client in sight, by name, and how much it states itself; None: all of them."""
     rows = {
         row.tenant_id: row for row in PolicyLayer.objects.filter(level=PolicyLayer.Level.CLIENT)
     }
     return [
         _counted(Target(provider=provider, tenant=tenant), rows.get(tenant.id))
         for tenant in Tenant.objects.all()
+        if among is None or tenant.id in among
     ]
 
 
@@ -305,94 +334,14 @@ def level_words(level: str, name: str) -> str:
             return "Bailey's default"
         case Level.PROVIDER:
             return f"all clients of {name}"
+        case Level.GROUP:
+            return f"the group {name}"
     return name
 
 
 def changes_in_sight() -> QuerySet[PolicyChange]:
-    return PolicyChange.objects.select_related("provider", "tenant", "domain", "mailbox__domain")
-
-
-@dataclass(frozen=True, slots=True)
-class PushPage:
-    """``counts``: state → clients; ``totals`` over the forecasts; ``makeable``: clients that an
-    approval would reach, ``objecting``: further ones that it takes ``despite`` for.
-    """
-
-    push: PolicyPush
-    values: list[tuple[str, str]]
-    items: list[PolicyPushItem]
-    rows: list[tuple[PolicyPushItem, dict[str, int]]]
-    counts: list[tuple[str, str, int]]
-    totals: dict[str, int]
-    done: int
-    makeable: int
-    objecting: int
-    failed: int
-    is_moving: bool
-    result: str
-
-
-def push_page(push: PolicyPush) -> PushPage:
-    items = list(
-        PolicyPushItem.objects.filter(push=push)
-        .select_related("tenant", "change")
-        .order_by("tenant__name")
+    """Those of a group that has no client in sight are not there, as the group is not."""
+    member = GroupMember.objects.filter(group=OuterRef("group"))
+    return PolicyChange.objects.filter(Q(group=None) | Exists(member)).select_related(
+        "provider", "group", "tenant", "domain", "mailbox__domain"
     )
-    state = PolicyPushItem.State
-    numbers = Counter(item.state for item in items)
-    unapproved = [item for item in items if not item.is_approved]
-    forecasts = _forecasts(items)
-    on_the_way = [item for item in items if item.is_approved and item.state in _UNMADE]
-    return PushPage(
-        push=push,
-        values=push_values(push),
-        items=items,
-        counts=[
-            (value, str(text), numbers[value]) for value, text in state.choices if numbers[value]
-        ],
-        rows=[(item, forecasts.get(_batch(item), {})) for item in items],
-        totals=dict(sum(map(Counter, forecasts.values()), Counter())),
-        done=sum(numbers[each] for each in _SETTLED),
-        makeable=sum(item.state in (state.WAITING, state.REHEARSED) for item in unapproved),
-        objecting=sum(item.state == state.OBJECTED for item in unapproved),
-        failed=numbers[state.FAILED] + numbers[state.STOPPED],
-        is_moving=bool(numbers[state.WAITING] or on_the_way),
-        result=_result(push, numbers, len(items)),
-    )
-
-
-_UNMADE = (
-    *(PolicyPushItem.State.WAITING, PolicyPushItem.State.REHEARSED),
-    PolicyPushItem.State.OBJECTED,
-)
-_SETTLED = (
-    *(PolicyPushItem.State.MADE, PolicyPushItem.State.UNCHANGED, PolicyPushItem.State.FAILED),
-    PolicyPushItem.State.STOPPED,
-)
-
-
-def push_values(push: PolicyPush) -> list[tuple[str, str]]:
-    """What it states, and what it gives back, in words."""
-    found = [(KEYS[key].label, KEYS[key].words(value)) for key, value in push.states.items()]
-    return found + [(KEYS[key].label, "inherited again") for key in push.inherits]
-
-
-def _batch(item: PolicyPushItem) -> UUID | None:
-    return item.change.batch if item.change else None
-
-
-def _forecasts(items: list[PolicyPushItem]) -> dict[UUID | None, dict[str, int]]:
-    """Batch → its numbers; of one client each."""
-    batches = [batch for item in items if (batch := _batch(item))]
-    found = Rehearsal.objects.filter(batch__in=batches).values_list("batch", "counts")
-    return dict(found)
-
-
-def _result(push: PolicyPush, numbers: Counter[str], clients: int) -> str:
-    """In a word: nothing yet, success, partial, or failed."""
-    good = numbers[PolicyPushItem.State.MADE] + numbers[PolicyPushItem.State.UNCHANGED]
-    if push.approved_at is None:
-        return "Nothing is changed yet"
-    if good == clients:
-        return "Success"
-    return "Partial" if good else "Nothing made yet"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from console.lib.cursor import newest_first
@@ -14,8 +15,9 @@ from incidents.orders import orders_in_force
 from seg_bridge.changes import LISTS
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.rehearsal import AddRule, ClientForecast, rehearse
-from seg_bridge.services import draft_rule, rules_in_force
-from seg_bridge.snapshot import wire_rule
+from seg_bridge.rule_files import state_of
+from seg_bridge.services import draft_rule, of_client, rules_in_force, rules_of
+from seg_bridge.snapshot import wire_rules
 from tenants.audit import BAILEY
 from tenants.errors import DomainError, NotThere
 from tenants.groups import of_clients
@@ -25,7 +27,7 @@ _OF_COPIES = ("newly_held", "newly_delivered")
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """ "" means any; ``state`` is ``in_force`` or ``all``."""
+    """ "" means any; ``state`` is ``in_force``, ``expired``, ``removed`` or ``all``."""
 
     client: str = ""
     kind: str = ""
@@ -35,7 +37,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    rules: list[GatewayRule]
+    rules: list[tuple[GatewayRule, str]]
     older: str
     kinds: list[tuple[str, str, int]]
 
@@ -51,19 +53,30 @@ class RehearsalPage:
     rule: GatewayRule | None
 
 
-def rules_page(filters: Filters, cursor: str) -> Page:
-    """Newest first."""
-    found = of_clients(GatewayRule.objects.all(), filters.client)
-    if filters.state != "all":
+def matching_rules(filters: Filters) -> QuerySet[GatewayRule]:
+    """Newest first; entries for all clients are among those of each."""
+    found = GatewayRule.objects.filter(rules_of(filters.client))
+    if filters.state == "in_force":
         found = found.filter(rules_in_force())
+    elif filters.state == "expired":
+        found = found.filter(expires_at__lte=Coalesce(F("removed_at"), timezone.now()))
+    elif filters.state == "removed":
+        is_expired = Q(expires_at__lte=F("removed_at"))
+        found = found.exclude(removed_at=None).exclude(is_expired)
     if filters.q:
         found = found.filter(Q(value__icontains=filters.q) | Q(owner_name__icontains=filters.q))
-    numbers = dict(found.order_by().values_list("kind").annotate(n=Count("id")))
-    kinds = [(value, str(text), numbers.get(value, 0)) for value, text in GatewayRule.Kind.choices]
     if filters.kind in GatewayRule.Kind.values:
         found = found.filter(kind=filters.kind)
-    rules, older = newest_first(found.select_related("tenant", "incident"), cursor)
-    return Page(rules, older, kinds)
+    return found.select_related("tenant", "incident").order_by("-id")
+
+
+def rules_page(filters: Filters, cursor: str) -> Page:
+    of_all_kinds = matching_rules(replace(filters, kind=""))
+    numbers = dict(of_all_kinds.order_by().values_list("kind").annotate(n=Count("id")))
+    kinds = [(value, str(text), numbers.get(value, 0)) for value, text in GatewayRule.Kind.choices]
+    rules, older = newest_first(matching_rules(filters), cursor)
+    now = timezone.now()
+    return Page([(rule, state_of(rule, now)) for rule in rules], older, kinds)
 
 
 def rehearsal_page(rehearsal: Rehearsal) -> RehearsalPage:
@@ -79,7 +92,7 @@ def rehearsal_page(rehearsal: Rehearsal) -> RehearsalPage:
         totals={name: sum(each.counts.get(name, 0) for each in found) for name in names},
         stops=[stop for each in found for stop in each.stops],
         is_saved=all(each.saved_at for each in found),
-        rule=GatewayRule.objects.filter(tenant=rehearsal.tenant_id, id=rule_id).first()
+        rule=GatewayRule.objects.filter(of_client(rehearsal.tenant_id), id=rule_id).first()
         if rule_id
         else None,
     )
@@ -101,7 +114,7 @@ def block_forecast(incident: Incident) -> ClientForecast | None:
         )
     except DomainError:  # blocked already, or an address that no rule can name
         return None
-    return rehearse(AddRule(wire_rule(row)), [tenant_id]).clients[0]
+    return rehearse(AddRule(*wire_rules([row])), [tenant_id]).clients[0]
 
 
 def is_of_copies(name: str) -> bool:

@@ -14,8 +14,15 @@ from console.lib.http import PersonRequest, ask, for_staff, show
 from console.queries.skills import access_colleague, kind_rows, skill_rows
 from incidents.models import Incident
 from incidents.services.skills import set_needs, set_skills
+from seg_bridge.policies.groups import (
+    Moved,
+    change_group,
+    effect_of_members,
+    seen_mark,
+    take_group_away,
+)
 from tenants.errors import NotThere
-from tenants.groups import access_group, groups_in_sight, remove_group, save_group
+from tenants.groups import access_group, groups_in_sight, save_group
 from tenants.people import must_lead
 
 
@@ -41,17 +48,21 @@ def group_change(request: PersonRequest, group_id: UUID) -> HttpResponse:
     must_lead(request.user)
     now = {"name": group.row.name, "clients": [client.slug for client in group.clients]}
     form = GroupForm(request.POST or None, initial=now)
+    moved: list[Moved] = []
     if request.method == "POST" and form.is_valid():
-        save_group(group=group.row, actor=request.user, **form.cleaned_data)
-        return redirect("groups")
-    return ask(request, "console/group_save.html", {"form": form, "group": group})
+        moved = effect_of_members(group.row, form.cleaned_data["clients"])
+        if not moved or seen_mark(moved) == request.POST.get("seen"):
+            change_group(group=group.row, actor=request.user, despite=True, **form.cleaned_data)
+            return redirect("groups")
+    context = {"form": form, "group": group, "moved": moved, "seen": seen_mark(moved)}
+    return ask(request, "console/group_save.html", context)
 
 
 @require_POST
 @for_staff
 def group_remove(request: PersonRequest, group_id: UUID) -> HttpResponse:
     group = access_group(request.user, group_id)
-    remove_group(group=group.row, actor=request.user)
+    take_group_away(group=group.row, actor=request.user)
     messages.success(request, f"{group.row.name} is gone. Its clients stay.")
     return redirect("groups")
 

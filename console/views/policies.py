@@ -11,6 +11,7 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.gates import gate_alarms
 from console.queries.policies import (
     change_page,
     changes_in_sight,
@@ -23,6 +24,7 @@ from seg_bridge.models import PolicyChange
 from seg_bridge.policies.keys import KEYS
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.services import ask_change, make_change
+from tenants.groups import access_group
 from tenants.models import Domain, Mailbox
 
 NO_TEXT = "-"
@@ -42,6 +44,12 @@ class MakeForm(forms.Form):
 @for_staff
 def policy_provider(request: PersonRequest) -> HttpResponse:
     return _policy(request, Target(provider=request.user.provider))
+
+
+@for_staff
+def policy_group(request: PersonRequest, group_id: UUID) -> HttpResponse:
+    group = access_group(request.user, group_id)
+    return _policy(request, Target(provider=request.user.provider, group=group.row))
 
 
 @for_staff
@@ -76,7 +84,8 @@ def _policy(request: PersonRequest, target: Target) -> HttpResponse:
     if request.method == "POST":
         change = ask_change(target=target, actor=request.user, **read_wish(request.POST))
         return redirect("policy_change", change.id)
-    return show(request, "console/policy.html", {"at": "policies", "page": policy_page(target)})
+    context = {"at": "policies", "page": policy_page(target), "gates": gate_alarms()}
+    return show(request, "console/policy.html", context)
 
 
 def read_wish(posted: QueryDict) -> dict[str, Any]:

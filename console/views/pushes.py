@@ -10,9 +10,11 @@ from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
+from typing_extensions import override
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.queries.policies import client_levels, push_page
+from console.queries.policies import client_levels
+from console.queries.pushes import push_page
 from console.views.policies import MakeForm, access_change
 from incidents.access import access_one
 from seg_bridge.models import PolicyPush
@@ -26,6 +28,7 @@ from seg_bridge.policies.push import (
 )
 from seg_bridge.policies.services import templates_for
 from tenants.errors import NotThere
+from tenants.groups import PREFIX, group_choices, of_clients
 from tenants.models import Tenant
 
 
@@ -33,15 +36,35 @@ class PushForm(forms.Form):
     """``what``: ``template:Strict``, or ``change:<id>`` of a change that was made at a client."""
 
     what = forms.ChoiceField(label="What every client shall state", widget=forms.RadioSelect)
+    groups = forms.MultipleChoiceField(
+        label="Groups", required=False, widget=forms.CheckboxSelectMultiple
+    )
     clients: forms.ModelMultipleChoiceField[Tenant] = forms.ModelMultipleChoiceField(
-        label="Clients", queryset=None, to_field_name="slug", widget=forms.CheckboxSelectMultiple
+        label="Clients",
+        queryset=None,
+        to_field_name="slug",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
     )
 
     def __init__(self, data: QueryDict | None, wishes: dict[str, dict[str, Any]]) -> None:
         super().__init__(data)
         choices = [(what, wish["words"]) for what, wish in wishes.items()]
         self.fields["what"].choices = choices  # type: ignore[attr-defined]
+        self.fields["groups"].choices = group_choices()  # type: ignore[attr-defined]
         self.fields["clients"].queryset = Tenant.objects.all()  # type: ignore[attr-defined]
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        """``chosen``: the clients that are named, and those of the groups, each once."""
+        said = super().clean() or {}
+        chosen = {client.id: client for client in said.get("clients") or ()}
+        for group in said.get("groups") or ():
+            found = of_clients(Tenant.objects.all(), group, path="")
+            chosen |= {client.id: client for client in found}
+        if not chosen:
+            self.add_error("clients", "Choose at least one client or group.")
+        return {**said, "chosen": list(chosen.values())}
 
 
 def access_push(push_id: UUID | str) -> PolicyPush:
@@ -74,14 +97,16 @@ def policy_push_new(request: PersonRequest) -> HttpResponse:
     form = PushForm(request.POST if request.method == "POST" else None, wishes)
     if request.method == "POST" and form.is_valid():
         wish = {k: v for k, v in wishes[form.cleaned_data["what"]].items() if k != "words"}
-        clients = list(form.cleaned_data["clients"])
-        push = ask_push(tenants=clients, actor=request.user, **wish)
+        push = ask_push(tenants=form.cleaned_data["chosen"], actor=request.user, **wish)
         return redirect("policy_push", push.id)
     context = {
         "at": "policies",
         "form": form,
         "levels": client_levels(request.user.provider),
         "chosen": request.POST.getlist("clients"),
+        "groups": group_choices(),
+        "chosen_groups": request.POST.getlist("groups")
+        or [f"{PREFIX}{said(request, 'group', 36)}"],
         "query": request.GET.urlencode(),
     }
     return show(request, "console/policy_push_new.html", context)

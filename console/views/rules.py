@@ -10,21 +10,27 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
+from typing_extensions import override
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.clients import client_choices
+from console.queries.gates import gate_alarms
 from console.queries.rules import (
     Filters,
     copies_behind,
     incidents_behind,
+    matching_rules,
     rehearsal_page,
     rules_page,
 )
-from incidents.access import access_one
-from seg_bridge.changes import rehearse_wish, save_change
+from incidents.access import access_delivery, access_one
+from seg_bridge.changes import clients_of_list, clients_of_rule, rehearse_wish, save_change
 from seg_bridge.models import GatewayRule, Rehearsal
-from tenants.models import Tenant
+from seg_bridge.proposals import Proposal, propose_exception
+from seg_bridge.rule_files import COLUMNS, MOST_BYTES, read_rules, render_rules
+from tenants.models import Person, Tenant
 
+MOST_EXPORTED = 50_000
 LIST_WORDS = {
     "newly_held": "Copies that would be held",
     "newly_delivered": "Copies that would be delivered",
@@ -41,24 +47,55 @@ class RuleForm(forms.Form):
     match = forms.ChoiceField(label="What it looks at", choices=GatewayRule.Match.choices)
     value = forms.CharField(label="Value", max_length=320)
     recipient = forms.CharField(
-        label="Only for this mailbox",
-        help_text="Empty: for the whole client.",
+        label="Only for this mailbox or domain",
+        help_text="ceo@acme.example, or @acme.example. Empty: for the whole client.",
         max_length=320,
         required=False,
     )
     days = forms.TypedChoiceField(
         label="For how long",
-        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days"), (0, "No end")],
+        choices=[
+            *((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "A year")),
+            (0, "No end"),
+        ],
         coerce=int,
         initial=30,
     )
+    no_end_because = forms.CharField(
+        label="Why it has no end", help_text="Only with “No end”.", max_length=500, required=False
+    )
+    everywhere = forms.BooleanField(label="For all clients, those of tomorrow too", required=False)
     clients: forms.ModelMultipleChoiceField[Tenant] = forms.ModelMultipleChoiceField(
-        label="Clients", queryset=None, to_field_name="slug", widget=forms.CheckboxSelectMultiple
+        label="Clients",
+        queryset=None,
+        to_field_name="slug",
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
     )
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, person: Person, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields["clients"].queryset = Tenant.objects.all()  # type: ignore[attr-defined]
+        if person.role != Person.Role.LEAD:
+            del self.fields["everywhere"]
+
+    @override
+    def clean(self) -> dict[str, object]:
+        said = super().clean() or {}
+        if said.get("days") == 0 and not said.get("no_end_because"):
+            self.add_error("no_end_because", "Say why this entry has no end, or choose one.")
+        if said.get("days"):
+            said["no_end_because"] = ""
+        if not said.get("everywhere") and not said.get("clients"):
+            self.add_error("clients", "Choose at least one client.")
+        return said
+
+
+class ImportForm(forms.Form):
+    file = forms.FileField(
+        label="CSV file",
+        help_text="As the export writes it; its first line names the columns.",
+    )
 
 
 class SaveForm(forms.Form):
@@ -90,21 +127,61 @@ def rules(request: PersonRequest) -> HttpResponse:
         "filters": filters,
         **client_choices(),
         "older": "?" + urlencode({**kept, "cursor": page.older}) if page.older else "",
+        "query": urlencode(kept),
+        "gates": gate_alarms(),
     }
     return show(request, "console/rules.html", context, partial="list")
 
 
 @for_staff
 def rule_new(request: PersonRequest) -> HttpResponse:
-    asked = {name: said(request, name) for name in ("kind", "match", "value", "recipient")}
-    initial = {**asked, "kind": asked["kind"] or "block", "clients": [said(request, "client")]}
-    form = RuleForm(request.POST or None, initial=initial)
+    proposal, initial = _start(request)
+    data = request.POST if request.method == "POST" else None
+    form = RuleForm(request.user, data, initial=initial)
     if request.method == "POST" and form.is_valid():
-        clients = list(form.cleaned_data.pop("clients"))
+        clients = list(form.cleaned_data.pop("clients") or Tenant.objects.all())
         wish = {"do": "add_rule", **form.cleaned_data}
         first, *_ = rehearse_wish(wish=wish, tenants=clients, actor=request.user)
         return redirect("rehearsal", first.id)
-    return ask(request, "console/rule_new.html", {"form": form})
+    return ask(request, "console/rule_new.html", {"form": form, "proposal": proposal})
+
+
+def _start(request: PersonRequest) -> tuple[Proposal | None, dict[str, object]]:
+    """What the form begins with; from a copy, the narrowest exception for it."""
+    asked = {name: said(request, name) for name in ("kind", "match", "value", "recipient")}
+    client = said(request, "client")
+    copy_id = said(request, "copy", 36)
+    proposal = None
+    if copy_id:
+        copy = access_delivery(copy_id)
+        proposal, client = propose_exception(copy), copy.tenant.slug
+        asked = {**asked, "kind": asked["kind"] or "allow", "recipient": proposal.recipient}
+        if proposal.ways and not asked["value"]:
+            asked |= {"match": proposal.ways[0].match, "value": proposal.ways[0].value}
+    return proposal, {**asked, "kind": asked["kind"] or "block", "clients": [client]}
+
+
+@for_staff
+def rules_export(request: PersonRequest) -> HttpResponse:
+    """Everything that the page's filters show, not only one page of it."""
+    wish = {name: said(request, name) for name in ("client", "kind", "q", "state")}
+    rows = matching_rules(Filters(**wish))[:MOST_EXPORTED]
+    answer = HttpResponse(render_rules(rows), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = 'attachment; filename="gateway-rules.csv"'
+    return answer
+
+
+@for_staff
+def rules_import(request: PersonRequest) -> HttpResponse:
+    """The whole file is rehearsed as one change, and made from there or not at all."""
+    form = ImportForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        found = read_rules(form.cleaned_data["file"].read(MOST_BYTES + 1))
+        tenants = clients_of_list(found)
+        wish = {"do": "add_rules", "rules": found}
+        first, *_ = rehearse_wish(wish=wish, tenants=tenants, actor=request.user)
+        return redirect("rehearsal", first.id)
+    return ask(request, "console/rules_import.html", {"form": form, "columns": COLUMNS})
 
 
 @require_POST
@@ -112,7 +189,7 @@ def rule_new(request: PersonRequest) -> HttpResponse:
 def rule_remove(request: PersonRequest, rule_id: UUID) -> HttpResponse:
     rule = access_one(GatewayRule.objects.select_related("tenant"), rule_id)
     wish = {"do": "remove_rule", "rule_id": str(rule.id)}
-    (found,) = rehearse_wish(wish=wish, tenants=[rule.tenant], actor=request.user)
+    found, *_ = rehearse_wish(wish=wish, tenants=clients_of_rule(rule), actor=request.user)
     return redirect("rehearsal", found.id)
 
 

@@ -113,6 +113,8 @@ class CommandLoop:
         target = (
             f"/gate/commands?after={self._memory.after}&snapshot={version}&wait_s={self._wait_s}"
         )
+        if self._keeper.trouble:
+            target += f"&trouble={self._keeper.trouble}"
         response = await self._client.ask("GET", target, timeout_s=self._wait_s + 15.0)
         answer = json_object(response)
         if answer.get("snapshot") is not None:

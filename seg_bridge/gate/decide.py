@@ -87,6 +87,7 @@ class Decidable:
     link_hosts: frozenset[str]
     attachments: frozenset[str]
     file_traits: frozenset[FileTrait] = frozenset()
+    dkim_domains: frozenset[str] = frozenset()
 
 
 def decidable(result: ScanResult, facts: MailFacts, envelope: Envelope) -> Decidable:
@@ -103,6 +104,11 @@ def decidable(result: ScanResult, facts: MailFacts, envelope: Envelope) -> Decid
         client_ip=envelope.client_ip,
         link_hosts=frozenset(link.host for link in facts.links),
         attachments=frozenset(each.sha256 for each in facts.attachments),
+        dkim_domains=frozenset(
+            each.domain.lower()
+            for each in result.auth
+            if each.method == "dkim" and each.result == "pass" and each.domain
+        ),
         file_traits=traits_of((one.kind, one.is_inline, one.flags) for one in facts.attachments),
     )
 
@@ -112,11 +118,11 @@ def decide(mail: Decidable, tenant: TenantPolicy, recipient: str, now: datetime)
     live = [rule for rule in tenant.rules if _is_live(rule, recipient, now)]
     for rule in live:
         if rule.kind == "block" and fits(rule, mail):
-            words = f"block of {tenant.name}: {_describe(rule)}"
+            words = f"block of {_whose(rule, tenant)}: {_describe(rule)}"
             return Decision(rule.action, words, "block", rule)
     for rule in live:
         if rule.kind == "allow" and _may_allow(rule, mail):
-            words = f"allow of {tenant.name}: {_describe(rule)}"
+            words = f"allow of {_whose(rule, tenant)}: {_describe(rule)}"
             return Decision(MatrixAction.DELIVER, words, "allow", rule)
     treatment = tenant.treatment_for(recipient)
     decided = _by_verdict(treatment, mail)
@@ -158,7 +164,7 @@ def _by_file(policy: Treatment, mail: Decidable) -> Decision | None:
 
 def _is_live(rule: GatewayRule, recipient: str, now: datetime) -> bool:
     has_ended = rule.expires_at is not None and rule.expires_at <= now
-    return not has_ended and rule.recipient in ("", recipient)
+    return not has_ended and rule.is_for(recipient)
 
 
 def _may_allow(rule: GatewayRule, mail: Decidable) -> bool:
@@ -179,6 +185,10 @@ def fits(rule: GatewayRule, mail: Decidable) -> bool:
             if rule.kind == "allow":
                 return rule.value in domains
             return any(_is_under(domain, rule.value) for domain in domains)
+        case "dkim_domain":
+            if rule.kind == "allow":
+                return rule.value in mail.dkim_domains
+            return any(_is_under(domain, rule.value) for domain in mail.dkim_domains)
         case "client_ip":
             return _is_in_network(mail.client_ip, rule.value)
         case "url_host":
@@ -206,6 +216,15 @@ def _is_in_network(client_ip: str, network: str) -> bool:
         return ipaddress.ip_address(client_ip) in ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False
+
+
+def _whose(rule: GatewayRule, tenant: TenantPolicy) -> str:
+    match rule.scope:
+        case "provider":
+            return "all clients"
+        case "group":
+            return "a group of clients"
+    return tenant.name
 
 
 def _describe(rule: GatewayRule) -> str:

@@ -38,6 +38,21 @@ def write_synced(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
+def previous_of(path: Path) -> Path:
+    return path.with_name(path.name + ".previous")
+
+
+def keep_previous(path: Path) -> None:
+    """What the file holds now stays beside it when it is replaced.  Raises ``OSError``."""
+    scratch = path.with_name(path.name + ".keep")
+    scratch.unlink(missing_ok=True)
+    try:
+        os.link(path, scratch)
+    except FileNotFoundError:  # there is none yet
+        return
+    scratch.replace(previous_of(path))
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """After a crash the file holds all of ``data`` or all of what it held.  Raises ``OSError``."""
     scratch = path.with_name(path.name + ".new")

@@ -12,8 +12,9 @@ kept on disk by the gate.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Self, get_args
 
@@ -24,21 +25,41 @@ from seg_bridge.gate.signing import BadSignature, check_json, sign_json
 from seg_bridge.gate.treatment import Treatment, treatment_fields
 
 RuleKind = Literal["allow", "block"]
-RuleMatch = Literal["sender", "sender_domain", "client_ip", "url_host", "attachment_sha256"]
+RuleMatch = Literal[
+    "sender", "sender_domain", "dkim_domain", "client_ip", "url_host", "attachment_sha256"
+]
+# Whose entry it is: the client's, or one of her provider's for several or all of its clients.
+RuleScope = Literal["client", "group", "provider"]
 
 # Grows with what an older gate could not follow; such a gate keeps its last policy and says so.
 FORMAT = 2
 
 
 class BadSnapshot(Exception):
-    """Not a snapshot that this gate may follow."""
+    """Not a snapshot that this gate may follow.  ``code`` is one of ``TROUBLES``."""
+
+    def __init__(self, sentence: str, *, code: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+# Why a gate does not follow the policy that it was given, as it tells ingest.
+TROUBLES = (
+    *("missing", "signature", "unreadable", "newer_format", "other_gate", "older", "disk"),
+    "not_followed",
+)
+
+
+class NewerFormat(ValueError):
+    """The snapshot says things that this gate does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayRule:
     """One entry of a client's allow and block list.
 
-    ``recipient`` "" means every mailbox of the client; ``expires_at`` None means no end;
+    ``recipient`` "" means every mailbox of the client, ``@acme.example`` those of the domain, else
+    one mailbox, whose other addresses are in ``also``; ``expires_at`` None means no end;
     ``action`` is what a block does (``hold`` or ``reject``; an allow delivers); ``owner`` and
     ``reason`` are words for people.  ``value``: an address, a domain (a block covers its
     subdomains), an address or network, a host (with its subdomains), a hex hash.
@@ -54,9 +75,17 @@ class GatewayRule:
     owner: str = ""
     reason: str = ""
     beats_threats: bool = False
+    also: tuple[str, ...] = ()
+    scope: RuleScope = "client"
+
+    def is_for(self, address: str) -> bool:
+        """``address`` as ``normalise_address`` writes it."""
+        if not self.recipient or self.recipient == address or address in self.also:
+            return True
+        return self.recipient[0] == "@" and address.endswith(self.recipient)
 
     def as_json(self) -> dict[str, Any]:
-        return {
+        data: dict[str, Any] = {
             "id": self.id,
             "kind": self.kind,
             "match": self.match,
@@ -68,10 +97,18 @@ class GatewayRule:
             "reason": self.reason,
             "beats_threats": self.beats_threats,
         }
+        if self.also:
+            data["also"] = list(self.also)
+        if self.scope != "client":
+            data["scope"] = self.scope
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         fields = dict(data)
+        if fields.get("scope", "client") not in get_args(RuleScope):
+            raise ValueError(f"rule {fields.get('id')} has an unknown scope")
+        fields["also"] = tuple(str(each).lower() for each in fields.get("also", ()))
         if fields["kind"] not in get_args(RuleKind) or fields["match"] not in get_args(RuleMatch):
             raise ValueError(f"rule {fields.get('id')} has an unknown kind or match")
         fields["value"] = str(fields["value"]).strip().lower()
@@ -152,7 +189,7 @@ class TenantPolicy(Treatment):
             "slug": self.slug,
             "name": self.name,
             "domains": [each.as_json() for each in self.domains],
-            "rules": [each.as_json() for each in self.rules],
+            "rules": [each.as_json() for each in self.rules if each.scope == "client"],
             **self.treatment_json(),
         }
         if self.exceptions:
@@ -241,7 +278,7 @@ class PolicySnapshot:
         return next((each for each in self.tenants if each.tenant_id == tenant_id), None)
 
     def as_json(self) -> dict[str, Any]:
-        return {
+        data: dict[str, Any] = {
             "format": FORMAT,
             "version": self.version,
             "made_at": self.made_at.isoformat(),
@@ -251,6 +288,19 @@ class PolicySnapshot:
             "active_trace_key": self.active_trace_key,
             "tenants": [each.as_json() for each in self.tenants],
         }
+        if shared := self._shared_rules():
+            data["rules"] = shared
+        return data
+
+    def _shared_rules(self) -> list[dict[str, Any]]:
+        """Entries of several clients, each once: a long list is not repeated for every client."""
+        found: dict[str, dict[str, Any]] = {}
+        for tenant in self.tenants:
+            for rule in tenant.rules:
+                if rule.scope != "client":
+                    one = found.setdefault(rule.id, {**rule.as_json(), "tenants": []})
+                    one["tenants"].append(tenant.tenant_id)
+        return list(found.values())
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -259,7 +309,7 @@ class PolicySnapshot:
         """
         written_as = int(data.get("format", 1))
         if written_as > FORMAT:
-            raise ValueError(f"format {written_as} is newer than this gate, which knows {FORMAT}")
+            raise NewerFormat(f"format {written_as} is newer than this gate, which knows {FORMAT}")
         made_at = datetime.fromisoformat(data["made_at"])
         if made_at.tzinfo is None:
             raise ValueError("made_at needs a time zone")
@@ -270,8 +320,23 @@ class PolicySnapshot:
             authserv_id=str(data["authserv_id"]),
             trace_keys={str(name): str(key) for name, key in data["trace_keys"].items()},
             active_trace_key=str(data["active_trace_key"]),
-            tenants=tuple(TenantPolicy.from_json(each) for each in data["tenants"]),
+            tenants=_tenants(data["tenants"], data.get("rules", ())),
         )
+
+
+def _tenants(
+    told: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]]
+) -> tuple[TenantPolicy, ...]:
+    of: dict[int, list[GatewayRule]] = defaultdict(list)
+    for each in shared:
+        rule = GatewayRule.from_json({k: v for k, v in each.items() if k != "tenants"})
+        for tenant_id in each["tenants"]:
+            of[int(tenant_id)].append(rule)
+    found = (TenantPolicy.from_json(each) for each in told)
+    return tuple(
+        replace(tenant, rules=(*tenant.rules, *of[tenant.tenant_id])) if shared else tenant
+        for tenant in found
+    )
 
 
 def sign_snapshot(snapshot: Mapping[str, Any], secret: bytes) -> dict[str, Any]:
@@ -286,9 +351,11 @@ def load_signed(signed: bytes | Mapping[str, Any], secret: bytes) -> PolicySnaps
         check_json(data["snapshot"], data["signature"], secret)
         return PolicySnapshot.from_json(data["snapshot"])
     except BadSignature as error:
-        raise BadSnapshot("the snapshot's signature is wrong") from error
+        raise BadSnapshot("the snapshot's signature is wrong", code="signature") from error
+    except NewerFormat as error:
+        raise BadSnapshot(str(error), code="newer_format") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadSnapshot(f"the snapshot cannot be read: {error!r}") from error
+        raise BadSnapshot(f"the snapshot cannot be read: {error!r}", code="unreadable") from error
 
 
 def normalise_address(address: str) -> str:

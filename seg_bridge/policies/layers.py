@@ -1,13 +1,15 @@
 """What the levels state, from the database: chains of layers for clients, domains and mailboxes.
 
 ``Layers(tenant_ids)``  two queries, whatever is asked of it afterwards; needs a scope that names
-the provider, for what holds for all clients is a row of the provider's.
+the provider, for what holds for all clients or for a group of them is a row of the provider's.
+
+Of two groups of one client the one that was made later is the narrower (docs/decisions/0014).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,7 +20,7 @@ from django.db.models import Q
 from seg_bridge.models import PolicyLayer
 from seg_bridge.policies.effective import Layer, Level, Stated
 from seg_bridge.policies.keys import KEYS, WrongValue
-from tenants.models import Domain, Mailbox, Provider, Tenant
+from tenants.models import ClientGroup, Domain, GroupMember, Mailbox, Provider, Tenant
 from tenants.scope import NoTenantScope, current_scope
 
 log = logging.getLogger(__name__)
@@ -28,10 +30,12 @@ log = logging.getLogger(__name__)
 class Target:
     """One level of somebody's: whose policy is looked at or changed.
 
-    ``tenant`` None: all clients of the provider.  ``mailbox`` comes with its ``domain``.
+    ``tenant`` None: all clients of the provider, or of the ``group``.  ``mailbox`` comes with its
+    ``domain``.
     """
 
     provider: Provider
+    group: ClientGroup | None = None
     tenant: Tenant | None = None
     domain: Domain | None = None
     mailbox: Mailbox | None = None
@@ -42,17 +46,30 @@ class Target:
             return Level.MAILBOX
         if self.domain is not None:
             return Level.DOMAIN
-        return Level.CLIENT if self.tenant is not None else Level.PROVIDER
+        if self.tenant is not None:
+            return Level.CLIENT
+        return Level.GROUP if self.group is not None else Level.PROVIDER
 
     @property
     def name(self) -> str:
-        return str(self.mailbox or self.domain or self.tenant or self.provider)
+        return str(self.mailbox or self.domain or self.tenant or self.group or self.provider)
+
+    @property
+    def title(self) -> str:
+        """Whose policy it is, in words."""
+        match self.level:
+            case Level.PROVIDER:
+                return "all clients"
+            case Level.GROUP:
+                return f"the group {self.name}"
+        return self.name
 
     @property
     def row_key(self) -> dict[str, Any]:
         """The columns that find its layer."""
         return {
             "provider_id": self.provider.id,
+            "group_id": self.group.id if self.group else None,
             "tenant_id": self.tenant.id if self.tenant else None,
             "level": str(self.level),
             "domain_id": self.domain.id if self.domain and not self.mailbox else None,
@@ -84,22 +101,54 @@ class Layers:
     def __init__(self, tenant_ids: Collection[int]) -> None:
         # Client (None: the provider) → (domain, mailbox) → what is stated there.
         self._of: dict[int | None, dict[_Place, Layer]] = {}
+        self._of_group: dict[UUID, Layer] = {}
+        self._tenant_ids = list(tenant_ids)
         provider_id = current_scope().provider_id
         if provider_id is None:
             raise NoTenantScope("A policy is read in a scope that names the provider.")
         rows = PolicyLayer.objects.filter(
             Q(tenant_id__in=tenant_ids) | Q(tenant_id=None, provider_id=provider_id)
-        ).select_related("provider", "tenant", "domain", "mailbox")
+        ).select_related("provider", "group", "tenant", "domain", "mailbox")
         for row in rows:
-            place = (row.domain_id, row.mailbox_id)
-            self._of.setdefault(row.tenant_id, {})[place] = layer_of(row, name_of(row))
+            layer = layer_of(row, name_of(row))
+            if row.group_id is not None:
+                self._of_group[row.group_id] = layer
+            else:
+                place = (row.domain_id, row.mailbox_id)
+                self._of.setdefault(row.tenant_id, {})[place] = layer
+        self._groups_of = self._memberships(self._of_group)
+
+    def _memberships(self, groups: Iterable[UUID]) -> dict[int, frozenset[UUID]]:
+        """Client → those of these groups that it is in; nothing is asked where there are none."""
+        found: dict[int, frozenset[UUID]] = {}
+        wanted = list(groups)
+        if wanted:
+            rows = GroupMember.objects.filter(tenant_id__in=self._tenant_ids, group_id__in=wanted)
+            for tenant_id, group_id in rows.values_list("tenant_id", "group_id"):
+                found[tenant_id] = found.get(tenant_id, frozenset()) | {group_id}
+        return found
 
     def replaced(self, target: Target, layer: Layer) -> Self:
         """As it would be with this layer at that level; nothing is written."""
         changed = copy(self)
+        if target.level is Level.GROUP:
+            assert target.group
+            changed._of_group = {**self._of_group, target.group.id: layer}
+            changed._groups_of = changed._memberships(changed._of_group)
+            return changed
         key = target.row_key
         owner, place = key["tenant_id"], (key["domain_id"], key["mailbox_id"])
         changed._of = {**self._of, owner: {**self._of.get(owner, {}), place: layer}}
+        return changed
+
+    def regrouped(self, group_id: UUID, tenant_ids: Collection[int]) -> Self:
+        """As it would be if exactly these of the clients were in the group; nothing is written."""
+        changed = copy(self)
+        changed._groups_of = {
+            each: (self._groups_of.get(each, frozenset()) - {group_id})
+            | ({group_id} if each in tenant_ids else set())
+            for each in self._tenant_ids
+        }
         return changed
 
     def chain(
@@ -110,8 +159,11 @@ class Layers:
     ) -> list[Layer]:
         """From the widest to the narrowest; a level without a layer is left out."""
         own = self._of.get(tenant_id, {}) if tenant_id is not None else {}
+        # A group's id grows with the time when it was made.
+        groups = sorted(self._groups_of.get(tenant_id, ())) if tenant_id is not None else []
         found = [
             self._of.get(None, {}).get((None, None)),
+            *(self._of_group.get(group_id) for group_id in groups),
             own.get((None, None)),
             own.get((domain_id, None)) if domain_id else None,
             own.get((None, mailbox_id)) if mailbox_id else None,
@@ -119,6 +171,10 @@ class Layers:
         return [layer for layer in found if layer is not None]
 
     def chain_of(self, target: Target) -> list[Layer]:
+        if target.level is Level.GROUP:
+            assert target.group
+            layer = self._of_group.get(target.group.id)
+            return [*self.chain(), *([layer] if layer else [])]
         return self.chain(
             target.tenant.id if target.tenant else None,
             target.domain.id if target.domain else None,
@@ -133,4 +189,4 @@ class Layers:
 
 def name_of(row: PolicyLayer) -> str:
     """Whose layer it is, as its target is called."""
-    return str(row.mailbox or row.domain or row.tenant or row.provider)
+    return str(row.mailbox or row.domain or row.tenant or row.group or row.provider)

@@ -15,15 +15,16 @@ from django.utils import timezone
 
 from seg_bridge.changes import FRESH_FOR, check_savable, keep_forecast
 from seg_bridge.models import PolicyChange, PolicyLayer, PolicyTemplate, Rehearsal
-from seg_bridge.policies.effective import Layer, differences, stated
+from seg_bridge.policies.effective import Layer, Level, differences, stated
 from seg_bridge.policies.keys import Value, WrongValue, check_keys, check_values
 from seg_bridge.policies.layers import Layers, Target, layer_of, name_of
 from seg_bridge.policies.templates import BAILEYS, Template
 from seg_bridge.rehearsal import ChangePolicy, rehearse
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.groups import members_of
 from tenants.ids import new_id
-from tenants.models import Person, Tenant
+from tenants.models import GroupMember, Person, Tenant
 from tenants.people import must_lead
 
 REHEARSED = "seg_bridge.policy.rehearsed"
@@ -42,17 +43,17 @@ class NothingToChange(WrongInput):
 
 def chain_rows(target: Target) -> list[PolicyLayer]:
     """The layers that the target inherits from, and its own; in no order."""
-    provider, tenant, domain, mailbox = (
-        target.provider, target.tenant, target.domain, target.mailbox
-    )  # fmt: skip
-    wanted = [Target(provider=provider)]
+    provider, tenant, domain = target.provider, target.tenant, target.domain
+    wanted = [Target(provider=provider), target]
     wanted += [Target(provider=provider, tenant=tenant)] if tenant else []
     wanted += [Target(provider=provider, tenant=tenant, domain=domain)] if domain else []
-    wanted += [target] if mailbox else []
     found = PolicyLayer.objects.none()
     for each in wanted:
         found |= PolicyLayer.objects.filter(**each.row_key)
-    return list(found.select_related("provider", "tenant", "domain", "mailbox"))
+    if tenant:
+        groups = GroupMember.objects.filter(tenant=tenant).values("group")
+        found |= PolicyLayer.objects.filter(level=Level.GROUP, group__in=groups)
+    return list(found.select_related("provider", "group", "tenant", "domain", "mailbox"))
 
 
 def own_row(target: Target) -> PolicyLayer | None:
@@ -63,6 +64,7 @@ def target_of(change: PolicyChange) -> Target:
     mailbox = change.mailbox
     return Target(
         provider=change.provider,
+        group=change.group,
         tenant=change.tenant,
         domain=mailbox.domain if mailbox else change.domain,
         mailbox=mailbox,
@@ -84,7 +86,7 @@ def ask_change(
     ``version``: of the layer that the person has seen, 0 for none.  ``template`` "": none, else the
     level states its values and nothing besides; ``states`` then count on top.  Raises
     ``WrongInput`` (also where nothing would change), ``Conflict`` where somebody changed the level
-    meanwhile, ``NotAllowed`` where the level is a lead's.
+    meanwhile, ``NotAllowed`` where the level is a lead's: all clients, or a group.
     """
     _check_may_change(target, actor)
     row = own_row(target)
@@ -147,11 +149,7 @@ def _wish(
 
 def _rehearse(change: PolicyChange, target: Target, changed: Layer, actor: Person | Actor) -> None:
     """Gives the change its differences, and its batch where mail would be treated otherwise."""
-    tenant_ids = (
-        [target.tenant.id]
-        if target.tenant
-        else list(Tenant.objects.filter(provider=target.provider).values_list("id", flat=True))
-    )
+    tenant_ids = _clients_of(target)
     layers = Layers(tenant_ids)
     after = layers.replaced(target, changed)
     found = differences(layers.chain_of(target), after.chain_of(target))
@@ -162,6 +160,18 @@ def _rehearse(change: PolicyChange, target: Target, changed: Layer, actor: Perso
     for one in forecast.clients:
         keep_forecast(one, wish, batch, forecast.days, actor)
     change.batch = batch if forecast.clients else None
+
+
+def _clients_of(target: Target) -> list[int]:
+    """Whose mail may be treated otherwise.  Raises ``WrongInput`` for a group without clients."""
+    if target.tenant:
+        return [target.tenant.id]
+    if target.group is None:
+        return list(Tenant.objects.filter(provider=target.provider).values_list("id", flat=True))
+    found = members_of(target.group.id)
+    if not found:
+        raise WrongInput(f"Put clients into {target.name} first: there is nothing to rehearse.")
+    return found
 
 
 @transaction.atomic
@@ -219,6 +229,7 @@ def _write(change: PolicyChange, target: Target, actor: Person | Actor, reason: 
         **_of(change),
         reason=reason,
         level=change.level,
+        of=target.name,
         before={key: one.value for key, one in before.values.items()},
         after={key: one.value for key, one in after.values.items()},
         template=change.template,

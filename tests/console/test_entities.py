@@ -112,6 +112,22 @@ def test_rules_in_force_are_named(cast: Cast):
         assert "They keep writing" in page_of(cast.ana, kind, value)
 
 
+def test_rules_for_all_clients_are_named_at_each_of_them(cast: Cast):
+    ids = [cast.acme.id, cast.globex.id]
+    with tenant_scope(Role.ANALYST, ids, provider_id=cast.provider.id):
+        add_rule(
+            tenant_id=None,
+            kind="block",
+            match="sender",
+            value="eve@evil.example",
+            reason="They keep writing",
+            actor=cast.mo,
+        )
+    text = page_of(cast.bo, "sender", "eve@evil.example")
+    assert "They keep writing" in text
+    assert "for all clients" in text
+
+
 def test_the_incident_leads_to_its_entities(cast: Cast):
     mail_at(cast.acme, 1, Verdict.PHISH)
     client = Client()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 
-from seg_bridge.models import PolicyChange, PolicyLayer
+from seg_bridge.models import GatewayRule, PolicyChange, PolicyLayer
 from seg_bridge.policies.keys import KEYS
+from seg_bridge.policies.push import serve_policies
+from seg_bridge.services import add_rule
+from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, state_policy
+from tests.seg_bridge.test_rule_scopes import held
 
 
 @pytest.fixture(autouse=True)
@@ -211,3 +218,139 @@ def test_a_lead_keeps_templates(client, cast: Cast):
     address = f"policy-templates/{made.json()['id']}/remove"
     assert api(client, "POST", address).status_code == 204
     assert api(client, "POST", address).status_code == 404
+
+
+def test_a_push_is_shown_approved_and_told_client_by_client(client, cast: Cast):
+    client.force_login(cast.ana)
+    address = reverse("policy_push_new")
+    assert "Choose" not in client.get(address).content.decode()
+    empty = client.post(address, {"what": "template:Strict"})
+    assert empty.status_code == 200
+    answer = client.post(address, {"what": "template:Strict", "clients": ["acme", "globex"]})
+    push = answer["Location"]
+    assert "Waiting for its rehearsal" in client.get(push).content.decode()
+    serve(cast.acme, cast.globex)
+    page = client.get(push).content.decode()
+    assert "2 rehearsed." in page
+    assert "Nothing is changed yet" in page
+    done = client.post(push + "/approve", {"reason": "agreed"})
+    assert done["Location"] == push
+    serve(cast.acme, cast.globex)
+    page = client.get(push).content.decode()
+    assert "<h2>Success</h2>" in page
+    assert client.post(push + "/retry").status_code == 409
+
+
+def serve(*tenants: Any) -> None:
+    for tenant in tenants:
+        while serve_policies(ClaimedWork(tenant.id, tenant.provider_id, 1)) is not None:
+            pass
+
+
+def test_a_change_of_one_client_is_pushed_to_others(client, cast: Cast):
+    client.force_login(cast.ana)
+    asked = client.post(reverse("policy_client", args=["acme"]), {"version": "0", "act_from": "4"})
+    make(client, asked)
+    change_id = asked["Location"].rsplit("/", 1)[-1]
+    assert "Push to other clients" in client.get(asked["Location"]).content.decode()
+    address = reverse("policy_push_new") + f"?change={change_id}"
+    assert "changed at Acme" in client.get(address).content.decode()
+    push = client.post(address, {"what": f"change:{change_id}", "clients": ["globex"]})
+    shown = api(client, "GET", "policy-pushes").json()["results"]
+    assert (shown[0]["states"], shown[0]["items"][0]["tenant"]) == ({"act_from": 4.0}, "globex")
+    assert push["Location"].endswith(shown[0]["id"])
+
+
+# --- list entries
+
+
+def test_a_lead_makes_an_entry_for_all_clients_and_an_analyst_is_not_asked(client, cast: Cast):
+    client.force_login(cast.ana)
+    assert "For all clients" not in client.get(reverse("rule_new")).content.decode()
+    client.force_login(cast.mo)
+    form = {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "0"}
+    refused = client.post(reverse("rule_new"), {**form, "everywhere": "on"})
+    assert "Say why this entry has no end" in refused.content.decode()
+    refused = client.post(reverse("rule_new"), {**form, "days": "30"})
+    assert "Choose at least one client" in refused.content.decode()
+    asked = client.post(
+        reverse("rule_new"), {**form, "everywhere": "on", "no_end_because": "A sworn enemy"}
+    )
+    saved = client.post(asked["Location"] + "/save", {"reason": "seen", "despite": "on"})
+    assert saved.status_code == 302
+    page = client.get(reverse("rules"), {"client": "globex"}).content.decode()
+    assert "All clients</b>" in page
+    assert "no end: A sworn enemy" in page
+    listed = api(client, "GET", "gateway-rules").json()["results"]
+    assert (listed[0]["tenant"], listed[0]["state"]) == (None, "in_force")
+    removed = api(client, "POST", f"gateway-rules/{listed[0]['id']}/remove", {"reason": "wrong"})
+    assert removed.json()["state"] == "removed"
+
+
+def test_the_api_wants_a_client_or_all_of_them(client, cast: Cast):
+    client.force_login(cast.mo)
+    body = {"value": "eve@evil.example", "reason": "seen"}
+    assert api(client, "POST", "gateway-rules", body).status_code == 400
+    both = {**body, "tenant": "acme", "everywhere": True}
+    assert api(client, "POST", "gateway-rules", both).status_code == 400
+    made = api(client, "POST", "gateway-rules", {**body, "everywhere": True})
+    assert (made.status_code, made.json()["tenant"]) == (201, None)
+    client.force_login(cast.ana)
+    other = {"value": "x@evil.example", "reason": "seen", "everywhere": True}
+    assert api(client, "POST", "gateway-rules", other).status_code == 403
+
+
+def test_a_list_goes_out_and_comes_in_as_a_file(client, cast: Cast):
+    client.force_login(cast.ana)
+    lines = "client,kind,match,value,reason\nacme,block,sender,eve@evil.example,=1+1\n"
+    file = SimpleUploadedFile("list.csv", lines.encode(), "text/csv")
+    asked = client.post(reverse("rules_import"), {"file": file})
+    page = client.get(asked["Location"]).content.decode()
+    assert "Import a list" in page
+    client.post(asked["Location"] + "/save", {"reason": "a list"})
+    answer = client.get(reverse("rules_export"))
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert '"eve@evil.example"' in answer.content.decode()
+    assert '"\'=1+1"' in answer.content.decode()
+    bad = SimpleUploadedFile("list.csv", b"client,kind\n", "text/csv")
+    refused = client.post(reverse("rules_import"), {"file": bad})
+    assert refused.status_code == 400
+    assert "missing: match, value" in refused.content.decode()
+
+
+def test_expired_entries_are_listed_as_such(client, cast: Cast):
+    with scope(cast):
+        for value in ("old@evil.example", "new@evil.example"):
+            add_rule(
+                tenant_id=cast.acme.id,
+                kind="block",
+                match="sender",
+                value=value,
+                reason="seen",
+                actor=cast.ana,
+            )
+        past = timezone.now() - timedelta(seconds=1)
+        GatewayRule.objects.filter(value="old@evil.example").update(expires_at=past)
+    client.force_login(cast.ana)
+    shown = {
+        state: client.get(reverse("rules"), {"state": state}).content.decode()
+        for state in ("in_force", "expired", "removed", "all")
+    }
+    assert [("old@" in page, "new@" in page) for page in shown.values()] == [
+        *((False, True), (True, False)),
+        *((False, False), (True, True)),
+    ]
+    assert ">expired</span>" in shown["expired"]
+
+
+def test_from_a_held_mail_the_narrowest_exception_is_filled_in(client, cast: Cast):
+    with scope(cast):
+        copy = held(cast, ("dkim", "pass", "shop.example"))
+    client.force_login(cast.ana)
+    address = reverse("rule_new") + f"?copy={copy.id}"
+    assert address in client.get(reverse("held_release", args=[copy.id])).content.decode()
+    page = client.get(address).content.decode()
+    assert 'value="shop.example"' in page
+    assert '<option value="dkim_domain" selected>' in page
+    assert 'value="ceo@acme.example"' in page
+    assert '<option value="30" selected>' in page

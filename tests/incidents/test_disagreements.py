@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from incidents.correlation import make_sense_of_backlog
 from incidents.disagreements import accept, dismiss, rehearse_repair
@@ -25,7 +26,7 @@ from incidents.sightings import history_of
 from incidents.words import Layer, Outcome, Place, Verdict
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import add_rule
-from tenants.errors import Conflict, WrongInput
+from tenants.errors import Conflict, NotAllowed, WrongInput
 from tenants.models import AuditEntry
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
@@ -377,6 +378,26 @@ def test_accepting_writes_the_rehearsed_rule_with_owner_and_end_once(cast: Cast)
     assert the_item().state == "accepted"
     entry = AuditEntry.objects.get(action="incidents.disagreement.accepted")
     assert (entry.actor_name, entry.reason) == ("Ana", "seen twice")
+
+
+def test_to_remove_an_entry_for_all_clients_is_rehearsed_for_all_and_a_leads(cast: Cast):
+    ids = [cast.acme.id, cast.globex.id]
+    with tenant_scope(Role.ANALYST, ids, provider_id=cast.provider.id):
+        entry = add_rule(
+            tenant_id=None, kind="allow", match="sender", value=EVE, reason="x", actor=cast.mo
+        )
+    decided = {"by": "allow", "action": "deliver", "rule_id": str(entry.id), "owner": "Mo"}
+    happened(cast, passed(cast, detail={"decided": decided}), inside(cast, verdict=Verdict.PHISH))
+    item = the_item()
+    assert item.proposal["rule_id"] == str(entry.id)
+    with tenant_scope(Role.ANALYST, ids, provider_id=cast.provider.id):
+        with pytest.raises(NotAllowed), transaction.atomic():
+            accept(item=item, actor=cast.ana)
+        assert accept(item=item, actor=cast.mo)["rule"] == str(entry.id)
+        made = Rehearsal.objects.exclude(saved_at=None)
+        assert {rehearsal.tenant_id for rehearsal in made} == set(ids)
+    entry.refresh_from_db()
+    assert entry.removed_at is not None
 
 
 def test_what_the_rehearsal_objects_to_needs_a_reason(cast: Cast):

@@ -33,7 +33,7 @@ PROVIDER_TABLES = {
 # Client tables in which rows without a client belong to the provider's staff.
 WITH_PROVIDER_ROWS = {
     *("tenants_person", "tenants_auditentry", "incidents_slaplan"),
-    *("seg_bridge_policylayer", "seg_bridge_policychange"),
+    *("seg_bridge_policylayer", "seg_bridge_policychange", "seg_bridge_gatewayrule"),
 }
 # Tables without anybody's rows; no role of the application has a right on them.
 PLAIN_TABLES = {
@@ -165,6 +165,7 @@ UNIQUE_OVER_ALL = {
     "api_bridge_connection (cloud_tenant_id)": "a cloud tenant must not be claimed twice",
     "api_bridge_mailboxsync (push_id)": "given by the mail host; a notification names only this",
     "seg_bridge_policylayer (provider_id)": "of what holds for all clients there is one",
+    "seg_bridge_policylayer (group_id)": "of what holds for a group of clients there is one",
     "seg_bridge_gatecommand (seq)": "the order in which a gate of several clients does things",
 }
 

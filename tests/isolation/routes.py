@@ -168,6 +168,9 @@ disagreement_dismiss POST  disagreement  302 302  302  in     in    in
 rules              GET     -             200 200  200  in     in    in
 rule_new           GET     -             200 200  200  in     in    in
 rule_new           POST    -             302 302  302  in     in    in
+rules_export       GET     -             200 200  200  in     in    in
+rules_import       GET     -             200 200  200  in     in    in
+rules_import       POST    -             200 200  200  in     in    in
 rule_remove        GET     gateway-rule  405 405  405  405    405   405
 rule_remove        POST    gateway-rule  302 302  302  in     in    in
 rehearsal          GET     rehearsal     200 200  200  in     in    in
@@ -176,6 +179,8 @@ rehearsal_save     POST    rehearsal     302 302  302  in     in    in
 rehearsal_list     GET     rehearsal     200 200  200  in     in    in
 policy_provider    GET     -             200 200  200  in     in    in
 policy_provider    POST    -             302 403  403  in     in    in
+policy_group       GET     own-group     200 200  200  in     in    in
+policy_group       POST    own-group     302 403  403  in     in    in
 policy_client      GET     client        200 200  200  in     in    in
 policy_client      POST    client        302 302  302  in     in    in
 policy_domain      GET     domain        200 200  200  in     in    in
@@ -327,6 +332,8 @@ api-gateway-rule       GET     gateway-rule  200 200  200  401    200   401
 api-gateway-rule-remove POST   gateway-rule  200 200  200  401    200   401
 api-policy             GET     -             200 200  200  401    200   401
 api-policy             POST    -             201 403  403  401    201/403 401
+api-group-policy       GET     own-group     200 200  200  401    200   401
+api-group-policy       POST    own-group     201 403  403  401    201/403 401
 api-client-policy      GET     client        200 200  200  401    200   401
 api-client-policy      POST    client        201 201  201  401    201   401
 api-policy-changes     GET     -             200 200  200  401    200   401
@@ -335,6 +342,7 @@ api-policy-change-make POST    policy-change 200 200  200  401    200   401
 api-policy-templates   GET     -             200 200  200  401    200   401
 api-policy-templates   POST    -             201 403  403  401    201/403 401
 api-policy-template-remove POST -            404 404  404  401    404   401
+api-gates              GET     -             200 200  200  401    200   401
 api-policy-pushes      GET     -             200 200  200  401    200   401
 api-policy-pushes      POST    new-rehearsal 202 202  202  401    202   401
 api-policy-push        GET     policy-push   200 200  200  401    200   401
@@ -422,9 +430,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "rule_new": {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "30"},
     **{
         f"policy_{level}": {"version": "0", "held.keep_days": "7"}
-        for level in ("provider", "client", "domain", "mailbox")
+        for level in ("provider", "group", "client", "domain", "mailbox")
     },
     "api-policy": {"version": 0, "states": {"held.keep_days": 7}},
+    "api-group-policy": {"version": 0, "states": {"held.keep_days": 7}},
     "api-client-policy": {"version": 0, "states": {"held.keep_days": 7}},
     "policy_push_new": {"what": "template:Strict", "clients": ["acme"]},
     "policy_push_approve": {"reason": "Agreed"},

@@ -5,6 +5,7 @@ A mail goes in by SMTP and becomes rows; a held mail is released; a rule is in f
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,18 @@ IN_FORCE_WITHIN_S = 5.0
 
 @pytest.fixture
 def yard(transactional_db: None, tmp_path: Path) -> Iterator[Yard]:
+    with a_yard(tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def a_yard(folder: Path) -> Iterator[Yard]:
+    """Ingest, gate and shipper as processes, for the cast's clients; the benches use it too."""
     with SinkThread() as sink, EmptyDns() as dns:
         cast = make_cast(("127.0.0.1", sink.port))
         mx = make_gate(cast, cast.acme, cast.globex)
         smtp_port = free_port()
-        with processes(tmp_path, mx, dns=dns, smtp_port=smtp_port) as (ingest_port, running):
+        with processes(folder, mx, dns=dns, smtp_port=smtp_port) as (ingest_port, running):
             yield Yard(cast, mx, sink, smtp_port, ingest_port, running)
 
 

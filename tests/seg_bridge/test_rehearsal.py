@@ -31,10 +31,10 @@ from seg_bridge.rehearsal import (
     ChangePolicy,
     RemoveRule,
     rehearse,
-    with_rule,
+    with_rules,
 )
 from seg_bridge.services import add_rule
-from seg_bridge.snapshot import policies_of, wire_rule
+from seg_bridge.snapshot import policies_of, wire_rules
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, mailbox_saw, state_policy
@@ -54,7 +54,7 @@ def policy_of(cast: Cast, change: Change | None = None) -> TenantPolicy:
     layers = change.layers if isinstance(change, ChangePolicy) else None
     (policy,) = policies_of([cast.acme.id], layers=layers)
     if isinstance(change, AddRule | RemoveRule):
-        policy = with_rule(policy, change)
+        policy = with_rules(policy, change)
     route = tenant("acme", cast.acme.id, "127.0.0.1:25").domains
     return replace(policy, domains=route)
 
@@ -237,7 +237,7 @@ def test_removing_an_entry_is_forecast_too(cast: Cast, acme_scope: None):
         actor=cast.ana,
     )
     happened(cast, LETTERS)
-    change = RemoveRule(wire_rule(row))
+    change = RemoveRule(*wire_rules([row]))
     (client,) = rehearse(change, [cast.acme.id]).clients
     before = stopped(LETTERS, policy_of(cast))
     after = stopped(LETTERS, policy_of(cast, change))
