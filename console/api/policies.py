@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -19,26 +19,14 @@ from console.api.layers import RehearsalSerializer
 from console.lib.people import person_of
 from console.queries.policies import changes_in_sight, find_domain, find_mailbox
 from incidents.access import access_client, access_one
-from seg_bridge.alarms import WORDS
 from seg_bridge.models import (
-    Gate,
     PolicyChange,
-    PolicyPush,
-    PolicyPushItem,
     PolicyTemplate,
     Rehearsal,
 )
 from seg_bridge.policies.effective import Effective, effective
 from seg_bridge.policies.keys import KEYS
 from seg_bridge.policies.layers import Layers, Target
-from seg_bridge.policies.push import (
-    MOST_CLIENTS,
-    approve_push,
-    ask_push,
-    pushes_in_sight,
-    retry_push,
-    stop_push,
-)
 from seg_bridge.policies.services import (
     ask_change,
     make_change,
@@ -48,7 +36,7 @@ from seg_bridge.policies.services import (
     templates_for,
 )
 from tenants.errors import NotThere, WrongInput
-from tenants.groups import MOST_GROUPS, access_group
+from tenants.groups import access_group
 
 # --- what is shown
 
@@ -331,138 +319,3 @@ class RemovePolicyTemplate(APIView):
         row = access_one(PolicyTemplate.objects.all(), object_id)
         remove_template(template=row, actor=person_of(request))
         return Response(status=204)
-
-
-class GateSerializer(serializers.ModelSerializer[Gate]):
-    tenant = serializers.SerializerMethodField(help_text="Always null: a gate is the provider's")
-    trouble_in_words = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Gate
-        fields = (
-            *("id", "tenant", "name", "hostname", "last_seen_at", "snapshot_version"),
-            *("policy_trouble", "policy_trouble_since", "trouble_in_words"),
-        )
-
-    def get_tenant(self, gate: Gate) -> str | None:
-        return None
-
-    def get_trouble_in_words(self, gate: Gate) -> str:
-        return WORDS.get(gate.policy_trouble, "")
-
-
-class GateList(ListView):
-    """The provider's gates; ``policy_trouble`` says why one does not follow the newest policy."""
-
-    serializer_class = GateSerializer
-    queryset = Gate.objects.all()
-
-
-class PolicyPushItemSerializer(serializers.ModelSerializer[PolicyPushItem]):
-    tenant = serializers.SlugField(source="tenant.slug", read_only=True)
-    change = serializers.UUIDField(source="change_id", read_only=True, allow_null=True)
-
-    class Meta:
-        model = PolicyPushItem
-        fields = ("tenant", "state", "is_approved", "cause", "tries", "change", "changed_at")
-
-
-class PolicyPushSerializer(serializers.ModelSerializer[PolicyPush]):
-    items = PolicyPushItemSerializer(many=True, read_only=True)
-
-    class Meta:
-        model = PolicyPush
-        fields = (
-            *("id", "states", "inherits", "template", "asked_by", "created_at", "approved_by"),
-            *("approved_at", "reason", "despite", "stopped_by", "stopped_at", "items"),
-        )
-
-
-class NewPushSerializer(serializers.Serializer[Any]):
-    tenants = serializers.ListField(
-        child=serializers.SlugField(), default=list, max_length=MOST_CLIENTS, help_text="Clients"
-    )
-    groups = serializers.ListField(
-        child=serializers.UUIDField(),
-        default=list,
-        max_length=MOST_GROUPS,
-        help_text="All clients that are in these now",
-    )
-    states = serializers.DictField(child=serializers.JSONField(), default=dict)
-    inherits = serializers.ListField(
-        child=serializers.CharField(max_length=50), default=list, max_length=100
-    )
-    template = serializers.CharField(max_length=100, default="", allow_blank=True)
-
-
-def _pushes() -> QuerySet[PolicyPush]:
-    items = PolicyPushItem.objects.select_related("tenant").order_by("tenant__name")
-    return pushes_in_sight().prefetch_related(Prefetch("items", queryset=items))
-
-
-def _shown_push(push: PolicyPush, status: int = 200) -> Response:
-    return Response(PolicyPushSerializer(_pushes().get(id=push.id)).data, status=status)
-
-
-class PolicyPushList(ListView):
-    """One change for many clients, with a result for each; newest first."""
-
-    serializer_class = PolicyPushSerializer
-
-    @override
-    def get_queryset(self) -> QuerySet[Any]:
-        return _pushes()
-
-    @extend_schema(request=NewPushSerializer, responses={202: PolicyPushSerializer})
-    @idempotent
-    def post(self, request: Request) -> Response:
-        """Rehearse it for each of ``tenants`` and of the clients of ``groups``; nothing is made
-        before it is approved.
-        """
-        asked, person = parse(NewPushSerializer, request), person_of(request)
-        tenants = {slug: access_client(slug) for slug in asked.pop("tenants")}
-        for group_id in asked.pop("groups"):
-            tenants |= {each.slug: each for each in access_group(person, group_id).clients}
-        push = ask_push(tenants=list(tenants.values()), actor=person, **asked)
-        return _shown_push(push, status=202)
-
-
-class PolicyPushDetail(DetailView):
-    serializer_class = PolicyPushSerializer
-
-    @override
-    def get_queryset(self) -> QuerySet[Any]:
-        return _pushes()
-
-
-class ApprovePolicyPush(APIView):
-    """Make it where the rehearsal has no objection, with ``despite`` where it has."""
-
-    @extend_schema(request=MakeSerializer, responses={202: PolicyPushSerializer})
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        push = access_one(pushes_in_sight(), object_id)
-        approve_push(push=push, actor=person_of(request), **parse(MakeSerializer, request))
-        return _shown_push(push, status=202)
-
-
-class StopPolicyPush(APIView):
-    """What is not made yet stays as it was."""
-
-    @extend_schema(request=None, responses=PolicyPushSerializer)
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        push = access_one(pushes_in_sight(), object_id)
-        stop_push(push=push, actor=person_of(request))
-        return _shown_push(push)
-
-
-class RetryPolicyPush(APIView):
-    """Only what failed or was stopped; 409 where nothing did."""
-
-    @extend_schema(request=None, responses={202: PolicyPushSerializer})
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        push = access_one(pushes_in_sight(), object_id)
-        retry_push(push=push, actor=person_of(request))
-        return _shown_push(push, status=202)
