@@ -187,9 +187,10 @@ def test_a_task_is_done_once_by_whom_did_it_first(cast, phish):
 
 
 def test_bailey_opening_it_again_is_on_record(cast, phish):
-    said = {"classification": "true_positive", "cause": "A letter"}
     with staff(cast):
-        resolve_incident(incident=phish, actor=cast.ana, **said)
+        resolve_incident(
+            incident=phish, actor=cast.ana, classification="true_positive", cause="A letter"
+        )
     arrive(cast.acme, whom="it")
     with staff(cast):
         assert fresh(phish).state == "triaged"
