@@ -10,11 +10,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.client_words import settle_wishes
-from incidents.layers import gateway_layer
-from incidents.models import Delivery, Intent, Job, Observation, Sighting
+from incidents.models import Delivery, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
-from incidents.remediation import release_held, start_job
+from incidents.remediation import release_copies, release_held
 from incidents.sides import decision_of
 from tenants.audit import Actor
 from tenants.errors import Conflict, WrongInput
@@ -98,7 +96,7 @@ def release_together(
     """Release a held mail and others that the same rule holds, in one job.
 
     Raises ``Conflict`` where it is not held any more; ``WrongInput`` for others that the same rule
-    does not hold.
+    does not hold; ``NotAllowed`` where the policy keeps one of them from this actor.
     """
     if not also:
         return release_held(delivery=delivery, actor=actor, reason=reason)
@@ -108,14 +106,4 @@ def release_together(
     if set(also) - set(offered):
         raise WrongInput("Only mail that the same rule holds can be released with it.")
     copies = [delivery, *(offered[each] for each in dict.fromkeys(also))]
-    job = start_job(Job.Kind.RELEASE, "release", copies, None, actor=actor, reason=reason)
-    intents = dict(Intent.objects.filter(job=job).values_list("delivery_id", "id"))
-    if not intents:
-        raise Conflict("Somebody else is releasing all of these already.")
-    gateway_layer().release(
-        delivery_ids=list(intents), intent_ids=list(intents.values()), released_by=actor.name
-    )
-    for copy in copies:
-        if copy.id in intents:
-            settle_wishes(copy, actor, "Released.")
-    return job
+    return release_copies(copies, actor=actor, reason=reason)

@@ -16,11 +16,12 @@ from console.api.filters import DeliveryFilter, MessageFilter, ObservationFilter
 from console.api.idempotency import idempotent
 from console.lib.exports import download
 from console.lib.people import person_of
+from console.queries.held import same_rule_for
 from console.queries.trace import trace_of
 from incidents.access import access_delivery, access_message
 from incidents.content import check_may_open, open_original
 from incidents.evidence import read_evidence
-from incidents.held import held_by_same_rule, release_together
+from incidents.held import release_together
 from incidents.models import ContentAccess, Delivery, Message, Observation
 from incidents.models.mail import Place
 from incidents.remediation import acquire_original
@@ -159,14 +160,14 @@ class HeldBySameRule(APIView):
 
     @extend_schema(responses=shown.SameRuleSerializer)
     def get(self, request: Request, object_id: str) -> Response:
-        same = held_by_same_rule(access_delivery(object_id))
+        same = same_rule_for(access_delivery(object_id), person_of(request))
         prefetch_related_objects(same.others, "message__memberships")
         return Response(shown.SameRuleSerializer(same).data)
 
 
 class ReleaseHeld(APIView):
     """Deliver the original of a held copy, and of others that the same rule holds; answers the job
-    to follow.
+    to follow.  403 where the policy keeps one of them from this person.
     """
 
     @extend_schema(request=shown.ReleaseSerializer, responses={202: shown.JobSerializer})
