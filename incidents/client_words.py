@@ -13,15 +13,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents.announce import announce_incident
-from incidents.models import ClientWord, Delivery, Incident
+from incidents.models import ClientWord, Delivery, Incident, Intent
+from incidents.notices import tell_refused, tell_released
 from tenants.audit import Actor, write_audit
 from tenants.doors import ask
 from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.models import Person, Tenant
+from tenants.work import ring
 
 REFUSED = "incidents.release.refused"
 READ = "incidents.answer.read"
+RELEASED = "Released."
 MOST_CHARS = 2000
+# The queue of wishes; the door leaves the work (seg_bridge/held/requests.py serves it).
+REQUESTS = "held"
 
 
 def ask_for_release(*, delivery: Delivery, person: Person, reason: str) -> None:
@@ -29,6 +34,7 @@ def ask_for_release(*, delivery: Delivery, person: Person, reason: str) -> None:
     _through_the_door(ClientWord.Kind.RELEASE, delivery.id, person, reason)
     tenant_id, delivery_id = delivery.tenant_id, delivery.id
     transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
+    transaction.on_commit(lambda: ring(REQUESTS))
 
 
 def answer(*, incident: Incident, person: Person, text: str) -> None:
@@ -78,14 +84,45 @@ def unread_answers(incident_ids: Collection[UUID]) -> dict[UUID, list[ClientWord
     return found
 
 
-def settle_wishes(delivery: Delivery, actor: Person | Actor, outcome: str) -> int:
-    """Somebody dealt with this held mail; answers how many wishes that settled."""
-    return ClientWord.objects.filter(
+def settle_wishes(delivery: Delivery, actor: Person | Actor, outcome: str) -> list[ClientWord]:
+    """Somebody dealt with this held mail; answers the wishes that this settled."""
+    open_now = ClientWord.objects.filter(
         tenant=delivery.tenant_id,
         delivery=delivery,
         kind=ClientWord.Kind.RELEASE,
         settled_at=None,
-    ).update(settled_at=timezone.now(), settled_by=actor.name, outcome=outcome[:300])
+    )
+    settled = list(open_now.select_for_update(of=("self",)))
+    open_now.filter(id__in=[word.id for word in settled]).update(
+        settled_at=timezone.now(), settled_by=actor.name, outcome=outcome[:300]
+    )
+    return settled
+
+
+def close_wishes(intent: Intent, *, ok: bool) -> None:
+    """A release came to its end: whoever asked is told, or is heard again where it failed."""
+    words = ClientWord.objects.filter(
+        tenant=intent.tenant_id,
+        delivery=intent.delivery_id,
+        kind=ClientWord.Kind.RELEASE,
+        outcome=RELEASED,
+    )
+    last = words.filter(settled_at__gte=intent.created_at).order_by("settled_at").last()
+    if last is None:
+        return
+    if ok:
+        tell_released(last, intent.delivery)
+        return
+    is_asked_anew = ClientWord.objects.filter(
+        tenant=intent.tenant_id,
+        delivery=intent.delivery_id,
+        kind=ClientWord.Kind.RELEASE,
+        settled_at=None,
+    ).exists()
+    if not is_asked_anew:
+        words.filter(id=last.id).update(settled_at=None, settled_by="", outcome="")
+        tenant_id, delivery_id = intent.tenant_id, intent.delivery_id
+        transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
 
 
 @transaction.atomic
@@ -112,12 +149,15 @@ def read_answers(*, incident: Incident, actor: Person) -> None:
 
 
 @transaction.atomic
-def refuse_release(*, delivery: Delivery, actor: Person, reason: str) -> None:
+def refuse_release(*, delivery: Delivery, actor: Person | Actor, reason: str) -> None:
     """The mail stays held, and the client reads why.  Raises ``Conflict`` where nobody asks."""
     if not reason.strip():
         raise WrongInput("Say why: the client reads it.")
-    if not settle_wishes(delivery, actor, f"Stays held: {reason.strip()}"):
+    settled = settle_wishes(delivery, actor, f"Stays held: {reason.strip()}")
+    if not settled:
         raise Conflict("Nobody asks for this mail any more.")
+    for word in settled:
+        tell_refused(word, delivery, reason.strip())
     write_audit(
         REFUSED,
         actor=actor,
@@ -127,3 +167,5 @@ def refuse_release(*, delivery: Delivery, actor: Person, reason: str) -> None:
         object_id=delivery.id,
         reason=reason.strip(),
     )
+    tenant_id, delivery_id = delivery.tenant_id, delivery.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))

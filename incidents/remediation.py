@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from incidents.announce import announce_incident, announce_job
 from incidents.assessment import IN_MAILBOX, is_unseen
-from incidents.client_words import settle_wishes
+from incidents.client_words import RELEASED, close_wishes, settle_wishes
 from incidents.layers import gateway_layer
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Place
@@ -130,12 +130,13 @@ def release_copies(
     intents = dict(Intent.objects.filter(job=job).values_list("delivery_id", "id"))
     if not intents:
         raise Conflict("Somebody else is releasing this already.")
+    # Before the order: one that fails at once opens the wish again.
+    for copy in copies:
+        if copy.id in intents:
+            settle_wishes(copy, actor, RELEASED)
     gateway_layer().release(
         delivery_ids=list(intents), intent_ids=list(intents.values()), released_by=actor.name
     )
-    for copy in copies:
-        if copy.id in intents:
-            settle_wishes(copy, actor, "Released.")
     return job
 
 
@@ -293,3 +294,5 @@ def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
     intent.finished_at = timezone.now()
     intent.save(update_fields=["state", "error", "finished_at"])
     settle_job(intent.job)
+    if intent.action == "release":
+        close_wishes(intent, ok=ok)

@@ -33,7 +33,7 @@ _WHO = {
 
 def release_rights(copies: Sequence[Delivery]) -> dict[UUID, ReleaseRight]:
     """Needs a scope that names the provider."""
-    policies, said = policies_for(copies), _said(copies)
+    policies, said = policies_for(copies), words_about(copies)
     return {
         copy.id: right_of(
             policies[copy.id],
@@ -52,7 +52,7 @@ def right_of(policy: Policy, rows: Iterable[str]) -> ReleaseRight:
     return ReleaseRight(frozenset(r for r in RELEASERS if may_release(least, r)), sentence)
 
 
-def _said(copies: Sequence[Delivery]) -> dict[tuple[int, UUID], set[str]]:
+def words_about(copies: Sequence[Delivery]) -> dict[tuple[int, UUID], set[str]]:
     """(client, mail) → every layer's words about any of its copies."""
     found: dict[tuple[int, UUID], set[str]] = defaultdict(set)
     rows = Delivery.objects.filter(

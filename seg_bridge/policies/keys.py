@@ -11,6 +11,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import available_timezones
+
+from typing_extensions import override
 
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.treatment import DEFAULT_ACT_FROM, DEFAULT_MATRIX, FileTrait
@@ -54,6 +57,18 @@ FILE_WORDS = {
     FileTrait.UNREADABLE: "Archives that cannot be looked into",
     FileTrait.DISK_IMAGE: "Disk images",
     FileTrait.WEB_PAGE: "Web pages",
+}
+# What becomes of a client's wish for held mail that she may not release herself.
+REQUEST_WORDS = {
+    "manual": "A person decides each",
+    "semi": "Released if the new scan finds it harmless, else a person decides",
+    "auto": "Released if harmless, refused if still a threat, else a person decides",
+}
+DIGEST_WORDS = {
+    "never": "No digest",
+    "daily": "Every day",
+    "weekdays": "Monday to Friday",
+    "weekly": "On Mondays",
 }
 AS_VERDICT = "verdict"
 MAX_MARK_CHARS = 50
@@ -126,6 +141,17 @@ class Key:
         if not value and self.zero:
             return self.zero
         return f"{value:g} {self.unit}".strip() if isinstance(value, int | float) else value
+
+
+class ZoneKey(Key):
+    """A time zone's name, as in Europe/Berlin."""
+
+    @override
+    def check(self, value: Any) -> Value:
+        name = self._check_text(value)
+        if name and name not in available_timezones():
+            raise WrongValue(f"{self.label}: a time zone like Europe/Berlin.")
+        return name
 
 
 def _actions(*actions: MatrixAction) -> dict[str, str]:
@@ -223,6 +249,34 @@ def _other_keys() -> list[Key]:
                 choices=_ON_FILE,
             )
             for trait in FileTrait
+        ),
+        Key(
+            name="held.requests",
+            label="When a client asks for held mail",
+            default="manual",
+            choices=REQUEST_WORDS,
+        ),
+        Key(
+            name="digest.when",
+            label="The digest of held mail goes out",
+            default="never",
+            choices=DIGEST_WORDS,
+        ),
+        Key(
+            name="digest.hour",
+            label="At this hour",
+            default=8,
+            low=1,
+            high=23,
+            is_whole=True,
+            zero="midnight",
+            unit="o'clock",
+        ),
+        ZoneKey(
+            name="digest.zone",
+            label="In this time zone",
+            default="",
+            zero="the client's own",
         ),
         Key(
             name="held.keep_days",

@@ -232,6 +232,7 @@ def test_the_same_rules_other_held_mails_are_offered_and_released_with_it(cast: 
 
 
 def test_a_release_of_several_settles_each_wish_and_nothing_is_left_for_a_second(cast: Cast):
+    make_gate(cast, cast.acme)
     first, second, _ = hold_three(cast)
     with scope(cast.acme):
         for copy in (first, second):
@@ -246,8 +247,6 @@ def test_a_release_of_several_settles_each_wish_and_nothing_is_left_for_a_second
         release_together(delivery=first, also=[second.id], actor=cast.ana)
         wishes = ClientWord.objects.values_list("delivery_id", "outcome")
         assert set(wishes) == {(first.id, "Released."), (second.id, "Released.")}
-        # As they are while a gate carries them out; in this test there is none.
-        Intent.objects.update(state=Intent.State.CALLING)
         with pytest.raises(Conflict):
             release_together(delivery=first, also=[second.id], actor=cast.ana)
         assert Job.objects.filter(kind="release").count() == 1

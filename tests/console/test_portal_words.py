@@ -16,6 +16,7 @@ from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 from tests.factories import gateway_saw
+from tests.seg_bridge.conftest import make_gate
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +114,7 @@ def test_somebody_elses_held_mail_cannot_be_asked_for(as_pia, cast):
 
 
 def test_releasing_settles_the_wish_and_refusing_tells_why(as_pia, cast):
+    make_gate(cast, cast.acme)
     copy = hold(cast.acme)
     where = reverse("portal_held_ask", args=[copy.id])
     as_pia.post(where, {"text": "Our supplier."})

@@ -156,7 +156,7 @@ message_report     POST    message    302 302  302  in     in    in
 message_content    GET     text       200 200  200  in     in    in
 message_frame      GET     html       200 200  200  in     in    in
 held_release       GET     held       200 200  200  in     in    in
-held_release       POST    held       302 302  302  in     in    in
+held_release       POST    held       302 403  403  in     in    in
 disagreements      GET     -             200 200  200  in     in    in
 disagreement       GET     disagreement  200 200  200  in     in    in
 disagreement_rehearse GET  disagreement  405 405  405  405    405   405
@@ -291,7 +291,7 @@ api-observations       GET     -             200 200  200  401    200   401
 api-observation        GET     observation   200 200  200  401    200   401
 api-held               GET     -             200 200  200  401    200   401
 api-held-mail          GET     held          200 200  200  401    200   401
-api-held-release       POST    held          202 202  202  401    202   401
+api-held-release       POST    held          202 403  403  401 202/403   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
