@@ -25,7 +25,7 @@ def inert(text: str, most: int = MOST_SHOWN) -> str:
     """One line in which nothing is an address or a link any more, not even to a mail program that
     makes links of what looks like one.
     """
-    line = _BREAKS.sub(" ", visible_text(text)).strip()
+    line = visible_text(_BREAKS.sub(" ", text)).strip()
     line = line if len(line) <= most else line[: most - 1] + "…"
     return _DOT.sub("[.]", line.replace("://", "[:]//").replace("@", "[at]"))
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from incidents.models import Delivery
 from seg_bridge.gate.policy import normalise_address
 from seg_bridge.policies.effective import Effective, effective
+from seg_bridge.policies.keys import Value
 from seg_bridge.policies.layers import Layers
 from tenants.models import Domain, Mailbox
 
@@ -41,6 +42,13 @@ class HeldPolicies:
         domain = f"@{address.rpartition('@')[2]}"
         place = self.places.get((tenant_id, address)) or self.places.get((tenant_id, domain))
         return self.at(tenant_id, *(place or (None, None)))
+
+    def any_states(self, tenant_id: int, key: str, *, besides: Value) -> bool:
+        """Does this client, or a domain or mailbox of it, have another value than this one?"""
+        own = self.at(tenant_id, None, None)[key].value
+        narrower = self.layers.narrower(tenant_id).values()
+        stated = (layer.values[key].value for layer in narrower if key in layer.values)
+        return any(value != besides for value in (own, *stated))
 
     def at(self, tenant_id: int, domain_id: UUID | None, mailbox_id: UUID | None) -> Policy:
         key = (tenant_id, (domain_id, mailbox_id))
