@@ -49,11 +49,13 @@ def claimed(cast: Cast) -> ClaimedWork:
     return ClaimedWork(cast.acme.id, cast.provider.id, 1)
 
 
-def hold(cast: Cast, verdict: str = Verdict.PHISH, **more) -> Delivery:
+def hold(
+    cast: Cast, verdict: str = Verdict.PHISH, *, recipient: str = "info@acme.example", **more
+) -> Delivery:
     n = next(_numbers)
     seen = gateway_saw(
         cast.acme,
-        "info@acme.example",
+        recipient,
         ulid=f"01J{n:023d}",
         internet_message_id=f"<{n}@evil.example>",
         fingerprint=f"{n:032x}",
