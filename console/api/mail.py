@@ -19,6 +19,7 @@ from console.lib.people import person_of
 from console.queries.held import same_rule_for
 from console.queries.trace import trace_of
 from incidents.access import access_delivery, access_message
+from incidents.client_words import refuse_release
 from incidents.content import check_may_open, open_original
 from incidents.evidence import read_evidence
 from incidents.held import release_together
@@ -28,6 +29,7 @@ from incidents.remediation import acquire_original
 from incidents.reported import report_mail
 from incidents.sides import what_allowed
 from incidents.sightings import history_of
+from seg_bridge.held.drop import delete_held
 
 _DELIVERIES = Delivery.objects.select_related("tenant", "message").prefetch_related(
     "message__memberships"
@@ -177,6 +179,30 @@ class ReleaseHeld(APIView):
         asked = parse(shown.ReleaseSerializer, request)
         job = release_together(delivery=delivery, actor=person_of(request), **asked)
         return job_response(job)
+
+
+class RefuseHeld(APIView):
+    """A client's wish for this mail is refused; the client reads the reason.  409: nobody asks."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses={204: None})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        delivery = access_delivery(object_id)
+        asked = parse(shown.ReasonSerializer, request)
+        refuse_release(delivery=delivery, actor=person_of(request), reason=asked["reason"])
+        return Response(status=204)
+
+
+class DeleteHeld(APIView):
+    """The gate throws a held copy away, for good.  409 where something needs it."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses={204: None})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        delivery = access_delivery(object_id)
+        asked = parse(shown.ReasonSerializer, request)
+        delete_held(delivery=delivery, actor=person_of(request), reason=asked["reason"])
+        return Response(status=204)
 
 
 class ObservationList(ListView):

@@ -19,12 +19,42 @@ class RefuseForm(forms.Form):
     )
 
 
+ALLOW = (
+    ("", "No, this mail alone"),
+    ("mailbox", "Yes, for this mailbox"),
+    ("client", "Yes, for the whole client"),
+)
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label="Why?",
+        help_text="Stands in the log.",
+        max_length=500,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class DigestForm(forms.Form):
+    address = forms.EmailField(
+        label="Mailbox",
+        help_text="Everything that is held back from it goes there in one mail.",
+        max_length=320,
+    )
+
+
 class ReleaseForm(forms.Form):
     reason = forms.CharField(
         label="Why is it safe?",
         help_text="Stands in the log and in the report.",
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    allow = forms.ChoiceField(
+        label="Let further mail of this sender through?",
+        help_text="An entry for 30 days is rehearsed next; nothing changes until you save it.",
+        choices=ALLOW,
+        required=False,
     )
     also = forms.TypedMultipleChoiceField(label="Others", coerce=UUID, required=False)
 

@@ -19,13 +19,12 @@ from tenants.middleware import without_scope
 from tenants.scope import Role, tenant_scope
 
 _WINDOW = timedelta(minutes=10)
-_TRIES_OF_A_LINK, _TRIES_OF_AN_ADDRESS = 30, 60
+_TRIES_OF_A_LINK, _TRIES_OF_AN_ADDRESS = 30, 600
 
 
 @without_scope
 @require_http_methods(["GET", "HEAD", "POST"])
 def held_link(request: HttpRequest, token: str) -> HttpResponse:
-    count_try("held-link", token, limit=_TRIES_OF_A_LINK, window=_WINDOW)
     try:
         return _guarded(_answer(request, token))
     except NotThere:
@@ -36,6 +35,7 @@ def held_link(request: HttpRequest, token: str) -> HttpResponse:
 
 def _answer(request: HttpRequest, token: str) -> HttpResponse:
     name = read_token(token)
+    count_try("held-link", token, limit=_TRIES_OF_A_LINK, window=_WINDOW)
     form = LinkForm(request.POST if request.method == "POST" else None)
     with tenant_scope(Role.PORTAL, [name.tenant_id]):
         copy = access_link(name)

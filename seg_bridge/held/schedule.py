@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from seg_bridge.held.policy import Policy
+from seg_bridge.policies.keys import CLIENTS_ZONE
 
 _MONDAY, _SATURDAY = 0, 5
 
@@ -22,7 +23,8 @@ class Schedule:
     @classmethod
     def of(cls, policy: Policy, time_zone: str) -> Schedule:
         """``time_zone``: the client's own, where the policy names none."""
-        name = str(policy["digest.zone"].value) or time_zone
+        said = str(policy["digest.zone"].value)
+        name = time_zone if said == CLIENTS_ZONE else said
         try:
             zone = ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError):

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import available_timezones
 
-from typing_extensions import override
-
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.treatment import DEFAULT_ACT_FROM, DEFAULT_MATRIX, FileTrait
 
@@ -69,6 +67,10 @@ DIGEST_WORDS = {
     "daily": "Every day",
     "weekdays": "Monday to Friday",
     "weekly": "On Mondays",
+}
+CLIENTS_ZONE = "client"
+ZONE_WORDS = {CLIENTS_ZONE: "The client's own"} | {
+    name: name.replace("_", " ") for name in sorted(available_timezones()) if "/" in name
 }
 AS_VERDICT = "verdict"
 MAX_MARK_CHARS = 50
@@ -141,17 +143,6 @@ class Key:
         if not value and self.zero:
             return self.zero
         return f"{value:g} {self.unit}".strip() if isinstance(value, int | float) else value
-
-
-class ZoneKey(Key):
-    """A time zone's name, as in Europe/Berlin."""
-
-    @override
-    def check(self, value: Any) -> Value:
-        name = self._check_text(value)
-        if name and name not in available_timezones():
-            raise WrongValue(f"{self.label}: a time zone like Europe/Berlin.")
-        return name
 
 
 def _actions(*actions: MatrixAction) -> dict[str, str]:
@@ -272,11 +263,11 @@ def _other_keys() -> list[Key]:
             zero="midnight",
             unit="o'clock",
         ),
-        ZoneKey(
+        Key(
             name="digest.zone",
             label="In this time zone",
-            default="",
-            zero="the client's own",
+            default=CLIENTS_ZONE,
+            choices=ZONE_WORDS,
         ),
         Key(
             name="held.keep_days",

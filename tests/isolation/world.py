@@ -336,7 +336,7 @@ def _say_in_the_portal(side: Side, cast: Cast) -> None:
 
 def _held_mail(side: Side, held: Delivery) -> None:
     """A digest with a link, its mail, and a legal hold."""
-    mailbox = Mailbox.objects.get(address=f"info@{side.tenant.slug}.example")
+    mailbox = Mailbox.objects.get(address=held.recipient)
     digest = Digest.objects.create(
         tenant=side.tenant, mailbox=mailbox, slot=side.inner, items=1, asked_by=side.inner
     )
@@ -512,6 +512,7 @@ def _note_ids(side: Side) -> None:
                 "action": str(Intent.objects.get(job=job).id),
                 "report": str(Report.objects.get(incident=incident).id),
                 "held": str(Delivery.objects.get(place=Place.HOLD).id),
+                "legal-hold": str(LegalHold.objects.get().id),
                 "gateway-rule": str(GatewayRule.objects.get().id),
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "regrouping": str(Regrouping.objects.get().id),

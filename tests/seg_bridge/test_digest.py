@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail as sent
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -275,8 +276,15 @@ def test_used_old_forged_and_foreign_links_get_the_same_answer(gated: Cast, clie
     assert client.get(good).status_code == 200
 
 
-def test_guessing_is_slowed_down(gated: Cast, client):
-    answers = [client.get(f"/portal/mail/{n}").status_code for n in range(61)]
+def test_guessing_is_slowed_down_and_so_is_a_link_that_is_opened_without_end(
+    gated: Cast, client, monkeypatch
+):
+    monkeypatch.setattr("console.portal.links._TRIES_OF_AN_ADDRESS", 5)
+    monkeypatch.setattr("console.portal.links._TRIES_OF_A_LINK", 3)
+    cache.clear()
+    _, address = digest_link(gated)
+    assert [client.get(address).status_code for _ in range(4)] == [200, 200, 200, 429]
+    answers = [client.get(f"/portal/mail/{n}").status_code for n in range(6)]
     assert (answers[0], answers[-1]) == (404, 429)
 
 
