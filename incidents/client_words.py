@@ -72,6 +72,11 @@ def wishes_in_sight() -> list[ClientWord]:
     return list(wishes.select_related("tenant", "delivery__message").order_by("created_at")[:100])
 
 
+def wishes_waiting() -> int:
+    """How many wishes for held mail nobody has dealt with, over all clients in sight."""
+    return ClientWord.objects.filter(kind=ClientWord.Kind.RELEASE, settled_at=None).count()
+
+
 def unread_answers(incident_ids: Collection[UUID]) -> dict[UUID, list[ClientWord]]:
     """Incident → what its client answered and nobody has marked as read, oldest first."""
     found: dict[UUID, list[ClientWord]] = {}

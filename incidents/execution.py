@@ -22,6 +22,7 @@ from uuid import UUID
 from django.db.models import Min, Q
 from django.utils import timezone
 
+from incidents.client_words import close_wishes
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown, mailbox_layer
@@ -217,6 +218,7 @@ def _finish(claimed: ClaimedWork, claim: Claim, outcome: str, state: CopyState) 
             intent.checks_left = []
         if claim.action == "restore":
             Intent.objects.filter(delivery=intent.delivery, action="pull").update(checks_left=[])
+            close_wishes(intent, ok=outcome != Intent.State.GONE)
         intent.save()
         _record_place(intent.delivery, claim, state, now)
         settle_job(intent.job)
@@ -264,6 +266,8 @@ def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
         if wait_s is None or intent.attempts >= MAX_ATTEMPTS:
             intent.state, intent.finished_at = Intent.State.FAILED, timezone.now()
             intent.checks_left = []
+            if claim.action == "restore":
+                close_wishes(intent, ok=False)
         else:
             intent.state = Intent.State.UNKNOWN if is_unknown else Intent.State.PENDING
             # A growing pause, never shorter than what the mail host asked for.

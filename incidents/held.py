@@ -1,4 +1,4 @@
-"""Held mail that the same rule holds: who releases one is offered the others."""
+"""Held mail that the same rule holds: who releases one is offered the others; giving one back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.models import Delivery, Job, Observation, Sighting
+from incidents.client_words import RELEASED, settle_wishes
+from incidents.models import Delivery, Intent, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
-from incidents.remediation import release_copies, release_held
+from incidents.release_rights import check_may_release
+from incidents.remediation import release_copies, release_held, start_job
 from incidents.sides import decision_of
 from tenants.audit import Actor
 from tenants.errors import Conflict, WrongInput
@@ -107,3 +109,29 @@ def release_together(
         raise WrongInput("Only mail that the same rule holds can be released with it.")
     copies = [delivery, *(offered[each] for each in dict.fromkeys(also))]
     return release_copies(copies, actor=actor, reason=reason)
+
+
+def let_go(
+    *, delivery: Delivery, also: Sequence[UUID], actor: Person | Actor, reason: str = ""
+) -> Job:
+    """To its recipient, from whichever layer keeps it: ``release_together`` or ``give_back``."""
+    if delivery.place == Place.QUARANTINE:
+        return give_back(delivery=delivery, actor=actor, reason=reason)
+    return release_together(delivery=delivery, also=also, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def give_back(*, delivery: Delivery, actor: Person | Actor, reason: str = "") -> Job:
+    """Put one copy that Bailey took out of a mailbox back where it was; rights as for a release.
+
+    Raises ``Conflict`` where it is not out, ``NotAllowed`` where the policy keeps it from this
+    actor.
+    """
+    if delivery.place != Place.QUARANTINE:
+        raise Conflict("This mail is not in Bailey's quarantine any more.")
+    check_may_release([delivery], actor)
+    job = start_job(Job.Kind.RESTORE, "restore", [delivery], None, actor=actor, reason=reason)
+    if not Intent.objects.filter(job=job).exists():
+        raise Conflict("Somebody else is giving it back already.")
+    settle_wishes(delivery, actor, RELEASED)
+    return job

@@ -46,7 +46,10 @@ def _answer(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _guarded(response: HttpResponse) -> HttpResponse:
-    """The address is a secret: it is kept by nobody and told to nobody."""
+    """The address is a secret: it is kept by nobody and told to no other site.
+
+    Not ``no-referrer``: with it browsers send the form without an origin, and it would be refused.
+    """
     response["Cache-Control"] = "private, no-store"
-    response["Referrer-Policy"] = "no-referrer"
+    response["Referrer-Policy"] = "same-origin"
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -16,7 +17,7 @@ from console.queries.mail import copies_to_export, held_page
 from console.views.mail import filter_context, read_filters
 from incidents.access import access_client, access_delivery, access_message, access_one
 from incidents.client_words import refuse_release, wishes_in_sight
-from incidents.held import release_together
+from incidents.held import let_go
 from seg_bridge.held.allow import rehearse_allow
 from seg_bridge.held.digest import send_digest_now
 from seg_bridge.held.drop import delete_held
@@ -62,8 +63,8 @@ def held_release(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
     form = ReleaseForm(request.POST or None, question.same)
     if request.method == "POST" and form.is_valid():
         allow = form.cleaned_data.pop("allow")
-        job = release_together(delivery=copy, actor=request.user, **form.cleaned_data)
-        messages.success(request, "The gateway delivers it within seconds.")
+        job = let_go(delivery=copy, actor=request.user, **form.cleaned_data)
+        messages.success(request, "It is on its way; the job says when it has arrived.")
         if not allow:
             return redirect("job", job.id)
         entry = rehearse_allow(copy=copy, scope=allow, actor=request.user)
@@ -119,7 +120,12 @@ def client_keep(request: PersonRequest, slug: str) -> HttpResponse:
 @for_staff
 def client_sent(request: PersonRequest, slug: str) -> HttpResponse:
     found = access_client(slug)
-    context = {"at": "clients", "client": found, "sent": sent_lately(found.id)}
+    context = {
+        "at": "clients",
+        "client": found,
+        "sent": sent_lately(found.id),
+        "has_server": bool(settings.EMAIL),
+    }
     return show(request, "console/client_sent.html", context)
 
 

@@ -13,7 +13,9 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from incidents.client_words import close_wishes
 from incidents.correlation import make_sense_of_backlog
+from incidents.held import give_back
 from incidents.intake import record
 from incidents.models import ClientWord, Delivery, Intent
 from incidents.notices import inert
@@ -24,7 +26,7 @@ from seg_bridge.held.models import Digest, HeldLink
 from seg_bridge.held.requests import serve_requests
 from seg_bridge.held.schedule import Schedule
 from seg_bridge.models import PolicyLayer
-from tenants.errors import Conflict
+from tenants.errors import Conflict, NotAllowed
 from tenants.models import AuditEntry, Mailbox, OutgoingMail
 from tenants.outbox import serve_outbox
 from tenants.scope import Role, tenant_scope
@@ -230,7 +232,7 @@ def test_a_link_does_nothing_on_get_and_one_thing_once_on_post(gated: Cast, clie
     copy, address = digest_link(gated)
     for _ in range(3):
         page = client.get(address)
-        assert (page.status_code, page["Referrer-Policy"]) == (200, "no-referrer")
+        assert (page.status_code, page["Referrer-Policy"]) == (200, "same-origin")
         assert page["Cache-Control"] == "private, no-store"
     client.head(address)
     assert client.put(address).status_code == 405
@@ -334,3 +336,24 @@ def test_digests_wait_in_the_outbox_sealed(gated: Cast):
     with scope(gated):
         row = OutgoingMail.objects.get()
     assert address.rpartition("-")[2].encode() not in bytes(row.sealed)
+
+
+def test_what_was_taken_out_of_the_mailbox_is_asked_for_and_given_back(gated: Cast, client):
+    copy, address = digest_link(gated, Verdict.PHISH)
+    with scope(gated):
+        Delivery.objects.filter(id=copy.id).update(place=Place.QUARANTINE)
+    assert client.post(address, {"text": "I know them."}).status_code == 200
+    serve_requests(claimed(gated), scanner=nobody_could_look)
+    with scope(gated):
+        copy.refresh_from_db()
+        assert ClientWord.objects.get().settled_at is None
+        Delivery.objects.filter(id=copy.id).update(person_verdict=Verdict.MALWARE)
+        with pytest.raises(NotAllowed, match="leads only"):
+            give_back(delivery=copy, actor=gated.ana)
+        job = give_back(delivery=copy, actor=gated.mo, reason="It is genuine.")
+        intent = Intent.objects.get(job=job)
+        assert (job.kind, intent.action, intent.delivery_id) == ("restore", "restore", copy.id)
+        close_wishes(intent, ok=True)
+    serve_outbox(claimed(gated))
+    assert [each.subject for each in sent.outbox][-1] == "The mail that you asked for is released"
+    assert sent.outbox[-1].to == ["info@acme.example"]
