@@ -25,13 +25,16 @@ from incidents.models import Delivery, Evidence, Message
 from incidents.models.mail import Outcome, Place
 from seg_bridge.commands import order_drop
 from seg_bridge.held.drop import why_needed
+from seg_bridge.held.models import Digest, HeldLink
 from seg_bridge.held.policy import HeldPolicies
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
+from tenants.models import OutgoingMail
 from tenants.scope import Role, tenant_scope
 
 MOST_AT_ONCE = 200
 AGAIN = timedelta(seconds=5)
+SENT_KEPT = timedelta(days=180)
 RETENTION = Actor("Bailey, by the retention of held mail")
 DROPPED, REMOVED = "seg_bridge.held.expired", "incidents.evidence.removed"
 _MB = 1_000_000
@@ -57,11 +60,21 @@ def serve_retention(claimed: ClaimedWork) -> datetime | None:
         dropped = _drop(claimed, expired(claimed.tenant_id, now))
     with _scope(claimed):
         removed = _remove_originals(claimed, now)
+    with _scope(claimed):
+        forget_sent(claimed.tenant_id, now)
     return now + AGAIN if MOST_AT_ONCE in (dropped, removed) else None
 
 
 def _scope(claimed: ClaimedWork):  # type: ignore[no-untyped-def]
     return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
+
+
+def forget_sent(tenant_id: int, now: datetime) -> None:
+    """Old digests with their links, and the record of mail that was sent."""
+    old = {"tenant_id": tenant_id, "created_at__lt": now - SENT_KEPT}
+    HeldLink.objects.filter(**old).delete()
+    Digest.objects.filter(links=None, **old).delete()
+    OutgoingMail.objects.filter(due_at=None, **old).delete()
 
 
 def expired(tenant_id: int, now: datetime) -> Iterator[tuple[UUID, str, str]]:

@@ -24,6 +24,7 @@ from seg_bridge.held.digest import send_digest_now, serve_digests
 from seg_bridge.held.links import token_of
 from seg_bridge.held.models import Digest, HeldLink
 from seg_bridge.held.requests import serve_requests
+from seg_bridge.held.retention import forget_sent
 from seg_bridge.held.schedule import Schedule
 from seg_bridge.models import PolicyLayer
 from tenants.errors import Conflict, NotAllowed
@@ -357,3 +358,16 @@ def test_what_was_taken_out_of_the_mailbox_is_asked_for_and_given_back(gated: Ca
     serve_outbox(claimed(gated))
     assert [each.subject for each in sent.outbox][-1] == "The mail that you asked for is released"
     assert sent.outbox[-1].to == ["info@acme.example"]
+
+
+def test_old_digests_are_forgotten_with_their_links_and_mails(gated: Cast):
+    digest_link(gated)
+    serve_outbox(claimed(gated))
+    now = timezone.now()
+    with scope(gated):
+        forget_sent(gated.acme.id, now)
+        assert (Digest.objects.count(), OutgoingMail.objects.count()) == (1, 1)
+        forget_sent(gated.acme.id, now + timedelta(days=181))
+        assert not Digest.objects.exists()
+        assert not HeldLink.objects.exists()
+        assert not OutgoingMail.objects.exists()
