@@ -113,7 +113,7 @@ def _serve(wish_id: UUID, scan: Rescan) -> None:
         id=wish_id, settled_at=None, scanned_at=None
     )
     word = words.first()
-    if word is None:
+    if word is None or word.delivery_id is None:
         return
     copy = Delivery.objects.select_related("message", "tenant").get(id=word.delivery_id)
     policy = policies_for([copy])[copy.id]

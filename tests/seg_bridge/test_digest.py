@@ -27,6 +27,7 @@ from seg_bridge.held.requests import serve_requests
 from seg_bridge.held.retention import forget_sent
 from seg_bridge.held.schedule import Schedule
 from seg_bridge.models import PolicyLayer
+from tenants.doors import ask
 from tenants.errors import Conflict, NotAllowed
 from tenants.models import AuditEntry, Mailbox, OutgoingMail
 from tenants.outbox import serve_outbox
@@ -371,3 +372,21 @@ def test_old_digests_are_forgotten_with_their_links_and_mails(gated: Cast):
         assert not Digest.objects.exists()
         assert not HeldLink.objects.exists()
         assert not OutgoingMail.objects.exists()
+
+
+def asked_at_the_door(tenant, link_id) -> bool:
+    with tenant_scope(Role.PORTAL, [tenant.id]):
+        return ask("door_held_link", link_id, "please") is not None
+
+
+def test_the_door_itself_asks_for_client_use_end_and_place(gated: Cast):
+    """What the page asks before, the door asks again."""
+    links = [digest_link(gated)[1].split("-")[1] for _ in range(3)]
+    assert not asked_at_the_door(gated.globex, links[0])
+    with scope(gated):
+        HeldLink.objects.filter(id=links[1]).update(expires_at=timezone.now() - timedelta(hours=1))
+        gone = HeldLink.objects.get(id=links[2])
+        Delivery.objects.filter(id=gone.delivery_id).update(place=Place.INBOX)
+    assert [asked_at_the_door(gated.acme, each) for each in links] == [True, False, False]
+    assert not asked_at_the_door(gated.acme, links[0])
+    assert len(wishes(gated)) == 1
