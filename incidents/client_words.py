@@ -10,6 +10,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from incidents.announce import announce_incident
@@ -66,15 +67,28 @@ def open_wishes(delivery_ids: Collection[UUID]) -> dict[UUID, ClientWord]:
     return {wish.delivery_id: wish for wish in wishes if wish.delivery_id}
 
 
-def wishes_in_sight() -> list[ClientWord]:
-    """What clients ask to have released and nobody has dealt with, oldest first."""
+def _on_its_way() -> QuerySet[Intent]:
+    """Releases, and copies that are given back, that are not over yet."""
+    actions = Intent.objects.filter(action__in=("release", "restore"))
+    return actions.exclude(state__in=Intent.OVER)
+
+
+def _undecided() -> QuerySet[ClientWord]:
     wishes = ClientWord.objects.filter(kind=ClientWord.Kind.RELEASE, settled_at=None)
-    return list(wishes.select_related("tenant", "delivery__message").order_by("created_at")[:100])
+    running = _on_its_way().filter(tenant=OuterRef("tenant"), delivery=OuterRef("delivery"))
+    return wishes.filter(~Exists(running))
+
+
+def wishes_in_sight() -> list[ClientWord]:
+    """What clients ask to have released and nobody has decided about, oldest first."""
+    return list(
+        _undecided().select_related("tenant", "delivery__message").order_by("created_at")[:100]
+    )
 
 
 def wishes_waiting() -> int:
-    """How many wishes for held mail nobody has dealt with, over all clients in sight."""
-    return ClientWord.objects.filter(kind=ClientWord.Kind.RELEASE, settled_at=None).count()
+    """How many wishes for held mail nobody has decided about, over all clients in sight."""
+    return _undecided().count()
 
 
 def unread_answers(incident_ids: Collection[UUID]) -> dict[UUID, list[ClientWord]]:
@@ -104,30 +118,19 @@ def settle_wishes(delivery: Delivery, actor: Person | Actor, outcome: str) -> li
     return settled
 
 
-def close_wishes(intent: Intent, *, ok: bool) -> None:
-    """A release came to its end: whoever asked is told, or is heard again where it failed."""
-    words = ClientWord.objects.filter(
-        tenant=intent.tenant_id,
-        delivery=intent.delivery_id,
-        kind=ClientWord.Kind.RELEASE,
-        outcome=RELEASED,
-    )
-    last = words.filter(settled_at__gte=intent.created_at).order_by("settled_at").last()
-    if last is None:
-        return
-    if ok:
-        tell_released(last, intent.delivery)
-        return
-    is_asked_anew = ClientWord.objects.filter(
-        tenant=intent.tenant_id,
-        delivery=intent.delivery_id,
-        kind=ClientWord.Kind.RELEASE,
-        settled_at=None,
-    ).exists()
-    if not is_asked_anew:
-        words.filter(id=last.id).update(settled_at=None, settled_by="", outcome="")
-        tenant_id, delivery_id = intent.tenant_id, intent.delivery_id
-        transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
+def settle_released(delivery: Delivery, actor: Person | Actor) -> None:
+    """The mail is on its way: whoever asked for it is told."""
+    for word in settle_wishes(delivery, actor, RELEASED):
+        tell_released(word, delivery)
+
+
+def wait_on(delivery: Delivery) -> None:
+    """No gate could hand it on: a person decides about the wishes for it."""
+    for word in open_wishes([delivery.id]).values():
+        scan = {name: told for name, told in word.scan.items() if name != "outcome"}
+        ClientWord.objects.filter(id=word.id).update(scan=scan)
+    tenant_id, delivery_id = delivery.tenant_id, delivery.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
 
 
 @transaction.atomic
@@ -155,9 +158,13 @@ def read_answers(*, incident: Incident, actor: Person) -> None:
 
 @transaction.atomic
 def refuse_release(*, delivery: Delivery, actor: Person | Actor, reason: str) -> None:
-    """The mail stays held, and the client reads why.  Raises ``Conflict`` where nobody asks."""
+    """The mail stays held, and the client reads why.  Raises ``Conflict`` where nobody asks, or
+    where it is being released.
+    """
     if not reason.strip():
         raise WrongInput("Say why: the client reads it.")
+    if _on_its_way().filter(delivery=delivery).exists():
+        raise Conflict("Somebody is releasing it already.")
     settled = settle_wishes(delivery, actor, f"Stays held: {reason.strip()}")
     if not settled:
         raise Conflict("Nobody asks for this mail any more.")

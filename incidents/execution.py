@@ -22,7 +22,7 @@ from uuid import UUID
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from incidents.client_words import close_wishes
+from incidents.client_words import settle_released
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown, mailbox_layer
@@ -31,6 +31,7 @@ from incidents.observations import Observation
 from incidents.releases import settle_unknown_releases
 from incidents.remediation import LATER_CHECKS_S, settle_job
 from incidents.words import Layer, Place
+from tenants.audit import Actor
 from tenants.doors import ClaimedWork
 from tenants.scope import Role, tenant_scope
 
@@ -218,7 +219,9 @@ def _finish(claimed: ClaimedWork, claim: Claim, outcome: str, state: CopyState) 
             intent.checks_left = []
         if claim.action == "restore":
             Intent.objects.filter(delivery=intent.delivery, action="pull").update(checks_left=[])
-            close_wishes(intent, ok=outcome != Intent.State.GONE)
+            if outcome != Intent.State.GONE:
+                who = Actor(intent.job.requested_by, intent.job.requested_by_id)
+                settle_released(intent.delivery, who)
         intent.save()
         _record_place(intent.delivery, claim, state, now)
         settle_job(intent.job)
@@ -266,8 +269,6 @@ def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
         if wait_s is None or intent.attempts >= MAX_ATTEMPTS:
             intent.state, intent.finished_at = Intent.State.FAILED, timezone.now()
             intent.checks_left = []
-            if claim.action == "restore":
-                close_wishes(intent, ok=False)
         else:
             intent.state = Intent.State.UNKNOWN if is_unknown else Intent.State.PENDING
             # A growing pause, never shorter than what the mail host asked for.

@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.client_words import RELEASED, settle_wishes
 from incidents.models import Delivery, Intent, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
 from incidents.release_rights import check_may_release
@@ -133,5 +132,4 @@ def give_back(*, delivery: Delivery, actor: Person | Actor, reason: str = "") ->
     job = start_job(Job.Kind.RESTORE, "restore", [delivery], None, actor=actor, reason=reason)
     if not Intent.objects.filter(job=job).exists():
         raise Conflict("Somebody else is giving it back already.")
-    settle_wishes(delivery, actor, RELEASED)
     return job

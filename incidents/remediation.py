@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from incidents.announce import announce_incident, announce_job
 from incidents.assessment import IN_MAILBOX, is_unseen
-from incidents.client_words import RELEASED, close_wishes, settle_wishes
+from incidents.client_words import settle_released, wait_on
 from incidents.layers import gateway_layer
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Place
@@ -130,10 +130,6 @@ def release_copies(
     intents = dict(Intent.objects.filter(job=job).values_list("delivery_id", "id"))
     if not intents:
         raise Conflict("Somebody else is releasing this already.")
-    # Before the order: one that fails at once opens the wish again.
-    for copy in copies:
-        if copy.id in intents:
-            settle_wishes(copy, actor, RELEASED)
     gateway_layer().release(
         delivery_ids=list(intents), intent_ids=list(intents.values()), released_by=actor.name
     )
@@ -293,6 +289,10 @@ def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
     intent.error = "" if ok else detail
     intent.finished_at = timezone.now()
     intent.save(update_fields=["state", "error", "finished_at"])
+    if ok and intent.action == "release":
+        # Not before: what a gate could not hand on, the client still waits for.
+        who = Actor(intent.job.requested_by, intent.job.requested_by_id)
+        settle_released(intent.delivery, who)
+    elif intent.action == "release":
+        wait_on(intent.delivery)
     settle_job(intent.job)
-    if intent.action == "release":
-        close_wishes(intent, ok=ok)

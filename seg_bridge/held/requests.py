@@ -41,6 +41,7 @@ from tenants.scope import Role, tenant_scope
 MOST_AT_ONCE = 10
 AGAIN = timedelta(seconds=1)
 BY_POLICY = "Bailey, by the policy for requests"
+LEFT = "left to a person"
 Scanner = Callable[[Sequence[Original]], Mapping[UUID, Rescan]]
 
 
@@ -119,23 +120,25 @@ def _serve(wish_id: UUID, scan: Rescan) -> None:
     policy = policies_for([copy])[copy.id]
     finding = find(copy, scan)
     mode = str(policy["held.requests"].value)
-    ClientWord.objects.filter(id=word.id).update(
-        scanned_at=timezone.now(), scan={**finding.told, "mode": mode}
-    )
+    outcome = LEFT
     if copy.place == Place.HOLD:
-        _decide(word, copy, policy, finding, mode)
+        outcome = _decide(word, copy, policy, finding, mode)
     elif copy.place != Place.QUARANTINE:
         settle_wishes(copy, Actor(BY_POLICY), "It is not held any more.")
+    ClientWord.objects.filter(id=word.id).update(
+        scanned_at=timezone.now(), scan={**finding.told, "mode": mode, "outcome": outcome}
+    )
     tenant_id, copy_id = copy.tenant_id, copy.id
     transaction.on_commit(lambda: announce_incident(tenant_id, copy_id))
 
 
-def _decide(word: ClientWord, copy: Delivery, policy: Policy, finding: Finding, mode: str) -> None:
+def _decide(word: ClientWord, copy: Delivery, policy: Policy, finding: Finding, mode: str) -> str:
+    """What was done about it, in words for the log."""
     rows = {copy.gateway_verdict or NOT_SCANNED} | words_about([copy])[
         copy.tenant_id, copy.message_id
     ]
     right = right_of(policy, rows | ({finding.verdict} if finding.verdict else set()))
-    outcome, actor = "left to a person", Actor(BY_POLICY)
+    outcome, actor = LEFT, Actor(BY_POLICY)
     try:
         # A refusal of the service must leave the wish as it was, not half of a release.
         with transaction.atomic():
@@ -151,7 +154,7 @@ def _decide(word: ClientWord, copy: Delivery, policy: Policy, finding: Finding, 
                 refuse_release(delivery=copy, actor=actor, reason=_why(finding))
                 outcome = "refused by policy"
     except DomainError as error:
-        outcome = f"left to a person: {error.sentence}"
+        outcome = f"{LEFT}: {error.sentence}"
     write_audit(
         "seg_bridge.request.served",
         actor=actor,
@@ -163,6 +166,7 @@ def _decide(word: ClientWord, copy: Delivery, policy: Policy, finding: Finding, 
         mode=mode,
         advice=finding.advice,
     )
+    return outcome
 
 
 def find(copy: Delivery, scan: Rescan) -> Finding:

@@ -7,16 +7,16 @@ from django.urls import reverse
 from incidents.client_words import answer, ask_for_release, refuse_release
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
-from incidents.models import ClientWord, Delivery, Job
-from incidents.remediation import release_held
+from incidents.models import ClientWord, Delivery, Intent, Job
+from incidents.remediation import release_held, settle_intent
 from incidents.services import share_incident
 from incidents.services.waiting import wait_for
 from incidents.words import Outcome, Place, Verdict
+from tenants.errors import Conflict
 from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 from tests.factories import gateway_saw
-from tests.seg_bridge.conftest import make_gate
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,6 @@ def test_somebody_elses_held_mail_cannot_be_asked_for(as_pia, cast):
 
 
 def test_releasing_settles_the_wish_and_refusing_tells_why(as_pia, cast):
-    make_gate(cast, cast.acme)
     copy = hold(cast.acme)
     where = reverse("portal_held_ask", args=[copy.id])
     as_pia.post(where, {"text": "Our supplier."})
@@ -123,6 +122,14 @@ def test_releasing_settles_the_wish_and_refusing_tells_why(as_pia, cast):
     as_pia.post(where, {"text": "Are you sure?"})
     with analyst(cast):
         release_held(delivery=copy, actor=cast.ana, reason="It is genuine.")
+        intent = Intent.objects.get()
+    assert intent.state == "failed", "no gate handles mail for this client"
+    assert words(cast)[1].settled_at is None, "what was not released is still waited for"
+    with analyst(cast):
+        Intent.objects.update(state="pending")
+        with pytest.raises(Conflict, match="releasing it already"):
+            refuse_release(delivery=copy, actor=cast.bo, reason="It is a forgery.")
+        settle_intent(intent.id, ok=True, detail="")
 
     first, second = words(cast)
     assert (first.outcome, first.settled_by) == ("Stays held: It is a forgery.", "Ana")

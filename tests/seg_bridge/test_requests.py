@@ -10,7 +10,7 @@ import pytest
 from django.core import mail as sent
 from django.utils import timezone
 
-from incidents.client_words import ask_for_release, refuse_release
+from incidents.client_words import ask_for_release, refuse_release, wishes_in_sight
 from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
 from incidents.intake import record
@@ -21,6 +21,7 @@ from seg_bridge.gate.decide import Decidable
 from seg_bridge.held.requests import serve_requests
 from seg_bridge.held.rescan import Rescan, rescan
 from tenants.doors import ClaimedWork
+from tenants.errors import Conflict
 from tenants.models import AuditEntry, OutgoingMail, Work
 from tenants.outbox import serve_outbox
 from tenants.scope import Role, tenant_scope
@@ -131,7 +132,9 @@ def test_a_wish_is_served_as_the_policy_says(gated: Cast):
         case = (held_as, mode, expected)
         assert (case, entry.detail["outcome"]) == (case, expected)
         assert orders == (1 if expected.startswith("released") else 0), case
-        assert (word.settled_at is None) == (expected == "left to a person"), case
+        # A release settles it when the gate has handed the mail on.
+        assert (word.settled_at is not None) == (expected == "refused by policy"), case
+        assert word.scan["outcome"] == expected
 
 
 def test_what_another_layer_condemns_is_never_released_by_policy(gated: Cast):
@@ -171,14 +174,19 @@ def test_the_asker_is_told_once_and_only_when_the_mail_is_on_its_way(gated: Cast
     assert "eve[at]evil[.]example" in mail.body
 
 
-def test_a_release_that_fails_puts_the_wish_back_into_the_queue(gated: Cast):
-    copy = hold(gated)
+def test_a_release_that_fails_leaves_the_wish_in_the_queue(gated: Cast):
+    copy = hold(gated, Verdict.SPAM)
     wish(gated, copy)
+    serve_requests(claimed(gated), scanner=nobody_could_look)
     with scope(gated):
-        release_held(delivery=copy, actor=gated.ana, reason="It is genuine.")
+        assert ClientWord.objects.get().scan["outcome"] == "released by the client"
+        assert wishes_in_sight() == []
+        with pytest.raises(Conflict, match="releasing it already"):
+            refuse_release(delivery=copy, actor=gated.ana, reason="It is a forgery.")
         settle_intent(Intent.objects.get().id, ok=False, detail="550 no such user")
-        word = ClientWord.objects.get()
+        (word,) = wishes_in_sight()
         assert (word.settled_at, word.outcome) == (None, "")
+        assert "outcome" not in word.scan
         assert not OutgoingMail.objects.exists()
 
 
