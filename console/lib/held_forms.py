@@ -19,13 +19,6 @@ class RefuseForm(forms.Form):
     )
 
 
-ALLOW = (
-    ("", "No, this mail alone"),
-    ("mailbox", "Yes, for this mailbox"),
-    ("client", "Yes, for the whole client"),
-)
-
-
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         label="Why?",
@@ -49,12 +42,6 @@ class ReleaseForm(forms.Form):
         help_text="Stands in the log and in the report.",
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-    allow = forms.ChoiceField(
-        label="Let further mail of this sender through?",
-        help_text="An entry for 30 days is rehearsed next; nothing changes until you save it.",
-        choices=ALLOW,
-        required=False,
     )
     also = forms.TypedMultipleChoiceField(label="Others", coerce=UUID, required=False)
 

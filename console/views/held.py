@@ -18,7 +18,6 @@ from console.views.mail import filter_context, read_filters
 from incidents.access import access_client, access_delivery, access_message, access_one
 from incidents.client_words import refuse_release, wishes_in_sight
 from incidents.held import let_go
-from seg_bridge.held.allow import rehearse_allow
 from seg_bridge.held.digest import send_digest_now
 from seg_bridge.held.drop import delete_held
 from seg_bridge.held.legal import end_hold, set_hold
@@ -62,13 +61,9 @@ def held_release(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
     question = release_question(copy, request.user)
     form = ReleaseForm(request.POST or None, question.same)
     if request.method == "POST" and form.is_valid():
-        allow = form.cleaned_data.pop("allow")
         job = let_go(delivery=copy, actor=request.user, **form.cleaned_data)
         messages.success(request, "It is on its way; the job says when it has arrived.")
-        if not allow:
-            return redirect("job", job.id)
-        entry = rehearse_allow(copy=copy, scope=allow, actor=request.user)
-        return redirect("rehearsal", entry.id)
+        return redirect("job", job.id)
     context = {"copy": copy, "question": question, "same": question.same, "form": form}
     return ask(request, "console/held_release.html", context)
 
