@@ -14,17 +14,20 @@ import json
 import logging
 import smtplib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from email.utils import formataddr, parseaddr
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
 from tenants.models import OutgoingMail, Provider
-from tenants.scope import Role, tenant_scope
+from tenants.scope import Role, Scope, tenant_scope
 from tenants.secrets import seal, unseal
 from tenants.work import want_work
 
@@ -106,7 +109,7 @@ def serve_outbox(claimed: ClaimedWork) -> datetime | None:
         return rows.order_by("due_at").values_list("due_at", flat=True).first()
 
 
-def _scope(claimed: ClaimedWork):  # type: ignore[no-untyped-def]
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
     return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
@@ -188,7 +191,7 @@ def _send(row: OutgoingMail, sender: str) -> None:
         _close_quietly(connection)
 
 
-def _close_quietly(connection) -> None:  # type: ignore[no-untyped-def]
+def _close_quietly(connection: BaseEmailBackend) -> None:
     try:
         connection.close()
     except (OSError, smtplib.SMTPException):
@@ -210,8 +213,10 @@ def _settle(row: OutgoingMail, state: str, error: str) -> None:
         rows.update(state=state, error=error[:500], due_at=now + PAUSES[row.attempts - 1])
 
 
-def _close(rows, state: str, error: str, **more: object) -> None:  # type: ignore[no-untyped-def]
-    rows.update(state=state, error=error[:500], due_at=None, sealed=b"", **more)
+def _close(
+    rows: QuerySet[OutgoingMail], state: str, error: str, *, sent_at: datetime | None = None
+) -> None:
+    rows.update(state=state, error=error[:500], due_at=None, sealed=b"", sent_at=sent_at)
 
 
 def _sender(provider_id: int) -> str:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 
 from incidents.models import Delivery, Intent
@@ -32,7 +33,7 @@ from tenants.errors import Conflict
 from tenants.ids import new_id
 from tenants.models import Mailbox, Person, Tenant
 from tenants.outbox import post
-from tenants.scope import Role, tenant_scope
+from tenants.scope import Role, Scope, tenant_scope
 
 LOOKED_BACK = timedelta(days=14)
 MOST_COPIES = 5_000
@@ -60,7 +61,7 @@ def serve_digests(claimed: ClaimedWork) -> datetime | None:
     return None
 
 
-def _scope(claimed: ClaimedWork):  # type: ignore[no-untyped-def]
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
     return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
@@ -88,7 +89,7 @@ def _new_copies(tenant_id: int, now: datetime) -> list[Delivery]:
     return list(waiting[:MOST_COPIES])
 
 
-def _waiting(tenant_id: int, now: datetime):  # type: ignore[no-untyped-def]
+def _waiting(tenant_id: int, now: datetime) -> QuerySet[Delivery]:
     copies = Delivery.objects.filter(
         tenant_id=tenant_id, place__in=_WAITING, received_at__gte=now - LOOKED_BACK
     )

@@ -11,6 +11,7 @@ Bailey itself releases nothing that the policy keeps for leads or for nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,7 +37,7 @@ from seg_bridge.snapshot import policies_of
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import DomainError, NotThere
-from tenants.scope import Role, tenant_scope
+from tenants.scope import Role, Scope, tenant_scope
 
 MOST_AT_ONCE = 10
 AGAIN = timedelta(seconds=1)
@@ -65,7 +66,7 @@ def serve_requests(claimed: ClaimedWork, *, scanner: Scanner = rescan) -> dateti
     return timezone.now() + AGAIN if len(originals) == MOST_AT_ONCE else None
 
 
-def _scope(claimed: ClaimedWork):  # type: ignore[no-untyped-def]
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
     return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -30,7 +31,7 @@ from seg_bridge.held.policy import HeldPolicies
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.models import OutgoingMail
-from tenants.scope import Role, tenant_scope
+from tenants.scope import Role, Scope, tenant_scope
 
 MOST_AT_ONCE = 200
 AGAIN = timedelta(seconds=5)
@@ -65,7 +66,7 @@ def serve_retention(claimed: ClaimedWork) -> datetime | None:
     return now + AGAIN if MOST_AT_ONCE in (dropped, removed) else None
 
 
-def _scope(claimed: ClaimedWork):  # type: ignore[no-untyped-def]
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
     return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 

@@ -9,7 +9,9 @@ import pytest
 from django.utils import timezone
 
 from incidents.client_words import ask_for_release
+from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import read_evidence, store_evidence
+from incidents.intake import record
 from incidents.models import Delivery, Evidence, Incident, IncidentMessage, Message
 from incidents.remediation import release_held
 from incidents.words import Place, Verdict
@@ -20,7 +22,7 @@ from seg_bridge.models import GateCommand, LegalHold, PolicyLayer
 from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.models import AuditEntry, Domain, Mailbox
 from tenants.scope import Role, tenant_scope
-from tests.factories import Cast, state_policy
+from tests.factories import Cast, gateway_saw, state_policy
 from tests.seg_bridge.conftest import make_gate
 from tests.seg_bridge.test_requests import claimed, scope
 from tests.seg_bridge.test_requests import hold as hold_one
@@ -245,3 +247,32 @@ def test_what_is_needed_is_not_deleted_either(need, gated: Cast):
     need(gated, copy)
     with scope(gated), pytest.raises(Conflict):
         delete_held(delivery=copy, actor=gated.ana, reason="Rubbish")
+
+
+def test_the_gates_word_that_it_is_thrown_away_ends_the_hold(gated: Cast):
+    """As the gate tells it (seg_bridge/gate/release.py: drop)."""
+    copy = hold(gated, days=8)
+    serve_retention(claimed(gated))
+    with scope(gated):
+        command = GateCommand.objects.get()
+        gone = gateway_saw(
+            gated.acme,
+            copy.recipient,
+            ulid=command.trace_ulid,
+            internet_message_id="",
+            fingerprint="",
+            verdict=None,
+            score=None,
+            action=None,
+            place=Place.GONE,
+            rule=f"denied by {command.released_by}",
+            evidence=command.evidence,
+            mail={},
+        )
+        record([gone])
+        make_sense_of_backlog(gated.acme)
+        GateCommand.objects.update(ok=True)
+        copy.refresh_from_db()
+        assert (copy.place, copy.outcome, copy.gateway_verdict) == ("gone", "held", "phish")
+    serve_retention(claimed(gated))
+    assert kept_originals(gated) == 0
