@@ -18,9 +18,11 @@ from django.db import close_old_connections
 SWEEP_S = 2.0
 PARTITIONS_S = 3600.0
 FORGET_S = 3600.0
+DIGESTS_S = 300.0
+RETENTION_S = 3600.0
 
 app = Celery("bailey", broker=settings.REDIS_URL)
-app.autodiscover_tasks(["tenants", "incidents"])
+app.autodiscover_tasks(["tenants", "incidents", "seg_bridge"])
 app.conf.update(
     task_ignore_result=True,
     task_default_queue="intake",
@@ -30,6 +32,8 @@ app.conf.update(
     beat_schedule={
         "sweep": {"task": "tenants.ring_all", "schedule": SWEEP_S},
         "partitions": {"task": "incidents.keep_partitions", "schedule": PARTITIONS_S},
+        "digests": {"task": "seg_bridge.want", "args": ["digest"], "schedule": DIGESTS_S},
+        "retention": {"task": "seg_bridge.want", "args": ["retain"], "schedule": RETENTION_S},
         "rare traits": {"task": "incidents.forget_rare_traits", "schedule": FORGET_S},
     },
     # The beat keeps no state worth a file.

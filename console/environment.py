@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 
@@ -83,6 +83,29 @@ def url(variable: str, default: str, *, schemes: tuple[str, ...]) -> str:
     if not usable:
         refuse(variable, f"{schemes[0]}://127.0.0.1:1234")
     return value.rstrip("/")
+
+
+def mail_server(variable: str) -> dict[str, Any]:
+    """Host, port, user, password, ``ssl`` and ``starttls``; empty where the variable is not set."""
+    value = os.environ.get(variable, "")
+    if not value:
+        return {}
+    ports = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+    try:
+        parts = urlsplit(value)
+        port = parts.port or ports.get(parts.scheme, 25)
+    except ValueError:
+        parts, port = urlsplit(""), 25
+    if parts.scheme not in ports or not parts.hostname:
+        refuse(variable, "smtp+starttls://user:password@mail.example.com:587")
+    return {
+        "host": parts.hostname,
+        "port": port,
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "ssl": parts.scheme == "smtps",
+        "starttls": parts.scheme == "smtp+starttls",
+    }
 
 
 def load_running_installation(var_dir: Path) -> None:

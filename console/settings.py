@@ -167,6 +167,16 @@ EVIDENCE_DIR = VAR_DIR / "evidence"
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
 
+# Mail that Bailey itself sends (digests, notices).  Without a server it is written to files.
+EMAIL = env.mail_server("BAILEY_SMTP_URL")
+EMAIL_FILE_PATH = str(VAR_DIR / "outgoing")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL else 'filebased'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = EMAIL.get("host", ""), EMAIL.get("port", 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = EMAIL.get("user", ""), EMAIL.get("password", "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = EMAIL.get("ssl", False), EMAIL.get("starttls", False)
+EMAIL_TIMEOUT = 30
+DEFAULT_FROM_EMAIL = os.environ.get("BAILEY_MAIL_FROM") or "bailey@localhost"
+
 # Where connectors may go besides Microsoft's own hosts: "host:port" of a cloud of the operator's.
 OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").split(",") if host]
 # Without push, how often the newest mail of a mailbox is looked for; with or without, how often

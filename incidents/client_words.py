@@ -10,18 +10,24 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from incidents.announce import announce_incident
 from incidents.models import ClientWord, Delivery, Incident, Intent
+from incidents.notices import tell_refused, tell_released
 from tenants.audit import Actor, write_audit
 from tenants.doors import ask
 from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.models import Person, Tenant
+from tenants.work import ring
 
 REFUSED = "incidents.release.refused"
 READ = "incidents.answer.read"
+RELEASED = "Released."
 MOST_CHARS = 2000
+# The queue of wishes; the door leaves the work (seg_bridge/held/requests.py serves it).
+REQUESTS = "held"
 
 
 def ask_for_release(*, delivery: Delivery, person: Person, reason: str) -> None:
@@ -29,6 +35,7 @@ def ask_for_release(*, delivery: Delivery, person: Person, reason: str) -> None:
     _through_the_door(ClientWord.Kind.RELEASE, delivery.id, person, reason)
     tenant_id, delivery_id = delivery.tenant_id, delivery.id
     transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
+    transaction.on_commit(lambda: ring(REQUESTS))
 
 
 def answer(*, incident: Incident, person: Person, text: str) -> None:
@@ -60,10 +67,28 @@ def open_wishes(delivery_ids: Collection[UUID]) -> dict[UUID, ClientWord]:
     return {wish.delivery_id: wish for wish in wishes if wish.delivery_id}
 
 
-def wishes_in_sight() -> list[ClientWord]:
-    """What clients ask to have released and nobody has dealt with, oldest first."""
+def _on_its_way() -> QuerySet[Intent]:
+    """Releases, and copies that are given back, that are not over yet."""
+    actions = Intent.objects.filter(action__in=("release", "restore"))
+    return actions.exclude(state__in=Intent.OVER)
+
+
+def _undecided() -> QuerySet[ClientWord]:
     wishes = ClientWord.objects.filter(kind=ClientWord.Kind.RELEASE, settled_at=None)
-    return list(wishes.select_related("tenant", "delivery__message").order_by("created_at")[:100])
+    running = _on_its_way().filter(tenant=OuterRef("tenant"), delivery=OuterRef("delivery"))
+    return wishes.filter(~Exists(running))
+
+
+def wishes_in_sight() -> list[ClientWord]:
+    """What clients ask to have released and nobody has decided about, oldest first."""
+    return list(
+        _undecided().select_related("tenant", "delivery__message").order_by("created_at")[:100]
+    )
+
+
+def wishes_waiting() -> int:
+    """How many wishes for held mail nobody has decided about, over all clients in sight."""
+    return _undecided().count()
 
 
 def unread_answers(incident_ids: Collection[UUID]) -> dict[UUID, list[ClientWord]]:
@@ -78,14 +103,34 @@ def unread_answers(incident_ids: Collection[UUID]) -> dict[UUID, list[ClientWord
     return found
 
 
-def settle_wishes(delivery: Delivery, actor: Person | Actor, outcome: str) -> int:
-    """Somebody dealt with this held mail; answers how many wishes that settled."""
-    return ClientWord.objects.filter(
+def settle_wishes(delivery: Delivery, actor: Person | Actor, outcome: str) -> list[ClientWord]:
+    """Somebody dealt with this held mail; answers the wishes that this settled."""
+    open_now = ClientWord.objects.filter(
         tenant=delivery.tenant_id,
         delivery=delivery,
         kind=ClientWord.Kind.RELEASE,
         settled_at=None,
-    ).update(settled_at=timezone.now(), settled_by=actor.name, outcome=outcome[:300])
+    )
+    settled = list(open_now.select_for_update(of=("self",)))
+    open_now.filter(id__in=[word.id for word in settled]).update(
+        settled_at=timezone.now(), settled_by=actor.name, outcome=outcome[:300]
+    )
+    return settled
+
+
+def settle_released(delivery: Delivery, actor: Person | Actor) -> None:
+    """The mail is on its way: whoever asked for it is told."""
+    for word in settle_wishes(delivery, actor, RELEASED):
+        tell_released(word, delivery)
+
+
+def wait_on(delivery: Delivery) -> None:
+    """No gate could hand it on: a person decides about the wishes for it."""
+    for word in open_wishes([delivery.id]).values():
+        scan = {name: told for name, told in word.scan.items() if name != "outcome"}
+        ClientWord.objects.filter(id=word.id).update(scan=scan)
+    tenant_id, delivery_id = delivery.tenant_id, delivery.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
 
 
 @transaction.atomic
@@ -112,17 +157,19 @@ def read_answers(*, incident: Incident, actor: Person) -> None:
 
 
 @transaction.atomic
-def refuse_release(*, delivery: Delivery, actor: Person, reason: str) -> None:
+def refuse_release(*, delivery: Delivery, actor: Person | Actor, reason: str) -> None:
     """The mail stays held, and the client reads why.  Raises ``Conflict`` where nobody asks, or
     where it is being released.
     """
     if not reason.strip():
         raise WrongInput("Say why: the client reads it.")
-    releases = Intent.objects.filter(delivery=delivery, action="release")
-    if releases.exclude(state__in=Intent.OVER).exists():
+    if _on_its_way().filter(delivery=delivery).exists():
         raise Conflict("Somebody is releasing it already.")
-    if not settle_wishes(delivery, actor, f"Stays held: {reason.strip()}"):
+    settled = settle_wishes(delivery, actor, f"Stays held: {reason.strip()}")
+    if not settled:
         raise Conflict("Nobody asks for this mail any more.")
+    for word in settled:
+        tell_refused(word, delivery, reason.strip())
     write_audit(
         REFUSED,
         actor=actor,
@@ -132,3 +179,5 @@ def refuse_release(*, delivery: Delivery, actor: Person, reason: str) -> None:
         object_id=delivery.id,
         reason=reason.strip(),
     )
+    tenant_id, delivery_id = delivery.tenant_id, delivery.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))

@@ -22,6 +22,7 @@ from uuid import UUID
 from django.db.models import Min, Q
 from django.utils import timezone
 
+from incidents.client_words import settle_released
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown, mailbox_layer
@@ -30,6 +31,7 @@ from incidents.observations import Observation
 from incidents.releases import settle_unknown_releases
 from incidents.remediation import LATER_CHECKS_S, settle_job
 from incidents.words import Layer, Place
+from tenants.audit import Actor
 from tenants.doors import ClaimedWork
 from tenants.scope import Role, tenant_scope
 
@@ -217,6 +219,9 @@ def _finish(claimed: ClaimedWork, claim: Claim, outcome: str, state: CopyState) 
             intent.checks_left = []
         if claim.action == "restore":
             Intent.objects.filter(delivery=intent.delivery, action="pull").update(checks_left=[])
+            if outcome != Intent.State.GONE:
+                who = Actor(intent.job.requested_by, intent.job.requested_by_id)
+                settle_released(intent.delivery, who)
         intent.save()
         _record_place(intent.delivery, claim, state, now)
         settle_job(intent.job)

@@ -1,4 +1,4 @@
-"""Held mail that the same rule holds: who releases one is offered the others."""
+"""Held mail that the same rule holds: who releases one is offered the others; giving one back."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.layers import gateway_layer
 from incidents.models import Delivery, Intent, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
-from incidents.remediation import release_held, start_job
+from incidents.release_rights import check_may_release
+from incidents.remediation import release_copies, release_held, start_job
 from incidents.sides import decision_of
 from tenants.audit import Actor
 from tenants.errors import Conflict, WrongInput
@@ -97,7 +97,7 @@ def release_together(
     """Release a held mail and others that the same rule holds, in one job.
 
     Raises ``Conflict`` where it is not held any more; ``WrongInput`` for others that the same rule
-    does not hold.
+    does not hold; ``NotAllowed`` where the policy keeps one of them from this actor.
     """
     if not also:
         return release_held(delivery=delivery, actor=actor, reason=reason)
@@ -107,11 +107,29 @@ def release_together(
     if set(also) - set(offered):
         raise WrongInput("Only mail that the same rule holds can be released with it.")
     copies = [delivery, *(offered[each] for each in dict.fromkeys(also))]
-    job = start_job(Job.Kind.RELEASE, "release", copies, None, actor=actor, reason=reason)
-    intents = dict(Intent.objects.filter(job=job).values_list("delivery_id", "id"))
-    if not intents:
-        raise Conflict("Somebody else is releasing all of these already.")
-    gateway_layer().release(
-        delivery_ids=list(intents), intent_ids=list(intents.values()), released_by=actor.name
-    )
+    return release_copies(copies, actor=actor, reason=reason)
+
+
+def let_go(
+    *, delivery: Delivery, also: Sequence[UUID], actor: Person | Actor, reason: str = ""
+) -> Job:
+    """To its recipient, from whichever layer keeps it: ``release_together`` or ``give_back``."""
+    if delivery.place == Place.QUARANTINE:
+        return give_back(delivery=delivery, actor=actor, reason=reason)
+    return release_together(delivery=delivery, also=also, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def give_back(*, delivery: Delivery, actor: Person | Actor, reason: str = "") -> Job:
+    """Put one copy that Bailey took out of a mailbox back where it was; rights as for a release.
+
+    Raises ``Conflict`` where it is not out, ``NotAllowed`` where the policy keeps it from this
+    actor.
+    """
+    if delivery.place != Place.QUARANTINE:
+        raise Conflict("This mail is not in Bailey's quarantine any more.")
+    check_may_release([delivery], actor)
+    job = start_job(Job.Kind.RESTORE, "restore", [delivery], None, actor=actor, reason=reason)
+    if not Intent.objects.filter(job=job).exists():
+        raise Conflict("Somebody else is giving it back already.")
     return job

@@ -17,6 +17,7 @@ from incidents.words import Place
 from tenants.errors import Conflict
 
 if TYPE_CHECKING:
+    from incidents.models import Delivery
     from tenants.audit import Actor
     from tenants.models import Person
 
@@ -68,6 +69,16 @@ class RepairForecast:
     stops: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseRight:
+    """Who may release a held copy: ``roles`` among ``client help_desk analyst lead``, empty for
+    nobody.  ``sentence`` says what decides, and whose policy it is.
+    """
+
+    roles: frozenset[str]
+    sentence: str
+
+
 class Objections(Conflict):
     """The rehearsal of a change has objections; the sentence names them."""
 
@@ -112,6 +123,10 @@ class GatewayLayer(Protocol):
         self, *, delivery_ids: list[UUID], intent_ids: list[UUID], released_by: str
     ) -> None:
         """Ask the gates that hold these copies to deliver the original bytes."""
+        ...
+
+    def release_rights(self, copies: Sequence[Delivery]) -> dict[UUID, ReleaseRight]:
+        """Copy → who may release it, by the policy in force.  Needs the provider in the scope."""
         ...
 
     def block_sender(

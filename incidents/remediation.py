@@ -17,11 +17,12 @@ from django.utils import timezone
 
 from incidents.announce import announce_incident, announce_job
 from incidents.assessment import IN_MAILBOX, is_unseen
-from incidents.client_words import settle_wishes
+from incidents.client_words import settle_released, wait_on
 from incidents.layers import gateway_layer
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Place
 from incidents.orders import LATE_COPIES, give_order, withdraw_orders_of
+from incidents.release_rights import check_may_release
 from incidents.words import LET_THROUGH
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
@@ -96,7 +97,9 @@ def restore_incident(*, incident: Incident, actor: Person | Actor, reason: str =
 def release_held(
     *, delivery: Delivery, actor: Person | Actor, reason: str = "", incident: Incident | None = None
 ) -> Job:
-    """Deliver the original of one held copy.  Raises ``Conflict`` if it is not held (any more)."""
+    """Deliver the original of one held copy.  Raises ``Conflict`` if it is not held (any more),
+    ``NotAllowed`` where the policy keeps it from this actor.
+    """
     if delivery.place != Place.HOLD:
         raise Conflict("This mail is not held any more.")
     running = Intent.objects.filter(delivery=delivery, action="release").exclude(
@@ -104,14 +107,31 @@ def release_held(
     )
     existing = running.select_related("job").first()
     if existing is not None:
+        check_may_release([delivery], actor)
         under_way: Job = existing.job
         return under_way
-    job = start_job(Job.Kind.RELEASE, "release", [delivery], incident, actor=actor, reason=reason)
-    intents = Intent.objects.filter(job=job)
+    return release_copies([delivery], actor=actor, reason=reason, incident=incident)
+
+
+@transaction.atomic
+def release_copies(
+    copies: Sequence[Delivery],
+    *,
+    actor: Person | Actor,
+    reason: str,
+    incident: Incident | None = None,
+) -> Job:
+    """The one way out of the hold, whoever asks by whatever door: rights first, then one job.
+
+    Raises ``NotAllowed``, or ``Conflict`` where others are releasing all of them already.
+    """
+    check_may_release(copies, actor)
+    job = start_job(Job.Kind.RELEASE, "release", copies, incident, actor=actor, reason=reason)
+    intents = dict(Intent.objects.filter(job=job).values_list("delivery_id", "id"))
+    if not intents:
+        raise Conflict("Somebody else is releasing this already.")
     gateway_layer().release(
-        delivery_ids=[delivery.id],
-        intent_ids=[intent.id for intent in intents],
-        released_by=actor.name,
+        delivery_ids=list(intents), intent_ids=list(intents.values()), released_by=actor.name
     )
     return job
 
@@ -277,5 +297,7 @@ def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
     if ok and intent.action == "release":
         # Not before: what a gate could not hand on, the client still waits for.
         who = Actor(intent.job.requested_by, intent.job.requested_by_id)
-        settle_wishes(intent.delivery, who, "Released.")
+        settle_released(intent.delivery, who)
+    elif intent.action == "release":
+        wait_on(intent.delivery)
     settle_job(intent.job)

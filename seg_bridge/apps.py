@@ -15,4 +15,7 @@ class SegBridgeConfig(AppConfig):
 
         register_gateway_layer(Gateway())
         register_sight(gateway_blindness)
+        register_queue("held", "seg_bridge.held.requests.serve_requests")
+        register_queue("digest", "seg_bridge.held.digest.serve_digests")
+        register_queue("retain", "seg_bridge.held.retention.serve_retention")
         register_queue("policy", "seg_bridge.policies.push.serve_policies")

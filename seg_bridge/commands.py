@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from incidents.models import Delivery, Intent, Observation, Sighting
 from incidents.models.mail import Layer, Outcome
@@ -111,26 +112,58 @@ def _order_release(copy: Delivery, intent_id: UUID | None, released_by: str) -> 
     held = _held_sight(copy)
     if held is None:
         return "No gate says that it holds this mail."
-    earlier = GateCommand.objects.filter(
-        tenant_id=copy.tenant_id, trace_ulid=held.trace_ulid, recipients=[copy.recipient]
-    ).exclude(ok=False)
-    if earlier.exists():
-        return "It has been released, or is being released now."
+    if _earlier(copy, held).exists():
+        return "It has been released or deleted, or is being so now."
     gate = _gate_for(copy.tenant_id, held.source.removeprefix("gate:"))
     if gate is None:
         return "No gate handles mail for this client any more."
+    _command(GateCommand.Kind.RELEASE, copy, gate, held, released_by, intent_id)
+    return ""
+
+
+def order_drop(copy: Delivery, by: str) -> str:
+    """The gate that holds this copy throws it away; "" when the command is written, else why not.
+
+    Needs the copy's row locked.
+    """
+    held = _held_sight(copy)
+    if held is None:
+        return "No gate says that it holds this mail."
+    if _earlier(copy, held).exists():
+        return "It has been released or deleted, or is being so now."
+    gate = _gate_for(copy.tenant_id, held.source.removeprefix("gate:"))
+    if gate is None:
+        return "No gate handles mail for this client any more."
+    _command(GateCommand.Kind.DROP, copy, gate, held, by)
+    return ""
+
+
+def _earlier(copy: Delivery, held: Observation) -> QuerySet[GateCommand]:
+    """Commands about this copy that were carried out, or may still be."""
+    return GateCommand.objects.filter(
+        tenant_id=copy.tenant_id, trace_ulid=held.trace_ulid, recipients=[copy.recipient]
+    ).exclude(ok=False)
+
+
+def _command(
+    kind: str,
+    copy: Delivery,
+    gate: Gate,
+    held: Observation,
+    by: str,
+    intent_id: UUID | None = None,
+) -> None:
     GateCommand.objects.create(
         tenant_id=copy.tenant_id,
         gate=gate,
         seq=_next_seq(),
-        kind=GateCommand.Kind.RELEASE,
+        kind=kind,
         intent_id=intent_id,
         trace_ulid=held.trace_ulid,
         recipients=[copy.recipient],
         evidence=held.evidence,
-        released_by=released_by,
+        released_by=by,
     )
-    return ""
 
 
 def _held_sight(copy: Delivery) -> Observation | None:

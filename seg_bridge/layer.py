@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from incidents.layers import RepairForecast
+from incidents.layers import ReleaseRight, RepairForecast
+from incidents.models import Delivery
 from seg_bridge import changes
 from seg_bridge.commands import order_releases
+from seg_bridge.held.rights import release_rights
 from seg_bridge.models import Rehearsal
 from tenants.audit import Actor
 from tenants.models import Person, Tenant
@@ -21,6 +24,9 @@ class Gateway:
         self, *, delivery_ids: list[UUID], intent_ids: list[UUID], released_by: str
     ) -> None:
         order_releases(delivery_ids=delivery_ids, intent_ids=intent_ids, released_by=released_by)
+
+    def release_rights(self, copies: Sequence[Delivery]) -> dict[UUID, ReleaseRight]:
+        return release_rights(copies)
 
     def block_sender(
         self,

@@ -7,8 +7,25 @@ from typing import ClassVar
 from django.db import models
 from typing_extensions import override
 
+from seg_bridge.held.models import Digest, HeldLink, LegalHold
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
+
+__all__ = [
+    "Digest",
+    "Gate",
+    "GateClient",
+    "GateCommand",
+    "GatewayRule",
+    "HeldLink",
+    "LegalHold",
+    "PolicyChange",
+    "PolicyLayer",
+    "PolicyPush",
+    "PolicyPushItem",
+    "PolicyTemplate",
+    "Rehearsal",
+]
 
 
 class Gate(ScopedModel):

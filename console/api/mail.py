@@ -16,17 +16,20 @@ from console.api.filters import DeliveryFilter, MessageFilter, ObservationFilter
 from console.api.idempotency import idempotent
 from console.lib.exports import download
 from console.lib.people import person_of
+from console.queries.held import same_rule_for
 from console.queries.trace import trace_of
 from incidents.access import access_delivery, access_message
+from incidents.client_words import refuse_release
 from incidents.content import check_may_open, open_original
 from incidents.evidence import read_evidence
-from incidents.held import held_by_same_rule, release_together
+from incidents.held import release_together
 from incidents.models import ContentAccess, Delivery, Message, Observation
 from incidents.models.mail import Place
 from incidents.remediation import acquire_original
 from incidents.reported import report_mail
 from incidents.sides import what_allowed
 from incidents.sightings import history_of
+from seg_bridge.held.drop import delete_held
 
 _DELIVERIES = Delivery.objects.select_related("tenant", "message").prefetch_related(
     "message__memberships"
@@ -159,14 +162,14 @@ class HeldBySameRule(APIView):
 
     @extend_schema(responses=shown.SameRuleSerializer)
     def get(self, request: Request, object_id: str) -> Response:
-        same = held_by_same_rule(access_delivery(object_id))
+        same = same_rule_for(access_delivery(object_id), person_of(request))
         prefetch_related_objects(same.others, "message__memberships")
         return Response(shown.SameRuleSerializer(same).data)
 
 
 class ReleaseHeld(APIView):
     """Deliver the original of a held copy, and of others that the same rule holds; answers the job
-    to follow.
+    to follow.  403 where the policy keeps one of them from this person.
     """
 
     @extend_schema(request=shown.ReleaseSerializer, responses={202: shown.JobSerializer})
@@ -176,6 +179,30 @@ class ReleaseHeld(APIView):
         asked = parse(shown.ReleaseSerializer, request)
         job = release_together(delivery=delivery, actor=person_of(request), **asked)
         return job_response(job)
+
+
+class RefuseHeld(APIView):
+    """A client's wish for this mail is refused; the client reads the reason.  409: nobody asks."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses={204: None})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        delivery = access_delivery(object_id)
+        asked = parse(shown.ReasonSerializer, request)
+        refuse_release(delivery=delivery, actor=person_of(request), reason=asked["reason"])
+        return Response(status=204)
+
+
+class DeleteHeld(APIView):
+    """The gate throws a held copy away, for good.  409 where something needs it."""
+
+    @extend_schema(request=shown.ReasonSerializer, responses={204: None})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        delivery = access_delivery(object_id)
+        asked = parse(shown.ReasonSerializer, request)
+        delete_held(delivery=delivery, actor=person_of(request), reason=asked["reason"])
+        return Response(status=204)
 
 
 class ObservationList(ListView):

@@ -109,6 +109,8 @@ urlpatterns = [
     _at("held", mail.HeldList, "held"),
     _at(f"held/{_ID}", mail.HeldDetail, "held-mail"),
     _at(f"held/{_ID}/release", mail.ReleaseHeld, "held-release"),
+    _at(f"held/{_ID}/refuse", mail.RefuseHeld, "held-refuse"),
+    _at(f"held/{_ID}/delete", mail.DeleteHeld, "held-delete"),
     _at(f"held/{_ID}/same-rule", mail.HeldBySameRule, "held-same-rule"),
     _at("accesses", mail.ContentAccessList, "accesses"),
     _at("actions", work.ActionList, "actions"),

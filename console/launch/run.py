@@ -286,6 +286,8 @@ class Launcher:
         say(f"  portal    {self.shared['BAILEY_PORTAL_URL']}")
         say(f"  API       {self.shared['BAILEY_CONSOLE_URL']}/api/v1/")
         say(f"  mail in   {self.shared['BAILEY_GATE_LISTEN']} (SMTP)")
+        if not self.shared.get("BAILEY_SMTP_URL"):
+            say(f"  mail out  {self.plan.var / 'outgoing'} (files: digests and notices)")
         if self.plan.has_demo:
             say(f"  sandbox   {self.plan.url('SANDBOX_HTTP_PORT')} (the clients' mailboxes)")
             say("Logins of the demo:")

@@ -16,6 +16,7 @@ from console.queries.portal import (
     access_shared_incident,
     access_shown_attachment,
     accesses,
+    asked_lately,
     copies_of_shared,
     held_mail,
     overview,
@@ -111,7 +112,12 @@ _WITHDRAWN = "From now on nobody of your provider can open the content of your m
 @for_client
 def portal_held(request: PersonRequest) -> HttpResponse:
     held, older = held_mail(request.GET.get("cursor", ""))
-    context = {"at": "held", "held": held, "older": f"?cursor={older}" if older else ""}
+    context = {
+        "at": "held",
+        "held": held,
+        "asked": asked_lately(),
+        "older": f"?cursor={older}" if older else "",
+    }
     return show(request, "portal/held.html", context, partial="list")
 
 
@@ -122,7 +128,7 @@ def portal_held_ask(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
     form.fields["text"].label = "Why do you need this mail?"
     if request.method == "POST" and form.is_valid():
         ask_for_release(delivery=copy, person=request.user, reason=form.cleaned_data["text"])
-        messages.success(request, "Your provider has been asked and looks at it.")
+        messages.success(request, "It is looked at again now. You are told what becomes of it.")
         return redirect("portal_held")
     return ask(request, "portal/held_ask.html", {"copy": copy, "form": form})
 

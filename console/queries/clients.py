@@ -14,7 +14,7 @@ from console.queries.blindness import Blind, Blindness
 from console.queries.mail import outcome_counts
 from console.queries.sla import statements
 from incidents.models import Delivery, Incident, Report
-from seg_bridge.models import GateClient, GatewayRule
+from seg_bridge.models import GateClient, GatewayRule, LegalHold
 from seg_bridge.policies.effective import Effective, effective
 from seg_bridge.policies.keys import KEYS, ROWS
 from seg_bridge.policies.layers import Layers
@@ -47,6 +47,7 @@ class ClientPage:
     last_sync: MailboxSync | None
     week: dict[str, int]
     statements: list[Report]
+    holds: list[LegalHold]
 
 
 def client_choices() -> dict[str, Any]:
@@ -111,5 +112,6 @@ def client_page(client: Tenant) -> ClientPage:
         .order_by("-synced_at")
         .first(),
         statements=statements(client.slug),
+        holds=list(LegalHold.objects.filter(tenant=client, message=None, ended_at=None)),
         week=outcome_counts(Delivery.objects.filter(tenant=client, received_at__gte=week_ago)),
     )

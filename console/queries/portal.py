@@ -190,6 +190,14 @@ def held_mail(cursor: str) -> tuple[list[HeldMail], str]:
     return [HeldMail(copy, wishes.get(copy.id)) for copy in page.copies], page.older
 
 
+def asked_lately() -> list[ClientWord]:
+    """Wishes of the last 30 days for held mail, newest first, the latest 20."""
+    words = ClientWord.objects.filter(
+        kind=ClientWord.Kind.RELEASE, created_at__gte=timezone.now() - MONTH
+    )
+    return list(words.select_related("delivery__message").order_by("-created_at")[:20])
+
+
 def access_held(delivery_id: UUID) -> Delivery:
     """Raises ``NotThere`` where it is not held (any more)."""
     return access_one(_held(), delivery_id)

@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_staff, show
+from console.queries.held import held_copies
 from console.queries.message import message_page
 from console.queries.opened import read_opened
 from incidents.access import access_message
@@ -19,6 +20,7 @@ from incidents.mail.render import safe_html, visible_text
 from incidents.models import ContentAccess
 from incidents.remediation import acquire_original
 from incidents.reported import SAYABLE, report_mail
+from seg_bridge.held.legal import holds_on
 from tenants.errors import NotThere
 
 FRAME_POLICY = (
@@ -63,7 +65,12 @@ class ReportMailForm(forms.Form):
 @for_staff
 def message(request: PersonRequest, message_id: UUID) -> HttpResponse:
     found = access_message(message_id)
-    context = {"at": "mail", "page": message_page(found, request.user)}
+    context = {
+        "at": "mail",
+        "page": message_page(found, request.user),
+        "held": held_copies(found),
+        "holds": holds_on(found),
+    }
     return show(request, "console/message.html", context)
 
 

@@ -15,6 +15,7 @@ from console.queries.gates import gate_alarms
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
 from console.queries.queue import ANY_DISAGREEMENT, FITS_ME, LAYERS, Filters, queue_page, tab_counts
+from incidents.client_words import wishes_waiting
 from incidents.models import Disagreement, Incident
 from incidents.services.views import views_of
 from tenants.models import Person
@@ -45,6 +46,7 @@ def queue(request: PersonRequest) -> HttpResponse:
             (_link(tab, replace(filters, days=days), ""), words) for days, words in filters.wider
         ],
         "query": urlencode({"tab": tab, **filters.as_dict()}),
+        "wishes": wishes_waiting(),
         **client_choices(),
         "severities": Incident.Severity.choices,
         "kinds": Incident.Kind.choices,

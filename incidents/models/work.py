@@ -246,15 +246,22 @@ class SavedView(ScopedModel):
 
 
 class ClientWord(TenantModel):
-    """What a client said in its portal: an answer, or a wish to have held mail released.
+    """What a client said in its portal or by a link of its digest: an answer, or a wish to have
+    held mail released.
 
     Written through a door alone (the portal's role writes nothing itself).  ``settled_at`` None:
-    nobody has dealt with it yet.
+    nobody has dealt with it yet.  By a digest the asker is a mailbox: its id and its address stand
+    for the person's.  ``scan`` is what a wish's mail was found to be when it was asked for
+    (seg_bridge/held/requests.py); ``scanned_at`` None: nobody has looked yet.
     """
 
     class Kind(models.TextChoices):
         ANSWER = "answer", "Answer"
         RELEASE = "release", "Wish for a release"
+
+    class Source(models.TextChoices):
+        PORTAL = "portal", "Portal"
+        DIGEST = "digest", "Digest"
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
     incident = tenant_key("incidents.Incident", related_name="client_words", null=True)
@@ -266,6 +273,11 @@ class ClientWord(TenantModel):
     settled_at = models.DateTimeField(null=True)
     settled_by = models.CharField(max_length=200, blank=True)
     outcome = models.CharField(max_length=300, blank=True)
+    source = models.CharField(
+        max_length=10, choices=Source.choices, default=Source.PORTAL, db_default=Source.PORTAL
+    )
+    scan = models.JSONField(default=dict, db_default={})
+    scanned_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import available_timezones
 
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.treatment import DEFAULT_ACT_FROM, DEFAULT_MATRIX, FileTrait
@@ -54,6 +55,22 @@ FILE_WORDS = {
     FileTrait.UNREADABLE: "Archives that cannot be looked into",
     FileTrait.DISK_IMAGE: "Disk images",
     FileTrait.WEB_PAGE: "Web pages",
+}
+# What becomes of a client's wish for held mail that she may not release herself.
+REQUEST_WORDS = {
+    "manual": "A person decides each",
+    "semi": "Released if the new scan finds it harmless, else a person decides",
+    "auto": "Released if harmless, refused if still a threat, else a person decides",
+}
+DIGEST_WORDS = {
+    "never": "No digest",
+    "daily": "Every day",
+    "weekdays": "Monday to Friday",
+    "weekly": "On Mondays",
+}
+CLIENTS_ZONE = "client"
+ZONE_WORDS = {CLIENTS_ZONE: "The client's own"} | {
+    name: name.replace("_", " ") for name in sorted(available_timezones()) if "/" in name
 }
 AS_VERDICT = "verdict"
 MAX_MARK_CHARS = 50
@@ -223,6 +240,34 @@ def _other_keys() -> list[Key]:
                 choices=_ON_FILE,
             )
             for trait in FileTrait
+        ),
+        Key(
+            name="held.requests",
+            label="When a client asks for held mail",
+            default="manual",
+            choices=REQUEST_WORDS,
+        ),
+        Key(
+            name="digest.when",
+            label="The digest of held mail goes out",
+            default="never",
+            choices=DIGEST_WORDS,
+        ),
+        Key(
+            name="digest.hour",
+            label="At this hour",
+            default=8,
+            low=1,
+            high=23,
+            is_whole=True,
+            zero="midnight",
+            unit="o'clock",
+        ),
+        Key(
+            name="digest.zone",
+            label="In this time zone",
+            default=CLIENTS_ZONE,
+            choices=ZONE_WORDS,
         ),
         Key(
             name="held.keep_days",

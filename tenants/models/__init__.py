@@ -3,7 +3,7 @@
 from tenants.models.audit import AuditEntry
 from tenants.models.client import ClientGroup, Domain, GroupMember, Mailbox, Provider, Tenant
 from tenants.models.people import ApiToken, Assignment, IdempotencyKey, Person, Session
-from tenants.models.work import Work
+from tenants.models.work import OutgoingMail, Work
 
 __all__ = [
     "ApiToken",
@@ -14,6 +14,7 @@ __all__ = [
     "GroupMember",
     "IdempotencyKey",
     "Mailbox",
+    "OutgoingMail",
     "Person",
     "Provider",
     "Session",

@@ -30,3 +30,45 @@ class Work(TenantModel):
                 condition=models.Q(wanted_at__isnull=False),
             )
         ]
+
+
+class OutgoingMail(TenantModel):
+    """A mail that Bailey sends: one for each ``event`` of a client.  See tenants/outbox.py.
+
+    ``message_id`` is the correlation token: it stays the same over every try.  ``sealed`` is the
+    mail's text (it may carry links that act), empty once the mail is out.  ``due_at`` None: nothing
+    more happens to it.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waits"
+        SENDING = "sending", "Being sent"
+        SENT = "sent", "Sent"
+        UNKNOWN = "unknown", "Not known whether it was sent"
+        FAILED = "failed", "Not sent"
+
+    event = models.CharField(max_length=200)
+    kind = models.CharField(max_length=20)
+    to_address = models.CharField(max_length=320)
+    message_id = models.CharField(max_length=200)
+    sealed = models.BinaryField(default=bytes)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    tried_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "event"], name="outgoing_mail_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant", "due_at"],
+                name="outgoing_mail_due",
+                condition=models.Q(due_at__isnull=False),
+            ),
+            models.Index(fields=["tenant", "-created_at"], name="outgoing_mail_created"),
+        ]

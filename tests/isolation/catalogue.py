@@ -60,7 +60,8 @@ HIDDEN_FROM_PORTAL = {
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),
     *("incidents_quiet", "incidents_slaplan", "tenants_auditentry"),
-    "tenants_groupmember",
+    *("tenants_groupmember", "tenants_outgoingmail"),
+    *("seg_bridge_digest", "seg_bridge_legalhold"),
 }
 # Tables of which the portal reads these columns only.
 PORTAL_COLUMNS = {
@@ -138,6 +139,7 @@ DOORS = {
     "door_gateway_spoke()": {"c_portal"},
     # The portal's writes, each one thing by one of the client's own people.
     "door_client_word(p_kind text, p_object uuid, p_person uuid, p_text text)": {"c_portal"},
+    "door_held_link(p_link uuid, p_text text)": {"c_portal"},
     "door_body_access(p_allowed boolean, p_person uuid, p_reason text)": {"c_portal"},
 }
 # Owned by the tables' owner: only she may add a partition to her table.

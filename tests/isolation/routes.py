@@ -156,7 +156,18 @@ message_report     POST    message    302 302  302  in     in    in
 message_content    GET     text       200 200  200  in     in    in
 message_frame      GET     html       200 200  200  in     in    in
 held_release       GET     held       200 200  200  in     in    in
-held_release       POST    held       302 302  302  in     in    in
+held_release       POST    held       302 403  403  in     in    in
+held_digest        GET     -          200 200  200  in     in    in
+held_digest        POST    -          302 302  302  in     in    in
+held_delete        GET     held       200 200  200  in     in    in
+held_delete        POST    held       409 409  409  in     in    in
+message_keep       GET     message    200 200  200  in     in    in
+message_keep       POST    message    302 302  302  in     in    in
+client_keep        GET     client     200 200  200  in     in    in
+client_keep        POST    client     302 302  302  in     in    in
+client_sent        GET     client     200 200  200  in     in    in
+legal_hold_end     GET     legal-hold 200 200  200  in     in    in
+legal_hold_end     POST    legal-hold 302 302  302  in     in    in
 disagreements      GET     -             200 200  200  in     in    in
 disagreement       GET     disagreement  200 200  200  in     in    in
 disagreement_rehearse GET  disagreement  405 405  405  405    405   405
@@ -296,7 +307,9 @@ api-observations       GET     -             200 200  200  401    200   401
 api-observation        GET     observation   200 200  200  401    200   401
 api-held               GET     -             200 200  200  401    200   401
 api-held-mail          GET     held          200 200  200  401    200   401
-api-held-release       POST    held          202 202  202  401    202   401
+api-held-release       POST    held          202 403  403  401 202/403   401
+api-held-refuse        POST    held          204 204  204  401    204   401
+api-held-delete        POST    held          409 409  409  401    409   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
@@ -367,6 +380,8 @@ portal_access_right POST   -          200    in    in    in
 portal_held        GET     -          200    in    in    in
 portal_held_ask    GET     held       200    in    in    in
 portal_held_ask    POST    held       200    in    in    in
+held_link          GET     -          404    404   404   404
+held_link          POST    -          404    404   404   404
 portal_answer      GET     incident   200    in    in    in
 portal_answer      POST    incident   200    in    in    in
 portal_reports     GET     -          200    in    in    in
@@ -425,6 +440,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
     "held_release": {"reason": "It is expected"},
+    "held_digest": {"address": "cfo@acme.example"},
+    "held_delete": {"reason": "It is rubbish"},
+    "message_keep": {"reason": "A lawsuit"},
+    "client_keep": {"reason": "A lawsuit"},
+    "legal_hold_end": {"reason": "It is over"},
+    "api-held-refuse": {"reason": "It is a forgery"},
+    "api-held-delete": {"reason": "It is rubbish"},
     "disagreement_accept": {"reason": "It is clear"},
     "disagreement_dismiss": {"reason": "A drill"},
     "rule_new": {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "30"},
@@ -527,6 +549,7 @@ BODIES |= {
 }
 # Arguments of addresses besides the object's id.
 MORE_ARGUMENTS: dict[str, dict[str, object]] = {
+    "held_link": {"token": "1-x"},
     "report_file": {"kind": "pdf"},
     "ledger_figure": {"figure": "condemned"},
     "view_remove": {"view_id": UUID(int=1)},

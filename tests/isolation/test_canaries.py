@@ -16,12 +16,22 @@ from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.core import mail
+from django.db import transaction
 from django.http import HttpResponse
 from pypdf import PdfReader
 
 from console.live.consumer import LiveConsumer
 from incidents.announce import tenant_group
+from incidents.client_words import refuse_release
+from incidents.models import Delivery
+from incidents.models.mail import Place
+from seg_bridge.held.digest import send_digest_now
 from tenants.auth import PersonBackend
+from tenants.doors import ClaimedWork
+from tenants.models import Mailbox
+from tenants.outbox import serve_outbox
+from tenants.scope import Role, tenant_scope
 from tests.isolation.routes import TABLES, Row
 from tests.isolation.surfaces import surface
 from tests.isolation.test_routes import NoIds, address_of
@@ -240,3 +250,27 @@ async def test_a_page_is_told_of_its_own_things_only(name, who, world):
         await database_sync_to_async(enter.__exit__)(None, None, None)
     hidden = [acme.hidden_ids["incident"]] if who == "bo" else []
     assert sorted(told) == sorted([*hidden, acme.ids["incident"]])
+
+
+def test_no_mail_of_baileys_own_carries_a_word_of_another_client(world):
+    """Digests and notices, as they leave the house."""
+    sides = (world.acme, world.globex)
+    with transaction.atomic():
+        for side in sides:
+            claimed = ClaimedWork(side.tenant.id, side.tenant.provider_id, 1)
+            with tenant_scope(Role.WORKER, [side.tenant.id], provider_id=claimed.provider_id):
+                held = Delivery.objects.get(place=Place.HOLD)
+                box = Mailbox.objects.get(address=held.recipient)
+                send_digest_now(mailbox=box, actor=world.cast.mo)
+                refuse_release(delivery=held, actor=world.cast.mo, reason=side.open)
+            serve_outbox(claimed)
+        transaction.set_rollback(True)
+    assert len(mail.outbox) == 4
+    for side, other in (sides, sides[::-1]):
+        own = [each for each in mail.outbox if side.tenant.slug in each.to[0]]
+        assert len(own) == 2
+        for each in own:
+            text = each.subject + each.body + str(each.alternatives)
+            assert other.open not in text
+            assert other.inner not in text
+            assert other.tenant.slug not in text

@@ -169,6 +169,7 @@ CALLS = {
     "door_client_word(p_kind text, p_object uuid, p_person uuid, p_text text)": (
         "door_client_word('answer', NULL, NULL, '')"
     ),
+    "door_held_link(p_link uuid, p_text text)": "door_held_link(NULL, '')",
     "door_body_access(p_allowed boolean, p_person uuid, p_reason text)": (
         "door_body_access(NULL, NULL, '')"
     ),

@@ -53,6 +53,7 @@ def body_for(row: Row, ids: dict[str, str]) -> dict[str, Any]:
 _ARGUMENT = {
     "own-group": "group",
     "held": "delivery",
+    "legal-hold": "hold",
     "gateway-rule": "rule",
     "disagreement": "item",
     "policy-change": "change",

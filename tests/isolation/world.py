@@ -50,7 +50,15 @@ from incidents.reports import ask_report, ask_statement, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.changes import rehearse_wish
-from seg_bridge.models import GatewayRule, PolicyChange, PolicyPushItem, Rehearsal
+from seg_bridge.models import (
+    Digest,
+    GatewayRule,
+    HeldLink,
+    LegalHold,
+    PolicyChange,
+    PolicyPushItem,
+    Rehearsal,
+)
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.push import ask_push
 from seg_bridge.policies.services import ask_change, make_change
@@ -66,6 +74,7 @@ from tenants.models import (
     GroupMember,
     IdempotencyKey,
     Mailbox,
+    OutgoingMail,
     Person,
     Tenant,
 )
@@ -321,7 +330,38 @@ def _say_in_the_portal(side: Side, cast: Cast) -> None:
         held = Delivery.objects.get(place=Place.HOLD)
         ask_for_release(delivery=held, person=reader, reason=side.open)
     with _scope(side.tenant):
-        ClientWord.objects.update(settled_by=side.open, outcome=side.open)
+        ClientWord.objects.update(settled_by=side.open, outcome=side.open, scan={"why": side.open})
+        _held_mail(side, held)
+
+
+def _held_mail(side: Side, held: Delivery) -> None:
+    """A digest with a link, its mail, and a legal hold."""
+    mailbox = Mailbox.objects.get(address=held.recipient)
+    digest = Digest.objects.create(
+        tenant=side.tenant, mailbox=mailbox, slot=side.inner, items=1, asked_by=side.inner
+    )
+    HeldLink.objects.create(
+        tenant=side.tenant,
+        digest=digest,
+        delivery=held,
+        mailbox=mailbox,
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+    OutgoingMail.objects.create(
+        tenant=side.tenant,
+        event=side.inner,
+        kind="digest",
+        to_address=f"{side.inner}@{side.tenant.slug}.example",
+        message_id=f"<{side.inner}@bailey.example>",
+        error=side.inner,
+    )
+    LegalHold.objects.create(
+        tenant=side.tenant,
+        message_id=held.message_id,
+        reason=side.inner,
+        set_by=side.inner,
+        ended_by=side.inner,
+    )
 
 
 def _incident(side: Side, number: int) -> Incident:
@@ -472,6 +512,7 @@ def _note_ids(side: Side) -> None:
                 "action": str(Intent.objects.get(job=job).id),
                 "report": str(Report.objects.get(incident=incident).id),
                 "held": str(Delivery.objects.get(place=Place.HOLD).id),
+                "legal-hold": str(LegalHold.objects.get().id),
                 "gateway-rule": str(GatewayRule.objects.get().id),
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "regrouping": str(Regrouping.objects.get().id),

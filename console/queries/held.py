@@ -1,0 +1,53 @@
+"""A held copy as somebody asks about it: what the same rule holds, and whether she may release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from django.db.models import Q
+
+from incidents.held import SameRule, held_by_same_rule
+from incidents.layers import ReleaseRight
+from incidents.models import Delivery, Message
+from incidents.models.mail import Place
+from incidents.release_rights import releasable, rights_of, role_of
+from tenants.errors import WrongInput
+from tenants.models import Mailbox, Person
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseQuestion:
+    """``same``: others of the same rule, as far as this person may release them."""
+
+    copy: Delivery
+    same: SameRule
+    right: ReleaseRight
+    may: bool
+
+
+def release_question(copy: Delivery, person: Person) -> ReleaseQuestion:
+    """Needs a scope that names the provider."""
+    right = rights_of([copy])[copy.id]
+    same = same_rule_for(copy, person)
+    return ReleaseQuestion(copy, same, right, role_of(person) in right.roles)
+
+
+def same_rule_for(copy: Delivery, person: Person) -> SameRule:
+    same = held_by_same_rule(copy)
+    return replace(same, others=releasable(same.others, person))
+
+
+def held_copies(message: Message) -> list[Delivery]:
+    """Copies of this mail that the gateway holds."""
+    copies = message.deliveries.filter(place=Place.HOLD).order_by("recipient", "id")
+    return list(copies[:200])
+
+
+def access_mailbox_named(address: str) -> Mailbox:
+    """Raises ``WrongInput`` where no client in sight has this mailbox."""
+    wanted = address.strip().lower()
+    boxes = Mailbox.objects.exclude(state=Mailbox.State.GONE)
+    found = boxes.filter(Q(address=wanted) | Q(aliases__contains=[wanted])).first()
+    if found is None:
+        raise WrongInput(f"None of your clients has a mailbox {wanted}.")
+    return found

@@ -1,0 +1,197 @@
+"""What becomes of a client's wish for a held mail: looked at again, then decided by the policy.
+
+``release.<verdict>`` gives it to the client      delivered at once, as her own release
+``held.requests`` is ``semi`` or ``auto``          delivered by Bailey if it is harmless by now
+``auto``                                           refused by Bailey if it is still a threat
+everything else                                    a person decides, with the new scan beside it
+
+Bailey itself releases nothing that the policy keeps for leads or for nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from incidents.announce import announce_incident
+from incidents.client_words import refuse_release, settle_wishes
+from incidents.evidence import read_evidence
+from incidents.models import ClientWord, Delivery, Observation, Sighting
+from incidents.models.mail import Layer, Place
+from incidents.release_rights import ANALYST, CLIENT, ActsAs
+from incidents.remediation import release_held
+from incidents.words import GRAVE, MatrixAction
+from seg_bridge.gate.decide import decide
+from seg_bridge.held.policy import Policy, policies_for
+from seg_bridge.held.rescan import Original, Rescan, rescan
+from seg_bridge.held.rights import right_of, words_about
+from seg_bridge.policies.keys import NOT_SCANNED
+from seg_bridge.snapshot import policies_of
+from tenants.audit import Actor, write_audit
+from tenants.doors import ClaimedWork
+from tenants.errors import DomainError, NotThere
+from tenants.scope import Role, Scope, tenant_scope
+
+MOST_AT_ONCE = 10
+AGAIN = timedelta(seconds=1)
+BY_POLICY = "Bailey, by the policy for requests"
+LEFT = "left to a person"
+Scanner = Callable[[Sequence[Original]], Mapping[UUID, Rescan]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``advice``: ``harmless``, ``threat``, or ``unclear`` where nobody could look."""
+
+    advice: str
+    verdict: str
+    told: dict[str, Any]
+
+
+def serve_requests(claimed: ClaimedWork, *, scanner: Scanner = rescan) -> datetime | None:
+    """Serve the wishes that nobody has looked at; answers when there are more."""
+    with _scope(claimed):
+        originals = [_original(word) for word in _waiting()]
+    found = scanner(originals)
+    for original in originals:
+        with _scope(claimed):
+            _serve(original.wish_id, found[original.wish_id])
+    return timezone.now() + AGAIN if len(originals) == MOST_AT_ONCE else None
+
+
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
+    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
+
+
+def _waiting() -> list[ClientWord]:
+    words = ClientWord.objects.filter(
+        kind=ClientWord.Kind.RELEASE, settled_at=None, scanned_at=None
+    )
+    found = words.select_related("delivery__message").order_by("created_at", "id")
+    return list(found[:MOST_AT_ONCE])
+
+
+def _original(word: ClientWord) -> Original:
+    copy = word.delivery
+    detail = _sight_of(copy)
+    try:
+        raw = read_evidence(tenant_id=copy.tenant_id, digest=copy.message.evidence)
+    except NotThere:
+        raw = None
+    return Original(
+        wish_id=word.id,
+        raw=raw,
+        client_ip=str(detail.get("client_ip") or ""),
+        helo=str(detail.get("helo") or ""),
+        mail_from=str(detail.get("mail_from") or ""),
+        recipient=copy.recipient,
+        received_at=copy.received_at,
+    )
+
+
+def _sight_of(copy: Delivery) -> dict[str, Any]:
+    """The detail of the gateway's first word about this copy."""
+    sights = Sighting.objects.filter(tenant_id=copy.tenant_id, delivery=copy)
+    seen = Observation.objects.filter(
+        tenant_id=copy.tenant_id,
+        id__in=sights.values("observation_id"),
+        observed_at__in=sights.values("observed_at"),
+        layer=Layer.GATEWAY,
+    )
+    first = seen.order_by("observed_at").only("detail").first()
+    return dict(first.detail) if first else {}
+
+
+@transaction.atomic
+def _serve(wish_id: UUID, scan: Rescan) -> None:
+    words = ClientWord.objects.select_for_update(of=("self",)).filter(
+        id=wish_id, settled_at=None, scanned_at=None
+    )
+    word = words.first()
+    if word is None or word.delivery_id is None:
+        return
+    copy = Delivery.objects.select_related("message", "tenant").get(id=word.delivery_id)
+    policy = policies_for([copy])[copy.id]
+    finding = find(copy, scan)
+    mode = str(policy["held.requests"].value)
+    outcome = LEFT
+    if copy.place == Place.HOLD:
+        outcome = _decide(word, copy, policy, finding, mode)
+    elif copy.place != Place.QUARANTINE:
+        settle_wishes(copy, Actor(BY_POLICY), "It is not held any more.")
+    ClientWord.objects.filter(id=word.id).update(
+        scanned_at=timezone.now(), scan={**finding.told, "mode": mode, "outcome": outcome}
+    )
+    tenant_id, copy_id = copy.tenant_id, copy.id
+    transaction.on_commit(lambda: announce_incident(tenant_id, copy_id))
+
+
+def _decide(word: ClientWord, copy: Delivery, policy: Policy, finding: Finding, mode: str) -> str:
+    """What was done about it, in words for the log."""
+    rows = {copy.gateway_verdict or NOT_SCANNED} | words_about([copy])[
+        copy.tenant_id, copy.message_id
+    ]
+    right = right_of(policy, rows | ({finding.verdict} if finding.verdict else set()))
+    outcome, actor = LEFT, Actor(BY_POLICY)
+    try:
+        # A refusal of the service must leave the wish as it was, not half of a release.
+        with transaction.atomic():
+            if CLIENT in right.roles:
+                asker = ActsAs(word.person_name, CLIENT, word.person_id)
+                release_held(delivery=copy, actor=asker, reason=word.text)
+                outcome = "released by the client"
+            elif mode != "manual" and finding.advice == "harmless" and ANALYST in right.roles:
+                bailey = ActsAs(BY_POLICY, ANALYST)
+                release_held(delivery=copy, actor=bailey, reason="Found harmless by a new scan.")
+                outcome = "released by policy"
+            elif mode == "auto" and finding.advice == "threat":
+                refuse_release(delivery=copy, actor=actor, reason=_why(finding))
+                outcome = "refused by policy"
+    except DomainError as error:
+        outcome = f"{LEFT}: {error.sentence}"
+    write_audit(
+        "seg_bridge.request.served",
+        actor=actor,
+        provider_id=copy.tenant.provider_id,
+        tenant_id=copy.tenant_id,
+        object_kind="delivery",
+        object_id=copy.id,
+        outcome=outcome,
+        mode=mode,
+        advice=finding.advice,
+    )
+    return outcome
+
+
+def find(copy: Delivery, scan: Rescan) -> Finding:
+    """Would the gateway, by today's engine, entries and policy, hold this mail again?  What another
+    layer or a person condemned is a threat whatever a scan says.
+    """
+    grave = sorted(words_about([copy])[copy.tenant_id, copy.message_id] & set(map(str, GRAVE)))
+    # Its own gateway's earlier word is what is looked at again.
+    others = [copy.mailbox_verdict, copy.person_verdict, copy.vendor_verdict]
+    condemned = [word for word in grave if word in others or word != copy.gateway_verdict]
+    told: dict[str, Any] = {"engine": scan.engine, "reasons": list(scan.reasons), "why": scan.why}
+    if scan.mail is None:
+        advice = "threat" if condemned else "unclear"
+        return Finding(advice, "", {**told, "advice": advice})
+    (tenant,) = policies_of([copy.tenant_id])
+    decision = decide(scan.mail, tenant, copy.recipient.lower(), timezone.now())
+    passes = decision.action in (MatrixAction.DELIVER, MatrixAction.TAG) and not condemned
+    advice = "harmless" if passes else "threat"
+    verdict = str(scan.mail.verdict or "")
+    told |= {"advice": advice, "verdict": verdict, "score": round(scan.mail.score, 1)}
+    return Finding(advice, verdict, {**told, "rule": decision.rule})
+
+
+def _why(finding: Finding) -> str:
+    """For the client: the heaviest reason, in words."""
+    reasons = finding.told["reasons"]
+    return reasons[0] if reasons else "A new scan finds it dangerous still."
