@@ -134,6 +134,9 @@ smtpd_tls_chain_files = {tls}
 smtpd_tls_loglevel = 1
 smtpd_tls_received_header = yes
 smtp_tls_security_level = may
+smtp_tls_policy_maps = lmdb:{maps}/tls
+# For next hops whose certificate must be good: the authorities that this machine trusts.
+tls_append_default_CA = yes
 smtp_tls_loglevel = 1
 
 maximal_queue_lifetime = 5d
@@ -203,7 +206,7 @@ LOCAL_TRANSPORT = """\
 
 
 NO_POLICY_YET = "state 451 4.3.5 The gateway has no policy yet\n"
-TABLES = ("domains", "recipients", "transport", "state")
+TABLES = ("domains", "recipients", "transport", "tls", "state")
 
 
 class PostfixPart:

@@ -21,6 +21,7 @@ from seg_bridge.gate.files import make_folder
 from seg_bridge.gate.hop import HopTimeouts
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal
+from seg_bridge.gate.known import Known
 from seg_bridge.gate.limits import FrontLimits
 from seg_bridge.gate.maillog import MailLog, queue_log
 from seg_bridge.gate.maps import PostfixMaps
@@ -82,6 +83,7 @@ class Gate:
             settings.snapshot_file, gate=settings.name, secret=settings.secret
         )
         self._relay = Relay(helo=settings.hostname, timeouts=timeouts)
+        self._known = Known(self._relay)
         self._commits: set[asyncio.Task[Any]] = set()
         self._lines: set[asyncio.Transport] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -166,6 +168,7 @@ class Gate:
             receive=core.receive,
             latest=lambda: self.keeper.current,
             limits=self._limits,
+            known=self._known,
             commits=self._commits,
             takes_xclient=self._settings.takes_xclient,
         )
@@ -180,6 +183,7 @@ class Gate:
             take_back=core.take_back,
             latest=lambda: self.keeper.current,
             limits=replace(self._limits, connections_per_ip=self._limits.connections),
+            known=self._known,
             commits=self._commits,
             lines=self._lines,
         )

@@ -27,6 +27,7 @@ from seg_bridge.gate.journal import Journal, JournalError
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import observation_record
 from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -168,8 +169,8 @@ class Spool:
     async def _deliver(self, entry: SpoolEntry) -> None:
         """Raises ``OSError`` or ``JournalError``; the entry is then tried again."""
         data = await asyncio.to_thread(self._path(entry.name, ".eml").read_bytes)
-        next_hop = self._next_hop(entry)
-        if next_hop is None:
+        way = self._way(entry)
+        if way is None:
             answers = dict.fromkeys(entry.recipients, HopAnswer("deferred", "no route by policy"))
         else:
             mail = OutgoingMail(
@@ -179,7 +180,7 @@ class Spool:
                 is_smtputf8=entry.is_smtputf8,
                 is_8bit=entry.is_8bit,
             )
-            answers = await self._relay.send(next_hop, mail)
+            answers = await self._relay.send(way, mail)
         failpoint("spool.after_relay")
         has_expired = time.time() - entry.spooled_at_s >= self._times.give_up_after_s
         settled = [
@@ -189,7 +190,7 @@ class Spool:
                 recipient=recipient,
                 outcome=Outcome.DELIVERED if answer.state == "accepted" else Outcome.HELD,
                 rule=_rule(answer),
-                next_hop=next_hop or "",
+                next_hop=answer.hop or str(way or ""),
                 answer=answer,
             )
             for recipient, answer in answers.items()
@@ -204,12 +205,12 @@ class Spool:
         else:
             self._forget(entry)
 
-    def _next_hop(self, entry: SpoolEntry) -> str | None:
+    def _way(self, entry: SpoolEntry) -> Way | None:
         snapshot = self._snapshot()
         route = snapshot.find(entry.recipients[0]) if snapshot is not None else None
         if route is None or route.tenant.tenant_id != entry.tenant_id:
             return None
-        return route.domain.next_hop
+        return route.domain.way
 
     def _put_off(self, entry: SpoolEntry) -> None:
         wait_s = min(self._times.longest_retry_s, self._times.first_retry_s * 2**entry.attempts)

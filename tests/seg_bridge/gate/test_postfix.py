@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from typing_extensions import override
 
 from incidents.mail.headers import header_values
 from incidents.mail.trace import TRACE_HEADER, Trace, check_trace
-from seg_bridge.gate.policy import sign_snapshot
+from seg_bridge.gate.policy import DomainRoute, sign_snapshot
+from seg_bridge.gate.ways import HopTls
 from tests.seg_bridge.gate.parts import (
     SECRET,
     TRACE_KEY,
@@ -248,3 +250,38 @@ async def test_a_client_that_hangs_up_after_its_mail_loses_nothing(
         client.close()
         await until(lambda: gate.outcomes() == {INFO: "delivered"})
     assert len(sink.mails) == 1
+
+
+async def test_postfix_goes_to_the_backup_host_and_asks_the_gate_for_who_is_not_listed(
+    behind_postfix, postfix_host, sink
+):
+    backup = tenant("initech", 3, "127.0.0.1:1", "info", domains=())
+    domain = DomainRoute(
+        name="initech.example",
+        next_hop="127.0.0.1:1",
+        backup_hop=sink.hop,
+        recipients=frozenset(),
+        asks_hop=True,
+    )
+    sink.replies["RCPT TO:<gone@"] = "550 5.1.1 no"
+    async with behind_postfix(replace(backup, domains=(domain,))):
+        reply = await send(postfix_host, mail_bytes(), "gone@initech.example")
+        assert reply.startswith("550 5.1.1")
+        assert (await send(postfix_host, mail_bytes(), "new@initech.example")).startswith("250")
+        await until(lambda: sink.recipients() == ["new@initech.example"])
+
+
+async def test_postfix_gives_no_mail_that_must_go_by_tls_to_a_host_without(
+    behind_postfix, postfix_host, sink
+):
+    domain = DomainRoute(
+        name="hooli.example",
+        next_hop=sink.hop,
+        recipients=frozenset({"info@hooli.example"}),
+        tls=HopTls.MUST,
+    )
+    async with behind_postfix(tenant("hooli", 4, sink.hop, domains=(domain,))) as gate:
+        await send(postfix_host, mail_bytes(), "info@hooli.example")
+        await until(lambda: gate.outcomes().get("info@hooli.example") == "deferred")
+        assert "TLS is required" in gate.observations()[-1]["detail"]["next_hop_reply"]
+    assert sink.mails == []
