@@ -16,6 +16,7 @@ from console.views import (
     ledger,
     mail,
     message,
+    onboarding,
     orders,
     people,
     policies,
@@ -260,6 +261,36 @@ urlpatterns = [
     ),
     path("console/clients/<slug:slug>/late-verdicts", orders.late_verdicts, name="late_verdicts"),
     path("console/clients", clients.clients, name="clients"),
+    path("console/clients/new", onboarding.client_new, name="client_new"),
+    path("console/clients/<slug:slug>/onboard", onboarding.onboard, name="onboard"),
+    path(
+        "console/clients/<slug:slug>/onboard/domain",
+        onboarding.onboard_domain,
+        name="onboard_domain",
+    ),
+    path(
+        "console/clients/<slug:slug>/onboard/recipients",
+        onboarding.onboard_recipients,
+        name="onboard_recipients",
+    ),
+    path(
+        "console/clients/<slug:slug>/onboard/policy",
+        onboarding.onboard_policy,
+        name="onboard_policy",
+    ),
+    path(
+        "console/clients/<slug:slug>/onboard/gates", onboarding.onboard_gates, name="onboard_gates"
+    ),
+    path("console/clients/<slug:slug>/onboard/look", onboarding.onboard_look, name="onboard_look"),
+    path(
+        "console/clients/<slug:slug>/onboard/trial", onboarding.onboard_trial, name="onboard_trial"
+    ),
+    path(
+        "console/clients/<slug:slug>/onboard/behind",
+        onboarding.onboard_behind,
+        name="onboard_behind",
+    ),
+    path("console/domains/<uuid:domain_id>", onboarding.domain_way, name="domain_way"),
     path("console/clients/<slug:slug>", clients.client, name="client"),
     path("console/clients/<slug:slug>/hubs", grouping.client_hubs, name="client_hubs"),
     path("console/clients/<slug:slug>/grouping", grouping.client_grouping, name="client_grouping"),

@@ -34,7 +34,13 @@ from seg_bridge.commands import holds_bytes_for, unacknowledged
 from seg_bridge.gatekeeper import Refused, answers_machines, check_speaker, read_body
 from seg_bridge.models import Gate
 from seg_bridge.shipping import take_in
-from seg_bridge.snapshot import KnownGate, current_snapshot, find_gate, sign_for
+from seg_bridge.snapshot import (
+    KnownGate,
+    current_snapshot,
+    find_gate,
+    note_in_force,
+    sign_for,
+)
 from tenants.audit import Actor, write_audit
 from tenants.errors import NotThere
 from tenants.middleware import without_scope
@@ -239,4 +245,6 @@ def _note_seen(gate: KnownGate, *, snapshot: str | None = None) -> None:
         is_due |= ~Q(snapshot_version=snapshot)
         changes["snapshot_version"] = snapshot
     with tenant_scope(Role.WORKER, gate.tenant_ids, provider_id=gate.provider_id):
-        Gate.objects.filter(is_due, id=gate.gate_id).update(**changes)
+        is_noted = Gate.objects.filter(is_due, id=gate.gate_id).update(**changes)
+        if is_noted and snapshot:
+            note_in_force(gate, snapshot)

@@ -7,8 +7,24 @@ from typing import ClassVar
 from django.db import models
 from typing_extensions import override
 
+from seg_bridge.onboarding.records import DomainCheck, TrialMail
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
+
+__all__ = [
+    "DomainCheck",
+    "Gate",
+    "GateClient",
+    "GateCommand",
+    "GatewayRule",
+    "PolicyChange",
+    "PolicyLayer",
+    "PolicyPush",
+    "PolicyPushItem",
+    "PolicyTemplate",
+    "Rehearsal",
+    "TrialMail",
+]
 
 
 class Gate(ScopedModel):
@@ -32,9 +48,14 @@ class Gate(ScopedModel):
 
 
 class GateClient(TenantModel):
-    """This gate handles mail of that client."""
+    """This gate handles mail of that client.
+
+    ``in_force`` is the digest of what the gate follows for it (snapshot.py), "" until it told.
+    """
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
+    in_force = models.CharField(max_length=32, blank=True)
+    in_force_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [

@@ -54,6 +54,25 @@ kind_skills        POST    -          302 403  403  in     in    in
 jobs               GET     -          200 200  200  in     in    in
 components         GET     -          200 200  200  in     in    in
 client             GET     client     200 200  200  in     in    in
+client_new         GET     -          200 403  403  in     in    in
+client_new         POST    -          200 403  403  in     in    in
+onboard            GET     client     200 200  200  in     in    in
+onboard_domain     GET     client     200 403  403  in     in    in
+onboard_domain     POST    client     200 403  403  in     in    in
+onboard_recipients GET     client     200 403  403  in     in    in
+onboard_recipients POST    client     200 403  403  in     in    in
+onboard_policy     GET     client     200 403  403  in     in    in
+onboard_policy     POST    client     302 403  403  in     in    in
+onboard_gates      GET     client     200 403  403  in     in    in
+onboard_gates      POST    client     302 403  403  in     in    in
+onboard_look       GET     client     405 405  405  405    405   405
+onboard_look       POST    client     302 302  302  in     in    in
+onboard_trial      GET     client     200 403  403  in     in    in
+onboard_trial      POST    client     200 403  403  in     in    in
+onboard_behind     GET     client     200 403  403  in     in    in
+onboard_behind     POST    client     302 403  403  in     in    in
+domain_way         GET     domain     200 403  403  in     in    in
+domain_way         POST    domain     302 403  403  in     in    in
 client_hubs        GET     client     200 200  200  in     in    in
 client_grouping    GET     client     200 200  200  in     in    in
 client_grouping    POST    client     302 302  302  in     in    in
@@ -486,6 +505,16 @@ BODIES |= {
     },
     "sla_default": AGREEMENT,
     "client_sla": AGREEMENT,
+    "onboard_gates": {"gates": ["mx1"]},
+    "onboard_behind": {"despite": "on"},
+    "domain_way": {
+        "host": "mail.example",
+        "port": "25",
+        "backup_port": "25",
+        "tls": "may",
+        "recipients_by": "list",
+        "is_active": "on",
+    },
     "group_new": {"name": "Gold"},
     "group_change": {"name": "Silver"},
     "kind_skills": {"skills": "fraud"},

@@ -50,7 +50,15 @@ from incidents.reports import ask_report, ask_statement, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.changes import rehearse_wish
-from seg_bridge.models import GatewayRule, PolicyChange, PolicyPushItem, Rehearsal
+from seg_bridge.models import (
+    DomainCheck,
+    Gate,
+    GatewayRule,
+    PolicyChange,
+    PolicyPushItem,
+    Rehearsal,
+    TrialMail,
+)
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.push import ask_push
 from seg_bridge.policies.services import ask_change, make_change
@@ -296,6 +304,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _mailbox_layer(side)
         _between_layers(side, found[SHARED])
         _policies(side, cast)
+        _onboarding(side)
         _campaign(side, found[SHARED], found[HIDDEN])
         save_group(name=f"Group {side.inner}", clients=[tenant], actor=cast.mo)
     for _ in range(4):
@@ -418,6 +427,24 @@ def _policies(side: Side, cast: Cast) -> None:
     )
     make_change(change=made, actor=who, reason=side.inner)
     ask_push(tenants=[side.tenant], states={"mark_subject": side.inner}, actor=who)
+
+
+def _onboarding(side: Side) -> None:
+    """DNS was asked, and a mail sent to try the way."""
+    DomainCheck.objects.create(
+        tenant=side.tenant,
+        domain=Domain.objects.get(),
+        token=side.inner,
+        found={"mx": {"state": "partly", "words": side.inner, "found": [side.inner]}},
+    )
+    TrialMail.objects.create(
+        tenant=side.tenant,
+        gate=Gate.objects.get(),
+        recipient=f"{side.inner}@{side.tenant.slug}.example",
+        internet_message_id=f"<{side.inner}@mx1.keep.example>",
+        reply=side.inner,
+        asked_by=side.inner,
+    )
 
 
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:

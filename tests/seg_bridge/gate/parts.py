@@ -197,6 +197,7 @@ class Sink:
         current: Delivered | None = None
         while True:
             line = (await asyncio.wait_for(reader.readuntil(b"\r\n"), self.idle_s))[:-2].decode()
+            line = line[:4].upper() + line[4:]  # smtplib writes small letters
             scripted = [text for key, text in self.replies.items() if line.startswith(key)]
             if scripted:
                 if not await self._say(writer, scripted[0]):
