@@ -22,6 +22,7 @@ from console.views import (
     policies,
     pushes,
     queue,
+    queues,
     reports,
     rules,
     tending,
@@ -186,6 +187,9 @@ urlpatterns = [
     path("console/held.csv", mail.held_csv, name="held_csv"),
     path("console/held/<uuid:delivery_id>/refuse", mail.held_refuse, name="held_refuse"),
     path("console/held/<uuid:delivery_id>/release", mail.held_release, name="held_release"),
+    path("console/queues", queues.queues, name="queues"),
+    path("console/queues.csv", queues.queues_csv, name="queues_csv"),
+    path("console/queues/<uuid:item_id>/<slug:action>", queues.queue_order, name="queue_order"),
     path("console/entities", entities.entity, name="entity"),
     path("console/entities/graph", entities.entity_graph, name="entity_graph"),
     path(

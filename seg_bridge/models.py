@@ -8,6 +8,7 @@ from django.db import models
 from typing_extensions import override
 
 from seg_bridge.onboarding.records import DomainCheck, TrialMail
+from seg_bridge.queues.records import QueueItem
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
 
@@ -22,13 +23,18 @@ __all__ = [
     "PolicyPush",
     "PolicyPushItem",
     "PolicyTemplate",
+    "QueueItem",
     "Rehearsal",
     "TrialMail",
 ]
 
 
 class Gate(ScopedModel):
-    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only."""
+    """One gate process of the provider.  Its secret is sealed; it speaks for its clients only.
+
+    ``queue_at``: as of when its queue is known; ``queue_left_out`` and ``queue_others`` count mails
+    beyond what it tells, and recipients that are nobody's client.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
@@ -38,6 +44,9 @@ class Gate(ScopedModel):
     created_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(null=True)
     snapshot_version = models.CharField(max_length=64, blank=True)
+    queue_at = models.DateTimeField(null=True)
+    queue_left_out = models.PositiveIntegerField(default=0)
+    queue_others = models.PositiveIntegerField(default=0)
 
     class Meta(ScopedModel.Meta):
         pass
@@ -335,11 +344,19 @@ class Rehearsal(TenantModel):
 
 
 class GateCommand(TenantModel):
-    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet."""
+    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet.
+
+    ``queue_id``: of an order about mail that waits (queues/orders.py), "" of any other.
+    """
 
     class Kind(models.TextChoices):
         RELEASE = "release", "Release held mail"
         DROP = "drop", "Drop held mail"
+        Q_RETRY = "q_retry", "Try again"
+        Q_HOLD = "q_hold", "Put on hold"
+        Q_FREE = "q_free", "Let it go on"
+        Q_REMOVE = "q_remove", "Take out of the queue"
+        Q_RETURN = "q_return", "Return to its sender"
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
     seq = models.BigIntegerField(unique=True)
@@ -348,6 +365,7 @@ class GateCommand(TenantModel):
     trace_ulid = models.CharField(max_length=26)
     recipients = models.JSONField(default=list)
     evidence = models.CharField(max_length=64)
+    queue_id = models.CharField(max_length=64, blank=True)
     released_by = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True)
@@ -360,5 +378,10 @@ class GateCommand(TenantModel):
                 fields=["tenant", "gate", "seq"],
                 name="command_waiting",
                 condition=models.Q(ok__isnull=True),
-            )
+            ),
+            models.Index(
+                fields=["tenant", "queue_id"],
+                name="command_of_queue",
+                condition=models.Q(queue_id__gt=""),
+            ),
         ]

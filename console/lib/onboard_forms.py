@@ -147,7 +147,7 @@ def read_boxes(text: str) -> list[NewMailbox]:
     What is no address is left to ``add_mailboxes`` to refuse by name.  Raises ``WrongInput``.
     """
     lines = [line.strip() for line in text.replace("\x00", "").splitlines() if line.strip()]
-    columns = COLUMNS
+    columns: tuple[str, ...] = COLUMNS
     if lines and lines[0].lower().startswith("address"):
         columns = tuple(cell.lower() for cell in _cells(lines[0]))
         if not set(columns) <= set(COLUMNS):

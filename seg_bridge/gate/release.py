@@ -36,7 +36,10 @@ GATE_DIED = "unknown: the gate stopped while it released the mail; look into the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said."""
+    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said.
+
+    ``queue_id`` is what an order about the queue (``q_…``) is about; such a one names no mail.
+    """
 
     seq: int
     id: str
@@ -46,19 +49,22 @@ class Command:
     recipients: tuple[str, ...]
     evidence: str
     by: str
+    queue_id: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Raises ``KeyError``, ``TypeError`` or ``ValueError``."""
+        kind, ulid = str(data["kind"]), str(data["ulid"])
         return cls(
             seq=int(data["seq"]),
             id=str(data["id"]),
-            kind=str(data["kind"]),
+            kind=kind,
             tenant_id=int(data["tenant_id"]),
-            ulid=str(ULID.from_str(str(data["ulid"]))),
+            ulid="" if kind.startswith("q_") and not ulid else str(ULID.from_str(ulid)),
             recipients=tuple(str(each).lower() for each in data["recipients"]),
             evidence=str(data.get("evidence") or ""),
             by=str(data.get("released_by") or "an analyst"),
+            queue_id=str(data.get("queue_id") or ""),
         )
 
     def acknowledge(self, *, ok: bool, detail: str) -> dict[str, Any]:

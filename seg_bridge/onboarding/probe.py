@@ -55,10 +55,11 @@ def send_trial_mail(server: tuple[str, int], *, recipient: str, raw: bytes) -> T
     try:
         with smtplib.SMTP(*server, timeout=TIMEOUT_S) as smtp:
             smtp.ehlo_or_helo_if_needed()
-            for step in (lambda: smtp.mail(""), lambda: smtp.rcpt(recipient)):
-                code, text = step()
-                if code >= 400:
-                    return Trial("refused", _words(code, text))
+            code, text = smtp.mail("")
+            if code < 400:
+                code, text = smtp.rcpt(recipient)
+            if code >= 400:
+                return Trial("refused", _words(code, text))
             is_said = True
             code, text = smtp.data(raw)
             return Trial("taken" if code < 400 else "refused", _words(code, text))

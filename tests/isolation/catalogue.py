@@ -56,6 +56,7 @@ HIDDEN_FROM_PORTAL = {
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     *("seg_bridge_rehearsal", "seg_bridge_policylayer", "seg_bridge_policychange"),
     *("seg_bridge_policypushitem", "seg_bridge_domaincheck", "seg_bridge_trialmail"),
+    "seg_bridge_queueitem",
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),

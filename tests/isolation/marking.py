@@ -67,6 +67,8 @@ EXCUSED = {
     "seg_bridge_rehearsal.counts": "numbers under closed keys",
     "seg_bridge_rehearsal.lists": "ids under closed keys",
     "seg_bridge_gateclient.in_force": "a hash",
+    "seg_bridge_queueitem.reason_kind": "a closed list",
+    "seg_bridge_queueitem.trace_ulid": "made by the gate",
     "seg_bridge_gatecommand.trace_ulid": "made by the gate",
     "seg_bridge_gatecommand.evidence": "a hash",
     "seg_bridge_gatewayrule.action": "a closed list",

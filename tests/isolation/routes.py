@@ -33,6 +33,10 @@ mail_csv           GET     -          200 200  200  in     in    in
 trace              GET     delivery   200 200  200  in     in    in
 held               GET     -          200 200  200  in     in    in
 held_csv           GET     -          200 200  200  in     in    in
+queues             GET     -          200 200  200  in     in    in
+queues_csv         GET     -          200 200  200  in     in    in
+queue_order        GET     queue-item 200 200  200  in     in    in
+queue_order        POST    queue-item 302 302  302  in     in    in
 entity             GET     -          200 200  200  in     in    in
 entity_graph       GET     -          302 302  302  in     in    in
 incident_graph     GET     incident   200 200  200  in     in    in
@@ -399,6 +403,8 @@ ship-evidence        PUT     -       401   401
 ship-evidence        POST    -       405   405
 gate-commands        GET     -       401   401
 gate-commands        POST    -       405   405
+gate-queue           GET     -       405   405
+gate-queue           POST    -       401   401
 """
 
 # WebSockets: yes, or refused.
@@ -506,6 +512,7 @@ BODIES |= {
     "sla_default": AGREEMENT,
     "client_sla": AGREEMENT,
     "onboard_gates": {"gates": ["mx1"]},
+    "queue_order": {"reason": "Again"},
     "onboard_behind": {"despite": "on"},
     "domain_way": {
         "host": "mail.example",
@@ -547,6 +554,7 @@ BODIES |= {
 }
 # Arguments of addresses besides the object's id.
 MORE_ARGUMENTS: dict[str, dict[str, object]] = {
+    "queue_order": {"action": "retry"},
     "report_file": {"kind": "pdf"},
     "ledger_figure": {"figure": "condemned"},
     "view_remove": {"view_id": UUID(int=1)},

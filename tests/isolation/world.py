@@ -56,6 +56,7 @@ from seg_bridge.models import (
     GatewayRule,
     PolicyChange,
     PolicyPushItem,
+    QueueItem,
     Rehearsal,
     TrialMail,
 )
@@ -445,6 +446,19 @@ def _onboarding(side: Side) -> None:
         reply=side.inner,
         asked_by=side.inner,
     )
+    QueueItem.objects.create(
+        tenant=side.tenant,
+        gate=Gate.objects.get(),
+        queue_id=f"Q{side.inner}",
+        where="deferred",
+        recipient=f"{side.inner}@{side.tenant.slug}.example",
+        sender=f"{side.inner}@evil.example",
+        next_hop=f"{side.inner}.example:25",
+        reason=side.inner,
+        reason_kind="other",
+        size_bytes=1,
+        arrived_at=timezone.now(),
+    )
 
 
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
@@ -503,6 +517,7 @@ def _note_ids(side: Side) -> None:
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "regrouping": str(Regrouping.objects.get().id),
                 "client": side.tenant.slug,
+                "queue-item": str(QueueItem.objects.get().id),
                 "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),

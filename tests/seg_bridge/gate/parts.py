@@ -242,6 +242,7 @@ class Ingest:
     refuse: Callable[[dict[str, Any]], bool] = lambda _: False
     snapshot: dict[str, Any] | None = None
     commands: list[dict[str, Any]] = field(default_factory=list)
+    queues: list[dict[str, Any]] = field(default_factory=list)
 
     def client(self) -> IngestClient:
         return IngestClient(
@@ -267,6 +268,9 @@ class Ingest:
             return self._take_lines(request.content)
         if path.startswith("/ship/evidence/"):
             return self._evidence(request, path)
+        if path == "/gate/queue":
+            self.queues.append(json.loads(request.content))
+            return httpx.Response(200, json={"items": 0})
         commands = [each for each in self.commands if each["id"] not in self.commands_done]
         version = request.url.params["snapshot"]
         is_known = self.snapshot is None or self.snapshot["snapshot"]["version"] == version

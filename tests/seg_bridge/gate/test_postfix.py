@@ -24,6 +24,7 @@ from tests.seg_bridge.gate.parts import (
     until,
 )
 from tests.seg_bridge.gate.processes import HttpIngest, Zygote
+from tests.seg_bridge.gate.test_queues import order
 
 INFO, CEO, OTHER = "info@acme.example", "ceo@acme.example", "info@globex.example"
 
@@ -285,3 +286,34 @@ async def test_postfix_gives_no_mail_that_must_go_by_tls_to_a_host_without(
         await until(lambda: gate.outcomes().get("info@hooli.example") == "deferred")
         assert "TLS is required" in gate.observations()[-1]["detail"]["next_hop_reply"]
     assert sink.mails == []
+
+
+async def test_postfixs_queue_is_told_and_changed_by_its_clerk(behind_postfix, postfix_host, sink):
+    """Held, let go on, returned: each order once, each by the clerk that runs beside Postfix."""
+    sink.replies["RCPT TO:<"] = "450 4.2.0 later"
+    async with behind_postfix() as gate:
+        await send(postfix_host, mail_bytes("first"))
+        await until(lambda: any(each["items"] for each in gate.ingest.queues), 20.0)
+        (item,) = gate.ingest.queues[-1]["items"]
+        assert (item["tenant_id"], item["recipient"]) == (1, INFO)
+        assert "450 4.2.0 later" in item["reason"]
+        assert item["trace_ulid"] == gate.observations()[0]["trace_ulid"]
+
+        async def told(kind: str) -> str:
+            wanted = order(kind, item["queue_id"], seq=len(gate.ingest.commands) + 1)
+            gate.ingest.commands = [*gate.ingest.commands, wanted]
+            await until(lambda: wanted["id"] in done(gate), 20.0)
+            return done(gate)[wanted["id"]]
+
+        assert await told("q_hold") == "put on hold"
+        await until(lambda: gate.ingest.queues[-1]["items"][0]["where"] == "hold", 20.0)
+        sink.replies.clear()
+        assert await told("q_free") == "let go on"
+        await until(lambda: sink.recipients() == [INFO])
+        await until(lambda: not gate.ingest.queues[-1]["items"], 20.0)
+        assert await told("q_remove") == "This mail is no longer in the queue."
+
+
+def done(gate) -> dict[str, str]:
+    records = [each["command"] for each in gate.records() if each["kind"] == "command"]
+    return {each["command_id"]: each["detail"] for each in records}
