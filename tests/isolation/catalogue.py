@@ -137,6 +137,9 @@ DOORS = {
     # Asked inside a scope, about an incident of it: how many others, never who.
     "door_also_seen(p_incident uuid)": {"c_analyst", "c_portal"},
     "door_gateway_spoke()": {"c_portal"},
+    # Asked inside a scope: copies of its clients by what row security keeps from an index.
+    "door_copies_by_way(p_kind text, p_value text, p_since timestamp with time zone, p_tenants"
+    " bigint[], p_most integer)": {"c_analyst"},
     # A client before there is a scope that holds it, for a lead of the scope's provider.
     "door_new_client(p_person uuid, p_slug text, p_name text, p_time_zone text, p_data_key"
     " bytea)": {"c_analyst"},
