@@ -28,6 +28,7 @@ ACTIONS = ("retry", "hold", "free", "remove", "return")
 ANSWER_WITHIN_S = 25.0
 # Older than this the clerk is not there, and nobody knows what is in the queue.
 STALE_AFTER_S = 60.0
+NO_CLERK = "Postfix's clerk does not answer. Does the gateway run?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Desk:
             await asyncio.sleep(0.1)
         wish.unlink(missing_ok=True)
         known = _read_answer(answer)
-        return known or (False, "Postfix's clerk does not answer. Does the gateway run?")
+        return known or (False, NO_CLERK)
 
 
 def _read_answer(path: Path) -> tuple[bool, str] | None:

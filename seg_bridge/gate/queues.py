@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from seg_bridge.gate.desk import Desk, Listed
+from seg_bridge.gate.desk import NO_CLERK, Desk, Listed
 from seg_bridge.gate.ingest import IngestClient, IngestError
 from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.release import Command, Done
@@ -122,13 +122,13 @@ class PostfixQueue:
 
     async def do(self, command: Command, action: str) -> Done:
         listing = self._desk.read()
-        mails = listing.mails if listing is not None else ()
-        mail = next((each for each in mails if each.queue_id == command.queue_id), None)
-        # A mail that is not listed may have gone meanwhile, or never have been: the clerk looks.
-        if mail is not None and not self._is_whole(mail, command.tenant_id):
-            return Done(False, NOT_OURS)
+        if listing is None:
+            return Done(False, NO_CLERK)
+        mail = next((each for each in listing.mails if each.queue_id == command.queue_id), None)
         if mail is None:
             return Done(False, GONE)
+        if not self._is_whole(mail, command.tenant_id):
+            return Done(False, NOT_OURS)
         return Done(*await self._desk.ask(command.id, do=action, queue_id=command.queue_id))
 
     def _is_whole(self, mail: Listed, tenant_id: int) -> bool:

@@ -1,4 +1,4 @@
-"""A new client in a real browser: the pages are for everybody, and the way takes few keys."""
+"""A new client and the queues in a real browser: for everybody, and with few keys."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from seg_bridge.models import DomainCheck, TrialMail
+from seg_bridge.models import DomainCheck, Gate, TrialMail
 from tenants.models import Domain, Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.browser.test_accessibility import _no_broker, findings
+from tests.console.test_queues import wait
 from tests.factories import PASSWORD, Cast
 from tests.seg_bridge.conftest import make_gate
 
@@ -43,13 +44,16 @@ def half_way(cast: Cast) -> None:
         )
 
 
-def test_the_pages_of_a_new_client_can_be_used_by_everybody(
+def test_the_pages_of_a_new_client_and_of_queues_can_be_used_by_everybody(
     in_browser, live_server, transactional_cast
 ):
     cast = transactional_cast
     half_way(cast)
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        item = wait(cast.acme, Gate.objects.get(), 2, reason="Connection refused")
     paths = [reverse("client_new"), reverse("onboard", args=["acme"])]
     paths += [reverse(f"onboard_{step}", args=["acme"]) for step in ("domain", "recipients")]
+    paths += [reverse("queues"), reverse("queue_order", args=[item.id, "remove"])]
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.mo.email, paths) == []
 

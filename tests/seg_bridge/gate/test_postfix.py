@@ -313,6 +313,17 @@ async def test_postfixs_queue_is_told_and_changed_by_its_clerk(behind_postfix, p
         await until(lambda: not gate.ingest.queues[-1]["items"], 20.0)
         assert await told("q_remove") == "This mail is no longer in the queue."
 
+        sink.replies["RCPT TO:<"] = "450 4.2.0 later"
+        await send(postfix_host, mail_bytes("second"))
+        await until(lambda: gate.ingest.queues[-1]["items"], 20.0)
+        (item,) = gate.ingest.queues[-1]["items"]
+        assert await told("q_hold") == "put on hold"
+        assert await told("q_return") == "returned to its sender"
+        await until(lambda: gate.outcomes()[INFO] == "rejected", 20.0)
+        assert "its sender gets a notice" in gate.observations()[-1]["rule"]
+        await until(lambda: not gate.ingest.queues[-1]["items"], 20.0)
+        assert gate.ingest.queues[-1]["others"] == 1, "the notice on its way to the sender"
+
 
 def done(gate) -> dict[str, str]:
     records = [each["command"] for each in gate.records() if each["kind"] == "command"]
