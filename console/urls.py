@@ -294,6 +294,12 @@ urlpatterns = [
         onboarding.onboard_behind,
         name="onboard_behind",
     ),
+    path("console/clients/<slug:slug>/recipients", onboarding.recipients, name="recipients"),
+    path(
+        "console/recipients/<uuid:mailbox_id>/remove",
+        onboarding.recipient_remove,
+        name="recipient_remove",
+    ),
     path("console/domains/<uuid:domain_id>", onboarding.domain_way, name="domain_way"),
     path("console/clients/<slug:slug>", clients.client, name="client"),
     path("console/clients/<slug:slug>/hubs", grouping.client_hubs, name="client_hubs"),

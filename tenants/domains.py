@@ -228,7 +228,12 @@ def _some(names: list[str]) -> str:
 
 
 def remove_mailbox(*, mailbox: Mailbox, actor: Person | Actor) -> None:
-    """Nobody is there any more: the gates refuse its mail.  What came stays."""
+    """Nobody is there any more: the gates refuse its mail.  What came stays.
+
+    Raises ``Conflict`` for one that the mail host lists: it would be back within the hour.
+    """
+    if mailbox.external_id:
+        raise Conflict("The mail host lists this mailbox: remove it there.")
     gone = Mailbox.objects.filter(id=mailbox.id).exclude(state=Mailbox.State.GONE)
     if gone.update(state=Mailbox.State.GONE):
         write_audit(

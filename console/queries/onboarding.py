@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from api_bridge.models import Connection
+from console.lib.cursor import PAGE
 from console.queries.trace import Trace, trace_of
 from incidents.models import Delivery
 from seg_bridge.models import DomainCheck, Gate, GateClient, PolicyLayer, TrialMail
@@ -92,6 +93,18 @@ class OnboardPage:
 def gates_of(client: Tenant) -> QuerySet[Gate]:
     serving = GateClient.objects.filter(tenant=client).values("gate_id")
     return Gate.objects.filter(id__in=serving).order_by("name")
+
+
+def recipients_page(client: Tenant, q: str, after: str) -> tuple[list[Mailbox], int, str]:
+    """``PAGE`` of the addresses behind ``after``, how many there are in all, and the last one where
+    more follow, else "".
+    """
+    found = _present(client)
+    if q:
+        found = found.filter(Q(address__icontains=q) | Q(display_name__icontains=q))
+    total = found.count()
+    boxes = list(found.filter(address__gt=after).order_by("address")[: PAGE + 1])
+    return boxes[:PAGE], total, boxes[PAGE - 1].address if len(boxes) > PAGE else ""
 
 
 def onboard_page(client: Tenant) -> OnboardPage:

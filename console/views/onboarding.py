@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -13,7 +14,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from console.lib.http import PersonRequest, ask, for_staff, show
+from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.lib.onboard_forms import (
     BehindForm,
     ClientForm,
@@ -25,13 +26,13 @@ from console.lib.onboard_forms import (
     TrialForm,
     way_of,
 )
-from console.queries.onboarding import gates_of, onboard_page
+from console.queries.onboarding import gates_of, onboard_page, recipients_page
 from incidents.access import access_client, access_one
 from seg_bridge.onboarding import services
 from seg_bridge.policies.services import templates_for
-from tenants.domains import add_mailboxes, set_asks_hop
+from tenants.domains import add_mailboxes, remove_mailbox, set_asks_hop
 from tenants.errors import Conflict, WrongInput
-from tenants.models import Domain, Tenant
+from tenants.models import Domain, Mailbox, Tenant
 from tenants.people import must_lead
 from tenants.services import open_client
 
@@ -100,6 +101,26 @@ def _add_recipients(client: Tenant, form: RecipientsForm, request: PersonRequest
     messages.success(
         request, f"{added.new} new, {added.back} back again, {added.known} were there already."
     )
+
+
+@for_staff
+def recipients(request: PersonRequest, slug: str) -> HttpResponse:
+    client = access_client(slug)
+    q, after = said(request, "q"), said(request, "after")
+    boxes, total, last = recipients_page(client, q, after)
+    older = "?" + urlencode({"q": q, "after": last}) if last else ""
+    context = {"client": client, "boxes": boxes, "total": total, "q": q, "older": older}
+    return show(request, "console/recipients.html", {"at": "clients", **context})
+
+
+@require_POST
+@for_staff
+def recipient_remove(request: PersonRequest, mailbox_id: UUID) -> HttpResponse:
+    box = access_one(Mailbox.objects.select_related("tenant"), mailbox_id)
+    must_lead(request.user, services.LEADS)
+    remove_mailbox(mailbox=box, actor=request.user)
+    messages.success(request, f"{box.address} is gone: its mail is refused within seconds.")
+    return redirect("recipients", box.tenant.slug)
 
 
 @for_staff

@@ -245,6 +245,29 @@ def test_a_domain_gets_another_way_and_is_switched_off(cast, mx1):
         }
 
 
+def test_recipients_are_listed_found_and_removed(cast, mx1):
+    mo = browser(cast.mo)
+    where = reverse("recipients", args=["acme"])
+    lines = "\n".join(f"box{n:02}@acme.example,Box {n}" for n in range(60))
+    post(mo, "onboard_recipients", "acme", pasted=lines)
+    first = mo.get(where).content.decode()
+    assert first.count("<tr data-row") == 50
+    older = mo.get(where, {"after": "box49@acme.example"}).content.decode()
+    assert "box50@acme.example" in older
+    found = mo.get(where, {"q": "Box 7"}).content.decode()
+    assert found.count("<tr data-row") == 1
+    with scope_of("acme"):
+        box = Mailbox.objects.get(address="box07@acme.example")
+        Mailbox.objects.filter(address="ceo@acme.example").update(external_id="1")
+        listed = Mailbox.objects.get(address="ceo@acme.example")
+    assert post(mo, "recipient_remove", box.id).status_code == 302
+    assert f"row-{box.id}" not in mo.get(where, {"q": "box07"}).content.decode()
+    assert post(mo, "recipient_remove", listed.id).status_code == 409
+    assert post(browser(cast.ana), "recipient_remove", box.id).status_code == 403
+    post(mo, "onboard_recipients", "acme", pasted="box07@acme.example")
+    assert f"row-{box.id}" in mo.get(where, {"q": "box07"}).content.decode()
+
+
 def silent(name: str, kind: str) -> tuple[str, ...]:
     raise ResolverFailed("no resolver")
 

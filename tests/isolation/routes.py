@@ -75,6 +75,9 @@ onboard_trial      GET     client     200 403  403  in     in    in
 onboard_trial      POST    client     200 403  403  in     in    in
 onboard_behind     GET     client     200 403  403  in     in    in
 onboard_behind     POST    client     302 403  403  in     in    in
+recipients         GET     client     200 200  200  in     in    in
+recipient_remove   GET     mailbox    405 405  405  405    405   405
+recipient_remove   POST    mailbox    409 403  403  in     in    in
 domain_way         GET     domain     200 403  403  in     in    in
 domain_way         POST    domain     302 403  403  in     in    in
 client_hubs        GET     client     200 200  200  in     in    in
