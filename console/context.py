@@ -32,6 +32,7 @@ _CONSOLE = (
     ("disagreements", "Disagreements", "circle-check", "disagreements", "d"),
     ("held", "Held mail", "archive", "held", "h"),
     ("mail", "Mail", "mail", "mail", "m"),
+    ("queues", "Queues", "refresh-cw", "queues", "q"),
     ("ledger", "Ledger", "file-text", "ledger", "l"),
     ("rules", "Gateway rules", "ban", "rules", "r"),
     ("policies", "Policies", "shield", "policy_provider", "p"),

@@ -17,11 +17,13 @@ from console.views import (
     ledger,
     mail,
     message,
+    onboarding,
     orders,
     people,
     policies,
     pushes,
     queue,
+    queues,
     reports,
     rules,
     tending,
@@ -192,6 +194,9 @@ urlpatterns = [
     path("console/legal-holds/<uuid:hold_id>/end", held.legal_hold_end, name="legal_hold_end"),
     path("console/held/<uuid:delivery_id>/refuse", held.held_refuse, name="held_refuse"),
     path("console/held/<uuid:delivery_id>/release", held.held_release, name="held_release"),
+    path("console/queues", queues.queues, name="queues"),
+    path("console/queues.csv", queues.queues_csv, name="queues_csv"),
+    path("console/queues/<uuid:item_id>/<slug:action>", queues.queue_order, name="queue_order"),
     path("console/entities", entities.entity, name="entity"),
     path("console/entities/graph", entities.entity_graph, name="entity_graph"),
     path(
@@ -270,6 +275,42 @@ urlpatterns = [
     ),
     path("console/clients/<slug:slug>/late-verdicts", orders.late_verdicts, name="late_verdicts"),
     path("console/clients", clients.clients, name="clients"),
+    path("console/clients/new", onboarding.client_new, name="client_new"),
+    path("console/clients/<slug:slug>/onboard", onboarding.onboard, name="onboard"),
+    path(
+        "console/clients/<slug:slug>/onboard/domain",
+        onboarding.onboard_domain,
+        name="onboard_domain",
+    ),
+    path(
+        "console/clients/<slug:slug>/onboard/recipients",
+        onboarding.onboard_recipients,
+        name="onboard_recipients",
+    ),
+    path(
+        "console/clients/<slug:slug>/onboard/policy",
+        onboarding.onboard_policy,
+        name="onboard_policy",
+    ),
+    path(
+        "console/clients/<slug:slug>/onboard/gates", onboarding.onboard_gates, name="onboard_gates"
+    ),
+    path("console/clients/<slug:slug>/onboard/look", onboarding.onboard_look, name="onboard_look"),
+    path(
+        "console/clients/<slug:slug>/onboard/trial", onboarding.onboard_trial, name="onboard_trial"
+    ),
+    path(
+        "console/clients/<slug:slug>/onboard/behind",
+        onboarding.onboard_behind,
+        name="onboard_behind",
+    ),
+    path("console/clients/<slug:slug>/recipients", onboarding.recipients, name="recipients"),
+    path(
+        "console/recipients/<uuid:mailbox_id>/remove",
+        onboarding.recipient_remove,
+        name="recipient_remove",
+    ),
+    path("console/domains/<uuid:domain_id>", onboarding.domain_way, name="domain_way"),
     path("console/clients/<slug:slug>", clients.client, name="client"),
     path("console/clients/<slug:slug>/hubs", grouping.client_hubs, name="client_hubs"),
     path("console/clients/<slug:slug>/grouping", grouping.client_grouping, name="client_grouping"),

@@ -12,4 +12,5 @@ urlpatterns = [
     path("ship", ingest.ship, name="ship"),
     path("ship/evidence/<int:tenant_id>/<str:digest>", ingest.evidence, name="ship-evidence"),
     path("gate/commands", ingest.commands, name="gate-commands"),
+    path("gate/queue", ingest.queue, name="gate-queue"),
 ]

@@ -19,3 +19,4 @@ class SegBridgeConfig(AppConfig):
         register_queue("digest", "seg_bridge.held.digest.serve_digests")
         register_queue("retain", "seg_bridge.held.retention.serve_retention")
         register_queue("policy", "seg_bridge.policies.push.serve_policies")
+        register_queue("onboard", "seg_bridge.onboarding.work.serve_onboarding")

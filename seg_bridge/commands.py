@@ -54,6 +54,7 @@ def unacknowledged(gate: KnownGate, *, after: int | None) -> list[dict[str, Any]
             "recipients": row.recipients,
             "evidence": row.evidence,
             "released_by": row.released_by,
+            "queue_id": row.queue_id,
         }
         for row in rows[:MAX_OFFERED]
     ]
@@ -156,7 +157,7 @@ def _command(
     GateCommand.objects.create(
         tenant_id=copy.tenant_id,
         gate=gate,
-        seq=_next_seq(),
+        seq=next_seq(),
         kind=kind,
         intent_id=intent_id,
         trace_ulid=held.trace_ulid,
@@ -185,7 +186,8 @@ def _gate_for(tenant_id: int, name: str) -> Gate | None:
     return next((gate for gate in gates if gate.name == name), gates[0] if gates else None)
 
 
-def _next_seq() -> int:
+def next_seq() -> int:
+    """The number of a new command."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('seg_bridge_command_seq')")
         return int(cursor.fetchone()[0])

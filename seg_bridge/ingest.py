@@ -34,8 +34,15 @@ from seg_bridge.alarms import note_trouble, trouble_of
 from seg_bridge.commands import holds_bytes_for, unacknowledged
 from seg_bridge.gatekeeper import Refused, answers_machines, check_speaker, read_body
 from seg_bridge.models import Gate
+from seg_bridge.queues.intake import BadTelling, take_queue
 from seg_bridge.shipping import take_in
-from seg_bridge.snapshot import KnownGate, current_snapshot, find_gate, sign_for
+from seg_bridge.snapshot import (
+    KnownGate,
+    current_snapshot,
+    find_gate,
+    note_in_force,
+    sign_for,
+)
 from tenants.audit import Actor, write_audit
 from tenants.errors import NotThere
 from tenants.middleware import without_scope
@@ -45,6 +52,7 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 64 * 2**20
 MAX_EVIDENCE_BYTES = 256 * 2**20
+MAX_QUEUE_BYTES = 8 * 2**20
 LONGEST_WAIT_S = 30.0
 LOOK_EVERY_S = 0.5
 # A gate that waits is a coroutine under ASGI, and a thread of the pool (16) under WSGI.
@@ -116,6 +124,21 @@ def _give_back(gate: KnownGate, tenant_id: int, digest: str) -> HttpResponse:
     except NotThere as error:
         raise Refused(404, "there is nothing here for this gate") from error
     return HttpResponse(raw, content_type="application/octet-stream")
+
+
+@without_scope
+@require_POST
+@answers_machines
+def queue(request: HttpRequest) -> HttpResponse:
+    """What waits at the gate for its next hops; replaces what it told before."""
+    body = read_body(request, limit_bytes=MAX_QUEUE_BYTES)
+    gate = check_speaker(request, body)
+    try:
+        count = take_queue(gate, body)
+    except BadTelling as error:
+        raise Refused(400, str(error)) from error
+    _note_seen(gate)
+    return JsonResponse({"items": count})
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +271,9 @@ def _note_seen(gate: KnownGate, *, snapshot: str | None = None) -> None:
         is_due |= ~Q(snapshot_version=snapshot)
         changes["snapshot_version"] = snapshot
     with tenant_scope(Role.WORKER, gate.tenant_ids, provider_id=gate.provider_id):
-        Gate.objects.filter(is_due, id=gate.gate_id).update(**changes)
+        is_noted = Gate.objects.filter(is_due, id=gate.gate_id).update(**changes)
+        if is_noted and snapshot:
+            note_in_force(gate, snapshot)
 
 
 def _note_policy(gate: KnownGate, question: Question) -> None:

@@ -8,11 +8,14 @@ from django.db import models
 from typing_extensions import override
 
 from seg_bridge.held.models import Digest, HeldLink, LegalHold
+from seg_bridge.onboarding.records import DomainCheck, TrialMail
+from seg_bridge.queues.records import QueueItem
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
 
 __all__ = [
     "Digest",
+    "DomainCheck",
     "Gate",
     "GateClient",
     "GateCommand",
@@ -24,7 +27,9 @@ __all__ = [
     "PolicyPush",
     "PolicyPushItem",
     "PolicyTemplate",
+    "QueueItem",
     "Rehearsal",
+    "TrialMail",
 ]
 
 
@@ -33,6 +38,8 @@ class Gate(ScopedModel):
 
     ``snapshot_version``: of the policy that it follows; ``offered_version``: that it was given
     last.  ``policy_trouble``: why it does not follow it, one of ``gate.policy.TROUBLES`` or "".
+    ``queue_at``: as of when its queue is known; ``queue_left_out`` and ``queue_others`` count mails
+    beyond what it tells, and recipients that are nobody's client.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -47,6 +54,9 @@ class Gate(ScopedModel):
     offered_at = models.DateTimeField(null=True)
     policy_trouble = models.CharField(max_length=20, blank=True)
     policy_trouble_since = models.DateTimeField(null=True)
+    queue_at = models.DateTimeField(null=True)
+    queue_left_out = models.PositiveIntegerField(default=0)
+    queue_others = models.PositiveIntegerField(default=0)
 
     class Meta(ScopedModel.Meta):
         pass
@@ -57,9 +67,14 @@ class Gate(ScopedModel):
 
 
 class GateClient(TenantModel):
-    """This gate handles mail of that client."""
+    """This gate handles mail of that client.
+
+    ``in_force`` is the digest of what the gate follows for it (snapshot.py), "" until it told.
+    """
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
+    in_force = models.CharField(max_length=32, blank=True)
+    in_force_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -375,11 +390,19 @@ class Rehearsal(TenantModel):
 
 
 class GateCommand(TenantModel):
-    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet."""
+    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet.
+
+    ``queue_id``: of an order about mail that waits (queues/orders.py), "" of any other.
+    """
 
     class Kind(models.TextChoices):
         RELEASE = "release", "Release held mail"
         DROP = "drop", "Drop held mail"
+        Q_RETRY = "q_retry", "Try again"
+        Q_HOLD = "q_hold", "Put on hold"
+        Q_FREE = "q_free", "Let it go on"
+        Q_REMOVE = "q_remove", "Take out of the queue"
+        Q_RETURN = "q_return", "Return to its sender"
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
     seq = models.BigIntegerField(unique=True)
@@ -388,6 +411,7 @@ class GateCommand(TenantModel):
     trace_ulid = models.CharField(max_length=26)
     recipients = models.JSONField(default=list)
     evidence = models.CharField(max_length=64)
+    queue_id = models.CharField(max_length=64, blank=True)
     released_by = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True)
@@ -400,5 +424,10 @@ class GateCommand(TenantModel):
                 fields=["tenant", "gate", "seq"],
                 name="command_waiting",
                 condition=models.Q(ok__isnull=True),
-            )
+            ),
+            models.Index(
+                fields=["tenant", "queue_id"],
+                name="command_of_queue",
+                condition=models.Q(queue_id__gt=""),
+            ),
         ]

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -26,6 +26,7 @@ from incidents.words import MatrixAction
 from seg_bridge.gate import policy as wire
 from seg_bridge.gate.signing import canonical_json
 from seg_bridge.gate.treatment import Treatment
+from seg_bridge.gate.ways import HopTls
 from seg_bridge.models import GatewayRule
 from seg_bridge.policies.effective import treatment_of, values_of
 from seg_bridge.policies.layers import Layers
@@ -50,11 +51,15 @@ class KnownGate:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A compiled snapshot without its time; ``stamp`` names the rows it was made from."""
+    """A compiled snapshot without its time; ``stamp`` names the rows it was made from.
+
+    ``sections``: client → a digest of what is said of it.
+    """
 
     stamp: str
     version: str
     data: dict[str, Any]
+    sections: Mapping[int, str] = field(default_factory=dict)
 
 
 # One content per gate, whatever thread asks; the worst of a race is compiling twice.
@@ -93,10 +98,38 @@ def current_snapshot(gate: KnownGate) -> Content:
     if known is not None and known.stamp == stamp:
         return known
     data = _compile(gate)
-    version = hashlib.sha256(canonical_json(data)).hexdigest()[:VERSION_CHARS]
-    content = Content(stamp, version, data)
+    version = _digest(data)
+    sections = {each["tenant_id"]: _digest(each) for each in data["tenants"]}
+    content = Content(stamp, version, data, sections)
     _compiled[gate.gate_id] = content
     return content
+
+
+def section_of(tenant_id: int) -> str:
+    """The digest of what a gate should follow for this client now; needs only its rows."""
+    (policy,) = _tenants([tenant_id])
+    return _digest(policy.as_json())
+
+
+def _digest(data: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(data)).hexdigest()[:VERSION_CHARS]
+
+
+def note_in_force(gate: KnownGate, version: str) -> None:
+    """The gate says that it follows this version: where it is today's, each client's share of it
+    is in force there.  Must run in the gate's worker scope.
+    """
+    content = current_snapshot(gate)
+    if content.version != version or not content.sections:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE seg_bridge_gateclient AS link SET in_force = told.digest, in_force_at = now()"
+            " FROM unnest(%s::bigint[], %s::text[]) AS told (tenant_id, digest)"
+            " WHERE link.gate_id = %s AND link.tenant_id = told.tenant_id"
+            " AND link.in_force <> told.digest",
+            [list(content.sections), list(content.sections.values()), gate.gate_id],
+        )
 
 
 def sign_for(gate: KnownGate, content: Content, *, at: datetime) -> dict[str, Any]:
@@ -246,6 +279,11 @@ def _domains(tenant_ids: Collection[int]) -> dict[int, list[wire.DomainRoute]]:
         route = wire.DomainRoute(
             name=name,
             next_hop=wire.join_hop(domain.next_hop_host, domain.next_hop_port),
+            backup_hop=wire.join_hop(domain.backup_hop_host, domain.backup_hop_port)
+            if domain.backup_hop_host
+            else "",
+            tls=HopTls(domain.hop_tls),
+            asks_hop=domain.asks_hop,
             recipients=frozenset(recipients[f"{domain.tenant_id}@{name}"]),
         )
         found[domain.tenant_id].append(route)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from zoneinfo import available_timezones
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -15,8 +15,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from tenants.audit import Actor, write_audit
-from tenants.errors import Conflict, WrongInput
-from tenants.models import ApiToken, Assignment, Domain, Mailbox, Person, Provider, Tenant
+from tenants.domains import NewMailbox, NextHop, add_domain, add_mailboxes
+from tenants.doors import ask
+from tenants.errors import Conflict, NotAllowed, WrongInput
+from tenants.models import ApiToken, Assignment, Person, Provider, Tenant
+from tenants.people import must_lead
 from tenants.secrets import new_data_key
 
 PROVIDER_CREATED = "tenants.provider.created"
@@ -25,14 +28,10 @@ CLIENT_PROTECTED = "tenants.client.protected"
 PERSON_CREATED = "tenants.person.created"
 TOKEN_CREATED = "tenants.token.created"  # noqa: S105 - a name, no secret
 TOKEN_LIFE = timedelta(days=365)
-
-
-@dataclass(frozen=True, slots=True)
-class NewMailbox:
-    address: str
-    display_name: str
-    job_title: str = ""
-    is_vip: bool = False
+MOST_NAME_CHARS = 200
+# What the console's addresses have in the place of a client.
+NOT_A_SLUG = frozenset({"new"})
+__all__ = ["NewMailbox"]  # made here, together with its client
 
 
 @transaction.atomic
@@ -64,8 +63,6 @@ def create_client(
     _check(validate_slug, slug, "A short name has letters, digits and hyphens only.")
     if Tenant.objects.filter(slug=slug).exists():
         raise Conflict(f"There is a client named {slug} already.")
-    if Domain.objects.filter(name=domain.lower()).exists():
-        raise Conflict(f"The domain {domain} belongs to a client already.")
     tenant = Tenant.objects.create(
         provider=provider,
         slug=slug,
@@ -75,20 +72,6 @@ def create_client(
         protected_since=protected_since,
         **contact,
     )
-    row = Domain.objects.create(
-        tenant=tenant, name=domain.lower(), next_hop_host=next_hop[0], next_hop_port=next_hop[1]
-    )
-    Mailbox.objects.bulk_create(
-        Mailbox(
-            tenant=tenant,
-            domain=row,
-            address=box.address.lower(),
-            display_name=box.display_name,
-            job_title=box.job_title,
-            is_vip=box.is_vip,
-        )
-        for box in mailboxes
-    )
     write_audit(
         CLIENT_CREATED,
         actor=actor,
@@ -97,7 +80,34 @@ def create_client(
         domain=domain,
         mailboxes=len(mailboxes),
     )
+    add_domain(tenant=tenant, name=domain, way=NextHop(*next_hop), actor=actor)
+    if mailboxes:
+        add_mailboxes(tenant=tenant, boxes=mailboxes, actor=actor)
     return tenant
+
+
+def open_client(*, slug: str, name: str, time_zone: str, person: Person) -> str:
+    """A client without a domain yet, made by a lead in the console's scope; answers its short name.
+
+    The scope does not hold the new client: the next request's does.  Raises ``NotAllowed``,
+    ``WrongInput`` or ``Conflict``.
+    """
+    must_lead(person, "A lead puts clients behind the gateway.")
+    slug, name = slug.strip().lower(), " ".join(name.split())
+    _check(validate_slug, slug, "A short name has letters, digits and hyphens only.")
+    if slug in NOT_A_SLUG:
+        raise WrongInput(f"“{slug}” cannot be a client's short name. Choose another one.")
+    if not name or len(name) > MOST_NAME_CHARS:
+        raise WrongInput(f"A client has a name of up to {MOST_NAME_CHARS} characters.")
+    if time_zone not in available_timezones():
+        raise WrongInput(f"“{time_zone}” is not a time zone. It should look like Europe/Vienna.")
+    key = new_data_key(slug)
+    answer = ask("door_new_client", person.id, slug, name, time_zone, key)
+    if answer is None:
+        raise NotAllowed("A lead puts clients behind the gateway.")
+    if answer["is_taken"]:
+        raise Conflict(f"The short name {slug} is taken. Choose another one.")
+    return slug
 
 
 @transaction.atomic

@@ -48,7 +48,7 @@ class PostfixHost:
         self.folder = self.settings.folder_of("postfix")
         # A process of Postfix remembers for 30 s where an address goes on, so this stays the same.
         self.next_hop_port = free_port()
-        self._process: Process | None = None
+        self._processes: list[Process] = []
 
     @property
     def port(self) -> int:
@@ -72,8 +72,9 @@ class PostfixHost:
         (local / "main.cf").write_text(own)
         (local / "transport").write_text(transport)
         plan = prepare(self.part, self.settings)
-        (program,) = plan.programs
-        self._process = start_ready(program.command, program.is_ready)
+        self._processes = [
+            start_ready(program.command, program.is_ready) for program in plan.programs
+        ]
 
     def look_up(self, table: str, key: str) -> str:
         """As Postfix itself would find it; "" where it would not."""
@@ -87,9 +88,8 @@ class PostfixHost:
         subprocess.run(argv, capture_output=True, check=True)
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        while self._processes:
+            self._processes.pop().stop()
 
     def remove(self) -> None:
         self.stop()

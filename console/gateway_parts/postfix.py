@@ -3,6 +3,7 @@
 etc          main.cf, master.cf, the certificate; rewritten at each start
 local        what an operator adds: transport, main.cf
 maps         domains, recipients and next hops, written by the gate (seg_bridge/gate/maps.py)
+desk         notes between the gate and the clerk of the queue (clerk.py)
 log          mail.log, read by the gate
 queue, data  Postfix's own
 
@@ -18,6 +19,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -35,6 +37,7 @@ from console.gateway_parts.certificate import self_signed
 from console.launch.account import Account
 from console.launch.process import Command, Process
 
+ROOT = Path(__file__).resolve().parents[2]
 OLDEST = (3, 7)
 _SBIN = "/usr/sbin"
 _DAEMONS = ("/usr/lib/postfix/sbin", "/usr/libexec/postfix")
@@ -134,6 +137,9 @@ smtpd_tls_chain_files = {tls}
 smtpd_tls_loglevel = 1
 smtpd_tls_received_header = yes
 smtp_tls_security_level = may
+smtp_tls_policy_maps = lmdb:{maps}/tls
+# For next hops whose certificate must be good: the authorities that this machine trusts.
+tls_append_default_CA = yes
 smtp_tls_loglevel = 1
 
 maximal_queue_lifetime = 5d
@@ -203,7 +209,7 @@ LOCAL_TRANSPORT = """\
 
 
 NO_POLICY_YET = "state 451 4.3.5 The gateway has no policy yet\n"
-TABLES = ("domains", "recipients", "transport", "state")
+TABLES = ("domains", "recipients", "transport", "tls", "state")
 
 
 class PostfixPart:
@@ -231,6 +237,9 @@ class PostfixPart:
                 *map(PlannedFolder, (folder, etc, local, folder / "log", folder / "queue")),
                 PlannedFolder(folder / "data", _owner(), 0o700),
                 PlannedFolder(maps, owner),
+                PlannedFolder(folder / "desk"),
+                PlannedFolder(folder / "desk" / "wishes", owner, 0o700),
+                PlannedFolder(folder / "desk" / "answers"),
                 PlannedFolder(settings.gate_folder, owner),
             ),
             files=(
@@ -252,7 +261,7 @@ class PostfixPart:
             ),
             prepare=((f"{_SBIN}/postmap", "-c", str(etc), *(f"lmdb:{maps}/{n}" for n in TABLES)),),
             check=(f"{_SBIN}/postfix", "-c", str(etc), "check"),
-            programs=(self._program(settings, etc),),
+            programs=(self._program(settings, etc), self._clerk(settings, folder)),
             gate={
                 "BAILEY_GATE_MILTER": str(socket_path(settings)),
                 "BAILEY_GATE_REINJECT": f"127.0.0.1:{settings.ports['REINJECT_PORT']}",
@@ -274,6 +283,17 @@ class PostfixPart:
         ports = (settings.ports["GATE_PORT"], settings.ports["REINJECT_PORT"])
         log = settings.folder_of(self.name) / "log" / "mail.log"
         return Program(command, _listens(settings.host, ports), partial(rotate_log, log, etc))
+
+    def _clerk(self, settings: PartSettings, folder: Path) -> Program:
+        """Only root may list and change the queue of an instance that the system does not know."""
+        command = Command(
+            name="clerk",
+            argv=(sys.executable, "-m", "console.gateway_parts.clerk", str(folder)),
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            cwd=ROOT,
+            log=settings.logs / "clerk.log",
+        )
+        return Program(command, lambda process: "ready" in process.log_since_start())
 
 
 def _main(settings: PartSettings, folder: Path) -> str:

@@ -1,7 +1,7 @@
-"""Finding copies of mail by whatever somebody has at hand: an id, an address, words.
+"""Finding copies of mail by whatever somebody has at hand: an id, an address, a host, words.
 
 ``copies_named``  by an id, whenever the mail came
-``copies_with``   by address or words, within a time
+``copies_with``   by address, sending host or words, within a time
 
 Both look through the clients ``among``, which have to be in scope.
 """
@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from incidents.models import Delivery, Message, Sighting
+from tenants.doors import ask
 from tenants.ids import as_uuid
 from tenants.models import Mailbox
 
@@ -28,11 +30,15 @@ _MESSAGE_ID = re.compile(r"<[^\s<>]+>")
 _TRACE = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 # The immutable ids of Microsoft Graph are base64 of 100 bytes and more.
 _ITEM = re.compile(r"[A-Za-z0-9_=+/-]{40,500}")
+# Postfix's, short or long; with a figure in it, as all but one in a thousand have.
+_QUEUE = re.compile(r"(?=[A-Za-z]*[0-9])[0-9A-Za-z]{5,20}")
+_EVER = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def copies_named(text: str, among: Clients) -> set[UUID] | None:
-    """The copies of a Message-ID in its brackets, a trace, an item of a mailbox, or one of Bailey's
-    own ids (of a copy, a mail or an observation); the newest ``MOST_FOUND``.  None: it is no id.
+    """The copies of a Message-ID in its brackets, a trace, an item of a mailbox, a queue id, or one
+    of Bailey's own ids (of a copy, a mail or an observation); the newest ``MOST_FOUND``.  None: it
+    is no id.
     """
     if own := as_uuid(text):
         return _of_own_id(own, among)
@@ -44,16 +50,21 @@ def copies_named(text: str, among: Clients) -> set[UUID] | None:
         return _of_mails(traced, among)
     if _ITEM.fullmatch(text):
         return _ids(Delivery.objects.filter(mailbox_item_id=text), among)
+    if _QUEUE.fullmatch(text):
+        # Many a word looks like one: what no queue knows is looked for as words.
+        return _by_way("queue_id", text, _EVER, among) or None
     return None
 
 
 def copies_with(text: str, since: datetime, among: Clients) -> set[UUID]:
     """The newest ``MOST_FOUND`` copies with these words in sender or subject, and as many to such
-    recipients: a full address, or part of that of a mailbox.
+    recipients: a full address, or part of that of a mailbox.  An IP address is a sending host's.
 
     One after the other, each by its index: as one condition over copies and mails, every copy of
     the period was joined.
     """
+    if host := _host(text):
+        return _by_way("client_ip", host, since, among)
     if _ADDRESS.fullmatch(text):
         # Some write a Message-ID without its brackets.
         named = Q(internet_message_id=f"<{text}>")
@@ -65,6 +76,20 @@ def copies_with(text: str, since: datetime, among: Clients) -> set[UUID]:
     boxes = Mailbox.objects.filter(address__icontains=text).values_list("address", flat=True)
     to = Delivery.objects.filter(recipient__in={text.lower(), *boxes[:MOST_BOXES]})
     return _of_mails(mails, among) | _ids(to.filter(received_at__gte=since), among)
+
+
+def _host(text: str) -> str:
+    """The IP address as gates write it; "" for anything else."""
+    try:
+        return str(ip_address(text.strip("[]")))
+    except ValueError:
+        return ""
+
+
+def _by_way(kind: str, value: str, since: datetime, among: Clients) -> set[UUID]:
+    found = ask("door_copies_by_way", kind, value, since, list(among), MOST_FOUND) or []
+    # The door names copies of the scope's clients; the wall has the last word.
+    return _ids(Delivery.objects.filter(id__in=found), among)
 
 
 def _of_own_id(own: UUID, among: Clients) -> set[UUID]:

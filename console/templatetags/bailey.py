@@ -6,6 +6,7 @@ Shown on ``/console/components``; the words are in ``console/lib/words.py``.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.contrib.messages.storage.base import Message
@@ -156,6 +157,12 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+@register.simple_tag
+def querystring_of(kept: Mapping[str, str], **changes: str) -> str:
+    """The filters of a list with these changed, for a link to it."""
+    return urlencode({**kept, **changes})
 
 
 @register.filter

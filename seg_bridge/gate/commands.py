@@ -1,4 +1,5 @@
-"""What ingest asks of the gate: follow a newer policy, release held mail, let it go.
+"""What ingest asks of the gate: follow a newer policy, release held mail, let it go, change the
+queue.
 
 The gate asks (a long poll), so it needs no open port towards the console.  A command is carried
 out once: begin and outcome are in the journal, and a repeat of its id is acknowledged again from
@@ -20,6 +21,7 @@ from seg_bridge.gate.files import replace_file
 from seg_bridge.gate.ingest import IngestClient, IngestError, json_object
 from seg_bridge.gate.journal import Journal, JournalError, Record
 from seg_bridge.gate.policy import BadSnapshot
+from seg_bridge.gate.queues import KINDS, QueueHands
 from seg_bridge.gate.release import Command, Done, Releaser
 from seg_bridge.gate.snapshots import SnapshotKeeper
 
@@ -76,6 +78,7 @@ class CommandLoop:
         journal: Journal,
         releaser: Releaser,
         memory: Memory,
+        hands: QueueHands | None = None,
         wait_s: int = WAIT_S,
     ) -> None:
         self._client = client
@@ -83,6 +86,7 @@ class CommandLoop:
         self._journal = journal
         self._releaser = releaser
         self._memory = memory
+        self._hands = hands
         self._wait_s = wait_s
         self._acknowledged_at_s: dict[str, float] = {}
 
@@ -149,6 +153,8 @@ class CommandLoop:
                 done = await self._releaser.release(command)
             case "drop":
                 done = self._releaser.drop(command)
+            case kind if kind in KINDS and self._hands is not None:
+                done = await self._hands.do(command)
             case _:
                 done = Done(False, f"this gate knows no command {command.kind!r}")
         record = done.record(command)
@@ -158,7 +164,8 @@ class CommandLoop:
         self._memory.add(record["command"])
         self._memory.save()
         failpoint("commands.after_state")
-        self._releaser.let_go(command, done)
+        if command.ulid:
+            self._releaser.let_go(command, done)
         return True
 
     async def _acknowledge_again(self, done: dict[str, Any]) -> None:

@@ -243,7 +243,7 @@ def _decide_copy(route: Route, snapshot: PolicySnapshot, seen: Decidable) -> Cop
     the mail elsewhere.
     """
     newer = snapshot.find(route.address)
-    if newer is not None and newer.is_known and newer.domain.next_hop == route.domain.next_hop:
+    if newer is not None and newer.is_known and newer.domain.way == route.domain.way:
         route = newer
     decision = decide(seen, route.tenant, route.address, datetime.now(UTC))
     return Copy(route, decision.action, decision.rule, decided=decision.as_json())

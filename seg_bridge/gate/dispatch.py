@@ -15,6 +15,7 @@ from seg_bridge.gate.outgoing import Stamp, mark_tagged, stamp_mail
 from seg_bridge.gate.records import Copy, SeenMail, Transaction
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.spool import SpoolEntry
+from seg_bridge.gate.ways import Way
 
 _OUTCOME_OF = {
     "accepted": Outcome.DELIVERED,
@@ -70,17 +71,18 @@ async def relay_groups(groups: list[Group], relay: Relay) -> None:
     tried, their fate may differ.
     """
     for group in groups:
-        await relay_group(group, relay, group.copies[0].route.domain.next_hop)
+        await relay_group(group, relay, group.copies[0].route.domain.way)
 
 
-async def relay_group(group: Group, relay: Relay, next_hop: str) -> None:
+async def relay_group(group: Group, relay: Relay, way: Way) -> None:
     """Gives each copy the outcome that the next hop gave it."""
-    answers = await relay.send(next_hop, group.outgoing)
+    answers = await relay.send(way, group.outgoing)
     for copy in group.copies:
         answer = answers[copy.route.address]
         copy.outcome = _OUTCOME_OF[answer.state]
         copy.hop_reply = answer.text or answer.state
         copy.hop_tls = answer.tls
+        copy.hop = answer.hop
 
 
 def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry, bytes]]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from seg_bridge.gate.failpoints import failpoint
+from seg_bridge.gate.ways import HopTls
 
 _CODE = re.compile(rb"[2-5][0-9]{2}([ -]|$)")
 _MAX_REPLY_BYTES = 16 * 1024
@@ -30,12 +31,14 @@ State = Literal["accepted", "refused", "deferred", "unknown"]
 @dataclass(frozen=True, slots=True)
 class HopAnswer:
     """What the next hop did with one recipient.  ``text`` is its own reply, printable ASCII;
-    ``tls`` the protocol of the connection, "" where there was none.
+    ``tls`` the protocol of the connection, "" where there was none; ``hop`` the host that answered,
+    "" where none did.
     """
 
     state: State
     text: str
     tls: str = ""
+    hop: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,9 @@ class TlsRefused(HopError):
 
 @dataclass(slots=True)
 class HopConnection:
-    """``used_at`` is monotonic seconds of the last exchange; ``tls`` is the protocol or ""."""
+    """``used_at`` is monotonic seconds of the last exchange; ``tls`` is the protocol or "";
+    ``verify`` the name that the certificate must have, "" for any certificate.
+    """
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -106,21 +111,33 @@ class HopConnection:
     extensions: dict[str, str] = field(default_factory=dict)
     tls: str = ""
     used_at: float = 0.0
+    verify: str = ""
     _inbox: bytes = b""
 
     @classmethod
     async def open(
-        cls, host: str, port: int, *, helo: str, timeouts: HopTimeouts, with_tls: bool = True
+        cls,
+        host: str,
+        port: int,
+        *,
+        helo: str,
+        timeouts: HopTimeouts,
+        with_tls: bool = True,
+        tls: HopTls = HopTls.MAY,
     ) -> HopConnection:
-        """Raises ``HopError``, or ``TlsRefused`` as a kind of it."""
+        """Raises ``HopError``, or ``TlsRefused`` as a kind of it.  ``tls`` stronger than ``MAY``:
+        no other connection is opened.
+        """
         try:
             async with asyncio.timeout(timeouts.connect_s):
                 reader, writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError) as error:
             raise HopError(f"no connection to {host}:{port}: {_words(error)}") from error
-        self = cls(reader, writer, timeouts, helo)
+        self = cls(reader, writer, timeouts, helo, verify=host if tls is HopTls.VERIFY else "")
         try:
             await self._greet(with_tls=with_tls)
+            if tls is not HopTls.MAY and not self.tls:
+                raise TlsRefused(f"{host} offers no TLS, and this domain's mail goes by TLS only")
         except BaseException:
             self.abort()
             raise
@@ -154,6 +171,13 @@ class HopConnection:
         final = await self._transmit(mail.data)
         self.used_at = time.monotonic()
         return answers | dict.fromkeys(taken, final)
+
+    async def ask_for(self, recipient: str) -> Reply:
+        """Does the hop take mail for this address?  No mail is sent.  Raises ``HopError``."""
+        started = await self._command("MAIL FROM:<>", is_first=True)
+        if started.state != "accepted":
+            return started
+        return await self._command(f"RCPT TO:<{recipient}>")
 
     async def quit(self) -> None:
         with contextlib.suppress(OSError, TimeoutError):
@@ -190,13 +214,14 @@ class HopConnection:
         # What came in plain text behind the go-ahead is not the hop's word (response injection).
         if reply.code != 220 or self._inbox:
             raise TlsRefused(f"STARTTLS was answered {reply.code} {reply.text}")
-        # Opportunistic, as mail between strangers is: no name is known to check against.
         context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        if not self.verify:
+            # Opportunistic, as mail between strangers is: no name is known to check against.
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         try:
             async with asyncio.timeout(self.timeouts.command_s):
-                await self.writer.start_tls(context)
+                await self.writer.start_tls(context, server_hostname=self.verify or None)
         except (OSError, TimeoutError) as error:
             raise TlsRefused(f"TLS failed: {_words(error)}") from error
         tls = self.writer.get_extra_info("ssl_object")

@@ -172,6 +172,11 @@ class MailLog:
         self._tail = LogTail(path, self._progress)
         self._save_at_s = 0.0
 
+    def ulid_of(self, queue_id: str) -> str:
+        """ "" where the log has not named this mail."""
+        mail = self._progress.queued.get(queue_id)
+        return mail.ulid if mail is not None else ""
+
     async def run(self) -> None:
         """For ever."""
         try:

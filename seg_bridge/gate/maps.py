@@ -1,4 +1,5 @@
-"""Postfix's tables, written from the policy: our domains, who is there, where their mail goes on.
+"""Postfix's tables, written from the policy: our domains, who is there, where their mail goes on
+and how safely.
 
 ``postmap`` makes LMDB tables of our texts, each in one transaction, and Postfix reads them anew
 with every look-up: a new client is served at once, and Postfix goes on without us.  But an smtpd
@@ -15,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seg_bridge.gate.files import make_folder, replace_file
-from seg_bridge.gate.policy import PolicySnapshot, split_hop
+from seg_bridge.gate.policy import PolicySnapshot
+from seg_bridge.gate.ways import HopTls, postfix_level
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +35,17 @@ class MapsError(Exception):
 def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
     """Table → its source, keys in small letters, in one order."""
     domains, recipients, transport = [], [], []
+    tls: dict[str, HopTls] = {}
     for tenant in snapshot.tenants:
         for domain in tenant.domains:
-            host, port = split_hop(domain.next_hop)
             for name in _spellings(domain.name):
                 domains.append(f"{name} {tenant.slug}")
-                transport.append(f"{name} relay:[{host}]:{port}")
+                transport.append(f"{name} {domain.way.transport()}")
+                # The gate asks the next hop when Postfix asks the gate.
+                recipients += [f"@{name} {tenant.slug}"] if domain.asks_hop else []
+            for hop, wanted in domain.way.tls_policies().items():
+                # Two clients with one mail host: who wants more has it for both.
+                tls[hop] = max(wanted, tls.get(hop, wanted), key=lambda each: each.rank)
             for address in domain.recipients:
                 local, _, name = address.rpartition("@")
                 recipients += [
@@ -50,6 +57,7 @@ def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
         "domains": domains,
         "recipients": recipients,
         "transport": transport,
+        "tls": [f"{hop} {postfix_level(wanted)}" for hop, wanted in tls.items()],
         STATE: state,
     }
     return {name: "".join(f"{line}\n" for line in sorted(lines)) for name, lines in texts.items()}

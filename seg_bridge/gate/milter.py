@@ -1,7 +1,8 @@
 """One connection from Postfix to the milter front: a conversation with many mails, one at a time.
 
 Postfix keeps TLS, syntax, sizes, timing and the queue.  We answer for each recipient, and for the
-whole mail at its end; between these nothing is waited for.  Where we fail to answer, Postfix says
+whole mail at its end; between these nothing is waited for but a mail host that has to be asked
+whether it knows a recipient.  Where we fail to answer, Postfix says
 451 (``milter_default_action = tempfail``).
 """
 
@@ -19,6 +20,7 @@ from typing_extensions import override
 from seg_bridge.engines import Envelope
 from seg_bridge.gate import milter_wire as wire
 from seg_bridge.gate.dialogue import Said, exchange
+from seg_bridge.gate.known import NO_SUCH_MAILBOX, Known
 from seg_bridge.gate.limits import FrontLimits, FrontLoad
 from seg_bridge.gate.outgoing import normalise
 from seg_bridge.gate.paths import BadCommand, check_ascii, check_recipient, check_sender
@@ -43,6 +45,7 @@ class MilterParts:
     take_back: Callable[[Answer], Coroutine[Any, Any, None]]
     latest: Callable[[], PolicySnapshot | None]
     limits: FrontLimits
+    known: Known
     load: FrontLoad = field(default_factory=FrontLoad)
     commits: set[asyncio.Task[Any]] = field(default_factory=set)
     lines: set[asyncio.Transport] = field(default_factory=set)
@@ -141,7 +144,7 @@ class MilterSession(asyncio.Protocol):
             case "M":
                 self._answer_command(self._begin, data)
             case "R":
-                self._answer_command(self._add_recipient, data)
+                self._take_recipient(data)
             case "L":
                 self._add_header(data)
             case "B":
@@ -165,6 +168,33 @@ class MilterSession(asyncio.Protocol):
             self._say(wire.reply(str(refusal)))
         else:
             self._say(wire.CONTINUE)
+
+    def _take_recipient(self, data: bytes) -> None:
+        """At once, but for one of whom the next hop has to be asked."""
+        route = self._route_to_ask(data)
+        if route is None:
+            self._answer_command(self._add_recipient, data)
+            return
+        self._commit = asyncio.get_running_loop().create_task(self._ask_for(route, data))
+
+    def _route_to_ask(self, data: bytes) -> Route | None:
+        route = self._open.snapshot.find(_without_brackets(_first(data))) if self._open else None
+        if route is None or not route.must_ask or self._parts.known.kept(route) is not None:
+            return None
+        return route
+
+    async def _ask_for(self, route: Route, data: bytes) -> None:
+        assert self._transport is not None
+        refusal = await self._parts.known.ask(route)
+        self._commit = None
+        if self._transport.is_closing():
+            return
+        if refusal:
+            self._say(wire.reply(refusal))
+        else:
+            self._answer_command(self._add_recipient, data)
+        self._transport.resume_reading()
+        self._obey_all()
 
     def _macro(self, name: str, *steps: str) -> str:
         return next(filter(None, (self._macros.get(step, {}).get(name) for step in steps)), "")
@@ -208,8 +238,9 @@ class MilterSession(asyncio.Protocol):
         route = mail.snapshot.find(address)
         if route is None:
             raise BadCommand("550 5.7.1 No mail for this domain is taken here")
-        if not route.is_known:
-            raise BadCommand("550 5.1.1 No such mailbox here")
+        refusal = (self._parts.known.kept(route) or "") if route.must_ask else ""
+        if refusal or not route.is_known:
+            raise BadCommand(refusal or NO_SUCH_MAILBOX)
         if len(mail.routes) >= self._parts.limits.recipients and route.address not in mail.routes:
             raise BadCommand("452 4.5.3 Too many recipients in one mail")
         mail.routes[route.address] = route

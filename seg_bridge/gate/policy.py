@@ -23,6 +23,9 @@ from typing_extensions import override
 from incidents.words import MatrixAction
 from seg_bridge.gate.signing import BadSignature, check_json, sign_json
 from seg_bridge.gate.treatment import Treatment, treatment_fields
+from seg_bridge.gate.ways import HopTls, Way, join_hop, split_hop
+
+__all__ = ["join_hop", "split_hop"]  # many ask for them here
 
 RuleKind = Literal["allow", "block"]
 RuleMatch = Literal[
@@ -32,7 +35,7 @@ RuleMatch = Literal[
 RuleScope = Literal["client", "group", "provider"]
 
 # Grows with what an older gate could not follow; such a gate keeps its last policy and says so.
-FORMAT = 2
+FORMAT = 3
 
 
 class BadSnapshot(Exception):
@@ -130,27 +133,43 @@ class GatewayRule:
 class DomainRoute:
     """One domain of a client: where its mail goes on and who exists there.
 
-    ``next_hop`` is ``host:port``; ``recipients`` are full addresses in lower case, aliases
-    included.  An address that is not listed gets 550.
+    ``next_hop`` and ``backup_hop`` ("" for none) are ``host:port``; ``recipients`` are full
+    addresses in lower case, aliases included.  Of an address that is not listed the next hop is
+    asked where ``asks_hop`` says so; else it gets 550.
     """
 
     name: str
     next_hop: str
     recipients: frozenset[str]
+    backup_hop: str = ""
+    tls: HopTls = HopTls.MAY
+    asks_hop: bool = False
+
+    @property
+    def way(self) -> Way:
+        return Way.of(self.next_hop, self.backup_hop, self.tls)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "next_hop": self.next_hop,
+            "backup_hop": self.backup_hop,
+            "tls": str(self.tls),
+            "asks_hop": self.asks_hop,
             "recipients": sorted(self.recipients),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        split_hop(str(data["next_hop"]))
+        way = Way.of(
+            str(data["next_hop"]), str(data.get("backup_hop") or ""), str(data.get("tls") or "may")
+        )
         return cls(
             name=str(data["name"]).lower(),
-            next_hop=str(data["next_hop"]),
+            next_hop=way.hops[0],
+            backup_hop=way.hops[1] if len(way.hops) > 1 else "",
+            tls=way.tls,
+            asks_hop=bool(data.get("asks_hop", False)),
             recipients=frozenset(str(each).lower() for each in data["recipients"]),
         )
 
@@ -217,14 +236,23 @@ class TenantPolicy(Treatment):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One recipient's client and domain.  ``is_known`` False: the domain is ours, the mailbox is
-    not.
+    """One recipient's client and domain.  ``is_listed`` False: the domain is ours, the mailbox is
+    not on its list.
     """
 
     address: str
     tenant: TenantPolicy
     domain: DomainRoute
-    is_known: bool
+    is_listed: bool
+
+    @property
+    def is_known(self) -> bool:
+        """False: there is nobody of this name.  ``must_ask``: it is the next hop who knows."""
+        return self.is_listed or self.domain.asks_hop
+
+    @property
+    def must_ask(self) -> bool:
+        return self.domain.asks_hop and not self.is_listed
 
     @property
     def treatment(self) -> Treatment:
@@ -369,15 +397,3 @@ def normalise_address(address: str) -> str:
         except UnicodeError:
             return f"{local}{at}{domain}"
     return f"{local}{at}{domain.removesuffix('.')}"
-
-
-def split_hop(next_hop: str) -> tuple[str, int]:
-    """``("mail.acme.example", 25)`` of ``mail.acme.example:25``; raises ``ValueError``."""
-    host, colon, port = next_hop.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"next hop {next_hop!r} is not host:port")
-    return host.strip("[]"), int(port)
-
-
-def join_hop(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

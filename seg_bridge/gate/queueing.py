@@ -36,6 +36,7 @@ from seg_bridge.gate.outgoing import VERDICT_HEADER, own_fields, stamp_fields, u
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import Copy, SeenMail, Transaction, begun_record, done_record
 from seg_bridge.gate.relay import queue_id_in
+from seg_bridge.gate.ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class QueueCore(Core):
     async def _send_apart(self, groups: Sequence[Group]) -> bool:
         """False: Postfix did not take all of them."""
         for group in groups:
-            await relay_group(group, self._relay, self._parts.reinject_hop)
+            await relay_group(group, self._relay, Way.of(self._parts.reinject_hop))
             failpoint("queue.after_reinjection")
             for copy in group.copies:
                 if copy.outcome is Outcome.DELIVERED:

@@ -59,8 +59,8 @@ class Copy:
     """One recipient's copy on its way through the gate.  ``outcome`` None: not settled yet.
 
     ``is_spooled``: the gate has answered for it and goes on trying to deliver.  ``queue_id``: its
-    name in Postfix's queue.  ``decided``: what decided (``Decision.as_json``), whatever then became
-    of the copy.
+    name in Postfix's queue.  ``hop``: the host that answered, "" where none was asked.
+    ``decided``: what decided (``Decision.as_json``), whatever then became of the copy.
     """
 
     route: Route
@@ -69,6 +69,7 @@ class Copy:
     outcome: Outcome | None = None
     hop_reply: str = ""
     hop_tls: str = ""
+    hop: str = ""
     is_spooled: bool = False
     queue_id: str = ""
     decided: dict[str, str] = field(default_factory=dict)
@@ -234,7 +235,7 @@ def _each(ulid: str, copy: Copy) -> dict[str, Any]:
         "rule": copy.rule[:MAX_RULE_CHARS],
         "place": str(place) if place is not None else None,
         "detail": {
-            "next_hop": copy.route.domain.next_hop,
+            "next_hop": copy.hop or copy.route.domain.next_hop,
             "next_hop_reply": copy.hop_reply,
             "next_hop_tls": copy.hop_tls,
             "is_spooled": copy.is_spooled,

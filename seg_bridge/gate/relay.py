@@ -20,7 +20,7 @@ from seg_bridge.gate.hop import (
     OutgoingMail,
     TlsRefused,
 )
-from seg_bridge.gate.policy import split_hop
+from seg_bridge.gate.ways import HopTls, Way, split_hop
 
 KEEP_IDLE_S = 4.0
 KEEP_CONNECTIONS = 8
@@ -32,31 +32,63 @@ class Relay:
     def __init__(self, *, helo: str, timeouts: HopTimeouts | None = None) -> None:
         self._helo = helo
         self._timeouts = timeouts or HopTimeouts()
-        self._idle: dict[str, list[HopConnection]] = {}
+        self._idle: dict[tuple[str, HopTls], list[HopConnection]] = {}
         self._without_tls: set[str] = set()
 
-    async def send(self, next_hop: str, mail: OutgoingMail) -> dict[str, HopAnswer]:
-        """One answer for each recipient; never raises for the network's sake."""
-        try:
-            kept = self._take(next_hop)
-            if kept is not None:
-                try:
-                    return await self._send_over(kept, next_hop, mail)
-                except HopError as error:
-                    if not error.is_stale:
-                        raise
-            return await self._send_over(await self._connect(next_hop), next_hop, mail)
-        except HopError as error:
-            answer = HopAnswer("deferred", f"{next_hop}: {error}")
-            return dict.fromkeys(mail.recipients, answer)
+    async def send(self, way: Way, mail: OutgoingMail) -> dict[str, HopAnswer]:
+        """One answer for each recipient; never raises for the network's sake.
+
+        The backup host is tried where the first one has not been given the mail's end, and only
+        then: what a host has answered for is its own.
+        """
+        troubles = []
+        for hop in way.hops:
+            try:
+                answers = await self._send_to(hop, way.tls, mail)
+            except HopError as error:
+                troubles.append(f"{hop}: {error}")
+            else:
+                return {name: replace(answer, hop=hop) for name, answer in answers.items()}
+        return dict.fromkeys(mail.recipients, HopAnswer("deferred", "; ".join(troubles)))
+
+    async def ask_for(self, way: Way, recipient: str) -> HopAnswer:
+        """Whether the mail host knows this address; ``deferred``: it could not be asked."""
+        troubles = []
+        for hop in way.hops:
+            try:
+                connection = await self._connect(hop, way.tls)
+            except HopError as error:
+                troubles.append(f"{hop}: {error}")
+                continue
+            try:
+                answer = (await connection.ask_for(recipient)).answer()
+                await connection.quit()
+            except HopError as error:
+                troubles.append(f"{hop}: {error}")
+            else:
+                return replace(answer, hop=hop, tls=connection.tls)
+            finally:
+                connection.abort()
+        return HopAnswer("deferred", "; ".join(troubles))
 
     async def close(self) -> None:
         kept = [connection for pool in self._idle.values() for connection in pool]
         self._idle.clear()
         await asyncio.gather(*(connection.quit() for connection in kept))
 
+    async def _send_to(self, hop: str, tls: HopTls, mail: OutgoingMail) -> dict[str, HopAnswer]:
+        """Raises ``HopError``: nothing was sent."""
+        kept = self._take(hop, tls)
+        if kept is not None:
+            try:
+                return await self._send_over(kept, (hop, tls), mail)
+            except HopError as error:
+                if not error.is_stale:
+                    raise
+        return await self._send_over(await self._connect(hop, tls), (hop, tls), mail)
+
     async def _send_over(
-        self, connection: HopConnection, next_hop: str, mail: OutgoingMail
+        self, connection: HopConnection, key: tuple[str, HopTls], mail: OutgoingMail
     ) -> dict[str, HopAnswer]:
         try:
             answers = await connection.send(mail)
@@ -66,16 +98,16 @@ class Relay:
         answers = {name: replace(answer, tls=connection.tls) for name, answer in answers.items()}
         if any(answer.state == "unknown" for answer in answers.values()):
             return answers
-        pool = self._idle.setdefault(next_hop, [])
+        pool = self._idle.setdefault(key, [])
         if len(pool) < KEEP_CONNECTIONS:
             pool.append(connection)
         else:
             await connection.quit()
         return answers
 
-    def _take(self, next_hop: str) -> HopConnection | None:
+    def _take(self, hop: str, tls: HopTls) -> HopConnection | None:
         """The connection used last, if it is fresh enough to be alive."""
-        pool = self._idle.get(next_hop, [])
+        pool = self._idle.get((hop, tls), [])
         limit = time.monotonic() - KEEP_IDLE_S
         while pool:
             connection = pool.pop()
@@ -84,14 +116,18 @@ class Relay:
             connection.abort()
         return None
 
-    async def _connect(self, next_hop: str) -> HopConnection:
-        host, port = split_hop(next_hop)
-        if next_hop not in self._without_tls:
+    async def _connect(self, hop: str, tls: HopTls) -> HopConnection:
+        host, port = split_hop(hop)
+        if tls is not HopTls.MAY:
+            return await HopConnection.open(
+                host, port, helo=self._helo, timeouts=self._timeouts, tls=tls
+            )
+        if hop not in self._without_tls:
             with contextlib.suppress(TlsRefused):
                 return await HopConnection.open(
                     host, port, helo=self._helo, timeouts=self._timeouts
                 )
-            self._without_tls.add(next_hop)
+            self._without_tls.add(hop)
         return await HopConnection.open(
             host, port, helo=self._helo, timeouts=self._timeouts, with_tls=False
         )

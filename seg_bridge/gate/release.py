@@ -29,13 +29,17 @@ from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import observation_record
 from seg_bridge.gate.relay import Relay, queue_id_in
 from seg_bridge.gate.snapshots import SnapshotKeeper
+from seg_bridge.gate.ways import Way
 
 GATE_DIED = "unknown: the gate stopped while it released the mail; look into the mailbox"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said."""
+    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said.
+
+    ``queue_id`` is what an order about the queue (``q_…``) is about; such a one names no mail.
+    """
 
     seq: int
     id: str
@@ -45,19 +49,22 @@ class Command:
     recipients: tuple[str, ...]
     evidence: str
     by: str
+    queue_id: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Raises ``KeyError``, ``TypeError`` or ``ValueError``."""
+        kind, ulid = str(data["kind"]), str(data["ulid"])
         return cls(
             seq=int(data["seq"]),
             id=str(data["id"]),
-            kind=str(data["kind"]),
+            kind=kind,
             tenant_id=int(data["tenant_id"]),
-            ulid=str(ULID.from_str(str(data["ulid"]))),
+            ulid="" if kind.startswith("q_") and not ulid else str(ULID.from_str(ulid)),
             recipients=tuple(str(each).lower() for each in data["recipients"]),
             evidence=str(data.get("evidence") or ""),
             by=str(data.get("released_by") or "an analyst"),
+            queue_id=str(data.get("queue_id") or ""),
         )
 
     def acknowledge(self, *, ok: bool, detail: str) -> dict[str, Any]:
@@ -126,16 +133,16 @@ class Releaser:
     async def release(self, command: Command) -> Done:
         """Raises ``JournalError`` or ``OSError`` before anything was sent."""
         try:
-            snapshot, next_hop = self._check_route(command)
+            snapshot, way = self._check_route(command)
             raw = await self._original(command)
         except CannotRelease as error:
             return Done(False, str(error))
         mail = await self._outgoing(command, raw, snapshot)
-        await self._journal.append(self._begun(command, next_hop))
+        await self._journal.append(self._begun(command, str(way)))
         failpoint("commands.after_begun")
-        answers = await self._relay.send(next_hop, mail)
+        answers = await self._relay.send(way, mail)
         failpoint("commands.after_relay")
-        return self._conclude(command, next_hop, answers)
+        return self._conclude(command, str(way), answers)
 
     def drop(self, command: Command) -> Done:
         gone = tuple(
@@ -147,19 +154,19 @@ class Releaser:
     def let_go(self, command: Command, done: Done) -> None:
         self._originals.let_go(command.tenant_id, command.ulid, done.let_go)
 
-    def _check_route(self, command: Command) -> tuple[PolicySnapshot, str]:
+    def _check_route(self, command: Command) -> tuple[PolicySnapshot, Way]:
         snapshot = self._keeper.current
         if snapshot is None or not command.recipients:
             raise CannotRelease("the gate has no policy yet, or the command no recipients")
-        hops = set()
+        ways = set()
         for recipient in command.recipients:
             route = snapshot.find(recipient)
             if route is None or not route.is_known or route.tenant.tenant_id != command.tenant_id:
                 raise CannotRelease(f"{recipient} is not, or no longer, a mailbox of this client")
-            hops.add(self._reinject_hop or route.domain.next_hop)
-        if len(hops) != 1:
+            ways.add(Way.of(self._reinject_hop) if self._reinject_hop else route.domain.way)
+        if len(ways) != 1:
             raise CannotRelease("the recipients have different mail hosts: release one by one")
-        return snapshot, hops.pop()
+        return snapshot, ways.pop()
 
     async def _original(self, command: Command) -> bytes:
         raw = self._originals.read(command.tenant_id, command.ulid)
@@ -234,7 +241,9 @@ class Releaser:
                 problems.append(f"{recipient}: still held, {answer.text}")
                 continue
             observations.append(
-                self._observe(command, recipient, outcome, place, rule, next_hop, answer.text)
+                self._observe(
+                    command, recipient, outcome, place, rule, answer.hop or next_hop, answer.text
+                )
             )
         return Done(
             not problems, "; ".join(problems) or "released", tuple(observations), tuple(let_go)

@@ -17,10 +17,12 @@ from typing import Any
 from seg_bridge.engines import Engine
 from seg_bridge.gate.commands import CommandLoop, Memory
 from seg_bridge.gate.core import CoreParts, FactsReader, RelayCore, Stores
+from seg_bridge.gate.desk import Desk
 from seg_bridge.gate.files import make_folder
 from seg_bridge.gate.hop import HopTimeouts
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal
+from seg_bridge.gate.known import Known
 from seg_bridge.gate.limits import FrontLimits
 from seg_bridge.gate.maillog import MailLog, queue_log
 from seg_bridge.gate.maps import PostfixMaps
@@ -28,6 +30,7 @@ from seg_bridge.gate.milter import MilterParts, MilterSession
 from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.policy import join_hop
 from seg_bridge.gate.queueing import QueueCore
+from seg_bridge.gate.queues import PostfixQueue, Queue, QueueHands, QueueWatch, SpoolQueue
 from seg_bridge.gate.recovery import read_leftovers
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.release import Releaser
@@ -82,6 +85,7 @@ class Gate:
             settings.snapshot_file, gate=settings.name, secret=settings.secret
         )
         self._relay = Relay(helo=settings.hostname, timeouts=timeouts)
+        self._known = Known(self._relay)
         self._commits: set[asyncio.Task[Any]] = set()
         self._lines: set[asyncio.Transport] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -122,23 +126,39 @@ class Gate:
         memory.save()
         spool.recover(leftovers.spooled)
         await self._listen(self._core_parts(originals, spool))
-        self._begin(spool.run(), self._make_commands(originals, memory).run(), *self._beside())
+        mail_log = self._make_mail_log()
+        queue = self._queue(spool, mail_log)
+        watch = QueueWatch(queue, self._client)
+        commands = self._make_commands(originals, memory, QueueHands(queue, watch))
+        self._begin(spool.run(), commands.run(), watch.run(), *self._beside(mail_log))
 
     def _begin(self, *work: Coroutine[Any, Any, None]) -> None:
         self._tasks = [asyncio.create_task(each) for each in work]
 
-    def _beside(self) -> list[Coroutine[Any, Any, None]]:
-        """What Postfix is told and what its log tells."""
+    def _make_mail_log(self) -> MailLog | None:
         settings = self._settings
         if settings.postfix is None:
-            return []
-        mail_log = MailLog(
+            return None
+        return MailLog(
             queue_log(settings.postfix),
             state_file=settings.folder / "maillog.json",
             source=f"gate:{settings.name}",
             journal=self._journal,
         )
-        return [PostfixMaps(settings.postfix).run(lambda: self.keeper.current), mail_log.run()]
+
+    def _queue(self, spool: Spool, mail_log: MailLog | None) -> Queue:
+        """Where mail waits for its next hop."""
+        postfix = self._settings.postfix
+        if postfix is None or mail_log is None:
+            return SpoolQueue(spool, lambda: self.keeper.current)
+        return PostfixQueue(Desk(postfix), lambda: self.keeper.current, mail_log.ulid_of)
+
+    def _beside(self, mail_log: MailLog | None) -> list[Coroutine[Any, Any, None]]:
+        """What Postfix is told and what its log tells."""
+        postfix = self._settings.postfix
+        if postfix is None or mail_log is None:
+            return []
+        return [PostfixMaps(postfix).run(lambda: self.keeper.current), mail_log.run()]
 
     async def stop(self) -> None:
         """Takes no more mail, finishes what was begun, closes the books."""
@@ -166,6 +186,7 @@ class Gate:
             receive=core.receive,
             latest=lambda: self.keeper.current,
             limits=self._limits,
+            known=self._known,
             commits=self._commits,
             takes_xclient=self._settings.takes_xclient,
         )
@@ -180,6 +201,7 @@ class Gate:
             take_back=core.take_back,
             latest=lambda: self.keeper.current,
             limits=replace(self._limits, connections_per_ip=self._limits.connections),
+            known=self._known,
             commits=self._commits,
             lines=self._lines,
         )
@@ -202,7 +224,9 @@ class Gate:
         settings = self._settings
         return join_hop(*settings.reinject) if settings.milter and settings.reinject else ""
 
-    def _make_commands(self, originals: Originals, memory: Memory) -> CommandLoop:
+    def _make_commands(
+        self, originals: Originals, memory: Memory, hands: QueueHands
+    ) -> CommandLoop:
         releaser = Releaser(
             name=self._settings.name,
             hostname=self._settings.hostname,
@@ -220,6 +244,7 @@ class Gate:
             journal=self._journal,
             releaser=releaser,
             memory=memory,
+            hands=hands,
         )
 
 

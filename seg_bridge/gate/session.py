@@ -27,6 +27,7 @@ from typing_extensions import override
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.body import MailBody
 from seg_bridge.gate.dialogue import Said, exchange
+from seg_bridge.gate.known import NO_SUCH_MAILBOX, Known
 from seg_bridge.gate.limits import FrontLimits, FrontLoad
 from seg_bridge.gate.outgoing import normalise
 from seg_bridge.gate.paths import BadCommand, MailCommand, read_mail, read_rcpt
@@ -59,6 +60,7 @@ class FrontParts:
     receive: Receive
     latest: Callable[[], PolicySnapshot | None]
     limits: FrontLimits
+    known: Known
     load: FrontLoad = field(default_factory=FrontLoad)
     commits: set[asyncio.Task[Any]] = field(default_factory=set)
     takes_xclient: bool = False
@@ -303,6 +305,9 @@ class GateSession(SMTP):
         if route is None:
             raise BadCommand("550 5.7.1 No mail for this domain is taken here")
         reply = self._reply_to_recipient(route, self._open.routes)
+        if reply.startswith("2") and route.must_ask:
+            self._stop_clock()  # the mail host has its own
+            reply = await self._parts.known.ask(route) or reply
         self._open.note(f"RCPT {argument}", reply, route.tenant.tenant_id)
         if not reply.startswith("2"):
             raise BadCommand(reply)
@@ -311,11 +316,11 @@ class GateSession(SMTP):
 
     def _reply_to_recipient(self, route: Route, taken: dict[str, Route]) -> str:
         if not route.is_known:
-            return "550 5.1.1 No such mailbox here"
+            return NO_SUCH_MAILBOX
         if len(taken) >= self._limits.recipients and route.address not in taken:
             return "452 4.5.3 Too many recipients in one mail"
-        next_hop = next(iter(taken.values()), route).domain.next_hop
-        if route.domain.next_hop != next_hop:
+        way = next(iter(taken.values()), route).domain.way
+        if route.domain.way != way:
             return "452 4.5.3 This recipient needs a mail of its own, please repeat"
         return "250 2.1.5 Ok"
 

@@ -27,6 +27,7 @@ from seg_bridge.gate.journal import Journal, JournalError
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import observation_record
 from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,10 @@ class SpoolTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolEntry:
-    """Times are Unix seconds.  ``sha256`` names the original bytes, which are kept as evidence."""
+    """Times are Unix seconds.  ``sha256`` names the original bytes, which are kept as evidence.
+
+    ``is_held``: a person wants it to wait.  ``last_reply``: why it waits, "" before the first try.
+    """
 
     name: str
     ulid: str
@@ -56,6 +60,11 @@ class SpoolEntry:
     spooled_at_s: float
     due_at_s: float
     attempts: int = 0
+    is_held: bool = False
+    last_reply: str = ""
+
+
+_PLACE = {Outcome.HELD: Place.HOLD, Outcome.REJECTED: Place.NOWHERE}
 
 
 def follow_up(
@@ -80,7 +89,7 @@ def follow_up(
         trace_ulid=entry.ulid,
         action=outcome,
         rule=rule,
-        place=Place.HOLD if outcome is Outcome.HELD else None,
+        place=_PLACE.get(outcome),
         evidence=entry.sha256,
         detail={"next_hop": next_hop, "next_hop_reply": answer.text, "mail_from": entry.mail_from},
     )
@@ -104,6 +113,7 @@ class Spool:
         self._snapshot = snapshot
         self._times = times
         self._entries: dict[str, SpoolEntry] = {}
+        self._trying = ""
         self._wake = asyncio.Event()
         make_folder(folder)
 
@@ -144,13 +154,67 @@ class Spool:
             if path.stem not in self._entries:
                 path.unlink()
 
+    def entries(self) -> list[SpoolEntry]:
+        return list(self._entries.values())
+
+    def entry(self, name: str) -> SpoolEntry | None:
+        return self._entries.get(name)
+
+    def size_of(self, entry: SpoolEntry) -> int:
+        """In bytes; 0 where it has just gone."""
+        try:
+            return self._path(entry.name, ".eml").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    async def order(self, entry: SpoolEntry, action: str, *, by: str) -> str:
+        """Does what a person wants with it: ``retry``, ``hold``, ``free`` or ``remove``.
+
+        "" when it is done, else why not.  Raises ``OSError`` or ``JournalError``.
+        """
+        if entry.name == self._trying:
+            return "It is being tried at this moment. Look again."
+        match action:
+            case "retry" if entry.is_held:
+                return "It is on hold: let it go on first."
+            case "retry" | "free":
+                self._replace(replace(entry, due_at_s=time.time(), is_held=False))
+            case "hold":
+                self._replace(replace(entry, is_held=True))
+            case "remove":
+                await self._take_out(entry, by)
+            case _:
+                return f"This gate cannot do {action!r} with it."
+        self._wake.set()
+        return ""
+
+    async def _take_out(self, entry: SpoolEntry, by: str) -> None:
+        gone = [
+            follow_up(
+                source=self._source,
+                entry=entry,
+                recipient=recipient,
+                outcome=Outcome.REJECTED,
+                rule=f"taken out of the queue by {by}",
+                next_hop=str(self._way(entry) or ""),
+                answer=HopAnswer("refused", entry.last_reply),
+            )
+            for recipient in entry.recipients
+        ]
+        await self._journal.append(observation_record("followed_up", gone))
+        self._forget(entry)
+
     async def run(self) -> None:
         """Tries what is due, for ever."""
         while True:
             self._wake.clear()
-            for entry in [each for each in self._entries.values() if each.due_at_s <= time.time()]:
-                await self._try(entry)
-            due_at_s = min((each.due_at_s for each in self._entries.values()), default=None)
+            free = [each for each in self._entries.values() if not each.is_held]
+            for entry in [each for each in free if each.due_at_s <= time.time()]:
+                # An order may have changed it while another one was tried.
+                if self._entries.get(entry.name) == entry:
+                    await self._try(entry)
+            free = [each for each in self._entries.values() if not each.is_held]
+            due_at_s = min((each.due_at_s for each in free), default=None)
             wait_s = 60.0 if due_at_s is None else max(0.05, due_at_s - time.time())
             try:
                 async with asyncio.timeout(wait_s):
@@ -159,17 +223,20 @@ class Spool:
                 continue
 
     async def _try(self, entry: SpoolEntry) -> None:
+        self._trying = entry.name
         try:
             await self._deliver(entry)
         except (OSError, JournalError) as error:
             log.error("spool entry %s stays: %s", entry.name, error)
             self._put_off(entry)
+        finally:
+            self._trying = ""
 
     async def _deliver(self, entry: SpoolEntry) -> None:
         """Raises ``OSError`` or ``JournalError``; the entry is then tried again."""
         data = await asyncio.to_thread(self._path(entry.name, ".eml").read_bytes)
-        next_hop = self._next_hop(entry)
-        if next_hop is None:
+        way = self._way(entry)
+        if way is None:
             answers = dict.fromkeys(entry.recipients, HopAnswer("deferred", "no route by policy"))
         else:
             mail = OutgoingMail(
@@ -179,7 +246,7 @@ class Spool:
                 is_smtputf8=entry.is_smtputf8,
                 is_8bit=entry.is_8bit,
             )
-            answers = await self._relay.send(next_hop, mail)
+            answers = await self._relay.send(way, mail)
         failpoint("spool.after_relay")
         has_expired = time.time() - entry.spooled_at_s >= self._times.give_up_after_s
         settled = [
@@ -189,7 +256,7 @@ class Spool:
                 recipient=recipient,
                 outcome=Outcome.DELIVERED if answer.state == "accepted" else Outcome.HELD,
                 rule=_rule(answer),
-                next_hop=next_hop or "",
+                next_hop=answer.hop or str(way or ""),
                 answer=answer,
             )
             for recipient, answer in answers.items()
@@ -200,20 +267,23 @@ class Spool:
             failpoint("spool.after_done")
         left = set(entry.recipients) - {each.recipient for each in settled}
         if left:
-            self._put_off(replace(entry, recipients=tuple(sorted(left))))
+            why = next(answer.text for name, answer in answers.items() if name in left)
+            self._put_off(replace(entry, recipients=tuple(sorted(left)), last_reply=why[:500]))
         else:
             self._forget(entry)
 
-    def _next_hop(self, entry: SpoolEntry) -> str | None:
+    def _way(self, entry: SpoolEntry) -> Way | None:
         snapshot = self._snapshot()
         route = snapshot.find(entry.recipients[0]) if snapshot is not None else None
         if route is None or route.tenant.tenant_id != entry.tenant_id:
             return None
-        return route.domain.next_hop
+        return route.domain.way
 
     def _put_off(self, entry: SpoolEntry) -> None:
         wait_s = min(self._times.longest_retry_s, self._times.first_retry_s * 2**entry.attempts)
-        entry = replace(entry, attempts=entry.attempts + 1, due_at_s=time.time() + wait_s)
+        self._replace(replace(entry, attempts=entry.attempts + 1, due_at_s=time.time() + wait_s))
+
+    def _replace(self, entry: SpoolEntry) -> None:
         self._entries[entry.name] = entry
         try:
             replace_file(self._path(entry.name, ".json"), _encode(entry))

@@ -100,11 +100,24 @@ class GroupMember(TenantModel):
 
 
 class Domain(TenantModel):
-    """A mail domain of a client.  Its name is unique over all clients: mail is routed by it."""
+    """A mail domain of a client.  Its name is unique over all clients: mail is routed by it.
+
+    ``backup_hop_host`` "": there is none.  ``asks_hop``: the mail host is asked for a recipient who
+    is in no list; else such a one does not exist.
+    """
+
+    class Tls(models.TextChoices):
+        MAY = "may", "Where the mail host offers it"
+        MUST = "must", "Always: no mail goes without"
+        VERIFY = "verify", "Always, with a certificate that is good for the host's name"
 
     name = models.CharField(max_length=255, unique=True)
     next_hop_host = models.CharField(max_length=255)
     next_hop_port = models.PositiveIntegerField(default=25)
+    backup_hop_host = models.CharField(max_length=255, blank=True)
+    backup_hop_port = models.PositiveIntegerField(default=25)
+    hop_tls = models.CharField(max_length=10, choices=Tls.choices, default=Tls.MAY)
+    asks_hop = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
 
     class Meta(TenantModel.Meta):

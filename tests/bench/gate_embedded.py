@@ -28,12 +28,14 @@ from seg_bridge.engines.embedded import JUDGE, EmbeddedEngine
 from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.gate.hop import OutgoingMail
 from seg_bridge.gate.ingest import IngestClient
+from seg_bridge.gate.known import Known
 from seg_bridge.gate.limits import FrontLimits
 from seg_bridge.gate.policy import sign_snapshot
 from seg_bridge.gate.records import Transaction
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.server import Gate
 from seg_bridge.gate.session import FrontParts, GateSession
+from seg_bridge.gate.ways import Way
 from tests.bench import Measurement
 from tests.bench.mail_reading import mails
 from tests.seg_bridge.gate.parts import (
@@ -76,12 +78,16 @@ async def idle_front(hop: str, ready: Connection) -> None:
 
     async def receive(raw: bytes, transaction: Transaction) -> str:
         mail = OutgoingMail(mail_from=SENDER, recipients=(RECIPIENT,), data=raw)
-        answers = await relay.send(hop, mail)
+        answers = await relay.send(Way.of(hop), mail)
         return "250 Ok" if answers[RECIPIENT].state == "accepted" else "451 not taken"
 
     policy = snapshot_of(tenant("acme", 1, hop))
     parts = FrontParts(
-        hostname="gate1.example", receive=receive, latest=lambda: policy, limits=LIMITS
+        hostname="gate1.example",
+        receive=receive,
+        latest=lambda: policy,
+        limits=LIMITS,
+        known=Known(relay),
     )
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: GateSession(parts, loop), "127.0.0.1", 0)

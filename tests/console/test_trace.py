@@ -163,3 +163,49 @@ def test_every_line_of_a_layer_opens_its_record(as_ana, cast, copy):
     assert len(links) >= 2
     for address, step in links:
         assert f'id="{step}"' in as_ana.get(address).content.decode()
+
+
+WAYS = {"203.0.113.77": "4F1C2A", "2001:db8::77": "4Tk2Yz5m"}
+
+
+@pytest.fixture
+def ways(cast):
+    """Two mails of Acme and one of Globex, from the first host and under the same queue id."""
+    with tenant_scope(Role.WORKER, [cast.acme.id, cast.globex.id]):
+        for number, (host, queue) in enumerate(WAYS.items()):
+            for tenant in (cast.acme, cast.globex)[: 2 - number]:
+                seen = gateway_saw(
+                    tenant,
+                    f"info@{tenant.slug}.example",
+                    ulid=f"01J0000000000000000000A{tenant.id % 10}{number}A",
+                    internet_message_id=f"<{number}.{tenant.slug}@evil.example>",
+                    detail={"client_ip": host, "queue_id": queue},
+                    mail=mail_json(subject=f"Mail {number} of {tenant.slug}"),
+                )
+                record([seen])
+                make_sense_of_backlog(tenant)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("203.0.113.77", {"Mail 0 of acme", "Mail 0 of globex"}),
+        ("2001:DB8:0::77", {"Mail 1 of acme"}),
+        ("[2001:db8::77]", {"Mail 1 of acme"}),
+        ("203.0.113.7", set()),
+        ("4F1C2A", {"Mail 0 of acme", "Mail 0 of globex"}),
+        ("4Tk2Yz5m", {"Mail 1 of acme"}),
+        ("4F1C2", set()),
+    ],
+)
+def test_a_mail_is_found_by_sending_host_and_queue_id(as_ana, cast, ways, asked, found):
+    assert {row["subject"] for row in rows(as_ana.get(reverse("mail_csv"), {"q": asked}))} == found
+    answer = as_ana.get(reverse("api-deliveries"), {"q": asked}).json()
+    assert len(answer["results"]) == len(found)
+
+
+@pytest.mark.parametrize("asked", ["203.0.113.77", "4F1C2A"])
+def test_the_way_of_another_clients_mail_finds_nothing(client, cast, ways, asked):
+    client.force_login(cast.bo)
+    found = rows(client.get(reverse("mail_csv"), {"q": asked}))
+    assert {row["client"] for row in found} == {"Acme"}

@@ -55,7 +55,8 @@ HIDDEN_FROM_PORTAL = {
     "incidents_recomputation",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     *("seg_bridge_rehearsal", "seg_bridge_policylayer", "seg_bridge_policychange"),
-    "seg_bridge_policypushitem",
+    *("seg_bridge_policypushitem", "seg_bridge_domaincheck", "seg_bridge_trialmail"),
+    "seg_bridge_queueitem",
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),
@@ -137,6 +138,12 @@ DOORS = {
     # Asked inside a scope, about an incident of it: how many others, never who.
     "door_also_seen(p_incident uuid)": {"c_analyst", "c_portal"},
     "door_gateway_spoke()": {"c_portal"},
+    # Asked inside a scope: copies of its clients by what row security keeps from an index.
+    "door_copies_by_way(p_kind text, p_value text, p_since timestamp with time zone, p_tenants"
+    " bigint[], p_most integer)": {"c_analyst"},
+    # A client before there is a scope that holds it, for a lead of the scope's provider.
+    "door_new_client(p_person uuid, p_slug text, p_name text, p_time_zone text, p_data_key"
+    " bytea)": {"c_analyst"},
     # The portal's writes, each one thing by one of the client's own people.
     "door_client_word(p_kind text, p_object uuid, p_person uuid, p_text text)": {"c_portal"},
     "door_held_link(p_link uuid, p_text text)": {"c_portal"},

@@ -33,6 +33,10 @@ mail_csv           GET     -          200 200  200  in     in    in
 trace              GET     delivery   200 200  200  in     in    in
 held               GET     -          200 200  200  in     in    in
 held_csv           GET     -          200 200  200  in     in    in
+queues             GET     -          200 200  200  in     in    in
+queues_csv         GET     -          200 200  200  in     in    in
+queue_order        GET     queue-item 200 200  200  in     in    in
+queue_order        POST    queue-item 302 302  302  in     in    in
 entity             GET     -          200 200  200  in     in    in
 entity_graph       GET     -          302 302  302  in     in    in
 incident_graph     GET     incident   200 200  200  in     in    in
@@ -54,6 +58,28 @@ kind_skills        POST    -          302 403  403  in     in    in
 jobs               GET     -          200 200  200  in     in    in
 components         GET     -          200 200  200  in     in    in
 client             GET     client     200 200  200  in     in    in
+client_new         GET     -          200 403  403  in     in    in
+client_new         POST    -          200 403  403  in     in    in
+onboard            GET     client     200 200  200  in     in    in
+onboard_domain     GET     client     200 403  403  in     in    in
+onboard_domain     POST    client     200 403  403  in     in    in
+onboard_recipients GET     client     200 403  403  in     in    in
+onboard_recipients POST    client     200 403  403  in     in    in
+onboard_policy     GET     client     200 403  403  in     in    in
+onboard_policy     POST    client     302 403  403  in     in    in
+onboard_gates      GET     client     200 403  403  in     in    in
+onboard_gates      POST    client     302 403  403  in     in    in
+onboard_look       GET     client     405 405  405  405    405   405
+onboard_look       POST    client     302 302  302  in     in    in
+onboard_trial      GET     client     200 403  403  in     in    in
+onboard_trial      POST    client     200 403  403  in     in    in
+onboard_behind     GET     client     200 403  403  in     in    in
+onboard_behind     POST    client     302 403  403  in     in    in
+recipients         GET     client     200 200  200  in     in    in
+recipient_remove   GET     mailbox    405 405  405  405    405   405
+recipient_remove   POST    mailbox    409 403  403  in     in    in
+domain_way         GET     domain     200 403  403  in     in    in
+domain_way         POST    domain     302 403  403  in     in    in
 client_hubs        GET     client     200 200  200  in     in    in
 client_grouping    GET     client     200 200  200  in     in    in
 client_grouping    POST    client     302 302  302  in     in    in
@@ -403,6 +429,8 @@ ship-evidence        PUT     -       401   401
 ship-evidence        POST    -       405   405
 gate-commands        GET     -       401   401
 gate-commands        POST    -       405   405
+gate-queue           GET     -       405   405
+gate-queue           POST    -       401   401
 """
 
 # WebSockets: yes, or refused.
@@ -517,6 +545,17 @@ BODIES |= {
     },
     "sla_default": AGREEMENT,
     "client_sla": AGREEMENT,
+    "onboard_gates": {"gates": ["mx1"]},
+    "queue_order": {"reason": "Again"},
+    "onboard_behind": {"despite": "on"},
+    "domain_way": {
+        "host": "mail.example",
+        "port": "25",
+        "backup_port": "25",
+        "tls": "may",
+        "recipients_by": "list",
+        "is_active": "on",
+    },
     "group_new": {"name": "Gold"},
     "group_change": {"name": "Silver"},
     "kind_skills": {"skills": "fraud"},
@@ -550,6 +589,7 @@ BODIES |= {
 # Arguments of addresses besides the object's id.
 MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "held_link": {"token": "1-x"},
+    "queue_order": {"action": "retry"},
     "report_file": {"kind": "pdf"},
     "ledger_figure": {"figure": "condemned"},
     "view_remove": {"view_id": UUID(int=1)},

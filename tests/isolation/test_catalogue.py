@@ -166,6 +166,10 @@ CALLS = {
     "door_gate(p_name text)": "door_gate('mx1')",
     "door_also_seen(p_incident uuid)": "door_also_seen(gen_random_uuid())",
     "door_gateway_spoke()": "door_gateway_spoke()",
+    "door_copies_by_way(p_kind text, p_value text, p_since timestamp with time zone, p_tenants"
+    " bigint[], p_most integer)": "door_copies_by_way('', '', now(), '{}', 1)",
+    "door_new_client(p_person uuid, p_slug text, p_name text, p_time_zone text, p_data_key"
+    " bytea)": "door_new_client(NULL, '', '', '', '')",
     "door_client_word(p_kind text, p_object uuid, p_person uuid, p_text text)": (
         "door_client_word('answer', NULL, NULL, '')"
     ),

@@ -52,6 +52,7 @@ def body_for(row: Row, ids: dict[str, str]) -> dict[str, Any]:
 # What an address calls the id of a thing, where that is not the thing's own name.
 _ARGUMENT = {
     "own-group": "group",
+    "queue-item": "item",
     "held": "delivery",
     "legal-hold": "hold",
     "gateway-rule": "rule",

@@ -52,12 +52,16 @@ from incidents.words import Outcome, Place, Verdict
 from seg_bridge.changes import rehearse_wish
 from seg_bridge.models import (
     Digest,
+    DomainCheck,
+    Gate,
     GatewayRule,
     HeldLink,
     LegalHold,
     PolicyChange,
     PolicyPushItem,
+    QueueItem,
     Rehearsal,
+    TrialMail,
 )
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.push import ask_push
@@ -305,6 +309,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _mailbox_layer(side)
         _between_layers(side, found[SHARED])
         _policies(side, cast)
+        _onboarding(side)
         _campaign(side, found[SHARED], found[HIDDEN])
         save_group(name=f"Group {side.inner}", clients=[tenant], actor=cast.mo)
     for _ in range(4):
@@ -460,6 +465,37 @@ def _policies(side: Side, cast: Cast) -> None:
     ask_push(tenants=[side.tenant], states={"mark_subject": side.inner}, actor=who)
 
 
+def _onboarding(side: Side) -> None:
+    """DNS was asked, and a mail sent to try the way."""
+    DomainCheck.objects.create(
+        tenant=side.tenant,
+        domain=Domain.objects.get(),
+        token=side.inner,
+        found={"mx": {"state": "partly", "words": side.inner, "found": [side.inner]}},
+    )
+    TrialMail.objects.create(
+        tenant=side.tenant,
+        gate=Gate.objects.get(),
+        recipient=f"{side.inner}@{side.tenant.slug}.example",
+        internet_message_id=f"<{side.inner}@mx1.keep.example>",
+        reply=side.inner,
+        asked_by=side.inner,
+    )
+    QueueItem.objects.create(
+        tenant=side.tenant,
+        gate=Gate.objects.get(),
+        queue_id=f"Q{side.inner}",
+        where="deferred",
+        recipient=f"{side.inner}@{side.tenant.slug}.example",
+        sender=f"{side.inner}@evil.example",
+        next_hop=f"{side.inner}.example:25",
+        reason=side.inner,
+        reason_kind="other",
+        size_bytes=1,
+        arrived_at=timezone.now(),
+    )
+
+
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
     """Both incidents in one campaign by a word of theirs, and a regrouping that moved nothing."""
     campaign = new_campaign(side.tenant.id, [shared, hidden])
@@ -517,6 +553,7 @@ def _note_ids(side: Side) -> None:
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "regrouping": str(Regrouping.objects.get().id),
                 "client": side.tenant.slug,
+                "queue-item": str(QueueItem.objects.get().id),
                 "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),

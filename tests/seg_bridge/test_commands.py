@@ -107,6 +107,7 @@ def test_a_release_becomes_a_command_and_its_acknowledgement_settles_the_intent(
         "recipients": ["info@acme.example"],
         "evidence": DIGEST,
         "released_by": "Ana",
+        "queue_id": "",
     }
     assert wire.ship(done(command)).json() == {"stored": 1, "duplicates": 0, "refused": []}
     assert wire.news(after=0)["commands"] == []

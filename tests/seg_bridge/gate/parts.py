@@ -197,6 +197,7 @@ class Sink:
         current: Delivered | None = None
         while True:
             line = (await asyncio.wait_for(reader.readuntil(b"\r\n"), self.idle_s))[:-2].decode()
+            line = line[:4].upper() + line[4:]  # smtplib writes small letters
             scripted = [text for key, text in self.replies.items() if line.startswith(key)]
             if scripted:
                 if not await self._say(writer, scripted[0]):
@@ -241,6 +242,7 @@ class Ingest:
     refuse: Callable[[dict[str, Any]], bool] = lambda _: False
     snapshot: dict[str, Any] | None = None
     commands: list[dict[str, Any]] = field(default_factory=list)
+    queues: list[dict[str, Any]] = field(default_factory=list)
 
     def client(self) -> IngestClient:
         return IngestClient(
@@ -266,6 +268,9 @@ class Ingest:
             return self._take_lines(request.content)
         if path.startswith("/ship/evidence/"):
             return self._evidence(request, path)
+        if path == "/gate/queue":
+            self.queues.append(json.loads(request.content))
+            return httpx.Response(200, json={"items": 0})
         commands = [each for each in self.commands if each["id"] not in self.commands_done]
         version = request.url.params["snapshot"]
         is_known = self.snapshot is None or self.snapshot["snapshot"]["version"] == version

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from typing_extensions import override
 
 from incidents.mail.headers import header_values
 from incidents.mail.trace import TRACE_HEADER, Trace, check_trace
-from seg_bridge.gate.policy import sign_snapshot
+from seg_bridge.gate.policy import DomainRoute, sign_snapshot
+from seg_bridge.gate.ways import HopTls
 from tests.seg_bridge.gate.parts import (
     SECRET,
     TRACE_KEY,
@@ -22,6 +24,7 @@ from tests.seg_bridge.gate.parts import (
     until,
 )
 from tests.seg_bridge.gate.processes import HttpIngest, Zygote
+from tests.seg_bridge.gate.test_queues import order
 
 INFO, CEO, OTHER = "info@acme.example", "ceo@acme.example", "info@globex.example"
 
@@ -248,3 +251,80 @@ async def test_a_client_that_hangs_up_after_its_mail_loses_nothing(
         client.close()
         await until(lambda: gate.outcomes() == {INFO: "delivered"})
     assert len(sink.mails) == 1
+
+
+async def test_postfix_goes_to_the_backup_host_and_asks_the_gate_for_who_is_not_listed(
+    behind_postfix, postfix_host, sink
+):
+    backup = tenant("initech", 3, "127.0.0.1:1", "info", domains=())
+    domain = DomainRoute(
+        name="initech.example",
+        next_hop="127.0.0.1:1",
+        backup_hop=sink.hop,
+        recipients=frozenset(),
+        asks_hop=True,
+    )
+    sink.replies["RCPT TO:<gone@"] = "550 5.1.1 no"
+    async with behind_postfix(replace(backup, domains=(domain,))):
+        reply = await send(postfix_host, mail_bytes(), "gone@initech.example")
+        assert reply.startswith("550 5.1.1")
+        assert (await send(postfix_host, mail_bytes(), "new@initech.example")).startswith("250")
+        await until(lambda: sink.recipients() == ["new@initech.example"])
+
+
+async def test_postfix_gives_no_mail_that_must_go_by_tls_to_a_host_without(
+    behind_postfix, postfix_host, sink
+):
+    domain = DomainRoute(
+        name="hooli.example",
+        next_hop=sink.hop,
+        recipients=frozenset({"info@hooli.example"}),
+        tls=HopTls.MUST,
+    )
+    async with behind_postfix(tenant("hooli", 4, sink.hop, domains=(domain,))) as gate:
+        await send(postfix_host, mail_bytes(), "info@hooli.example")
+        await until(lambda: gate.outcomes().get("info@hooli.example") == "deferred")
+        assert "TLS is required" in gate.observations()[-1]["detail"]["next_hop_reply"]
+    assert sink.mails == []
+
+
+async def test_postfixs_queue_is_told_and_changed_by_its_clerk(behind_postfix, postfix_host, sink):
+    """Held, let go on, returned: each order once, each by the clerk that runs beside Postfix."""
+    sink.replies["RCPT TO:<"] = "450 4.2.0 later"
+    async with behind_postfix() as gate:
+        await send(postfix_host, mail_bytes("first"))
+        await until(lambda: any(each["items"] for each in gate.ingest.queues), 20.0)
+        (item,) = gate.ingest.queues[-1]["items"]
+        assert (item["tenant_id"], item["recipient"]) == (1, INFO)
+        assert "450 4.2.0 later" in item["reason"]
+        assert item["trace_ulid"] == gate.observations()[0]["trace_ulid"]
+
+        async def told(kind: str) -> str:
+            wanted = order(kind, item["queue_id"], seq=len(gate.ingest.commands) + 1)
+            gate.ingest.commands = [*gate.ingest.commands, wanted]
+            await until(lambda: wanted["id"] in done(gate), 20.0)
+            return done(gate)[wanted["id"]]
+
+        assert await told("q_hold") == "put on hold"
+        await until(lambda: gate.ingest.queues[-1]["items"][0]["where"] == "hold", 20.0)
+        sink.replies.clear()
+        assert await told("q_free") == "let go on"
+        await until(lambda: sink.recipients() == [INFO])
+        await until(lambda: not gate.ingest.queues[-1]["items"], 20.0)
+        assert await told("q_remove") == "This mail is no longer in the queue."
+
+        sink.replies["RCPT TO:<"] = "450 4.2.0 later"
+        await send(postfix_host, mail_bytes("second"))
+        await until(lambda: gate.ingest.queues[-1]["items"], 20.0)
+        (item,) = gate.ingest.queues[-1]["items"]
+        assert await told("q_hold") == "put on hold"
+        assert await told("q_return") == "returned to its sender"
+        await until(lambda: gate.outcomes()[INFO] == "rejected", 20.0)
+        assert "its sender gets a notice" in gate.observations()[-1]["rule"]
+        await until(lambda: not gate.ingest.queues[-1]["items"], 20.0)
+        assert gate.ingest.queues[-1]["others"] == 1, "the notice on its way to the sender"
+
+
+def done(gate) -> dict[str, str]:
+    records = [each["command"] for each in gate.records() if each["kind"] == "command"]
+    return {each["command_id"]: each["detail"] for each in records}

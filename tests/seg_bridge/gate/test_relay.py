@@ -4,6 +4,7 @@ import pytest
 
 from seg_bridge.gate.hop import OutgoingMail, dot_stuff
 from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.ways import Way
 from tests.seg_bridge.gate.parts import TIMEOUTS, Sink, mail_bytes
 
 
@@ -24,7 +25,7 @@ def mail(*recipients, **changes):
 
 
 async def states(relay, sink, outgoing=None):
-    answers = await relay.send(sink.hop, outgoing or mail())
+    answers = await relay.send(Way.of(sink.hop), outgoing or mail())
     return {name: answer.state for name, answer in answers.items()}
 
 
@@ -61,7 +62,7 @@ async def test_each_recipient_has_his_own_answer(relay, sink):
 
 
 async def test_a_hop_that_is_down_is_a_deferral_with_words(relay, sink):
-    answers = await relay.send("127.0.0.1:1", mail())
+    answers = await relay.send(Way.of("127.0.0.1:1"), mail())
     (answer,) = answers.values()
     assert answer.state == "deferred"
     assert "127.0.0.1:1" in answer.text
@@ -69,34 +70,34 @@ async def test_a_hop_that_is_down_is_a_deferral_with_words(relay, sink):
 
 async def test_one_connection_serves_many_mails(relay, sink):
     for _ in range(5):
-        await relay.send(sink.hop, mail())
+        await relay.send(Way.of(sink.hop), mail())
     assert (len(sink.mails), sink.connections) == (5, 1)
 
 
 async def test_a_connection_that_went_stale_costs_nothing(relay):
     async with Sink(idle_s=0.05) as sink:
-        await relay.send(sink.hop, mail())
+        await relay.send(Way.of(sink.hop), mail())
         await asyncio.sleep(0.2)
         assert set((await states(relay, sink)).values()) == {"accepted"}
         assert (len(sink.mails), sink.connections) == (2, 2)
 
 
 async def test_a_421_on_a_kept_connection_is_tried_once_more_and_not_without_end(relay, sink):
-    await relay.send(sink.hop, mail())
+    await relay.send(Way.of(sink.hop), mail())
     sink.replies["MAIL"] = "421 going down"
     assert set((await states(relay, sink)).values()) == {"deferred"}
     assert sink.connections == 2
 
 
 async def test_nothing_is_repeated_after_the_end_of_the_mail(relay, sink):
-    await relay.send(sink.hop, mail())
+    await relay.send(Way.of(sink.hop), mail())
     sink.replies["."] = ""
     assert set((await states(relay, sink)).values()) == {"unknown"}
     assert (len(sink.mails), sink.connections) == (1, 1)
 
 
 async def test_the_null_sender_and_the_parameters_go_on(relay, sink):
-    await relay.send(sink.hop, mail(mail_from="", is_8bit=True, is_smtputf8=True))
+    await relay.send(Way.of(sink.hop), mail(mail_from="", is_8bit=True, is_smtputf8=True))
     assert sink.mails[0].mail_from == ""
     assert sink.mails[0].options.split()[:2] == ["SMTPUTF8", "BODY=8BITMIME"]
 
@@ -125,3 +126,35 @@ async def test_starttls_that_fails_falls_back_to_plain_text(relay):
 )
 def test_dots_are_stuffed(data, sent):
     assert dot_stuff(data) == sent
+
+
+async def test_the_backup_host_gets_what_the_first_one_does_not_take(relay, sink):
+    answers = await relay.send(Way.of("127.0.0.1:1", sink.hop), mail())
+    (answer,) = answers.values()
+    assert (answer.state, answer.hop) == ("accepted", sink.hop)
+
+
+@pytest.mark.parametrize("replies", [{"RCPT": "550 no"}, {".": "451 later"}, {".": ""}])
+async def test_what_the_first_host_has_answered_for_goes_to_no_other(relay, sink, replies):
+    async with Sink(replies=replies) as first:
+        (answer,) = (await relay.send(Way.of(first.hop, sink.hop), mail())).values()
+    assert answer.hop == first.hop
+    assert sink.mails == []
+
+
+@pytest.mark.parametrize("tls", ["must", "verify"])
+async def test_a_host_without_tls_gets_no_mail_that_must_have_it(relay, sink, tls):
+    (answer,) = (await relay.send(Way.of(sink.hop, tls=tls), mail())).values()
+    assert answer.state == "deferred"
+    assert "offers no TLS" in answer.text
+    assert sink.mails == []
+
+
+@pytest.mark.parametrize(
+    ("replies", "state"),
+    [({}, "accepted"), ({"RCPT": "550 5.1.1 no"}, "refused"), ({"MAIL": "451 later"}, "deferred")],
+)
+async def test_a_host_is_asked_for_a_recipient_and_gets_no_mail(relay, replies, state):
+    async with Sink(replies=replies) as host:
+        answer = await relay.ask_for(Way.of(host.hop), "new@acme.example")
+        assert (answer.state, host.mails) == (state, [])
