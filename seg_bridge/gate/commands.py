@@ -22,6 +22,7 @@ from seg_bridge.gate.journal import Journal, JournalError, Record
 from seg_bridge.gate.policy import BadSnapshot
 from seg_bridge.gate.release import Command, Done, Releaser
 from seg_bridge.gate.snapshots import SnapshotKeeper
+from seg_bridge.gate.submission import Submission
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +77,14 @@ class CommandLoop:
         journal: Journal,
         releaser: Releaser,
         memory: Memory,
+        submission: Submission | None = None,
         wait_s: int = WAIT_S,
     ) -> None:
         self._client = client
         self._keeper = keeper
         self._journal = journal
         self._releaser = releaser
+        self._submission = submission
         self._memory = memory
         self._wait_s = wait_s
         self._acknowledged_at_s: dict[str, float] = {}
@@ -147,6 +150,8 @@ class CommandLoop:
                 done = await self._releaser.release(command)
             case "drop":
                 done = self._releaser.drop(command)
+            case "lift" if self._submission is not None:
+                done = await self._submission.lift(command)
             case _:
                 done = Done(False, f"this gate knows no command {command.kind!r}")
         record = done.record(command)
