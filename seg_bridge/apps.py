@@ -16,3 +16,4 @@ class SegBridgeConfig(AppConfig):
         register_gateway_layer(Gateway())
         register_sight(gateway_blindness)
         register_queue("policy", "seg_bridge.policies.push.serve_policies")
+        register_queue("outbound", "seg_bridge.outbound.serving.serve_outbound")

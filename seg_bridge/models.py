@@ -7,8 +7,27 @@ from typing import ClassVar
 from django.db import models
 from typing_extensions import override
 
+from incidents.words import Direction
+from seg_bridge.outbound.models import OutboundTerms, SenderStop, SigningKey, SubmissionLogin
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
+
+__all__ = [
+    "Gate",
+    "GateClient",
+    "GateCommand",
+    "GatewayRule",
+    "OutboundTerms",
+    "PolicyChange",
+    "PolicyLayer",
+    "PolicyPush",
+    "PolicyPushItem",
+    "PolicyTemplate",
+    "Rehearsal",
+    "SenderStop",
+    "SigningKey",
+    "SubmissionLogin",
+]
 
 
 class Gate(ScopedModel):
@@ -314,11 +333,16 @@ class Rehearsal(TenantModel):
 
 
 class GateCommand(TenantModel):
-    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet."""
+    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet.
+
+    ``direction`` is the held mail's.  To lift a stop, ``trace_ulid`` is the stop's number and
+    ``recipients`` the mailbox that may send again.
+    """
 
     class Kind(models.TextChoices):
         RELEASE = "release", "Release held mail"
         DROP = "drop", "Drop held mail"
+        LIFT = "lift", "Let a stopped sender send again"
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
     seq = models.BigIntegerField(unique=True)
@@ -327,6 +351,12 @@ class GateCommand(TenantModel):
     trace_ulid = models.CharField(max_length=26)
     recipients = models.JSONField(default=list)
     evidence = models.CharField(max_length=64)
+    direction = models.CharField(
+        max_length=10,
+        choices=[(each.value, each.value) for each in Direction],
+        default=Direction.INBOUND.value,
+        db_default=Direction.INBOUND.value,
+    )
     released_by = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True)
