@@ -20,6 +20,7 @@ LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKE
 # Of Django's and the gate's settings: not ours to choose, only to hand on where they are set.
 HANDED_ON = (
     *("BAILEY_HOSTS", "BAILEY_OUTGOING_HOSTS", "BAILEY_DEBUG", "BAILEY_GATE_ENGINES"),
+    *("BAILEY_GATE_SUBMISSION", "BAILEY_GATE_SUBMISSION_TLS"),
     *("BAILEY_RSPAMD_SCAN", "BAILEY_RSPAMD_LEARN", "BAILEY_RSPAMD_PASSWORD", "BAILEY_CLAMAV"),
 )
 # variable -> port where it is not set

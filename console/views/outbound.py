@@ -87,7 +87,8 @@ def submission_login_end(request: PersonRequest, login_id: UUID) -> HttpResponse
 def client_outbound_key(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
     services.must_set_up(request.user)
-    form = KeyForm(request.POST or None, client=client)
+    # Nothing said is said as well: the client's first domain.
+    form = KeyForm(request.POST if request.method == "POST" else None, client=client)
     if request.method == "POST" and form.is_valid():
         services.make_key(tenant=client, domain=form.chosen, actor=request.user)
         messages.success(request, "Made. Put its record into the DNS, then have it looked up.")

@@ -13,7 +13,7 @@ from seg_bridge.gate.outbound.sealing import seal_for_gate
 from seg_bridge.gate.outbound.terms import SigningKey
 from tests.seg_bridge.gate.outbound.parts import CEO, HOST_IP, LOGIN, SECRET, plain, submitted
 from tests.seg_bridge.gate.parts import SECRET as GATE_SECRET
-from tests.seg_bridge.gate.parts import SmtpClient, block, tenant, until
+from tests.seg_bridge.gate.parts import Ingest, SmtpClient, block, tenant, until
 
 
 async def test_mail_of_a_known_host_goes_out_and_is_on_record(outbound_gate, sink):
@@ -149,6 +149,38 @@ async def test_what_the_hop_put_off_for_some_follows_later(tmp_path, outbound_ga
         await until(lambda: gate.outcomes()["late@other.example"] == "delivered")
         assert sink.recipients() == ["Late@other.example", "bob@other.example"]
         assert {each["direction"] for each in gate.observations()} == {"outbound"}
+
+
+async def test_a_gate_behind_postfix_takes_outbound_mail_itself(tmp_path, outbound_gate, sink):
+    async with outbound_gate(settings={"milter": tmp_path / "milter.sock"}) as gate:
+        assert (await gate.submit(submitted())).startswith("250")
+        assert gate.outcomes() == {"bob@other.example": "delivered"}, "not queued by Postfix"
+
+
+async def test_held_mail_is_released_to_the_way_out_signed(outbound_gate, sink, rsa_key):
+    ingest = Ingest()
+    gate = outbound_gate(keys=(signing_key(rsa_key[0]),), settings={"ingest": ingest})
+    async with gate:
+        assert (await gate.submit(submitted("phish 9"))).startswith("250 2.0.0 Ok: held")
+        (held,) = gate.observations()
+        ingest.commands.append(
+            {
+                "seq": 1,
+                "id": "0190d3a0-0000-7000-8000-000000000002",
+                "kind": "release",
+                "tenant_id": 1,
+                "ulid": held["trace_ulid"],
+                "recipients": ["bob@other.example"],
+                "evidence": held["evidence"],
+                "direction": "outbound",
+                "released_by": "Ana",
+            }
+        )
+        await until(lambda: gate.outcomes() == {"bob@other.example": "delivered"})
+        (mail,) = sink.mails
+        assert mail.data.startswith(b"DKIM-Signature:")
+        assert b"X-Bailey-" not in mail.data
+        assert gate.observations()[-1]["direction"] == "outbound"
 
 
 # Logins
