@@ -111,7 +111,7 @@ def _where(settings: GateSettings) -> str:
     submission = ""
     if settings.submission is not None:
         host, port = settings.submission
-        submission = f", BAILEY_GATE_SUBMISSION={host}:{port}, BAILEY_GATE_SUBMISSION_TLS"
+        submission = f", BAILEY_GATE_SUBMISSION={host}:{port}, BAILEY_GATE_CERTIFICATE"
     if settings.milter is not None:
         return f"BAILEY_GATE_MILTER={settings.milter}{submission}"
     host, port = settings.listen

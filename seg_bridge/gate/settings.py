@@ -142,7 +142,7 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
             "0.0.0.0:587 (host:port), or empty to take no outbound mail",
         ),
         submission_tls=read(
-            "BAILEY_GATE_SUBMISSION_TLS",
+            "BAILEY_GATE_CERTIFICATE",
             "",
             _maybe_file,
             "/etc/bailey/submission.pem (key and certificates in one file)",

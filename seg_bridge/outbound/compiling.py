@@ -76,7 +76,7 @@ def _keys(rows: Collection[int], gate_secret: bytes) -> dict[int, list[told.Sign
     for row in keys.select_related("domain").order_by("domain__name"):
         domain = wire.normalise_address(f"@{row.domain.name}")[1:]
         key = told.SigningKey(domain=domain, selector=row.selector, sealed="")
-        private = unseal(row.sealed_private, place=private_place(row.tenant_id, row.id))
+        private = unseal(bytes(row.sealed_private), place=private_place(row.tenant_id, row.id))
         sealed = seal_for_gate(private, place=key.place, secret=gate_secret)
         found[row.tenant_id].append(
             told.SigningKey(domain=domain, selector=row.selector, sealed=sealed)

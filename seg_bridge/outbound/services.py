@@ -231,6 +231,7 @@ def wanted_checks(tenant_id: int) -> list[WantedCheck]:
     return [
         WantedCheck(row.id, row.record_name, row.public, row.check_wanted_at)
         for row in rows.select_related("domain").order_by("id")
+        if row.check_wanted_at is not None
     ]
 
 

@@ -37,8 +37,8 @@ def test_engines_are_named_once_each_and_are_found_by_port_or_socket():
 def test_a_submission_listener_has_its_own_address_and_certificate(tmp_path):
     assert read_settings(GOOD).submission is None
     pem = tmp_path / "submission.pem"
-    wanted = {"BAILEY_GATE_SUBMISSION": "0.0.0.0:587", "BAILEY_GATE_SUBMISSION_TLS": str(pem)}
-    with pytest.raises(BadSetting, match=r"^BAILEY_GATE_SUBMISSION_TLS is wrong"):
+    wanted = {"BAILEY_GATE_SUBMISSION": "0.0.0.0:587", "BAILEY_GATE_CERTIFICATE": str(pem)}
+    with pytest.raises(BadSetting, match=r"^BAILEY_GATE_CERTIFICATE is wrong"):
         read_settings({**GOOD, **wanted})
     pem.touch()
     settings = read_settings({**GOOD, **wanted})
