@@ -14,7 +14,7 @@ from seg_bridge.outbound.serving import serve_outbound
 from tenants.doors import ClaimedWork
 from tests.factories import Cast
 from tests.seg_bridge.conftest import make_gate
-from tests.seg_bridge.outbound.parts import CEO, TERMS, analyst, switch_on
+from tests.seg_bridge.outbound.parts import CEO, TERMS, analyst, stop_the_ceo, switch_on
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +137,18 @@ def test_anybody_who_has_the_client_lets_a_stopped_sender_send(client, cast: Cas
         GateCommand.objects.update(ok=True)
     assert "all gates follow" in page(client, cast.bo)
     assert client.post(address, {"reason": "Again"}).status_code == 409
+
+
+def test_a_stop_leads_to_its_incident_and_back(client, cast: Cast):
+    make_gate(cast, cast.acme)
+    incident = stop_the_ceo(cast)
+    text = page(client, cast.bo)
+    assert reverse("incident", args=[incident.id]) in text
+    answer = client.get(reverse("incident", args=[incident.id]))
+    assert answer.status_code == 200
+    told = answer.content.decode()
+    assert "An account at risk, its mail to 5 people was held" in told
+    assert reverse("client_outbound", args=["acme"]) in told
+    assert "Block sender" not in told
+    assert "not seen in a mailbox" not in told.lower(), "these mailboxes are other people's"
+    assert client.get(reverse("held") + "?client=acme").status_code == 200

@@ -6,13 +6,18 @@ from typing import Any
 
 from django.utils import timezone
 
+from incidents.correlation import serve_intake
+from incidents.intake import record
 from incidents.models import Incident
 from incidents.observations import Observation
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.gate.policy import PolicySnapshot, load_signed
 from seg_bridge.outbound.models import SenderStop
 from seg_bridge.outbound.services import set_terms
+from seg_bridge.outbound.serving import serve_outbound
+from seg_bridge.outbound.stopping import ToldStop, note_stop
 from seg_bridge.snapshot import current_snapshot, sign_for
+from tenants.doors import ClaimedWork
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json
 from tests.seg_bridge.conftest import Mx
@@ -82,6 +87,19 @@ def stopped(cast: Cast, *numbers: int, **changes: Any) -> dict[str, Any]:
         "evidence": [ulid(number) for number in numbers],
     }
     return line | changes
+
+
+def stop_the_ceo(cast: Cast) -> Incident:
+    """Five of her mails are held, a gate tells the stop, and it has its incident."""
+    claimed = ClaimedWork(cast.acme.id, cast.provider.id, 1)
+    line = stopped(cast, *range(5))
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        record(sent(cast, number) for number in range(5))
+        note_stop("mx1", ToldStop.from_json(line))
+    serve_intake(claimed)
+    serve_outbound(claimed)
+    with analyst(cast):
+        return Incident.objects.get(kind=Incident.Kind.ACCOUNT)
 
 
 def stops(cast: Cast) -> list[SenderStop]:
