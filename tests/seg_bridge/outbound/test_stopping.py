@@ -5,6 +5,7 @@ import pytest
 from incidents.correlation import serve_intake
 from incidents.models import Delivery, Incident, IncidentMessage, LedgerEntry
 from incidents.opening import assess_messages
+from incidents.remediation import release_held
 from incidents.services import resolve_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.gate.outbound.watch import Stop
@@ -135,6 +136,17 @@ def test_a_stop_for_too_much_mail_has_what_was_sent_as_its_evidence(cast: Cast, 
     (incident,) = accounts(cast)
     assert incident.title == "An account at risk, its mail went to 1 person"
     assert incident.counts["unseen"] == 0, "nobody of ours looks into other people's mailboxes"
+
+
+def test_a_released_outbound_mail_goes_out_and_not_in(cast: Cast, wire: Wire):
+    wire.ship(sent(cast, 1, evidence="a" * 64))
+    serve(cast)
+    with analyst(cast):
+        held = Delivery.objects.get()
+        release_held(delivery=held, actor=cast.ana, reason="it is our own newsletter")
+    (command,) = wire.news()["commands"]
+    assert (command["kind"], command["direction"]) == ("release", "outbound")
+    assert command["recipients"] == ["bob1@other.example"]
 
 
 @pytest.mark.parametrize(
