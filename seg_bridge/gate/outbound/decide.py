@@ -3,8 +3,8 @@
 1. A block entry for a link's host or an attachment acts.  Entries about senders and hosts speak of
    mail that comes in, and allow entries of none that goes out.
 2. A threat from the score on at which the sender's policy acts is held, or refused where the policy
-   refuses it: nothing is marked on the way out, and no setting lets it go out as it is.  Malware
-   and what cannot be read act at any score.
+   refuses it: nothing is marked on the way out, and *deliver* means *hold* here.  Malware and what
+   cannot be read act at any score.
 3. Not scanned: the sender's policy for that; what it would mark is held.
 4. Kinds of files that the sender's policy holds or refuses.
 5. Everything else goes out.
