@@ -90,11 +90,12 @@ def assess(
     deliveries: Sequence[Delivery],
     *,
     vip_addresses: frozenset[str],
-    is_health: bool = False,
+    kept_kind: str = "",
     clues: Clues | None = None,
 ) -> Assessment:
     """``deliveries`` are all copies of ``messages``; neither may be empty.
 
+    ``kept_kind``: of an incident that is not about what its mails are, "" for all others.
     ``clues`` are those of the newest mail; None: only its sender is known.
     """
     gateway = worst(copy.gateway_verdict for copy in deliveries)
@@ -102,7 +103,7 @@ def assess(
     others = worst(
         verdict for copy in deliveries for verdict in (copy.person_verdict, copy.vendor_verdict)
     )
-    kind = Incident.Kind.HEALTH if is_health else kind_of(worst((gateway, mailbox, others)))
+    kind = Incident.Kind(kept_kind) if kept_kind else kind_of(worst((gateway, mailbox, others)))
     counts = count(messages, deliveries)
     codes = cross_layer(deliveries)
     parts = severity_parts(kind, counts, codes, _vips(deliveries, vip_addresses))
@@ -152,12 +153,16 @@ def reach_filter(prefix: str = "") -> Q:
     """The same in SQL; ``prefix`` leads to the deliveries: ``message__deliveries__``."""
     found = [place for place in REACH if place != Place.UNKNOWN]
     unseen = {f"{prefix}place": Place.UNKNOWN, f"{prefix}outcome__in": LET_THROUGH}
-    return Q(**{f"{prefix}place__in": found}) | Q(**unseen)
+    ours = {f"{prefix}direction__in": (Direction.INBOUND, Direction.INTERNAL)}
+    return Q(**{f"{prefix}place__in": found}) | Q(**unseen, **ours)
 
 
 def is_unseen(copy: Delivery) -> bool:
-    """It was delivered, and nobody has found it in a mailbox yet."""
-    return copy.place == Place.UNKNOWN and copy.outcome in LET_THROUGH
+    """It was delivered, and nobody has found it in a mailbox yet.  Mail that a client sent went
+    to mailboxes that are nobody's to look into.
+    """
+    is_ours = copy.direction != Direction.OUTBOUND
+    return is_ours and copy.place == Place.UNKNOWN and copy.outcome in LET_THROUGH
 
 
 def copies_within_reach(copies: Iterable[Delivery]) -> list[Delivery]:
@@ -173,6 +178,7 @@ def queue_rank(kind: str, counts: dict[str, int], codes: Sequence[str]) -> int:
     worth = (Incident.Kind.BEC, Incident.Kind.ACCOUNT)
     is_about_it = kind in worth or "internal_only" in codes or counts["replied"]
     touched = counts["in_inbox"] + counts["unseen"] + counts["read"] + counts["replied"]
+    touched += kind == Incident.Kind.ACCOUNT
     return 2 * bool(is_about_it and touched) + bool(within_reach(counts))
 
 
@@ -249,6 +255,8 @@ def severity_parts(
     parts = [part("kind", _BASE[Incident.Kind(kind)], f"Kind: {Incident.Kind(kind).label}")]
     if kind in (Incident.Kind.SPAM, Incident.Kind.HEALTH):
         return parts
+    if kind == Incident.Kind.ACCOUNT:
+        parts.append(part("stopped", 10, "Stopped from sending by the gateway"))
     if counts["in_inbox"]:
         parts.append(part("exposed", 15, f"{counts['in_inbox']} in an inbox now"))
     if counts["read"]:

@@ -61,7 +61,7 @@ def find_incidents(message: Message, mail: Mail, rarity: Rarity) -> list[Found]:
         member.message_id: member
         for member in IncidentMessage.objects.select_related("incident", "message")
         .filter(message__in=near)
-        .exclude(incident__kind=Incident.Kind.HEALTH)
+        .exclude(incident__kind__in=(Incident.Kind.HEALTH, Incident.Kind.ACCOUNT))
     }
     others = mails_of([member.message for member in members.values()])
     links = []
@@ -115,7 +115,7 @@ def _rows(
 
 def may_become_one(left: Incident, right: Incident) -> bool:
     """Whether nobody keeps their mails apart or has treated the two differently."""
-    if Incident.Kind.HEALTH in (left.kind, right.kind):
+    if {Incident.Kind.HEALTH, Incident.Kind.ACCOUNT} & {left.kind, right.kind}:
         return False
     owners = {each.owner_id for each in (left, right) if each.owner_id is not None}
     closed = {each.state == Incident.State.RESOLVED for each in (left, right)}

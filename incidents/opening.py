@@ -47,6 +47,8 @@ from tenants.work import want_work
 
 # So many mails a health incident takes, for each that joins has all others looked at again.
 HEALTH_TAKES = 2_000
+# Their kind is what they are about, whatever their mails are held to be; no content joins them.
+NOT_GROUPED = (Incident.Kind.HEALTH, Incident.Kind.ACCOUNT)
 
 
 def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[UUID]:
@@ -83,8 +85,8 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[UUID]:
             if known.kind == Incident.Kind.HEALTH and not _came_around(message):
                 # The gateway's account came late: it had passed this mail after all.
                 IncidentMessage.objects.filter(message=message).delete()
-            is_threat = known.kind != Incident.Kind.HEALTH
-            if is_threat and message.fingerprint and message.id not in known_by_keys:
+            is_grouped = known.kind not in NOT_GROUPED
+            if is_grouped and message.fingerprint and message.id not in known_by_keys:
                 to_place.append(message)  # its facts came only now
         elif _came_around(message):
             touched.add(_note_bypass(tenant, message).id)
@@ -130,7 +132,7 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
         for each in found:
             if incident is None:
                 incident = each.incident
-                _add(incident, message, say_joined(each.link))
+                add_message(incident, message, say_joined(each.link))
             elif incident.id == each.incident.id:
                 continue
             else:
@@ -161,7 +163,7 @@ def _note_bypass(tenant: Tenant, message: Message) -> Incident:
     incident: Incident | None = health.order_by("-number").first()
     if incident is None or incident.memberships.count() >= HEALTH_TAKES:
         return open_incident(tenant, message, Incident.Kind.HEALTH, reason)
-    _add(incident, message, reason)
+    add_message(incident, message, reason)
     return incident
 
 
@@ -200,7 +202,7 @@ def open_incident(tenant: Tenant, message: Message, kind: str, reason: str) -> I
         first_seen_at=message.first_seen_at,
         last_seen_at=message.last_seen_at,
     )
-    _add(incident, message, reason)
+    add_message(incident, message, reason)
     write_audit(
         "incidents.incident.opened",
         actor=BAILEY,
@@ -212,7 +214,7 @@ def open_incident(tenant: Tenant, message: Message, kind: str, reason: str) -> I
     return incident
 
 
-def _add(incident: Incident, message: Message, reason: str) -> None:
+def add_message(incident: Incident, message: Message, reason: str) -> None:
     IncidentMessage.objects.create(
         tenant_id=incident.tenant_id, incident=incident, message=message, reason=reason
     )
@@ -235,14 +237,15 @@ def refresh_incident(incident: Incident) -> None:
         messages,
         copies,
         vip_addresses=vips,
-        is_health=incident.kind == Incident.Kind.HEALTH,
+        kept_kind=incident.kind if incident.kind in NOT_GROUPED else "",
         clues=clues_of(newest_of(messages), copies),
     )
     for name in (
         *("kind", "severity", "severity_parts", "cross_layer", "counts"),
         *("title", "subject", "sender"),
     ):
-        setattr(incident, name, getattr(found, name))
+        if name != "sender" or incident.kind != Incident.Kind.ACCOUNT:
+            setattr(incident, name, getattr(found, name))
     incident.gateway_verdict = found.gateway_verdict
     incident.mailbox_verdict = found.mailbox_verdict
     incident.severity_rank = RANK[Incident.Severity(found.severity)]

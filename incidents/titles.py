@@ -75,6 +75,8 @@ def title_of(
         return f"{KIND_WORDS[kind]}, {_number(counts, 'messages', 'mail', 'mails')}"
     people = _number(counts, "recipients", "person", "people")
     if kind == "account":
+        if counts.get("held") and not counts.get("delivered"):
+            return f"{KIND_WORDS[kind]}, its mail to {people} was held"
         return f"{KIND_WORDS[kind]}, its mail went to {people}"
     what = f"{KIND_WORDS[kind]} {_how(cross_layer, clues)}".strip()
     if kind != "bec" and counts.get("was_exposed"):

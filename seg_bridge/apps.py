@@ -20,3 +20,4 @@ class SegBridgeConfig(AppConfig):
         register_queue("retain", "seg_bridge.held.retention.serve_retention")
         register_queue("policy", "seg_bridge.policies.push.serve_policies")
         register_queue("onboard", "seg_bridge.onboarding.work.serve_onboarding")
+        register_queue("outbound", "seg_bridge.outbound.serving.serve_outbound")

@@ -53,6 +53,7 @@ def unacknowledged(gate: KnownGate, *, after: int | None) -> list[dict[str, Any]
             "ulid": row.trace_ulid,
             "recipients": row.recipients,
             "evidence": row.evidence,
+            "direction": row.direction,
             "released_by": row.released_by,
             "queue_id": row.queue_id,
         }
@@ -163,8 +164,29 @@ def _command(
         trace_ulid=held.trace_ulid,
         recipients=[copy.recipient],
         evidence=held.evidence,
+        direction=copy.direction,
         released_by=by,
     )
+
+
+def order_lift(*, tenant_id: int, stop_ulid: str, mailbox: str, lifted_by: str) -> int:
+    """One command for each gate of the client, in the caller's transaction; answers how many.
+
+    The gate that stopped the sender forgets the stop, the others what they counted of it.
+    """
+    links = GateClient.objects.filter(tenant_id=tenant_id).select_related("gate")
+    gates = [link.gate for link in links.order_by("gate__name")]
+    for gate in gates:
+        GateCommand.objects.create(
+            tenant_id=tenant_id,
+            gate=gate,
+            seq=next_seq(),
+            kind=GateCommand.Kind.LIFT,
+            trace_ulid=stop_ulid,
+            recipients=[mailbox],
+            released_by=lifted_by,
+        )
+    return len(gates)
 
 
 def _held_sight(copy: Delivery) -> Observation | None:

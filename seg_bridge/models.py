@@ -7,8 +7,10 @@ from typing import ClassVar
 from django.db import models
 from typing_extensions import override
 
+from incidents.words import Direction
 from seg_bridge.held.models import Digest, HeldLink, LegalHold
 from seg_bridge.onboarding.records import DomainCheck, TrialMail
+from seg_bridge.outbound.models import OutboundTerms, SenderStop, SigningKey, SubmissionLogin
 from seg_bridge.queues.records import QueueItem
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
@@ -22,6 +24,7 @@ __all__ = [
     "GatewayRule",
     "HeldLink",
     "LegalHold",
+    "OutboundTerms",
     "PolicyChange",
     "PolicyLayer",
     "PolicyPush",
@@ -29,6 +32,9 @@ __all__ = [
     "PolicyTemplate",
     "QueueItem",
     "Rehearsal",
+    "SenderStop",
+    "SigningKey",
+    "SubmissionLogin",
     "TrialMail",
 ]
 
@@ -393,6 +399,8 @@ class GateCommand(TenantModel):
     """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet.
 
     ``queue_id``: of an order about mail that waits (queues/orders.py), "" of any other.
+    ``direction`` is the held mail's.  To lift a stop, ``trace_ulid`` is the stop's number and
+    ``recipients`` the mailbox that may send again.
     """
 
     class Kind(models.TextChoices):
@@ -403,6 +411,7 @@ class GateCommand(TenantModel):
         Q_FREE = "q_free", "Let it go on"
         Q_REMOVE = "q_remove", "Take out of the queue"
         Q_RETURN = "q_return", "Return to its sender"
+        LIFT = "lift", "Let a stopped sender send again"
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
     seq = models.BigIntegerField(unique=True)
@@ -412,6 +421,12 @@ class GateCommand(TenantModel):
     recipients = models.JSONField(default=list)
     evidence = models.CharField(max_length=64)
     queue_id = models.CharField(max_length=64, blank=True)
+    direction = models.CharField(
+        max_length=10,
+        choices=[(each.value, each.value) for each in Direction],
+        default=Direction.INBOUND.value,
+        db_default=Direction.INBOUND.value,
+    )
     released_by = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True)

@@ -24,6 +24,7 @@ from incidents.intake import record
 from incidents.observations import Observation
 from incidents.words import Direction, Layer
 from seg_bridge.commands import Acknowledgement, acknowledge, clients_of_commands
+from seg_bridge.outbound.stopping import ToldStop, note_stop
 from seg_bridge.snapshot import KnownGate
 from tenants.scope import Role, tenant_scope
 
@@ -83,6 +84,7 @@ class _Share:
 
     seen: list[tuple[int, Observation]] = field(default_factory=list)
     done: list[tuple[int, Acknowledgement]] = field(default_factory=list)
+    stopped: list[tuple[int, ToldStop]] = field(default_factory=list)
 
 
 def take_in(gate: KnownGate, body: bytes) -> Taken:
@@ -100,6 +102,8 @@ def take_in(gate: KnownGate, body: bytes) -> Taken:
             continue
         if isinstance(item, Observation):
             shares[item.tenant_id].seen.append((number, item))
+        elif isinstance(item, ToldStop):
+            shares[item.tenant_id].stopped.append((number, item))
         else:
             done.append((number, item))
     _share_out(gate, done, shares, taken)
@@ -130,6 +134,7 @@ def _take_share(gate: KnownGate, tenant_id: int, share: _Share, taken: Taken) ->
         with tenant_scope(Role.WORKER, [tenant_id], provider_id=gate.provider_id):
             recorded = record(seen for _, seen in share.seen)
             is_new = [acknowledge(gate, each) for _, each in share.done]
+            is_new += [note_stop(gate.name, each) for _, each in share.stopped]
     except _MAY_NEVER_FIT as error:
         if _may_fit_later(error):
             raise
@@ -159,6 +164,8 @@ def _take_one_by_one(gate: KnownGate, tenant_id: int, share: _Share, taken: Take
         take(number, lambda seen=seen: bool(record([seen]).stored))  # type: ignore[misc]
     for number, done in share.done:
         take(number, lambda done=done: acknowledge(gate, done))  # type: ignore[misc]
+    for number, stop in share.stopped:
+        take(number, lambda stop=stop: note_stop(gate.name, stop))  # type: ignore[misc]
 
 
 def _may_fit_later(error: Exception) -> bool:
@@ -167,7 +174,7 @@ def _may_fit_later(error: Exception) -> bool:
     return isinstance(error, OperationalError) and not sqlstate.startswith(_TOO_COMPLEX)
 
 
-def _read_line(line: bytes, gate: KnownGate) -> Observation | Acknowledgement:
+def _read_line(line: bytes, gate: KnownGate) -> Observation | Acknowledgement | ToldStop:
     try:
         data = json.loads(line, parse_constant=_no_constant)
         match data["kind"]:
@@ -177,6 +184,12 @@ def _read_line(line: bytes, gate: KnownGate) -> Observation | Acknowledgement:
                 return seen
             case "command_done":
                 return _acknowledgement(data)
+            case "sender_stopped":
+                stop = ToldStop.from_json(data)
+                if stop.tenant_id not in gate.tenant_ids:
+                    raise LineRefused("this gate does not speak for that client")
+                _check_time("at", stop.at)
+                return stop
             case kind:
                 raise LineRefused(f"nothing is known of the kind {kind!r}")
     except LineRefused:
@@ -212,9 +225,13 @@ def _check_observation(seen: Observation, gate: KnownGate) -> None:
         raise LineRefused(f"direction is one of {', '.join(Direction)}")
     if not _EVIDENCE.match(seen.evidence):
         raise LineRefused("evidence is a SHA-256 in hex, or nothing")
-    if not _FIRST_TIME <= seen.observed_at <= timezone.now() + _CLOCK_AHEAD:
-        raise LineRefused("observed_at lies in the future or in the far past")
+    _check_time("observed_at", seen.observed_at)
     _check_shapes(seen)
+
+
+def _check_time(name: str, at: datetime) -> None:
+    if not _FIRST_TIME <= at <= timezone.now() + _CLOCK_AHEAD:
+        raise LineRefused(f"{name} lies in the future or in the far past")
 
 
 def _check_text(name: str, value: object, longest: int) -> None:

@@ -28,6 +28,7 @@ from seg_bridge.gate.signing import canonical_json
 from seg_bridge.gate.treatment import Treatment
 from seg_bridge.gate.ways import HopTls
 from seg_bridge.models import GatewayRule
+from seg_bridge.outbound.compiling import OUTBOUND_ROWS, outbound_of
 from seg_bridge.policies.effective import treatment_of, values_of
 from seg_bridge.policies.layers import Layers
 from tenants.doors import ask
@@ -152,6 +153,7 @@ _STAMP = "SELECT concat_ws(' ', {})".format(
             "tenants_groupmember WHERE tenant_id = ANY(%(ids)s)",
             "seg_bridge_policylayer WHERE tenant_id = ANY(%(ids)s)"
             " OR (tenant_id IS NULL AND provider_id = %(provider)s)",
+            *OUTBOUND_ROWS,
             "seg_bridge_gatewayrule WHERE (tenant_id = ANY(%(ids)s)"
             " OR (tenant_id IS NULL AND provider_id = %(provider)s)) AND removed_at IS NULL",
             "incidents_tracekey WHERE provider_id = %(provider)s",
@@ -177,17 +179,22 @@ def _compile(gate: KnownGate) -> dict[str, Any]:
         authserv_id=gate.hostname,
         trace_keys={name: key.hex() for name, key in trace_keys(gate.provider_id).items()},
         active_trace_key=active,
-        tenants=tuple(_tenants(gate.tenant_ids)),
+        tenants=tuple(_tenants(gate)),
     )
     data = snapshot.as_json()
     del data["version"], data["made_at"]
     return data
 
 
-def _tenants(tenant_ids: Collection[int]) -> Iterable[wire.TenantPolicy]:
-    domains = _domains(tenant_ids)
-    for policy in policies_of(tenant_ids):
-        yield replace(policy, domains=tuple(domains[policy.tenant_id]))
+def _tenants(gate: KnownGate) -> Iterable[wire.TenantPolicy]:
+    domains = _domains(gate.tenant_ids)
+    outbound = outbound_of(gate.tenant_ids, gate_secret=gate.secret)
+    for policy in policies_of(gate.tenant_ids):
+        yield replace(
+            policy,
+            domains=tuple(domains[policy.tenant_id]),
+            outbound=outbound.get(policy.tenant_id),
+        )
 
 
 def policies_of(

@@ -232,6 +232,10 @@ def advice_for(
     is_blocked: bool = False,
 ) -> Advice:
     """Never a purge; what can be undone comes first; nothing that the client's layers cannot do."""
+    if incident.kind == Incident.Kind.ACCOUNT:
+        effect = f"Have the password of {incident.sender} renewed and its sessions ended at the "
+        effect += "mail host. It cannot send until somebody lifts the stop."
+        return Advice("Call the contact", effect, _question(incident, "call"), "phone")
     reach = within_reach(incident.counts)
     if reach and not can_pull(incident, sight):
         return _without_a_pull(incident, sight, reach, is_blocked=is_blocked)

@@ -181,7 +181,7 @@ def can_pull(incident: Incident, sight: Blind) -> bool:
 
 def can_block(incident: Incident, sight: Blind) -> bool:
     """A gateway is there, or has looked at it, and the sender's mail comes through it."""
-    is_inside = "internal_only" in incident.cross_layer
+    is_inside = "internal_only" in incident.cross_layer or incident.kind == Incident.Kind.ACCOUNT
     has_gateway = sight.has_gateway or bool(incident.gateway_verdict)
     return bool(incident.sender) and has_gateway and not is_inside
 
@@ -191,6 +191,8 @@ def did_and_next(incident: Incident, job: Job | None, sight: Blind) -> tuple[str
     did = job_words(job) if job else "Nothing done yet"
     if job and not job.is_over:
         return did, ""
+    if incident.kind == Incident.Kind.ACCOUNT and incident.is_open:
+        return did if job else "Gateway stopped the sender", "Call the contact"
     held = incident.counts.get("held", 0)
     if reach := within_reach(incident.counts):
         if can_pull(incident, sight):

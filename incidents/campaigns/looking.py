@@ -121,7 +121,7 @@ FROM incidents_incident i WHERE i.tenant_id = %s AND i.id = ANY(%s)
 def _ids_in_sight(tenant: Tenant, since: datetime) -> list[UUID]:
     """Threats with mail in the window, and all others of their campaigns."""
     threats = Incident.objects.filter(tenant=tenant, merged_into=None).exclude(
-        kind=Incident.Kind.HEALTH
+        kind__in=(Incident.Kind.HEALTH, Incident.Kind.ACCOUNT)
     )
     recent = threats.filter(last_seen_at__gte=since)
     campaigns = {

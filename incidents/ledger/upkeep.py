@@ -163,6 +163,7 @@ def _in_chunks(tenant: Tenant, since: datetime, until: datetime) -> Iterator[lis
         yield ids[start : start + CHUNK]
 
 
+# What a client sends is no mail that a layer let in or kept out: it is not counted here.
 # Most mail is harmless and never had a row: it is told from the rest before anything is computed.
 _TO_NOTE = """
 SELECT d.message_id
@@ -170,7 +171,8 @@ FROM incidents_delivery d
 JOIN incidents_sighting s ON s.tenant_id = d.tenant_id AND s.delivery_id = d.id
 JOIN incidents_observation o ON o.tenant_id = s.tenant_id AND o.id = s.observation_id
     AND o.observed_at = s.observed_at
-WHERE d.tenant_id = %(tenant)s AND d.message_id = ANY(%(ids)s) AND o.verdict = ANY(%(threats)s)
+WHERE d.tenant_id = %(tenant)s AND d.message_id = ANY(%(ids)s)
+    AND d.direction <> 'outbound' AND o.verdict = ANY(%(threats)s)
 UNION
 SELECT message_id FROM incidents_ledgerentry
 WHERE tenant_id = %(tenant)s AND message_id = ANY(%(ids)s)
@@ -191,6 +193,7 @@ WITH words AS (
     JOIN incidents_observation o ON o.tenant_id = s.tenant_id AND o.id = s.observation_id
         AND o.observed_at = s.observed_at
     WHERE d.tenant_id = %(tenant)s AND d.message_id = ANY(%(ids)s)
+    AND d.direction <> 'outbound'
 ), heard AS (
     SELECT message_id, min(observed_at) AS seen_at,
         bool_or(layer = 'gateway') AS gateway_saw,

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from incidents.layers import blind_layers
 from incidents.models import Delivery, Incident
 from incidents.story.lines import join
-from incidents.words import LET_THROUGH
+from incidents.words import LET_THROUGH, Direction
 from tenants.models import Mailbox
 
 
 def not_checked(incident: Incident, copies: Sequence[Delivery]) -> list[str]:
     gaps = [blind.sentence for blind in blind_layers(incident.tenant_id)]
-    delivered = [copy for copy in copies if copy.outcome in LET_THROUGH]
+    # What the client sent went to mailboxes that nobody of ours reads.
+    ours = [copy for copy in copies if copy.direction != Direction.OUTBOUND]
+    delivered = [copy for copy in ours if copy.outcome in LET_THROUGH]
     unseen = sorted({copy.recipient for copy in delivered if copy.verified_at is None})
     if unseen:
         gaps.append(f"Not seen in a mailbox: {join(unseen)}.")

@@ -92,6 +92,8 @@ async def serve(
             await gate.start()
         except FolderTaken as error:
             return _refuse(f"BAILEY_GATE_DIR: {error}")
+        except ValueError as error:
+            return _refuse(str(error))
         except OSError as error:
             return _refuse(f"{_where(settings)} or BAILEY_GATE_DIR: {error}")
         await engines.start()
@@ -106,10 +108,14 @@ async def serve(
 
 
 def _where(settings: GateSettings) -> str:
+    submission = ""
+    if settings.submission is not None:
+        host, port = settings.submission
+        submission = f", BAILEY_GATE_SUBMISSION={host}:{port}, BAILEY_GATE_CERTIFICATE"
     if settings.milter is not None:
-        return f"BAILEY_GATE_MILTER={settings.milter}"
+        return f"BAILEY_GATE_MILTER={settings.milter}{submission}"
     host, port = settings.listen
-    return f"BAILEY_GATE_LISTEN={host}:{port}"
+    return f"BAILEY_GATE_LISTEN={host}:{port}{submission}"
 
 
 def _refuse(text: str) -> int:

@@ -24,6 +24,7 @@ from seg_bridge.gate.policy import BadSnapshot
 from seg_bridge.gate.queues import KINDS, QueueHands
 from seg_bridge.gate.release import Command, Done, Releaser
 from seg_bridge.gate.snapshots import SnapshotKeeper
+from seg_bridge.gate.submission import Submission
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +80,14 @@ class CommandLoop:
         releaser: Releaser,
         memory: Memory,
         hands: QueueHands | None = None,
+        submission: Submission | None = None,
         wait_s: int = WAIT_S,
     ) -> None:
         self._client = client
         self._keeper = keeper
         self._journal = journal
         self._releaser = releaser
+        self._submission = submission
         self._memory = memory
         self._hands = hands
         self._wait_s = wait_s
@@ -155,6 +158,8 @@ class CommandLoop:
                 done = self._releaser.drop(command)
             case kind if kind in KINDS and self._hands is not None:
                 done = await self._hands.do(command)
+            case "lift" if self._submission is not None:
+                done = await self._submission.lift(command)
             case _:
                 done = Done(False, f"this gate knows no command {command.kind!r}")
         record = done.record(command)

@@ -19,10 +19,11 @@ from typing import Any, Protocol, TypeVar
 from ulid import ULID
 
 from incidents.mail.facts import MailFacts
-from incidents.words import Outcome
-from seg_bridge.engines import Engine
+from incidents.words import Direction, Outcome
+from seg_bridge.engines import Engine, Envelope
 from seg_bridge.gate.decide import Decidable, decidable, decide
 from seg_bridge.gate.dispatch import (
+    Group,
     group_by_wording,
     relay_groups,
     spool_entries,
@@ -87,6 +88,8 @@ class CoreParts:
 
 
 class Core:
+    direction = Direction.INBOUND
+
     def __init__(self, parts: CoreParts) -> None:
         self._parts = parts
         self._stores = parts.stores
@@ -112,9 +115,13 @@ class Core:
         )
         snapshot = self._parts.latest() or transaction.snapshot
         seen = decidable(result, facts, envelope)
-        copies = tuple(_decide_copy(route, snapshot, seen) for route in transaction.routes)
+        copies = tuple(
+            self._decide(route, snapshot, seen, envelope) for route in transaction.routes
+        )
         settle_mixed(copies)
         return SeenMail(
+            direction=self.direction,
+            sent_by=self._sent_by(transaction, facts),
             ulid=ulid,
             raw=raw,
             sha256=facts.raw_sha256 or sha256_hex(raw),
@@ -129,6 +136,15 @@ class Core:
             said=transaction.said,
             queue_id=transaction.queue_id,
         )
+
+    def _decide(
+        self, route: Route, snapshot: PolicySnapshot, seen: Decidable, envelope: Envelope
+    ) -> Copy:
+        return _decide_copy(route, snapshot, seen)
+
+    def _sent_by(self, transaction: Transaction, facts: MailFacts) -> dict[str, str]:
+        """``SeenMail.sent_by``: of mail that comes in there is nothing to say."""
+        return {}
 
     async def _close(
         self,
@@ -207,8 +223,7 @@ class RelayCore(Core):
         if reply is None:
             kept_for = await self._keep(mail, kept_for)
             groups = [
-                write_group(copies, mail, transaction, self._hostname)
-                for copies in group_by_wording(mail)
+                await self._write(copies, mail, transaction) for copies in group_by_wording(mail)
             ]
             if groups:
                 await self._append(begun_record(mail))
@@ -225,6 +240,12 @@ class RelayCore(Core):
             kept_for = await self._keep(mail, kept_for)
         await self._close(mail, reply, kept_for, entries)
         return reply
+
+    async def _write(
+        self, copies: tuple[Copy, ...], mail: SeenMail, transaction: Transaction
+    ) -> Group:
+        """The mail as these copies' next hop gets it."""
+        return write_group(copies, mail, transaction, self._hostname)
 
 
 async def put_off_if_broken(work: Coroutine[Any, Any, T], put_off: T) -> T:

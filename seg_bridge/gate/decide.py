@@ -115,14 +115,14 @@ def decidable(result: ScanResult, facts: MailFacts, envelope: Envelope) -> Decid
 
 def decide(mail: Decidable, tenant: TenantPolicy, recipient: str, now: datetime) -> Decision:
     """The one function that decides: the gate's core and the rehearsal both call it."""
-    live = [rule for rule in tenant.rules if _is_live(rule, recipient, now)]
+    live = [rule for rule in tenant.rules if is_live(rule, recipient, now)]
     for rule in live:
         if rule.kind == "block" and fits(rule, mail):
-            words = f"block of {_whose(rule, tenant)}: {_describe(rule)}"
+            words = f"block of {_whose(rule, tenant)}: {say_rule(rule)}"
             return Decision(rule.action, words, "block", rule)
     for rule in live:
         if rule.kind == "allow" and _may_allow(rule, mail):
-            words = f"allow of {_whose(rule, tenant)}: {_describe(rule)}"
+            words = f"allow of {_whose(rule, tenant)}: {say_rule(rule)}"
             return Decision(MatrixAction.DELIVER, words, "allow", rule)
     treatment = tenant.treatment_for(recipient)
     decided = _by_verdict(treatment, mail)
@@ -162,7 +162,7 @@ def _by_file(policy: Treatment, mail: Decidable) -> Decision | None:
     return Decision(action, f"a file of the kind {words} is {_IN_WORDS[action]}", "file")
 
 
-def _is_live(rule: GatewayRule, recipient: str, now: datetime) -> bool:
+def is_live(rule: GatewayRule, recipient: str, now: datetime) -> bool:
     has_ended = rule.expires_at is not None and rule.expires_at <= now
     return not has_ended and rule.is_for(recipient)
 
@@ -227,7 +227,7 @@ def _whose(rule: GatewayRule, tenant: TenantPolicy) -> str:
     return tenant.name
 
 
-def _describe(rule: GatewayRule) -> str:
+def say_rule(rule: GatewayRule) -> str:
     kind = rule.match.replace("_", " ")
     scope = f" for {rule.recipient}" if rule.recipient else ""
     owner = f", set by {rule.owner}" if rule.owner else ""

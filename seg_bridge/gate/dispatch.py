@@ -51,7 +51,7 @@ def write_group(
         data = mark_tagged(data, str(mail.result.verdict or "not scanned"), mark)
     outgoing = OutgoingMail(
         mail_from=mail.envelope.mail_from,
-        recipients=tuple(copy.route.address for copy in copies),
+        recipients=tuple(copy.route.wire_address for copy in copies),
         data=data,
         is_smtputf8=transaction.is_smtputf8,
         is_8bit=transaction.is_8bit,
@@ -78,7 +78,7 @@ async def relay_group(group: Group, relay: Relay, way: Way) -> None:
     """Gives each copy the outcome that the next hop gave it."""
     answers = await relay.send(way, group.outgoing)
     for copy in group.copies:
-        answer = answers[copy.route.address]
+        answer = answers[copy.route.wire_address]
         copy.outcome = _OUTCOME_OF[answer.state]
         copy.hop_reply = answer.text or answer.state
         copy.hop_tls = answer.tls
@@ -89,7 +89,7 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
     """What the gate must still deliver of this mail, with the bytes to send."""
     entries = []
     for number, group in enumerate(groups):
-        left = tuple(copy.route.address for copy in group.copies if copy.is_spooled)
+        left = tuple(copy.route.wire_address for copy in group.copies if copy.is_spooled)
         if not left:
             continue
         outgoing = replace(group.outgoing, recipients=left)
@@ -105,6 +105,7 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
             is_8bit=outgoing.is_8bit,
             spooled_at_s=time.time(),
             due_at_s=time.time(),
+            direction=mail.direction,
         )
         entries.append((entry, outgoing.data))
     return entries

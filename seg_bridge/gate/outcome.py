@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from incidents.words import MatrixAction, Outcome, Verdict
+from incidents.words import Direction, MatrixAction, Outcome, Verdict
 from seg_bridge.gate.records import Copy, SeenMail
 
 
@@ -42,7 +42,8 @@ def refuse_by_policy(mail: SeenMail) -> str | None:
     if all(copy.action is MatrixAction.REJECT for copy in mail.copies):
         for copy in mail.copies:
             copy.outcome = Outcome.REJECTED
-        return f"550 5.7.1 {mail.ulid} is refused by the recipient's policy"
+        whose = "sender" if mail.direction is Direction.OUTBOUND else "recipient"
+        return f"550 5.7.1 {mail.ulid} is refused by the {whose}'s policy"
     for copy in mail.copies:
         if copy.action is MatrixAction.HOLD:
             copy.outcome = Outcome.HELD

@@ -143,7 +143,9 @@ def _auth_results(auth: tuple[AuthResult, ...], authserv_id: str) -> str:
 
 def received_value(envelope: Envelope, hostname: str, mail_id: str) -> str:
     """Of the Received field for the hop from the sending host to us."""
-    protocol = "ESMTPS" if envelope.tls else "ESMTP"
+    is_logged_in = envelope.authenticated_as and not envelope.authenticated_as.startswith("host ")
+    # RFC 3848
+    protocol = "ESMTP" + ("S" if envelope.tls else "") + ("A" if is_logged_in else "")
     address = envelope.client_ip if ":" not in envelope.client_ip else f"IPv6:{envelope.client_ip}"
     return (
         f"from {_token(envelope.helo) or 'unknown'} ([{_token(address)}]) "

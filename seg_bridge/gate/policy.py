@@ -21,6 +21,7 @@ from typing import Any, Literal, Self, get_args
 from typing_extensions import override
 
 from incidents.words import MatrixAction
+from seg_bridge.gate.outbound.terms import OutboundTerms
 from seg_bridge.gate.signing import BadSignature, check_json, sign_json
 from seg_bridge.gate.treatment import Treatment, treatment_fields
 from seg_bridge.gate.ways import HopTls, Way, join_hop, split_hop
@@ -177,7 +178,8 @@ class DomainRoute:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantPolicy(Treatment):
     """What one client wants.  ``exceptions``: domains (``acme.example``) and addresses that are
-    treated otherwise, each with all that holds for it.
+    treated otherwise, each with all that holds for it.  ``outbound`` None: the client sends nothing
+    through the gate.
     """
 
     tenant_id: int
@@ -186,6 +188,7 @@ class TenantPolicy(Treatment):
     domains: tuple[DomainRoute, ...] = ()
     rules: tuple[GatewayRule, ...] = ()
     exceptions: Mapping[str, Treatment] = field(default_factory=dict)
+    outbound: OutboundTerms | None = None
 
     def treatment_for(self, address: str) -> Treatment:
         """``address`` as ``normalise_address`` writes it."""
@@ -215,12 +218,18 @@ class TenantPolicy(Treatment):
             data["exceptions"] = {
                 of: treatment.treatment_json() for of, treatment in self.exceptions.items()
             }
+        if self.outbound is not None:
+            data["outbound"] = self.outbound.as_json()
         return data
 
     @classmethod
     @override
     def from_json(cls, data: Mapping[str, Any]) -> Self:
+        outbound = OutboundTerms.from_json(data["outbound"]) if "outbound" in data else None
+        if outbound is not None and outbound.next_hop:
+            split_hop(outbound.next_hop)
         return cls(
+            outbound=outbound,
             tenant_id=int(data["tenant_id"]),
             slug=str(data["slug"]),
             name=str(data["name"]),
@@ -237,13 +246,15 @@ class TenantPolicy(Treatment):
 @dataclass(frozen=True, slots=True)
 class Route:
     """One recipient's client and domain.  ``is_listed`` False: the domain is ours, the mailbox is
-    not on its list.
+    not on its list.  ``written``: the address as its sender wrote it where that matters, which is
+    for other people's mailboxes, "" for ours.
     """
 
     address: str
     tenant: TenantPolicy
     domain: DomainRoute
     is_listed: bool
+    written: str = ""
 
     @property
     def is_known(self) -> bool:
@@ -253,6 +264,11 @@ class Route:
     @property
     def must_ask(self) -> bool:
         return self.domain.asks_hop and not self.is_listed
+
+    @property
+    def wire_address(self) -> str:
+        """What the next hop is told."""
+        return self.written or self.address
 
     @property
     def treatment(self) -> Treatment:

@@ -14,7 +14,7 @@ from typing import Any
 
 from incidents.mail.facts import MailFacts
 from incidents.observations import Observation
-from incidents.words import Layer, MatrixAction, Outcome, Place
+from incidents.words import Direction, Layer, MatrixAction, Outcome, Place
 from seg_bridge.engines import Envelope, Scan
 from seg_bridge.gate.dialogue import Said, told_to
 from seg_bridge.gate.policy import PolicySnapshot, Route
@@ -81,7 +81,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenMail:
-    """One mail as the gate saw it, with all its copies; ``facts_json`` is what is told of it."""
+    """One mail as the gate saw it, with all its copies; ``facts_json`` is what is told of it.
+
+    ``sent_by``: of outbound mail the mailbox, who submitted it and the key that signs it.
+    """
 
     ulid: str
     raw: bytes
@@ -96,6 +99,8 @@ class SeenMail:
     is_in_circle: bool
     said: tuple[Said, ...] = ()
     queue_id: str = ""
+    direction: Direction = Direction.INBOUND
+    sent_by: Mapping[str, str] = field(default_factory=dict)
 
     def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
         return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)
@@ -188,7 +193,7 @@ def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
         "layer": str(Layer.GATEWAY),
         "source": mail.source,
         "observed_at": at.isoformat(),
-        "direction": "inbound",
+        "direction": str(mail.direction),
         "internet_message_id": mail.facts.internet_message_id[:MAX_MESSAGE_ID_CHARS],
         "fingerprint": mail.facts.fingerprint,
         "trace_ulid": mail.ulid,
@@ -210,6 +215,7 @@ def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
             "missing": list(result.missing),
             "missing_why": [why[:MAX_WHY_CHARS] for why in result.why],
             "engines": [_engine_told(scan) for scan in result.scans],
+            **({"sent_by": dict(mail.sent_by)} if mail.sent_by else {}),
         },
     }
 

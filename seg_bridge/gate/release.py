@@ -16,14 +16,16 @@ from ulid import ULID
 
 from incidents.mail.facts import MailFacts
 from incidents.observations import Observation
-from incidents.words import Layer, Outcome, Place
+from incidents.words import Direction, Layer, Outcome, Place
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
 from seg_bridge.gate.ingest import IngestClient, IngestError
 from seg_bridge.gate.journal import Journal, Record
 from seg_bridge.gate.originals import Originals, sha256_hex
-from seg_bridge.gate.outgoing import Stamp, stamp_mail
+from seg_bridge.gate.outbound.dkim import Signer
+from seg_bridge.gate.outbound.writing import visible_sender, write_outbound
+from seg_bridge.gate.outgoing import Stamp, received_value, stamp_mail
 from seg_bridge.gate.paths import BadCommand, check_sender
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import observation_record
@@ -36,7 +38,8 @@ GATE_DIED = "unknown: the gate stopped while it released the mail; look into the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said.
+    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said;
+    ``direction`` is the released mail's.
 
     ``queue_id`` is what an order about the queue (``q_…``) is about; such a one names no mail.
     """
@@ -50,6 +53,7 @@ class Command:
     evidence: str
     by: str
     queue_id: str = ""
+    direction: Direction = Direction.INBOUND
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -65,6 +69,7 @@ class Command:
             evidence=str(data.get("evidence") or ""),
             by=str(data.get("released_by") or "an analyst"),
             queue_id=str(data.get("queue_id") or ""),
+            direction=Direction(data.get("direction") or Direction.INBOUND),
         )
 
     def acknowledge(self, *, ok: bool, detail: str) -> dict[str, Any]:
@@ -117,9 +122,11 @@ class Releaser:
         originals: Originals,
         relay: Relay,
         client: IngestClient,
+        signer: Signer,
         reinject_hop: str = "",
     ) -> None:
         """``reinject_hop``: where our own Postfix takes mail from us, "" without one."""
+        self._signer = signer
         self._reinject_hop = reinject_hop
         self._source = f"gate:{name}"
         self._hostname = hostname
@@ -158,6 +165,8 @@ class Releaser:
         snapshot = self._keeper.current
         if snapshot is None or not command.recipients:
             raise CannotRelease("the gate has no policy yet, or the command no recipients")
+        if command.direction is Direction.OUTBOUND:
+            return snapshot, self._way_out(command, snapshot)
         ways = set()
         for recipient in command.recipients:
             route = snapshot.find(recipient)
@@ -167,6 +176,12 @@ class Releaser:
         if len(ways) != 1:
             raise CannotRelease("the recipients have different mail hosts: release one by one")
         return snapshot, ways.pop()
+
+    def _way_out(self, command: Command, snapshot: PolicySnapshot) -> Way:
+        tenant = snapshot.tenant(command.tenant_id)
+        if tenant is None or tenant.outbound is None or not tenant.outbound.next_hop:
+            raise CannotRelease("this client has no next mail server for outbound mail any more")
+        return Way.of(tenant.outbound.next_hop)
 
     async def _original(self, command: Command) -> bytes:
         raw = self._originals.read(command.tenant_id, command.ulid)
@@ -202,11 +217,34 @@ class Releaser:
             fingerprint=facts.fingerprint,
             auth=None,
         )
+        if command.direction is Direction.OUTBOUND:
+            data = await self._signed(command, raw, facts, stamp, snapshot)
+        else:
+            data = stamp_mail(raw, stamp, snapshot)
         return OutgoingMail(
             mail_from=sender,
             recipients=command.recipients,
-            data=stamp_mail(raw, stamp, snapshot),
+            data=data,
             is_8bit=not raw.isascii(),
+        )
+
+    async def _signed(
+        self,
+        command: Command,
+        raw: bytes,
+        facts: MailFacts,
+        stamp: Stamp,
+        snapshot: PolicySnapshot,
+    ) -> bytes:
+        tenant = snapshot.tenant(command.tenant_id)
+        terms = tenant.outbound if tenant is not None else None
+        domain = visible_sender(facts).rpartition("@")[2]
+        return await write_outbound(
+            raw,
+            received_value(stamp.envelope, self._hostname, command.ulid),
+            snapshot,
+            key=terms.key_for(domain) if terms is not None else None,
+            signer=self._signer,
         )
 
     def _begun(self, command: Command, next_hop: str) -> Record:
@@ -231,7 +269,8 @@ class Releaser:
         for recipient, answer in answers.items():
             rule = f"released by {command.by}"
             if answer.state == "accepted":
-                outcome = Outcome.PASSED if self._reinject_hop else Outcome.DELIVERED
+                is_ours = self._reinject_hop and command.direction is not Direction.OUTBOUND
+                outcome = Outcome.PASSED if is_ours else Outcome.DELIVERED
                 place = None
                 let_go.append(recipient)
             elif answer.state == "unknown":
@@ -266,6 +305,7 @@ class Releaser:
             source_key=f"{command.ulid}/{recipient}",
             observed_at=datetime.now(UTC),
             recipient=recipient,
+            direction=str(command.direction),
             trace_ulid=command.ulid,
             action=action,
             rule=rule,

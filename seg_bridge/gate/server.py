@@ -38,6 +38,7 @@ from seg_bridge.gate.session import FrontParts, GateSession
 from seg_bridge.gate.settings import GateSettings
 from seg_bridge.gate.snapshots import SnapshotKeeper
 from seg_bridge.gate.spool import Spool, SpoolTimes
+from seg_bridge.gate.submission import Submission
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Gate:
         self._relay = Relay(helo=settings.hostname, timeouts=timeouts)
         self._known = Known(self._relay)
         self._commits: set[asyncio.Task[Any]] = set()
+        self._submission: Submission | None = None
         self._lines: set[asyncio.Transport] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | Acceptor | None = None
@@ -98,8 +100,14 @@ class Gate:
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
+    @property
+    def submission_address(self) -> tuple[str, int]:
+        """Where clients submit their outbound mail; known after ``start``."""
+        assert self._submission is not None
+        return self._submission.address
+
     async def start(self) -> None:
-        """Listens on return.  Raises ``OSError`` or ``JournalError``."""
+        """Listens on return.  Raises ``OSError``, ``JournalError`` or ``ValueError``."""
         settings = self._settings
         leftovers = await asyncio.to_thread(read_leftovers, self._journal_folder)
         self.keeper.load()
@@ -125,12 +133,17 @@ class Gate:
         memory.load([*leftovers.commands, *leftovers.begun_commands.values()])
         memory.save()
         spool.recover(leftovers.spooled)
-        await self._listen(self._core_parts(originals, spool))
+        parts = self._core_parts(originals, spool)
+        submission = self._submission = self._make_submission()
+        await submission.start(parts)
+        await self._listen(parts)
         mail_log = self._make_mail_log()
         queue = self._queue(spool, mail_log)
         watch = QueueWatch(queue, self._client)
-        commands = self._make_commands(originals, memory, QueueHands(queue, watch))
-        self._begin(spool.run(), commands.run(), watch.run(), *self._beside(mail_log))
+        hands = QueueHands(queue, watch)
+        commands = self._make_commands(originals, memory, submission, hands)
+        beside = self._beside(mail_log)
+        self._begin(spool.run(), commands.run(), watch.run(), submission.run(), *beside)
 
     def _begin(self, *work: Coroutine[Any, Any, None]) -> None:
         self._tasks = [asyncio.create_task(each) for each in work]
@@ -164,6 +177,8 @@ class Gate:
         """Takes no more mail, finishes what was begun, closes the books."""
         if self._server is not None:
             self._server.close()
+        if self._submission is not None:
+            self._submission.close()
         if self._commits:
             await asyncio.wait(self._commits, timeout=FINISH_S)
         for line in list(self._lines):
@@ -224,8 +239,17 @@ class Gate:
         settings = self._settings
         return join_hop(*settings.reinject) if settings.milter and settings.reinject else ""
 
+    def _make_submission(self) -> Submission:
+        return Submission(
+            self._settings,
+            journal=self._journal,
+            latest=lambda: self.keeper.current,
+            limits=self._limits,
+            commits=self._commits,
+        )
+
     def _make_commands(
-        self, originals: Originals, memory: Memory, hands: QueueHands
+        self, originals: Originals, memory: Memory, submission: Submission, hands: QueueHands
     ) -> CommandLoop:
         releaser = Releaser(
             name=self._settings.name,
@@ -237,12 +261,14 @@ class Gate:
             relay=self._relay,
             client=self._client,
             reinject_hop=self._reinject_hop(),
+            signer=submission.signer,
         )
         return CommandLoop(
             client=self._client,
             keeper=self.keeper,
             journal=self._journal,
             releaser=releaser,
+            submission=submission,
             memory=memory,
             hands=hands,
         )

@@ -107,6 +107,7 @@ class GateSession(SMTP):
         self._open: _Open | None = None
         self._errors = self._idle_commands = self._mails = 0
         self._is_turned_away = False
+        self._tls = self._submitted_by = ""  # of submitted mail only
 
     # Connection
 
@@ -272,11 +273,14 @@ class GateSession(SMTP):
         if not self._is_esmtp:
             await self.push(f"250 {self.hostname}")
             return
-        lines = [self.hostname, f"SIZE {self._limits.mail_bytes}", "8BITMIME", "SMTPUTF8"]
+        lines = [self.hostname, *self._extensions(), "ENHANCEDSTATUSCODES"]
+        await self.push("\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"]))
+
+    def _extensions(self) -> list[str]:
+        lines = [f"SIZE {self._limits.mail_bytes}", "8BITMIME", "SMTPUTF8"]
         if self._may_claim:
             lines.append("XCLIENT NAME ADDR HELO PROTO")
-        lines.append("ENHANCEDSTATUSCODES")
-        await self.push("\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"]))
+        return lines
 
     async def _begin(self, argument: str) -> None:
         if not self._helo:
@@ -289,6 +293,7 @@ class GateSession(SMTP):
         snapshot = self._parts.latest()
         if snapshot is None:
             raise BadCommand("451 4.3.5 The gate has no policy yet")
+        await self._check_sender(command, snapshot)
         self._mails += 1
         if self._mails > self._limits.mails:
             raise Goodbye("421 4.7.0 Enough mail for one connection")
@@ -297,13 +302,25 @@ class GateSession(SMTP):
         self._open.note(f"MAIL {argument}", "250 2.1.0 Ok")
         await self.push("250 2.1.0 Ok")
 
+    async def _check_sender(self, command: MailCommand, snapshot: PolicySnapshot) -> None:
+        """Anybody may write to our clients.  Raises ``BadCommand`` where a sender may not."""
+
+    def _route_to(self, address: str, snapshot: PolicySnapshot) -> Route:
+        """Raises ``BadCommand``."""
+        route = snapshot.find(address)
+        if route is None:
+            raise BadCommand("550 5.7.1 No mail for this domain is taken here")
+        return route
+
+    async def _check_recipient(self, route: Route, taken: dict[str, Route]) -> None:
+        """Raises ``BadCommand`` where this mail may have no further recipient."""
+
     async def _add_recipient(self, argument: str) -> None:
         if self._open is None:
             raise BadCommand("503 5.5.1 Say MAIL first")
         address = read_rcpt(argument, is_smtputf8=self._open.command.is_smtputf8)
-        route = self._open.snapshot.find(address)
-        if route is None:
-            raise BadCommand("550 5.7.1 No mail for this domain is taken here")
+        route = self._route_to(address, self._open.snapshot)
+        await self._check_recipient(route, self._open.routes)
         reply = self._reply_to_recipient(route, self._open.routes)
         if reply.startswith("2") and route.must_ask:
             self._stop_clock()  # the mail host has its own
@@ -375,8 +392,10 @@ class GateSession(SMTP):
             raise BadCommand(_TOO_BIG)
         transaction = Transaction(
             envelope=Envelope(
-                client_ip=self._claimed.address or self._peer_ip,
+                client_ip=self._client_ip,
                 helo=self._claimed.helo or self._helo,
+                tls=self._tls,
+                authenticated_as=self._submitted_by,
                 mail_from=taken.command.sender,
                 recipients=tuple(taken.routes),
                 received_at=datetime.now(UTC),
@@ -392,6 +411,10 @@ class GateSession(SMTP):
         commit.add_done_callback(self._parts.commits.discard)
         # Whatever becomes of the client, what was begun is carried to its end.
         await self.push(await asyncio.shield(commit))
+
+    @property
+    def _client_ip(self) -> str:
+        return self._claimed.address or self._peer_ip
 
     @property
     def _may_claim(self) -> bool:

@@ -44,6 +44,9 @@ class GateSettings:
     """``dns`` None: the system's resolver.  ``takes_xclient`` is for development only.
 
     ``engines`` are names of ``ENGINES``; ``rspamd_learn`` None: nothing is taught.
+    ``submission`` is where clients submit their outbound mail, None: nowhere; ``submission_tls`` a
+    file with key and certificates for it, None: no TLS, and no logins but on loopback in
+    development.
     ``milter`` is the socket on which Postfix asks us, None for the embedded front; ``reinject``
     where that Postfix takes mail from us without asking again, ``postfix`` its folder with ``etc``,
     ``maps`` and ``log`` (None: its tables and its log are not our business).  ``processes``: how
@@ -67,6 +70,8 @@ class GateSettings:
     reinject: tuple[str, int] | None = None
     postfix: Path | None = None
     processes: int = 1
+    submission: tuple[str, int] | None = None
+    submission_tls: Path | None = None
 
     @property
     def journal_folder(self) -> Path:
@@ -130,6 +135,18 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
         hostname=read("BAILEY_GATE_HOSTNAME", _own_name(), _hostname, "mx1.example.com"),
         ingest_url=read("BAILEY_INGEST_URL", DEFAULT_INGEST_URL, _url, DEFAULT_INGEST_URL),
         takes_xclient=read("BAILEY_GATE_XCLIENT", "0", _flag, "1 or 0"),
+        submission=read(
+            "BAILEY_GATE_SUBMISSION",
+            "",
+            _maybe_listen,
+            "0.0.0.0:587 (host:port), or empty to take no outbound mail",
+        ),
+        submission_tls=read(
+            "BAILEY_GATE_CERTIFICATE",
+            "",
+            _maybe_file,
+            "/etc/bailey/submission.pem (key and certificates in one file)",
+        ),
         dns=read("BAILEY_DNS", "", _dns, "127.0.0.1:53 (host:port), or empty for the system's"),
         engines=read("BAILEY_GATE_ENGINES", DEFAULT_ENGINES, _engines, "embedded,rspamd,clamav"),
         rspamd=read(
@@ -183,6 +200,18 @@ def _listen(value: str) -> tuple[str, int]:
     if colon and host and port == "0":
         return host.strip("[]"), 0
     return split_hop(value)
+
+
+def _maybe_listen(value: str) -> tuple[str, int] | None:
+    return _listen(value) if value else None
+
+
+def _maybe_file(value: str) -> Path | None:
+    if not value:
+        return None
+    if not Path(value).is_file():
+        raise ValueError
+    return Path(value).absolute()
 
 
 def _maybe_folder(value: str) -> Path | None:

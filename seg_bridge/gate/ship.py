@@ -269,6 +269,8 @@ def lines_of(record: Record) -> list[bytes]:
         done = record["command"]
         named = {name: done[name] for name in ("command_id", "ok", "detail", "at")}
         lines.append(json.dumps({"kind": "command_done", **named}).encode("ascii"))
+    if record["kind"] == "sender_stopped":
+        lines.append(json.dumps({"kind": "sender_stopped", **record["stop"]}).encode("ascii"))
     return lines
 
 

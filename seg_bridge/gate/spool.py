@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from incidents.observations import Observation
-from incidents.words import Layer, Outcome, Place
+from incidents.words import Direction, Layer, Outcome, Place
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import make_folder, replace_file, sync_folder, write_synced
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
 from seg_bridge.gate.journal import Journal, JournalError
-from seg_bridge.gate.policy import PolicySnapshot
+from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.records import observation_record
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.ways import Way
@@ -62,6 +62,7 @@ class SpoolEntry:
     attempts: int = 0
     is_held: bool = False
     last_reply: str = ""
+    direction: str = "inbound"
 
 
 _PLACE = {Outcome.HELD: Place.HOLD, Outcome.REJECTED: Place.NOWHERE}
@@ -78,6 +79,7 @@ def follow_up(
     answer: HopAnswer,
 ) -> Observation:
     """What became of one copy later; verdict and facts are in the earlier observation."""
+    recipient = normalise_address(recipient)
     return Observation(
         tenant_id=entry.tenant_id,
         layer=Layer.GATEWAY,
@@ -85,6 +87,7 @@ def follow_up(
         source_key=f"{entry.ulid}/{recipient}",
         observed_at=datetime.now(UTC),
         recipient=recipient,
+        direction=entry.direction,
         internet_message_id=entry.internet_message_id,
         trace_ulid=entry.ulid,
         action=outcome,
@@ -249,6 +252,11 @@ class Spool:
             answers = await self._relay.send(way, mail)
         failpoint("spool.after_relay")
         has_expired = time.time() - entry.spooled_at_s >= self._times.give_up_after_s
+        due = {
+            recipient: answer
+            for recipient, answer in answers.items()
+            if answer.state in ("accepted", "refused") or has_expired
+        }
         settled = [
             follow_up(
                 source=self._source,
@@ -259,13 +267,12 @@ class Spool:
                 next_hop=answer.hop or str(way or ""),
                 answer=answer,
             )
-            for recipient, answer in answers.items()
-            if answer.state in ("accepted", "refused") or has_expired
+            for recipient, answer in due.items()
         ]
         if settled:
             await self._journal.append(observation_record("followed_up", settled))
             failpoint("spool.after_done")
-        left = set(entry.recipients) - {each.recipient for each in settled}
+        left = set(entry.recipients) - due.keys()
         if left:
             why = next(answer.text for name, answer in answers.items() if name in left)
             self._put_off(replace(entry, recipients=tuple(sorted(left)), last_reply=why[:500]))
@@ -274,6 +281,10 @@ class Spool:
 
     def _way(self, entry: SpoolEntry) -> Way | None:
         snapshot = self._snapshot()
+        if entry.direction == Direction.OUTBOUND:
+            tenant = snapshot.tenant(entry.tenant_id) if snapshot is not None else None
+            terms = tenant.outbound if tenant is not None else None
+            return Way.of(terms.next_hop) if terms is not None and terms.next_hop else None
         route = snapshot.find(entry.recipients[0]) if snapshot is not None else None
         if route is None or route.tenant.tenant_id != entry.tenant_id:
             return None

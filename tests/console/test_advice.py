@@ -129,3 +129,15 @@ def test_lists_that_are_cut_say_so(as_ana, cast, gate):  # noqa: F811
     page = as_ana.get(reverse("incident", args=[incident.id])).content.decode()
     assert '<span class="count">150</span><span class="dim small">the newest' in page
     assert '<span class="count">900</span><span class="dim small">' in page
+
+
+def test_an_account_is_secured_by_a_call_and_its_own_mailbox_is_not_blocked(as_ana, cast, gate):  # noqa: F811
+    values = {"kind": "account", "sender": "ceo@acme.example", "counts": counts(copies=5, held=5)}
+    incident = delivered(cast, **values)
+    page, queue = read(as_ana, incident)
+    assert page.advice.text == "Call the contact"
+    assert "the password of ceo@acme.example" in page.advice.effect
+    assert "Block sender" not in [other.text for other in page.others]
+    assert "Gateway stopped the sender" in queue
+    text = as_ana.get(reverse("incident", args=[incident.id])).content.decode()
+    assert reverse("client_outbound", args=["acme"]) in text

@@ -57,6 +57,8 @@ HIDDEN_FROM_PORTAL = {
     *("seg_bridge_rehearsal", "seg_bridge_policylayer", "seg_bridge_policychange"),
     *("seg_bridge_policypushitem", "seg_bridge_domaincheck", "seg_bridge_trialmail"),
     "seg_bridge_queueitem",
+    *("seg_bridge_outboundterms", "seg_bridge_submissionlogin", "seg_bridge_signingkey"),
+    "seg_bridge_senderstop",
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),

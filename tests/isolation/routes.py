@@ -87,6 +87,27 @@ client_grouping_decide GET client     405 405  405  405    405   405
 client_grouping_decide POST client    302 302  302  in     in    in
 client_warnings    GET     client     200 200  200  in     in    in
 client_warnings    POST    client     302 302  302  in     in    in
+client_outbound    GET     client     200 200  200  in     in    in
+client_outbound_terms GET  client     200 403  403  in     in    in
+client_outbound_terms POST client     302 403  403  in     in    in
+client_outbound_host GET   client     200 403  403  in     in    in
+client_outbound_host POST  client     302 403  403  in     in    in
+client_outbound_host_remove GET client 405 405 405  405    405   405
+client_outbound_host_remove POST client 302 403 403 in     in    in
+client_outbound_login GET  client     200 403  403  in     in    in
+client_outbound_login POST client     200 403  403  in     in    in
+client_outbound_key GET    client     200 403  403  in     in    in
+client_outbound_key POST   client     409 403  403  in     in    in
+submission_login_end GET   submission-login 200 403 403 in in    in
+submission_login_end POST  submission-login 302 403 403 in in    in
+signing_key_check  GET     signing-key 405 405 405  405    405   405
+signing_key_check  POST    signing-key 302 302 302  in     in    in
+signing_key_sign   GET     signing-key 200 403 403  in     in    in
+signing_key_sign   POST    signing-key 302 403 403  in     in    in
+signing_key_retire GET     signing-key 200 403 403  in     in    in
+signing_key_retire POST    signing-key 302 403 403  in     in    in
+sender_stop_lift   GET     sender-stop 200 200 200  in     in    in
+sender_stop_lift   POST    sender-stop 302 302 302  in     in    in
 incident           GET     incident   200 200  200  in     in    in
 incident_take      GET     incident   405 405  405  405    405   405
 incident_take      POST    incident   302 302  302  in     in    in
@@ -464,6 +485,20 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-incident-leave-campaign": {"reason": "Another hand"},
     "message_open": {"what": "text", "reason": "The client asked"},
     "client_warnings": {"is_on": "no"},
+    "client_outbound_terms": {
+        "is_on": "on",
+        "next_hop_host": "smtp.keep.example",
+        "next_hop_port": "587",
+        "messages_per_hour": "9",
+        "recipients_per_hour": "9",
+        "stop_threats": "5",
+        "stop_minutes": "10",
+        "stop_refusals": "0",
+    },
+    "client_outbound_host": {"network": "203.0.113.77", "note": "Berlin"},
+    "client_outbound_host_remove": {"network": "203.0.113.5/32"},
+    "client_outbound_login": {"purpose": "Scanners"},
+    "sender_stop_lift": {"reason": "Sessions renewed"},
     "client_grouping_decide": {"do": "accept", "reason": "Read through"},
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},

@@ -58,6 +58,9 @@ _ARGUMENT = {
     "gateway-rule": "rule",
     "disagreement": "item",
     "policy-change": "change",
+    "submission-login": "login",
+    "signing-key": "key",
+    "sender-stop": "stop",
     "policy-push": "push",
 }
 

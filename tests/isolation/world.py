@@ -63,6 +63,8 @@ from seg_bridge.models import (
     Rehearsal,
     TrialMail,
 )
+from seg_bridge.outbound.models import OutboundTerms, SenderStop, SigningKey, SubmissionLogin
+from seg_bridge.outbound.services import add_host, make_key, make_login
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.push import ask_push
 from seg_bridge.policies.services import ask_change, make_change
@@ -310,6 +312,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _between_layers(side, found[SHARED])
         _policies(side, cast)
         _onboarding(side)
+        _outbound(side, cast)
         _campaign(side, found[SHARED], found[HIDDEN])
         save_group(name=f"Group {side.inner}", clients=[tenant], actor=cast.mo)
     for _ in range(4):
@@ -496,6 +499,25 @@ def _onboarding(side: Side) -> None:
     )
 
 
+def _outbound(side: Side, cast: Cast) -> None:
+    """A host, a login and a key, and a sender that was stopped."""
+    tenant, who = side.tenant, Actor(side.inner)
+    add_host(tenant=tenant, network="203.0.113.5", note=side.inner, actor=who)
+    OutboundTerms.objects.update(next_hop_host=f"{side.inner}.example")
+    make_login(tenant=tenant, purpose=side.inner, actor=who)
+    make_key(tenant=tenant, domain=Domain.objects.get(), actor=who)
+    SenderStop.objects.create(
+        tenant=tenant,
+        stop_ulid=f"01J00000000000000000{tenant.id % 1000:03d}ST1",
+        gate_name="mx1",
+        mailbox=f"{side.inner}@{tenant.slug}.example",
+        cause=SenderStop.Cause.THREATS,
+        words=f"5 of its mails were held, says {side.inner}",
+        evidence=[],
+        stopped_at=timezone.now(),
+    )
+
+
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
     """Both incidents in one campaign by a word of theirs, and a regrouping that moved nothing."""
     campaign = new_campaign(side.tenant.id, [shared, hidden])
@@ -560,6 +582,9 @@ def _note_ids(side: Side) -> None:
                 "domain": str(Domain.objects.get().id),
                 "mailbox": str(Mailbox.objects.get(address=f"info@{side.tenant.slug}.example").id),
                 "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),
+                "submission-login": str(SubmissionLogin.objects.get().id),
+                "signing-key": str(SigningKey.objects.get().id),
+                "sender-stop": str(SenderStop.objects.get().id),
                 "policy-push": str(PolicyPushItem.objects.get().push_id),
                 "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),
             }

@@ -106,6 +106,7 @@ def test_a_release_becomes_a_command_and_its_acknowledgement_settles_the_intent(
         "ulid": "01J00000000000000000000001",
         "recipients": ["info@acme.example"],
         "evidence": DIGEST,
+        "direction": "inbound",
         "released_by": "Ana",
         "queue_id": "",
     }

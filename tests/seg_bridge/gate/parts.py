@@ -338,6 +338,7 @@ class RunningGate:
         milter: Path | None = None,
         reinject: tuple[str, int] = ("127.0.0.1", 9),
         postfix: Path | None = None,
+        **settings: Any,
     ) -> None:
         self.folder = folder
         self.tenants = tenants
@@ -346,7 +347,12 @@ class RunningGate:
         self.reader = reader or PlainReader()
         self.engines = engines if engines is not None else [SubjectEngine()]
         self.settings = settings_for(
-            folder, takes_xclient=takes_xclient, milter=milter, reinject=reinject, postfix=postfix
+            folder,
+            takes_xclient=takes_xclient,
+            milter=milter,
+            reinject=reinject,
+            postfix=postfix,
+            **settings,
         )
         self.spool_times = spool_times
 
@@ -379,6 +385,10 @@ class RunningGate:
     def outcomes(self) -> dict[str, str]:
         """Recipient → what the last observation says was done."""
         return {each["recipient"]: each["action"] for each in self.observations()}
+
+    def stops(self) -> list[dict[str, Any]]:
+        """Senders that were stopped, as the journal tells of them."""
+        return [each["stop"] for each in self.records() if each["kind"] == "sender_stopped"]
 
     def originals(self) -> list[Path]:
         return sorted(self.settings.originals_folder.rglob("*.eml"))

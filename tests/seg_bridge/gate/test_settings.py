@@ -34,6 +34,19 @@ def test_engines_are_named_once_each_and_are_found_by_port_or_socket():
     assert read_settings(GOOD).rspamd_learn is None
 
 
+def test_a_submission_listener_has_its_own_address_and_certificate(tmp_path):
+    assert read_settings(GOOD).submission is None
+    pem = tmp_path / "submission.pem"
+    wanted = {"BAILEY_GATE_SUBMISSION": "0.0.0.0:587", "BAILEY_GATE_CERTIFICATE": str(pem)}
+    with pytest.raises(BadSetting, match=r"^BAILEY_GATE_CERTIFICATE is wrong"):
+        read_settings({**GOOD, **wanted})
+    pem.touch()
+    settings = read_settings({**GOOD, **wanted})
+    assert (settings.submission, settings.submission_tls) == (("0.0.0.0", 587), pem)
+    with pytest.raises(BadSetting, match=r"^BAILEY_GATE_SUBMISSION is wrong"):
+        read_settings({**GOOD, "BAILEY_GATE_SUBMISSION": "587"})
+
+
 def test_a_milter_needs_the_listener_for_what_is_sent_apart():
     behind = {**GOOD, "BAILEY_GATE_MILTER": "/run/bailey/milter.sock"}
     with pytest.raises(BadSetting, match=r"^BAILEY_GATE_REINJECT is missing"):
