@@ -8,7 +8,7 @@ in front.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
@@ -19,10 +19,11 @@ from incidents.observations import Observation
 from incidents.words import Layer, Outcome, Place
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.failpoints import failpoint
+from seg_bridge.gate.fetching import NoOriginal, fetch_original
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
-from seg_bridge.gate.ingest import IngestClient, IngestError
+from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal, Record
-from seg_bridge.gate.originals import Originals, sha256_hex
+from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.outgoing import Stamp, stamp_mail
 from seg_bridge.gate.paths import BadCommand, check_sender
 from seg_bridge.gate.policy import PolicySnapshot
@@ -35,7 +36,9 @@ GATE_DIED = "unknown: the gate stopped while it released the mail; look into the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said."""
+    """``evidence`` is the hash of the original bytes; ``by`` who wants it, "" if not said;
+    ``terms`` what else there is to say, of a lesson (lessons.py).
+    """
 
     seq: int
     id: str
@@ -45,6 +48,7 @@ class Command:
     recipients: tuple[str, ...]
     evidence: str
     by: str
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -58,6 +62,7 @@ class Command:
             recipients=tuple(str(each).lower() for each in data["recipients"]),
             evidence=str(data.get("evidence") or ""),
             by=str(data.get("released_by") or "an analyst"),
+            terms=dict(data.get("terms") or {}),
         )
 
     def acknowledge(self, *, ok: bool, detail: str) -> dict[str, Any]:
@@ -127,8 +132,8 @@ class Releaser:
         """Raises ``JournalError`` or ``OSError`` before anything was sent."""
         try:
             snapshot, next_hop = self._check_route(command)
-            raw = await self._original(command)
-        except CannotRelease as error:
+            raw = await self.original(command)
+        except (CannotRelease, NoOriginal) as error:
             return Done(False, str(error))
         mail = await self._outgoing(command, raw, snapshot)
         await self._journal.append(self._begun(command, next_hop))
@@ -161,18 +166,15 @@ class Releaser:
             raise CannotRelease("the recipients have different mail hosts: release one by one")
         return snapshot, hops.pop()
 
-    async def _original(self, command: Command) -> bytes:
-        raw = self._originals.read(command.tenant_id, command.ulid)
-        if raw is not None and sha256_hex(raw) == command.evidence:
-            return raw
-        target = f"/ship/evidence/{command.tenant_id}/{command.evidence}"
-        try:
-            fetched = (await self._client.ask("GET", target)).content
-        except IngestError as error:
-            raise CannotRelease(f"the original bytes are not to be had: {error}") from error
-        if sha256_hex(fetched) != command.evidence:
-            raise CannotRelease("the stored bytes are not the ones that were held")
-        return fetched
+    async def original(self, command: Command) -> bytes:
+        """Raises ``NoOriginal``."""
+        return await fetch_original(
+            self._originals,
+            self._client,
+            tenant_id=command.tenant_id,
+            ulid=command.ulid,
+            digest=command.evidence,
+        )
 
     async def _outgoing(
         self, command: Command, raw: bytes, snapshot: PolicySnapshot

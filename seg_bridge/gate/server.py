@@ -21,6 +21,7 @@ from seg_bridge.gate.files import make_folder
 from seg_bridge.gate.hop import HopTimeouts
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal
+from seg_bridge.gate.lessons import Learner, make_teacher
 from seg_bridge.gate.limits import FrontLimits
 from seg_bridge.gate.maillog import MailLog, queue_log
 from seg_bridge.gate.maps import PostfixMaps
@@ -122,7 +123,8 @@ class Gate:
         memory.save()
         spool.recover(leftovers.spooled)
         await self._listen(self._core_parts(originals, spool))
-        self._begin(spool.run(), self._make_commands(originals, memory).run(), *self._beside())
+        commands = self._make_commands(originals, memory)
+        self._begin(spool.run(), commands.run(), commands.run_lessons(), *self._beside())
 
     def _begin(self, *work: Coroutine[Any, Any, None]) -> None:
         self._tasks = [asyncio.create_task(each) for each in work]
@@ -219,6 +221,7 @@ class Gate:
             keeper=self.keeper,
             journal=self._journal,
             releaser=releaser,
+            learner=Learner(make_teacher(self._settings), releaser.original),
             memory=memory,
         )
 

@@ -333,6 +333,7 @@ class RunningGate:
         milter: Path | None = None,
         reinject: tuple[str, int] = ("127.0.0.1", 9),
         postfix: Path | None = None,
+        rspamd_learn: tuple[str, int] | None = None,
     ) -> None:
         self.folder = folder
         self.tenants = tenants
@@ -341,7 +342,13 @@ class RunningGate:
         self.reader = reader or PlainReader()
         self.engines = engines if engines is not None else [SubjectEngine()]
         self.settings = settings_for(
-            folder, takes_xclient=takes_xclient, milter=milter, reinject=reinject, postfix=postfix
+            folder,
+            takes_xclient=takes_xclient,
+            milter=milter,
+            reinject=reinject,
+            postfix=postfix,
+            rspamd_learn=rspamd_learn,
+            rspamd_password="sesame",
         )
         self.spool_times = spool_times
 
