@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from incidents.client_words import settle_wishes
 from incidents.layers import gateway_layer
+from incidents.lessons import Act, teach_from_held
 from incidents.models import Delivery, Intent, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
 from incidents.remediation import release_held, start_job
@@ -94,12 +95,17 @@ def release_together(
     also: Sequence[UUID],
     actor: Person | Actor,
     reason: str = "",
+    is_false_alarm: bool = False,
 ) -> Job:
     """Release a held mail and others that the same rule holds, in one job.
 
+    ``is_false_alarm``: the gateway was wrong, and may learn it; without it the mail is only wanted.
     Raises ``Conflict`` where it is not held any more; ``WrongInput`` for others that the same rule
     does not hold.
     """
+    if is_false_alarm:
+        copies_now = Delivery.objects.filter(id__in=[delivery.id, *also], place=Place.HOLD)
+        teach_from_held(list(copies_now), Act.FALSE_ALARM, actor)
     if not also:
         return release_held(delivery=delivery, actor=actor, reason=reason)
     if delivery.place != Place.HOLD:

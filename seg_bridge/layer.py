@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from incidents.layers import RepairForecast
+from incidents.layers import LessonWish, RepairForecast
 from seg_bridge import changes
 from seg_bridge.commands import order_releases
+from seg_bridge.learning import orders
+from seg_bridge.learning.consent import may_learn
 from seg_bridge.models import Rehearsal
 from tenants.audit import Actor
 from tenants.models import Person, Tenant
@@ -69,6 +72,32 @@ class Gateway:
             incident_id=incident_id,
         )
         return rule.id
+
+    def learns(self, tenant_id: int) -> bool:
+        return may_learn(tenant_id)
+
+    def teach(
+        self,
+        wishes: Sequence[LessonWish],
+        *,
+        tenant_id: int,
+        because: str,
+        incident_id: UUID | None,
+        actor: Person | Actor,
+    ) -> None:
+        decision = orders.Decision(
+            tenant_id=tenant_id, because=because, incident_id=incident_id, actor=actor
+        )
+        orders.teach(wishes, decision)
+
+    def take_back_lessons(
+        self, *, tenant_id: int, incident_id: UUID, because: str, actor: Person | Actor
+    ) -> None:
+        orders.take_back(
+            orders.Decision(
+                tenant_id=tenant_id, because=because, incident_id=incident_id, actor=actor
+            )
+        )
 
 
 _OF_A_RULE = ("kind", "match", "value", "recipient", "days", "rule_id")

@@ -7,8 +7,23 @@ from typing import ClassVar
 from django.db import models
 from typing_extensions import override
 
+from seg_bridge.learning.models import Lesson
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
+
+__all__ = [
+    "Gate",
+    "GateClient",
+    "GateCommand",
+    "GatewayRule",
+    "Lesson",
+    "PolicyChange",
+    "PolicyLayer",
+    "PolicyPush",
+    "PolicyPushItem",
+    "PolicyTemplate",
+    "Rehearsal",
+]
 
 
 class Gate(ScopedModel):
@@ -314,11 +329,15 @@ class Rehearsal(TenantModel):
 
 
 class GateCommand(TenantModel):
-    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet."""
+    """Something a gate has to do.  ``seq`` is its order; ``ok`` None: not acknowledged yet.
+
+    ``terms``: what there is to say of a lesson, as the gate reads it (gate/lessons.py).
+    """
 
     class Kind(models.TextChoices):
         RELEASE = "release", "Release held mail"
         DROP = "drop", "Drop held mail"
+        LEARN = "learn", "Learn from a mail"
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
     seq = models.BigIntegerField(unique=True)
@@ -328,6 +347,7 @@ class GateCommand(TenantModel):
     recipients = models.JSONField(default=list)
     evidence = models.CharField(max_length=64)
     released_by = models.CharField(max_length=200, blank=True)
+    terms = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True)
     ok = models.BooleanField(null=True)

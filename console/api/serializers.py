@@ -292,6 +292,11 @@ class ReleaseSerializer(ReasonSerializer):
         max_length=100,
         help_text="Other copies that the same rule holds",
     )
+    is_false_alarm = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="The gateway was wrong: its filter learns it, where the client lets it learn",
+    )
 
 
 class SameRuleSerializer(serializers.Serializer[Any]):

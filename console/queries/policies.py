@@ -164,7 +164,7 @@ def policy_page(target: Target) -> PolicyPage:
 
 
 def _others(cells: dict[str, Cell]) -> dict[str, list[Cell]]:
-    names = {"file": "Kinds of files", "held": "Held mail"}
+    names = {"file": "Kinds of files", "held": "Held mail", "learn": "Learning"}
     found: dict[str, list[Cell]] = {"Thresholds": [], **{each: [] for each in names.values()}}
     for cell in cells.values():
         if cell.key.section not in ("action", "release", "keep"):

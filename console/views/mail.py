@@ -40,6 +40,11 @@ class ReleaseForm(forms.Form):
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+    is_false_alarm = forms.BooleanField(
+        label="It was a false alarm",
+        help_text="The gateway's filter learns it, where the client's policy lets it learn.",
+        required=False,
+    )
     also = forms.TypedMultipleChoiceField(label="Others", coerce=UUID, required=False)
 
     def __init__(self, data: QueryDict | None, same: SameRule) -> None:

@@ -25,18 +25,20 @@ _FLAGS: Final = {"spam": Flag.SPAM, "phish": Flag.PHISH}
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """``share`` and ``unshare``: as what the hashes are added or taken back; None: they are not."""
+    """``as_spam`` None: Bayes is left as it is.  ``share`` and ``unshare``: as what the hashes are
+    added or taken back; None: they are not.
+    """
 
-    as_spam: bool
+    as_spam: bool | None
     share: Flag | None = None
     unshare: Flag | None = None
 
     @classmethod
     def from_json(cls, terms: Mapping[str, Any]) -> Self:
         """Raises ``ValueError``."""
-        as_spam = terms.get("as_spam")
-        if not isinstance(as_spam, bool):
-            raise ValueError("as_spam is true or false")
+        as_spam = terms.get("as_spam", "")
+        if as_spam is not None and not isinstance(as_spam, bool):
+            raise ValueError("as_spam is true, false or null")
         return cls(as_spam, *(_flag(terms.get(name, "")) for name in ("share", "unshare")))
 
 
@@ -99,7 +101,9 @@ _Step = Callable[[bytes], Awaitable[str]]
 
 def _steps(teacher: Teacher, lesson: Lesson, tenant_id: int) -> list[_Step]:
     """Each answers what came of it, in words."""
-    steps: list[_Step] = [partial(teacher.teach, tenant_id=tenant_id, as_spam=lesson.as_spam)]
+    steps: list[_Step] = []
+    if lesson.as_spam is not None:
+        steps.append(partial(teacher.teach, tenant_id=tenant_id, as_spam=lesson.as_spam))
     if lesson.unshare is not None:
         steps.append(partial(_of_hashes, teacher.unshare, lesson.unshare))
     if lesson.share is not None:

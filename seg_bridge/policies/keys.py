@@ -55,6 +55,12 @@ FILE_WORDS = {
     FileTrait.DISK_IMAGE: "Disk images",
     FileTrait.WEB_PAGE: "Web pages",
 }
+# Whether what people decide about a client's mail teaches the gateway's filter: docs/learning.md.
+LEARN_WORDS = {
+    "no": "Nothing is learned",
+    "own": "For this client only",
+    "shared": "For this client, and hashes for all clients of the gateway",
+}
 AS_VERDICT = "verdict"
 MAX_MARK_CHARS = 50
 
@@ -242,6 +248,12 @@ def _other_keys() -> list[Key]:
             is_whole=True,
             zero="no limit",
             unit="MB",
+        ),
+        Key(
+            name="learn",
+            label="The filter learns from what people decide",
+            default="no",
+            choices=LEARN_WORDS,
         ),
     ]
 

@@ -22,7 +22,7 @@ def _actions(**actions: MatrixAction) -> dict[str, Value]:
 
 
 _STANDARD: dict[str, Value] = {
-    key: value for key, value in DEFAULTS.items() if not key.startswith(("keep.", "held."))
+    key: value for key, value in DEFAULTS.items() if not key.startswith(("keep.", "held.", "learn"))
 }
 _HOLD, _TAG = MatrixAction.HOLD, MatrixAction.TAG
 _STRICT: dict[str, Value] = {

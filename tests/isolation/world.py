@@ -50,7 +50,7 @@ from incidents.reports import ask_report, ask_statement, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.changes import rehearse_wish
-from seg_bridge.models import GatewayRule, PolicyChange, PolicyPushItem, Rehearsal
+from seg_bridge.models import GatewayRule, Lesson, PolicyChange, PolicyPushItem, Rehearsal
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.push import ask_push
 from seg_bridge.policies.services import ask_change, make_change
@@ -390,6 +390,15 @@ def _between_layers(side: Side, incident: Incident) -> None:
         ],
         proposal={"layer": "mailbox", "action": "pull", "days": 7, "text": side.inner},
         reason=side.inner,
+    )
+    Lesson.objects.create(
+        tenant=side.tenant,
+        incident=incident,
+        message=message,
+        as_spam=True,
+        because=side.inner,
+        decided_by=side.inner,
+        refusal=side.inner,
     )
     give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
     LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)

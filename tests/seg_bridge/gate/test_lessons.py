@@ -177,8 +177,7 @@ async def test_a_gate_learns_from_its_own_original_or_from_the_consoles(gate_for
         await until(lambda: len(done_of(gate)) == 3)
         done = done_of(gate)
         assert [body for _, _, body in controller.asked] == [RAW, b"B: b"]
-        assert done[own["id"]]["ok"] and done[stored["id"]]["ok"]
-        assert not done[wrong["id"]]["ok"]
+        assert [done[each["id"]]["ok"] for each in (own, stored, wrong)] == [True, True, False]
         assert "not to be had" in done[wrong["id"]]["detail"]
 
 
