@@ -187,6 +187,12 @@ class GatewayLayer(Protocol):
         """What this incident's resolution taught counts no longer."""
         ...
 
+    def after_fetching(self, *, tenant_id: int, message_id: UUID, problem: str) -> None:
+        """A mailbox was asked for the mail's bytes, and lessons may wait for them.  ``problem`` "":
+        they have come.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindLayer:

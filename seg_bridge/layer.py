@@ -99,5 +99,8 @@ class Gateway:
             )
         )
 
+    def after_fetching(self, *, tenant_id: int, message_id: UUID, problem: str) -> None:
+        orders.after_fetching(tenant_id=tenant_id, message_id=message_id, problem=problem)
+
 
 _OF_A_RULE = ("kind", "match", "value", "recipient", "days", "rule_id")

@@ -201,10 +201,19 @@ class TraceStepSerializer(serializers.Serializer[Any]):
         return [f"{line.by}: {line.text}" for line in step.dialogue]
 
 
+class LessonSerializer(serializers.Serializer[Any]):
+    sentence = serializers.CharField(help_text="What the gateway's filter learned, or why not")
+    why = serializers.CharField(help_text="The decision that taught it")
+    command = serializers.IntegerField(source="number", allow_null=True)
+    gate = serializers.CharField()
+    at = serializers.DateTimeField(source="lesson.created_at")
+
+
 class TraceSerializer(serializers.Serializer[Any]):
     delivery = serializers.UUIDField(source="copy.id")
     ids = serializers.SerializerMethodField(help_text="Name and value; a name may come twice")
     steps = TraceStepSerializer(many=True, help_text="Oldest first")
+    lessons = LessonSerializer(many=True, help_text="Of the mail, newest first")
 
     def get_ids(self, trace: Trace) -> list[list[str]]:
         return [[name, value] for name, value in trace.ids]

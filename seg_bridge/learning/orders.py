@@ -2,7 +2,7 @@
 
 ``teach``       what people decided, as far as the client agrees
 ``take_back``   what an incident's resolution taught, the other way
-``original_came``   the bytes of a mail are here now: what waited for them is ordered
+``after_fetching``  the bytes of a mail were asked of its mailbox: what waits for them goes on
 
 All run in the caller's scope and transaction.  Whoever decides about the same mail at the same
 moment waits, and then finds the first one's lesson.
@@ -19,9 +19,11 @@ from django.db import connection
 from incidents.layers import LessonWish
 from incidents.models import Message, Observation, Sighting
 from incidents.models.mail import Layer
+from incidents.remediation import acquire_original
 from seg_bridge.learning.consent import NO, SHARED, consents_of
 from seg_bridge.models import Gate, GateClient, GateCommand, Lesson
 from tenants.audit import Actor, write_audit
+from tenants.errors import Conflict
 from tenants.models import Person, Tenant
 
 TAUGHT = "seg_bridge.lesson.ordered"
@@ -29,6 +31,8 @@ TAKEN_BACK = "seg_bridge.lesson.taken_back"
 NO_ORIGINAL = "the original of this mail is not kept"
 NOT_SEEN = "no gateway of ours saw this mail"
 NO_GATE = "no gate handles mail for this client any more"
+# How many originals one decision may ask of mailboxes.
+MOST_FETCHED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,17 +114,22 @@ def _order(
         return []
     gates = _gates(decision.tenant_id, [mails[each.message_id] for each in lessons])
     numbers = iter(_next_numbers(len(lessons)))
-    commands = []
+    commands, fetched = [], 0
     for lesson in lessons:
         mail = mails[lesson.message_id]
         lesson.tenant_id, lesson.incident_id = decision.tenant_id, decision.incident_id
         lesson.because = decision.because[:300]
         lesson.decided_by_id, lesson.decided_by = decision.actor.id, decision.actor.name
         gate = gates.get(mail.id)
-        lesson.refusal = _refusal(mail, gate)
-        if not lesson.refusal and gate is not None:
+        if not mail.trace_ulid or gate is None:
+            lesson.refusal = NO_GATE if mail.trace_ulid else NOT_SEEN
+        elif mail.evidence:
             lesson.command = _command(lesson, mail, gate, next(numbers))
             commands.append(lesson.command)
+        elif fetched < MOST_FETCHED and _is_fetched(mail, decision):
+            fetched += 1
+        else:
+            lesson.refusal = NO_ORIGINAL
     GateCommand.objects.bulk_create(commands)
     Lesson.objects.bulk_create(lessons)
     write_audit(
@@ -145,12 +154,33 @@ def _order(
     return lessons
 
 
-def _refusal(mail: Message, gate: Gate | None) -> str:
-    if not mail.trace_ulid:
-        return NOT_SEEN
-    if gate is None:
-        return NO_GATE
-    return "" if mail.evidence else NO_ORIGINAL
+def _is_fetched(mail: Message, decision: Decision) -> bool:
+    """Its mailbox is asked for it; ``after_fetching`` goes on."""
+    reason = f"The gateway's filter is to learn from it: {decision.because}"
+    try:
+        acquire_original(message=mail, actor=decision.actor, reason=reason)
+    except Conflict:
+        return False
+    return True
+
+
+def after_fetching(*, tenant_id: int, message_id: UUID, problem: str) -> None:
+    """``problem`` "": the bytes have come; else why they will not."""
+    mail = _lock(tenant_id, [message_id]).get(message_id)
+    waiting = Lesson.objects.filter(
+        tenant_id=tenant_id, message=message_id, command=None, refusal=""
+    ).order_by("id")
+    gate = _gates(tenant_id, [mail]).get(mail.id) if mail and waiting.exists() else None
+    for lesson in waiting:
+        if mail is None or not mail.evidence:
+            why = f"{NO_ORIGINAL}, and its mailbox did not give it: {problem}"
+            Lesson.objects.filter(id=lesson.id).update(refusal=why)
+        elif gate is None:
+            Lesson.objects.filter(id=lesson.id).update(refusal=NO_GATE)
+        else:
+            command = _command(lesson, mail, gate, *_next_numbers(1))
+            command.save(force_insert=True)
+            Lesson.objects.filter(id=lesson.id).update(command=command)
 
 
 def _command(lesson: Lesson, mail: Message, gate: Gate, seq: int) -> GateCommand:

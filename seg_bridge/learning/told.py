@@ -56,6 +56,9 @@ def lessons_about(message_ids: Collection[UUID], *, is_last_only: bool = False) 
 
 def _told(lesson: Lesson) -> Told:
     command = lesson.command
+    if command is None and not lesson.refusal:
+        waits = f"Its original is fetched first; then a gate learns {_what(lesson.as_spam)}."
+        return Told(lesson, waits, "", None, "")
     if command is None:
         return Told(lesson, sentence_of(lesson.as_spam, False, lesson.refusal), "high", None, "")
     gate = command.gate.name

@@ -5,9 +5,12 @@ from hashlib import sha256
 import pytest
 from django.utils import timezone
 
+from incidents import layers
 from incidents.correlation import serve_intake
+from incidents.execution import serve_remediation
 from incidents.held import release_together
 from incidents.intake import record
+from incidents.layers import LayerError
 from incidents.lessons import Act, teach_from_held
 from incidents.models import Delivery, Incident
 from incidents.services import reopen_incident, resolve_incident
@@ -349,3 +352,37 @@ def test_a_lesson_is_told_with_its_number_its_gate_and_why(willing: Cast, wire: 
         (last,) = lessons_about([message_id], is_last_only=True)
         assert last.lesson.takes_back
         assert len(lessons_about([message_id])) == 2
+
+
+class Mailboxes:
+    """A mailbox layer that gives every mail, or says why not."""
+
+    def __init__(self, problem: str = "") -> None:
+        self.problem = problem
+
+    def fetch(self, copy):
+        if self.problem:
+            raise LayerError(self.problem)
+        return RAW, "graph-mime"
+
+
+@pytest.mark.parametrize("problem", ["", "The mailbox is gone."])
+def test_what_the_gateway_missed_is_fetched_from_the_mailbox_first(
+    willing: Cast, wire: Wire, monkeypatch, problem: str
+):
+    monkeypatch.setitem(layers._layers, "mailbox", Mailboxes(problem))
+    found = delivered_and_found(willing, wire, Verdict.SPAM, evidence="")
+    resolve(willing, found)
+    assert waiting(wire) == []
+    with analyst(willing):
+        (told,) = lessons_about([Delivery.objects.get().message_id])
+        assert told.sentence.startswith("Its original is fetched first")
+    serve_remediation(ClaimedWork(willing.acme.id, willing.provider.id, 1))
+    commands = waiting(wire)
+    (lesson,) = lessons(willing)
+    if problem:
+        assert commands == []
+        assert lesson.refusal == f"{NO_ORIGINAL}, and its mailbox did not give it: {problem}"
+    else:
+        assert [each["evidence"] for each in commands] == [DIGEST]
+        assert str(lesson.command.id) == commands[0]["id"]
