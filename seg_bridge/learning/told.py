@@ -14,6 +14,8 @@ _BAYES = {
     "known before": "The filter knew before",
     "not needed": "The filter did not need to learn",
 }
+# Rspamd's way to say that Bayes puts the mail there already.
+_SURE_OF_IT, _SURE = "learn conditions denied", ": it holds it so already"
 _HASHES = {
     "hashes: shared": "its hashes are known to all clients of the gateway",
     "hashes: taken back": "its hashes are taken back from all clients of the gateway",
@@ -77,7 +79,8 @@ def sentence_of(as_spam: bool | None, ok: bool, detail: str) -> str:
     for part in detail.split("; "):
         word = next((word for word in _BAYES if part.startswith(word)), "")
         if word:
-            said.append(f"{_BAYES[word]} {_what(as_spam)}{part.removeprefix(word)}")
+            rest = _SURE if _SURE_OF_IT in part else part.removeprefix(word)
+            said.append(f"{_BAYES[word]} {_what(as_spam)}{rest}")
         else:
             said.append(_HASHES.get(part, part))
     sentence = "; ".join(said)

@@ -306,6 +306,12 @@ def test_lessons_are_their_clients_and_go_to_no_other_gate(willing: Cast, wire: 
         (
             True,
             True,
+            "not needed (all learn conditions denied learning spam in default classifier)",
+            "The filter did not need to learn that this mail is spam: it holds it so already.",
+        ),
+        (
+            True,
+            True,
             "not needed (too few words); hashes: too short for a hash",
             "The filter did not need to learn that this mail is spam (too few words); it is too"
             " short for a hash.",

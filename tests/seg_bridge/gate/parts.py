@@ -334,6 +334,7 @@ class RunningGate:
         reinject: tuple[str, int] = ("127.0.0.1", 9),
         postfix: Path | None = None,
         rspamd_learn: tuple[str, int] | None = None,
+        rspamd_password: str = "sesame",
     ) -> None:
         self.folder = folder
         self.tenants = tenants
@@ -348,7 +349,7 @@ class RunningGate:
             reinject=reinject,
             postfix=postfix,
             rspamd_learn=rspamd_learn,
-            rspamd_password="sesame",
+            rspamd_password=rspamd_password,
         )
         self.spool_times = spool_times
 

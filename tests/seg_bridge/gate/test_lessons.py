@@ -7,10 +7,13 @@ import uuid
 
 import pytest
 
+from incidents.mail import read_mail
 from seg_bridge.engines.rspamd.learning import Teacher
 from seg_bridge.gate.fetching import NoOriginal
 from seg_bridge.gate.lessons import NO_ENGINE, TRIES, Learner
 from seg_bridge.gate.release import Command
+from tests.seg_bridge.engines.test_embedded import envelope
+from tests.seg_bridge.engines.test_real_engines import babble, from_domain
 from tests.seg_bridge.gate.parts import mail_bytes, until
 
 RAW = mail_bytes("phish 9")
@@ -206,3 +209,31 @@ async def test_no_release_waits_for_a_lesson_and_none_is_told_twice(gate_for, si
         await until(lambda: len(done_of(gate)) == 2)
         await asyncio.sleep(0.3)
         assert controller.paths == ["/learnspam"]
+
+
+async def test_what_one_client_decided_moves_its_own_filter_and_no_others(gate_for, real_rspamd):
+    """A real Rspamd, taught by commands alone."""
+    name = "lessons.example"
+    password = real_rspamd.plan.gate["BAILEY_RSPAMD_PASSWORD"]
+    async with gate_for(rspamd_learn=real_rspamd.learn, rspamd_password=password) as gate:
+        for seed in range(22):
+            for kind in ("offer", "draft"):
+                raw = from_domain(name, babble(seed, kind))
+                digest = hashlib.sha256(raw).hexdigest()
+                gate.ingest.evidence["41", digest] = raw
+                terms = {"as_spam": kind == "offer"}
+                taught = {"seq": len(gate.ingest.commands) + 1, "tenant_id": 41, "terms": terms}
+                gate.ingest.commands.append(lesson(evidence=digest, **taught))
+        await until(lambda: len(done_of(gate)) == 44, seconds=30)
+        said = [each["detail"] for each in done_of(gate).values()]
+        # Of what it holds to be so already it learns no more.
+        assert said[:2] == ["learned", "learned"]
+        assert all(each.startswith(("learned", "not needed")) for each in said)
+    new = from_domain(name, babble(99, "offer"))
+    found = {}
+    for tenant_id in (41, 42):
+        asked = envelope(tenant_id=tenant_id, mail_id="01J00000000000000000000001")
+        scan = await real_rspamd.engine().scan(new, read_mail(new), asked)
+        found[tenant_id] = {each.code for each in scan.reasons}
+    assert "rspamd_bayes_spam" in found[41]
+    assert not found[42] & {"rspamd_bayes_spam", "rspamd_bayes_ham"}
