@@ -44,19 +44,19 @@ class Lesson(TenantModel):
 
     @property
     def is_failed(self) -> bool:
-        """Nobody learned it, and nobody will."""
+        """Not all of it was learned, and it will not be."""
         if self.command is None:
             return bool(self.refusal)
         return self.command.ok is False
 
     @property
     def has_taught(self) -> bool:
-        """Bayes knows it by it, or will soon."""
-        if self.as_spam is None or self.is_failed:
+        """Bayes knows it by it, or will soon; of a lesson that failed half-way too."""
+        if self.as_spam is None:
             return False
-        if self.command is None or self.command.ok is None:
-            return True
-        return str(self.command.detail).startswith(LEARNED)
+        if self.command is None:
+            return not self.refusal
+        return self.command.ok is None or str(self.command.detail).startswith(LEARNED)
 
 
 # What the gate says where Bayes has it now (engines/rspamd/learning.py).

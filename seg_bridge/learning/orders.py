@@ -65,9 +65,10 @@ def teach(wishes: Sequence[LessonWish], decision: Decision) -> list[Lesson]:
 def _lesson_after(before: Lesson | None, wish: LessonWish, share: str) -> Lesson | None:
     """None: it is known, or on its way."""
     lesson = Lesson(message_id=wish.message_id, as_spam=wish.as_spam, share=share)
-    if before is None or before.is_failed:
+    if before is None:
         return lesson
-    if before.as_spam == wish.as_spam and share in ("", before.share):
+    is_same = before.as_spam == wish.as_spam and share in ("", before.share)
+    if is_same and not before.is_failed:
         return None
     if before.share != share:
         lesson.unshare = before.share
@@ -85,7 +86,7 @@ def take_back(decision: Decision) -> list[Lesson]:
     mails = _lock(decision.tenant_id, list(taught.values_list("message_id", flat=True)))
     new = []
     for message_id, before in last_lessons(decision.tenant_id, list(mails)).items():
-        if before.incident_id != decision.incident_id or before.takes_back or before.is_failed:
+        if before.incident_id != decision.incident_id or before.takes_back:
             continue
         as_spam = not before.as_spam if before.has_taught else None
         lesson = Lesson(
@@ -97,9 +98,13 @@ def take_back(decision: Decision) -> list[Lesson]:
 
 
 def last_lessons(tenant_id: int, message_ids: Collection[UUID]) -> dict[UUID, Lesson]:
-    """Message → the lesson that holds."""
+    """Message → the lesson that holds: the last one that was learned, or may yet be."""
     rows = Lesson.objects.filter(tenant_id=tenant_id, message__in=message_ids)
-    return {row.message_id: row for row in rows.select_related("command").order_by("id")}
+    return {
+        row.message_id: row
+        for row in rows.select_related("command").order_by("id")
+        if row.has_taught or not row.is_failed
+    }
 
 
 def _lock(tenant_id: int, message_ids: Collection[UUID]) -> dict[UUID, Message]:

@@ -230,12 +230,30 @@ def test_an_incident_that_is_opened_again_takes_its_lesson_back(cast: Cast, wire
     assert again["terms"] == {"as_spam": True, "share": "phish", "unshare": ""}
 
 
+def test_a_lesson_that_failed_hides_none_that_was_learned(cast: Cast, wire: Wire):
+    with analyst(cast):
+        state_policy(cast.acme, learn="shared")
+    found = delivered_and_found(cast, wire, Verdict.PHISH, verdict=Verdict.SPAM)
+    resolve(cast, found)
+    answer(wire, *waiting(wire), "learned; hashes: shared")
+    reopen(cast, found)
+    answer(wire, *waiting(wire), "Rspamd: no answer (tried 4 times)", ok=False)
+    resolve(cast, found, "false_positive")
+    (command,) = waiting(wire)
+    assert command["terms"] == {"as_spam": False, "share": "", "unshare": "phish"}
+
+
 @pytest.mark.parametrize(
     ("ok", "detail", "terms"),
     [
         (True, "known before", {"as_spam": False, "share": "", "unshare": ""}),
         (True, "not needed (too few words)", None),
         (False, "this gate has no engine that learns", None),
+        (
+            False,
+            "learned; Rspamd: no answer (tried 4 times)",
+            {"as_spam": False, "share": "", "unshare": ""},
+        ),
     ],
 )
 def test_only_what_was_learned_is_taken_back(willing: Cast, wire: Wire, ok, detail, terms):
