@@ -59,7 +59,7 @@ FILE_WORDS = {
 LEARN_WORDS = {
     "no": "Nothing is learned",
     "own": "For this client only",
-    "shared": "For this client, and hashes for all clients of the gateway",
+    "shared": "Hashes for all clients too",
 }
 AS_VERDICT = "verdict"
 MAX_MARK_CHARS = 50
