@@ -90,7 +90,7 @@ def acknowledge(gate: KnownGate, done: Acknowledgement) -> bool:
 
 def _announce_lesson(command_id: UUID) -> None:
     """Whoever looks at its incident reads what came of it."""
-    lesson = Lesson.objects.filter(command_id=command_id).exclude(incident_id=None).first()
+    lesson = Lesson.objects.filter(command=command_id, incident__isnull=False).first()
     if lesson is not None:
         tenant_id, incident_id = lesson.tenant_id, lesson.incident_id
         transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))

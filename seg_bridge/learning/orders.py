@@ -81,7 +81,7 @@ def take_back(decision: Decision) -> list[Lesson]:
     The filter cannot forget: it learns the opposite.
     """
     taught = Lesson.objects.filter(
-        tenant_id=decision.tenant_id, incident_id=decision.incident_id, takes_back=False
+        tenant_id=decision.tenant_id, incident=decision.incident_id, takes_back=False
     )
     mails = _lock(decision.tenant_id, list(taught.values_list("message_id", flat=True)))
     new = []

@@ -18,7 +18,15 @@ def gate_for(tmp_path, sink):
 
     def make(*others, **changes):
         names = (
-            *("ingest", "limits", "engines", "takes_xclient", "spool_times", "reader"),
+            *(
+                "ingest",
+                "limits",
+                "engines",
+                "takes_xclient",
+                "spool_times",
+                "reader",
+                "rescan_pause_s",
+            ),
             *("milter", "reinject", "postfix", "rspamd_learn", "rspamd_password"),
         )
         options = {name: changes.pop(name) for name in names if name in changes}

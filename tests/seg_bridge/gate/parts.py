@@ -333,6 +333,7 @@ class RunningGate:
         milter: Path | None = None,
         reinject: tuple[str, int] = ("127.0.0.1", 9),
         postfix: Path | None = None,
+        rescan_pause_s: float = 60.0,
         rspamd_learn: tuple[str, int] | None = None,
         rspamd_password: str = "sesame",
     ) -> None:
@@ -352,6 +353,7 @@ class RunningGate:
             rspamd_password=rspamd_password,
         )
         self.spool_times = spool_times
+        self.rescan_pause_s = rescan_pause_s
 
     async def __aenter__(self) -> RunningGate:
         self.client = self.ingest.client()
@@ -363,6 +365,7 @@ class RunningGate:
             limits=self.limits,
             timeouts=TIMEOUTS,
             spool_times=self.spool_times,
+            rescan_pause_s=self.rescan_pause_s,
         )
         if self.tenants:
             self.gate.keeper.replace(sign_snapshot(snapshot_of(*self.tenants).as_json(), SECRET))
