@@ -93,7 +93,9 @@ def teach_from_incident(incident: Incident, actor: Person | Actor) -> None:
 
 
 def teach_from_held(copies: Sequence[Delivery], act: Act, actor: Person | Actor) -> None:
-    """Held mail was denied as spam, or released.  In the caller's transaction."""
+    """Held mail was denied as spam, or released.  In the caller's transaction, before it holds any
+    of the copies.
+    """
     if not copies or not gateway_layer().learns(copies[0].tenant_id):
         return
     of_mails = Delivery.objects.filter(

@@ -14,7 +14,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -257,7 +257,7 @@ class Rescanner:
         )
 
 
-def _detail(result: ScanResult) -> Mapping[str, Any]:
+def _detail(result: ScanResult) -> dict[str, Any]:
     return {
         "is_rescan": True,
         "engines": [

@@ -3,28 +3,37 @@
 ``teach``       what people decided, as far as the client agrees
 ``take_back``   what an incident's resolution taught, the other way
 ``after_fetching``  the bytes of a mail were asked of its mailbox: what waits for them goes on
+``fetch_originals`` asks mailboxes for them, in a worker
 
 All run in the caller's scope and transaction.  Whoever decides about the same mail at the same
 moment waits, and then finds the first one's lesson.
+
+Held until the commit is the mails' turn to be taught, after the incident if one is held and before
+any copy: so nobody locks another out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, QuerySet
 
 from incidents.layers import LessonWish
-from incidents.models import Message, Observation, Sighting
-from incidents.models.mail import Layer
-from incidents.remediation import acquire_original
+from incidents.models import Delivery, Intent, Message, Observation, Sighting
+from incidents.models.mail import Layer, Place
+from incidents.remediation import acquire_original, pullable
 from seg_bridge.learning.consent import NO, SHARED, consents_of
 from seg_bridge.models import Gate, GateClient, GateCommand, Lesson
 from tenants.audit import Actor, write_audit
+from tenants.doors import ClaimedWork
 from tenants.errors import Conflict
 from tenants.models import Person, Tenant
+from tenants.scope import Role, tenant_scope
+from tenants.work import want_work
 
 TAUGHT = "seg_bridge.lesson.ordered"
 TAKEN_BACK = "seg_bridge.lesson.taken_back"
@@ -33,6 +42,7 @@ NOT_SEEN = "no gateway of ours saw this mail"
 NO_GATE = "no gate handles mail for this client any more"
 # How many originals one decision may ask of mailboxes.
 MOST_FETCHED = 20
+QUEUE = "policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +57,7 @@ class Decision:
 
 def teach(wishes: Sequence[LessonWish], decision: Decision) -> list[Lesson]:
     """Answers the new lessons; what the mail's last lesson says already makes none."""
-    mails = _lock(decision.tenant_id, [wish.message_id for wish in wishes])
+    mails = _take_turns(decision.tenant_id, [wish.message_id for wish in wishes])
     consents = consents_of(decision.tenant_id, list(mails))
     last = last_lessons(decision.tenant_id, list(mails))
     new = []
@@ -83,7 +93,7 @@ def take_back(decision: Decision) -> list[Lesson]:
     taught = Lesson.objects.filter(
         tenant_id=decision.tenant_id, incident=decision.incident_id, takes_back=False
     )
-    mails = _lock(decision.tenant_id, list(taught.values_list("message_id", flat=True)))
+    mails = _take_turns(decision.tenant_id, list(taught.values_list("message_id", flat=True)))
     new = []
     for message_id, before in last_lessons(decision.tenant_id, list(mails)).items():
         if before.incident_id != decision.incident_id or before.takes_back:
@@ -107,9 +117,15 @@ def last_lessons(tenant_id: int, message_ids: Collection[UUID]) -> dict[UUID, Le
     }
 
 
-def _lock(tenant_id: int, message_ids: Collection[UUID]) -> dict[UUID, Message]:
-    rows = Message.objects.filter(tenant_id=tenant_id, id__in=message_ids).order_by("id")
-    return {row.id: row for row in rows.select_for_update(of=("self",))}
+def _take_turns(tenant_id: int, message_ids: Collection[UUID]) -> dict[UUID, Message]:
+    """No lock of the rows: whoever makes sense of new copies holds them before their incident."""
+    with connection.cursor() as cursor:
+        for message_id in sorted(message_ids):
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtext('seg_bridge.lesson'), hashtext(%s))",
+                [str(message_id)],
+            )
+    return Message.objects.filter(tenant_id=tenant_id).in_bulk(list(message_ids))
 
 
 def _order(
@@ -131,12 +147,14 @@ def _order(
         elif mail.evidence:
             lesson.command = _command(lesson, mail, gate, next(numbers))
             commands.append(lesson.command)
-        elif fetched < MOST_FETCHED and _is_fetched(mail, decision):
+        elif fetched < MOST_FETCHED and _has_mailbox(mail):
             fetched += 1
         else:
             lesson.refusal = NO_ORIGINAL
     GateCommand.objects.bulk_create(commands)
     Lesson.objects.bulk_create(lessons)
+    if fetched:
+        want_work(decision.tenant_id, QUEUE)
     write_audit(
         action,
         actor=decision.actor,
@@ -159,19 +177,52 @@ def _order(
     return lessons
 
 
-def _is_fetched(mail: Message, decision: Decision) -> bool:
-    """Its mailbox is asked for it; ``after_fetching`` goes on."""
-    reason = f"The gateway's filter is to learn from it: {decision.because}"
-    try:
-        acquire_original(message=mail, actor=decision.actor, reason=reason)
-    except Conflict:
-        return False
-    return True
+def _has_mailbox(mail: Message) -> bool:
+    """One that may still give its bytes: ``fetch_originals`` asks."""
+    copies = list(Delivery.objects.filter(tenant_id=mail.tenant_id, message=mail))
+    return bool(pullable(copies)) or any(copy.place == Place.QUARANTINE for copy in copies)
+
+
+def fetch_originals(claimed: ClaimedWork) -> None:
+    """Asks mailboxes for the bytes that lessons of this client wait for, once each."""
+    with _scope(claimed):
+        waiting = list(_without_bytes().values_list("message_id", flat=True))
+    for message_id in dict.fromkeys(waiting):
+        with _scope(claimed):
+            lesson = _without_bytes().filter(message=message_id).select_related("message").last()
+            if lesson is not None:
+                _fetch(lesson.message, lesson)
+
+
+def _scope(claimed: ClaimedWork) -> Any:
+    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
+
+
+def _without_bytes() -> QuerySet[Lesson]:
+    """Lessons that wait for bytes which nobody has been asked for."""
+    asked = Intent.objects.filter(action="acquire", delivery__message=OuterRef("message")).exclude(
+        state__in=Intent.OVER
+    )
+    found: QuerySet[Lesson] = Lesson.objects.filter(~Exists(asked), command=None, refusal="")
+    return found.order_by("id")
+
+
+def _fetch(mail: Message, lesson: Lesson) -> None:
+    problem = ""
+    if not mail.evidence:
+        actor = Actor(lesson.decided_by, lesson.decided_by_id)
+        reason = f"The gateway's filter is to learn from it: {lesson.because}"
+        try:
+            acquire_original(message=mail, actor=actor, reason=reason)
+            return
+        except Conflict as error:
+            problem = error.sentence
+    after_fetching(tenant_id=mail.tenant_id, message_id=mail.id, problem=problem)
 
 
 def after_fetching(*, tenant_id: int, message_id: UUID, problem: str) -> None:
     """``problem`` "": the bytes have come; else why they will not."""
-    mail = _lock(tenant_id, [message_id]).get(message_id)
+    mail = _take_turns(tenant_id, [message_id]).get(message_id)
     waiting = Lesson.objects.filter(
         tenant_id=tenant_id, message=message_id, command=None, refusal=""
     ).order_by("id")

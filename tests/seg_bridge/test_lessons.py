@@ -12,12 +12,13 @@ from incidents.held import release_together
 from incidents.intake import record
 from incidents.layers import LayerError
 from incidents.lessons import Act, teach_from_held
-from incidents.models import Delivery, Incident
+from incidents.models import Delivery, Incident, Intent
 from incidents.services import reopen_incident, resolve_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.learning.orders import NO_GATE, NO_ORIGINAL
 from seg_bridge.learning.told import lessons_about, sentence_of
 from seg_bridge.models import GateClient, Lesson, PolicyLayer
+from seg_bridge.policies.push import serve_policies
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
 from tenants.models import AuditEntry, Mailbox
@@ -401,7 +402,12 @@ def test_what_the_gateway_missed_is_fetched_from_the_mailbox_first(
     with analyst(willing):
         (told,) = lessons_about([Delivery.objects.get().message_id])
         assert told.sentence.startswith("Its original is fetched first")
-    serve_remediation(ClaimedWork(willing.acme.id, willing.provider.id, 1))
+    claimed = ClaimedWork(willing.acme.id, willing.provider.id, 1)
+    for _ in range(2):
+        serve_policies(claimed)
+    with analyst(willing):
+        assert Intent.objects.filter(action="acquire").count() == 1, "it is asked once"
+    serve_remediation(claimed)
     commands = waiting(wire)
     (lesson,) = lessons(willing)
     if problem:
