@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from incidents.announce import announce_incident
+from incidents.lessons import Act, teach_from_held
 from incidents.models import ClientWord, Delivery, Incident, Intent
 from incidents.notices import tell_refused, tell_released
 from tenants.audit import Actor, write_audit
@@ -157,12 +158,17 @@ def read_answers(*, incident: Incident, actor: Person) -> None:
 
 
 @transaction.atomic
-def refuse_release(*, delivery: Delivery, actor: Person | Actor, reason: str) -> None:
-    """The mail stays held, and the client reads why.  Raises ``Conflict`` where nobody asks, or
-    where it is being released.
+def refuse_release(
+    *, delivery: Delivery, actor: Person | Actor, reason: str, is_spam: bool = False
+) -> None:
+    """The mail stays held, and the client reads why.  ``is_spam``: the gateway may learn it.
+
+    Raises ``Conflict`` where nobody asks, or where it is being released.
     """
     if not reason.strip():
         raise WrongInput("Say why: the client reads it.")
+    if is_spam:
+        teach_from_held([delivery], Act.DENIED_AS_SPAM, actor)
     if _on_its_way().filter(delivery=delivery).exists():
         raise Conflict("Somebody is releasing it already.")
     settled = settle_wishes(delivery, actor, f"Stays held: {reason.strip()}")

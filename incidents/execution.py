@@ -25,7 +25,14 @@ from django.utils import timezone
 from incidents.client_words import settle_released
 from incidents.evidence import store_evidence
 from incidents.intake import record
-from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown, mailbox_layer
+from incidents.layers import (
+    Copy,
+    CopyState,
+    LayerError,
+    OutcomeUnknown,
+    gateway_layer,
+    mailbox_layer,
+)
 from incidents.models import Delivery, Intent, Message
 from incidents.observations import Observation
 from incidents.releases import settle_unknown_releases
@@ -276,6 +283,8 @@ def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
             intent.due_at = timezone.now() + timedelta(seconds=pause)
         intent.save()
         settle_job(intent.job)
+        if claim.action == "acquire" and intent.state == Intent.State.FAILED:
+            _fetched(intent, error.sentence)
 
 
 def _acquire(claimed: ClaimedWork, claim: Claim) -> None:
@@ -292,3 +301,10 @@ def _acquire(claimed: ClaimedWork, claim: Claim) -> None:
         intent.state, intent.finished_at = Intent.State.VERIFIED, timezone.now()
         intent.save(update_fields=["state", "finished_at"])
         settle_job(intent.job)
+        _fetched(intent)
+
+
+def _fetched(intent: Intent, problem: str = "") -> None:
+    gateway_layer().after_fetching(
+        tenant_id=intent.tenant_id, message_id=intent.delivery.message_id, problem=problem
+    )

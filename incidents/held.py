@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.lessons import Act, teach_from_held
 from incidents.models import Delivery, Intent, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
 from incidents.release_rights import check_may_release
@@ -93,12 +94,17 @@ def release_together(
     also: Sequence[UUID],
     actor: Person | Actor,
     reason: str = "",
+    is_false_alarm: bool = False,
 ) -> Job:
     """Release a held mail and others that the same rule holds, in one job.
 
+    ``is_false_alarm``: the gateway was wrong, and may learn it; without it the mail is only wanted.
     Raises ``Conflict`` where it is not held any more; ``WrongInput`` for others that the same rule
     does not hold; ``NotAllowed`` where the policy keeps one of them from this actor.
     """
+    if is_false_alarm:
+        copies_now = Delivery.objects.filter(id__in=[delivery.id, *also], place=Place.HOLD)
+        teach_from_held(list(copies_now), Act.FALSE_ALARM, actor)
     if not also:
         return release_held(delivery=delivery, actor=actor, reason=reason)
     if delivery.place != Place.HOLD:
@@ -111,12 +117,21 @@ def release_together(
 
 
 def let_go(
-    *, delivery: Delivery, also: Sequence[UUID], actor: Person | Actor, reason: str = ""
+    *,
+    delivery: Delivery,
+    also: Sequence[UUID],
+    actor: Person | Actor,
+    reason: str = "",
+    is_false_alarm: bool = False,
 ) -> Job:
-    """To its recipient, from whichever layer keeps it: ``release_together`` or ``give_back``."""
+    """To its recipient, from whichever layer keeps it: ``release_together`` or ``give_back``, which
+    says nothing of the gateway and teaches it nothing.
+    """
     if delivery.place == Place.QUARANTINE:
         return give_back(delivery=delivery, actor=actor, reason=reason)
-    return release_together(delivery=delivery, also=also, actor=actor, reason=reason)
+    return release_together(
+        delivery=delivery, also=also, actor=actor, reason=reason, is_false_alarm=is_false_alarm
+    )
 
 
 @transaction.atomic

@@ -79,6 +79,15 @@ class ReleaseRight:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class LessonWish:
+    """One mail is, or is not, spam.  ``kind``: ``spam`` or ``phish`` where it is, else ""."""
+
+    message_id: UUID
+    as_spam: bool
+    kind: str = ""
+
+
 class Objections(Conflict):
     """The rehearsal of a change has objections; the sentence names them."""
 
@@ -167,6 +176,38 @@ class GatewayLayer(Protocol):
         incident_id: UUID | None,
     ) -> UUID:
         """Make the change that was rehearsed; answers the id of the rule it made or removed."""
+        ...
+
+    def learns(self, tenant_id: int) -> bool:
+        """Does any level of the client's policy let its decisions teach?  Needs the provider in the
+        scope.
+        """
+        ...
+
+    def teach(
+        self,
+        wishes: Sequence[LessonWish],
+        *,
+        tenant_id: int,
+        because: str,
+        incident_id: UUID | None,
+        actor: Person | Actor,
+    ) -> None:
+        """Let the gates that saw these mails learn of them, as far as the client agrees; what one
+        learned the same way before is not taught again.
+        """
+        ...
+
+    def take_back_lessons(
+        self, *, tenant_id: int, incident_id: UUID, because: str, actor: Person | Actor
+    ) -> None:
+        """What this incident's resolution taught counts no longer."""
+        ...
+
+    def after_fetching(self, *, tenant_id: int, message_id: UUID, problem: str) -> None:
+        """A mailbox was asked for the mail's bytes, and lessons may wait for them.  ``problem`` "":
+        they have come.
+        """
         ...
 
 

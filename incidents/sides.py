@@ -162,7 +162,8 @@ _LET_IN = (*LET_THROUGH, Outcome.DEFERRED, Outcome.UNKNOWN)
 
 
 def condemned_late(tenant_id: int, copies: Iterable[Delivery]) -> set[UUID]:
-    """The ids of those whose gateway verdict was harmless or missing at first and is a threat now.
+    """The ids of those whose gateway verdict was harmless or missing at first and is a threat now,
+    with the points from which the client's policy acts.
 
     Asked of the whole history: one that is cut would forget the first verdict.
     """
@@ -174,7 +175,9 @@ def condemned_late(tenant_id: int, copies: Iterable[Delivery]) -> set[UUID]:
 
 _CONDEMNED_LATE = """
 WITH said AS (
-    SELECT s.delivery_id, o.observed_at, o.id, o.verdict FROM incidents_sighting s
+    SELECT s.delivery_id, o.observed_at, o.id, o.verdict,
+        o.verdict = 'malware' OR coalesce(o.score >= o.score_limit, true) AS acts
+    FROM incidents_sighting s
     JOIN incidents_observation o ON o.tenant_id = s.tenant_id AND o.id = s.observation_id
         AND o.observed_at = s.observed_at
     WHERE s.tenant_id = %s AND s.delivery_id = ANY(%s) AND o.layer = 'gateway'
@@ -183,4 +186,5 @@ WITH said AS (
 SELECT delivery_id FROM said GROUP BY delivery_id
 HAVING coalesce((array_agg(verdict ORDER BY observed_at, id))[1] <> ALL(%s), true)
    AND (array_agg(verdict ORDER BY observed_at DESC, id DESC))[1] = ANY(%s)
+   AND (array_agg(acts ORDER BY observed_at DESC, id DESC))[1]
 """

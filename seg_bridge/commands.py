@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import QuerySet
+from django.db import connection, transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
+from incidents.announce import announce_incident
 from incidents.models import Delivery, Intent, Observation, Sighting
 from incidents.models.mail import Layer, Outcome
 from incidents.remediation import settle_intent
-from seg_bridge.models import Gate, GateClient, GateCommand
+from seg_bridge.models import Gate, GateClient, GateCommand, Lesson
 from seg_bridge.snapshot import KnownGate
 
 MAX_OFFERED = 200
@@ -35,13 +36,14 @@ class Acknowledgement:
 
 
 def unacknowledged(gate: KnownGate, *, after: int | None) -> list[dict[str, Any]]:
-    """What the gate still has to do, in order; with ``after`` only what is new to it.
+    """What the gate still has to do, in order; with ``after`` only what is new to it.  However many
+    lessons wait, they leave room for the rest.
 
     Must run in the gate's worker scope.
     """
     rows = GateCommand.objects.filter(
         tenant_id__in=gate.tenant_ids, gate_id=gate.gate_id, ok=None
-    ).order_by("seq")
+    ).order_by(_IS_LESSON, "seq")
     if after is not None:
         rows = rows.filter(seq__gt=after)
     return [
@@ -56,9 +58,13 @@ def unacknowledged(gate: KnownGate, *, after: int | None) -> list[dict[str, Any]
             "direction": row.direction,
             "released_by": row.released_by,
             "queue_id": row.queue_id,
+            **({"terms": row.terms} if row.kind == GateCommand.Kind.LEARN else {}),
         }
-        for row in rows[:MAX_OFFERED]
+        for row in sorted(rows[:MAX_OFFERED], key=lambda row: row.seq)
     ]
+
+
+_IS_LESSON = ExpressionWrapper(Q(kind=GateCommand.Kind.LEARN), output_field=BooleanField())
 
 
 def clients_of_commands(gate: KnownGate, command_ids: Iterable[UUID]) -> dict[UUID, int]:
@@ -80,18 +86,33 @@ def acknowledge(gate: KnownGate, done: Acknowledgement) -> bool:
         intent_id = rows.values_list("intent_id", flat=True).get()
         if intent_id is not None:
             settle_intent(intent_id, ok=done.ok, detail=done.detail)
+        _announce_lesson(done.command_id)
     return bool(closed)
 
 
-def holds_bytes_for(gate: KnownGate, *, tenant_id: int, digest: str) -> bool:
-    """May the gate have these bytes?  Only while it has to release a mail that they are."""
-    return GateCommand.objects.filter(
-        tenant_id=tenant_id,
-        gate_id=gate.gate_id,
-        kind=GateCommand.Kind.RELEASE,
-        evidence=digest,
-        ok=None,
-    ).exists()
+def _announce_lesson(command_id: UUID) -> None:
+    """Whoever looks at its incident reads what came of it."""
+    lesson = Lesson.objects.filter(command=command_id, incident__isnull=False).first()
+    if lesson is not None:
+        tenant_id, incident_id = lesson.tenant_id, lesson.incident_id
+        transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+
+
+def needs_bytes(gate: KnownGate, *, tenant_id: int, digest: str) -> str:
+    """Why the gate may have these bytes: only while it has to release, or to learn from, a mail
+    that they are.  "" where it may not.
+    """
+    waiting = GateCommand.objects.filter(
+        tenant_id=tenant_id, gate_id=gate.gate_id, evidence=digest, ok=None
+    )
+    kinds = set(waiting.values_list("kind", flat=True))
+    return next((why for kind, why in _NEEDS_BYTES.items() if kind in kinds), "")
+
+
+_NEEDS_BYTES = {
+    GateCommand.Kind.RELEASE: "to release a held mail",
+    GateCommand.Kind.LEARN: "to learn from a mail",
+}
 
 
 def order_releases(

@@ -31,7 +31,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from incidents.evidence import read_evidence, store_evidence
 from incidents.models import Evidence
 from seg_bridge.alarms import note_trouble, trouble_of
-from seg_bridge.commands import holds_bytes_for, unacknowledged
+from seg_bridge.commands import needs_bytes, unacknowledged
 from seg_bridge.gatekeeper import Refused, answers_machines, check_speaker, read_body
 from seg_bridge.models import Gate
 from seg_bridge.queues.intake import BadTelling, take_queue
@@ -84,7 +84,7 @@ def ship(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "PUT"])
 @answers_machines
 def evidence(request: HttpRequest, tenant_id: int, digest: str) -> HttpResponse:
-    """Original bytes by their hash: PUT keeps them, GET gives them back for a release."""
+    """Original bytes by their hash: PUT keeps them, GET gives them back for a command."""
     body = read_body(request, limit_bytes=MAX_EVIDENCE_BYTES)
     gate = check_speaker(request, body)
     is_ours = tenant_id in gate.tenant_ids and bool(_SHA256.match(digest))
@@ -109,7 +109,8 @@ def _keep(gate: KnownGate, tenant_id: int, digest: str, raw: bytes) -> HttpRespo
 def _give_back(gate: KnownGate, tenant_id: int, digest: str) -> HttpResponse:
     try:
         with tenant_scope(Role.WORKER, [tenant_id], provider_id=gate.provider_id):
-            if not holds_bytes_for(gate, tenant_id=tenant_id, digest=digest):
+            reason = needs_bytes(gate, tenant_id=tenant_id, digest=digest)
+            if not reason:
                 raise NotThere
             raw = read_evidence(tenant_id=tenant_id, digest=digest)
             write_audit(
@@ -119,7 +120,7 @@ def _give_back(gate: KnownGate, tenant_id: int, digest: str) -> HttpResponse:
                 tenant_id=tenant_id,
                 object_kind="evidence",
                 object_id=digest,
-                reason="to release a held mail",
+                reason=reason,
             )
     except NotThere as error:
         raise Refused(404, "there is nothing here for this gate") from error

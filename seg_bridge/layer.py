@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from incidents.layers import ReleaseRight, RepairForecast
+from incidents.layers import LessonWish, ReleaseRight, RepairForecast
 from incidents.models import Delivery
 from seg_bridge import changes
 from seg_bridge.commands import order_releases
 from seg_bridge.held.rights import release_rights
+from seg_bridge.learning import orders
+from seg_bridge.learning.consent import may_learn
 from seg_bridge.models import Rehearsal
 from tenants.audit import Actor
 from tenants.models import Person, Tenant
@@ -78,6 +80,35 @@ class Gateway:
             incident_id=incident_id,
         )
         return rule.id
+
+    def learns(self, tenant_id: int) -> bool:
+        return may_learn(tenant_id)
+
+    def teach(
+        self,
+        wishes: Sequence[LessonWish],
+        *,
+        tenant_id: int,
+        because: str,
+        incident_id: UUID | None,
+        actor: Person | Actor,
+    ) -> None:
+        decision = orders.Decision(
+            tenant_id=tenant_id, because=because, incident_id=incident_id, actor=actor
+        )
+        orders.teach(wishes, decision)
+
+    def take_back_lessons(
+        self, *, tenant_id: int, incident_id: UUID, because: str, actor: Person | Actor
+    ) -> None:
+        orders.take_back(
+            orders.Decision(
+                tenant_id=tenant_id, because=because, incident_id=incident_id, actor=actor
+            )
+        )
+
+    def after_fetching(self, *, tenant_id: int, message_id: UUID, problem: str) -> None:
+        orders.after_fetching(tenant_id=tenant_id, message_id=message_id, problem=problem)
 
 
 _OF_A_RULE = ("kind", "match", "value", "recipient", "days", "rule_id")

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from incidents.words import Direction
 from seg_bridge.held.models import Digest, HeldLink, LegalHold
+from seg_bridge.learning.models import Lesson
 from seg_bridge.onboarding.records import DomainCheck, TrialMail
 from seg_bridge.outbound.models import OutboundTerms, SenderStop, SigningKey, SubmissionLogin
 from seg_bridge.queues.records import QueueItem
@@ -24,6 +25,7 @@ __all__ = [
     "GatewayRule",
     "HeldLink",
     "LegalHold",
+    "Lesson",
     "OutboundTerms",
     "PolicyChange",
     "PolicyLayer",
@@ -401,6 +403,7 @@ class GateCommand(TenantModel):
     ``queue_id``: of an order about mail that waits (queues/orders.py), "" of any other.
     ``direction`` is the held mail's.  To lift a stop, ``trace_ulid`` is the stop's number and
     ``recipients`` the mailbox that may send again.
+    ``terms``: what there is to say of a lesson, as the gate reads it (gate/lessons.py).
     """
 
     class Kind(models.TextChoices):
@@ -412,6 +415,7 @@ class GateCommand(TenantModel):
         Q_REMOVE = "q_remove", "Take out of the queue"
         Q_RETURN = "q_return", "Return to its sender"
         LIFT = "lift", "Let a stopped sender send again"
+        LEARN = "learn", "Learn from a mail"
 
     gate = models.ForeignKey(Gate, on_delete=models.CASCADE, related_name="+")
     seq = models.BigIntegerField(unique=True)
@@ -428,6 +432,7 @@ class GateCommand(TenantModel):
         db_default=Direction.INBOUND.value,
     )
     released_by = models.CharField(max_length=200, blank=True)
+    terms = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True)
     ok = models.BooleanField(null=True)

@@ -184,24 +184,24 @@ class ReleaseHeld(APIView):
 class RefuseHeld(APIView):
     """A client's wish for this mail is refused; the client reads the reason.  409: nobody asks."""
 
-    @extend_schema(request=shown.ReasonSerializer, responses={204: None})
+    @extend_schema(request=shown.DenySerializer, responses={204: None})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         delivery = access_delivery(object_id)
-        asked = parse(shown.ReasonSerializer, request)
-        refuse_release(delivery=delivery, actor=person_of(request), reason=asked["reason"])
+        asked = parse(shown.DenySerializer, request)
+        refuse_release(delivery=delivery, actor=person_of(request), **asked)
         return Response(status=204)
 
 
 class DeleteHeld(APIView):
     """The gate throws a held copy away, for good.  409 where something needs it."""
 
-    @extend_schema(request=shown.ReasonSerializer, responses={204: None})
+    @extend_schema(request=shown.DenySerializer, responses={204: None})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         delivery = access_delivery(object_id)
-        asked = parse(shown.ReasonSerializer, request)
-        delete_held(delivery=delivery, actor=person_of(request), reason=asked["reason"])
+        asked = parse(shown.DenySerializer, request)
+        delete_held(delivery=delivery, actor=person_of(request), **asked)
         return Response(status=204)
 
 

@@ -203,10 +203,19 @@ class TraceStepSerializer(serializers.Serializer[Any]):
         return [f"{line.by}: {line.text}" for line in step.dialogue]
 
 
+class LessonSerializer(serializers.Serializer[Any]):
+    sentence = serializers.CharField(help_text="What the gateway's filter learned, or why not")
+    why = serializers.CharField(help_text="The decision that taught it")
+    command = serializers.IntegerField(source="number", allow_null=True)
+    gate = serializers.CharField()
+    at = serializers.DateTimeField(source="lesson.created_at")
+
+
 class TraceSerializer(serializers.Serializer[Any]):
     delivery = serializers.UUIDField(source="copy.id")
     ids = serializers.SerializerMethodField(help_text="Name and value; a name may come twice")
     steps = TraceStepSerializer(many=True, help_text="Oldest first")
+    lessons = LessonSerializer(many=True, help_text="Of the mail, newest first")
 
     def get_ids(self, trace: Trace) -> list[list[str]]:
         return [[name, value] for name, value in trace.ids]
@@ -300,6 +309,19 @@ class ReleaseSerializer(ReasonSerializer):
         default=list,
         max_length=100,
         help_text="Other copies that the same rule holds",
+    )
+    is_false_alarm = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="The gateway was wrong: its filter learns it, where the client lets it learn",
+    )
+
+
+class DenySerializer(ReasonSerializer):
+    is_spam = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="The gateway's filter learns it, where the client lets it learn",
     )
 
 

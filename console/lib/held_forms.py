@@ -10,6 +10,14 @@ from django.http import QueryDict
 from incidents.held import SameRule
 
 
+def _is_spam() -> forms.BooleanField:
+    return forms.BooleanField(
+        label="It is spam",
+        help_text="The gateway's filter learns it, where the client's policy lets it learn.",
+        required=False,
+    )
+
+
 class RefuseForm(forms.Form):
     reason = forms.CharField(
         label="Why does it stay held?",
@@ -17,6 +25,7 @@ class RefuseForm(forms.Form):
         max_length=250,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+    is_spam = _is_spam()
 
 
 class ReasonForm(forms.Form):
@@ -26,6 +35,10 @@ class ReasonForm(forms.Form):
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+
+
+class DeleteForm(ReasonForm):
+    is_spam = _is_spam()
 
 
 class DigestForm(forms.Form):
@@ -42,6 +55,11 @@ class ReleaseForm(forms.Form):
         help_text="Stands in the log and in the report.",
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    is_false_alarm = forms.BooleanField(
+        label="It was a false alarm",
+        help_text="The gateway's filter learns it, where the client's policy lets it learn.",
+        required=False,
     )
     also = forms.TypedMultipleChoiceField(label="Others", coerce=UUID, required=False)
 

@@ -44,6 +44,7 @@ from incidents.remediation import was_delivered
 from incidents.sightings import history_of
 from incidents.warnings import also_seen_at
 from incidents.words import is_threat
+from seg_bridge.learning.told import Told, lessons_about
 
 SHOWN_COPIES = 500
 SHOWN_ELSEWHERE = 20
@@ -124,6 +125,7 @@ class IncidentPage:
     copies: list[CopyRow]
     elsewhere: Elsewhere
     jobs: list[Job]
+    lessons: list[Told]
     reports: list[Report]
 
 
@@ -169,6 +171,7 @@ def incident_page(incident: Incident) -> IncidentPage:
                 "-created_at"
             )[:20]
         ),
+        lessons=lessons_about([each.message.id for each in members], is_last_only=True),
         reports=list(
             Report.objects.filter(tenant=incident.tenant_id, incident=incident)
             .defer("document")

@@ -10,6 +10,7 @@ from console.queries.incident import CopyRow, copy_row
 from incidents.content import check_may_open
 from incidents.mail.links import defang
 from incidents.models import ContentAccess, Delivery, Incident, Message
+from seg_bridge.learning.told import Told, lessons_about
 from tenants.errors import NotAllowed
 from tenants.models import Person
 
@@ -41,6 +42,7 @@ class MessagePage:
     auth: list[dict[str, Any]]
     problems: list[str]
     accesses: list[ContentAccess]
+    lessons: list[Told]
     why_not: str  # why this person cannot open it, "" if she can
 
 
@@ -71,6 +73,7 @@ def message_page(message: Message, person: Person) -> MessagePage:
                 :20
             ]
         ),
+        lessons=lessons_about([message.id]),
         why_not=_why_not(message, person),
     )
 

@@ -174,7 +174,12 @@ def policy_page(target: Target) -> PolicyPage:
 
 
 def _others(cells: dict[str, Cell]) -> dict[str, list[Cell]]:
-    names = {"file": "Kinds of files", "held": "Held mail", "digest": "Digest"}
+    names = {
+        "file": "Kinds of files",
+        "held": "Held mail",
+        "digest": "Digest",
+        "learn": "Learning",
+    }
     found: dict[str, list[Cell]] = {"Thresholds": [], **{each: [] for each in names.values()}}
     for cell in cells.values():
         if cell.key.section not in ("action", "release", "keep"):

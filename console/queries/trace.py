@@ -8,6 +8,7 @@ from typing import Any
 
 from incidents.models import Delivery, Observation
 from incidents.sightings import history_of
+from seg_bridge.learning.told import Told, lessons_about
 
 SPEAKERS = {"sender": "Sender", "gate": "Gateway"}
 # What is on record of how a mail came and went, in the order of the page.
@@ -43,18 +44,21 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """``ids``: every name that the copy has, by what it is called."""
+    """``ids``: every name that the copy has, by what it is called; ``lessons``: what the gateway
+    was to learn of the mail, newest first.
+    """
 
     copy: Delivery
     ids: list[tuple[str, str]]
     steps: list[Step]
+    lessons: list[Told]
 
 
 def trace_of(copy: Delivery) -> Trace:
     """Oldest first.  Needs the client's scope."""
     seen = history_of([copy])[copy.id]
     steps = [Step(each, _facts(each.detail), _dialogue(each.detail)) for each in seen]
-    return Trace(copy, _ids(copy, seen), steps)
+    return Trace(copy, _ids(copy, seen), steps, lessons_about([copy.message_id]))
 
 
 def _ids(copy: Delivery, seen: Sequence[Observation]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from console.lib.exports import CSV, copies_csv, download
-from console.lib.held_forms import DigestForm, ReasonForm, RefuseForm, ReleaseForm
+from console.lib.held_forms import DeleteForm, DigestForm, ReasonForm, RefuseForm, ReleaseForm
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.held import access_mailbox_named, release_question
 from console.queries.mail import copies_to_export, held_page
@@ -71,9 +71,9 @@ def held_release(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
 @for_staff
 def held_delete(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
     copy = access_delivery(delivery_id)
-    form = ReasonForm(request.POST or None)
+    form = DeleteForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        delete_held(delivery=copy, actor=request.user, reason=form.cleaned_data["reason"])
+        delete_held(delivery=copy, actor=request.user, **form.cleaned_data)
         messages.success(request, "The gateway throws it away within seconds.")
         return redirect("message", copy.message_id)
     return ask(request, "console/held_delete.html", {"copy": copy, "form": form})

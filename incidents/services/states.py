@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from incidents.assessment import within_reach
 from incidents.codes import CAUSES
+from incidents.lessons import take_back_from_incident, teach_from_incident
 from incidents.models import Incident
 from incidents.services.acts import change, done, hold
 from incidents.services.quiet import end_quiet
@@ -138,6 +139,7 @@ def resolve_incident(
         cause_code=cause_code,
         revision=incident.revision,
     )
+    teach_from_incident(incident, actor)
 
 
 @transaction.atomic
@@ -149,6 +151,7 @@ def reopen_incident(
         raise Conflict("This incident is open already.")
     change(incident, state=State.TRIAGED, resolved_at=None)
     done(incident, REOPENED, actor, reason, revision=incident.revision)
+    take_back_from_incident(incident, actor)
 
 
 @transaction.atomic

@@ -1,9 +1,10 @@
-"""What ingest asks of the gate: follow a newer policy, release held mail, let it go, change the
-queue.
+"""What ingest asks of the gate: follow a newer policy, release held mail, let it go, learn of it,
+change the queue.
 
 The gate asks (a long poll), so it needs no open port towards the console.  A command is carried
 out once: begin and outcome are in the journal, and a repeat of its id is acknowledged again from
-memory.  A release that the gate died over is *unknown* and never repeated by itself.
+memory.  A release that the gate died over is *unknown* and never repeated by itself; a lesson is
+offered again and may be repeated.  Lessons wait in a line of their own: no release waits for one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import replace_file
 from seg_bridge.gate.ingest import IngestClient, IngestError, json_object
 from seg_bridge.gate.journal import Journal, JournalError, Record
+from seg_bridge.gate.lessons import Learner
 from seg_bridge.gate.policy import BadSnapshot
 from seg_bridge.gate.queues import KINDS, QueueHands
 from seg_bridge.gate.release import Command, Done, Releaser
@@ -33,6 +35,7 @@ PAUSE_S = 0.2
 ACKNOWLEDGE_EVERY_S = 60.0
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 15.0
+MOST_LESSONS = 500
 _MAX_REMEMBERED = 10_000
 
 
@@ -78,6 +81,7 @@ class CommandLoop:
         keeper: SnapshotKeeper,
         journal: Journal,
         releaser: Releaser,
+        learner: Learner,
         memory: Memory,
         hands: QueueHands | None = None,
         submission: Submission | None = None,
@@ -88,10 +92,15 @@ class CommandLoop:
         self._journal = journal
         self._releaser = releaser
         self._submission = submission
+        self._learner = learner
         self._memory = memory
         self._hands = hands
         self._wait_s = wait_s
         self._acknowledged_at_s: dict[str, float] = {}
+        self._lessons: dict[str, Command] = {}
+        self._has_lessons = asyncio.Event()
+        # What waits in the line is not asked for again before the end of a wait.
+        self._after = 0
 
     async def run(self) -> None:
         """For ever.  Whatever fails, the last policy stays in force and the gate asks again."""
@@ -117,9 +126,8 @@ class CommandLoop:
         """
         current = self._keeper.current
         version = current.version if current is not None else ""
-        target = (
-            f"/gate/commands?after={self._memory.after}&snapshot={version}&wait_s={self._wait_s}"
-        )
+        after = max(self._after, self._memory.after)
+        target = f"/gate/commands?after={after}&snapshot={version}&wait_s={self._wait_s}"
         if self._keeper.trouble:
             target += f"&trouble={self._keeper.trouble}"
         response = await self._client.ask("GET", target, timeout_s=self._wait_s + 15.0)
@@ -160,8 +168,15 @@ class CommandLoop:
                 done = await self._hands.do(command)
             case "lift" if self._submission is not None:
                 done = await self._submission.lift(command)
+            case "learn":
+                return self._take_lesson(command)
             case _:
                 done = Done(False, f"this gate knows no command {command.kind!r}")
+        await self._conclude(command, done)
+        return True
+
+    async def _conclude(self, command: Command, done: Done) -> None:
+        """Raises ``JournalError`` or ``OSError``."""
         record = done.record(command)
         await self._journal.append(record)
         failpoint("commands.after_done")
@@ -171,7 +186,40 @@ class CommandLoop:
         failpoint("commands.after_state")
         if command.ulid:
             self._releaser.let_go(command, done)
+
+    def _take_lesson(self, command: Command) -> bool:
+        """False: it is in the line already, or the line is full and ingest offers it later."""
+        self._after = max(self._after, command.seq)
+        if command.id in self._lessons or len(self._lessons) >= MOST_LESSONS:
+            return False
+        self._lessons[command.id] = command
+        self._has_lessons.set()
         return True
+
+    async def run_lessons(self) -> None:
+        """For ever, one after the other in the order of their numbers."""
+        while True:
+            await self._has_lessons.wait()
+            command = next(iter(self._lessons.values()), None)
+            if command is None:
+                self._has_lessons.clear()
+                continue
+            try:
+                await self._conclude(command, await self._lesson_of(command))
+            except (JournalError, OSError) as error:
+                log.warning("a lesson is not on record, and will be offered again: %s", error)
+                await asyncio.sleep(FIRST_RETRY_S)
+            finally:
+                del self._lessons[command.id]
+
+    async def _lesson_of(self, command: Command) -> Done:
+        try:
+            done = await self._learner.learn(command)
+        except Exception:  # a bug must not stop the lessons behind it, nor offer this one for ever
+            log.exception("lesson %s failed", command.id)
+            return Done(False, "the gate failed at it: its log says why")
+        failpoint("commands.after_lesson")
+        return done
 
     async def _acknowledge_again(self, done: dict[str, Any]) -> None:
         """Now and then: the first one may only be on its way, or lost with an old backup."""

@@ -44,6 +44,7 @@ from seg_bridge.gate.records import (
     facts_told,
 )
 from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.rescan import Unscanned, is_to_be_scanned
 from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, scan_with_all
 from seg_bridge.gate.spool import Spool, SpoolEntry
 
@@ -67,6 +68,7 @@ class Stores:
     journal: Journal
     originals: Originals
     spool: Spool
+    unscanned: Unscanned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,8 @@ class Core:
         try:
             for entry, data in entries:
                 await asyncio.to_thread(spool.put, entry, data)
+            if is_to_be_scanned(mail):
+                await asyncio.to_thread(self._stores.unscanned.put, mail)
             failpoint("core.before_done")
             at = datetime.now(UTC)
             await self._append(done_record(mail, kept_for=frozenset(kept_for), at=at, reply=reply))
@@ -165,11 +169,13 @@ class Core:
             self._drop(mail, kept_for)
             for entry, _ in entries:
                 spool.discard(entry)
+            self._stores.unscanned.discard(mail.ulid)
             self._remember_put_off(mail)
             raise
         failpoint("core.after_done")
         for entry, _ in entries:
             spool.activate(entry)
+        self._stores.unscanned.activate(mail.ulid)
         log.info("%s %s", mail.ulid, reply)
 
     async def _append(self, record: Record) -> None:

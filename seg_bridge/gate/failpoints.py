@@ -35,6 +35,7 @@ FAILPOINTS = frozenset(
         "spool.after_done",
         "commands.after_begun",
         "commands.after_relay",
+        "commands.after_lesson",
         "commands.after_done",
         "commands.after_state",
         "ship.after_evidence",

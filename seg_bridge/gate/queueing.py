@@ -36,6 +36,7 @@ from seg_bridge.gate.outgoing import VERDICT_HEADER, own_fields, stamp_fields, u
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import Copy, SeenMail, Transaction, begun_record, done_record
 from seg_bridge.gate.relay import queue_id_in
+from seg_bridge.gate.rescan import is_to_be_scanned
 from seg_bridge.gate.ways import Way
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,8 @@ class QueueCore(Core):
             if copy.queue_id == mail.queue_id:
                 copy.outcome = Outcome.DEFERRED
                 copy.rule += "; Postfix hung up before it had our answer, the sender has kept it"
+        if not is_to_be_scanned(mail):
+            self._stores.unscanned.remove(mail.ulid)
         try:
             at = datetime.now(UTC)
             await self._append(done_record(mail, kept_for=frozenset(), at=at, reply=HUNG_UP))

@@ -23,12 +23,14 @@ log = logging.getLogger(__name__)
 @dataclass(slots=True)
 class Leftovers:
     """``kept`` are the (tenant id, ulid) whose original bytes the journal answers for;
-    ``spooled`` the ulids with copies still to be delivered; ``commands`` acknowledged ones.
+    ``answered`` the ulids of mails with an outcome; ``spooled`` those with copies still to be
+    delivered; ``commands`` acknowledged ones.
     """
 
     begun: dict[str, Record] = field(default_factory=dict)
     begun_commands: dict[str, Record] = field(default_factory=dict)
     kept: set[tuple[int, str]] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
     spooled: set[str] = field(default_factory=set)
     commands: list[Record] = field(default_factory=list)
 
@@ -46,6 +48,7 @@ class Leftovers:
 
     def _note_done(self, record: Record) -> None:
         self.begun.pop(record["ulid"], None)
+        self.answered.add(record["ulid"])
         for mail in record["mails"]:
             if mail["shared"].get("evidence"):
                 self.kept.add((mail["shared"]["tenant_id"], record["ulid"]))

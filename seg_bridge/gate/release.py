@@ -8,7 +8,7 @@ in front.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
@@ -19,10 +19,11 @@ from incidents.observations import Observation
 from incidents.words import Direction, Layer, Outcome, Place
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.failpoints import failpoint
+from seg_bridge.gate.fetching import NoOriginal, fetch_original
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
-from seg_bridge.gate.ingest import IngestClient, IngestError
+from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal, Record
-from seg_bridge.gate.originals import Originals, sha256_hex
+from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.outbound.dkim import Signer
 from seg_bridge.gate.outbound.writing import visible_sender, write_outbound
 from seg_bridge.gate.outgoing import Stamp, received_value, stamp_mail
@@ -42,6 +43,7 @@ class Command:
     ``direction`` is the released mail's.
 
     ``queue_id`` is what an order about the queue (``q_…``) is about; such a one names no mail.
+    ``terms`` what else there is to say, of a lesson (lessons.py).
     """
 
     seq: int
@@ -54,6 +56,7 @@ class Command:
     by: str
     queue_id: str = ""
     direction: Direction = Direction.INBOUND
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -70,6 +73,7 @@ class Command:
             by=str(data.get("released_by") or "an analyst"),
             queue_id=str(data.get("queue_id") or ""),
             direction=Direction(data.get("direction") or Direction.INBOUND),
+            terms=dict(data.get("terms") or {}),
         )
 
     def acknowledge(self, *, ok: bool, detail: str) -> dict[str, Any]:
@@ -141,8 +145,8 @@ class Releaser:
         """Raises ``JournalError`` or ``OSError`` before anything was sent."""
         try:
             snapshot, way = self._check_route(command)
-            raw = await self._original(command)
-        except CannotRelease as error:
+            raw = await self.original(command)
+        except (CannotRelease, NoOriginal) as error:
             return Done(False, str(error))
         mail = await self._outgoing(command, raw, snapshot)
         await self._journal.append(self._begun(command, str(way)))
@@ -183,18 +187,15 @@ class Releaser:
             raise CannotRelease("this client has no next mail server for outbound mail any more")
         return Way.of(tenant.outbound.next_hop)
 
-    async def _original(self, command: Command) -> bytes:
-        raw = self._originals.read(command.tenant_id, command.ulid)
-        if raw is not None and sha256_hex(raw) == command.evidence:
-            return raw
-        target = f"/ship/evidence/{command.tenant_id}/{command.evidence}"
-        try:
-            fetched = (await self._client.ask("GET", target)).content
-        except IngestError as error:
-            raise CannotRelease(f"the original bytes are not to be had: {error}") from error
-        if sha256_hex(fetched) != command.evidence:
-            raise CannotRelease("the stored bytes are not the ones that were held")
-        return fetched
+    async def original(self, command: Command) -> bytes:
+        """Raises ``NoOriginal``."""
+        return await fetch_original(
+            self._originals,
+            self._client,
+            tenant_id=command.tenant_id,
+            ulid=command.ulid,
+            digest=command.evidence,
+        )
 
     async def _outgoing(
         self, command: Command, raw: bytes, snapshot: PolicySnapshot

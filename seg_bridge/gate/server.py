@@ -23,6 +23,7 @@ from seg_bridge.gate.hop import HopTimeouts
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal
 from seg_bridge.gate.known import Known
+from seg_bridge.gate.lessons import Learner, make_teacher
 from seg_bridge.gate.limits import FrontLimits
 from seg_bridge.gate.maillog import MailLog, queue_log
 from seg_bridge.gate.maps import PostfixMaps
@@ -34,6 +35,7 @@ from seg_bridge.gate.queues import PostfixQueue, Queue, QueueHands, QueueWatch, 
 from seg_bridge.gate.recovery import read_leftovers
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.release import Releaser
+from seg_bridge.gate.rescan import FIRST_PAUSE_S, Rescanner, Unscanned
 from seg_bridge.gate.session import FrontParts, GateSession
 from seg_bridge.gate.settings import GateSettings
 from seg_bridge.gate.snapshots import SnapshotKeeper
@@ -68,6 +70,7 @@ class Gate:
         limits: FrontLimits | None = None,
         timeouts: HopTimeouts | None = None,
         spool_times: SpoolTimes | None = None,
+        rescan_pause_s: float = FIRST_PAUSE_S,
         number: int = 0,
         listener: socket.socket | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class Gate:
         self._client = client
         self._limits = limits or FrontLimits()
         self._spool_times = spool_times or SpoolTimes()
+        self._rescan_pause_s = rescan_pause_s
         self._number = number
         self._listener = listener
         self._journal_folder = settings.journal_folder_of(number)
@@ -115,8 +119,10 @@ class Gate:
         if records := leftovers.settling_records(datetime.now(UTC)):
             await self._journal.append(*records)
         originals = Originals(settings.originals_folder)
+        unscanned = Unscanned(settings.unscanned_folder)
         if self._listener is None:
             originals.drop_unrecorded(leftovers.kept)
+            unscanned.recover(leftovers.answered)
         spool = Spool(
             settings.spool_folder,
             journal=self._journal,
@@ -126,14 +132,14 @@ class Gate:
             times=self._spool_times,
         )
         if self._number:
-            await self._listen(self._core_parts(originals, spool))
+            await self._listen(self._core_parts(originals, spool, unscanned))
             self._begin(self.keeper.watch())
             return
         memory = Memory(settings.folder / "commands.json")
         memory.load([*leftovers.commands, *leftovers.begun_commands.values()])
         memory.save()
         spool.recover(leftovers.spooled)
-        parts = self._core_parts(originals, spool)
+        parts = self._core_parts(originals, spool, unscanned)
         submission = self._submission = self._make_submission()
         await submission.start(parts)
         await self._listen(parts)
@@ -142,8 +148,23 @@ class Gate:
         watch = QueueWatch(queue, self._client)
         hands = QueueHands(queue, watch)
         commands = self._make_commands(originals, memory, submission, hands)
-        beside = self._beside(mail_log)
-        self._begin(spool.run(), commands.run(), watch.run(), submission.run(), *beside)
+        rescanner = Rescanner(
+            unscanned,
+            source=f"gate:{settings.name}",
+            reader=self._reader,
+            engines=self._engines,
+            journal=self._journal,
+            first_pause_s=self._rescan_pause_s,
+        )
+        self._begin(
+            spool.run(),
+            commands.run(),
+            commands.run_lessons(),
+            watch.run(),
+            submission.run(),
+            rescanner.run(),
+            *self._beside(mail_log),
+        )
 
     def _begin(self, *work: Coroutine[Any, Any, None]) -> None:
         self._tasks = [asyncio.create_task(each) for each in work]
@@ -223,13 +244,15 @@ class Gate:
         listener = self._listener or open_socket(path)
         self._server = Acceptor(listener, lambda: MilterSession(front))
 
-    def _core_parts(self, originals: Originals, spool: Spool) -> CoreParts:
+    def _core_parts(self, originals: Originals, spool: Spool, unscanned: Unscanned) -> CoreParts:
         return CoreParts(
             name=self._settings.name,
             hostname=self._settings.hostname,
             reader=self._reader,
             engines=self._engines,
-            stores=Stores(journal=self._journal, originals=originals, spool=spool),
+            stores=Stores(
+                journal=self._journal, originals=originals, spool=spool, unscanned=unscanned
+            ),
             relay=self._relay,
             latest=lambda: self.keeper.current,
             reinject_hop=self._reinject_hop(),
@@ -269,6 +292,7 @@ class Gate:
             journal=self._journal,
             releaser=releaser,
             submission=submission,
+            learner=Learner(make_teacher(self._settings), releaser.original),
             memory=memory,
             hands=hands,
         )

@@ -99,6 +99,10 @@ class GateSettings:
         return self.folder / "spool"
 
     @property
+    def unscanned_folder(self) -> Path:
+        return self.folder / "unscanned"
+
+    @property
     def snapshot_file(self) -> Path:
         return self.folder / "snapshot.json"
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from incidents.client_words import open_wishes
+from incidents.lessons import Act, teach_from_held
 from incidents.models import Delivery, IncidentMessage, Intent
 from incidents.models.incident import Incident
 from incidents.models.mail import Place
@@ -26,10 +27,17 @@ DELETED = "seg_bridge.held.deleted"
 
 
 @transaction.atomic
-def delete_held(*, delivery: Delivery, actor: Person | Actor, reason: str) -> None:
-    """The gate throws this copy away.  Raises ``Conflict`` where it is needed or not held."""
+def delete_held(
+    *, delivery: Delivery, actor: Person | Actor, reason: str, is_spam: bool = False
+) -> None:
+    """The gate throws this copy away.  ``is_spam``: it may learn it before.
+
+    Raises ``Conflict`` where it is needed or not held.
+    """
     if not reason.strip():
         raise WrongInput("Say why: it cannot be brought back.")
+    if is_spam:
+        teach_from_held([delivery], Act.DENIED_AS_SPAM, actor)
     copy = Delivery.objects.select_for_update(of=("self",)).get(id=delivery.id)
     if copy.place != Place.HOLD:
         raise Conflict("This mail is not held any more.")

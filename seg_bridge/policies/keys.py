@@ -72,6 +72,12 @@ CLIENTS_ZONE = "client"
 ZONE_WORDS = {CLIENTS_ZONE: "The client's own"} | {
     name: name.replace("_", " ") for name in sorted(available_timezones()) if "/" in name
 }
+# Whether what people decide about a client's mail teaches the gateway's filter: docs/learning.md.
+LEARN_WORDS = {
+    "no": "Nothing is learned",
+    "own": "For this client only",
+    "shared": "Hashes for all clients too",
+}
 AS_VERDICT = "verdict"
 MAX_MARK_CHARS = 50
 
@@ -287,6 +293,12 @@ def _other_keys() -> list[Key]:
             is_whole=True,
             zero="no limit",
             unit="MB",
+        ),
+        Key(
+            name="learn",
+            label="The filter learns from what people decide",
+            default="no",
+            choices=LEARN_WORDS,
         ),
     ]
 

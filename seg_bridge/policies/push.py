@@ -21,6 +21,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from seg_bridge.learning.orders import fetch_originals
 from seg_bridge.models import PolicyPush, PolicyPushItem, Rehearsal
 from seg_bridge.policies.keys import WrongValue, check_keys, check_values
 from seg_bridge.policies.layers import Target
@@ -276,7 +277,8 @@ def _audit(
 
 
 def serve_policies(claimed: ClaimedWork) -> datetime | None:
-    """The client's share of pushes, then what is due of its list entries."""
+    """Originals that lessons wait for, the client's share of pushes, what is due of its entries."""
+    fetch_originals(claimed)
     if serve_push(claimed):
         return timezone.now()
     return retire_expired_rules(claimed)

@@ -279,6 +279,24 @@ def test_a_later_gateway_verdict_is_a_contradiction_and_an_early_one_is_none(cas
     assert Disagreement.objects.filter(kind=Kind.LATE).count() == 1
 
 
+def test_what_was_delivered_unscanned_is_pulled_when_a_later_scan_condemns_it(cast: Cast):
+    """As the gate tells it: seg_bridge/gate/rescan.py."""
+    unscanned = {"verdict": None, "score": None, "detail": {"missing": ["rspamd"]}}
+    happened(cast, passed(cast, **unscanned), inside(cast))
+    assert not Disagreement.objects.exists()
+    later = {"observed_at": datetime.now(UTC), "verdict": Verdict.PHISH, "score": 9.0}
+    told = {"action": None, "place": None, "rule": "scanned after delivery"}
+    weak = passed(cast, number=2, **(unscanned | later | {"score": 3.0}))
+    happened(cast, passed(cast, number=2, **unscanned), inside(cast, number=2), weak)
+    assert not Disagreement.objects.exists(), "below the points from which it would have been held"
+    happened(cast, passed(cast, **later, **told))
+    assert the_item().kind == Kind.LATE
+    assert the_item().proposal["action"] == "pull"
+    copy = the_item().incident.memberships.get().message.deliveries.get()
+    assert (copy.outcome, copy.place) == (Outcome.DELIVERED, Place.INBOX)
+    assert copy.gateway_verdict == Verdict.PHISH
+
+
 def test_a_late_verdict_is_known_however_often_the_copy_was_seen_since(cast: Cast):
     happened(cast, passed(cast), inside(cast))
     now = datetime.now(UTC)

@@ -60,6 +60,7 @@ HIDDEN_FROM_PORTAL = {
     *("seg_bridge_outboundterms", "seg_bridge_submissionlogin", "seg_bridge_signingkey"),
     "seg_bridge_senderstop",
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
+    "seg_bridge_lesson",
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),
     *("incidents_quiet", "incidents_slaplan", "tenants_auditentry"),

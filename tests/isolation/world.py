@@ -57,6 +57,7 @@ from seg_bridge.models import (
     GatewayRule,
     HeldLink,
     LegalHold,
+    Lesson,
     PolicyChange,
     PolicyPushItem,
     QueueItem,
@@ -438,6 +439,15 @@ def _between_layers(side: Side, incident: Incident) -> None:
         ],
         proposal={"layer": "mailbox", "action": "pull", "days": 7, "text": side.inner},
         reason=side.inner,
+    )
+    Lesson.objects.create(
+        tenant=side.tenant,
+        incident=incident,
+        message=message,
+        as_spam=True,
+        because=side.inner,
+        decided_by=side.inner,
+        refusal=side.inner,
     )
     give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
     LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)

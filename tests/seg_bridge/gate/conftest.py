@@ -18,8 +18,16 @@ def gate_for(tmp_path, sink):
 
     def make(*others, **changes):
         names = (
-            *("ingest", "limits", "engines", "takes_xclient", "spool_times", "reader"),
-            *("milter", "reinject", "postfix"),
+            *(
+                "ingest",
+                "limits",
+                "engines",
+                "takes_xclient",
+                "spool_times",
+                "reader",
+                "rescan_pause_s",
+            ),
+            *("milter", "reinject", "postfix", "rspamd_learn", "rspamd_password"),
         )
         options = {name: changes.pop(name) for name in names if name in changes}
         acme = tenant("acme", 1, sink.hop, **changes)

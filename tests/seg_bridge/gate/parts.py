@@ -338,6 +338,9 @@ class RunningGate:
         milter: Path | None = None,
         reinject: tuple[str, int] = ("127.0.0.1", 9),
         postfix: Path | None = None,
+        rescan_pause_s: float = 60.0,
+        rspamd_learn: tuple[str, int] | None = None,
+        rspamd_password: str = "sesame",
         **settings: Any,
     ) -> None:
         self.folder = folder
@@ -352,9 +355,12 @@ class RunningGate:
             milter=milter,
             reinject=reinject,
             postfix=postfix,
+            rspamd_learn=rspamd_learn,
+            rspamd_password=rspamd_password,
             **settings,
         )
         self.spool_times = spool_times
+        self.rescan_pause_s = rescan_pause_s
 
     async def __aenter__(self) -> RunningGate:
         self.client = self.ingest.client()
@@ -366,6 +372,7 @@ class RunningGate:
             limits=self.limits,
             timeouts=TIMEOUTS,
             spool_times=self.spool_times,
+            rescan_pause_s=self.rescan_pause_s,
         )
         if self.tenants:
             self.gate.keeper.replace(sign_snapshot(snapshot_of(*self.tenants).as_json(), SECRET))

@@ -200,29 +200,32 @@ async def play(world: World) -> None:
     del world.sink.replies[f"RCPT TO:<{CEO}"]
 
 
-def order_release(world: World) -> None:
+def order_commands(world: World) -> None:
+    """A release, and a lesson about the same mail."""
     seen = next(
         each
         for record in read_all(world.folder / "journal")
         for each in observations(record)
         if each["action"] == "held"
     )
-    world.ingest.commands = [
-        {
-            "seq": 1,
-            "id": "c1",
-            "kind": "release",
-            "tenant_id": 1,
-            "ulid": seen["trace_ulid"],
-            "recipients": [INFO],
-            "evidence": seen["evidence"],
-            "released_by": "Ana",
-        }
-    ]
+    release = {
+        "seq": 1,
+        "id": "c1",
+        "kind": "release",
+        "tenant_id": 1,
+        "ulid": seen["trace_ulid"],
+        "recipients": [INFO],
+        "evidence": seen["evidence"],
+        "released_by": "Ana",
+    }
+    lesson = {"seq": 2, "id": "c2", "kind": "learn", "recipients": [], "terms": {"as_spam": False}}
+    world.ingest.commands = [release, release | lesson]
 
 
-def is_released(world: World) -> bool:
-    return any(record["kind"] == "command" for record in read_all(world.folder / "journal"))
+def is_obeyed(world: World) -> bool:
+    records = read_all(world.folder / "journal")
+    done = {each["command"]["command_id"] for each in records if each["kind"] == "command"}
+    return done == {"c1", "c2"}
 
 
 async def finish(world: World) -> bool:
@@ -231,12 +234,12 @@ async def finish(world: World) -> bool:
     if len(world.acked) < 3:
         return False
     if not world.ingest.commands:
-        order_release(world)
+        order_commands(world)
 
     def is_over() -> bool:
         has_died = world.gate is None or not world.gate.is_alive()
         is_spool_empty = not any((world.folder / "spool").glob("*.json*"))
-        return has_died or (is_spool_empty and is_released(world))
+        return has_died or (is_spool_empty and is_obeyed(world))
 
     await until(is_over)
     await asyncio.sleep(0.05)

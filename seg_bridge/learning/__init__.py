@@ -1,0 +1,1 @@
+"""What people decided, taught to the gates' filters: consent, orders, and what came of them."""
