@@ -55,6 +55,12 @@ class PostfixHost:
         return self.settings.ports["GATE_PORT"]
 
     @property
+    def pid(self) -> int:
+        """Of Postfix's master, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def reinject(self) -> tuple[str, int]:
         return "127.0.0.1", self.settings.ports["REINJECT_PORT"]
 
@@ -93,7 +99,6 @@ class PostfixHost:
 
     def remove(self) -> None:
         self.stop()
-        shutil.copy(self.folder / "log" / "mail.log", "/tmp/last.log")
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -40,9 +40,12 @@ def wait_for(condition: Callable[[], bool], within_s: float, what: str = "it") -
 
 
 class Installation:
-    """`variables` are those of `make run`: DEMO="0", DEMO_MAIL="0" …"""
+    """`variables` are those of `make run`: DEMO="0", DEMO_MAIL="0" …  `is_apart`: a Ctrl-C in the
+    terminal does not reach it.
+    """
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    def __init__(self, folder: Path, *, is_apart: bool = False, **variables: str) -> None:
+        self.is_apart = is_apart
         self.var = folder / "var"
         self.output = folder / "output"
         plain = {
@@ -58,7 +61,12 @@ class Installation:
         (self.var / "run.json").unlink(missing_ok=True)
         with self.output.open("ab") as out:
             launcher = subprocess.Popen(
-                argv, cwd=ROOT, env=self.environment, stdout=out, stderr=out
+                argv,
+                cwd=ROOT,
+                env=self.environment,
+                stdout=out,
+                stderr=out,
+                process_group=0 if self.is_apart else None,
             )
         self.launcher = launcher
         wait_for(

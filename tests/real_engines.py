@@ -10,8 +10,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,21 +118,17 @@ def settings_in(folder: Path, part: Part, dns: tuple[str, int] | None) -> PartSe
 
 
 @contextmanager
-def run_rspamd() -> Iterator[RealRspamd]:
-    """Raises ``PartMissing``."""
+def run_rspamd(
+    *, dns: tuple[str, int] | None = None, own: Mapping[str, str] | None = None
+) -> Iterator[RealRspamd]:
+    """``dns`` None: from a table, ``zone``.  ``own`` are an operator's files, like
+    ``override.d/rbl.conf`` and its text.  Raises ``PartMissing``.
+    """
     part = RspamdPart(have("usr/bin/rspamd", "rspamd"), is_durable=False)
-    with _folder("rspamd") as folder:
-        yield from _rspamd_in(folder, part)
-
-
-def _rspamd_in(folder: Path, part: RspamdPart) -> Iterator[RealRspamd]:
-    endings = folder / "endings.dat"
-    endings.write_text(ENDINGS)
-    own = folder / "rspamd" / "local" / "local.d"
-    own.mkdir(parents=True)
-    (own / "options.inc").write_text(f'url_tld = "{endings}";\n')
     zone: dict[tuple[str, str], tuple[str, ...]] = {}
-    with dns_server(zone, asked=[]) as dns:
+    with _folder("rspamd") as folder, ExitStack() as servers:
+        _write_own(folder, own or {})
+        dns = dns or servers.enter_context(dns_server(zone, asked=[]))
         plan = part.plan(settings_in(folder, part, dns))
         real = RealRspamd(plan, dns, zone, *write_and_start(plan))
         try:
@@ -140,6 +136,15 @@ def _rspamd_in(folder: Path, part: RspamdPart) -> Iterator[RealRspamd]:
         finally:
             real.process.stop()
             real.store.stop()
+
+
+def _write_own(folder: Path, own: Mapping[str, str]) -> None:
+    endings = folder / "endings.dat"
+    endings.write_text(ENDINGS)
+    local = folder / "rspamd" / "local"
+    for name, text in {"local.d/options.inc": f'url_tld = "{endings}";\n', **own}.items():
+        (local / name).parent.mkdir(parents=True, exist_ok=True)
+        (local / name).write_text(text)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from console.api.urls import urlpatterns
 from console.gateway_parts.command import add_arguments
 from console.launch.keys import installation_secrets
 from console.launch.plan import Commands, read_plan, shared_environment
+from tests.bench.__main__ import measures
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("console", "deploy", "incidents", "seg_bridge", "api_bridge", "tenants")
@@ -119,6 +120,10 @@ def test_every_make_target_that_the_documents_name_exists():
         named |= set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.M))
     assert "run" in named
     assert named <= targets
+
+
+def test_every_measure_has_a_line_that_says_against_what_and_none_is_invented():
+    assert set(re.findall(r"^\| `(\w+)` \|", read("docs/benchmarks.md"), re.M)) == set(measures())
 
 
 @pytest.mark.parametrize("name", ["console", "portal", "ingest", "worker", "beat", "gate", "ship"])

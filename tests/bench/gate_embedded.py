@@ -8,6 +8,7 @@ open.  Rounds of both alternate, so that what else the machine does falls on bot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -144,12 +145,17 @@ def running(serve: Serve, hop: str = "") -> Iterator[tuple[int, int]]:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system seconds of a process and its living children."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    spent = (int(fields[11]) + int(fields[12])) / _TICKS
+    """User and system seconds of a process and its children, also of those that have ended."""
+    # Children first: one that ends meanwhile is then told by its parent.
+    spent = 0.0
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        spent += sum(cpu_s(int(child)) for child in children.read_text().split())
-    return spent
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            spent += sum(cpu_s(int(child)) for child in children.read_text().split())
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return spent
+    return spent + sum(map(int, fields[11:15])) / _TICKS
 
 
 async def send_all(port: int, raws: list[bytes]) -> None:

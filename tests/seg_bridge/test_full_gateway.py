@@ -1,5 +1,5 @@
-"""Real SMTP through Postfix and a gate of two processes into a mail host by LMTP, read by IMAP; and
-from the gate's journals into rows.
+"""Real SMTP through Postfix and a gate of two processes, which asks a real Rspamd, into a mail host
+by LMTP, read by IMAP; and from the gate's journals into rows.
 """
 
 from __future__ import annotations
@@ -16,21 +16,36 @@ from pathlib import Path
 import pytest
 
 from console.gateway_parts import PartMissing
+from console.lib.sending import send_by_smtp
 from incidents.correlation import serve_intake
 from incidents.mail.headers import header_values
 from incidents.mail.trace import check_trace
 from incidents.models import Delivery, Intent, Observation
 from incidents.remediation import release_held
 from incidents.traces import trace_keys
-from incidents.words import Outcome, Place
+from incidents.words import Outcome, Place, Verdict
 from tenants.doors import ClaimedWork
 from tests.factories import make_cast
 from tests.gateway_host import DovecotHost, PostfixHost
+from tests.real_engines import RealRspamd
 from tests.seg_bridge.conftest import make_gate
+from tests.seg_bridge.engines.test_real_engines import sender_zone
 from tests.seg_bridge.gate.parts import Sink
 from tests.seg_bridge.yard import EmptyDns, Yard, processes, wait_for
 
 INFO = "info@acme.example"
+FORGED = "bank.example"
+# A link that shows another host than it leads to, from a host that the sender's domain disowns.
+DECEIT = f"""\
+From: Accounts <accounts@{FORGED}>
+To: {INFO}
+Subject: Please confirm
+Message-ID: <confirm@{FORGED}>
+MIME-Version: 1.0
+Content-Type: text/html; charset=utf-8
+
+<p>Confirm: <a href="http://evil-host.com/login">https://www.bank.example/login</a> today.</p>
+"""
 
 
 @dataclass
@@ -46,7 +61,7 @@ class Full:
 
 
 @pytest.fixture
-def full(transactional_db: None, tmp_path: Path) -> Iterator[Full]:
+def full(transactional_db: None, tmp_path: Path, real_rspamd: RealRspamd) -> Iterator[Full]:
     try:
         postfix, dovecot = PostfixHost("mx1.keep.example"), DovecotHost()
     except PartMissing as missing:
@@ -62,7 +77,10 @@ def full(transactional_db: None, tmp_path: Path) -> Iterator[Full]:
             "BAILEY_GATE_REINJECT": f"127.0.0.1:{postfix.reinject[1]}",
             "BAILEY_GATE_POSTFIX": str(postfix.folder),
             "BAILEY_GATE_PROCESSES": "2",
+            "BAILEY_GATE_ENGINES": "embedded,rspamd",
+            **real_rspamd.plan.gate,
         }
+        real_rspamd.zone.update(sender_zone(FORGED, "reject"))
         with (
             EmptyDns() as dns,
             processes(tmp_path, mx, dns=dns, smtp_port=postfix.port, more=more) as (port, running),
@@ -79,6 +97,7 @@ def test_mail_goes_through_postfix_and_the_gate_into_the_mailbox_and_into_rows(f
     a_mail_for_two_clients_reaches_both(full)
     held = a_blocked_sender_is_held(full)
     a_held_mail_is_released_into_the_mailbox(full, held)
+    a_mail_that_rspamd_condemns_is_held(full)
     a_process_of_the_gate_that_dies_is_replaced(full)
 
 
@@ -143,6 +162,28 @@ def a_held_mail_is_released_into_the_mailbox(full: Full, held: Observation) -> N
     wait_for(lambda: len(full.dovecot.mails(INFO)) > before, "the released mail in the mailbox")
     done = ["held", "passed", "delivered"]
     wait_for(lambda: full.actions(held.trace_ulid) == done, "the next hop's answer")
+
+
+def a_mail_that_rspamd_condemns_is_held(full: Full) -> None:
+    sent = send_by_smtp(
+        ("127.0.0.1", full.postfix.port),
+        mail_from=f"accounts@{FORGED}",
+        recipients=[INFO],
+        raw=DECEIT.replace("\n", "\r\n").encode(),
+        client_ip="203.0.113.66",
+        helo="mail.elsewhere.example",
+    )
+    assert sent.replies[INFO][0] == 250
+    seen = wait_for(
+        lambda: full.yard.observation(detail__mail_from=f"accounts@{FORGED}"),
+        "the held mail in the rows",
+    )
+    said = {each["engine"]: each["verdict"] for each in seen.detail["engines"]}
+    assert seen.action == Outcome.HELD
+    assert said["rspamd"] == Verdict.PHISH == seen.verdict
+    assert "embedded" in said
+    assert "rspamd_phishing" in {reason["code"] for reason in seen.reasons}
+    assert not any(b"Please confirm" in mail for mail in full.dovecot.mails(INFO))
 
 
 def a_process_of_the_gate_that_dies_is_replaced(full: Full) -> None:

@@ -417,6 +417,7 @@ class SmtpClient:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     banner: str = ""
+    patience_s: float = 10.0
 
     @classmethod
     async def connect(cls, host: str, port: int, *, source: str = "") -> SmtpClient:
@@ -430,7 +431,7 @@ class SmtpClient:
         lines = []
         while True:
             try:
-                line = await asyncio.wait_for(self.reader.readline(), 10)
+                line = await asyncio.wait_for(self.reader.readline(), self.patience_s)
             except ConnectionError:
                 return ""
             lines.append(line.decode().rstrip("\r\n"))
