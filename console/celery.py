@@ -18,6 +18,7 @@ from django.db import close_old_connections
 SWEEP_S = 2.0
 PARTITIONS_S = 3600.0
 FORGET_S = 3600.0
+COMPARE_S = 300.0
 
 app = Celery("bailey", broker=settings.REDIS_URL)
 app.autodiscover_tasks(["tenants", "incidents"])
@@ -31,6 +32,7 @@ app.conf.update(
         "sweep": {"task": "tenants.ring_all", "schedule": SWEEP_S},
         "partitions": {"task": "incidents.keep_partitions", "schedule": PARTITIONS_S},
         "rare traits": {"task": "incidents.forget_rare_traits", "schedule": FORGET_S},
+        "interference": {"task": "incidents.want_compare", "schedule": COMPARE_S},
     },
     # The beat keeps no state worth a file.
     beat_schedule_filename=str(settings.VAR_DIR / "beat-schedule"),

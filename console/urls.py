@@ -268,6 +268,11 @@ urlpatterns = [
         grouping.client_grouping_decide,
         name="client_grouping_decide",
     ),
+    path(
+        "console/clients/<slug:slug>/interference",
+        clients.client_interference,
+        name="client_interference",
+    ),
     path("console/clients/<slug:slug>/warnings", clients.client_warnings, name="client_warnings"),
     path("console/jobs", jobs.jobs, name="jobs"),
     path("console/jobs/<uuid:job_id>", jobs.job, name="job"),

@@ -15,7 +15,7 @@ from console.launch.process import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-QUEUES = "intake,sync,scan,remediate,regroup,ledger,respond,report,notify,policy"
+QUEUES = "intake,sync,scan,remediate,regroup,ledger,respond,report,notify,policy,compare"
 LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKER")
 # Of Django's and the gate's settings: not ours to choose, only to hand on where they are set.
 HANDED_ON = (

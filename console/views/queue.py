@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from console.lib.http import PersonRequest, for_staff, said, show
 from console.queries.clients import client_choices, client_rows
+from console.queries.interference import with_summary
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
 from console.queries.queue import ANY_DISAGREEMENT, FITS_ME, LAYERS, Filters, queue_page, tab_counts
@@ -69,7 +70,8 @@ def handled(request: PersonRequest) -> HttpResponse:
 
 @for_staff
 def health(request: PersonRequest) -> HttpResponse:
-    context = {"at": "queue", "tabs": tabs_for(request.user), "rows": client_rows()}
+    rows = with_summary(client_rows())
+    context = {"at": "queue", "tabs": tabs_for(request.user), "rows": rows}
     return show(request, "console/health.html", context, partial="list")
 
 

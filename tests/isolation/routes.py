@@ -55,6 +55,7 @@ jobs               GET     -          200 200  200  in     in    in
 components         GET     -          200 200  200  in     in    in
 client             GET     client     200 200  200  in     in    in
 client_hubs        GET     client     200 200  200  in     in    in
+client_interference GET    client     200 200  200  in     in    in
 client_grouping    GET     client     200 200  200  in     in    in
 client_grouping    POST    client     302 302  302  in     in    in
 client_grouping_decide GET client     405 405  405  405    405   405
@@ -295,6 +296,7 @@ api-held-release       POST    held          202 202  202  401    202   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
+api-interference       GET     client        200 200  200  401    200   401
 api-disagreements      GET     -             200 200  200  401    200   401
 api-disagreement       GET     disagreement  200 200  200  401    200   401
 api-disagreement-rehearse POST disagreement  200 200  200  401    200   401

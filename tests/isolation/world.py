@@ -34,6 +34,7 @@ from incidents.models import (
     Edge,
     Incident,
     Intent,
+    Interference,
     Job,
     LateVerdicts,
     Message,
@@ -393,6 +394,18 @@ def _between_layers(side: Side, incident: Incident) -> None:
     )
     give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
     LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)
+    copy = Delivery.objects.filter(message=message).first()
+    Interference.objects.create(
+        tenant=side.tenant,
+        kind=Interference.Kind.LINKS,
+        copies=1,
+        findings=[
+            {"cause": "wrapped", "value": side.inner, "copies": 1, "proof": [str(copy.id)]}
+            | {"first_at": now.isoformat(), "last_at": now.isoformat()}
+        ],
+        since=now,
+        looked_at=now,
+    )
     Rehearsal.objects.create(
         tenant=side.tenant,
         batch=new_id(),
