@@ -181,7 +181,7 @@ _REWRITER = (
         GOOGLE,
         (
             # https://support.google.com/a/answer/2786758
-            f"{_GMAIL} → Routing, and → Compliance: see which rule sends mail through that service.",
+            f"{_GMAIL} → Routing, and → Compliance: see which rule sends mail through it.",
         ),
         "https://support.google.com/a/answer/2786758",
     ),
