@@ -23,6 +23,7 @@ from console.views import (
     queue,
     reports,
     rules,
+    story,
     tending,
     times,
     together,
@@ -70,6 +71,12 @@ urlpatterns = [
     ),
     path("console/incidents/<uuid:incident_id>/look", incident.incident_look, name="incident_look"),
     path("console/incidents/<uuid:incident_id>/read", incident.incident_read, name="incident_read"),
+    path(
+        "console/incidents/<uuid:incident_id>/story.csv",
+        story.incident_story_csv,
+        name="incident_story_csv",
+    ),
+    path("console/log/<uuid:entry_id>", story.log_entry, name="log_entry"),
     path("console/incidents/<uuid:incident_id>/campaign", campaign.campaign, name="campaign"),
     path(
         "console/incidents/<uuid:incident_id>/campaign/pull",

@@ -63,6 +63,8 @@ client_grouping_decide POST client    302 302  302  in     in    in
 client_warnings    GET     client     200 200  200  in     in    in
 client_warnings    POST    client     302 302  302  in     in    in
 incident           GET     incident   200 200  200  in     in    in
+incident_story_csv GET     incident   200 200  200  in     in    in
+log_entry          GET     log-entry  200 200  200  in     in    in
 incident_take      GET     incident   405 405  405  405    405   405
 incident_take      POST    incident   302 302  302  in     in    in
 incident_pull      GET     incident   200 200  200  in     in    in

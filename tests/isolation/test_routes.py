@@ -57,6 +57,7 @@ _ARGUMENT = {
     "disagreement": "item",
     "policy-change": "change",
     "policy-push": "push",
+    "log-entry": "entry",
 }
 
 

@@ -63,6 +63,7 @@ from tenants.ids import new_id
 from tenants.models import (
     ApiToken,
     Assignment,
+    AuditEntry,
     Domain,
     GroupMember,
     IdempotencyKey,
@@ -482,6 +483,7 @@ def _note_ids(side: Side) -> None:
                 ),
                 "job": str(job.id),
                 "group": str(job.group_id),
+                "log-entry": str(_log_of(incident).id),
                 "action": str(Intent.objects.get(job=job).id),
                 "report": str(Report.objects.get(incident=incident).id),
                 "held": str(Delivery.objects.get(place=Place.HOLD).id),
@@ -504,6 +506,13 @@ def _note_ids(side: Side) -> None:
         accesses = ContentAccess.objects.filter(message_id=side.ids["message"])
         for access in accesses:
             side.ids[f"{access.what} opened by {access.person_name}"] = str(access.id)
+
+
+def _log_of(incident: Incident) -> AuditEntry:
+    entries = AuditEntry.objects.filter(
+        object_id=str(incident.id), action__startswith="incidents.incident."
+    )
+    return entries.order_by("at")[0]
 
 
 _PASSED = {"kind": Disagreement.Kind.PASSED}
