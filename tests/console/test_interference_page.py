@@ -42,12 +42,13 @@ def look(cast, *seen):
         compare(cast.acme)
 
 
-def disturb(cast):
+def disturb(cast, one=1, other=2):
+    """Two mails, by these numbers: a link wrapped for one of two recipients, and a trace lost."""
     look(
         cast,
-        *(passed(cast, INFO, 1, **gate(SHOP)), inside(cast, INFO, 1, **box(WRAPPED))),
-        *(passed(cast, IT, 1, **gate(SHOP)), inside(cast, IT, 1, **box(SHOP))),
-        *(passed(cast, INFO, 2), inside(cast, INFO, 2, **no_trace())),
+        *(passed(cast, INFO, one, **gate(SHOP)), inside(cast, INFO, one, **box(WRAPPED))),
+        *(passed(cast, IT, one, **gate(SHOP)), inside(cast, IT, one, **box(SHOP))),
+        *(passed(cast, INFO, other), inside(cast, INFO, other, **no_trace())),
     )
 
 
