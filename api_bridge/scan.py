@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from api_bridge import history
@@ -26,6 +27,7 @@ from api_bridge.connectors.graph.rebuild import rebuild_mail
 from api_bridge.detect import Judgement, MailboxContext
 from api_bridge.detect.child import JUDGE, judgement_of
 from api_bridge.detect.context import TraceState
+from api_bridge.host_auth import host_auth
 from api_bridge.known import GatewayWord, Known, Profile, conversation_of, header_of
 from incidents.mail.authres import parse_auth_results
 from incidents.mail.facts import Address, MailFacts
@@ -170,7 +172,7 @@ def _facts_of_sent(item: Item) -> MailFacts:
     )
 
 
-def _detail(item: Item) -> dict[str, str]:
+def _detail(item: Item) -> dict[str, Any]:
     """What only the mail host knows; ``conversation`` is its own name of it, "" without one."""
     return {
         "received_at": item.received_at.isoformat(),
@@ -288,7 +290,7 @@ def _observation(
         place=item.place,
         is_read=item.is_read,
         mail=facts.as_json(),
-        detail=_detail(item),
+        detail=_detail(item) | ({"host_auth": told} if (told := host_auth(item)) else {}),
     )
 
 

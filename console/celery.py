@@ -20,6 +20,7 @@ PARTITIONS_S = 3600.0
 FORGET_S = 3600.0
 DIGESTS_S = 300.0
 RETENTION_S = 3600.0
+COMPARE_S = 300.0
 
 app = Celery("bailey", broker=settings.REDIS_URL)
 app.autodiscover_tasks(["tenants", "incidents", "seg_bridge"])
@@ -35,6 +36,7 @@ app.conf.update(
         "digests": {"task": "seg_bridge.want", "args": ["digest"], "schedule": DIGESTS_S},
         "retention": {"task": "seg_bridge.want", "args": ["retain"], "schedule": RETENTION_S},
         "rare traits": {"task": "incidents.forget_rare_traits", "schedule": FORGET_S},
+        "interference": {"task": "incidents.want_compare", "schedule": COMPARE_S},
     },
     # The beat keeps no state worth a file.
     beat_schedule_filename=str(settings.VAR_DIR / "beat-schedule"),

@@ -27,6 +27,7 @@ from console.views import (
     queues,
     reports,
     rules,
+    story,
     tending,
     times,
     together,
@@ -74,6 +75,12 @@ urlpatterns = [
     ),
     path("console/incidents/<uuid:incident_id>/look", incident.incident_look, name="incident_look"),
     path("console/incidents/<uuid:incident_id>/read", incident.incident_read, name="incident_read"),
+    path(
+        "console/incidents/<uuid:incident_id>/story.csv",
+        story.incident_story_csv,
+        name="incident_story_csv",
+    ),
+    path("console/log/<uuid:entry_id>", story.log_entry, name="log_entry"),
     path("console/incidents/<uuid:incident_id>/campaign", campaign.campaign, name="campaign"),
     path(
         "console/incidents/<uuid:incident_id>/campaign/pull",
@@ -319,6 +326,11 @@ urlpatterns = [
         "console/clients/<slug:slug>/grouping/decide",
         grouping.client_grouping_decide,
         name="client_grouping_decide",
+    ),
+    path(
+        "console/clients/<slug:slug>/interference",
+        clients.client_interference,
+        name="client_interference",
     ),
     path("console/clients/<slug:slug>/warnings", clients.client_warnings, name="client_warnings"),
     path("console/clients/<slug:slug>/outbound", outbound.client_outbound, name="client_outbound"),

@@ -23,7 +23,7 @@ from incidents.models import (
     StandingOrder,
 )
 from tenants.errors import NotThere
-from tenants.models import Tenant
+from tenants.models import AuditEntry, Tenant
 
 _M = TypeVar("_M", bound=models.Model)
 
@@ -41,6 +41,14 @@ def access_one(found: models.QuerySet[_M], object_id: UUID | str) -> _M:
 
 def access_incident(object_id: UUID | str) -> Incident:
     return access_one(Incident.objects.select_related("tenant", "campaign"), object_id)
+
+
+def access_log_entry(object_id: UUID | str) -> AuditEntry:
+    """An entry about an incident; what else the log holds has no page."""
+    entries = AuditEntry.objects.filter(
+        tenant__isnull=False, action__startswith="incidents.incident."
+    )
+    return access_one(entries.select_related("tenant"), object_id)
 
 
 def access_message(object_id: UUID | str) -> Message:

@@ -19,3 +19,4 @@ class IncidentsConfig(AppConfig):
         register_queue("regroup", "incidents.campaigns.nightly.serve_regroup")
         register_queue("ledger", "incidents.ledger.nights.serve_ledger")
         register_queue("respond", "incidents.automation.serve_responses")
+        register_queue("compare", "incidents.interference.hourly.serve_compare")

@@ -156,15 +156,20 @@ def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
 
 def _note_bypass(tenant: Tenant, message: Message) -> Incident:
     """One finding, one open incident, until a person decides (docs/decisions/0013)."""
-    health = Incident.objects.filter(
-        tenant=tenant, kind=Incident.Kind.HEALTH, merged_into=None
-    ).exclude(state=Incident.State.RESOLVED)
     reason = "It reached a mailbox without passing the gateway."
-    incident: Incident | None = health.order_by("-number").first()
+    incident = open_bypass(tenant)
     if incident is None or incident.memberships.count() >= HEALTH_TAKES:
         return open_incident(tenant, message, Incident.Kind.HEALTH, reason)
     add_message(incident, message, reason)
     return incident
+
+
+def open_bypass(tenant: Tenant) -> Incident | None:
+    """The client's open incident of mail around the gateway, None where there is none."""
+    health = Incident.objects.filter(
+        tenant=tenant, kind=Incident.Kind.HEALTH, merged_into=None
+    ).exclude(state=Incident.State.RESOLVED)
+    return health.order_by("-number").first()
 
 
 _WORSE_THAN_SPAM = frozenset(THREATS) - {Verdict.SPAM}

@@ -7,6 +7,7 @@ from django.db import connection
 
 from incidents.answers import sweep_answers
 from incidents.campaigns.store import forget_traits
+from incidents.interference.hourly import want_compare
 from incidents.prevalence import sweep_rare
 from tenants.doors import all_clients
 from tenants.scope import Role, tenant_scope
@@ -37,3 +38,15 @@ def forget_rare_traits() -> int:
             forgotten += sweep_rare(client.tenant_id) + forget_traits(client.tenant_id)
             forgotten += sweep_answers(client.tenant_id)
     return forgotten
+
+
+@shared_task(name="incidents.want_compare", ignore_result=True)
+def want_compare_of_all() -> int:
+    """Want the comparison of the layers of every client whose last one is an hour old; says how
+    many.
+    """
+    wanted = 0
+    for client in all_clients():
+        with tenant_scope(Role.WORKER, [client.tenant_id]):
+            wanted += want_compare(client.tenant_id)
+    return wanted

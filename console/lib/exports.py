@@ -1,14 +1,16 @@
-"""Lists of mail as files."""
+"""Lists of mail, and an incident's story, as files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC
 
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 
 from incidents.models import Delivery
 from incidents.reports.csv_file import write_csv
+from incidents.story import Story
 
 CSV = "text/csv; charset=utf-8"
 _NAMES = (
@@ -31,6 +33,23 @@ def _row(copy: Delivery) -> list[object]:
         *(copy.gateway_verdict, copy.mailbox_verdict, copy.is_bypass, copy.was_released),
         *(copy.verified_at.isoformat() if copy.verified_at else "", copy.id),
     ]
+
+
+_STORY = ("time_utc", "lane", "sentence", "recipients", "source")
+
+
+def story_csv(story: Story) -> bytes:
+    """One line of the story a row, with the id of its record; what nobody looked at stands last."""
+    rows: list[list[object]] = [
+        [
+            *(line.at.astimezone(UTC).isoformat(), line.lane, f"{line.lead} {line.text}".strip()),
+            *(", ".join(line.recipients), line.source),
+        ]
+        for line in story.lines
+    ]
+    return write_csv(
+        _STORY, [*rows, *(["", "not_checked", each, "", ""] for each in story.not_checked)]
+    )
 
 
 def download(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.urls import reverse
 
-from incidents.models import Incident, Sighting
+from incidents.models import Attachment, ContentAccess, Incident, Sighting
 from incidents.story import Line, tell_story
 from incidents.story.lines import Names
 from tenants.ids import as_uuid
+from tenants.models import AuditEntry
 
 _WHO = {
     "sender": ("Sender", "calm"),
@@ -49,6 +52,29 @@ class StoryPage:
     not_checked: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of the log; ``detail`` are pairs of a name and what is on record.
+
+    ``incident``: what it was about, None where that is gone.
+    """
+
+    entry: AuditEntry
+    incident: Incident | None
+    detail: list[tuple[str, str]]
+
+
+def log_entry_page(entry: AuditEntry) -> LogEntry:
+    """Needs the client's scope."""
+    incident = Incident.objects.filter(tenant=entry.tenant_id, id=as_uuid(entry.object_id)).first()
+    detail = [(name, _plain(value)) for name, value in sorted(entry.detail.items())]
+    return LogEntry(entry, incident, detail)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 def story_of(incident: Incident, *, is_plain: bool = False) -> StoryPage:
     """Needs the client's scope.  ``is_plain``: for the client, without the provider's own steps."""
     story = tell_story(incident)
@@ -66,21 +92,73 @@ def story_of(incident: Incident, *, is_plain: bool = False) -> StoryPage:
 
 
 def _records(incident: Incident, lines: Sequence[Line]) -> dict[str, str]:
-    """Source → the page that shows it: of an observation the trace of its copy, and a job's."""
-    found: dict[str, str] = {}
-    seen: list[UUID] = []
+    """Source → the page that shows it, or the place on this one; nothing for what has neither."""
+    named: dict[str, set[UUID]] = {}
     for line in lines:
         kind, _, key = line.source.partition(":")
-        if (record_id := as_uuid(key)) is None:
-            continue
-        if kind == "job":
-            found[line.source] = reverse("job", args=[record_id])
-        elif kind == "observation":
-            seen.append(record_id)
-    rows = Sighting.objects.filter(tenant=incident.tenant_id, observation_id__in=seen)
-    for observation, copy in rows.values_list("observation_id", "delivery_id"):
-        found[f"observation:{observation}"] = reverse("trace", args=[copy]) + f"#step-{observation}"
+        if (record_id := as_uuid(key)) is not None:
+            named.setdefault(kind, set()).add(record_id)
+    found: dict[str, str] = {}
+    for kind, ids in named.items():
+        places = _PLACES[kind](incident, ids) if kind in _PLACES else {}
+        found |= {f"{kind}:{record_id}": place for record_id, place in places.items()}
     return found
+
+
+Places = dict[UUID, str]
+
+
+def _pages(name: str) -> Callable[[Incident, set[UUID]], Places]:
+    return lambda _, ids: {each: reverse(name, args=[each]) for each in ids}
+
+
+def _traces(incident: Incident, ids: set[UUID]) -> Places:
+    rows = Sighting.objects.filter(tenant=incident.tenant_id, observation_id__in=ids)
+    return {
+        seen: reverse("trace", args=[copy]) + f"#step-{seen}"
+        for seen, copy in rows.values_list("observation_id", "delivery_id")
+    }
+
+
+def _rules(incident: Incident, ids: set[UUID]) -> Places:
+    """The list of rules, narrowed so that this one is on its first page."""
+    client = incident.tenant.slug
+    return {
+        rule: f"{reverse('rules')}?{urlencode({'client': client, 'state': 'all', 'q': value})}"
+        f"#row-{rule}"
+        for rule, value in incident.gateway_rules.filter(id__in=ids).values_list("id", "value")
+    }
+
+
+def _calls(_: Incident, ids: set[UUID]) -> Places:
+    return {each: f"#call-{each}" for each in ids}
+
+
+def _comments(incident: Incident, ids: set[UUID]) -> Places:
+    """A file's comment."""
+    rows = Attachment.objects.filter(tenant=incident.tenant_id, id__in=ids)
+    return {file: f"#comment-{comment}" for file, comment in rows.values_list("id", "comment_id")}
+
+
+def _openings(incident: Incident, ids: set[UUID]) -> Places:
+    rows = ContentAccess.objects.filter(tenant=incident.tenant_id, id__in=ids)
+    return {
+        each: reverse("message", args=[message]) + f"#access-{each}"
+        for each, message in rows.values_list("id", "message_id")
+    }
+
+
+_PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
+    "observation": _traces,
+    "message": _pages("message"),
+    "job": _pages("job"),
+    "rule": _rules,
+    "call": _calls,
+    "attachment": _comments,
+    "internal-attachment": _comments,
+    "access": _openings,
+    "audit": _pages("log_entry"),
+}
 
 
 def _event(line: Line, names: Names, href: str) -> Event:

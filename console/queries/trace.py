@@ -77,6 +77,8 @@ def _ids(copy: Delivery, seen: Sequence[Observation]) -> list[tuple[str, str]]:
 
 def _facts(detail: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [(label, _text(detail.get(name))) for name, label in _WAY.items()]
+    if isinstance(told := detail.get("host_auth"), dict):
+        facts.append(("The mail host found", ", ".join(f"{k} {v}" for k, v in told.items())))
     missing = detail.get("missing_why") or detail.get("missing")
     if isinstance(missing, list) and missing:
         facts.append(("Engines that did not answer", "; ".join(map(str, missing))))

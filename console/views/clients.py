@@ -7,6 +7,7 @@ from django.shortcuts import redirect
 
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.queries.clients import client_page, client_rows
+from console.queries.interference import interference_page
 from incidents.access import access_client
 from incidents.warnings import share_warnings
 
@@ -20,6 +21,12 @@ def clients(request: PersonRequest) -> HttpResponse:
 def client(request: PersonRequest, slug: str) -> HttpResponse:
     page = client_page(access_client(slug))
     return show(request, "console/client.html", {"at": "clients", "page": page})
+
+
+@for_staff
+def client_interference(request: PersonRequest, slug: str) -> HttpResponse:
+    context = {"at": "clients", "page": interference_page(access_client(slug))}
+    return show(request, "console/client_interference.html", context)
 
 
 @for_staff

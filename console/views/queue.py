@@ -12,6 +12,7 @@ from django.urls import reverse
 from console.lib.http import PersonRequest, for_staff, said, show
 from console.queries.clients import client_choices, client_rows
 from console.queries.gates import gate_alarms
+from console.queries.interference import with_summary
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
 from console.queries.queue import ANY_DISAGREEMENT, FITS_ME, LAYERS, Filters, queue_page, tab_counts
@@ -76,7 +77,7 @@ def health(request: PersonRequest) -> HttpResponse:
     context = {
         "at": "queue",
         "tabs": tabs_for(request.user),
-        "rows": client_rows(),
+        "rows": with_summary(client_rows()),
         "gates": gate_alarms(),
     }
     return show(request, "console/health.html", context, partial="list")

@@ -13,6 +13,7 @@ from incidents.models.campaign import (
 from incidents.models.disagreement import Disagreement, LateVerdicts, StandingOrder
 from incidents.models.evidence import ContentAccess, Evidence, Report
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
+from incidents.models.interference import Interference
 from incidents.models.ledger import LedgerDay, LedgerEntry, WarningMark
 from incidents.models.mail import (
     Answer,
@@ -59,6 +60,7 @@ __all__ = [
     "Incident",
     "IncidentMessage",
     "Intent",
+    "Interference",
     "Job",
     "LateVerdicts",
     "LedgerDay",

@@ -33,8 +33,9 @@ __all__ = ["Line", "Story", "exposure", "headline", "tell_story"]
 MOST_LINES = 300
 
 
-def tell_story(incident: Incident) -> Story:
-    """At most ``MOST_LINES`` lines: of more, the first and the last, and how many stand between.
+def tell_story(incident: Incident, most: int | None = None) -> Story:
+    """At most ``most`` lines (None: ``MOST_LINES``): of more, the first and the last, and how many
+    stand between.
 
     Needs the client's scope.
     """
@@ -59,17 +60,17 @@ def tell_story(incident: Incident) -> Story:
     lines.sort(key=lambda line: line.at)
     return Story(
         headline(incident, messages, copies, seen, client),
-        _cut(lines),
+        _cut(lines, MOST_LINES if most is None else most),
         not_checked(incident, copies),
     )
 
 
-def _cut(lines: list[Line]) -> list[Line]:
+def _cut(lines: list[Line], most: int) -> list[Line]:
     """How it began and what was done last tell most; what is left out is said."""
-    left_out = len(lines) - (MOST_LINES - 1)
+    left_out = len(lines) - (most - 1)
     if left_out <= 1:
         return lines
-    half = MOST_LINES // 2
+    half = most // 2
     lead = f"{left_out} more lines stand here."
     told = Line(lines[half].at, "action", lead, "The history has all of them.", "story:cut")
     return [*lines[:half], told, *lines[half + left_out :]]

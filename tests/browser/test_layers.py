@@ -13,6 +13,7 @@ from incidents.orders import give_order
 from incidents.words import Place, Verdict
 from tenants.scope import Role, tenant_scope
 from tests.browser.test_accessibility import _no_broker, findings
+from tests.console.test_interference_page import disturb
 from tests.factories import PASSWORD, Cast
 from tests.incidents.test_disagreements import held, inside, passed
 from tests.seg_bridge.conftest import make_gate
@@ -49,6 +50,8 @@ def test_the_pages_between_the_layers_can_be_used_by_everybody(
     paths += [reverse("rehearsal_list", args=[kept.id, name]) for name in ("newly_held", "caught")]
     paths += [reverse("order_withdraw", args=[order.id]), reverse("late_verdicts", args=["acme"])]
     paths += [reverse("held_release", args=[copy.id])]
+    disturb(cast, 11, 12)
+    paths += [reverse("client_interference", args=["acme"]), reverse("health")]
 
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.ana.email, paths) == []

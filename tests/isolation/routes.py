@@ -81,6 +81,7 @@ recipient_remove   POST    mailbox    409 403  403  in     in    in
 domain_way         GET     domain     200 403  403  in     in    in
 domain_way         POST    domain     302 403  403  in     in    in
 client_hubs        GET     client     200 200  200  in     in    in
+client_interference GET    client     200 200  200  in     in    in
 client_grouping    GET     client     200 200  200  in     in    in
 client_grouping    POST    client     302 302  302  in     in    in
 client_grouping_decide GET client     405 405  405  405    405   405
@@ -109,6 +110,8 @@ signing_key_retire POST    signing-key 302 403 403  in     in    in
 sender_stop_lift   GET     sender-stop 200 200 200  in     in    in
 sender_stop_lift   POST    sender-stop 302 302 302  in     in    in
 incident           GET     incident   200 200  200  in     in    in
+incident_story_csv GET     incident   200 200  200  in     in    in
+log_entry          GET     log-entry  200 200  200  in     in    in
 incident_take      GET     incident   405 405  405  405    405   405
 incident_take      POST    incident   302 302  302  in     in    in
 incident_pull      GET     incident   200 200  200  in     in    in
@@ -360,6 +363,7 @@ api-held-delete        POST    held          409 409  409  401    409   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
+api-interference       GET     client        200 200  200  401    200   401
 api-disagreements      GET     -             200 200  200  401    200   401
 api-disagreement       GET     disagreement  200 200  200  401    200   401
 api-disagreement-rehearse POST disagreement  200 200  200  401    200   401

@@ -62,6 +62,7 @@ _ARGUMENT = {
     "signing-key": "key",
     "sender-stop": "stop",
     "policy-push": "push",
+    "log-entry": "entry",
 }
 
 

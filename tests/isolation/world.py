@@ -34,6 +34,7 @@ from incidents.models import (
     Edge,
     Incident,
     Intent,
+    Interference,
     Job,
     LateVerdicts,
     Message,
@@ -77,6 +78,7 @@ from tenants.ids import new_id
 from tenants.models import (
     ApiToken,
     Assignment,
+    AuditEntry,
     Domain,
     GroupMember,
     IdempotencyKey,
@@ -451,6 +453,18 @@ def _between_layers(side: Side, incident: Incident) -> None:
     )
     give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
     LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)
+    copy = Delivery.objects.filter(message=message).first()
+    Interference.objects.create(
+        tenant=side.tenant,
+        kind=Interference.Kind.LINKS,
+        copies=1,
+        findings=[
+            {"cause": "wrapped", "value": side.inner, "copies": 1, "proof": [str(copy.id)]}
+            | {"first_at": now.isoformat(), "last_at": now.isoformat()}
+        ],
+        since=now,
+        looked_at=now,
+    )
     Rehearsal.objects.create(
         tenant=side.tenant,
         batch=new_id(),
@@ -577,6 +591,7 @@ def _note_ids(side: Side) -> None:
                 ),
                 "job": str(job.id),
                 "group": str(job.group_id),
+                "log-entry": str(_log_of(incident).id),
                 "action": str(Intent.objects.get(job=job).id),
                 "report": str(Report.objects.get(incident=incident).id),
                 "held": str(Delivery.objects.get(place=Place.HOLD).id),
@@ -604,6 +619,13 @@ def _note_ids(side: Side) -> None:
         accesses = ContentAccess.objects.filter(message_id=side.ids["message"])
         for access in accesses:
             side.ids[f"{access.what} opened by {access.person_name}"] = str(access.id)
+
+
+def _log_of(incident: Incident) -> AuditEntry:
+    entries = AuditEntry.objects.filter(
+        object_id=str(incident.id), action__startswith="incidents.incident."
+    )
+    return entries.order_by("at")[0]
 
 
 _PASSED = {"kind": Disagreement.Kind.PASSED}

@@ -320,3 +320,12 @@ def test_two_clients_of_one_cloud_never_mix(connect):
             }
             assert other.company.domain not in str(list(SeenItem.objects.values()))
             assert Correspondent.objects.count() == 2
+
+
+def test_what_the_mail_host_found_is_kept_beside_what_we_found(client_):
+    told = (
+        b"Authentication-Results: spf=fail (sender IP is 198.51.100.7) smtp.mailfrom=x.example\r\n"
+    )
+    seen = receive_and_sync(client_, told + client_.through_the_gate("ana", plain(client_), ID))
+    assert seen.detail["host_auth"] == {"spf": "fail", "ip": "198.51.100.7"}
+    assert [each["method"] for each in seen.mail["auth_results"]] == ["dmarc"]
