@@ -100,7 +100,7 @@ def current_snapshot(gate: KnownGate) -> Content:
         return known
     data = _compile(gate)
     version = _digest(data)
-    sections = {each["tenant_id"]: _digest(each) for each in data["tenants"]}
+    sections = {each["tenant_id"]: _section_digest(each) for each in data["tenants"]}
     content = Content(stamp, version, data, sections)
     _compiled[gate.gate_id] = content
     return content
@@ -108,8 +108,16 @@ def current_snapshot(gate: KnownGate) -> Content:
 
 def section_of(tenant_id: int) -> str:
     """The digest of what a gate should follow for this client now; needs only its rows."""
-    (policy,) = _tenants([tenant_id])
-    return _digest(policy.as_json())
+    (policy,) = _tenants([tenant_id], gate_secret=None)
+    return _section_digest(policy.as_json())
+
+
+def _section_digest(policy: dict[str, Any]) -> str:
+    """The same for every gate: private keys are sealed for each."""
+    if outbound := policy.get("outbound"):
+        keys = [{**key, "sealed": ""} for key in outbound["keys"]]
+        policy = {**policy, "outbound": {**outbound, "keys": keys}}
+    return _digest(policy)
 
 
 def _digest(data: dict[str, Any]) -> str:
@@ -179,17 +187,19 @@ def _compile(gate: KnownGate) -> dict[str, Any]:
         authserv_id=gate.hostname,
         trace_keys={name: key.hex() for name, key in trace_keys(gate.provider_id).items()},
         active_trace_key=active,
-        tenants=tuple(_tenants(gate)),
+        tenants=tuple(_tenants(gate.tenant_ids, gate_secret=gate.secret)),
     )
     data = snapshot.as_json()
     del data["version"], data["made_at"]
     return data
 
 
-def _tenants(gate: KnownGate) -> Iterable[wire.TenantPolicy]:
-    domains = _domains(gate.tenant_ids)
-    outbound = outbound_of(gate.tenant_ids, gate_secret=gate.secret)
-    for policy in policies_of(gate.tenant_ids):
+def _tenants(
+    tenant_ids: Collection[int], *, gate_secret: bytes | None
+) -> Iterable[wire.TenantPolicy]:
+    domains = _domains(tenant_ids)
+    outbound = outbound_of(tenant_ids, gate_secret=gate_secret)
+    for policy in policies_of(tenant_ids):
         yield replace(
             policy,
             domains=tuple(domains[policy.tenant_id]),

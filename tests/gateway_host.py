@@ -57,8 +57,7 @@ class PostfixHost:
     @property
     def pid(self) -> int:
         """Of Postfix's master, while it runs."""
-        assert self._process is not None
-        return self._process.pid
+        return self._processes[0].pid
 
     @property
     def reinject(self) -> tuple[str, int]:

@@ -268,6 +268,7 @@ class Gate:
             journal=self._journal,
             latest=lambda: self.keeper.current,
             limits=self._limits,
+            known=self._known,
             commits=self._commits,
         )
 

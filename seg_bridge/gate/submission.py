@@ -11,6 +11,7 @@ from pathlib import Path
 
 from seg_bridge.gate.core import CoreParts
 from seg_bridge.gate.journal import Journal, JournalError
+from seg_bridge.gate.known import Known
 from seg_bridge.gate.limits import FrontLimits
 from seg_bridge.gate.outbound.core import OutboundCore
 from seg_bridge.gate.outbound.dkim import Signer
@@ -38,11 +39,13 @@ class Submission:
         journal: Journal,
         latest: Callable[[], PolicySnapshot | None],
         limits: FrontLimits,
+        known: Known,
         commits: set[asyncio.Task[object]],
     ) -> None:
         self._settings = settings
         self._latest = latest
         self._limits = limits
+        self._known = known
         self._commits = commits
         self.signer = Signer(settings.secret)
         self.watch = SenderWatch(settings.folder / "outbound.json", journal=journal, usage=Usage())
@@ -68,6 +71,7 @@ class Submission:
                 receive=core.receive,
                 latest=self._latest,
                 limits=self._limits,
+                known=self._known,
                 commits=self._commits,
                 takes_xclient=self._settings.takes_xclient,
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from seg_bridge.gate import policy as wire
@@ -28,9 +29,11 @@ def private_place(tenant_id: int, key_id: UUID) -> str:
 
 
 def outbound_of(
-    tenant_ids: Collection[int], *, gate_secret: bytes
+    tenant_ids: Collection[int], *, gate_secret: bytes | None
 ) -> Mapping[int, told.OutboundTerms]:
-    """Of the clients that send through the gateway.  Private keys are sealed for this gate."""
+    """Of the clients that send through the gateway.  Private keys are sealed for this gate; None:
+    for none, the keys are named only.
+    """
     rows = {row.tenant_id: row for row in _rows(tenant_ids)}
     if not rows:
         return {}
@@ -70,17 +73,16 @@ def _logins(rows: Collection[int]) -> dict[int, dict[str, str]]:
     return found
 
 
-def _keys(rows: Collection[int], gate_secret: bytes) -> dict[int, list[told.SigningKey]]:
+def _keys(rows: Collection[int], gate_secret: bytes | None) -> dict[int, list[told.SigningKey]]:
     found: dict[int, list[told.SigningKey]] = defaultdict(list)
     keys = SigningKey.objects.filter(tenant_id__in=rows, state=SigningKey.State.SIGNING)
     for row in keys.select_related("domain").order_by("domain__name"):
         domain = wire.normalise_address(f"@{row.domain.name}")[1:]
         key = told.SigningKey(domain=domain, selector=row.selector, sealed="")
-        private = unseal(bytes(row.sealed_private), place=private_place(row.tenant_id, row.id))
-        sealed = seal_for_gate(private, place=key.place, secret=gate_secret)
-        found[row.tenant_id].append(
-            told.SigningKey(domain=domain, selector=row.selector, sealed=sealed)
-        )
+        if gate_secret is not None:
+            private = unseal(bytes(row.sealed_private), place=private_place(row.tenant_id, row.id))
+            key = replace(key, sealed=seal_for_gate(private, place=key.place, secret=gate_secret))
+        found[row.tenant_id].append(key)
     return found
 
 

@@ -27,7 +27,7 @@ def page(client, person) -> str:
     client.force_login(person)
     answer = client.get(reverse("client_outbound", args=["acme"]))
     assert answer.status_code == 200
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def test_an_empty_page_says_how_to_begin(client, cast: Cast):

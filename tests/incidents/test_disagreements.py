@@ -281,11 +281,15 @@ def test_a_later_gateway_verdict_is_a_contradiction_and_an_early_one_is_none(cas
 
 def test_what_was_delivered_unscanned_is_pulled_when_a_later_scan_condemns_it(cast: Cast):
     """As the gate tells it: seg_bridge/gate/rescan.py."""
-    unscanned = {"verdict": None, "score": None, "detail": {"missing": ["rspamd"]}}
+    unscanned: dict[str, Any] = {"verdict": None, "score": None, "detail": {"missing": ["rspamd"]}}
     happened(cast, passed(cast, **unscanned), inside(cast))
     assert not Disagreement.objects.exists()
-    later = {"observed_at": datetime.now(UTC), "verdict": Verdict.PHISH, "score": 9.0}
-    told = {"action": None, "place": None, "rule": "scanned after delivery"}
+    later: dict[str, Any] = {
+        "observed_at": datetime.now(UTC),
+        "verdict": Verdict.PHISH,
+        "score": 9.0,
+    }
+    told: dict[str, Any] = {"action": None, "place": None, "rule": "scanned after delivery"}
     weak = passed(cast, number=2, **(unscanned | later | {"score": 3.0}))
     happened(cast, passed(cast, number=2, **unscanned), inside(cast, number=2), weak)
     assert not Disagreement.objects.exists(), "below the points from which it would have been held"

@@ -17,6 +17,7 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.http import HttpResponse
 from pypdf import PdfReader
@@ -270,7 +271,8 @@ def test_no_mail_of_baileys_own_carries_a_word_of_another_client(world):
         own = [each for each in mail.outbox if side.tenant.slug in each.to[0]]
         assert len(own) == 2
         for each in own:
-            text = each.subject + each.body + str(each.alternatives)
+            assert isinstance(each, EmailMultiAlternatives)
+            text = f"{each.subject}{each.body}{each.alternatives}"
             assert other.open not in text
             assert other.inner not in text
             assert other.tenant.slug not in text

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core import mail as sent
 from django.core.cache import cache
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import timezone
 
@@ -85,7 +86,7 @@ def hours_ago(cast: Cast, hours: float = 3) -> None:
         Delivery.objects.update(received_at=timezone.now() - timedelta(hours=hours))
 
 
-def sent_digests(cast: Cast) -> list:
+def sent_digests(cast: Cast) -> list[EmailMessage]:
     serve_digests(claimed(cast))
     serve_outbox(claimed(cast))
     return [each for each in sent.outbox if "held back" in each.subject]

@@ -248,9 +248,11 @@ def test_a_lesson_that_failed_hides_none_that_was_learned(cast: Cast, wire: Wire
         state_policy(cast.acme, learn="shared")
     found = delivered_and_found(cast, wire, Verdict.PHISH, verdict=Verdict.SPAM)
     resolve(cast, found)
-    answer(wire, *waiting(wire), "learned; hashes: shared")
+    (learned,) = waiting(wire)
+    answer(wire, learned, "learned; hashes: shared")
     reopen(cast, found)
-    answer(wire, *waiting(wire), "Rspamd: no answer (tried 4 times)", ok=False)
+    (failed,) = waiting(wire)
+    answer(wire, failed, "Rspamd: no answer (tried 4 times)", ok=False)
     resolve(cast, found, "false_positive")
     (command,) = waiting(wire)
     assert command["terms"] == {"as_spam": False, "share": "", "unshare": "phish"}

@@ -79,7 +79,7 @@ def wish(cast: Cast, copy: Delivery) -> None:
 
 def found(verdict: Verdict, score: float):
     """A scanner that finds this in every mail."""
-    none = frozenset()
+    none: frozenset[str] = frozenset()
     seen = Decidable(
         verdict=verdict,
         score=score,
@@ -205,6 +205,7 @@ def test_a_wish_leaves_its_work_in_the_transaction_that_makes_it(gated: Cast):
     wish(gated, hold(gated))
     with scope(gated):
         work = Work.objects.get(queue="held")
+        assert work.wanted_at is not None
         assert timezone.now() - work.wanted_at < timedelta(minutes=1)
 
 
@@ -214,7 +215,7 @@ def test_the_new_scan_reads_the_stored_original(gated: Cast):
         store_evidence(tenant_id=gated.acme.id, raw=RAW, source="gate:mx1", method="smtp")
         state_policy(gated.acme, held_requests="semi")
     wish(gated, copy)
-    looked_at = []
+    looked_at: list[object] = []
 
     def scanner(originals):
         looked_at.extend(each.raw for each in originals)

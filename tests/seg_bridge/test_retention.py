@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from hashlib import sha256
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -66,7 +67,7 @@ def hold(cast: Cast, *, days: float, to: str = "info@acme.example") -> Delivery:
     return copy
 
 
-def dropped(cast: Cast) -> set:
+def dropped(cast: Cast) -> set[UUID]:
     """Copies that a gate was told to throw away."""
     with scope(cast):
         told = GateCommand.objects.filter(kind=GateCommand.Kind.DROP)

@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import ClassVar
 
 import pytest
+from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
+from typing_extensions import override
 
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
@@ -23,14 +25,16 @@ class Server(BaseEmailBackend):
     """A mail server: ``plan`` says what happens to each mail in turn, ``got`` what it has taken."""
 
     plan: ClassVar[list[str]] = []
-    got: ClassVar[list] = []
+    got: ClassVar[list[EmailMessage]] = []
 
+    @override
     def open(self):
         if self.plan and self.plan[0] == "down":
             self.plan.pop(0)
             raise ConnectionRefusedError("nobody listens")
         return True
 
+    @override
     def send_messages(self, messages):
         (mail,) = messages
         what = self.plan.pop(0) if self.plan else "take"

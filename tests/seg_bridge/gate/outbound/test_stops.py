@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unittest.mock import create_autospec
 
 import pytest
 
+from seg_bridge.gate.journal import Journal
 from seg_bridge.gate.outbound.terms import OutboundTerms, SenderLimits
 from seg_bridge.gate.outbound.usage import HOUR_S, Usage
 from seg_bridge.gate.outbound.watch import SenderWatch
@@ -182,14 +184,13 @@ def test_an_hour_passes():
 
 @pytest.mark.parametrize(("minutes", "is_stopped"), [(9, True), (11, False)])
 async def test_the_window_of_threats(tmp_path, minutes, is_stopped):
-    class Kept:
-        records: list = []
-
-        async def append(self, *records):
-            self.records.extend(records)
-
     now = [datetime(2026, 11, 22, tzinfo=UTC)]
-    watch = SenderWatch(tmp_path / "o.json", journal=Kept(), usage=Usage(), now=lambda: now[0])
+    watch = SenderWatch(
+        tmp_path / "o.json",
+        journal=create_autospec(Journal, instance=True),
+        usage=Usage(),
+        now=lambda: now[0],
+    )
     terms = OutboundTerms(limits=SenderLimits(threats=2))
     await watch.note_condemned(1, CEO, "a" * 26, terms)
     now[0] += timedelta(minutes=minutes)
