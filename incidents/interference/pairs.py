@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from incidents.bulk import fetch
-from incidents.words import LET_THROUGH, Direction, Layer
+from incidents.words import LET_THROUGH, Direction
 
 Links = Sequence[Mapping[str, Any]]
 
@@ -51,10 +51,13 @@ class Pair:
 def pairs_of(tenant_id: int, since: datetime, until: datetime, most: int) -> list[Pair]:
     """The newest ``most`` copies of the period, newest first.  Needs the client's scope."""
     let_through = [str(outcome) for outcome in LET_THROUGH]
-    arguments = [tenant_id, since, until, str(Direction.INBOUND), let_through, most]
-    seen_from = [since, until]
-    rows = fetch(_PAIRS, [*arguments, tenant_id, *seen_from, tenant_id, *seen_from])
-    return [_pair(row) for row in rows]
+    period = [tenant_id, since, until, str(Direction.INBOUND), let_through, most]
+    ids = [row[0] for row in fetch(_NEWEST, period)]
+    return [
+        _pair(row)
+        for chunk in (ids[at : at + _CHUNK] for at in range(0, len(ids), _CHUNK))
+        for row in fetch(_PAIRS, [tenant_id, chunk, tenant_id, chunk])
+    ]
 
 
 def _pair(row: Sequence[Any]) -> Pair:
@@ -84,48 +87,41 @@ _PLAIN = (
     *("person_verdict", "was_released", "is_shown", "trace_state", "first_place", "client_ip"),
     "has_links",
 )
-# The first account of each layer that has the mail's facts; its time prunes partitions.  A mailbox
-# shows a mail after the gateway had it, and not before the period began.
-_FIRST = """
-LEFT JOIN LATERAL (
-    SELECT {columns}
-    FROM incidents_sighting s
-    JOIN incidents_observation o ON o.tenant_id = s.tenant_id AND o.id = s.observation_id
-        AND o.observed_at = s.observed_at
-    WHERE s.tenant_id = %s AND s.delivery_id = d.id AND o.layer = '{layer}'
-        AND o.observed_at >= %s::timestamptz - interval '1 day' AND o.observed_at <= %s
-        AND o.mail <> '{{}}'
-    ORDER BY o.observed_at LIMIT 1
-) {name} ON true
+# So many copies at once: the database holds their links for as long as it compares them.
+_CHUNK = 1_000
+_NEWEST = """
+SELECT id FROM incidents_delivery
+WHERE tenant_id = %s AND received_at >= %s AND received_at <= %s AND direction = %s
+    AND outcome = ANY(%s) AND gateway_at IS NOT NULL
+ORDER BY received_at DESC, id DESC LIMIT %s
 """
-_GATEWAY = _FIRST.format(
-    layer=Layer.GATEWAY,
-    name="g",
-    columns="o.mail->'auth' AS auth, o.mail->'links' AS links, o.detail->>'client_ip' AS client_ip,"
-    " jsonb_path_query_array(o.mail, '$.links[*].seen') AS written",
+# The first account of each layer that has the mail's facts.  Its time prunes partitions, and the
+# LIMIT keeps it one look-up by the key for each, whatever the planner believes of the tables.
+# Links are given back only where they are not written alike: of most copies nothing but that is.
+_PAIRS = """
+WITH seen AS MATERIALIZED (
+    SELECT DISTINCT ON (s.delivery_id, o.layer) s.delivery_id, o.layer, o.trace_state, o.place,
+        o.mail->'auth' AS auth, o.mail->'links' AS links, o.detail->'host_auth' AS host_auth,
+        o.detail->>'client_ip' AS client_ip,
+        jsonb_path_query_array(o.mail, '$.links[*].seen') AS written
+    FROM incidents_sighting s CROSS JOIN LATERAL (
+        SELECT * FROM incidents_observation o WHERE o.tenant_id = s.tenant_id
+            AND o.id = s.observation_id AND o.observed_at = s.observed_at LIMIT 1
+    ) o
+    WHERE s.tenant_id = %s AND s.delivery_id = ANY(%b) AND o.layer IN ('gateway', 'mailbox')
+        AND o.mail <> '{}'
+    ORDER BY s.delivery_id, o.layer, o.observed_at
 )
-_MAILBOX = _FIRST.format(
-    layer=Layer.MAILBOX,
-    name="b",
-    columns="o.id, o.trace_state, o.place, o.mail->'links' AS links, o.detail->'host_auth' AS auth,"
-    " jsonb_path_query_array(o.mail, '$.links[*].seen') AS written",
-)
-# Links are read only where they are not written alike: of most copies nothing but that comes back.
-_PAIRS = f"""
 SELECT d.id, d.received_at, d.recipient, d.outcome, d.match, d.gateway_verdict, d.mailbox_verdict,
-    d.person_verdict, d.was_released, b.id IS NOT NULL, coalesce(b.trace_state, ''),
+    d.person_verdict, d.was_released, b.layer IS NOT NULL, coalesce(b.trace_state, ''),
     coalesce(b.place, ''), coalesce(g.client_ip, ''),
-    coalesce(jsonb_array_length(g.written), 0) > 0 AND b.id IS NOT NULL,
-    g.auth, b.auth,
+    coalesce(jsonb_array_length(g.written), 0) > 0 AND b.layer IS NOT NULL,
+    g.auth, b.host_auth,
     CASE WHEN g.written <> b.written THEN g.links END,
     CASE WHEN g.written <> b.written THEN b.links END
-FROM (
-    SELECT * FROM incidents_delivery
-    WHERE tenant_id = %s AND received_at >= %s AND received_at <= %s AND direction = %s
-        AND outcome = ANY(%s) AND gateway_at IS NOT NULL
-    ORDER BY received_at DESC LIMIT %s
-) d
-{_GATEWAY}
-{_MAILBOX}
-ORDER BY d.received_at DESC
-"""  # noqa: S608 - names of our own
+FROM incidents_delivery d
+LEFT JOIN seen g ON g.delivery_id = d.id AND g.layer = 'gateway'
+LEFT JOIN seen b ON b.delivery_id = d.id AND b.layer = 'mailbox'
+WHERE d.tenant_id = %s AND d.id = ANY(%b)
+ORDER BY d.received_at DESC, d.id DESC
+"""
