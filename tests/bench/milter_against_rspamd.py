@@ -201,10 +201,9 @@ def rspamd_with_milter(dns: tuple[str, int], socket: Path) -> Iterator[RealRspam
 def policy(sink_port: int) -> PolicySnapshot:
     """One client, all of whose mail is delivered whatever the verdict; *not scanned* is put off."""
     acme = tenant("acme", 1, f"127.0.0.1:{sink_port}")
-    told: PolicySnapshot = snapshot_of(
-        replace(acme, matrix=dict.fromkeys(Verdict, MatrixAction.DELIVER))
-    )
-    return told
+    delivered = replace(acme, matrix=dict.fromkeys(Verdict, MatrixAction.DELIVER))
+    snapshot: PolicySnapshot = snapshot_of(delivered)
+    return snapshot
 
 
 @contextmanager

@@ -453,7 +453,7 @@ def _between_layers(side: Side, incident: Incident) -> None:
     )
     give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
     LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)
-    copy = Delivery.objects.filter(message=message).first()
+    copy = Delivery.objects.filter(message=message)[0]
     Interference.objects.create(
         tenant=side.tenant,
         kind=Interference.Kind.LINKS,

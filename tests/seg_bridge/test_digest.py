@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core import mail as sent
 from django.core.cache import cache
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMultiAlternatives
 from django.test import Client
 from django.utils import timezone
 
@@ -86,10 +86,11 @@ def hours_ago(cast: Cast, hours: float = 3) -> None:
         Delivery.objects.update(received_at=timezone.now() - timedelta(hours=hours))
 
 
-def sent_digests(cast: Cast) -> list[EmailMessage]:
+def sent_digests(cast: Cast) -> list[EmailMultiAlternatives]:
     serve_digests(claimed(cast))
     serve_outbox(claimed(cast))
-    return [each for each in sent.outbox if "held back" in each.subject]
+    told = [each for each in sent.outbox if "held back" in each.subject]
+    return [each for each in told if isinstance(each, EmailMultiAlternatives)]
 
 
 def links_in(mail) -> list[str]:
