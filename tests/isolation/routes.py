@@ -358,7 +358,7 @@ api-observation        GET     observation   200 200  200  401    200   401
 api-held               GET     -             200 200  200  401    200   401
 api-held-mail          GET     held          200 200  200  401    200   401
 api-held-release       POST    held          202 403  403  401 202/403   401
-api-held-refuse        POST    held          204 204  204  401    204   401
+api-held-refuse        POST    held          409 409  409  401    409   401
 api-held-delete        POST    held          409 409  409  401    409   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
 api-late-verdicts      GET     client        200 200  200  401    200   401

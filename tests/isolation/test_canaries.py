@@ -25,7 +25,7 @@ from pypdf import PdfReader
 from console.live.consumer import LiveConsumer
 from incidents.announce import tenant_group
 from incidents.client_words import refuse_release
-from incidents.models import Delivery
+from incidents.models import Delivery, Intent
 from incidents.models.mail import Place
 from seg_bridge.held.digest import send_digest_now
 from tenants.auth import PersonBackend
@@ -263,6 +263,7 @@ def test_no_mail_of_baileys_own_carries_a_word_of_another_client(world):
                 held = Delivery.objects.get(place=Place.HOLD)
                 box = Mailbox.objects.get(address=held.recipient)
                 send_digest_now(mailbox=box, actor=world.cast.mo)
+                Intent.objects.filter(delivery=held).update(state=Intent.State.FAILED)
                 refuse_release(delivery=held, actor=world.cast.mo, reason=side.open)
             serve_outbox(claimed)
         transaction.set_rollback(True)
