@@ -75,10 +75,13 @@ def _shown(page: Page) -> dict[str, Any]:
         "bypass": page.bypass.id if page.bypass else None,
         "checks": [
             {
-                **{name: getattr(check, name) for name in CheckSerializer().fields},
+                **{name: getattr(check, name) for name in map(str, CheckSerializer().fields)},
                 "found": [
                     {
-                        **{name: getattr(found, name) for name in FindingSerializer().fields},
+                        **{
+                            name: getattr(found, name)
+                            for name in map(str, FindingSerializer().fields)
+                        },
                         "proof": [copy.id for copy in found.proof],
                     }
                     for found in check.found

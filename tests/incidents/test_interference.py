@@ -216,7 +216,7 @@ def test_findings_count_their_copies_and_keep_the_newest_as_proof(cast: Cast, mo
 
 
 def test_a_second_look_takes_the_place_of_the_first_and_older_mail_is_left_out(cast: Cast):
-    old = {"observed_at": datetime.now(UTC) - PERIOD - timedelta(hours=1)}
+    old: dict[str, Any] = {"observed_at": datetime.now(UTC) - PERIOD - timedelta(hours=1)}
     happened(cast, passed(cast, **old), inside(cast, **no_trace(), **old))
     happened(cast, passed(cast, INFO, 2), inside(cast, INFO, 2, **no_trace()))
     first = looked(cast)[Kind.HEADER]

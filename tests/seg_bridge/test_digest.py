@@ -193,8 +193,8 @@ def test_no_text_of_a_mail_acts_in_a_digest(gated: Cast):
     hold(gated, Verdict.PHISH, mail=mail_json(subject=evil))
     hours_ago(gated)
     (mail,) = sent_digests(gated)
-    html = mail.alternatives[0][0]
-    for text in (mail.body, html):
+    html = str(mail.alternatives[0][0])
+    for text in (str(mail.body), html):
         assert "evil.example" not in text
         assert "https://" not in text
     assert set(re.findall(r'href="([^"]+)"', html)) == {
