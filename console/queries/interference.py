@@ -149,7 +149,11 @@ def _proof(client: Tenant, rows: Iterable[Interference]) -> dict[UUID, Delivery]
 def _check(
     kind: str, row: Interference | None, blind: Blind, copies: dict[UUID, Delivery]
 ) -> Check:
-    plain = {"kind": kind, "title": Kind(kind).label, "compared": _COMPARED[Kind(kind)]}
+    plain: dict[str, Any] = {
+        "kind": kind,
+        "title": Kind(kind).label,
+        "compared": _COMPARED[Kind(kind)],
+    }
     state = _state(row, blind)
     if row is None:
         return Check(**plain, state=state, found=[])
