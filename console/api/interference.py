@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -11,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from console.api.sight import BlindLayerSerializer
-from console.queries.interference import Page, interference_page
+from console.queries.interference import Found, Page, interference_page
 from incidents.access import access_client
 from incidents.models import Interference
 
@@ -33,10 +34,12 @@ class FindingSerializer(serializers.Serializer[Any]):
     first_at = serializers.DateTimeField()
     last_at = serializers.DateTimeField()
     fixes = FixSerializer(many=True)
-    proof = serializers.ListField(
-        child=serializers.UUIDField(),
-        help_text="Deliveries, the newest of them, as `deliveries/{id}/trace` opens them",
+    proof = serializers.SerializerMethodField(
+        help_text="Deliveries, the newest of them, as `deliveries/{id}/trace` opens them"
     )
+
+    def get_proof(self, found: Found) -> list[UUID]:
+        return [copy.id for copy in found.proof]
 
 
 class CheckSerializer(serializers.Serializer[Any]):
@@ -73,20 +76,5 @@ def _shown(page: Page) -> dict[str, Any]:
         "tenant": page.client.slug,
         "blind": page.blind.layers,
         "bypass": page.bypass.id if page.bypass else None,
-        "checks": [
-            {
-                **{name: getattr(check, name) for name in map(str, CheckSerializer().fields)},
-                "found": [
-                    {
-                        **{
-                            name: getattr(found, name)
-                            for name in map(str, FindingSerializer().fields)
-                        },
-                        "proof": [copy.id for copy in found.proof],
-                    }
-                    for found in check.found
-                ],
-            }
-            for check in page.checks
-        ],
+        "checks": page.checks,
     }

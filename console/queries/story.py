@@ -66,9 +66,9 @@ class LogEntry:
 
 def log_entry_page(entry: AuditEntry) -> LogEntry:
     """Needs the client's scope."""
-    incident_id = as_uuid(entry.object_id)
-    found = Incident.objects.filter(tenant=entry.tenant_id)
-    incident = found.filter(id=incident_id).first() if incident_id else None
+    about = as_uuid(entry.object_id)
+    found = Incident.objects.filter(tenant=entry.tenant_id, id=about) if about else None
+    incident = found.first() if found is not None else None
     detail = [(name, _plain(value)) for name, value in sorted(entry.detail.items())]
     return LogEntry(entry, incident, detail)
 
