@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -95,9 +96,21 @@ class LogTail:
         self._path = path
         self._progress = progress
         self._file: BinaryIO | None = None
+        # Read in a thread, which goes on when whoever waits for it is cancelled.
+        self._turn = threading.Lock()
+        self._is_over = False
 
     def read(self) -> list[bytes]:
-        """What is new, at most about ``READ_BYTES``.  Raises ``OSError``."""
+        """What is new, at most about ``READ_BYTES``; nothing after ``end``.  Raises ``OSError``."""
+        with self._turn:
+            return [] if self._is_over else self._read()
+
+    def end(self) -> None:
+        with self._turn:
+            self._is_over = True
+            self.close()
+
+    def _read(self) -> list[bytes]:
         if self._file is None and not self._open():
             return []
         lines = self._read_lines()
@@ -189,7 +202,7 @@ class MailLog:
                     await asyncio.sleep(RETRY_S)
                     self._begin_again()
         finally:
-            self._tail.close()
+            self._tail.end()
 
     async def step(self) -> bool:
         """False: there was nothing new.  Raises ``OSError`` or ``JournalError``."""

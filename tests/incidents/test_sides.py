@@ -93,6 +93,7 @@ def test_the_page_names_the_entry_by_what_the_gate_says_decided(cast: Cast):
         value=EVE,
         reason="a supplier",
         actor=cast.bo,
+        expires_at=datetime(2099, 12, 31, tzinfo=UTC),
     )
     decided = {"by": "allow", "action": "deliver", "rule_id": str(entry.id), "owner": "Bo"}
     happened(
@@ -104,4 +105,4 @@ def test_the_page_names_the_entry_by_what_the_gate_says_decided(cast: Cast):
     copies = list_of_copies()
     (line,) = what_allowed_it(Incident.objects.get(), copies, history_of(copies))
     assert line.startswith(f"Allow entry for {EVE}, set by Bo on ")
-    assert line.endswith(f"without an end: “a supplier”. For {INFO}.")
+    assert line.endswith(f"until 31 December 2099: “a supplier”. For {INFO}.")
