@@ -13,6 +13,8 @@ from functools import cache
 
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from api_bridge import connectors
 from api_bridge.cache import RedisCache
@@ -58,14 +60,22 @@ def wire_connection(row: Connection) -> connectors.Connection:
     )
 
 
+def open_broker(url: str) -> redis.Redis[bytes]:
+    """Whoever asks goes on without the broker where it is away: by themselves, clients would try
+    again for five seconds at each question.
+    """
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=BROKER_TIMEOUT_S,
+        socket_connect_timeout=BROKER_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
 @cache
 def shared_runtime() -> Runtime:
     """Cache and limits in the broker; where it is away, each process goes on for itself."""
-    client = redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=BROKER_TIMEOUT_S,
-        socket_connect_timeout=BROKER_TIMEOUT_S,
-    )
+    client = open_broker(settings.REDIS_URL)
     seal_key = hmac.digest(settings.MASTER_KEY, b"api_bridge.cache", "sha256")
     return Runtime(
         cache=RedisCache(client, seal_key=seal_key),

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from api_bridge.cache import LocalCache, RedisCache
+from api_bridge.runtime import open_broker
 
 KEY = bytes(range(32))
 
@@ -79,9 +80,7 @@ def test_a_lock_that_ran_out_is_not_taken_from_its_new_holder(broker):
 
 
 def test_a_broker_that_is_down_is_an_empty_cache():
-    cache = RedisCache(
-        redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2), seal_key=KEY
-    )
+    cache = RedisCache(open_broker("redis://127.0.0.1:1/0"), seal_key=KEY)
     cache.set("k", "v", ttl_s=60)
     cache.drop("k")
     with cache.lock("k", ttl_s=1, wait_s=0) as is_mine:

@@ -8,6 +8,7 @@ import redis
 
 from api_bridge.errors import RateLimited
 from api_bridge.limits import LocalLimits, Quota, RedisLimits
+from api_bridge.runtime import open_broker
 
 
 class Clock:
@@ -148,8 +149,7 @@ def test_never_more_than_the_quota_at_once_over_many_threads(broker):
 
 
 def test_without_redis_each_process_goes_on_counting_for_itself(caplog):
-    nowhere = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2)
-    limits = RedisLimits(nowhere, Quota(concurrent=1), wait_s=0)
+    limits = RedisLimits(open_broker("redis://127.0.0.1:1/0"), Quota(concurrent=1), wait_s=0)
     with limits.slot("x"), pytest.raises(RateLimited), limits.slot("x"):
         pass
     with limits.slot("x"):

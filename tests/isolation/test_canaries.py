@@ -45,6 +45,12 @@ QUESTIONS = (
     *("client={slug}&q={word}", "tenant={slug}", "internet_message_id={word}"),
     *("cursor=nonsense&since=yesterday", "unknown={word}"),
 )
+# A page passes over what it does not know, so it is asked several things at once.
+QUESTIONS_OF_PAGES = (
+    "value={word}@evil.example&client={slug}&q={word}&unknown={word}",
+    "kind=mailbox&value=info@{slug}.example",
+    "cursor=nonsense&since=yesterday",
+)
 NO_LISTS = {
     *("healthz", "root", "login", "logout", "components", "api-schema", "api-root", "api-nothing"),
 }
@@ -84,8 +90,9 @@ def asks(rows: list[Row], visitor: Visitor, world: World) -> Iterator[str]:
         if row.object == "-":
             address = address_of(row, {}, visitor)
             yield address
+            questions = QUESTIONS if row.route.startswith("api-") else QUESTIONS_OF_PAGES
             for side in (world.acme, world.globex):
-                for question in QUESTIONS if row.route not in NO_LISTS else ():
+                for question in questions if row.route not in NO_LISTS else ():
                     yield f"{address}?{question.format(slug=side.tenant.slug, word=side.inner)}"
         else:
             for side in (world.acme, world.globex):
