@@ -51,8 +51,11 @@ class ClientPage:
 
 
 def client_choices() -> dict[str, Any]:
-    """What ``_components/client_choice.html`` offers: the clients in sight, and their groups."""
-    return {"clients": Tenant.objects.all(), "groups": group_choices()}
+    """What ``_components/client_choice.html`` offers: the clients in sight, and their groups.
+
+    Both as pairs of address and name: rows of hundreds of clients would cost more than the page.
+    """
+    return {"clients": Tenant.objects.values_list("slug", "name"), "groups": group_choices()}
 
 
 def client_rows() -> list[ClientRow]:

@@ -3,7 +3,7 @@
 Shown on ``/console/components``; the words are in ``console/lib/words.py``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from django import template
 from django.contrib.messages.storage.base import Message
 from django.templatetags.static import static
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 
 from console.lib import words
 from console.lib.words import Word
@@ -41,6 +41,27 @@ def icon(name: str, label: str = "") -> SafeString:
             '<svg class="icon" role="img" aria-label="{}"><use href="{}"/></svg>', label, href
         )
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}"/></svg>', href)
+
+
+@register.simple_tag
+def options(pairs: Iterable[tuple[object, object]], at: object) -> SafeString:
+    """The ``<option>``s of these pairs of value and text; ``at`` is chosen.
+
+    Not a loop in the template: with some hundred clients that took a tenth of a page's time.
+    """
+    return mark_safe(  # noqa: S308 - each value and text is escaped
+        "".join(
+            f'<option value="{escape(value)}"{" selected" if value == at else ""}>{escape(text)}'
+            "</option>"
+            for value, text in pairs
+        )
+    )
+
+
+@register.filter
+def cut(text: str, length: int) -> str:
+    """At most so many characters, the last one then "…"."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 @register.simple_tag

@@ -234,7 +234,7 @@ def attached(name: str, kind: str, warning: str = "") -> SimpleNamespace:
 
 
 def client_choice() -> dict[str, Any]:
-    clients = [SimpleNamespace(slug=name.lower(), name=name) for name in ("Acme", "Globex")]
+    clients = [("acme", "Acme"), ("globex", "Globex")]
     return {"clients": clients, "groups": [("group:1", "Law firms")]}
 
 
