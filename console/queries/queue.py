@@ -140,9 +140,11 @@ def queue_page(tab: str, person: Person, filters: Filters, cursor: str) -> Page:
     # The ids first, which the index gives in order; rows and clients afterwards, by their ids.
     # Joined to the clients, all open incidents were read and sorted.
     ordered = found.order_by("-queue_rank", soonest, "opened_at", "id")
-    ids = list(ordered.values_list("id", flat=True)[: PAGE + 1])
-    by_id = Incident.objects.prefetch_related("tenant").in_bulk(ids)
-    incidents = [by_id[each] for each in ids if each in by_id]
+    clients = dict(ordered.values_list("id", "tenant_id")[: PAGE + 1])
+    # With their clients said, each is looked up by its id; else each id at every client in sight.
+    rows = Incident.objects.filter(tenant__in=set(clients.values())).prefetch_related("tenant")
+    by_id = rows.in_bulk(list(clients))
+    incidents = [by_id[each] for each in clients if each in by_id]
     older = ""
     if len(incidents) > PAGE:
         last = incidents[PAGE - 1]

@@ -122,8 +122,8 @@ class Incident(TenantModel):
             models.Index(
                 fields=["-queue_rank", "due_at", "opened_at", "id"],
                 include=[
-                    *("tenant", "owner_id", "state", "waiting_since", "quiet", "quiet_until"),
-                    *("severity", "kind"),
+                    *("tenant", "owner_id", "state", "waiting_since", "waiting_for", "quiet"),
+                    *("quiet_until", "severity", "kind"),
                 ],
                 name="incident_open_queue",
                 condition=~models.Q(state="resolved"),
