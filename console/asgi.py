@@ -19,7 +19,8 @@ _pages: Any = WSGIMiddleware(_wsgi, workers=16)
 _waiting: Any = get_asgi_application()
 _WAITING_PATHS = frozenset({"/gate/commands"} if settings.SURFACE == "ingest" else ())
 
-from console.live.routing import websockets  # noqa: E402 - needs Django to be ready
+from console.lib.memory import settle  # noqa: E402 - needs Django to be ready
+from console.live.routing import websockets  # noqa: E402 - as above
 
 
 async def _http(scope: Any, receive: Any, send: Any) -> None:
@@ -28,3 +29,4 @@ async def _http(scope: Any, receive: Any, send: Any) -> None:
 
 
 application = ProtocolTypeRouter({"http": _http, "websocket": websockets})
+settle()

@@ -59,7 +59,7 @@ def options(pairs: Iterable[tuple[object, object]], at: object) -> SafeString:
 
 
 @register.filter
-def cut(text: str, length: int) -> str:
+def shortened(text: str, length: int) -> str:
     """At most so many characters, the last one then "…"."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
