@@ -213,7 +213,7 @@ def _matrix_keys() -> list[Key]:
     return found
 
 
-def _other_keys() -> list[Key]:
+def _threshold_and_file_keys() -> list[Key]:
     return [
         Key(
             name="act_from",
@@ -247,6 +247,12 @@ def _other_keys() -> list[Key]:
             )
             for trait in FileTrait
         ),
+    ]
+
+
+def _held_keys() -> list[Key]:
+    """Held mail, its digest, and what the filter learns from what people decide about it."""
+    return [
         Key(
             name="held.requests",
             label="When a client asks for held mail",
@@ -303,7 +309,9 @@ def _other_keys() -> list[Key]:
     ]
 
 
-KEYS: Mapping[str, Key] = {key.name: key for key in (*_matrix_keys(), *_other_keys())}
+KEYS: Mapping[str, Key] = {
+    key.name: key for key in (*_matrix_keys(), *_threshold_and_file_keys(), *_held_keys())
+}
 DEFAULTS: Mapping[str, Value] = {name: key.default for name, key in KEYS.items()}
 
 
