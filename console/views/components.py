@@ -30,6 +30,9 @@ class _ReasonForm(forms.Form):
         help_text="The client sees your name, this reason and the time.",
         widget=forms.TextInput,
     )
+    is_spam = forms.BooleanField(
+        label="It is spam", help_text="The gateway's filter learns it.", required=False
+    )
 
 
 @for_staff
@@ -58,4 +61,5 @@ def _sample(key: str) -> dict[str, Any]:
         "comments": samples.comments(),
         **samples.client_choice(),
         "field": form["reason"],
+        "check": form["is_spam"],
     }
