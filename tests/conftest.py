@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
+from pytest_django.fixtures import Settings
 
 from console.gateway_parts import PartMissing
 from tests.factories import Cast, make_cast
@@ -59,6 +60,14 @@ def services():
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(services: Services) -> None:
     """pytest-django asks for this before it makes the test database: the moment to start one."""
+
+
+@pytest.fixture
+def no_broker(settings: Settings, request: pytest.FixtureRequest) -> None:
+    """Cache and channels of this test alone: the sign-in tries of others do not count in it."""
+    memory = "django.core.cache.backends.locmem.LocMemCache"
+    settings.CACHES = {"default": {"BACKEND": memory, "LOCATION": request.node.nodeid}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,16 @@ from seg_bridge.held.models import HeldLink
 from seg_bridge.held.requests import serve_requests
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
-from tests.browser.test_accessibility import _look_at, _no_broker, findings
+from tests.browser.test_accessibility import _look_at, findings
 from tests.factories import Cast
 from tests.seg_bridge.conftest import make_gate
 from tests.seg_bridge.test_requests import PHISH, claimed, hold, scope
 
-__all__ = ["_no_broker"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_broker"),
+]
 
 
 @pytest.fixture

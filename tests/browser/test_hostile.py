@@ -13,18 +13,16 @@ from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 from tests.factories import PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_broker"),
+]
 QUIET = "window.alert = () => { window.acted = true }"
 # What our own pages never hold, and a mail's markup would bring.
 FOREIGN = (
     "main :is(script, style, img, math, animate, xmp, template, base, meta, iframe, [onerror])"
 )
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 def hostile_facts(text: str) -> dict[str, object]:

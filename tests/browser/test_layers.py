@@ -12,14 +12,17 @@ from incidents.models import Delivery, Disagreement
 from incidents.orders import give_order
 from incidents.words import Place, Verdict
 from tenants.scope import Role, tenant_scope
-from tests.browser.test_accessibility import _no_broker, findings
+from tests.browser.test_accessibility import findings
 from tests.console.test_interference_page import disturb
 from tests.factories import PASSWORD, Cast
 from tests.incidents.test_disagreements import held, inside, passed
 from tests.seg_bridge.conftest import make_gate
 
-__all__ = ["_no_broker"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_broker"),
+]
 
 
 def contradiction(cast: Cast) -> Disagreement:

@@ -12,13 +12,16 @@ from incidents.services import reopen_incident, resolve_incident
 from incidents.words import Place, Verdict
 from seg_bridge.models import GateCommand
 from tenants.scope import Role, tenant_scope
-from tests.browser.test_accessibility import _no_broker, findings
+from tests.browser.test_accessibility import findings
 from tests.factories import Cast, state_policy
 from tests.incidents.test_disagreements import held, inside, passed
 from tests.seg_bridge.conftest import make_gate
 
-__all__ = ["_no_broker"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_broker"),
+]
 
 
 def learned(cast: Cast) -> list[str]:

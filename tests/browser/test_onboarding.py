@@ -9,13 +9,16 @@ from django.utils import timezone
 from seg_bridge.models import DomainCheck, Gate, TrialMail
 from tenants.models import Domain, Mailbox
 from tenants.scope import Role, tenant_scope
-from tests.browser.test_accessibility import _no_broker, findings
+from tests.browser.test_accessibility import findings
 from tests.console.test_queues import wait
 from tests.factories import PASSWORD, Cast
 from tests.seg_bridge.conftest import make_gate
 
-__all__ = ["_no_broker"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_broker"),
+]
 
 
 def half_way(cast: Cast) -> None:

@@ -10,12 +10,15 @@ from seg_bridge.outbound import services
 from seg_bridge.outbound.models import SenderStop
 from tenants.models import Domain
 from tenants.scope import Role, tenant_scope
-from tests.browser.test_accessibility import _no_broker, findings
+from tests.browser.test_accessibility import findings
 from tests.factories import Cast
 from tests.seg_bridge.outbound.parts import CEO, TERMS
 
-__all__ = ["_no_broker"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_broker"),
+]
 
 
 def fill(cast: Cast) -> list[str]:

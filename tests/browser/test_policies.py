@@ -10,11 +10,14 @@ from seg_bridge.policies.layers import Target
 from seg_bridge.policies.services import ask_change, make_change
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
-from tests.browser.test_accessibility import _no_broker, findings
+from tests.browser.test_accessibility import findings
 from tests.factories import PASSWORD, Cast
 
-__all__ = ["_no_broker"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_broker"),
+]
 
 
 def scope(cast: Cast):

@@ -12,13 +12,11 @@ from tenants.scope import Role, tenant_scope
 from tests.browser.test_accessibility import findings
 from tests.console.test_pages import open_phish
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_broker"),
+]
 
 
 def test_the_page_of_what_belongs_together(in_browser, live_server, transactional_cast):

@@ -12,7 +12,9 @@ from incidents.remediation import block_sender
 from seg_bridge.services import create_gate
 from tenants.audit import BAILEY
 from tenants.scope import maintenance_scope
-from tests.console.test_queue import _no_broker, as_ana, counts, make, scope  # noqa: F401
+from tests.console.test_queue import as_ana, counts, make, scope  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 HOUR = timedelta(hours=1)
 UNSEEN = counts(copies=2, delivered=2, unseen=2)

@@ -23,8 +23,10 @@ from incidents.story import tell_story
 from tenants.doors import ClaimedWork
 from tenants.services import create_api_token
 from tests.console.test_pages import open_phish
-from tests.console.test_queue import _no_broker, scope  # noqa: F401
+from tests.console.test_queue import scope
 from tests.incidents.test_reports import text_of
+
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 SINCE = datetime(2026, 11, 22, 6, 12, tzinfo=UTC)
 # What must not be said of a client whose mailboxes nobody sees.

@@ -18,11 +18,7 @@ from tenants.models import AuditEntry
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 @pytest.fixture

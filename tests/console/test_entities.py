@@ -22,6 +22,8 @@ from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
 
+pytestmark = pytest.mark.usefixtures("no_broker")
+
 LINK = {"url": "https://pay.evil.example/x/1", "host": "pay.evil.example", "text": "Pay"}
 FILE = {
     "name": "<b>invoice</b>.pdf",
@@ -33,12 +35,6 @@ FILE = {
     "members": [],
     "flags": [],
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 def mail_at(tenant: Tenant, number: int, verdict: Verdict) -> None:

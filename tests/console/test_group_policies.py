@@ -10,10 +10,10 @@ from django.urls import reverse
 from seg_bridge.models import PolicyChange
 from tenants.groups import members_of, save_group
 from tenants.models import ClientGroup
-from tests.console.test_policies import _no_broker, api, make, scope, serve
+from tests.console.test_policies import api, make, scope, serve
 from tests.factories import Cast
 
-__all__ = ["_no_broker"]
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 @pytest.fixture

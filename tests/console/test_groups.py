@@ -14,6 +14,8 @@ from tenants.models import AuditEntry, GroupMember, Tenant
 from tests.console.test_work_pages import browser
 from tests.incidents.work_on import open_incident, portal, staff
 
+pytestmark = pytest.mark.usefixtures("no_broker")
+
 # Pages and addresses of the API with a filter by client.
 PAGES = (
     *("queue", "incidents_bulk", "disagreements", "ledger", "held", "mail", "jobs", "orders"),
@@ -24,12 +26,6 @@ LISTS = (
     *("gateway-rules", "disagreements", "standing-orders", "suppressions", "rehearsals"),
 )
 PERIODS = ("ledger", "ledger/condemned", "kpis", "kpis/detect", "sla", "sla/open")
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 def group(cast, name: str, *clients: Tenant) -> str:

@@ -23,6 +23,8 @@ from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, state_policy
 from tests.seg_bridge.conftest import make_gate
 
+pytestmark = pytest.mark.usefixtures("no_broker")
+
 # What Bailey's own policy says: from whom on each may be released.
 LEAST = {
     Verdict.CLEAN: "client",
@@ -41,12 +43,6 @@ MAY = {
     "mo": {"client", "help_desk", "analyst", "lead"},
 }
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 @pytest.fixture

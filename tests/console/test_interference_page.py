@@ -11,10 +11,11 @@ from api_bridge.models import Connection
 from incidents.interference.hourly import compare
 from incidents.models import Delivery, Incident, Interference
 from tenants.scope import Role, maintenance_scope, tenant_scope
-from tests.console.test_queue import _no_broker  # noqa: F401
 from tests.incidents.test_disagreements import INFO, IT, happened, inside, passed
 from tests.incidents.test_interference import SHOP, WRAPPED, box, gate, no_trace
 from tests.seg_bridge.conftest import make_gate
+
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 SINCE = datetime(2026, 11, 22, 6, 12, tzinfo=UTC)
 

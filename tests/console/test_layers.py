@@ -32,11 +32,7 @@ from tests.factories import Cast, mail_json, state_policy
 from tests.incidents.test_disagreements import INFO, IT, held, inside, passed
 from tests.seg_bridge.conftest import make_gate
 
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 @pytest.fixture

@@ -16,13 +16,9 @@ from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
 
+pytestmark = pytest.mark.usefixtures("no_broker")
+
 NUMBER = re.compile(r'<a href="(/console/ledger/[^"]+)">(\d+)')
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 def mail_at(tenant: Tenant, number: int, gateway: Verdict, mailbox: Verdict | None) -> None:

@@ -23,6 +23,8 @@ from tests.factories import gateway_saw
 from tests.seg_bridge.conftest import make_gate
 from tests.seg_bridge.yard import SinkThread
 
+pytestmark = pytest.mark.usefixtures("no_broker")
+
 WAY = {
     "host": "mail.initech.example",
     "port": "25",
@@ -31,12 +33,6 @@ WAY = {
     "tls": "must",
     "recipients_by": "list",
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 @pytest.fixture

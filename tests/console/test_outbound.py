@@ -16,11 +16,7 @@ from tests.factories import Cast
 from tests.seg_bridge.conftest import make_gate
 from tests.seg_bridge.outbound.parts import CEO, TERMS, analyst, stop_the_ceo, switch_on
 
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 def page(client, person) -> str:

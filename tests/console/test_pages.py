@@ -16,6 +16,8 @@ from tenants.models import AuditEntry
 from tenants.scope import Role, tenant_scope
 from tests.factories import gateway_saw, mail_json, mailbox_saw
 
+pytestmark = pytest.mark.usefixtures("no_broker")
+
 RAW = (
     b"From: Eve <eve@evil.example>\r\nTo: cfo@acme.example\r\nSubject: Invoice 4711\r\n"
     b"Message-ID: <1@evil.example>\r\nMIME-Version: 1.0\r\n"
@@ -25,14 +27,6 @@ RAW = (
     b"<p onclick='alert(1)'>Please <b>pay</b> <a href='https://evil.example/x'>here</a></p>"
     b"<script>alert(2)</script>\r\n--b--\r\n"
 )
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings, request):
-    """A cache of its own: the sign-in tries of other tests do not count here."""
-    memory = "django.core.cache.backends.locmem.LocMemCache"
-    settings.CACHES = {"default": {"BACKEND": memory, "LOCATION": request.node.nodeid}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 def open_phish(tenant, number=1, **mail):

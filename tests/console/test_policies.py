@@ -22,11 +22,7 @@ from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, state_policy
 from tests.seg_bridge.test_rule_scopes import held
 
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 def scope(cast: Cast):

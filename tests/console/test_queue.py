@@ -19,11 +19,7 @@ from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 from tests.factories import gateway_saw
 
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 @pytest.fixture

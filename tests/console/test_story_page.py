@@ -21,8 +21,9 @@ from incidents.story import tell_story
 from seg_bridge.services import add_rule
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
-from tests.console.test_queue import _no_broker  # noqa: F401
 from tests.incidents.work_on import open_incident
+
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 @pytest.fixture

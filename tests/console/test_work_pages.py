@@ -23,11 +23,7 @@ from tenants.errors import NotThere
 from tenants.ids import new_id
 from tests.incidents.work_on import open_incident, staff
 
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 @pytest.fixture

@@ -30,11 +30,7 @@ from tests.incidents.campaigns.test_beside_intake import out_of_place, worker
 from tests.incidents.campaigns.test_nightly import take, threat
 from tests.incidents.work_on import staff
 
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 @pytest.fixture
