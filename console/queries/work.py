@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Model, QuerySet
 
+from console.lib.cursor import newest_first
 from console.queries.similar import Similar, similar_to
 from incidents.campaigns.moving import lineage
 from incidents.models import (
@@ -23,14 +25,23 @@ from incidents.models import (
 from incidents.services.quiet import awake
 from tenants.models import Person
 
+# So many comments, words of the client and calls stand on an incident's page.
+SHOWN = 200
+
+M = TypeVar("M", bound=Model)
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """``pause`` and ``quiet`` hold now, None: none does.  ``words``: what the client wrote."""
+    """``pause`` and ``quiet`` hold now, None: none does.  ``words``: what the client wrote.
+
+    Of each kind of words the latest, oldest first; ``is_cut``: there are older ones.
+    """
 
     comments: list[Comment]
     words: list[ClientWord]
     calls: list[CallNote]
+    is_cut: bool
     tasks: list[Task]
     tasks_over: int
     pause: Pause | None
@@ -44,14 +55,17 @@ def work_of(incident: Incident) -> Work:
     all_of_it = {"tenant": incident.tenant_id, "incident__in": lineage(incident)}
     tasks = list(Task.objects.filter(**all_of_it).order_by("incident__number", "position"))
     is_quiet = Incident.objects.filter(id=incident.id).exclude(awake()).exists()
+    comments = Comment.objects.filter(**all_of_it).prefetch_related("attachments")
+    said = [
+        latest(comments, "created_at"),
+        latest(ClientWord.objects.filter(**all_of_it), "created_at"),
+        latest(CallNote.objects.filter(**all_of_it), "called_at"),
+    ]
     return Work(
-        words=list(ClientWord.objects.filter(**all_of_it).order_by("created_at", "id")[:100]),
-        comments=list(
-            Comment.objects.filter(**all_of_it)
-            .order_by("created_at", "id")
-            .prefetch_related("attachments")[:200]
-        ),
-        calls=list(CallNote.objects.filter(**all_of_it).order_by("called_at")[:50]),
+        comments=said[0][0],
+        words=said[1][0],
+        calls=said[2][0],
+        is_cut=any(cut for _, cut in said),
         tasks=tasks,
         tasks_over=sum(task.state != Task.State.OPEN for task in tasks),
         pause=Pause.objects.filter(**mine, ended_at=None).first(),
@@ -60,18 +74,24 @@ def work_of(incident: Incident) -> Work:
     )
 
 
-def mentions_of(person: Person) -> list[Mention]:
-    """Where she was named, what she has not seen first."""
+def latest(rows: QuerySet[M], at: str) -> tuple[list[M], bool]:
+    """The latest ``SHOWN`` by the time ``at``, oldest first, and whether there are older ones."""
+    found = list(rows.order_by(f"-{at}", "-id")[: SHOWN + 1])
+    return found[SHOWN - 1 :: -1], len(found) > SHOWN
+
+
+def mentions_of(person: Person, cursor: str) -> tuple[list[Mention], str]:
+    """Where she was named, newest first, and the cursor of the next page ("" at the end)."""
     rows = Mention.objects.filter(person_id=person.id).select_related(
         "tenant", "incident", "comment"
     )
-    return list(rows.order_by("-created_at")[:100])
+    return newest_first(rows, cursor, at="created_at")
 
 
-def suppressions() -> QuerySet[Suppression]:
-    """Newest first, with how many incidents each silenced."""
+def suppressions(cursor: str) -> tuple[list[Suppression], str]:
+    """Newest first, each with how many incidents it silenced; the cursor of the next page."""
     rows = Suppression.objects.select_related("tenant").annotate(silenced=Count("quiets"))
-    return rows.order_by("-created_at")
+    return newest_first(rows, cursor, at="created_at")
 
 
 def latest_templates() -> list[TaskTemplate]:

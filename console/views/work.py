@@ -71,13 +71,15 @@ def view_remove(request: PersonRequest, view_id: UUID) -> HttpResponse:
 
 @for_staff
 def mentions(request: PersonRequest) -> HttpResponse:
-    context = {"at": "mentions", "rows": mentions_of(request.user)}
+    rows, older = mentions_of(request.user, request.GET.get("cursor", ""))
+    context = {"at": "mentions", "rows": rows, "older": f"?cursor={older}" if older else ""}
     return show(request, "console/mentions.html", context, partial="list")
 
 
 @for_staff
 def suppression_rules(request: PersonRequest) -> HttpResponse:
-    context = {"at": "suppressions", "rows": suppressions()[:200]}
+    rows, older = suppressions(request.GET.get("cursor", ""))
+    context = {"at": "suppressions", "rows": rows, "older": f"?cursor={older}" if older else ""}
     return show(request, "console/suppressions.html", context, partial="list")
 
 
