@@ -96,7 +96,7 @@ def unread_answers(incident_ids: Collection[UUID]) -> dict[UUID, list[ClientWord
     """Incident → what its client answered and nobody has marked as read, oldest first."""
     found: dict[UUID, list[ClientWord]] = {}
     words = ClientWord.objects.filter(
-        kind=ClientWord.Kind.ANSWER, settled_at=None, incident__in=incident_ids
+        kind=ClientWord.Kind.ANSWER, settled_at=None, incident_id__any_of=incident_ids
     )
     for word in words.order_by("created_at"):
         if word.incident_id:

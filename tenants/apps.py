@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from typing_extensions import override
 
+from tenants import lookups  # noqa: F401 - registers any_of
 from tenants.work import register_queue
 
 

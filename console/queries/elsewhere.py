@@ -7,6 +7,7 @@ asks sees those of the clients in her scope: the wall decides.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from django.db.models.expressions import RawSQL
@@ -14,15 +15,19 @@ from django.db.models.expressions import RawSQL
 from incidents.bulk import fetch
 from incidents.models import Incident
 
-# The incident itself and those of its campaign, with the roots of their fingerprints.
+# The incident itself and those of its campaign, with the roots of their fingerprints.  What is
+# known of the incidents is handed over: by their ids alone, all of every client in sight were read.
 _ASKED = """
-WITH asked AS (
-    SELECT id AS asked, tenant_id, id AS incident_id FROM incidents_incident WHERE id = ANY(%(ids)s)
+WITH known AS (
+    SELECT *
+    FROM unnest(%(ids)s::uuid[], %(tenants)s::bigint[], %(campaigns)s::uuid[])
+        AS k (id, tenant_id, campaign_id)
+), asked AS (
+    SELECT id AS asked, tenant_id, id AS incident_id FROM known
     UNION
     SELECT w.id, w.tenant_id, s.id
-    FROM incidents_incident w
+    FROM known w
     JOIN incidents_incident s ON s.tenant_id = w.tenant_id AND s.campaign_id = w.campaign_id
-    WHERE w.id = ANY(%(ids)s)
 ), roots AS MATERIALIZED (
     SELECT DISTINCT a.asked, a.tenant_id, l.root
     FROM asked a
@@ -56,8 +61,9 @@ JOIN incidents_linkedincident k ON k.link_id = l.id AND k.tenant_id <> r.tenant_
 
 def clients_of_campaigns(incidents: Collection[Incident]) -> dict[UUID, int]:
     """Incident → at how many clients in sight its campaign is, where it is at more than one."""
-    ids = [incident.id for incident in incidents]
-    return {asked: int(n) for asked, n in fetch(_CLIENTS, {"ids": ids})} if ids else {}
+    if not incidents:
+        return {}
+    return {asked: int(n) for asked, n in fetch(_CLIENTS, _known(incidents))}
 
 
 def campaign_words(clients: int) -> str:
@@ -67,7 +73,15 @@ def campaign_words(clients: int) -> str:
 
 def incidents_everywhere(incident: Incident) -> list[UUID]:
     """The incidents of its campaign, and those of other clients in sight that are linked to it."""
-    return [row[0] for row in fetch(_EVERYWHERE, {"ids": [incident.id]})]
+    return [row[0] for row in fetch(_EVERYWHERE, _known([incident]))]
+
+
+def _known(incidents: Collection[Incident]) -> dict[str, list[Any]]:
+    return {
+        "ids": [incident.id for incident in incidents],
+        "tenants": [incident.tenant_id for incident in incidents],
+        "campaigns": [incident.campaign_id for incident in incidents],
+    }
 
 
 def as_rows(ids: Collection[UUID]) -> RawSQL:

@@ -142,8 +142,10 @@ def queue_page(tab: str, person: Person, filters: Filters, cursor: str) -> Page:
     ordered = found.order_by("-queue_rank", soonest, "opened_at", "id")
     clients = dict(ordered.values_list("id", "tenant_id")[: PAGE + 1])
     # With their clients said, each is looked up by its id; else each id at every client in sight.
-    rows = Incident.objects.filter(tenant__in=set(clients.values())).prefetch_related("tenant")
-    by_id = rows.in_bulk(list(clients))
+    rows = Incident.objects.filter(
+        tenant_id__any_of=set(clients.values()), id__any_of=list(clients)
+    ).prefetch_related("tenant")
+    by_id = {incident.id: incident for incident in rows}
     incidents = [by_id[each] for each in clients if each in by_id]
     older = ""
     if len(incidents) > PAGE:

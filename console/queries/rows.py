@@ -85,8 +85,8 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
 def latest_jobs(incidents: Iterable[Incident]) -> dict[UUID, Job]:
     """The latest action of each incident; reports are no action."""
     jobs = Job.objects.filter(
-        tenant__in={incident.tenant_id for incident in incidents},
-        incident__in=[incident.id for incident in incidents],
+        tenant_id__any_of={incident.tenant_id for incident in incidents},
+        incident_id__any_of=[incident.id for incident in incidents],
     ).exclude(kind__in=(Job.Kind.REPORT, Job.Kind.ACQUIRE, Job.Kind.LOOK))
     latest = jobs.order_by("created_at")
     return {job.incident_id: job for job in latest if job.incident_id is not None}

@@ -20,7 +20,7 @@ MOST_REASONS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One layer's word.  ``verdict`` as ``_components/layers.html`` takes it; ``said`` explains a
+    """One layer's word.  ``verdict`` as the tag ``layers`` takes it; ``said`` explains a
     verdict that is missing; ``score`` None: this layer gives none.
     """
 

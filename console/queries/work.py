@@ -56,16 +56,14 @@ def work_of(incident: Incident) -> Work:
     tasks = list(Task.objects.filter(**all_of_it).order_by("incident__number", "position"))
     is_quiet = Incident.objects.filter(id=incident.id).exclude(awake()).exists()
     comments = Comment.objects.filter(**all_of_it).prefetch_related("attachments")
-    said = [
-        latest(comments, "created_at"),
-        latest(ClientWord.objects.filter(**all_of_it), "created_at"),
-        latest(CallNote.objects.filter(**all_of_it), "called_at"),
-    ]
+    said = latest(comments, "created_at")
+    answered = latest(ClientWord.objects.filter(**all_of_it), "created_at")
+    called = latest(CallNote.objects.filter(**all_of_it), "called_at")
     return Work(
-        comments=said[0][0],
-        words=said[1][0],
-        calls=said[2][0],
-        is_cut=any(cut for _, cut in said),
+        comments=said[0],
+        words=answered[0],
+        calls=called[0],
+        is_cut=said[1] or answered[1] or called[1],
         tasks=tasks,
         tasks_over=sum(task.state != Task.State.OPEN for task in tasks),
         pause=Pause.objects.filter(**mine, ended_at=None).first(),

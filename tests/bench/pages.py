@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
+
+from typing_extensions import override
 
 from tests.bench import Measurement
 from tests.bench._pages_data import CLIENTS, INCIDENTS, OBSERVATIONS, make_data
@@ -89,6 +92,25 @@ class Clock:
             self.seconds += taken
             self.slowest = max(self.slowest, (taken, sql))
 
+    @contextmanager
+    def runs(self) -> Iterator[None]:
+        """Times what goes through Django's cursor and what ``incidents.bulk`` sends beside it."""
+        from django.db import connection
+        from psycopg import Cursor
+
+        from incidents import bulk
+
+        clock = self
+
+        class Timed(Cursor[Any]):
+            @override
+            def execute(self, query: Any, *rest: Any, **options: Any) -> Any:
+                run = super().execute
+                return clock(lambda sql, *more: run(sql, *more, **options), query, *rest)
+
+        with connection.execute_wrapper(clock), mock.patch.object(bulk, "Cursor", Timed):
+            yield
+
 
 @contextmanager
 def somebody() -> Iterator[Any]:
@@ -113,8 +135,6 @@ def p95(values: list[float]) -> float:
 
 def time_page(client: Any, asked: list[str]) -> tuple[float, float, str]:
     """Milliseconds (p95) of the page and of its statements, and the slowest statement."""
-    from django.db import connection
-
     pages, statements, slowest = [], [], (0.0, "")
     for number in range(ROUNDS):
         address = asked[number % len(asked)]
@@ -122,7 +142,7 @@ def time_page(client: Any, asked: list[str]) -> tuple[float, float, str]:
             assert client.get(address).status_code == 200, address
         clock = Clock()
         started = time.perf_counter()
-        with connection.execute_wrapper(clock):
+        with clock.runs():
             client.get(address)
         pages.append((time.perf_counter() - started) * 1000)
         statements.append(clock.seconds * 1000)
