@@ -237,7 +237,7 @@ def refresh_incident(incident: Incident) -> None:
         return
     copies = list(Delivery.objects.filter(message__in=messages))
     vips = frozenset(Mailbox.objects.filter(is_vip=True).values_list("address", flat=True))
-    was_exposed = incident.counts.get("in_inbox", 0)
+    was_exposed, was_grave = incident.counts.get("in_inbox", 0), incident.severity_rank
     found = assess(
         messages,
         copies,
@@ -258,7 +258,7 @@ def refresh_incident(incident: Incident) -> None:
     incident.first_seen_at = min(message.first_seen_at for message in messages)
     incident.last_seen_at = max(message.last_seen_at for message in messages)
     was_open = incident.is_open
-    _follow_exposure(incident, was_exposed)
+    _follow_exposure(incident, was_exposed, was_grave)
     marks = follow_incident(incident, messages, copies)
     incident.cross_layer = [code for code in CROSS_LAYER if code in {*found.cross_layer, *marks}]
     follow_orders(incident, copies)
@@ -290,12 +290,15 @@ def _close_empty(incident: Incident) -> None:
     )
 
 
-def _follow_exposure(incident: Incident, was_exposed: int) -> None:
-    """A new copy in an inbox reopens what was closed; nothing within reach contains the rest."""
+def _follow_exposure(incident: Incident, was_exposed: int, was_grave: int) -> None:
+    """A new copy in an inbox reopens what was closed as a threat, and what was closed as harmless
+    where it makes it graver; nothing within reach contains the rest.
+    """
     reach = within_reach(incident.counts)
     if incident.state == Incident.State.RESOLVED:
         confirmed = incident.classification == Incident.Classification.TRUE_POSITIVE
-        if confirmed and incident.counts["in_inbox"] > was_exposed:
+        speaks_against = confirmed or incident.severity_rank > was_grave
+        if speaks_against and incident.counts["in_inbox"] > was_exposed:
             incident.state, incident.resolved_at = Incident.State.TRIAGED, None
     elif not reach and incident.counts["removed"]:
         incident.state = Incident.State.CONTAINED

@@ -196,3 +196,15 @@ def test_bailey_opening_it_again_is_on_record(cast, phish):
         assert fresh(phish).state == "triaged"
         entry = AuditEntry.objects.get(action="incidents.incident.reopened")
         assert (entry.actor_name, entry.object_id) == ("Bailey", str(phish.id))
+
+
+@pytest.mark.parametrize(("then", "state"), [("suspicious", "resolved"), ("malware", "triaged")])
+def test_more_of_what_was_closed_as_harmless_opens_it_only_where_it_is_graver(cast, then, state):
+    harmless = open_incident(cast.acme, verdict="suspicious")
+    with staff(cast):
+        resolve_incident(
+            incident=harmless, actor=cast.ana, classification="benign", cause="A newsletter"
+        )
+    arrive(cast.acme, whom="it", verdict=then)
+    with staff(cast):
+        assert fresh(harmless).state == state

@@ -23,7 +23,9 @@ def portal(tenant: Tenant) -> AbstractContextManager[Scope]:
     return tenant_scope(Role.PORTAL, [tenant.id])
 
 
-def arrive(tenant: Tenant, number: int = 1, whom: str = "cfo", sender: str = "") -> None:
+def arrive(
+    tenant: Tenant, number: int = 1, whom: str = "cfo", sender: str = "", verdict: str = "phish"
+) -> None:
     """One phish that the gateway let through lies in an inbox.
 
     ``number`` is its content; two numbers have nothing in common by which they were grouped.
@@ -48,7 +50,7 @@ def arrive(tenant: Tenant, number: int = 1, whom: str = "cfo", sender: str = "")
                     tenant,
                     recipient,
                     trace_ulid=ulid,
-                    verdict=Verdict.PHISH,
+                    verdict=Verdict(verdict),
                     **common,
                 ),
             ]
