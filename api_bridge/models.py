@@ -15,11 +15,15 @@ class Connection(TenantModel):
 
     ``blind_since`` None: the layer sees.  ``list_due_at``: when its mailboxes are listed next, or
     a blind connection is tried again; ``watch_due_at``: when exposed copies are looked at again.
-    URLs and ``ca_file`` are set by the operator, never by a client.
+    URLs and ``ca_file`` are set by the operator, never by a client.  ``cloud_tenant_id`` is the
+    host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
+    that only this kind of host has, none of them secret.
     """
 
     class Kind(models.TextChoices):
         GRAPH = "graph", "Microsoft 365"
+        GOOGLE = "google", "Google Workspace"
+        IMAP = "imap", "IMAP"
 
     class State(models.TextChoices):
         ACTIVE = "active", "Connected"
@@ -33,8 +37,9 @@ class Connection(TenantModel):
     sealed_secret = models.BinaryField(default=bytes)
     sealed_certificate = models.BinaryField(default=bytes)
     authority_url = models.URLField()
-    graph_url = models.URLField()
+    api_url = models.URLField()
     ca_file = models.CharField(max_length=500, blank=True)
+    settings = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
     blind_since = models.DateTimeField(null=True)
     last_ok_at = models.DateTimeField(null=True)

@@ -48,15 +48,16 @@ def wire_connection(row: Connection) -> connectors.Connection:
         key, certificate = json.loads(opened)
     return connectors.Connection(
         kind=row.kind,
-        tenant_guid=row.cloud_tenant_id,
+        cloud_tenant_id=row.cloud_tenant_id,
         client_id=row.client_id,
         client_secret=secret,
         private_key_pem=key,
         certificate_pem=certificate,
         authority_url=row.authority_url,
-        graph_url=row.graph_url,
+        api_url=row.api_url,
         ca_file=row.ca_file,
         quarantine_folder=row.quarantine_folder,
+        settings=tuple(sorted(row.settings.items())),
     )
 
 

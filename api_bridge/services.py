@@ -6,6 +6,7 @@ Every function runs in the caller's scope and transaction and calls no vendor; a
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
@@ -40,8 +41,9 @@ class Cloud:
     """Where the provider's cloud answers; set by the operator.  ``ca_file`` "": the system's."""
 
     authority_url: str = "https://login.microsoftonline.com"
-    graph_url: str = "https://graph.microsoft.com"
+    api_url: str = "https://graph.microsoft.com"
     ca_file: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def create_connection(
@@ -65,8 +67,9 @@ def create_connection(
         kind=kind,
         cloud_tenant_id=cloud_tenant_id.strip().lower(),
         authority_url=cloud.authority_url,
-        graph_url=cloud.graph_url,
+        api_url=cloud.api_url,
         ca_file=cloud.ca_file,
+        settings=dict(cloud.settings),
     )
     _set_credentials(connection, credentials)
     try:

@@ -83,7 +83,7 @@ class PinnedHttp:
 
 def check_connection(connection: Connection, allowed_hosts: Collection[str]) -> None:
     """Raises ``Rejected`` with a sentence for the person who set the connection up."""
-    if not GUID.match(connection.tenant_guid):
+    if not GUID.match(connection.cloud_tenant_id):
         raise Rejected("The tenant must be given as its GUID.", code="bad_tenant")
     if not connection.client_id:
         raise Rejected("The application id is missing.", code="bad_application")
@@ -93,7 +93,7 @@ def check_connection(connection: Connection, allowed_hosts: Collection[str]) -> 
             "Give either a client secret or a certificate with its key.", code="bad_credentials"
         )
     check_outgoing(connection.authority_url, allowed_hosts)
-    check_outgoing(connection.graph_url, allowed_hosts)
+    check_outgoing(connection.api_url, allowed_hosts)
 
 
 class TokenSource:
@@ -114,14 +114,14 @@ class TokenSource:
         self._cache = cache
         self._http = http or PinnedHttp(connection.authority_url, connection.ca_file)
         self._clock = clock
-        self._scope = f"{connection.graph_url.rstrip('/')}/.default"
+        self._scope = f"{connection.api_url.rstrip('/')}/.default"
         self._key = ".".join(
             (
                 "token",
-                connection.tenant_guid.lower(),
+                connection.cloud_tenant_id.lower(),
                 connection.client_id.lower(),
                 authority_of(connection.authority_url),
-                authority_of(connection.graph_url),
+                authority_of(connection.api_url),
             )
         )
         self._guard = threading.Lock()
@@ -197,7 +197,7 @@ class TokenSource:
             self._app = msal.ConfidentialClientApplication(
                 connection.client_id,
                 client_credential=credential,
-                authority=f"{connection.authority_url.rstrip('/')}/{connection.tenant_guid}",
+                authority=f"{connection.authority_url.rstrip('/')}/{connection.cloud_tenant_id}",
                 http_client=self._http,
                 # The operator named the authority; nobody else is asked whether it is one.
                 instance_discovery=False,

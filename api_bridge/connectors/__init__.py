@@ -93,21 +93,23 @@ class Result(StrEnum):
 class Connection:
     """One client's cloud tenant, as an operator set it up.
 
-    ``tenant_guid`` must be a GUID (never ``common``).  Either ``client_secret`` or
-    ``private_key_pem`` with ``certificate_pem``.  ``graph_url`` ends before the version
+    ``cloud_tenant_id``: for Microsoft a GUID (never ``common``).  ``settings``: name and text of
+    what only this kind of host has.  Either ``client_secret`` or
+    ``private_key_pem`` with ``certificate_pem``.  ``api_url`` ends before the version
     (``https://graph.microsoft.com``); ``ca_file`` "" means the system's authorities.
     """
 
-    tenant_guid: str
+    cloud_tenant_id: str
     client_id: str
     kind: str = "graph"
     client_secret: str = field(default="", repr=False)
     private_key_pem: str = field(default="", repr=False)
     certificate_pem: str = field(default="", repr=False)
     authority_url: str = "https://login.microsoftonline.com"
-    graph_url: str = "https://graph.microsoft.com"
+    api_url: str = "https://graph.microsoft.com"
     ca_file: str = ""
     quarantine_folder: str = "Bailey Quarantine"
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,7 @@ def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> 
         credentials=Credentials(client_id=client.client_id, secret=secret),
         cloud=Cloud(
             authority_url=f"https://{https}",
-            graph_url=f"https://{https}",
+            api_url=f"https://{https}",
             ca_file=str(Path(os.environ["BAILEY_SANDBOX_DIR"]) / "ca.pem"),
         ),
         actor=DEMO,

@@ -62,11 +62,11 @@ class Authority:
 
 def connection(**changes):
     fields = {
-        "tenant_guid": TENANT,
+        "cloud_tenant_id": TENANT,
         "client_id": "app",
         "client_secret": "s3cret",
         "authority_url": AUTHORITY,
-        "graph_url": "https://graph.example",
+        "api_url": "https://graph.example",
     }
     return Connection(**(fields | changes))
 
@@ -136,7 +136,7 @@ def test_two_tenants_never_share_a_token(authority):
     cache = LocalCache()
     other = TENANT.replace("1", "9")
     TokenSource(connection(), cache, http=authority).bearer()
-    TokenSource(connection(tenant_guid=other), cache, http=authority).bearer()
+    TokenSource(connection(cloud_tenant_id=other), cache, http=authority).bearer()
     assert len(authority.posts) == 2
 
 
@@ -181,14 +181,14 @@ def test_an_unreadable_token_answer_is_temporary_and_not_logged(authority, caplo
 @pytest.mark.parametrize(
     "changes",
     [
-        {"tenant_guid": "common"},
-        {"tenant_guid": "organizations"},
-        {"tenant_guid": f"{TENANT}/../x"},
+        {"cloud_tenant_id": "common"},
+        {"cloud_tenant_id": "organizations"},
+        {"cloud_tenant_id": f"{TENANT}/../x"},
         {"client_id": ""},
         {"client_secret": ""},
         {"private_key_pem": "k", "certificate_pem": "c"},
         {"authority_url": "https://evil.example"},
-        {"graph_url": "http://graph.example"},
+        {"api_url": "http://graph.example"},
     ],
 )
 def test_wrong_settings_are_refused(changes):

@@ -117,7 +117,7 @@ def test_client_connects_its_microsoft_tenant_by_secret(run, provider: Provider,
     with maintenance_scope():
         connection = Connection.objects.get()
         assert connection.cloud_tenant_id == GUID
-        assert connection.graph_url == "https://graph.microsoft.com"
+        assert connection.api_url == "https://graph.microsoft.com"
         assert bytes(connection.sealed_secret)
         assert b"hush" not in bytes(connection.sealed_secret)
 
@@ -144,7 +144,7 @@ def test_wrong_option_is_named_and_makes_no_client(run, provider: Provider, more
 
 def test_cloud_outside_the_allowed_hosts_makes_no_client(run, provider: Provider, monkeypatch):
     monkeypatch.setenv("BAILEY_APP_SECRET", "hush")
-    cloud = ["--cloud-tenant", GUID, "--app", GUID, "--graph-url", "https://evil.example"]
+    cloud = ["--cloud-tenant", GUID, "--app", GUID, "--api-url", "https://evil.example"]
     with pytest.raises(CommandError):
         run("createclient", *_client("acme", *cloud))
     with maintenance_scope():

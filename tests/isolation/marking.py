@@ -82,7 +82,7 @@ EXCUSED = {
     "seg_bridge_policychange.seen": "ids and numbers",
     "api_bridge_connection.cloud_tenant_id": "an id at the mail host",
     "api_bridge_connection.authority_url": "set by the operator",
-    "api_bridge_connection.graph_url": "set by the operator",
+    "api_bridge_connection.api_url": "set by the operator",
     "api_bridge_seenitem.place": "a closed list",
     "tenants_auditentry.action": "a closed list",
     "tenants_auditentry.object_kind": "a closed list",

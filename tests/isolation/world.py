@@ -407,7 +407,7 @@ def _mailbox_layer(side: Side) -> None:
         cloud_tenant_id=str(new_id()),
         client_id=side.inner,
         authority_url="https://login.example",
-        graph_url="https://graph.example",
+        api_url="https://graph.example",
     )
     MailboxSync.objects.create(
         tenant=tenant, mailbox=mailbox, connection=connection, due_at=now, push_id=side.inner

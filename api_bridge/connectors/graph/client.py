@@ -94,11 +94,11 @@ class GraphClient:
         check_connection(connection, runtime.allowed_hosts)
         self._limits = runtime.limits
         self._application = connection.client_id
-        self._tenant_slot = f"{connection.client_id}.{connection.tenant_guid}"
+        self._tenant_slot = f"{connection.client_id}.{connection.cloud_tenant_id}"
         self._sleep = sleep
         self._tokens = tokens or TokenSource(connection, runtime.cache)
         self._http = OutgoingClient(
-            f"{connection.graph_url.rstrip('/')}/v1.0",
+            f"{connection.api_url.rstrip('/')}/v1.0",
             authorize=self._tokens.bearer,
             limits=runtime.limits,
             allowed_hosts=runtime.allowed_hosts,

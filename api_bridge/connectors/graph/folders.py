@@ -85,7 +85,7 @@ class Folders:
     def __init__(self, client: GraphClient, cache: SharedCache, connection: Connection) -> None:
         self._client = client
         self._cache = cache
-        self._tenant_guid = connection.tenant_guid
+        self._tenant_guid = connection.cloud_tenant_id
         self._quarantine_name = connection.quarantine_folder
 
     def place_of(self, mailbox_id: str, folder_id: str) -> Place:

@@ -100,7 +100,7 @@ def _add_cloud_arguments(parser: ArgumentParser) -> None:
     cloud.add_argument("--app-certificate", type=Path, help="PEM file, instead of the secret")
     cloud.add_argument("--app-key", type=Path, help="PEM file with the certificate's key")
     cloud.add_argument("--authority-url", default=Cloud().authority_url)
-    cloud.add_argument("--graph-url", default=Cloud().graph_url)
+    cloud.add_argument("--api-url", default=Cloud().api_url)
     cloud.add_argument("--ca-file", default="", help="for a cloud with a CA of its own")
 
 
@@ -189,6 +189,6 @@ def _read_pem(file: Path) -> str:
 def _read_cloud(options: dict[str, Any]) -> Cloud:
     return Cloud(
         authority_url=options["authority_url"],
-        graph_url=options["graph_url"],
+        api_url=options["api_url"],
         ca_file=options["ca_file"],
     )

@@ -35,11 +35,11 @@ def company(cloud: SandboxProcess) -> Iterator[Company]:
 def _connector(company: Company, **changes: str) -> GraphConnector:
     """A connector over TLS, with tokens by msal, as in production."""
     fields = {
-        "tenant_guid": company.tenant_id,
+        "cloud_tenant_id": company.tenant_id,
         "client_id": company.client_id,
         "client_secret": company.secret,
         "authority_url": company.cloud.https,
-        "graph_url": company.cloud.https,
+        "api_url": company.cloud.https,
         "ca_file": str(company.cloud.ca),
     }
     runtime = Runtime(

@@ -15,11 +15,11 @@ from api_bridge.tokens import TokenSource
 
 GRAPH = "https://graph.example"
 CONNECTION = Connection(
-    tenant_guid="11111111-2222-3333-4444-555555555555",
+    cloud_tenant_id="11111111-2222-3333-4444-555555555555",
     client_id="app",
     client_secret="s3cret",
     authority_url="https://login.example",
-    graph_url=GRAPH,
+    api_url=GRAPH,
 )
 
 

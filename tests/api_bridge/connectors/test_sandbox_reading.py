@@ -49,7 +49,7 @@ def test_a_wrong_secret_is_said_in_words(company, connect):
 
 
 def test_an_authority_that_does_not_know_the_tenant(company, connect):
-    other = connect(company, tenant_guid="99999999-0000-0000-0000-000000000000")
+    other = connect(company, cloud_tenant_id="99999999-0000-0000-0000-000000000000")
     with pytest.raises(AuthExpired):
         list(other.list_mailboxes())
 

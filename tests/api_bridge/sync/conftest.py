@@ -146,7 +146,7 @@ def make_client(
             tenant=tenant,
             cloud_tenant_id=company.tenant_id,
             credentials=Credentials(client_id=company.client_id, secret=company.secret),
-            cloud=Cloud(authority_url=cloud.https, graph_url=cloud.https, ca_file=str(cloud.ca)),
+            cloud=Cloud(authority_url=cloud.https, api_url=cloud.https, ca_file=str(cloud.ca)),
             actor=BAILEY,
         )
     return Client(tenant=tenant, company=company, connection=connection)

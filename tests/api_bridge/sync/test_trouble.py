@@ -295,8 +295,8 @@ def test_one_cloud_tenant_belongs_to_one_client(client_, connect):
     [
         {"cloud_tenant_id": "common"},
         {"credentials": Credentials(client_id="x")},
-        {"cloud": Cloud(authority_url="https://evil.example", graph_url="https://evil.example")},
-        {"cloud": Cloud(authority_url="http://127.0.0.1:1", graph_url="http://127.0.0.1:1")},
+        {"cloud": Cloud(authority_url="https://evil.example", api_url="https://evil.example")},
+        {"cloud": Cloud(authority_url="http://127.0.0.1:1", api_url="http://127.0.0.1:1")},
     ],
 )
 def test_settings_that_cannot_work_are_refused(client_, changes):
@@ -355,4 +355,4 @@ def test_hostile_text_is_stored_whole_or_marked_never_refused(client_):
 
 def _cloud(client_) -> Cloud:
     cloud = client_.company.cloud
-    return Cloud(authority_url=cloud.https, graph_url=cloud.https, ca_file=str(cloud.ca))
+    return Cloud(authority_url=cloud.https, api_url=cloud.https, ca_file=str(cloud.ca))
