@@ -202,6 +202,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Incidents over the gateway and the mailbox layer, for every client of an MSP.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "DEFAULT_GENERATOR_CLASS": "console.api.schema.OnceGenerator",
     "SERVE_AUTHENTICATION": [],  # it tells nothing of any client, with whatever token
 }
 
