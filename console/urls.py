@@ -328,6 +328,16 @@ urlpatterns = [
         name="client_grouping_decide",
     ),
     path(
+        "console/clients/<slug:slug>/blind-spots",
+        clients.client_blindspots,
+        name="client_blindspots",
+    ),
+    path(
+        "console/clients/<slug:slug>/blind-spots/<slug:fate>",
+        clients.client_blindspots_list,
+        name="client_blindspots_list",
+    ),
+    path(
         "console/clients/<slug:slug>/interference",
         clients.client_interference,
         name="client_interference",

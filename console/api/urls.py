@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
 from console.api import (
+    blindspots,
     entities,
     everywhere,
     gates,
@@ -135,6 +136,12 @@ urlpatterns = [
         r"tenants/(?P<slug>[-\w]+)/interference",
         interference.ClientInterference,
         "interference",
+    ),
+    _at(r"tenants/(?P<slug>[-\w]+)/blind-spots", blindspots.ClientBlindSpots, "blindspots"),
+    _at(
+        r"tenants/(?P<slug>[-\w]+)/blind-spots/(?P<fate>[a-z]+)",
+        blindspots.ClientBlindSpotsList,
+        "blindspots-list",
     ),
     _at("disagreements", layers.DisagreementList, "disagreements"),
     _at(f"disagreements/{_ID}", layers.DisagreementDetail, "disagreement"),

@@ -223,6 +223,13 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+@register.filter
+def percent(share: float) -> str:
+    """0.9996 → "99.9 %": rounded down, so that only all of it is 100 %."""
+    whole, tenth = divmod(int(share * 1000), 10)
+    return f"{whole}.{tenth} %" if tenth else f"{whole} %"
+
+
 @register.simple_tag
 def querystring_of(kept: Mapping[str, str], **changes: str) -> str:
     """The filters of a list with these changed, for a link to it."""

@@ -55,6 +55,7 @@ def test_the_pages_between_the_layers_can_be_used_by_everybody(
     paths += [reverse("held_release", args=[copy.id])]
     disturb(cast, 11, 12)
     paths += [reverse("client_interference", args=["acme"]), reverse("health")]
+    paths.append(reverse("client_blindspots", args=["acme"]))
 
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.ana.email, paths) == []

@@ -73,6 +73,7 @@ CONSOLE = {
     "order": lambda made: reverse("job_group", args=[made["group"]]),
     "clients": lambda made: reverse("clients"),
     "client": lambda made: reverse("client", args=["acme"]),
+    "blind spots": lambda made: reverse("client_blindspots", args=["acme"]),
     "between the layers": lambda made: reverse("client_interference", args=["acme"]),
     "health": lambda made: reverse("health"),
     "ledger": lambda made: reverse("ledger"),

@@ -82,6 +82,8 @@ domain_way         GET     domain     200 403  403  in     in    in
 domain_way         POST    domain     302 403  403  in     in    in
 client_hubs        GET     client     200 200  200  in     in    in
 client_interference GET    client     200 200  200  in     in    in
+client_blindspots GET      client     200 200  200  in     in    in
+client_blindspots_list GET client     200 200  200  in     in    in
 client_grouping    GET     client     200 200  200  in     in    in
 client_grouping    POST    client     302 302  302  in     in    in
 client_grouping_decide GET client     405 405  405  405    405   405
@@ -364,6 +366,8 @@ api-held-same-rule     GET     held          200 200  200  401    200   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401
+api-blindspots         GET     client        200 200  200  401    200   401
+api-blindspots-list    GET     client        200 200  200  401    200   401
 api-disagreements      GET     -             200 200  200  401    200   401
 api-disagreement       GET     disagreement  200 200  200  401    200   401
 api-disagreement-rehearse POST disagreement  200 200  200  401    200   401
@@ -631,6 +635,8 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "queue_order": {"action": "retry"},
     "report_file": {"kind": "pdf"},
     "ledger_figure": {"figure": "condemned"},
+    "client_blindspots_list": {"fate": "seen"},
+    "api-blindspots-list": {"fate": "seen"},
     "view_remove": {"view_id": UUID(int=1)},
     "person_skills": {"person_id": UUID(int=1)},
     "api-person-skills": {"object_id": str(UUID(int=1))},

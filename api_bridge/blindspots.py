@@ -1,0 +1,195 @@
+"""The blind-spot meter: what the gateway delivered against what the mailboxes showed, and back.
+
+Counted by domain and hour of receipt, over inbound mail, from what both layers have on record.
+A figure and its list come from the same conditions (``copies_of``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.expressions import Func
+from django.db.models.functions import Lower, TruncHour
+from django.utils import timezone
+
+from api_bridge.models import MailboxSync
+from incidents.ledger import Period
+from incidents.models import Delivery
+from incidents.words import LET_THROUGH, Direction
+from tenants.models import Mailbox, Tenant
+
+# Mail becomes visible in a mailbox within seconds, seldom minutes; everything is listed again every
+# ten minutes.  What was not seen so long after its receipt, though its mailbox was read, is lost.
+GRACE = timedelta(minutes=30)
+HOURS = timedelta(hours=24)
+
+
+class Fate(StrEnum):
+    """What became of a copy.  The first four are of what the gateway delivered: it was ``seen`` in
+    its mailbox; ``lost``: its mailbox was read since, without it; ``unlooked``: its mailbox was not
+    read since; ``unread``: it went to an address whose mailbox nobody reads.  The other two are of
+    what mailboxes showed: it came ``through`` the gateway, or ``around`` it.
+    """
+
+    SEEN = "seen"
+    LOST = "lost"
+    UNLOOKED = "unlooked"
+    UNREAD = "unread"
+    THROUGH = "through"
+    AROUND = "around"
+
+
+OF_GATEWAY = (Fate.SEEN, Fate.LOST, Fate.UNLOOKED, Fate.UNREAD)
+WORDS = {
+    Fate.SEEN: "seen in their mailboxes",
+    Fate.LOST: "delivered and never seen",
+    Fate.UNLOOKED: "delivered, and their mailboxes not read since",
+    Fate.UNREAD: "delivered to addresses whose mailboxes nobody reads",
+    Fate.THROUGH: "in mailboxes, through the gateway",
+    Fate.AROUND: "in mailboxes, around the gateway",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Copies by ``Fate``."""
+
+    seen: int = 0
+    lost: int = 0
+    unlooked: int = 0
+    unread: int = 0
+    through: int = 0
+    around: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            **{
+                each.name: getattr(self, each.name) + getattr(other, each.name)
+                for each in fields(self)
+            }
+        )
+
+    @property
+    def delivered(self) -> int:
+        return self.seen + self.lost + self.unlooked + self.unread
+
+    @property
+    def shown(self) -> int:
+        """Inbound copies in mailboxes."""
+        return self.through + self.around
+
+    @property
+    def seen_share(self) -> float | None:
+        """Of what was delivered to mailboxes that were read since, 0 to 1; None: there was none."""
+        return self.seen / known if (known := self.seen + self.lost) else None
+
+    @property
+    def through_share(self) -> float | None:
+        return self.through / self.shown if self.shown else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hour:
+    """``at``: when it begins."""
+
+    at: datetime
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainSight:
+    """``hours``: those with mail, oldest first."""
+
+    domain: str
+    counts: Counts
+    hours: list[Hour]
+
+
+def last_hours(hours: timedelta = HOURS) -> Period:
+    """Up to ``GRACE`` ago: what came later may still become visible."""
+    until = timezone.now().replace(second=0, microsecond=0) - GRACE
+    return Period(until - hours, until)
+
+
+def reconcile(tenant: Tenant, period: Period) -> list[DomainSight]:
+    """By name of the domain.  Needs the client's scope."""
+    found: dict[str, dict[datetime, dict[str, int]]] = {}
+    for fates in (_of_gateway(tenant, period), _of_mailboxes(tenant, period)):
+        rows = (
+            fates.annotate(domain=_DOMAIN, hour=TruncHour("received_at"))
+            .order_by()
+            .values_list("domain", "hour", "fate")
+            .annotate(n=Count("*"))
+        )
+        for domain, hour, fate, n in rows:
+            found.setdefault(domain, {}).setdefault(hour, {})[fate] = n
+    return [_domain(name, hours) for name, hours in sorted(found.items())]
+
+
+def _domain(name: str, by_hour: dict[datetime, dict[str, int]]) -> DomainSight:
+    hours = [Hour(at=at, counts=Counts(**counts)) for at, counts in sorted(by_hour.items())]
+    return DomainSight(domain=name, counts=total(hour.counts for hour in hours), hours=hours)
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    return sum(counts, start=Counts())
+
+
+def copies_of(tenant: Tenant, period: Period, fate: Fate, domain: str = "") -> QuerySet[Delivery]:
+    """The copies behind a figure; ``domain`` "": of all."""
+    copies = (_of_gateway if fate in OF_GATEWAY else _of_mailboxes)(tenant, period)
+    found = copies.filter(fate=fate)
+    return found.annotate(domain=_DOMAIN).filter(domain=domain) if domain else found
+
+
+def _inbound(tenant: Tenant, period: Period) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(
+        tenant=tenant,
+        direction=Direction.INBOUND,
+        received_at__gte=period.since,
+        received_at__lt=period.until,
+    )
+
+
+def _of_mailboxes(tenant: Tenant, period: Period) -> QuerySet[Any]:
+    around = When(is_bypass=True, then=Value(Fate.AROUND.value))
+    fate = Case(around, default=Value(Fate.THROUGH.value), output_field=CharField())
+    return _inbound(tenant, period).filter(mailbox_at__isnull=False).annotate(fate=fate)
+
+
+def _of_gateway(tenant: Tenant, period: Period) -> QuerySet[Any]:
+    """The order of the cases matters: only what was not seen is looked up in the mailboxes."""
+    sync = MailboxSync.objects.filter(tenant=OuterRef("tenant"), mailbox=OuterRef("mailbox"))
+    has_reader = Exists(sync.filter(mailbox__state=Mailbox.State.ACTIVE))
+    read_until = Subquery(sync.values("synced_at")[:1])
+    fate = Case(
+        When(mailbox_at__isnull=False, then=Value(Fate.SEEN.value)),
+        When(Q(mailbox=None) | Q(has_reader=False), then=Value(Fate.UNREAD.value)),
+        When(read_until__gt=F("received_at") + Value(GRACE), then=Value(Fate.LOST.value)),
+        default=Value(Fate.UNLOOKED.value),
+        output_field=CharField(),
+    )
+    passed = _inbound(tenant, period).filter(gateway_at__isnull=False, outcome__in=LET_THROUGH)
+    return passed.alias(has_reader=has_reader, read_until=read_until).annotate(fate=fate)
+
+
+_DOMAIN = Lower(
+    Func(F("recipient"), Value("@"), Value(-1), function="split_part", output_field=CharField())
+)

@@ -1,0 +1,113 @@
+"""The blind-spot meter of a client: figures by domain and hour, and the copies behind each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from typing_extensions import override
+
+from api_bridge.blindspots import WORDS, Fate, copies_of
+from console.api.base import PAGING, ListView
+from console.api.serializers import DeliverySerializer
+from console.api.sight import BlindLayerSerializer
+from console.queries.blindspots import Page, blindspots_page, read_asked
+from incidents.access import access_client
+from incidents.ledger import Period
+from incidents.models import Delivery
+from tenants.errors import NotThere, WrongInput
+
+_PERIOD = [
+    OpenApiParameter("from", str, description="A day (UTC) or time; 24 hours ago without"),
+    OpenApiParameter("to", str, description="A day, the last one, or the time at which it ends"),
+]
+
+
+class CountsSerializer(serializers.Serializer[Any]):
+    delivered = serializers.IntegerField(help_text="seen + lost + unlooked + unread")
+    seen = serializers.IntegerField()
+    lost = serializers.IntegerField(help_text="Its mailbox was read since, without it")
+    unlooked = serializers.IntegerField(help_text="Its mailbox was not read since")
+    unread = serializers.IntegerField(help_text="To an address whose mailbox nobody reads")
+    shown = serializers.IntegerField(help_text="In mailboxes: through + around")
+    through = serializers.IntegerField()
+    around = serializers.IntegerField()
+    seen_share = serializers.FloatField(allow_null=True, help_text="seen / (seen + lost)")
+    through_share = serializers.FloatField(allow_null=True, help_text="through / shown")
+
+
+class HourSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField(help_text="When the hour begins")
+    counts = CountsSerializer()
+
+
+class DomainSerializer(serializers.Serializer[Any]):
+    domain = serializers.CharField()
+    counts = CountsSerializer()
+    hours = HourSerializer(many=True, help_text="Those with mail")
+
+
+class BlindSpotsSerializer(serializers.Serializer[Any]):
+    tenant = serializers.SlugField()
+    blind = BlindLayerSerializer(many=True)
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField(help_text="The period ends before it")
+    counts = CountsSerializer()
+    domains = DomainSerializer(many=True)
+
+
+class ClientBlindSpots(APIView):
+    """What the gateway delivered against what the mailboxes showed, and back."""
+
+    @extend_schema(parameters=_PERIOD, responses=BlindSpotsSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        page = blindspots_page(access_client(slug), _asked(request))
+        return Response(BlindSpotsSerializer(_told(page)).data)
+
+
+class ClientBlindSpotsList(ListView):
+    """The copies behind one of its figures, newest first."""
+
+    serializer_class = DeliverySerializer
+    filter_backends = ()  # its own parameters, not a filter set
+    queryset = Delivery.objects.none()
+
+    @extend_schema(parameters=[*_PERIOD, OpenApiParameter("domain", str)])
+    @override
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @override
+    def get_queryset(self) -> QuerySet[Delivery]:
+        client = access_client(self.kwargs["slug"])
+        if self.kwargs["fate"] not in WORDS:
+            raise NotThere(f"There is no figure of this name. Known are: {', '.join(Fate)}.")
+        period = _asked(self.request, "domain", *PAGING)
+        domain = self.request.query_params.get("domain", "")[:255].replace("\x00", "")
+        found = copies_of(client, period, Fate(self.kwargs["fate"]), domain)
+        return found.select_related("message", "tenant")
+
+
+def _asked(request: Request, *more: str) -> Period:
+    """Raises ``WrongInput``, also for a parameter that is not known."""
+    said = request.query_params
+    if unknown := set(said) - {"from", "to", "format", *more}:
+        raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
+    since, until = (said.get(name, "")[:40].replace("\x00", "") for name in ("from", "to"))
+    return read_asked("", since, until)
+
+
+def _told(page: Page) -> dict[str, Any]:
+    return {
+        "tenant": page.client.slug,
+        "blind": page.blind.layers,
+        "since": page.period.since,
+        "until": page.period.until,
+        "counts": page.counts,
+        "domains": [row.sight for row in page.rows],
+    }
