@@ -16,7 +16,7 @@ from functools import partial
 
 import uvloop
 
-from incidents.mail.reader import MailReader
+from incidents.mail.loop_reader import LoopReader
 from seg_bridge.gate.engines import make_engines
 from seg_bridge.gate.herd import Herd
 from seg_bridge.gate.ingest import IngestClient
@@ -79,7 +79,7 @@ async def serve(
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
-        reader = MailReader(judge=engines.judge)
+        reader = LoopReader(judge=engines.judge)
         try:
             gate = Gate(
                 settings,
@@ -103,7 +103,7 @@ async def serve(
             loop.remove_reader(life)
         await gate.stop()
         await engines.close()
-        reader.close()
+        await reader.close()
     return 0
 
 
