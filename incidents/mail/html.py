@@ -227,7 +227,10 @@ class _TextReader:
 
 def hides_its_text(node: LexborNode) -> bool:
     """Whether this element by itself keeps its text from the reader."""
-    attributes = node.attributes
+    return _hides_text(node.attributes)
+
+
+def _hides_text(attributes: dict[str, str | None]) -> bool:
     return "hidden" in attributes or _HIDDEN_STYLE.search(attributes.get("style") or "") is not None
 
 
@@ -236,11 +239,12 @@ def _style_of(node: LexborNode, is_hidden: bool, is_tiny: bool) -> tuple[bool, b
 
     A font size is inherited but can be set again further in, as newsletters do.
     """
-    style = node.attributes.get("style") or ""
+    attributes = node.attributes
+    style = attributes.get("style") or ""
     if style and "font-size" in style.lower():
         is_tiny = _TINY_FONT.search(style) is not None
     if not is_hidden:
-        is_hidden = hides_its_text(node)
+        is_hidden = bool(attributes) and _hides_text(attributes)
     return is_hidden, is_tiny
 
 

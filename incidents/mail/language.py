@@ -49,6 +49,9 @@ def guess_language(text: str) -> str:
                 return code
     if len(words) < _LEAST_WORDS:
         return ""
-    counts = Counter(code for word in words for code in _LANGUAGES.get(word, ()))
+    counts: Counter[str] = Counter()
+    for word, times in Counter(words).items():
+        for code in _LANGUAGES.get(word, ()):
+            counts[code] += times
     best, count = counts.most_common(1)[0] if counts else ("", 0)
     return best if count * 10 >= len(words) else ""
