@@ -28,7 +28,7 @@ _SHINGLE_WORDS = 4
 _LEAST_SHINGLES = 20
 _MOST_WORDS = 5_000
 _BINS = 64
-_MASK = 0x7FFFFFFF
+_EMPTY = 2**31  # more than any value
 _FACTOR, _TERM, _LAST_FACTOR = 0x9E3779B97F4A7C15, 0x632BE59BD9B4E019, 0xBF58476D1CE4E5B9
 _64_BITS = 0xFFFFFFFFFFFFFFFF
 _WORD = re.compile(r"\w+")
@@ -140,9 +140,7 @@ def _without_banners(lines: list[str]) -> list[str]:
     rest = kept[_BANNER_LINES:]
     foot_at = max(0, len(rest) - _BANNER_LINES)
     rest[foot_at:] = [
-        line
-        for line in rest[foot_at:]
-        if not _is_banner(line) and not _is_footer(line)
+        line for line in rest[foot_at:] if not _is_banner(line) and not _is_footer(line)
     ]
     kept = head + rest
     if kept:
@@ -216,16 +214,12 @@ def minhash_of_words(words: list[str]) -> tuple[int, ...]:
     shingles = set(map(zlib.crc32, map(b" ".join, zip(*following, strict=False))))
     if len(shingles) < _LEAST_SHINGLES:
         return ()
-    bins = [-1] * _BINS
-    for shingle in shingles:
-        # ``_mixed``, without a call for each of some hundred shingles.
-        mixed = (shingle * _FACTOR + _TERM) & _64_BITS
-        mixed ^= mixed >> 29
-        mixed = (mixed * _LAST_FACTOR) & _64_BITS ^ mixed >> 32
-        at, value = mixed & (_BINS - 1), mixed >> 33 & _MASK
-        if bins[at] < 0 or value < bins[at]:
+    bins = [_EMPTY] * _BINS
+    for mixed in map(_mixed, shingles):
+        at, value = mixed & (_BINS - 1), mixed >> 33
+        if value < bins[at]:
             bins[at] = value
-    return tuple(bins[at] if bins[at] >= 0 else _borrowed(bins, at) for at in range(_BINS))
+    return tuple(each if each != _EMPTY else _borrowed(bins, at) for at, each in enumerate(bins))
 
 
 def _mixed(value: int) -> int:
@@ -237,7 +231,7 @@ def _mixed(value: int) -> int:
 def _borrowed(bins: list[int], at: int) -> int:
     for attempt in range(1, 10_000):
         other = _mixed(at * 10_007 + attempt) >> 20 & (_BINS - 1)
-        if bins[other] >= 0:
+        if bins[other] != _EMPTY:
             return bins[other]
     return 0
 

@@ -35,6 +35,8 @@ _HIDDEN_STYLE = re.compile(
     r"|text-indent\s*:\s*-\d{4,}|(?:left|top)\s*:\s*-\d{4,}",
     re.IGNORECASE,
 )
+# What hides has one of these words, which are found far faster.
+_HIDING_WORDS = ("none", "hidden", "opacity", "max-height", "text-indent", "left", "top")
 _TINY_FONT = re.compile(
     r"font-size\s*:\s*(?:0|0?\.\d+|[01])(?:px|pt|em|%)?\s*(?:;|!|\Z)", re.IGNORECASE
 )
@@ -231,7 +233,10 @@ def hides_its_text(node: LexborNode) -> bool:
 
 
 def _hides_text(attributes: dict[str, str | None]) -> bool:
-    return "hidden" in attributes or _HIDDEN_STYLE.search(attributes.get("style") or "") is not None
+    if "hidden" in attributes:
+        return True
+    style = (attributes.get("style") or "").lower()
+    return any(word in style for word in _HIDING_WORDS) and _HIDDEN_STYLE.search(style) is not None
 
 
 def _style_of(node: LexborNode, is_hidden: bool, is_tiny: bool) -> tuple[bool, bool]:

@@ -6,6 +6,7 @@ Environment: docs/install.md, or ``seg_bridge/gate/settings.py``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -97,6 +98,8 @@ async def serve(
         except OSError as error:
             return _refuse(f"{_where(settings)} or BAILEY_GATE_DIR: {error}")
         await engines.start()
+        gc.collect()
+        gc.freeze()  # what is loaded now stays; the collector need not walk through it
         say_ready()
         await ended.wait()
         if life is not None:

@@ -157,10 +157,11 @@ class Core:
     ) -> None:
         """The outcome of every copy, durable.  Raises ``JournalError`` or ``OSError``."""
         spool = self._stores.spool
+        waits_for_scan = is_to_be_scanned(mail)
         try:
             for entry, data in entries:
                 await asyncio.to_thread(spool.put, entry, data)
-            if is_to_be_scanned(mail):
+            if waits_for_scan:
                 await asyncio.to_thread(self._stores.unscanned.put, mail)
             failpoint("core.before_done")
             at = datetime.now(UTC)
@@ -175,7 +176,8 @@ class Core:
         failpoint("core.after_done")
         for entry, _ in entries:
             spool.activate(entry)
-        self._stores.unscanned.activate(mail.ulid)
+        if waits_for_scan:
+            self._stores.unscanned.activate(mail.ulid)
         log.info("%s %s", mail.ulid, reply)
 
     async def _append(self, record: Record) -> None:

@@ -263,8 +263,7 @@ def portions(lines: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 def lines_of(record: Record) -> list[bytes]:
     """The lines of ``POST /ship`` that one record makes."""
     lines = [
-        write_json({"kind": "observation", "observation": each})
-        for each in observations(record)
+        write_json({"kind": "observation", "observation": each}) for each in observations(record)
     ]
     if record["kind"] == "command":
         done = record["command"]
