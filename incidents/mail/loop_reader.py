@@ -20,7 +20,7 @@ from typing_extensions import override
 from incidents.mail.facts import MailFacts
 from incidents.mail.reader import (
     LONGEST_ANSWER,
-    SLOW_S,
+    LOOK_EVERY_S,
     Child,
     ChildDied,
     ReaderUnavailable,
@@ -98,15 +98,22 @@ class _Seat:
         """Raises ``ChildDied``."""
         loop = asyncio.get_running_loop()
         answer = self._answers.wait()
-        slow = loop.call_later(SLOW_S, self.child.give_way)
+        self.child.begin()
+        self._next_look = loop.call_later(LOOK_EVERY_S, self._look)
         too_long = loop.call_later(wall_s, self._answers.give_up)
         self._line.write(request_head(options, raw))
         self._line.write(raw)
         try:
             return await answer
         finally:
-            slow.cancel()
+            self._next_look.cancel()
             too_long.cancel()
+
+    def _look(self) -> None:
+        self.child.look()
+        if not self.child.is_worn:
+            loop = asyncio.get_running_loop()
+            self._next_look = loop.call_later(LOOK_EVERY_S, self._look)
 
     def kill(self) -> None:
         """At once; it is buried later."""

@@ -13,7 +13,6 @@ which runs in the child over the mail that was just read.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -45,9 +44,12 @@ _START_S = 20.0
 LONGEST_ANSWER = 64 * 1024 * 1024
 # A start takes a quarter of a second of CPU; memory stays where it was after the first 200 mails.
 MAILS_PER_CHILD = 20_000
-# Ordinary mail takes some milliseconds, the largest a second.
-SLOW_S = 0.5
+# Ordinary mail takes some milliseconds, the largest a second.  A mail is slow by the CPU it takes
+# after the first look: a child that gets none is only on a busy machine.
+LOOK_EVERY_S = 0.25
+_SLOW_CPU_S = 0.15
 _SLOW_PRIORITY = 15
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ReaderUnavailable(Exception):
@@ -64,6 +66,7 @@ class Child:
     def __init__(self, memory_bytes: int, cpu_s: int, judge: str) -> None:
         ours, theirs = socket.socketpair()
         self.line, self.mails, self.is_worn = ours, 0, False
+        self._looked_cpu_s: float | None = None
         command = [sys.executable, "-E", "-s", "-m", "incidents.mail.reader_child"]
         arguments = [theirs.fileno(), os.getpid(), memory_bytes, cpu_s, judge]
         with theirs:
@@ -105,11 +108,12 @@ class Child:
     def _ask(self, options: object, raw: bytes, wall_s: float) -> bytes:
         """Raises ``ChildDied``."""
         deadline = time.monotonic() + wall_s
+        self.begin()
         try:
             self.line.settimeout(wall_s)
             self.line.sendall(request_head(options, raw))
             self.line.sendall(raw)
-            self._wait_patiently(wall_s)
+            self._wait_patiently(deadline)
             (length,) = ANSWER.unpack(self._received(ANSWER.size, deadline))
             if length > LONGEST_ANSWER:
                 raise ChildDied
@@ -117,19 +121,34 @@ class Child:
         except OSError as error:
             raise ChildDied from error
 
-    def _wait_patiently(self, wall_s: float) -> None:
-        """Gives way to all others once a mail proves slow; there is no way back without root."""
-        self.line.settimeout(min(SLOW_S, wall_s))
-        try:
-            self.line.recv(1, socket.MSG_PEEK)
-        except TimeoutError:
-            self.give_way()
+    def _wait_patiently(self, deadline: float) -> None:
+        """Until the answer comes, or the mail proves slow."""
+        while not self.is_worn and (left_s := deadline - time.monotonic()) > 0:
+            self.line.settimeout(min(LOOK_EVERY_S, left_s))
+            try:
+                self.line.recv(1, socket.MSG_PEEK)
+                return
+            except TimeoutError:
+                self.look()
 
-    def give_way(self) -> None:
-        """The mail is a slow one: others first."""
-        self.is_worn = True
-        with contextlib.suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, self.process.pid, _SLOW_PRIORITY)
+    def begin(self) -> None:
+        """With another question."""
+        self._looked_cpu_s = None
+
+    def look(self) -> None:
+        """To be called every ``LOOK_EVERY_S`` while there is no answer: a slow mail goes on behind
+        all others.  There is no way back without root.
+        """
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+            cpu_s = sum(map(int, fields[11:13])) / _TICKS
+            if self._looked_cpu_s is None:
+                self._looked_cpu_s = cpu_s
+            elif cpu_s - self._looked_cpu_s > _SLOW_CPU_S:
+                self.is_worn = True
+                os.setpriority(os.PRIO_PROCESS, self.process.pid, _SLOW_PRIORITY)
+        except (FileNotFoundError, ProcessLookupError):
+            return  # it has ended, as its line will say
 
     @property
     def can_go_on(self) -> bool:

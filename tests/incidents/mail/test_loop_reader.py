@@ -11,7 +11,7 @@ import pytest
 
 from incidents.mail import read_mail
 from incidents.mail.loop_reader import LoopReader
-from incidents.mail.reader import ReaderUnavailable
+from incidents.mail.reader import LOOK_EVERY_S, ReaderUnavailable
 from tests.incidents.mail.bombs import BOMBS
 from tests.incidents.mail.mails import plain_mail
 from tests.incidents.mail.test_reader import LARGE, MAIL, RECEIVED, is_alive, wait_until_gone
@@ -111,3 +111,16 @@ async def test_closing_ends_the_children_and_the_reader():
     assert not is_alive(pid)
     with pytest.raises(ReaderUnavailable):
         await reader.read_async(MAIL)
+
+
+async def test_a_child_that_gets_no_cpu_is_not_given_up_for_slow():
+    """A busy machine must not make itself busier by starting children anew."""
+    async with LoopReader(workers=1) as reader:
+        await reader.read_async(MAIL)
+        pid = child_pid(reader)
+        os.kill(pid, signal.SIGSTOP)
+        reading = asyncio.create_task(reader.read_async(MAIL))
+        await asyncio.sleep(3 * LOOK_EVERY_S)
+        os.kill(pid, signal.SIGCONT)
+        assert (await reading).is_readable
+        assert (child_pid(reader), os.getpriority(os.PRIO_PROCESS, pid)) == (pid, 0)
