@@ -13,7 +13,7 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from typing_extensions import override
 
@@ -161,10 +161,10 @@ class LoopReader:
             if self._has_judge:
                 facts = replace(facts, judged=await seat.judge(self._wall_s))
             if seat.child.is_worn or "out_of_memory" in facts.problems:
-                seat = await self._ended(seat)
+                await self._end(seat)
             return facts
         except ChildDied:
-            seat = await self._ended(seat)
+            await self._end(seat)
             return facts or unreadable(raw, envelope_from, "parser_killed")
         except asyncio.CancelledError:
             if seat is not None:
@@ -179,7 +179,7 @@ class LoopReader:
             return
         self._is_closed = True
         for _ in range(self._workers):
-            await self._ended(await self._free.get())
+            await self._end(await self._free.get())
         self._starter.shutdown()
 
     async def __aenter__(self) -> Self:
@@ -195,7 +195,7 @@ class LoopReader:
 
     async def _replaced(self, seat: _Seat | None) -> _Seat:
         """Raises ``ReaderUnavailable``."""
-        await self._ended(seat)
+        await self._end(seat)
         loop = asyncio.get_running_loop()
         try:
             child = await loop.run_in_executor(self._starter, self._start)
@@ -203,9 +203,10 @@ class LoopReader:
             line, answers = await loop.create_unix_connection(_Answers, sock=child.line)
         except (OSError, RuntimeError) as error:
             raise ReaderUnavailable(f"no reading process: {error}") from error
-        return _Seat(child, cast(asyncio.Transport, line), answers)
+        return _Seat(child, line, answers)
 
-    async def _ended(self, seat: _Seat | None) -> None:
+    async def _end(self, seat: _Seat | None) -> None:
+        """The mail that finds it in its place starts another one."""
         if seat is not None:
             seat.kill()
             await asyncio.to_thread(seat.child.process.wait)
