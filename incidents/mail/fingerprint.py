@@ -28,7 +28,9 @@ _SHINGLE_WORDS = 4
 _LEAST_SHINGLES = 20
 _MOST_WORDS = 5_000
 _BINS = 64
-_MASK = 0x7FFFFFFF
+_EMPTY = 2**31  # more than any value
+_FACTOR, _TERM, _LAST_FACTOR = 0x9E3779B97F4A7C15, 0x632BE59BD9B4E019, 0xBF58476D1CE4E5B9
+_64_BITS = 0xFFFFFFFFFFFFFFFF
 _WORD = re.compile(r"\w+")
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
@@ -63,6 +65,12 @@ _FOOTER = re.compile(
     r"|report this (?:e-?mail|message) as (?:spam|phish)|click here to report this email",
     re.IGNORECASE,
 )
+# Each line that the expressions know has one of these words, which are found far faster.
+_BANNER_WORDS = (
+    *("outside", "extern", "click", "recogni", "often", "learn why", "sender", "erhalb", "rieur"),
+    *("esterno", "buiten"),
+)
+_FOOTER_WORDS = ("scanned", "checked", "verified", "virus-free", "report")
 _TAGS = r"external(?: (?:e-?mail|sender|mail))?|ext|extern|externe|externo|esterno|outside"
 _TAG = re.compile(
     r"\A\s*(?:[\[({<*!#]{1,3}\s*(?:" + _TAGS + r"|caution|warning|suspicious|suspect(?:ed)? spam"
@@ -128,13 +136,11 @@ def _without_invisible(text: str) -> str:
 
 def _without_banners(lines: list[str]) -> list[str]:
     kept = [line.strip() for line in lines if line.strip()]
-    head = [line for line in kept[:_BANNER_LINES] if not _is_added(line, _BANNER)]
+    head = [line for line in kept[:_BANNER_LINES] if not _is_banner(line)]
     rest = kept[_BANNER_LINES:]
     foot_at = max(0, len(rest) - _BANNER_LINES)
     rest[foot_at:] = [
-        line
-        for line in rest[foot_at:]
-        if not _is_added(line, _BANNER) and not _is_added(line, _FOOTER)
+        line for line in rest[foot_at:] if not _is_banner(line) and not _is_footer(line)
     ]
     kept = head + rest
     if kept:
@@ -142,8 +148,19 @@ def _without_banners(lines: list[str]) -> list[str]:
     return kept
 
 
-def _is_added(line: str, pattern: re.Pattern[str]) -> bool:
-    return len(line) <= _BANNER_LENGTH and pattern.search(line) is not None
+def _is_banner(line: str) -> bool:
+    return _is_added(line, _BANNER_WORDS, _BANNER)
+
+
+def _is_footer(line: str) -> bool:
+    return _is_added(line, _FOOTER_WORDS, _FOOTER)
+
+
+def _is_added(line: str, words: tuple[str, ...], pattern: re.Pattern[str]) -> bool:
+    if len(line) > _BANNER_LENGTH:
+        return False
+    folded = line.casefold()
+    return any(word in folded for word in words) and pattern.search(line) is not None
 
 
 def _shaped_urls(text: str) -> str:
@@ -192,32 +209,29 @@ def minhash(text: str) -> tuple[int, ...]:
 
 def minhash_of_words(words: list[str]) -> tuple[int, ...]:
     """As ``minhash`` for words that ``normal_words`` gave; only the first 5,000 count."""
-    words = words[:_MOST_WORDS]
-    shingles = {
-        zlib.crc32(" ".join(words[at : at + _SHINGLE_WORDS]).encode("utf-8", "replace"))
-        for at in range(len(words) - _SHINGLE_WORDS + 1)
-    }
+    coded = [word.encode("utf-8", "replace") for word in words[:_MOST_WORDS]]
+    following = (coded[at:] for at in range(_SHINGLE_WORDS))
+    shingles = set(map(zlib.crc32, map(b" ".join, zip(*following, strict=False))))
     if len(shingles) < _LEAST_SHINGLES:
         return ()
-    bins = [-1] * _BINS
-    for shingle in shingles:
-        mixed = _mixed(shingle)
-        at, value = mixed & (_BINS - 1), mixed >> 33 & _MASK
-        if bins[at] < 0 or value < bins[at]:
+    bins = [_EMPTY] * _BINS
+    for mixed in map(_mixed, shingles):
+        at, value = mixed & (_BINS - 1), mixed >> 33
+        if value < bins[at]:
             bins[at] = value
-    return tuple(bins[at] if bins[at] >= 0 else _borrowed(bins, at) for at in range(_BINS))
+    return tuple(each if each != _EMPTY else _borrowed(bins, at) for at, each in enumerate(bins))
 
 
 def _mixed(value: int) -> int:
-    value = (value * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & 0xFFFFFFFFFFFFFFFF
+    value = (value * _FACTOR + _TERM) & _64_BITS
     value ^= value >> 29
-    return (value * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF ^ value >> 32
+    return (value * _LAST_FACTOR) & _64_BITS ^ value >> 32
 
 
 def _borrowed(bins: list[int], at: int) -> int:
     for attempt in range(1, 10_000):
         other = _mixed(at * 10_007 + attempt) >> 20 & (_BINS - 1)
-        if bins[other] >= 0:
+        if bins[other] != _EMPTY:
             return bins[other]
     return 0
 

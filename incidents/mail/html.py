@@ -35,6 +35,8 @@ _HIDDEN_STYLE = re.compile(
     r"|text-indent\s*:\s*-\d{4,}|(?:left|top)\s*:\s*-\d{4,}",
     re.IGNORECASE,
 )
+# What hides has one of these words, which are found far faster.
+_HIDING_WORDS = ("none", "hidden", "opacity", "max-height", "text-indent", "left", "top")
 _TINY_FONT = re.compile(
     r"font-size\s*:\s*(?:0|0?\.\d+|[01])(?:px|pt|em|%)?\s*(?:;|!|\Z)", re.IGNORECASE
 )
@@ -227,8 +229,14 @@ class _TextReader:
 
 def hides_its_text(node: LexborNode) -> bool:
     """Whether this element by itself keeps its text from the reader."""
-    attributes = node.attributes
-    return "hidden" in attributes or _HIDDEN_STYLE.search(attributes.get("style") or "") is not None
+    return _hides_text(node.attributes)
+
+
+def _hides_text(attributes: dict[str, str | None]) -> bool:
+    if "hidden" in attributes:
+        return True
+    style = (attributes.get("style") or "").lower()
+    return any(word in style for word in _HIDING_WORDS) and _HIDDEN_STYLE.search(style) is not None
 
 
 def _style_of(node: LexborNode, is_hidden: bool, is_tiny: bool) -> tuple[bool, bool]:
@@ -236,11 +244,12 @@ def _style_of(node: LexborNode, is_hidden: bool, is_tiny: bool) -> tuple[bool, b
 
     A font size is inherited but can be set again further in, as newsletters do.
     """
-    style = node.attributes.get("style") or ""
+    attributes = node.attributes
+    style = attributes.get("style") or ""
     if style and "font-size" in style.lower():
         is_tiny = _TINY_FONT.search(style) is not None
     if not is_hidden:
-        is_hidden = hides_its_text(node)
+        is_hidden = bool(attributes) and _hides_text(attributes)
     return is_hidden, is_tiny
 
 

@@ -36,19 +36,25 @@ for _code, _words in _SMALL_WORDS.items():
     for _word in _words.split():
         _LANGUAGES.setdefault(_word, []).append(_code)
 _WORD = re.compile(r"[^\W\d_]+")
+_ASCII_WORD = re.compile(r"[a-z]+")
 
 
 def guess_language(text: str) -> str:
     """A two-letter code, "" where the text is too short or says nothing clear."""
     sample = text[:_SAMPLE]
-    words = [word.lower() for word in _WORD.findall(sample)]
-    if not sample.isascii():
+    if sample.isascii():
+        words = _ASCII_WORD.findall(sample.lower())
+    else:
+        words = [word.lower() for word in _WORD.findall(sample)]
         letters = sum(map(len, words))
         for code, script in _SCRIPTS:
             if letters and len(script.findall(sample)) * 5 > letters:
                 return code
     if len(words) < _LEAST_WORDS:
         return ""
-    counts = Counter(code for word in words for code in _LANGUAGES.get(word, ()))
+    counts: Counter[str] = Counter()
+    for word, times in Counter(words).items():
+        for code in _LANGUAGES.get(word, ()):
+            counts[code] += times
     best, count = counts.most_common(1)[0] if counts else ("", 0)
     return best if count * 10 >= len(words) else ""

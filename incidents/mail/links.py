@@ -13,9 +13,10 @@ from incidents.mail.urls import WEB_SCHEMES, registered_domain, split_url
 
 __all__ = ["defang", "find_urls", "html_links", "make_link", "text_links", "unwrap"]
 
+# It begins with a set of letters and ignores case by hand, so the search skips all other letters.
 URL_IN_TEXT = re.compile(
-    r"(?:https?://|ftp://|www\.(?=[\w-]{1,63}\.))[^\s<>\"'`{}|\\^\u3000-\u3002]{1,4096}",
-    re.IGNORECASE,
+    r"[hHfFwW](?:(?<=[hH])[tT][tT][pP][sS\u017f]?://|(?<=[fF])[tT][pP]://"
+    r"|(?<=[wW])[wW][wW]\.(?=[\w-]{1,63}\.))[^\s<>\"'`{}|\\^\u3000-\u3002]{1,4096}"
 )
 _TRAILING = ".,;:!?)]}'\"*_~>»”’"
 # Schemes without a host that still do something when they are clicked.

@@ -16,7 +16,7 @@ from incidents.mail.encoded import decode_base64, decode_words, parse_parameters
 from incidents.mail.headers import HeaderBlock, scan_block
 from incidents.mail.limits import LIMITS, Limits
 
-_DASH_LINE = re.compile(rb"^--([^\n]*)", re.MULTILINE)
+_DASH_LINE = re.compile(rb"\n--([^\n]*)")
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}\Z")
 _MESSAGE_TYPES = ("message/rfc822", "message/global")
 _UU_BYTES = 4 * 1024 * 1024  # it is decoded line by line, and nobody has sent one for decades
@@ -109,12 +109,13 @@ class _Walker:
 
     def walk(self, start: int) -> None:
         body_start = start
-        lines = _DASH_LINE.finditer(self.raw, start) if self.frames else iter(())
+        lines = _DASH_LINE.finditer(self.raw, max(0, start - 1)) if self.frames else iter(())
         for count, line in enumerate(lines):
             if count > self.limits.dash_lines:
                 self.mime.note("too_many_parts")
                 break
-            if line.start() < body_start:
+            line_start = line.start() + 1
+            if line_start < body_start:
                 continue
             text = line[1].rstrip(b" \t\r")
             index, is_end = self.by_boundary.get(text, -1), False
@@ -122,7 +123,7 @@ class _Walker:
                 index, is_end = self.by_boundary.get(text[:-2].rstrip(b" \t"), -1), True
             if index < 0:
                 continue
-            self._close_down_to(index, line.start())
+            self._close_down_to(index, line_start)
             if is_end:
                 self.frames[index].is_ended = True
                 continue

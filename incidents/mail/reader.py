@@ -7,12 +7,12 @@ secrets, and give back JSON.
 
 Whatever else looks at the content of a mail does so there as well: a reader may be given a judge,
 which runs in the child over the mail that was just read.
+
+``MailReader`` is for threads; ``incidents.mail.loop_reader`` does the same in an event loop.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import hashlib
 import json
@@ -41,28 +41,32 @@ log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
-_LONGEST_ANSWER = 64 * 1024 * 1024
-# A child's memory frays with time, and its limit is meant for one mail.
-_MAILS_PER_CHILD = 2_000
-# Ordinary mail takes some milliseconds, the largest a second.
-_SLOW_S = 0.5
+LONGEST_ANSWER = 64 * 1024 * 1024
+# A start takes a quarter of a second of CPU; memory stays where it was after the first 200 mails.
+MAILS_PER_CHILD = 20_000
+# Ordinary mail takes some milliseconds, the largest a second.  A mail is slow by the CPU it takes
+# after the first look: a child that gets none is only on a busy machine.
+LOOK_EVERY_S = 0.25
+_SLOW_CPU_S = 0.15
 _SLOW_PRIORITY = 15
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ReaderUnavailable(Exception):
     """No child can be had: a fault of this host, not of the mail.  Try again later."""
 
 
-class _ChildDied(Exception):
+class ChildDied(Exception):
     """The child ended, or had to be ended, over the mail it was given."""
 
 
-class _Child:
+class Child:
     """One child process and the line to it; used by one thread at a time."""
 
     def __init__(self, memory_bytes: int, cpu_s: int, judge: str) -> None:
         ours, theirs = socket.socketpair()
         self.line, self.mails, self.is_worn = ours, 0, False
+        self._looked_cpu_s: float | None = None
         command = [sys.executable, "-E", "-s", "-m", "incidents.mail.reader_child"]
         arguments = [theirs.fileno(), os.getpid(), memory_bytes, cpu_s, judge]
         with theirs:
@@ -84,49 +88,73 @@ class _Child:
             raise ReaderUnavailable("a reading process did not start; see its error output")
 
     def read(self, options: dict[str, Any], raw: bytes, wall_s: float) -> MailFacts:
-        """Raises ``_ChildDied``."""
+        """Raises ``ChildDied``."""
         self.mails += 1
         try:
             return unpack_facts(self._ask(options, raw, wall_s))
         except (ValueError, TypeError, KeyError) as error:
-            raise _ChildDied from error
+            raise ChildDied from error
 
-    def judge(self, options: object, wall_s: float) -> tuple[Any, str]:
-        """What the judge says of the mail that was read last; None and why it failed.
+    def judge(self, options: object, wall_s: float) -> Any:
+        """What the judge says of the mail that was read last; None: it failed.
 
-        Raises ``_ChildDied``.
+        Raises ``ChildDied``.
         """
         try:
-            judged, failure = json.loads(self._ask(options, b"", wall_s))
-            return judged, str(failure)
+            return read_judgement(self._ask(options, b"", wall_s))
         except (ValueError, TypeError) as error:
-            raise _ChildDied from error
+            raise ChildDied from error
 
     def _ask(self, options: object, raw: bytes, wall_s: float) -> bytes:
-        """Raises ``_ChildDied``."""
+        """Raises ``ChildDied``."""
         deadline = time.monotonic() + wall_s
-        packed = pickle.dumps(options)
+        self.begin()
         try:
             self.line.settimeout(wall_s)
-            self.line.sendall(REQUEST.pack(len(packed), len(raw)) + packed)
+            self.line.sendall(request_head(options, raw))
             self.line.sendall(raw)
-            self._wait_patiently(wall_s)
+            self._wait_patiently(deadline)
             (length,) = ANSWER.unpack(self._received(ANSWER.size, deadline))
-            if length > _LONGEST_ANSWER:
-                raise _ChildDied
+            if length > LONGEST_ANSWER:
+                raise ChildDied
             return self._received(length, deadline)
         except OSError as error:
-            raise _ChildDied from error
+            raise ChildDied from error
 
-    def _wait_patiently(self, wall_s: float) -> None:
-        """Gives way to all others once a mail proves slow; there is no way back without root."""
-        self.line.settimeout(min(_SLOW_S, wall_s))
+    def _wait_patiently(self, deadline: float) -> None:
+        """Until the answer comes, or the mail proves slow."""
+        while not self.is_worn and (left_s := deadline - time.monotonic()) > 0:
+            self.line.settimeout(min(LOOK_EVERY_S, left_s))
+            try:
+                self.line.recv(1, socket.MSG_PEEK)
+                return
+            except TimeoutError:
+                self.look()
+
+    def begin(self) -> None:
+        """With another question."""
+        self._looked_cpu_s = None
+
+    def look(self) -> None:
+        """To be called every ``LOOK_EVERY_S`` while there is no answer: a slow mail goes on behind
+        all others.  There is no way back without root.
+        """
         try:
-            self.line.recv(1, socket.MSG_PEEK)
-        except TimeoutError:
-            self.is_worn = True
-            with contextlib.suppress(ProcessLookupError):
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+            cpu_s = sum(map(int, fields[11:13])) / _TICKS
+            if self._looked_cpu_s is None:
+                self._looked_cpu_s = cpu_s
+            elif cpu_s - self._looked_cpu_s > _SLOW_CPU_S:
+                self.is_worn = True
                 os.setpriority(os.PRIO_PROCESS, self.process.pid, _SLOW_PRIORITY)
+        except (FileNotFoundError, ProcessLookupError):
+            return  # it has ended, as its line will say
+
+    @property
+    def can_go_on(self) -> bool:
+        """For another mail."""
+        is_young = self.mails < MAILS_PER_CHILD and not self.is_worn
+        return is_young and self.process.poll() is None
 
     def _received(self, length: int, deadline: float) -> bytes:
         data = bytearray(length)
@@ -135,7 +163,7 @@ class _Child:
             self.line.settimeout(max(0.001, deadline - time.monotonic()))
             count = self.line.recv_into(view[at:])
             if not count:
-                raise _ChildDied
+                raise ChildDied
             at += count
         return bytes(data)
 
@@ -165,17 +193,16 @@ class MailReader:
         wall_s: float = 20.0,
     ) -> None:
         self._workers, self._wall_s, self._has_judge = workers, wall_s, bool(judge)
-        self._start = functools.partial(_Child, memory_bytes, cpu_s, judge)
+        self._start = functools.partial(Child, memory_bytes, cpu_s, judge)
         self._lock = threading.Lock()
         self._is_closed = False
         self._begin()
 
     def _begin(self) -> None:
         self._owner = os.getpid()
-        self._free: queue.LifoQueue[_Child | None] = queue.LifoQueue()
+        self._free: queue.LifoQueue[Child | None] = queue.LifoQueue()
         for _ in range(self._workers):
             self._free.put(None)
-        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="mail-reader")
         # A child dies with the thread that started it, so one thread that stays starts them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="mail-reader-start")
 
@@ -196,50 +223,30 @@ class MailReader:
         Raises ``ReaderUnavailable`` where no child can be started.
         """
         self._check_owner()
-        if len(raw) > LIMITS.raw_bytes:
-            return _unreadable(raw, envelope_from, "mail_too_big")
-        if not raw:
-            return _unreadable(raw, envelope_from, "empty")
+        if problem := problem_of(raw):
+            return unreadable(raw, envelope_from, problem)
         options = {"envelope_from": envelope_from, "own_authserv_ids": list(own_authserv_ids)}
         child, facts = self._free.get(), None
         try:
             child = self._usable(child)
             facts = child.read(options, raw, self._wall_s)
             if self._has_judge:
-                facts = replace(facts, judged=self._judged(child, tell_judge(facts)))
+                facts = replace(facts, judged=child.judge(tell_judge(facts), self._wall_s))
             if child.is_worn or "out_of_memory" in facts.problems:
                 child = self._ended(child)
             return facts
-        except _ChildDied:
+        except ChildDied:
             child = self._ended(child)
-            return facts or _unreadable(raw, envelope_from, "parser_killed")
+            return facts or unreadable(raw, envelope_from, "parser_killed")
         finally:
             self._free.put(child)
             if self._is_closed:
                 self._end_free()
 
-    def _judged(self, child: _Child, told: object) -> Any:
-        """Raises ``_ChildDied``."""
-        judged, failure = child.judge(told, self._wall_s)
-        if failure:
-            log.error("the judge of mail failed: %r", failure)
-        return judged
-
-    async def read_async(
-        self, raw: bytes, *, envelope_from: str = "", own_authserv_ids: Collection[str] = ()
-    ) -> MailFacts:
-        """As ``read``, from an event loop; the judge is told nothing besides."""
-        self._check_owner()
-        call = functools.partial(
-            self.read, raw, envelope_from=envelope_from, own_authserv_ids=own_authserv_ids
-        )
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-
     def close(self) -> None:
         """Ends all children; a mail that is being read is finished first.  Twice does no harm."""
         self._is_closed = True
         if self._owner == os.getpid():
-            self._threads.shutdown()
             self._end_free()
             self._starter.shutdown()
 
@@ -263,10 +270,8 @@ class MailReader:
                 if self._owner != os.getpid():
                     self._begin()
 
-    def _usable(self, child: _Child | None) -> _Child:
-        if child is not None and (
-            child.mails >= _MAILS_PER_CHILD or child.process.poll() is not None
-        ):
+    def _usable(self, child: Child | None) -> Child:
+        if child is not None and not child.can_go_on:
             child = self._ended(child)
         if child is None:
             try:
@@ -276,7 +281,7 @@ class MailReader:
         return child
 
     @staticmethod
-    def _ended(child: _Child | None) -> None:
+    def _ended(child: Child | None) -> None:
         if child is not None:
             child.end()
 
@@ -288,7 +293,28 @@ class MailReader:
                 return
 
 
-def _unreadable(raw: bytes, envelope_from: str, problem: str) -> MailFacts:
+def request_head(options: object, raw: bytes) -> bytes:
+    """What goes before the raw mail."""
+    packed = pickle.dumps(options)
+    return REQUEST.pack(len(packed), len(raw)) + packed
+
+
+def read_judgement(answer: bytes) -> Any:
+    """Raises ``ValueError`` or ``TypeError``."""
+    judged, failure = json.loads(answer)
+    if failure:
+        log.error("the judge of mail failed: %r", str(failure))
+    return judged
+
+
+def problem_of(raw: bytes) -> str:
+    """Of mail that no child is asked about; "" for all other mail."""
+    if len(raw) > LIMITS.raw_bytes:
+        return "mail_too_big"
+    return "" if raw else "empty"
+
+
+def unreadable(raw: bytes, envelope_from: str, problem: str) -> MailFacts:
     return MailFacts(
         size_bytes=len(raw),
         raw_sha256=hashlib.sha256(raw).hexdigest(),

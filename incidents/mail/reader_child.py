@@ -11,6 +11,7 @@ answers are not, because a process that has read hostile mail is not.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -54,6 +55,8 @@ def main(arguments: list[str]) -> None:
     _die_with(parent)
     judge = _found(arguments[4])
     judge(_WARM_UP, read_mail(_WARM_UP), None)  # loads all lists before the limits hold
+    gc.collect()
+    gc.freeze()  # the collector need not walk through modules and lists with every few mails
     _limit_process(memory_bytes)
     with socket.socket(fileno=socket_number) as line:
         line.sendall(READY)

@@ -20,6 +20,8 @@ from seg_bridge.engines.embedded.resolver import Lookup, Resolver, ResolverFaile
 PROBE_TIMEOUT_S: Final = 2.0
 PROBE_KEPT_S: Final = 1.0
 NAMES_LOOKED_AT: Final = 4
+NAMES_KEPT: Final = 20_000
+NAMES_KEPT_S: Final = 60.0
 UNKNOWN: Final = "unknown"
 _NOT_LIVING: Final = frozenset({dns.rcode.SERVFAIL, dns.rcode.REFUSED})
 
@@ -39,6 +41,8 @@ class Names:
         self._probe_timeout_s = probe_timeout_s
         self._lookup: Lookup = lookup or Resolver(server)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="names")
+        # The resolver keeps its answers too, but to ask it takes a thread.
+        self._kept: dict[str, tuple[str, float]] = {}
         self._probed_at_s = float("-inf")
         self._lives = False
         self._probing = asyncio.Lock()
@@ -47,11 +51,19 @@ class Names:
         """The host's name, proven by a look back; ``unknown`` where it has none, "" where the
         resolver does not say.
         """
+        now_s = time.monotonic()
+        kept = self._kept.get(address)
+        if kept is not None and kept[1] > now_s:
+            return kept[0]
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._pool, self._look_up, address)
+            name = await loop.run_in_executor(self._pool, self._look_up, address)
         except ResolverFailed:
             return ""
+        if len(self._kept) >= NAMES_KEPT:
+            self._kept.clear()
+        self._kept[address] = (name, now_s + NAMES_KEPT_S)
+        return name
 
     def _look_up(self, address: str) -> str:
         host = ipaddress.ip_address(address)

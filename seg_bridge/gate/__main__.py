@@ -6,6 +6,7 @@ Environment: docs/install.md, or ``seg_bridge/gate/settings.py``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from functools import partial
 
 import uvloop
 
-from incidents.mail.reader import MailReader
+from incidents.mail.loop_reader import LoopReader
 from seg_bridge.gate.engines import make_engines
 from seg_bridge.gate.herd import Herd
 from seg_bridge.gate.ingest import IngestClient
@@ -79,7 +80,7 @@ async def serve(
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
-        reader = MailReader(judge=engines.judge)
+        reader = LoopReader(judge=engines.judge)
         try:
             gate = Gate(
                 settings,
@@ -97,13 +98,15 @@ async def serve(
         except OSError as error:
             return _refuse(f"{_where(settings)} or BAILEY_GATE_DIR: {error}")
         await engines.start()
+        gc.collect()
+        gc.freeze()  # what is loaded now stays; the collector need not walk through it
         say_ready()
         await ended.wait()
         if life is not None:
             loop.remove_reader(life)
         await gate.stop()
         await engines.close()
-        reader.close()
+        await reader.close()
     return 0
 
 

@@ -33,7 +33,7 @@ from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.journal import Journal, JournalError, Record
 from seg_bridge.gate.originals import Originals, sha256_hex
 from seg_bridge.gate.outcome import conclude, refuse_by_policy, settle_mixed, tenant_ids_to_keep
-from seg_bridge.gate.outgoing import MAX_RECEIVED, count_received
+from seg_bridge.gate.outgoing import is_in_circle
 from seg_bridge.gate.policy import PolicySnapshot, Route
 from seg_bridge.gate.records import (
     Copy,
@@ -134,7 +134,7 @@ class Core:
             policy_version=snapshot.version,
             source=f"gate:{self._parts.name}",
             facts_json=facts_told(facts, result),
-            is_in_circle=count_received(raw) > MAX_RECEIVED,
+            is_in_circle=is_in_circle(raw),
             said=transaction.said,
             queue_id=transaction.queue_id,
         )
@@ -157,10 +157,11 @@ class Core:
     ) -> None:
         """The outcome of every copy, durable.  Raises ``JournalError`` or ``OSError``."""
         spool = self._stores.spool
+        waits_for_scan = is_to_be_scanned(mail)
         try:
             for entry, data in entries:
                 await asyncio.to_thread(spool.put, entry, data)
-            if is_to_be_scanned(mail):
+            if waits_for_scan:
                 await asyncio.to_thread(self._stores.unscanned.put, mail)
             failpoint("core.before_done")
             at = datetime.now(UTC)
@@ -175,7 +176,8 @@ class Core:
         failpoint("core.after_done")
         for entry, _ in entries:
             spool.activate(entry)
-        self._stores.unscanned.activate(mail.ulid)
+        if waits_for_scan:
+            self._stores.unscanned.activate(mail.ulid)
         log.info("%s %s", mail.ulid, reply)
 
     async def _append(self, record: Record) -> None:

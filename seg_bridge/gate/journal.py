@@ -12,7 +12,6 @@ tail is normal after a crash and is stepped over; a new process never appends to
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import threading
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from incidents.mail.json_text import parse_json, write_json
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import make_folder, sync_folder
 
@@ -158,7 +158,7 @@ def _resolve(futures: list[asyncio.Future[None]], error: JournalError | None) ->
 
 
 def encode_record(record: Mapping[str, Any]) -> bytes:
-    text = json.dumps(record, separators=(",", ":")).encode("ascii")
+    text = write_json(record)
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
@@ -167,7 +167,7 @@ def decode_line(line: bytes) -> Record | None:
     text = line[_CRC_CHARS + 1 :].rstrip(b"\n")
     if line[:_CRC_CHARS] != b"%08x" % zlib.crc32(text) or not line.endswith(b"\n"):
         return None
-    record: Record = json.loads(text)
+    record: Record = parse_json(text)
     return record
 
 

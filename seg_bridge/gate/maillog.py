@@ -32,6 +32,8 @@ from seg_bridge.gate.records import observation_record
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
+# What Postfix writes within it shares one look, and one fsync of the journal.
+GATHER_S = 0.1
 READ_BYTES = 1024 * 1024
 RETRY_S = 5.0
 MAX_OPEN = 200_000
@@ -195,8 +197,8 @@ class MailLog:
         try:
             while True:
                 try:
-                    if not await self.step():
-                        await asyncio.sleep(POLL_S)
+                    has_read = await self.step()
+                    await asyncio.sleep(GATHER_S if has_read else POLL_S)
                 except (OSError, JournalError) as error:
                     log.error("the mail log waits: %s", error)
                     await asyncio.sleep(RETRY_S)

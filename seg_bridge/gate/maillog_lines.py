@@ -81,25 +81,26 @@ def read_line(line: str, now: datetime) -> Event | None:
     if program == "cleanup":
         traced = _TRACED.match(text)
         return Traced(queue_id, int(traced["tenant"]), traced["ulid"]) if traced else None
-    at = _time(match["at"], now)
+    is_removed = text == "removed"
+    is_told_by_queue = program == "qmgr" and not is_removed
+    told = (_EXPIRED if is_told_by_queue else _ATTEMPTED).match(text)
+    at = _time(match["at"], now) if told or is_removed else None
     if at is None:
         return None
-    if text == "removed":
+    if is_removed:
         return Removed(queue_id, at, by_hand=program == "postsuper")
-    if program == "qmgr":
-        return Expired(queue_id, at) if _EXPIRED.match(text) else None
-    attempted = _ATTEMPTED.match(text)
-    if attempted is None:
-        return None
-    state: State = attempted["status"]  # type: ignore[assignment]
+    if is_told_by_queue:
+        return Expired(queue_id, at)
+    assert told is not None
+    state: State = told["status"]  # type: ignore[assignment]
     return Attempted(
         queue_id,
         at,
-        attempted["recipient"],
+        told["recipient"],
         state,
-        attempted["relay"],
-        attempted["dsn"],
-        attempted["reply"],
+        told["relay"],
+        told["dsn"],
+        told["reply"],
     )
 
 

@@ -80,7 +80,8 @@ class MilterSession(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_counted = False
         self._counted_bytes = 0
-        self._macros: dict[str, dict[str, str]] = {}
+        # By step as they came: Postfix sends some before every header field.
+        self._macros: dict[str, bytes] = {}
         self._client_ip = self._helo = ""
         self._open: _Open | None = None
         self._commit: asyncio.Task[None] | None = None
@@ -135,7 +136,7 @@ class MilterSession(asyncio.Protocol):
             case "O":
                 self._say(wire.negotiate(data))
             case "D":
-                self._macros[chr(data[0]) if data else ""] = wire.read_macros(data)
+                self._macros[chr(data[0]) if data else ""] = data
             case "C":
                 self._forget_client()
                 _, self._client_ip = wire.read_connect(data)
@@ -197,7 +198,8 @@ class MilterSession(asyncio.Protocol):
         self._obey_all()
 
     def _macro(self, name: str, *steps: str) -> str:
-        return next(filter(None, (self._macros.get(step, {}).get(name) for step in steps)), "")
+        told = (wire.read_macros(self._macros.get(step, b"")).get(name) for step in steps)
+        return next(filter(None, told), "")
 
     def _forget_client(self) -> None:
         self._forget_mail()
@@ -252,7 +254,9 @@ class MilterSession(asyncio.Protocol):
 
     def _add_header(self, data: bytes) -> None:
         name, value = wire.read_header(data)
-        self._add(name + b":" + value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n")
+        if b"\n" in value:
+            value = value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        self._add(b"%b:%b\r\n" % (name, value))
 
     def _add_body(self, data: bytes) -> None:
         if self._open is not None and not self._open.has_body:

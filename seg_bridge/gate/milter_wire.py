@@ -47,28 +47,29 @@ class Packets:
 
     def __init__(self, max_bytes: int = MAX_PACKET_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._inbox = bytearray()
+        self._inbox = b""
+        self._at = 0  # what stands before it was given
 
     def feed(self, data: bytes) -> None:
-        self._inbox += data
+        self._inbox = self._inbox[self._at :] + data
+        self._at = 0
 
     @property
     def waiting_bytes(self) -> int:
-        return len(self._inbox)
+        return len(self._inbox) - self._at
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         """Letter and data of each whole packet.  Raises ``BadPacket``."""
-        while len(self._inbox) >= _HEAD.size:
-            (length,) = _HEAD.unpack_from(self._inbox)
+        while self.waiting_bytes >= _HEAD.size:
+            (length,) = _HEAD.unpack_from(self._inbox, self._at)
             if not 0 < length <= self._max_bytes:
                 raise BadPacket(f"a packet of {length} bytes")
-            end = _HEAD.size + length
+            start = self._at + _HEAD.size
+            end = start + length
             if len(self._inbox) < end:
                 return
-            letter = chr(self._inbox[_HEAD.size])
-            data = bytes(self._inbox[_HEAD.size + 1 : end])
-            del self._inbox[:end]
-            yield letter, data
+            self._at = end
+            yield chr(self._inbox[start]), self._inbox[start + 1 : end]
 
 
 def packet(letter: str, data: bytes = b"") -> bytes:

@@ -58,15 +58,20 @@ def normalise(raw: bytes) -> bytes:
     return raw
 
 
-def count_received(raw: bytes) -> int:
-    """How many servers the mail has passed: over ``MAX_RECEIVED`` it goes in a circle."""
-    return len(scan_block(raw).all("received"))
+def is_in_circle(raw: bytes) -> bool:
+    """Has the mail passed more than ``MAX_RECEIVED`` servers?"""
+    if _head(raw).count(b"received") <= MAX_RECEIVED:  # read closely only where it may be so
+        return False
+    return len(scan_block(raw).all("received")) > MAX_RECEIVED
 
 
 def own_fields(raw: bytes, authserv_id: str) -> Iterator[tuple[Field, bool]]:
     """Every field, and whether it says what only we may: X-Bailey-*, Authentication-Results in our
-    name.
+    name; no field where none can be ours.
     """
+    head = _head(raw)
+    if OWN_PREFIX.encode() not in head and b"authentication-results" not in head:
+        return
     # An edit must see every field, also those beyond the limits of reading.
     limits = Limits(headers=len(raw), header_bytes=len(raw), all_headers_bytes=len(raw))
     for field in scan_block(raw, limits=limits).fields:
@@ -74,6 +79,14 @@ def own_fields(raw: bytes, authserv_id: str) -> Iterator[tuple[Field, bool]]:
             field.key == "authentication-results" and _speaks_as(field.text(), authserv_id)
         )
         yield field, is_ours
+
+
+def _head(raw: bytes) -> bytes:
+    """The header fields in small letters, all that can be one among them: up to the first blank
+    line, which no reader takes for a field.
+    """
+    end = raw.find(b"\r\n\r\n")
+    return (raw if end < 0 else raw[:end]).lower()
 
 
 def strip_own_words(raw: bytes, authserv_id: str) -> bytes:

@@ -8,7 +8,7 @@ copy.  ``observations`` expands them to the wire form of ``incidents.observation
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -112,7 +112,7 @@ class SeenMail:
 
 def facts_told(facts: MailFacts, result: ScanResult) -> dict[str, Any]:
     """``Observation.mail``: the mail's facts, and what the engines found of its authentication."""
-    return {**facts.as_json(), "auth": [asdict(each) for each in result.auth]}
+    return {**facts.as_json(), "auth": [each.as_json() for each in result.auth]}
 
 
 def begun_record(mail: SeenMail) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _shared(mail: SeenMail, at: datetime, reply: str) -> dict[str, Any]:
         "verdict": str(result.verdict) if result.verdict is not None else None,
         "score": result.score if is_scanned else None,
         "confidence": result.confidence if is_scanned else None,
-        "reasons": [asdict(reason) for reason in result.reasons],
+        "reasons": [reason.as_json() for reason in result.reasons],
         "engine": result.engine,
         "engine_version": result.version,
         "policy_version": mail.policy_version,

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from incidents.mail.json_text import write_json
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import make_folder, replace_file
 from seg_bridge.gate.ingest import IngestClient, IngestError, json_object
@@ -262,15 +263,14 @@ def portions(lines: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 def lines_of(record: Record) -> list[bytes]:
     """The lines of ``POST /ship`` that one record makes."""
     lines = [
-        json.dumps({"kind": "observation", "observation": each}).encode("ascii")
-        for each in observations(record)
+        write_json({"kind": "observation", "observation": each}) for each in observations(record)
     ]
     if record["kind"] == "command":
         done = record["command"]
         named = {name: done[name] for name in ("command_id", "ok", "detail", "at")}
-        lines.append(json.dumps({"kind": "command_done", **named}).encode("ascii"))
+        lines.append(write_json({"kind": "command_done", **named}))
     if record["kind"] == "sender_stopped":
-        lines.append(json.dumps({"kind": "sender_stopped", **record["stop"]}).encode("ascii"))
+        lines.append(write_json({"kind": "sender_stopped", **record["stop"]}))
     return lines
 
 

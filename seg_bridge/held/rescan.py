@@ -73,7 +73,7 @@ async def _look(original: Original, reader: MailReader, engine: Engine) -> Resca
         received_at=original.received_at,
     )
     try:
-        facts = await reader.read_async(original.raw, envelope_from=original.mail_from)
+        facts = await asyncio.to_thread(reader.read, original.raw, envelope_from=original.mail_from)
     except ReaderUnavailable as error:
         log.warning("no reader for a new scan: %s", error)
         return Rescan(None, "No process could be had to read it.")

@@ -24,7 +24,7 @@ from typing import Any
 
 import uvloop
 
-from incidents.mail.reader import MailReader
+from incidents.mail.loop_reader import LoopReader
 from seg_bridge.engines.embedded import JUDGE, EmbeddedEngine
 from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.gate.hop import OutgoingMail
@@ -108,7 +108,7 @@ async def whole_gate(hop: str, ready: Connection) -> None:
         gate = Gate(
             settings_for(Path(folder)),
             engines=[engine],
-            reader=MailReader(judge=JUDGE),
+            reader=LoopReader(judge=JUDGE),
             client=client,
             limits=LIMITS,
         )

@@ -24,6 +24,9 @@ _UK_ACCOUNT = re.compile(
 )
 _BITCOIN = re.compile(r"\b((?:[13][1-9A-HJ-NP-Za-km-z]{25,34})|(?:bc1[02-9ac-hj-np-z]{11,71}))\b")
 _ETHEREUM = re.compile(r"\b(0x[0-9a-fA-F]{40})\b")
+# What every account or wallet of a kind has: a text without it need not be read for them.
+_IBAN_BEGIN = re.compile(r"[A-Z]{2}\d{2}")
+_BITCOIN_BEGIN = re.compile(r"[13][1-9A-HJ-NP-Za-km-z]{25}|bc1[02-9ac-hj-np-z]{11}")
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
@@ -75,21 +78,22 @@ def accounts_in(text: str) -> tuple[Account, ...]:
     """
     text = text[:TEXT_READ]
     found: dict[Account, None] = {}
-    for match in _IBAN.finditer(text):
+    folded = text.casefold()
+    for match in _IBAN.finditer(text) if _IBAN_BEGIN.search(text) else ():
         packed = re.sub(r"[ \u00a0-]", "", match.group(1))
         candidate = packed[: lists.iban_lengths().get(packed[:2], 0)]
         if is_iban(candidate):
             found[Account("iban", candidate)] = None
-    for match in _US_ACCOUNT.finditer(text):
+    for match in _US_ACCOUNT.finditer(text) if "acc" in folded else ():
         if is_routing_number(match.group(1)):
             found[Account("us", f"{match.group(1)}/{match.group(2)}")] = None
-    for match in _UK_ACCOUNT.finditer(text):
+    for match in _UK_ACCOUNT.finditer(text) if "code" in folded else ():
         sort_code = re.sub(r"\D", "", match.group(1))
         found[Account("uk", f"{sort_code}/{match.group(2)}")] = None
-    for match in _BITCOIN.finditer(text):
+    for match in _BITCOIN.finditer(text) if _BITCOIN_BEGIN.search(text) else ():
         if is_bitcoin_address(match.group(1)):
             found[Account("bitcoin", match.group(1))] = None
-    for match in _ETHEREUM.finditer(text):
+    for match in _ETHEREUM.finditer(text) if "0x" in text else ():
         found[Account("ethereum", match.group(1))] = None
     return tuple(found)
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import math
 from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any, Final, Protocol
 
 from incidents.mail.facts import MailFacts
+from incidents.mail.json_text import parse_json
 from seg_bridge.engines import EngineDidNotAnswer, Envelope, Scan
 from seg_bridge.engines.endpoints import Endpoint, HttpAnswer, NoAnswer, header_value, post
 from seg_bridge.engines.rspamd.mapping import Answer, Symbol, scan_of
@@ -119,7 +119,6 @@ def request_headers(envelope: Envelope, authserv_id: str) -> list[tuple[str, str
         ("MTA-Name", authserv_id),
         ("User", envelope.authenticated_as),
         ("X-Tenant", str(envelope.tenant_id) if envelope.tenant_id is not None else ""),
-        ("Flags", "ext_urls"),
     ]
     cleaned = ((name, header_value(value)) for name, value in pairs)
     # The null sender is told too, as an empty value.
@@ -148,7 +147,7 @@ def read_answer(told: HttpAnswer, *, needs_store: bool) -> Answer:
     if told.status != 200:
         raise EngineDidNotAnswer(f"it answered {told.status}")
     try:
-        data: Any = json.loads(told.body)
+        data: Any = parse_json(told.body)
         action, score = str(data["action"]), data["score"]
         symbols = {name: _symbol(name, each) for name, each in data["symbols"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -5,7 +5,13 @@ from urllib.parse import quote
 import pytest
 
 from incidents.mail import read_mail
-from incidents.mail.fingerprint import link_shape, minhash, normal_subject, similarity
+from incidents.mail.fingerprint import (
+    link_shape,
+    minhash,
+    normal_subject,
+    normal_words,
+    similarity,
+)
 from tests.incidents.mail.mails import mail_with, plain_mail
 
 TEXT = (
@@ -184,3 +190,39 @@ def test_minhash_estimates_jaccard():
         true = len(a & b) / len(a | b)
         estimate = similarity(minhash(" ".join(words)), minhash(" ".join(other)))
         assert abs(estimate - true) < 0.2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "This message originated from outside of our organisation.",
+        "From an external source",
+        "It was sent from outside",
+        "EXTERNAL EMAIL",
+        "Do not click on any links or open any attachments",
+        "Unless you recognise the sender",
+        "You don't often get email from ann@b.example",
+        "Some people who received this message don't often get it",
+        "Learn why this is important",
+        "The sender could not be verified",
+        "Externe Nachricht",
+        "Sie kommt von außerhalb unserer Organisation",
+        "Von AUSSERHALB der Firma",
+        "Courriel provenant de l'extérieur",
+        "Message exterieur",
+        "Correo electrónico externo",
+        "Mittente esterno",
+        "Een bericht van buiten uw organisatie",
+        "This e-mail was scanned for viruses",
+        "Message has been verified by the gate",
+        "Virus-free www.b.example",
+        "Checked by AVG",
+        "Scanned by Sophos",
+        "Report this message as spam",
+        "Click here to report this email",
+    ],
+)
+def test_each_line_that_hosts_add_is_left_out(line):
+    """At the foot, where both kinds count; a quick look for words must miss none of them."""
+    text = "\n".join(f"Sentence {word} of the mail." for word in "abcdefghij")
+    assert normal_words(f"{text}\n{line}") == normal_words(text)

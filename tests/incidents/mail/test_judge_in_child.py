@@ -9,6 +9,7 @@ import pytest
 
 from incidents.mail import read_mail
 from incidents.mail.facts import MailFacts
+from incidents.mail.loop_reader import LoopReader
 from incidents.mail.reader import MailReader
 from tests.incidents.mail.judges import STRANGE
 
@@ -33,8 +34,12 @@ def test_the_judge_sees_bytes_facts_and_what_it_is_told(reader):
     assert reader.read(raw).judged["told"] is None
 
 
-async def test_the_judge_is_asked_from_an_event_loop_too(reader):
-    assert (await reader.read_async(mail("fine"))).judged["subject"] == "fine"
+async def test_the_judge_is_asked_from_an_event_loop_too():
+    async with LoopReader(judge=STRANGE) as reader:
+        assert (await reader.read_async(mail("fine"))).judged["subject"] == "fine"
+        assert (await reader.read_async(mail("die"))).judged is None
+        assert (await reader.read_async(mail("fail"))).judged is None
+        assert (await reader.read_async(mail("fine"))).judged["subject"] == "fine"
 
 
 def test_facts_are_those_of_reading_and_what_was_judged_is_not_stored(reader):

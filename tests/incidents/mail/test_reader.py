@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -134,25 +133,6 @@ def test_a_child_outlives_the_short_thread_that_needed_it_first(reader):
     time.sleep(0.05)
     assert reader.read(MAIL).is_readable
     assert child_pid(reader) == pid
-
-
-async def test_an_event_loop_is_not_held_up():
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.001)
-
-    with MailReader(workers=2) as reader:
-        await reader.read_async(MAIL)
-        ticking = asyncio.create_task(tick())
-        big = plain_mail("Hello https://a.example/x and so on.\r\n" * 50_000)
-        facts = await asyncio.gather(*(reader.read_async(big) for _ in range(4)))
-        ticking.cancel()
-    assert all(each.is_readable for each in facts)
-    assert ticks > 5
 
 
 def test_nobody_waits_behind_a_mail_that_never_ends_and_it_alone_is_killed():

@@ -181,7 +181,6 @@ async def test_rspamd_is_told_how_the_mail_came():
         "Queue-Id": ["01J00000000000000000000001"],
         "MTA-Name": ["mx1.keep.example"],
         "X-Tenant": ["7"],
-        "Flags": ["ext_urls"],
         "Connection": ["close"],
         "User": [],
         "File": [],

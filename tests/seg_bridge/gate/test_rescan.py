@@ -62,7 +62,7 @@ async def test_it_is_scanned_and_each_copy_gets_a_second_word(lenient, engine, s
         engine.is_away = False
         await until(lambda: late(gate))
         second = late(gate)
-        assert files(gate) == []
+        await until(lambda: files(gate) == [])
     assert [each["recipient"] for each in second] == [INFO, CEO]
     for before, after in zip(first, second, strict=True):
         assert (after["verdict"], after["score"]) == ("phish", 9.0)

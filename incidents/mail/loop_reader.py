@@ -1,0 +1,212 @@
+"""``MailReader`` for an event loop: the same children, without a thread between loop and child.
+
+A thread for each mail cost the gate more than its decision: two hand-overs of the interpreter's
+lock a mail, and a wake-up of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from typing_extensions import override
+
+from incidents.mail.facts import MailFacts
+from incidents.mail.reader import (
+    LONGEST_ANSWER,
+    LOOK_EVERY_S,
+    Child,
+    ChildDied,
+    ReaderUnavailable,
+    problem_of,
+    read_judgement,
+    request_head,
+    unreadable,
+)
+from incidents.mail.reader_child import ANSWER
+from incidents.mail.wire import unpack_facts
+
+
+class _Answers(asyncio.Protocol):
+    """What the child sends: one answer to each question."""
+
+    def __init__(self) -> None:
+        self._inbox = bytearray()
+        self._is_lost = False
+        self._answer: asyncio.Future[bytes] | None = None
+
+    def wait(self) -> asyncio.Future[bytes]:
+        """The next answer; ``ChildDied`` where there will be none."""
+        self._answer = asyncio.get_running_loop().create_future()
+        if self._is_lost:
+            self._answer.set_exception(ChildDied())
+        return self._answer
+
+    def give_up(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ChildDied())
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._inbox += data
+        if len(self._inbox) < ANSWER.size:
+            return
+        (length,) = ANSWER.unpack_from(self._inbox)
+        if length > LONGEST_ANSWER:
+            self.give_up()
+        elif len(self._inbox) >= ANSWER.size + length:
+            answer = bytes(self._inbox[ANSWER.size :])
+            self._inbox.clear()
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_result(answer)
+
+    @override
+    def connection_lost(self, error: Exception | None) -> None:
+        self._is_lost = True
+        self.give_up()
+
+
+class _Seat:
+    """A child and the loop's line to it; used for one mail at a time."""
+
+    def __init__(self, child: Child, line: asyncio.Transport, answers: _Answers) -> None:
+        self.child = child
+        self._line, self._answers = line, answers
+
+    async def read(self, options: dict[str, Any], raw: bytes, wall_s: float) -> MailFacts:
+        """Raises ``ChildDied``."""
+        self.child.mails += 1
+        try:
+            return unpack_facts(await self._ask(options, raw, wall_s))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ChildDied from error
+
+    async def judge(self, wall_s: float) -> Any:
+        """As ``Child.judge``, which is told nothing besides.  Raises ``ChildDied``."""
+        try:
+            return read_judgement(await self._ask(None, b"", wall_s))
+        except (ValueError, TypeError) as error:
+            raise ChildDied from error
+
+    async def _ask(self, options: object, raw: bytes, wall_s: float) -> bytes:
+        """Raises ``ChildDied``."""
+        loop = asyncio.get_running_loop()
+        answer = self._answers.wait()
+        self.child.begin()
+        self._next_look = loop.call_later(LOOK_EVERY_S, self._look)
+        too_long = loop.call_later(wall_s, self._answers.give_up)
+        self._line.write(request_head(options, raw))
+        self._line.write(raw)
+        try:
+            return await answer
+        finally:
+            self._next_look.cancel()
+            too_long.cancel()
+
+    def _look(self) -> None:
+        self.child.look()
+        if not self.child.is_worn:
+            loop = asyncio.get_running_loop()
+            self._next_look = loop.call_later(LOOK_EVERY_S, self._look)
+
+    def kill(self) -> None:
+        """At once; it is buried later."""
+        self.child.is_worn = True
+        self._line.abort()
+        with contextlib.suppress(ProcessLookupError):
+            self.child.process.kill()
+
+
+class LoopReader:
+    """As ``MailReader``, whose arguments it takes; bound to one event loop."""
+
+    def __init__(
+        self,
+        workers: int = 3,
+        *,
+        judge: str = "",
+        memory_bytes: int = 448 * 1024 * 1024,
+        cpu_s: int = 10,
+        wall_s: float = 20.0,
+    ) -> None:
+        self._workers, self._wall_s, self._has_judge = workers, wall_s, bool(judge)
+        self._start = functools.partial(Child, memory_bytes, cpu_s, judge)
+        self._free: asyncio.LifoQueue[_Seat | None] = asyncio.LifoQueue()
+        for _ in range(workers):
+            self._free.put_nowait(None)
+        # A child dies with the thread that started it, so one thread that stays starts them all.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="mail-reader-start")
+        self._is_closed = False
+
+    async def read_async(
+        self, raw: bytes, *, envelope_from: str = "", own_authserv_ids: Collection[str] = ()
+    ) -> MailFacts:
+        """As ``MailReader.read``; the judge is told nothing besides."""
+        if self._is_closed:
+            raise ReaderUnavailable("this reader is closed")
+        if problem := problem_of(raw):
+            return unreadable(raw, envelope_from, problem)
+        options = {"envelope_from": envelope_from, "own_authserv_ids": list(own_authserv_ids)}
+        seat, facts = await self._free.get(), None
+        try:
+            if seat is None or not seat.child.can_go_on:
+                seat = await self._replaced(seat)
+            facts = await seat.read(options, raw, self._wall_s)
+            if self._has_judge:
+                facts = replace(facts, judged=await seat.judge(self._wall_s))
+            if seat.child.is_worn or "out_of_memory" in facts.problems:
+                await self._end(seat)
+            return facts
+        except ChildDied:
+            await self._end(seat)
+            return facts or unreadable(raw, envelope_from, "parser_killed")
+        except asyncio.CancelledError:
+            if seat is not None:
+                seat.kill()  # in the middle of an answer; the next mail finds it dead
+            raise
+        finally:
+            self._free.put_nowait(seat)
+
+    async def close(self) -> None:
+        """Ends all children; mail that is being read is finished first.  Twice does no harm."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for _ in range(self._workers):
+            await self._end(await self._free.get())
+        self._starter.shutdown()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _replaced(self, seat: _Seat | None) -> _Seat:
+        """Raises ``ReaderUnavailable``."""
+        await self._end(seat)
+        loop = asyncio.get_running_loop()
+        try:
+            child = await loop.run_in_executor(self._starter, self._start)
+            child.line.setblocking(False)
+            line, answers = await loop.create_unix_connection(_Answers, sock=child.line)
+        except (OSError, RuntimeError) as error:
+            raise ReaderUnavailable(f"no reading process: {error}") from error
+        return _Seat(child, line, answers)
+
+    async def _end(self, seat: _Seat | None) -> None:
+        """The mail that finds it in its place starts another one."""
+        if seat is not None:
+            seat.kill()
+            await asyncio.to_thread(seat.child.process.wait)

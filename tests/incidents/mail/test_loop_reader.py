@@ -1,0 +1,126 @@
+"""Reading mail in children, asked from an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from incidents.mail import read_mail
+from incidents.mail.loop_reader import LoopReader
+from incidents.mail.reader import LOOK_EVERY_S, ReaderUnavailable
+from tests.incidents.mail.bombs import BOMBS
+from tests.incidents.mail.mails import plain_mail
+from tests.incidents.mail.test_reader import LARGE, MAIL, RECEIVED, is_alive, wait_until_gone
+
+BIG = plain_mail("Hello https://a.example/x and so on.\r\n" * 50_000)
+
+
+def child_pid(reader: LoopReader) -> int:
+    """The process id of the reader's one, idle child."""
+    (seat,) = filter(None, reader._free._queue)  # type: ignore[attr-defined]
+    assert seat is not None
+    pid: int = seat.child.process.pid
+    return pid
+
+
+async def test_the_child_says_what_reading_in_place_says():
+    raw = RECEIVED + b"Authentication-Results: mx.example; spf=pass\r\n" + MAIL
+    said = {"envelope_from": "a@b.example", "own_authserv_ids": ("mx.example",)}
+    async with LoopReader() as reader:
+        assert await reader.read_async(raw, **said) == read_mail(raw, **said)
+
+
+async def test_an_event_loop_is_not_held_up():
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.001)
+
+    async with LoopReader(workers=2) as reader:
+        await reader.read_async(MAIL)
+        ticking = asyncio.create_task(tick())
+        facts = await asyncio.gather(*(reader.read_async(BIG) for _ in range(4)))
+        ticking.cancel()
+    assert all(each == read_mail(BIG) for each in facts)
+    assert ticks > 5
+
+
+async def test_a_mail_that_takes_too_long_kills_the_child_and_the_next_one_is_read():
+    async with LoopReader(wall_s=0.001) as reader:
+        facts = await reader.read_async(LARGE)
+        assert (facts.is_readable, facts.problems) == (False, ("parser_killed",))
+        assert facts.raw_sha256 == read_mail(LARGE).raw_sha256
+        reader._wall_s = 20.0
+        assert await reader.read_async(MAIL) == read_mail(MAIL)
+
+
+async def test_a_child_that_was_killed_is_replaced_and_only_its_mail_is_unread():
+    async with LoopReader(workers=2) as reader:
+        await reader.read_async(MAIL)
+        idle = child_pid(reader)
+        os.kill(idle, signal.SIGKILL)
+        wait_until_gone(idle)
+        assert (await reader.read_async(MAIL)).is_readable
+        busy = child_pid(reader)
+        os.kill(busy, signal.SIGSTOP)
+        stuck = asyncio.create_task(reader.read_async(MAIL))
+        await asyncio.sleep(0)
+        others = [await reader.read_async(MAIL) for _ in range(5)]
+        assert not stuck.done()
+        os.kill(busy, signal.SIGKILL)
+        assert (await stuck).problems == ("parser_killed",)
+    assert all(facts.is_readable for facts in others)
+
+
+async def test_a_slow_mail_goes_on_at_low_priority_and_its_child_is_not_used_again():
+    async with LoopReader(workers=1) as reader:
+        await reader.read_async(MAIL)
+        pid = child_pid(reader)
+        reading = asyncio.create_task(reader.read_async(BOMBS["URLs of parentheses"]()))
+        give_up_at = time.monotonic() + 10
+        while os.getpriority(os.PRIO_PROCESS, pid) == 0 and time.monotonic() < give_up_at:
+            await asyncio.sleep(0.005)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == 15
+        await reading
+        await reader.read_async(MAIL)
+        assert child_pid(reader) != pid
+
+
+async def test_a_reading_that_is_called_off_leaves_no_answer_for_the_next():
+    async with LoopReader(workers=1) as reader:
+        await reader.read_async(MAIL)
+        reading = asyncio.create_task(reader.read_async(BIG))
+        await asyncio.sleep(0.005)
+        reading.cancel()
+        assert await reader.read_async(MAIL) == read_mail(MAIL)
+
+
+async def test_closing_ends_the_children_and_the_reader():
+    reader = LoopReader()
+    await reader.read_async(MAIL)
+    pid = child_pid(reader)
+    await reader.close()
+    await reader.close()
+    assert not is_alive(pid)
+    with pytest.raises(ReaderUnavailable):
+        await reader.read_async(MAIL)
+
+
+async def test_a_child_that_gets_no_cpu_is_not_given_up_for_slow():
+    """A busy machine must not make itself busier by starting children anew."""
+    async with LoopReader(workers=1) as reader:
+        await reader.read_async(MAIL)
+        pid = child_pid(reader)
+        os.kill(pid, signal.SIGSTOP)
+        reading = asyncio.create_task(reader.read_async(MAIL))
+        await asyncio.sleep(3 * LOOK_EVERY_S)
+        os.kill(pid, signal.SIGCONT)
+        assert (await reading).is_readable
+        assert (child_pid(reader), os.getpriority(os.PRIO_PROCESS, pid)) == (pid, 0)
