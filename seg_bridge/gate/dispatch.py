@@ -7,6 +7,7 @@ another mark, so copies are grouped by both.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from incidents.words import MatrixAction, Outcome
@@ -66,12 +67,16 @@ def mark_of(copy: Copy) -> str | None:
     return copy.route.treatment.mark_subject if copy.action is MatrixAction.TAG else None
 
 
-async def relay_groups(groups: list[Group], relay: Relay) -> None:
+async def relay_groups(
+    groups: list[Group], relay: Relay, note: Callable[[Group], Awaitable[None]]
+) -> None:
     """The groups follow each other: after one that was not taken at all the others are still
-    tried, their fate may differ.
+    tried, their fate may differ.  ``note`` is told of each one behind which others still come.
     """
-    for group in groups:
+    for number, group in enumerate(groups, 1):
         await relay_group(group, relay, group.copies[0].route.domain.way)
+        if number < len(groups):
+            await note(group)
 
 
 async def relay_group(group: Group, relay: Relay, way: Way) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import grp
 import logging
@@ -21,7 +22,7 @@ from seg_bridge.gate.desk import Desk
 from seg_bridge.gate.files import make_folder
 from seg_bridge.gate.hop import HopTimeouts
 from seg_bridge.gate.ingest import IngestClient
-from seg_bridge.gate.journal import Journal
+from seg_bridge.gate.journal import Journal, JournalError
 from seg_bridge.gate.known import Known
 from seg_bridge.gate.lessons import Learner, make_teacher
 from seg_bridge.gate.limits import FrontLimits
@@ -32,9 +33,10 @@ from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.policy import join_hop
 from seg_bridge.gate.queueing import QueueCore
 from seg_bridge.gate.queues import PostfixQueue, Queue, QueueHands, QueueWatch, SpoolQueue
-from seg_bridge.gate.recovery import read_leftovers
+from seg_bridge.gate.recovery import STOPPED, read_leftovers
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.release import Releaser
+from seg_bridge.gate.repeats import Repeats
 from seg_bridge.gate.rescan import FIRST_PAUSE_S, Rescanner, Unscanned
 from seg_bridge.gate.session import FrontParts, GateSession
 from seg_bridge.gate.settings import GateSettings
@@ -118,6 +120,9 @@ class Gate:
         self._journal = Journal(self._journal_folder)
         if records := leftovers.settling_records(datetime.now(UTC)):
             await self._journal.append(*records)
+        repeats = self._repeats = Repeats(settings.repeats_folder)
+        await asyncio.to_thread(leftovers.note_unheard, repeats)
+        await asyncio.to_thread(repeats.sweep)
         originals = Originals(settings.originals_folder)
         unscanned = Unscanned(settings.unscanned_folder)
         if self._listener is None:
@@ -208,6 +213,9 @@ class Gate:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._relay.close()
+        if not any(not each.done() for each in self._commits):
+            with contextlib.suppress(JournalError):  # then the last mails are noted once more
+                await self._journal.append(STOPPED)
         await asyncio.to_thread(self._journal.close)
         os.close(self._lock)
 
@@ -220,6 +228,7 @@ class Gate:
         front = FrontParts(
             hostname=self._settings.hostname,
             receive=core.receive,
+            not_heard=core.not_heard,
             latest=lambda: self.keeper.current,
             limits=self._limits,
             known=self._known,
@@ -251,7 +260,11 @@ class Gate:
             reader=self._reader,
             engines=self._engines,
             stores=Stores(
-                journal=self._journal, originals=originals, spool=spool, unscanned=unscanned
+                journal=self._journal,
+                originals=originals,
+                spool=spool,
+                unscanned=unscanned,
+                repeats=self._repeats,
             ),
             relay=self._relay,
             latest=lambda: self.keeper.current,

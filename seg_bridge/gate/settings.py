@@ -103,6 +103,10 @@ class GateSettings:
         return self.folder / "unscanned"
 
     @property
+    def repeats_folder(self) -> Path:
+        return self.folder / "repeats"
+
+    @property
     def snapshot_file(self) -> Path:
         return self.folder / "snapshot.json"
 

@@ -69,6 +69,7 @@ class Submission:
             front=FrontParts(
                 hostname=self._settings.hostname,
                 receive=core.receive,
+                not_heard=core.not_heard,
                 latest=self._latest,
                 limits=self._limits,
                 known=self._known,

@@ -22,6 +22,7 @@ from typing import cast
 
 from typing_extensions import override
 
+from incidents.words import Direction
 from seg_bridge.gate.outbound.logins import NO_LOGIN, check_secret
 from seg_bridge.gate.outbound.terms import OutboundTerms
 from seg_bridge.gate.outbound.watch import SenderWatch
@@ -78,6 +79,8 @@ class SubmissionParts:
 
 
 class SubmissionSession(GateSession):
+    direction = Direction.OUTBOUND
+
     def __init__(self, parts: SubmissionParts, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(parts.front, loop)
         self._submission = parts

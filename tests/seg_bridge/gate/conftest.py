@@ -57,3 +57,14 @@ def behind_postfix(gate_for, postfix_host, sink, tmp_path):
         host.empty_queue()
 
     return make
+
+
+@pytest.fixture
+def milter_for(gate_for, tmp_path, sink):
+    """A gate behind the scripted MTA; what it sends apart goes to the sink."""
+
+    def make(*others, **changes):
+        path = tmp_path / "m.sock"
+        return gate_for(*others, milter=path, reinject=("127.0.0.1", sink.port), **changes)
+
+    return make
