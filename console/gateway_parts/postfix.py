@@ -80,7 +80,9 @@ unknown_relay_recipient_reject_code = 550
 
 # The gate decides; where it does not answer, the sender keeps the mail.
 smtpd_milters = unix:{socket}
-non_smtpd_milters =
+# Notices of our own to a client's mailbox are looked at like all mail; others go as they are.
+non_smtpd_milters = unix:{notices}
+internal_mail_filter_classes = bounce
 milter_default_action = tempfail
 milter_protocol = 6
 milter_connect_timeout = 10s
@@ -142,6 +144,13 @@ smtp_tls_policy_maps = lmdb:{maps}/tls
 tls_append_default_CA = yes
 smtp_tls_loglevel = 1
 
+# Logins of those who submit mail: the gate knows them (seg_bridge/gate/outbound/sasl.py).
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {sasl}
+smtpd_tls_auth_only = yes
+# What clients send to others goes to their MX.
+default_transport = outgoing
+
 maximal_queue_lifetime = 5d
 bounce_queue_lifetime = 1d
 smtputf8_autodetect_classes = all
@@ -164,6 +173,36 @@ MASTER = """\
   -o smtpd_client_connection_count_limit=0
   -o smtpd_timeout=300s
   -o cleanup_service_name=cleanup-own
+# What clients send, with STARTTLS and with TLS from the first byte: the gate says who may send, as
+# whom and to whom, and sends it on itself.
+{host}:{submission} inet n - n - - smtpd{xclient}
+  -o syslog_name=postfix/submission
+{submitted}
+{host}:{submissions} inet n - n - - smtpd{xclient}
+  -o syslog_name=postfix/submissions
+  -o smtpd_tls_wrappermode=yes
+{submitted}
+# From the gate itself: what clients send, to anybody.  No milter.
+127.0.0.1:{outgoing} inet n - n - - smtpd
+  -o smtpd_milters=
+  -o mynetworks=127.0.0.0/8
+  -o smtpd_client_restrictions=permit_mynetworks,reject
+  -o smtpd_relay_restrictions=permit_mynetworks,reject
+  -o smtpd_recipient_restrictions=permit_mynetworks,reject
+  -o smtpd_reject_unlisted_recipient=no
+  -o smtpd_sender_restrictions=
+  -o smtpd_data_restrictions=
+  -o smtpd_tls_security_level=none
+  -o smtpd_client_connection_count_limit=0
+  -o smtpd_timeout=300s
+  -o cleanup_service_name=cleanup-own
+# From the gate itself: what one client sends to another comes in as all mail does, by the name of
+# the host that submitted it.
+127.0.0.1:{inside} inet n - n - - smtpd
+  -o smtpd_authorized_xclient_hosts=127.0.0.1
+  -o smtpd_tls_security_level=none
+  -o smtpd_client_connection_count_limit=0
+  -o smtpd_timeout=300s
 cleanup unix n - n - 0 cleanup
 # A trace that came from outside proves nothing: only here is one believed that is in the mail.
 cleanup-own unix n - n - 0 cleanup
@@ -179,6 +218,9 @@ flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+# To everybody's MX: without our own words in the mail.
+outgoing unix - - n - - smtp
+  -o smtp_header_checks=regexp:{etc}/own_words
 lmtp unix - - n - - lmtp
 showq unix n - n - - showq
 error unix - - n - - error
@@ -191,7 +233,19 @@ postlog unix-dgram n - n - 1 postlogd
 
 TRACE_CHECKS = """\
 /^X-Bailey-Trace: v1; k=[^;]+; t=([0-9]+); u=([0-9A-Z]{26});/ INFO bailey t=$1 u=$2
+/^X-Bailey-Sent: t=([0-9]+); u=([0-9A-Z]{26})$/ INFO bailey t=$1 u=$2 outbound
 """
+OWN_WORDS = """\
+/^X-Bailey-/ IGNORE
+"""
+# Postfix wants to see a refusal in this list; the gate has decided before it is reached.
+SUBMITTED = """\
+  -o smtpd_milters=unix:{submission}
+  -o smtpd_sasl_auth_enable=yes
+  -o {{ smtpd_relay_restrictions = check_client_access static:OK, reject }}
+  -o {{ smtpd_recipient_restrictions = reject_non_fqdn_recipient,
+    check_recipient_access regexp:{etc}/odd_recipients }}
+  -o smtpd_reject_unlisted_recipient=no"""
 # What two servers could read differently: routes, quotes, literals, more than one @.
 ODD_RECIPIENTS = """\
 /[%!"\\[\\]\\\\()<>,;:]/ 550 5.1.3 Addresses with routes or quotes are not taken
@@ -216,7 +270,14 @@ class PostfixPart:
     name = "postfix"
     is_needed = True
     packages = ("postfix", "postfix-lmdb")
-    ports: Mapping[str, int] = {"GATE_PORT": 2525, "REINJECT_PORT": 2527}
+    ports: Mapping[str, int] = {
+        "GATE_PORT": 2525,
+        "REINJECT_PORT": 2527,
+        "OUTGOING_PORT": 2528,
+        "INSIDE_PORT": 2529,
+        "SUBMISSION_PORT": 2587,
+        "SUBMISSIONS_PORT": 2465,
+    }
 
     def find(self) -> str:
         daemons = _daemons()
@@ -246,6 +307,7 @@ class PostfixPart:
                 PlannedFile(etc / "main.cf", _main(settings, folder)),
                 PlannedFile(etc / "master.cf", _master(settings, etc)),
                 PlannedFile(etc / "trace_checks", TRACE_CHECKS),
+                PlannedFile(etc / "own_words", OWN_WORDS),
                 PlannedFile(etc / "odd_recipients", ODD_RECIPIENTS),
                 PlannedFile(etc / "odd_senders", ODD_SENDERS),
                 PlannedFile(local / "transport", LOCAL_TRANSPORT, is_kept=True),
@@ -265,6 +327,8 @@ class PostfixPart:
             gate={
                 "BAILEY_GATE_MILTER": str(socket_path(settings)),
                 "BAILEY_GATE_REINJECT": f"127.0.0.1:{settings.ports['REINJECT_PORT']}",
+                "BAILEY_GATE_OUTGOING": f"127.0.0.1:{settings.ports['OUTGOING_PORT']}",
+                "BAILEY_GATE_INSIDE": f"127.0.0.1:{settings.ports['INSIDE_PORT']}",
                 "BAILEY_GATE_POSTFIX": str(folder),
             },
         )
@@ -307,6 +371,8 @@ def _main(settings: PartSettings, folder: Path) -> str:
         maps=folder / "maps",
         tls=theirs if theirs.exists() else ours,
         socket=socket_path(settings),
+        notices=socket_path(settings, "notices"),
+        sasl=socket_path(settings, "sasl"),
         hostname=settings.hostname,
         sbin=_SBIN,
         daemons=_daemons(),
@@ -337,6 +403,11 @@ def _master(settings: PartSettings, etc: Path) -> str:
         host=f"[{settings.host}]" if ":" in settings.host else settings.host,
         port=settings.ports["GATE_PORT"],
         reinject=settings.ports["REINJECT_PORT"],
+        outgoing=settings.ports["OUTGOING_PORT"],
+        inside=settings.ports["INSIDE_PORT"],
+        submission=settings.ports["SUBMISSION_PORT"],
+        submissions=settings.ports["SUBMISSIONS_PORT"],
+        submitted=SUBMITTED.format(submission=socket_path(settings, "submission"), etc=etc),
         xclient=xclient if settings.takes_xclient else "",
     )
 
@@ -363,8 +434,9 @@ def rotate_log(log: Path, etc: Path) -> None:
         old.unlink()
 
 
-def socket_path(settings: PartSettings) -> Path:
-    return settings.gate_folder / "milter.sock"
+def socket_path(settings: PartSettings, purpose: str = "milter") -> Path:
+    """The gate makes the others beside the milter's: ``submission``, ``sasl``, ``notices``."""
+    return settings.gate_folder / f"{purpose}.sock"
 
 
 def _listens(host: str, ports: tuple[int, ...]) -> Callable[[Process], bool]:

@@ -26,6 +26,7 @@ from seg_bridge.engines import Engine, Envelope
 from seg_bridge.gate.decide import Decidable, decidable, decide
 from seg_bridge.gate.dispatch import (
     Group,
+    group_by_way,
     group_by_wording,
     relay_groups,
     spool_entries,
@@ -216,8 +217,7 @@ class Core:
                 )
             )
         except (JournalError, OSError):
-            gone = [each for each in mail.copies if each.outcome is Outcome.DELIVERED]
-            await self._note_done(mail, gone)
+            await self._note_done(mail, [each for each in mail.copies if mail.is_gone(each)])
             self._drop(mail, kept_for)
             for entry, _ in entries:
                 spool.discard(entry)
@@ -243,7 +243,7 @@ class Core:
         """The disk failed after the decision: say so once it is well, lest ``begun`` stays open."""
         for copy in mail.copies:
             copy.is_spooled = False
-            if copy.outcome not in (Outcome.DELIVERED, Outcome.UNKNOWN):
+            if copy.outcome is not Outcome.UNKNOWN and not mail.is_gone(copy):
                 copy.outcome = Outcome.DEFERRED
             copy.rule += "; the gate's disk failed and the sender was told to repeat the mail"
         self._unwritten.append(
@@ -296,13 +296,15 @@ class RelayCore(Core):
         if reply is None:
             kept_for = await self._keep(mail, kept_for)
             groups = [
-                await self._write(copies, mail, transaction) for copies in group_by_wording(mail)
+                await self._write(copies, mail, transaction)
+                for copies in group_by_way(group_by_wording(mail))
             ]
             if groups:
                 await self._append(begun_record(mail))
                 failpoint("core.after_begun")
                 await relay_groups(groups, self._relay, partial(self._note_delivered, mail))
             reply = conclude(mail)
+            self._note_queued(mail)
             if reply.startswith("2"):
                 entries = spool_entries(mail, groups)
         if reply.startswith("4"):
@@ -313,6 +315,9 @@ class RelayCore(Core):
             kept_for = await self._keep(mail, kept_for)
         await self._close(mail, reply, kept_for, entries)
         return reply
+
+    def _note_queued(self, mail: SeenMail) -> None:
+        """What the next hop took is delivered, as far as we know."""
 
     async def _note_delivered(self, mail: SeenMail, group: Group) -> None:
         await self._note_done(mail, [e for e in group.copies if e.outcome is Outcome.DELIVERED])

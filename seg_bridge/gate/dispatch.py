@@ -42,6 +42,15 @@ def group_by_wording(mail: SeenMail) -> list[tuple[Copy, ...]]:
     return [tuple(copies) for copies in by_wording.values()]
 
 
+def group_by_way(groups: list[tuple[Copy, ...]]) -> list[tuple[Copy, ...]]:
+    """Copies that get the same bytes by different next hops go apart."""
+    by_way: dict[tuple[int, Way], list[Copy]] = {}
+    for number, copies in enumerate(groups):
+        for copy in copies:
+            by_way.setdefault((number, copy.route.domain.way), []).append(copy)
+    return [tuple(copies) for copies in by_way.values()]
+
+
 def write_group(
     copies: tuple[Copy, ...], mail: SeenMail, transaction: Transaction, hostname: str
 ) -> Group:
@@ -111,6 +120,7 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
             spooled_at_s=time.time(),
             due_at_s=time.time(),
             direction=mail.direction,
+            claimed=outgoing.claimed,
         )
         entries.append((entry, outgoing.data))
     return entries

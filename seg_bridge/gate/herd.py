@@ -22,8 +22,9 @@ from seg_bridge.gate.journal import Journal
 from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.recovery import read_leftovers
 from seg_bridge.gate.repeats import Repeats
-from seg_bridge.gate.server import FINISH_S, open_socket, take_folder
+from seg_bridge.gate.server import FINISH_S, take_folder
 from seg_bridge.gate.settings import GateSettings
+from seg_bridge.gate.sockets import open_socket
 
 log = logging.getLogger(__name__)
 

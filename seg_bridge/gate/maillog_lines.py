@@ -22,8 +22,8 @@ _LINE = re.compile(
     r" (?P<queue_id>[0-9A-Za-z]{5,20}): (?P<text>.+)\Z"
 )
 _TRACED = re.compile(
-    r"(?:milter-header-info|info): header X-Bailey-Trace: v1; .*"
-    r": bailey t=(?P<tenant>[0-9]{1,18}) u=(?P<ulid>[0-9A-HJKMNP-TV-Z]{26})\Z"
+    r"(?:milter-header-info|info): header X-Bailey-(?:Trace: v1; |Sent: t=).*"
+    r": bailey t=(?P<tenant>[0-9]{1,18}) u=(?P<ulid>[0-9A-HJKMNP-TV-Z]{26})(?P<out> outbound)?\Z"
 )
 _ATTEMPTED = re.compile(
     r"to=<(?P<recipient>[^>]*)>, (?:orig_to=<[^>]*>, )?relay=(?P<relay>[^,]*), (?:conn_use=\d+, )?"
@@ -41,6 +41,7 @@ class Traced:
     queue_id: str
     tenant_id: int
     ulid: str
+    is_outbound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,10 @@ def read_line(line: str, now: datetime) -> Event | None:
     queue_id, text, program = match["queue_id"], match["text"], match["program"]
     if program == "cleanup":
         traced = _TRACED.match(text)
-        return Traced(queue_id, int(traced["tenant"]), traced["ulid"]) if traced else None
+        if traced is None:
+            return None
+        is_outbound = traced["out"] is not None
+        return Traced(queue_id, int(traced["tenant"]), traced["ulid"], is_outbound)
     at = _time(match["at"], now)
     if at is None:
         return None

@@ -67,7 +67,8 @@ class Edits:
 class Answer:
     """``reply`` "" lets Postfix queue the mail for all recipients but ``removed``.
 
-    ``is_discarded``: nobody is left, Postfix answers 250 and forgets the mail.
+    ``is_discarded``: nobody is left, Postfix answers 250 and forgets the mail.  ``settled``: of
+    mail that the gate sends on itself, what there is to note if Postfix does not hear this.
     """
 
     reply: str = ""
@@ -75,6 +76,7 @@ class Answer:
     removed: tuple[str, ...] = ()
     edits: Edits = Edits()
     mail: SeenMail | None = None
+    settled: tuple[Transaction, str] | None = None
 
 
 class QueueCore(Core):
@@ -136,12 +138,7 @@ class QueueCore(Core):
     @override
     def _settled(self, mail: SeenMail) -> list[Copy]:
         """What does not depend on Postfix hearing our answer: held here, or sent apart."""
-        return [
-            copy
-            for copy in mail.copies
-            if copy.outcome is Outcome.HELD
-            or (copy.outcome is Outcome.PASSED and copy.queue_id != mail.queue_id)
-        ]
+        return [copy for copy in mail.copies if copy.outcome is Outcome.HELD or mail.is_gone(copy)]
 
     async def _refuse(self, mail: SeenMail, reply: str) -> Answer:
         kept_for = set() if reply.startswith("4") else await self._keep(mail, set())

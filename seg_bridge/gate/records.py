@@ -106,6 +106,11 @@ class SeenMail:
     sent_by: Mapping[str, str] = field(default_factory=dict)
     repeat_key: str = ""
 
+    def is_gone(self, copy: Copy) -> bool:
+        """It is with somebody else, whatever its sender hears of us."""
+        is_apart = copy.queue_id not in ("", self.queue_id)
+        return copy.outcome is Outcome.DELIVERED or (copy.outcome is Outcome.PASSED and is_apart)
+
     def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
         return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)
 

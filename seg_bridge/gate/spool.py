@@ -24,6 +24,7 @@ from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import make_folder, replace_file, sync_folder, write_synced
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
 from seg_bridge.gate.journal import Journal, JournalError
+from seg_bridge.gate.outbound.ways_out import WaysOut
 from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.records import observation_record
 from seg_bridge.gate.relay import Relay
@@ -63,6 +64,7 @@ class SpoolEntry:
     is_held: bool = False
     last_reply: str = ""
     direction: str = "inbound"
+    claimed: str = ""
 
 
 _PLACE = {Outcome.HELD: Place.HOLD, Outcome.REJECTED: Place.NOWHERE}
@@ -108,7 +110,9 @@ class Spool:
         source: str,
         snapshot: Callable[[], PolicySnapshot | None],
         times: SpoolTimes,
+        ways_out: WaysOut | None = None,
     ) -> None:
+        self._ways_out = ways_out or WaysOut()
         self._folder = folder
         self._journal = journal
         self._relay = relay
@@ -248,6 +252,7 @@ class Spool:
                 data=data,
                 is_smtputf8=entry.is_smtputf8,
                 is_8bit=entry.is_8bit,
+                claimed=entry.claimed,
             )
             answers = await self._relay.send(way, mail)
         failpoint("spool.after_relay")
@@ -284,7 +289,9 @@ class Spool:
         if entry.direction == Direction.OUTBOUND:
             tenant = snapshot.tenant(entry.tenant_id) if snapshot is not None else None
             terms = tenant.outbound if tenant is not None else None
-            return Way.of(terms.next_hop) if terms is not None and terms.next_hop else None
+            if snapshot is None:
+                return None
+            return self._ways_out.way(terms, normalise_address(entry.recipients[0]), snapshot)
         route = snapshot.find(entry.recipients[0]) if snapshot is not None else None
         if route is None or route.tenant.tenant_id != entry.tenant_id:
             return None
