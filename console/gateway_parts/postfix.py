@@ -139,7 +139,6 @@ smtpd_tls_chain_files = {tls}
 smtpd_tls_loglevel = 1
 smtpd_tls_received_header = yes
 smtp_tls_security_level = may
-smtp_tls_policy_maps = lmdb:{maps}/tls
 # For next hops whose certificate must be good: the authorities that this machine trusts.
 tls_append_default_CA = yes
 smtp_tls_loglevel = 1
@@ -218,6 +217,12 @@ flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+# To mail hosts that get nothing without TLS, and nothing without a good certificate.
+relay-must unix - - n - - smtp
+  -o smtp_tls_security_level=encrypt
+relay-verify unix - - n - - smtp
+  -o smtp_tls_security_level=verify
+  -o smtp_tls_verify_cert_match=hostname
 # To everybody's MX: without our own words in the mail.
 outgoing unix - - n - - smtp
   -o smtp_header_checks=regexp:{etc}/own_words
@@ -263,7 +268,7 @@ LOCAL_TRANSPORT = """\
 
 
 NO_POLICY_YET = "state 451 4.3.5 The gateway has no policy yet\n"
-TABLES = ("domains", "recipients", "transport", "tls", "state")
+TABLES = ("domains", "recipients", "transport", "state")
 
 
 class PostfixPart:
