@@ -103,7 +103,8 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
     """What the gate must still deliver of this mail, with the bytes to send."""
     entries = []
     for number, group in enumerate(groups):
-        left = tuple(copy.route.wire_address for copy in group.copies if copy.is_spooled)
+        spooled = [copy for copy in group.copies if copy.is_spooled]
+        left = tuple(copy.route.wire_address for copy in spooled)
         if not left:
             continue
         outgoing = replace(group.outgoing, recipients=left)
@@ -121,6 +122,7 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
             due_at_s=time.time(),
             direction=mail.direction,
             claimed=outgoing.claimed,
+            last_reply=spooled[0].hop_reply[:500],
         )
         entries.append((entry, outgoing.data))
     return entries

@@ -20,6 +20,7 @@ from seg_bridge.gate.ingest import IngestClient, IngestError
 from seg_bridge.gate.maillog import Queued
 from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.release import Command, Done
+from seg_bridge.gate.returning import may_return
 from seg_bridge.gate.spool import Spool, SpoolEntry
 
 log = logging.getLogger(__name__)
@@ -166,7 +167,7 @@ class SpoolQueue:
                 arrived_at=datetime.fromtimestamp(entry.spooled_at_s, UTC).isoformat(),
                 size_bytes=self._spool.size_of(entry),
                 trace_ulid=entry.ulid,
-                may_return=False,
+                may_return=may_return(entry),
             )
             for recipient in entry.recipients
             for route in [snapshot.find(recipient) if snapshot is not None else None]
@@ -178,8 +179,6 @@ class SpoolQueue:
             return Done(False, GONE)
         if entry.tenant_id != command.tenant_id:
             return Done(False, NOT_OURS)
-        if action == "return":
-            return Done(False, "This gate sends no notices: remove it, and tell its sender.")
         trouble = await self._spool.order(entry, action, by=command.by)
         return Done(not trouble, trouble or "done")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from seg_bridge.engines import Engine
+from seg_bridge.engines.embedded.resolver import Resolver
 from seg_bridge.gate.commands import CommandLoop, Memory
 from seg_bridge.gate.core import CoreParts, FactsReader, RelayCore, Stores
 from seg_bridge.gate.desk import Desk
@@ -38,6 +39,7 @@ from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.release import Releaser
 from seg_bridge.gate.repeats import Repeats
 from seg_bridge.gate.rescan import FIRST_PAUSE_S, Rescanner, Unscanned
+from seg_bridge.gate.returning import Returner
 from seg_bridge.gate.session import FrontParts, GateSession
 from seg_bridge.gate.settings import GateSettings
 from seg_bridge.gate.snapshots import SnapshotKeeper
@@ -143,6 +145,12 @@ class Gate:
             snapshot=lambda: self.keeper.current,
             times=self._spool_times,
             ways_out=submission.ways_out,
+            returner=Returner(
+                relay=self._relay,
+                lookup=Resolver(settings.dns),
+                hostname=settings.hostname,
+                latest=lambda: self.keeper.current,
+            ),
         )
         if self._number:
             await self._listen(self._core_parts(originals, spool, unscanned))

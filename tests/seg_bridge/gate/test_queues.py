@@ -110,7 +110,6 @@ async def test_what_is_taken_out_is_on_record_and_goes_to_nobody(gate_for, sink)
     ("changes", "words"),
     [
         ({"tenant_id": 2}, "not this client's alone"),
-        ({"kind": "q_return"}, "sends no notices"),
         ({"queue_id": "../../etc"}, "no longer in the queue"),
         ({"kind": "q_burn"}, "knows no command"),
     ],
