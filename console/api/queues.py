@@ -46,7 +46,13 @@ class QueueItemSerializer(serializers.ModelSerializer[QueueItem]):
 
 
 class QueueFilter(TenantFilter):
-    older = filters.NumberFilter(method="filter_older", label="Waiting longer than so many hours")
+    older = filters.NumberFilter(
+        method="filter_older",
+        label="Waiting longer than so many hours",
+        min_value=0,
+        max_value=9999,
+        decimal_places=0,
+    )
 
     class Meta:
         model = QueueItem
@@ -137,7 +143,7 @@ _ITEMS = QueueItem.objects.select_related("tenant", "gate")
 
 
 class QueueList(ListView):
-    """Copies that wait for their next hop, as each gate told it last."""
+    """Copies that wait for their next hop, as each gate told it last; in an order of its own."""
 
     serializer_class = QueueItemSerializer
     filterset_class = QueueFilter

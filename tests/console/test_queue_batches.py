@@ -77,6 +77,7 @@ def test_what_is_counted_before_is_what_is_ordered(cast, waiting, action, query,
     assert answer.status_code == 302
     assert set(ordered(cast)) == mails
     assert set(ordered(cast).values()) == {f"q_{action}"}
+    assert f'href="{answer["Location"]}"' in ana.get(reverse("queues")).content.decode()
     page = ana.get(answer["Location"]).content.decode()
     assert f"<dt>Still to do</dt><dd>{len(mails)}</dd>" in page
 
