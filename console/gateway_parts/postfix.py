@@ -64,6 +64,8 @@ myhostname = {hostname}
 inet_protocols = {protocols}
 smtpd_banner = $myhostname ESMTP
 default_process_limit = 300
+# Without the gate nobody answers for logins, and smtpd ends: it is started again soon.
+service_throttle_time = 2s
 # Nobody is trusted for his address, and nothing is delivered here.
 mynetworks =
 mydestination =

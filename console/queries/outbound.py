@@ -91,5 +91,5 @@ def access_key(object_id: UUID) -> SigningKey:
     return access_one(SigningKey.objects.select_related("tenant", "domain"), object_id)
 
 
-def access_stop(object_id: UUID) -> SenderStop:
+def access_stop(object_id: UUID | str) -> SenderStop:
     return access_one(SenderStop.objects.select_related("tenant"), object_id)

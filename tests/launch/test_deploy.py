@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
+from typing_extensions import override
 
 from console.launch.plan import QUEUES
 from seg_bridge.gate.desk import Desk
@@ -67,6 +68,7 @@ COMPOSE = {
 class OnceOnly(yaml.SafeLoader):
     """A key that stands twice is a mistake, and not the last one's victory."""
 
+    @override
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [each.value for each, _ in node.value if each.value != "<<"]
         assert len(keys) == len(set(keys)), f"a key stands twice: {keys}"
