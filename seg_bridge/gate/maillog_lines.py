@@ -1,7 +1,7 @@
 """One line of Postfix's log, read strictly: senders choose a part of its words.
 
 ``read_line`` gives what the gate follows, None for everything else:
-``Traced``     a mail in the queue is this mail of ours (trace_checks in gateway_parts/postfix.py)
+``Traced``     a mail in the queue is this mail of ours (trace_checks of postfix_texts.py)
 ``Attempted``  the next hop's answer for one recipient, or that none was to be had
 ``Expired``    Postfix gave up, the sender gets a notice
 ``Removed``    it is in the queue no more; ``by_hand`` if an operator took it out

@@ -46,7 +46,7 @@ def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
                 recipients += [
                     f"{local}@{each} {tenant.slug}" for each in _spellings(name) if is_plain(local)
                 ]
-    # What Postfix answers to all until there is a policy: console/gateway_parts/postfix.py.
+    # What Postfix answers to all until there is a policy: console/gateway_parts/postfix_texts.py.
     state = ["state DUNNO"]
     texts = {
         "domains": domains,

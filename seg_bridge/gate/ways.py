@@ -3,7 +3,7 @@
 ``Way.of(…)``     checked, from plain values
 ``Way.hops``      ``host:port``, the first one that takes the connection gets the mail
 ``transport`` says the same to Postfix (transport(5)).  How safely is a transport of its own for
-each kind of TLS (console/gateway_parts/postfix.py): so two domains with one host keep each its own.
+each kind of TLS (postfix_texts.py), so two domains with one host keep each its own.
 """
 
 from __future__ import annotations
