@@ -23,6 +23,11 @@ def text(variable: str, default: str | None = None, *, wanted: str = "some text"
     return value
 
 
+def optional_text(variable: str) -> str:
+    """ "" where it is not set."""
+    return os.environ.get(variable, "").strip()
+
+
 def flag(variable: str, *, default: bool) -> bool:
     value = os.environ.get(variable, "1" if default else "0").strip().lower()
     if value not in ("0", "1", "true", "false", "yes", "no"):

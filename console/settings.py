@@ -32,6 +32,9 @@ ALLOWED_HOSTS = env.text("BAILEY_HOSTS", "127.0.0.1,localhost").split(",")
 CONSOLE_URL = env.url("BAILEY_CONSOLE_URL", "http://127.0.0.1:8000", schemes=("http", "https"))
 PORTAL_URL = env.url("BAILEY_PORTAL_URL", "http://127.0.0.1:8001", schemes=("http", "https"))
 INGEST_URL = env.url("BAILEY_INGEST_URL", "http://127.0.0.1:8002", schemes=("http", "https"))
+# Where clients submit their outbound mail, as their people are told: with STARTTLS, with TLS.
+SUBMISSION_AT = env.optional_text("BAILEY_SUBMISSION_AT")
+SUBMISSIONS_AT = env.optional_text("BAILEY_SUBMISSIONS_AT")
 CSRF_TRUSTED_ORIGINS = [CONSOLE_URL, PORTAL_URL]
 
 INSTALLED_APPS = [

@@ -205,6 +205,13 @@ urlpatterns = [
     path("console/queues", queues.queues, name="queues"),
     path("console/queues.csv", queues.queues_csv, name="queues_csv"),
     path("console/queues/<uuid:item_id>/<slug:action>", queues.queue_order, name="queue_order"),
+    path("console/queues/all/<slug:action>", queues.queue_order_all, name="queue_order_all"),
+    path("console/queues/orders/<uuid:batch_id>", queues.queue_batch, name="queue_batch"),
+    path(
+        "console/queues/orders/<uuid:batch_id>/stop",
+        queues.queue_batch_stop,
+        name="queue_batch_stop",
+    ),
     path("console/entities", entities.entity, name="entity"),
     path("console/entities/graph", entities.entity_graph, name="entity_graph"),
     path(

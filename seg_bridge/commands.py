@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+from django.db.models import Case, IntegerField, Q, QuerySet, When
 
 from incidents.announce import announce_incident
 from incidents.models import Delivery, Intent, Observation, Sighting
@@ -43,7 +43,7 @@ def unacknowledged(gate: KnownGate, *, after: int | None) -> list[dict[str, Any]
     """
     rows = GateCommand.objects.filter(
         tenant_id__in=gate.tenant_ids, gate_id=gate.gate_id, ok=None
-    ).order_by(_IS_LESSON, "seq")
+    ).order_by(_LINE, "seq")
     if after is not None:
         rows = rows.filter(seq__gt=after)
     return [
@@ -64,7 +64,13 @@ def unacknowledged(gate: KnownGate, *, after: int | None) -> list[dict[str, Any]
     ]
 
 
-_IS_LESSON = ExpressionWrapper(Q(kind=GateCommand.Kind.LEARN), output_field=BooleanField())
+# However many orders of a batch wait, a release does not wait for them.
+_LINE = Case(
+    When(kind=GateCommand.Kind.LEARN, then=2),
+    When(batch__isnull=False, then=1),
+    default=0,
+    output_field=IntegerField(),
+)
 
 
 def clients_of_commands(gate: KnownGate, command_ids: Iterable[UUID]) -> dict[UUID, int]:
@@ -76,12 +82,15 @@ def clients_of_commands(gate: KnownGate, command_ids: Iterable[UUID]) -> dict[UU
 
 
 def acknowledge(gate: KnownGate, done: Acknowledgement) -> bool:
-    """Close the command and settle its intent.  False: it was closed before; the first word counts.
+    """Close the command and settle its intent.  False: it was closed before; the first word counts,
+    but a gate's beats that of who stopped it.
 
     Must run in a scope of the command's client.
     """
     rows = GateCommand.objects.filter(id=done.command_id, gate_id=gate.gate_id)
-    closed = rows.filter(ok=None).update(ok=done.ok, done_at=done.at, detail=done.detail)
+    closed = rows.filter(Q(ok=None) | ~Q(stopped_by="")).update(
+        ok=done.ok, done_at=done.at, detail=done.detail, stopped_by=""
+    )
     if closed:
         intent_id = rows.values_list("intent_id", flat=True).get()
         if intent_id is not None:
@@ -231,6 +240,12 @@ def _gate_for(tenant_id: int, name: str) -> Gate | None:
 
 def next_seq() -> int:
     """The number of a new command."""
+    return next_seqs(1)[0]
+
+
+def next_seqs(count: int) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('seg_bridge_command_seq')")
-        return int(cursor.fetchone()[0])
+        cursor.execute(
+            "SELECT nextval('seg_bridge_command_seq') FROM generate_series(1, %s)", [count]
+        )
+        return [int(row[0]) for row in cursor.fetchall()]

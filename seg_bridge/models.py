@@ -403,6 +403,8 @@ class GateCommand(TenantModel):
     ``queue_id``: of an order about mail that waits (queues/orders.py), "" of any other.
     ``direction`` is the held mail's.  To lift a stop, ``trace_ulid`` is the stop's number and
     ``recipients`` the mailbox that may send again.
+    ``batch``: of orders that one person gave at once (queues/together.py); ``stopped_by`` who
+    stopped one before its gate had answered.
     ``terms``: what there is to say of a lesson, as the gate reads it (gate/lessons.py).
     """
 
@@ -425,6 +427,8 @@ class GateCommand(TenantModel):
     recipients = models.JSONField(default=list)
     evidence = models.CharField(max_length=64)
     queue_id = models.CharField(max_length=64, blank=True)
+    batch = models.UUIDField(null=True)
+    stopped_by = models.CharField(max_length=200, blank=True, default="", db_default="")
     direction = models.CharField(
         max_length=10,
         choices=[(each.value, each.value) for each in Direction],
@@ -449,5 +453,10 @@ class GateCommand(TenantModel):
                 fields=["tenant", "queue_id"],
                 name="command_of_queue",
                 condition=models.Q(queue_id__gt=""),
+            ),
+            models.Index(
+                fields=["tenant", "batch"],
+                name="command_of_batch",
+                condition=models.Q(batch__isnull=False),
             ),
         ]

@@ -63,6 +63,9 @@ class PostfixHost:
     def reinject(self) -> tuple[str, int]:
         return "127.0.0.1", self.settings.ports["REINJECT_PORT"]
 
+    def loopback(self, variable: str) -> tuple[str, int]:
+        return "127.0.0.1", self.settings.ports[variable]
+
     @property
     def socket(self) -> Path:
         return self.settings.gate_folder / "milter.sock"

@@ -66,11 +66,12 @@ class Clerk:
         """Answers every wish; False: there was none.  Raises ``OSError``."""
         wishes = [path for path in self.desk.wishes.glob("*.json") if WISH_ID.match(path.stem)]
         fresh = [path for path in wishes if not (self.desk.answers / path.name).exists()]
+        waiting = self._queue_ids() if fresh else set()
         for path in fresh:
             wish = _read_wish(path)
             if wish is None:
                 continue  # half written: it is whole the next time
-            ok, detail = self._do(*wish)
+            ok, detail = self._do(*wish, waiting)
             self._write(self.desk.answers / path.name, {"ok": ok, "detail": detail})
         self._forget_old()
         return bool(fresh)
@@ -104,8 +105,11 @@ class Clerk:
                     break
         return lines
 
-    def _do(self, action: str, queue_id: str) -> tuple[bool, str]:
-        if not any(json.loads(line)["queue_id"] == queue_id for line in self._listing() if line):
+    def _queue_ids(self) -> set[str]:
+        return {json.loads(line)["queue_id"] for line in self._listing() if line}
+
+    def _do(self, action: str, queue_id: str, waiting: set[str]) -> tuple[bool, str]:
+        if queue_id not in waiting:
             return False, "This mail is no longer in the queue."
         if action != "retry":
             said = self._run("postsuper", _POSTSUPER[action], queue_id)

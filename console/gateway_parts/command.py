@@ -111,6 +111,10 @@ def _greet(gateway: Gateway) -> None:
     settings = gateway.settings
     say(f"The gateway's parts run: {', '.join(gateway.plans)}.")
     say(f"  mail in   {settings.host}:{settings.ports['GATE_PORT']} (SMTP)")
+    say(f"  submit    {settings.host}:{settings.ports['SUBMISSION_PORT']} (STARTTLS),")
+    say(
+        f"            {settings.host}:{settings.ports['SUBMISSIONS_PORT']} (TLS): what clients send"
+    )
     for missing in gateway.left_out:
         say(f"  without {missing.part.name}: {missing.why}")
     say("The gate needs:")

@@ -34,6 +34,18 @@ from console.gateway_parts import (
     Program,
 )
 from console.gateway_parts.certificate import self_signed
+from console.gateway_parts.postfix_texts import (
+    LOCAL_TRANSPORT,
+    MAIN,
+    MASTER,
+    NO_POLICY_YET,
+    ODD_RECIPIENTS,
+    ODD_SENDERS,
+    OWN_WORDS,
+    SUBMITTED,
+    TABLES,
+    TRACE_CHECKS,
+)
 from console.launch.account import Account
 from console.launch.process import Command, Process
 
@@ -47,176 +59,19 @@ MAIL_BYTES = 40 * 1024 * 1024  # as seg_bridge.gate.limits.FrontLimits
 
 _PARAMETER = re.compile(r"^([a-z][a-z0-9_]*)[ \t]*=", re.MULTILINE)
 
-MAIN = """\
-# Written by Bailey at each start.  Add your own parameters in {local}/main.cf.
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-command_directory = {sbin}
-daemon_directory = {daemons}
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {folder}/log/mail.log
-maillog_file_prefixes = {folder}
-syslog_name = postfix
-
-myhostname = {hostname}
-inet_protocols = {protocols}
-smtpd_banner = $myhostname ESMTP
-default_process_limit = 300
-# Nobody is trusted for his address, and nothing is delivered here.
-mynetworks =
-mydestination =
-local_recipient_maps =
-alias_maps =
-alias_database =
-local_transport = error:5.1.1 No such mailbox here
-
-# From the gate's policy.
-relay_domains = lmdb:{maps}/domains
-relay_recipient_maps = lmdb:{maps}/recipients
-transport_maps = texthash:{local}/transport, lmdb:{maps}/transport
-unknown_relay_recipient_reject_code = 550
-
-# The gate decides; where it does not answer, the sender keeps the mail.
-smtpd_milters = unix:{socket}
-non_smtpd_milters =
-milter_default_action = tempfail
-milter_protocol = 6
-milter_connect_timeout = 10s
-milter_command_timeout = 30s
-milter_content_timeout = 180s
-# Which mail of the gate's is which of the queue: the gate reads it from the log.
-milter_header_checks = regexp:{etc}/trace_checks
-
-# One mail in, one mail out.
-smtpd_forbid_bare_newline = normalize
-smtpd_forbid_bare_newline_exclusions =
-smtpd_forbid_unauth_pipelining = yes
-message_strip_characters = \\0
-smtp_line_length_limit = 0
-header_size_limit = 1024000
-strict_rfc821_envelopes = yes
-allow_percent_hack = no
-swap_bangpath = no
-append_dot_mydomain = no
-append_at_myorigin = no
-local_header_rewrite_clients =
-smtpd_discard_ehlo_keywords = etrn
-disable_vrfy_command = yes
-smtputf8_enable = yes
-
-smtpd_helo_required = yes
-# Before its first policy the gate knows no client: everything is put off.
-smtpd_relay_restrictions =
-  check_recipient_access pipemap:{{static:state, lmdb:{maps}/state}},
-  reject_unauth_destination
-smtpd_sender_restrictions = check_sender_access regexp:{etc}/odd_senders
-smtpd_recipient_restrictions = reject_non_fqdn_recipient,
-  check_recipient_access regexp:{etc}/odd_recipients,
-  reject_unauth_destination, reject_unlisted_recipient
-smtpd_data_restrictions = reject_unauth_pipelining
-
-# Nobody takes more than his share.
-message_size_limit = {mail_bytes}
-mailbox_size_limit = 0
-smtpd_recipient_limit = 200
-smtpd_timeout = 60s
-smtpd_per_request_deadline = yes
-smtpd_min_data_rate = 500
-smtpd_soft_error_limit = 10
-smtpd_hard_error_limit = 20
-smtpd_junk_command_limit = 100
-smtpd_error_sleep_time = 1s
-smtpd_client_connection_count_limit = 100
-smtpd_client_event_limit_exceptions =
-smtpd_forbidden_commands = CONNECT GET POST PUT HEAD OPTIONS regexp:{{{{/^[^A-Z]/ Bogus}}}}
-
-smtpd_tls_security_level = may
-smtpd_tls_chain_files = {tls}
-smtpd_tls_loglevel = 1
-smtpd_tls_received_header = yes
-smtp_tls_security_level = may
-smtp_tls_policy_maps = lmdb:{maps}/tls
-# For next hops whose certificate must be good: the authorities that this machine trusts.
-tls_append_default_CA = yes
-smtp_tls_loglevel = 1
-
-maximal_queue_lifetime = 5d
-bounce_queue_lifetime = 1d
-smtputf8_autodetect_classes = all
-"""
-
-MASTER = """\
-# Written by Bailey at each start.
-{host}:{port} inet n - n - - smtpd{xclient}
-# From the gate itself: copies that it sends apart, and what is released.  No milter.
-127.0.0.1:{reinject} inet n - n - - smtpd
-  -o smtpd_milters=
-  -o mynetworks=127.0.0.0/8
-  -o smtpd_client_restrictions=permit_mynetworks,reject
-  -o smtpd_relay_restrictions=reject_unauth_destination
-  -o smtpd_recipient_restrictions=permit_mynetworks,reject
-  -o smtpd_sender_restrictions=
-  -o smtpd_data_restrictions=
-  -o smtpd_authorized_xforward_hosts=127.0.0.0/8
-  -o smtpd_tls_security_level=none
-  -o smtpd_client_connection_count_limit=0
-  -o smtpd_timeout=300s
-  -o cleanup_service_name=cleanup-own
-cleanup unix n - n - 0 cleanup
-# A trace that came from outside proves nothing: only here is one believed that is in the mail.
-cleanup-own unix n - n - 0 cleanup
-  -o header_checks=regexp:{etc}/trace_checks
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-lmtp unix - - n - - lmtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
-
-TRACE_CHECKS = """\
-/^X-Bailey-Trace: v1; k=[^;]+; t=([0-9]+); u=([0-9A-Z]{26});/ INFO bailey t=$1 u=$2
-"""
-# What two servers could read differently: routes, quotes, literals, more than one @.
-ODD_RECIPIENTS = """\
-/[%!"\\[\\]\\\\()<>,;:]/ 550 5.1.3 Addresses with routes or quotes are not taken
-/@.*@/ 550 5.1.3 Addresses with routes or quotes are not taken
-"""
-ODD_SENDERS = """\
-/^[^@<>]+$/ 501 5.1.7 The sender's address can't be read
-"""
-LOCAL_TRANSPORT = """\
-# Exceptions to the next hops that the console knows, one on a line:
-#   acme.example    lmtp:inet:127.0.0.1:24
-#   globex.example  relay:[mail.globex.example]:25
-# Postfix reads it when it starts (manage.py gateway reload).
-"""
-
-
-NO_POLICY_YET = "state 451 4.3.5 The gateway has no policy yet\n"
-TABLES = ("domains", "recipients", "transport", "tls", "state")
-
 
 class PostfixPart:
     name = "postfix"
     is_needed = True
     packages = ("postfix", "postfix-lmdb")
-    ports: Mapping[str, int] = {"GATE_PORT": 2525, "REINJECT_PORT": 2527}
+    ports: Mapping[str, int] = {
+        "GATE_PORT": 2525,
+        "REINJECT_PORT": 2527,
+        "OUTGOING_PORT": 2528,
+        "INSIDE_PORT": 2529,
+        "SUBMISSION_PORT": 2587,
+        "SUBMISSIONS_PORT": 2465,
+    }
 
     def find(self) -> str:
         daemons = _daemons()
@@ -246,6 +101,7 @@ class PostfixPart:
                 PlannedFile(etc / "main.cf", _main(settings, folder)),
                 PlannedFile(etc / "master.cf", _master(settings, etc)),
                 PlannedFile(etc / "trace_checks", TRACE_CHECKS),
+                PlannedFile(etc / "own_words", OWN_WORDS),
                 PlannedFile(etc / "odd_recipients", ODD_RECIPIENTS),
                 PlannedFile(etc / "odd_senders", ODD_SENDERS),
                 PlannedFile(local / "transport", LOCAL_TRANSPORT, is_kept=True),
@@ -265,6 +121,8 @@ class PostfixPart:
             gate={
                 "BAILEY_GATE_MILTER": str(socket_path(settings)),
                 "BAILEY_GATE_REINJECT": f"127.0.0.1:{settings.ports['REINJECT_PORT']}",
+                "BAILEY_GATE_OUTGOING": f"127.0.0.1:{settings.ports['OUTGOING_PORT']}",
+                "BAILEY_GATE_INSIDE": f"127.0.0.1:{settings.ports['INSIDE_PORT']}",
                 "BAILEY_GATE_POSTFIX": str(folder),
             },
         )
@@ -307,6 +165,8 @@ def _main(settings: PartSettings, folder: Path) -> str:
         maps=folder / "maps",
         tls=theirs if theirs.exists() else ours,
         socket=socket_path(settings),
+        notices=socket_path(settings, "notices"),
+        sasl=socket_path(settings, "sasl"),
         hostname=settings.hostname,
         sbin=_SBIN,
         daemons=_daemons(),
@@ -337,6 +197,11 @@ def _master(settings: PartSettings, etc: Path) -> str:
         host=f"[{settings.host}]" if ":" in settings.host else settings.host,
         port=settings.ports["GATE_PORT"],
         reinject=settings.ports["REINJECT_PORT"],
+        outgoing=settings.ports["OUTGOING_PORT"],
+        inside=settings.ports["INSIDE_PORT"],
+        submission=settings.ports["SUBMISSION_PORT"],
+        submissions=settings.ports["SUBMISSIONS_PORT"],
+        submitted=SUBMITTED.format(submission=socket_path(settings, "submission"), etc=etc),
         xclient=xclient if settings.takes_xclient else "",
     )
 
@@ -363,8 +228,9 @@ def rotate_log(log: Path, etc: Path) -> None:
         old.unlink()
 
 
-def socket_path(settings: PartSettings) -> Path:
-    return settings.gate_folder / "milter.sock"
+def socket_path(settings: PartSettings, purpose: str = "milter") -> Path:
+    """The gate makes the others beside the milter's: ``submission``, ``sasl``, ``notices``."""
+    return settings.gate_folder / f"{purpose}.sock"
 
 
 def _listens(host: str, ports: tuple[int, ...]) -> Callable[[Process], bool]:

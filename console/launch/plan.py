@@ -24,11 +24,20 @@ LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKE
 HANDED_ON = (
     *("BAILEY_HOSTS", "BAILEY_OUTGOING_HOSTS", "BAILEY_DEBUG", "BAILEY_GATE_ENGINES"),
     *("BAILEY_SMTP_URL", "BAILEY_MAIL_FROM"),
-    *("BAILEY_GATE_SUBMISSION", "BAILEY_GATE_CERTIFICATE"),
+    *("BAILEY_GATE_SUBMISSION", "BAILEY_GATE_SUBMISSIONS", "BAILEY_GATE_CERTIFICATE"),
     *("BAILEY_RSPAMD_SCAN", "BAILEY_RSPAMD_LEARN", "BAILEY_RSPAMD_PASSWORD", "BAILEY_CLAMAV"),
 )
 # variable -> port where it is not set
-WEB_PORTS = {"CONSOLE_PORT": 8000, "PORTAL_PORT": 8001, "INGEST_PORT": 8002, "GATE_PORT": 2525}
+WEB_PORTS = {
+    "CONSOLE_PORT": 8000,
+    "PORTAL_PORT": 8001,
+    "INGEST_PORT": 8002,
+    "GATE_PORT": 2525,
+    "SUBMISSION_PORT": 2587,
+    "SUBMISSIONS_PORT": 2465,
+}
+# What stands where others may reach it: GATE_HOST.
+GATE_PORTS = ("GATE_PORT", "SUBMISSION_PORT", "SUBMISSIONS_PORT")
 SANDBOX_PORTS = {
     "SANDBOX_HTTPS_PORT": 8443,
     "SANDBOX_HTTP_PORT": 8004,
@@ -61,6 +70,14 @@ class Plan:
 
     def address(self, variable: str) -> str:
         return f"{HOST}:{self.ports[variable]}"
+
+    def gate_address(self, variable: str) -> str:
+        return f"{self.gate_host}:{self.ports[variable]}"
+
+    @property
+    def certificate(self) -> Path:
+        """Of the embedded gate's submission, where none is given."""
+        return self.var / "submission.pem"
 
     @property
     def has_own_database(self) -> bool:
@@ -145,13 +162,21 @@ def shared_environment(
         "BAILEY_GATE_NAME": "gate-1",
         "BAILEY_GATE_SECRET": secrets["BAILEY_GATE_SECRET"],
         "BAILEY_GATE_DIR": str(plan.var / "gate"),
-        "BAILEY_GATE_LISTEN": f"{plan.gate_host}:{plan.port('GATE_PORT')}",
+        "BAILEY_GATE_LISTEN": plan.gate_address("GATE_PORT"),
+        "BAILEY_SUBMISSION_AT": plan.gate_address("SUBMISSION_PORT"),
+        "BAILEY_SUBMISSIONS_AT": plan.gate_address("SUBMISSIONS_PORT"),
         # Without the demo the machine's own name, if none is given.
         "BAILEY_GATE_HOSTNAME": "gate.bailey.example" if plan.has_demo else "",
         "BAILEY_GATE_XCLIENT": "1" if plan.has_demo else "0",
         "BAILEY_DNS": "",
         "BAILEY_GATE_PROCESSES": "2" if plan.has_full_gateway else "1",
     }
+    if not plan.has_full_gateway:  # there Postfix has these ports
+        made |= {
+            "BAILEY_GATE_SUBMISSION": plan.gate_address("SUBMISSION_PORT"),
+            "BAILEY_GATE_SUBMISSIONS": plan.gate_address("SUBMISSIONS_PORT"),
+            "BAILEY_GATE_CERTIFICATE": str(plan.certificate),
+        }
     if plan.has_demo:
         made |= {
             "BAILEY_SANDBOX_DIR": str(plan.var / "sandbox"),

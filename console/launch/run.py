@@ -26,6 +26,7 @@ from typing import Any
 import psycopg
 
 from console.gateway_parts import PartSettings
+from console.gateway_parts.certificate import self_signed
 from console.gateway_parts.gateway import Gateway, only_one, read_settings
 from console.launch import probes
 from console.launch.children import Child, Children, Stopped
@@ -34,6 +35,7 @@ from console.launch.demo import forget_answer, last_answer, last_json, remember_
 from console.launch.keys import installation_secrets, write_private
 from console.launch.pglocal import LocalPostgres, is_passing_trouble
 from console.launch.plan import (
+    GATE_PORTS,
     HOST,
     LOGIN_URLS,
     Commands,
@@ -93,7 +95,7 @@ def check_ports(plan: Plan) -> None:
     """Raises WrongSetting for the first port that somebody else has."""
     give_up_at = time.monotonic() + PORTS_FREE_WITHIN_S
     for variable, port in plan.ports.items():
-        host = plan.gate_host if variable == "GATE_PORT" else HOST
+        host = plan.gate_host if variable in GATE_PORTS else HOST
         kinds = [socket.SOCK_STREAM]
         if variable == "SANDBOX_DNS_PORT":
             kinds.append(socket.SOCK_DGRAM)
@@ -169,6 +171,9 @@ class Launcher:
             with step("Preparing the gateway's parts"):
                 self.gateway.prepare()
             self.shared |= self.gateway.gate_environment()
+        elif not self.plan.certificate.exists():
+            name = self.shared["BAILEY_GATE_HOSTNAME"] or socket.gethostname()
+            write_private(self.plan.certificate, self_signed(name))
         write_private(self.plan.var / "environment.json", json.dumps(self.shared, indent=1))
         if self.plan.has_demo:
             self.children.start(Child(command=self.commands.sandbox(), is_ready=probes.says_ready))
@@ -272,6 +277,8 @@ class Launcher:
             "api": self.shared["BAILEY_CONSOLE_URL"] + "/api/v1",
             "sandbox": plan.url("SANDBOX_HTTP_PORT") if plan.has_demo else None,
             "smtp": self.shared["BAILEY_GATE_LISTEN"],
+            "submission": self.shared["BAILEY_SUBMISSION_AT"],
+            "submissions": self.shared["BAILEY_SUBMISSIONS_AT"],
             "api_token": self.demo.get("api_token"),
             "people": self.demo.get("people", []),
             "pids": {name: pids[name] for name in (*PROCESSES, *parts) if name in pids},
@@ -286,6 +293,8 @@ class Launcher:
         say(f"  portal    {self.shared['BAILEY_PORTAL_URL']}")
         say(f"  API       {self.shared['BAILEY_CONSOLE_URL']}/api/v1/")
         say(f"  mail in   {self.shared['BAILEY_GATE_LISTEN']} (SMTP)")
+        say(f"  submit    {self.shared['BAILEY_SUBMISSION_AT']} (STARTTLS),")
+        say(f"            {self.shared['BAILEY_SUBMISSIONS_AT']} (TLS): what clients send")
         if not self.shared.get("BAILEY_SMTP_URL"):
             say(f"  mail out  {self.plan.var / 'outgoing'} (files: digests and notices)")
         if self.plan.has_demo:

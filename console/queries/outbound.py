@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from incidents.access import access_one
 from seg_bridge.models import GateClient, GateCommand
 from seg_bridge.outbound.models import OutboundTerms, SenderStop, SigningKey, SubmissionLogin
@@ -36,6 +38,8 @@ class OutboundPage:
     retired: list[SigningKey]
     logins: list[SubmissionLogin]
     gates: list[str]
+    submission_at: str = ""
+    submissions_at: str = ""
 
     @property
     def hosts(self) -> list[Mapping[str, Any]]:
@@ -61,6 +65,8 @@ def outbound_page(client: Tenant, reader: Person) -> OutboundPage:
         retired=list(retired.order_by("-created_at")[:MOST_ENDED]),
         logins=list(SubmissionLogin.objects.filter(tenant=client, ended_at=None).order_by("name")),
         gates=list(gates.values_list("gate__hostname", flat=True)),
+        submission_at=settings.SUBMISSION_AT,
+        submissions_at=settings.SUBMISSIONS_AT,
     )
 
 
@@ -85,5 +91,5 @@ def access_key(object_id: UUID) -> SigningKey:
     return access_one(SigningKey.objects.select_related("tenant", "domain"), object_id)
 
 
-def access_stop(object_id: UUID) -> SenderStop:
+def access_stop(object_id: UUID | str) -> SenderStop:
     return access_one(SenderStop.objects.select_related("tenant"), object_id)

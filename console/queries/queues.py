@@ -79,10 +79,10 @@ class QueuesPage:
 
 def queues_page(filters: Filters, cursor: str) -> QueuesPage:
     """Newest first; the summary counts what fits, whatever page is shown."""
-    found = _narrow(filters)
+    found = waiting(filters)
     items, older = newest_first(found.select_related("tenant", "gate"), cursor, at="arrived_at")
     return QueuesPage(
-        hops=_hops(found),
+        hops=hops_of(found),
         rows=_rows(items),
         older=older,
         total=found.count(),
@@ -91,11 +91,11 @@ def queues_page(filters: Filters, cursor: str) -> QueuesPage:
 
 
 def items_to_export(filters: Filters) -> list[QueueItem]:
-    found = _narrow(filters).select_related("tenant", "gate")
+    found = waiting(filters).select_related("tenant", "gate")
     return list(found.order_by("-arrived_at", "-id")[:MOST_EXPORTED])
 
 
-def access_item(item_id: UUID) -> Row:
+def access_item(item_id: UUID | str) -> Row:
     """Raises ``NotThere``, also for what has left the queue."""
     item = access_one(QueueItem.objects.select_related("tenant", "gate"), item_id)
     (row,) = _rows([item])
@@ -110,7 +110,8 @@ def same_mail(item: QueueItem) -> list[str]:
     return list(others.order_by("recipient").values_list("recipient", flat=True)[:100])
 
 
-def _narrow(filters: Filters) -> QuerySet[QueueItem]:
+def waiting(filters: Filters) -> QuerySet[QueueItem]:
+    """What fits, in no order."""
     found = QueueItem.objects.filter(tenant__in=clients_among(filters.client))
     if filters.hop:
         found = found.filter(next_hop=filters.hop)
@@ -126,7 +127,7 @@ def _narrow(filters: Filters) -> QuerySet[QueueItem]:
     return found
 
 
-def _hops(found: QuerySet[QueueItem]) -> list[HopRow]:
+def hops_of(found: QuerySet[QueueItem]) -> list[HopRow]:
     reasons: dict[str, list[tuple[str, str, int]]] = {}
     for hop, kind, n in (
         found.order_by().values_list("next_hop", "reason_kind").annotate(n=Count("id"))

@@ -36,6 +36,7 @@ ACKNOWLEDGE_EVERY_S = 60.0
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 15.0
 MOST_LESSONS = 500
+ORDERS_AT_ONCE = 32
 _MAX_REMEMBERED = 10_000
 
 
@@ -101,6 +102,8 @@ class CommandLoop:
         self._has_lessons = asyncio.Event()
         # What waits in the line is not asked for again before the end of a wait.
         self._after = 0
+        # The first order about the queue that was left for the next question.
+        self._orders_from: int | None = None
 
     async def run(self) -> None:
         """For ever.  Whatever fails, the last policy stays in force and the gate asks again."""
@@ -127,6 +130,8 @@ class CommandLoop:
         current = self._keeper.current
         version = current.version if current is not None else ""
         after = max(self._after, self._memory.after)
+        if self._orders_from is not None:
+            after = min(after, self._orders_from - 1)
         target = f"/gate/commands?after={after}&snapshot={version}&wait_s={self._wait_s}"
         if self._keeper.trouble:
             target += f"&trouble={self._keeper.trouble}"
@@ -135,13 +140,33 @@ class CommandLoop:
         if answer.get("snapshot") is not None:
             self._follow(answer["snapshot"])
         is_new = answer.get("snapshot") is not None
+        orders = []
         for data in answer.get("commands", ()):
             try:
                 command = Command.from_json(data)
             except (KeyError, TypeError, ValueError) as error:
                 raise IngestError(f"a command cannot be read: {error!r}") from error
-            is_new |= await self.obey(command)
-        return is_new
+            if command.kind in KINDS:
+                orders.append(command)
+            else:
+                is_new |= await self.obey(command)
+        return await self._obey_orders(orders) or is_new
+
+    async def _obey_orders(self, orders: list[Command]) -> bool:
+        """Orders about the queue, some at once, behind all else.  The rest is asked for again, so
+        that one which was stopped meanwhile is not done.
+
+        Raises as ``obey`` does.
+        """
+        fresh = [each for each in orders if each.id not in self._memory.done]
+        now, later = fresh[:ORDERS_AT_ONCE], fresh[ORDERS_AT_ONCE:]
+        self._orders_from = later[0].seq if later else None
+        known = [each for each in orders if each.id in self._memory.done]
+        done = await asyncio.gather(*map(self.obey, (*known, *now)), return_exceptions=True)
+        for each in done:
+            if isinstance(each, BaseException):
+                raise each
+        return bool(now)
 
     def _follow(self, signed: Mapping[str, Any]) -> None:
         try:

@@ -14,8 +14,10 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from typing_extensions import override
 from ulid import ULID
 
 from incidents.mail.facts import MailFacts
@@ -24,6 +26,7 @@ from seg_bridge.engines import Engine, Envelope
 from seg_bridge.gate.decide import Decidable, decidable, decide
 from seg_bridge.gate.dispatch import (
     Group,
+    group_by_way,
     group_by_wording,
     relay_groups,
     spool_entries,
@@ -44,6 +47,7 @@ from seg_bridge.gate.records import (
     facts_told,
 )
 from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.repeats import KEEP_ANSWERED_S, KEEP_PUT_OFF_S, Repeats, repeat_key
 from seg_bridge.gate.rescan import Unscanned, is_to_be_scanned
 from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, scan_with_all
 from seg_bridge.gate.spool import Spool, SpoolEntry
@@ -51,6 +55,7 @@ from seg_bridge.gate.spool import Spool, SpoolEntry
 log = logging.getLogger(__name__)
 
 TRY_LATER = "451 4.3.0 The mail could not be made safe here, please send it again"
+ULID_CHARS = 26
 _MAX_UNWRITTEN = 1000
 T = TypeVar("T")
 
@@ -69,6 +74,7 @@ class Stores:
     originals: Originals
     spool: Spool
     unscanned: Unscanned
+    repeats: Repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +126,7 @@ class Core:
         copies = tuple(
             self._decide(route, snapshot, seen, envelope) for route in transaction.routes
         )
-        settle_mixed(copies)
+        settle_mixed(copies, is_rest=bool(transaction.done_before))
         return SeenMail(
             direction=self.direction,
             sent_by=self._sent_by(transaction, facts),
@@ -137,7 +143,43 @@ class Core:
             is_in_circle=is_in_circle(raw),
             said=transaction.said,
             queue_id=transaction.queue_id,
+            repeat_key=transaction.repeat_key,
         )
+
+    def _without_done(self, raw: bytes, transaction: Transaction) -> Transaction:
+        """What is left to do of a mail: a repeat's recipients that have their copy are not asked
+        about again.
+        """
+        key = transaction.repeat_key or repeat_key(
+            self.direction, transaction.envelope.mail_from, raw
+        )
+        known = self._stores.repeats.done_before(key)
+        done = tuple(each.address for each in transaction.routes if each.address in known)
+        if not done:
+            return replace(transaction, repeat_key=key)
+        left = tuple(each for each in transaction.routes if each.address not in known)
+        log.info("%s was taken before: %s are done, %s left", known[done[0]], len(done), len(left))
+        recipients = tuple(each.address for each in left)
+        return replace(
+            transaction,
+            routes=left,
+            envelope=replace(transaction.envelope, recipients=recipients),
+            repeat_key=key,
+            done_before=done,
+        )
+
+    async def _note_done(
+        self, mail: SeenMail, copies: Sequence[Copy], *, keep_s: float = KEEP_PUT_OFF_S
+    ) -> None:
+        """Should the sender repeat the mail, nothing is done again for these."""
+        addresses = [copy.route.address for copy in copies]
+        note = self._stores.repeats.note
+        if addresses:
+            await asyncio.to_thread(note, mail.repeat_key, mail.ulid, addresses, keep_s=keep_s)
+
+    def _settled(self, mail: SeenMail) -> list[Copy]:
+        """Copies that we have answered for, or that are gone, whatever the sender hears."""
+        raise NotImplementedError
 
     def _decide(
         self, route: Route, snapshot: PolicySnapshot, seen: Decidable, envelope: Envelope
@@ -165,8 +207,18 @@ class Core:
                 await asyncio.to_thread(self._stores.unscanned.put, mail)
             failpoint("core.before_done")
             at = datetime.now(UTC)
-            await self._append(done_record(mail, kept_for=frozenset(kept_for), at=at, reply=reply))
+            settled = [each.route.address for each in self._settled(mail)]
+            await self._append(
+                done_record(
+                    mail,
+                    kept_for=frozenset(kept_for),
+                    at=at,
+                    reply=reply,
+                    settled=settled if reply.startswith("2") else (),
+                )
+            )
         except (JournalError, OSError):
+            await self._note_done(mail, [each for each in mail.copies if mail.is_gone(each)])
             self._drop(mail, kept_for)
             for entry, _ in entries:
                 spool.discard(entry)
@@ -193,7 +245,7 @@ class Core:
         """The disk failed after the decision: say so once it is well, lest ``begun`` stays open."""
         for copy in mail.copies:
             copy.is_spooled = False
-            if copy.outcome not in (Outcome.DELIVERED, Outcome.UNKNOWN):
+            if copy.outcome is not Outcome.UNKNOWN and not mail.is_gone(copy):
                 copy.outcome = Outcome.DEFERRED
             copy.rule += "; the gate's disk failed and the sender was told to repeat the mail"
         self._unwritten.append(
@@ -217,7 +269,22 @@ class RelayCore(Core):
 
     async def receive(self, raw: bytes, transaction: Transaction) -> str:
         """Our SMTP reply to the end of the mail.  ``raw`` is normalised.  Never raises."""
-        return await put_off_if_broken(self._receive(raw, transaction), TRY_LATER)
+        return await put_off_if_broken(self._take(raw, transaction), TRY_LATER)
+
+    async def not_heard(self, transaction: Transaction, reply: str) -> None:
+        """The sender was gone before it had our reply: it may repeat the mail."""
+        if not reply.startswith("2"):
+            return
+        ulid = next((word for word in reply.split() if len(word) == ULID_CHARS), "")
+        addresses = [each.address for each in transaction.routes]
+        note, key = self._stores.repeats.note, transaction.repeat_key
+        await asyncio.to_thread(note, key, ulid, addresses, keep_s=KEEP_ANSWERED_S)
+
+    async def _take(self, raw: bytes, transaction: Transaction) -> str:
+        rest = self._without_done(raw, transaction)
+        if not rest.routes:
+            return "250 2.0.0 Ok: taken before"
+        return await self._receive(raw, rest)
 
     async def _receive(self, raw: bytes, transaction: Transaction) -> str:
         mail = await self._look(raw, transaction)
@@ -231,13 +298,15 @@ class RelayCore(Core):
         if reply is None:
             kept_for = await self._keep(mail, kept_for)
             groups = [
-                await self._write(copies, mail, transaction) for copies in group_by_wording(mail)
+                await self._write(copies, mail, transaction)
+                for copies in group_by_way(group_by_wording(mail))
             ]
             if groups:
                 await self._append(begun_record(mail))
                 failpoint("core.after_begun")
-                await relay_groups(groups, self._relay)
+                await relay_groups(groups, self._relay, partial(self._note_delivered, mail))
             reply = conclude(mail)
+            self._note_queued(mail)
             if reply.startswith("2"):
                 entries = spool_entries(mail, groups)
         if reply.startswith("4"):
@@ -248,6 +317,17 @@ class RelayCore(Core):
             kept_for = await self._keep(mail, kept_for)
         await self._close(mail, reply, kept_for, entries)
         return reply
+
+    def _note_queued(self, mail: SeenMail) -> None:
+        """What the next hop took is delivered, as far as we know."""
+
+    async def _note_delivered(self, mail: SeenMail, group: Group) -> None:
+        await self._note_done(mail, [e for e in group.copies if e.outcome is Outcome.DELIVERED])
+
+    @override
+    def _settled(self, mail: SeenMail) -> list[Copy]:
+        """Of a mail that gets 250: all."""
+        return list(mail.copies)
 
     async def _write(
         self, copies: tuple[Copy, ...], mail: SeenMail, transaction: Transaction

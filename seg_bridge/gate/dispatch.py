@@ -7,6 +7,7 @@ another mark, so copies are grouped by both.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from incidents.words import MatrixAction, Outcome
@@ -41,6 +42,15 @@ def group_by_wording(mail: SeenMail) -> list[tuple[Copy, ...]]:
     return [tuple(copies) for copies in by_wording.values()]
 
 
+def group_by_way(groups: list[tuple[Copy, ...]]) -> list[tuple[Copy, ...]]:
+    """Copies that get the same bytes by different next hops go apart."""
+    by_way: dict[tuple[int, Way], list[Copy]] = {}
+    for number, copies in enumerate(groups):
+        for copy in copies:
+            by_way.setdefault((number, copy.route.domain.way), []).append(copy)
+    return [tuple(copies) for copies in by_way.values()]
+
+
 def write_group(
     copies: tuple[Copy, ...], mail: SeenMail, transaction: Transaction, hostname: str
 ) -> Group:
@@ -66,12 +76,16 @@ def mark_of(copy: Copy) -> str | None:
     return copy.route.treatment.mark_subject if copy.action is MatrixAction.TAG else None
 
 
-async def relay_groups(groups: list[Group], relay: Relay) -> None:
+async def relay_groups(
+    groups: list[Group], relay: Relay, note: Callable[[Group], Awaitable[None]]
+) -> None:
     """The groups follow each other: after one that was not taken at all the others are still
-    tried, their fate may differ.
+    tried, their fate may differ.  ``note`` is told of each one behind which others still come.
     """
-    for group in groups:
+    for number, group in enumerate(groups, 1):
         await relay_group(group, relay, group.copies[0].route.domain.way)
+        if number < len(groups):
+            await note(group)
 
 
 async def relay_group(group: Group, relay: Relay, way: Way) -> None:
@@ -89,7 +103,8 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
     """What the gate must still deliver of this mail, with the bytes to send."""
     entries = []
     for number, group in enumerate(groups):
-        left = tuple(copy.route.wire_address for copy in group.copies if copy.is_spooled)
+        spooled = [copy for copy in group.copies if copy.is_spooled]
+        left = tuple(copy.route.wire_address for copy in spooled)
         if not left:
             continue
         outgoing = replace(group.outgoing, recipients=left)
@@ -106,6 +121,8 @@ def spool_entries(mail: SeenMail, groups: list[Group]) -> list[tuple[SpoolEntry,
             spooled_at_s=time.time(),
             due_at_s=time.time(),
             direction=mail.direction,
+            claimed=outgoing.claimed,
+            last_reply=spooled[0].hop_reply[:500],
         )
         entries.append((entry, outgoing.data))
     return entries

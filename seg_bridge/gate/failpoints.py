@@ -27,6 +27,8 @@ FAILPOINTS = frozenset(
         "core.after_done",
         "queue.after_begun",
         "queue.after_reinjection",
+        "queue.after_note",
+        "queue.before_answer",
         "maillog.after_journal",
         "maillog.after_state",
         "spool.after_files",

@@ -21,8 +21,10 @@ from datetime import UTC, datetime
 from seg_bridge.gate.journal import Journal
 from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.recovery import read_leftovers
-from seg_bridge.gate.server import FINISH_S, open_socket, take_folder
+from seg_bridge.gate.repeats import Repeats
+from seg_bridge.gate.server import FINISH_S, take_folder
 from seg_bridge.gate.settings import GateSettings
+from seg_bridge.gate.sockets import open_socket
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +120,11 @@ async def settle_leftovers(settings: GateSettings) -> None:
     Raises ``OSError`` or ``JournalError``.
     """
     kept: set[tuple[int, str]] = set()
+    repeats = Repeats(settings.repeats_folder)
     for number, folder in settings.journal_folders():
         leftovers = read_leftovers(folder)
         kept |= leftovers.kept
+        leftovers.note_unheard(repeats)
         records = leftovers.settling_records(datetime.now(UTC))
         if number >= settings.processes and records:
             journal = Journal(folder)

@@ -56,7 +56,8 @@ class OutgoingMail:
     """``data`` has CRLF line ends.  ``mail_from`` "" is the null sender.
 
     ``mail_options`` and ``recipient_options`` are parameters for delivery notices (RFC 3461),
-    carried on where the hop knows them.
+    carried on where the hop knows them.  ``claimed``: what XCLIENT says of the host that the mail
+    comes from, to our own Postfix only.
     """
 
     mail_from: str
@@ -66,6 +67,7 @@ class OutgoingMail:
     is_8bit: bool = False
     mail_options: str = ""
     recipient_options: Mapping[str, str] = field(default_factory=dict)
+    claimed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,15 @@ class HopConnection:
         final = await self._transmit(mail.data)
         self.used_at = time.monotonic()
         return answers | dict.fromkeys(taken, final)
+
+    async def claim(self, words: str) -> None:
+        """From here on the hop takes us for that host.  Raises ``HopError``."""
+        if "XCLIENT" not in self.extensions:
+            raise HopError("the next hop takes no XCLIENT from us")
+        reply = await self._command(f"XCLIENT {words}")
+        if reply.state != "accepted":
+            raise HopError(f"XCLIENT was answered {reply.code} {reply.text}")
+        await self._ehlo()
 
     async def ask_for(self, recipient: str) -> Reply:
         """Does the hop take mail for this address?  No mail is sent.  Raises ``HopError``."""

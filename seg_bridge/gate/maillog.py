@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from incidents.observations import Observation
-from incidents.words import Layer, Outcome, Place
+from incidents.words import Direction, Layer, Outcome, Place
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import replace_file
 from seg_bridge.gate.journal import Journal, JournalError
@@ -64,6 +64,7 @@ class Queued:
     ulid: str
     states: dict[str, str] = field(default_factory=dict)
     told: int = 0
+    is_outbound: bool = False
 
 
 @dataclass(slots=True)
@@ -187,10 +188,9 @@ class MailLog:
         self._tail = LogTail(path, self._progress)
         self._save_at_s = 0.0
 
-    def ulid_of(self, queue_id: str) -> str:
-        """ "" where the log has not named this mail."""
-        mail = self._progress.queued.get(queue_id)
-        return mail.ulid if mail is not None else ""
+    def queued(self, queue_id: str) -> Queued | None:
+        """None: the log has not named this mail."""
+        return self._progress.queued.get(queue_id)
 
     async def run(self) -> None:
         """For ever."""
@@ -254,7 +254,7 @@ class MailLog:
 
     def _note(self, event: Traced) -> None:
         queued = self._progress.queued
-        queued[event.queue_id] = Queued(event.tenant_id, event.ulid)
+        queued[event.queue_id] = Queued(event.tenant_id, event.ulid, is_outbound=event.is_outbound)
         while len(queued) > MAX_OPEN:
             del queued[next(iter(queued))]
 
@@ -304,6 +304,7 @@ class MailLog:
             source_key=f"{mail.ulid}/{recipient}",
             observed_at=at.replace(microsecond=0) + timedelta(microseconds=moment),
             recipient=recipient,
+            direction=str(Direction.OUTBOUND if mail.is_outbound else Direction.INBOUND),
             trace_ulid=mail.ulid,
             action=outcome,
             place=place,

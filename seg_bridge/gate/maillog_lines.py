@@ -1,7 +1,7 @@
 """One line of Postfix's log, read strictly: senders choose a part of its words.
 
 ``read_line`` gives what the gate follows, None for everything else:
-``Traced``     a mail in the queue is this mail of ours (trace_checks in gateway_parts/postfix.py)
+``Traced``     a mail in the queue is this mail of ours (trace_checks of postfix_texts.py)
 ``Attempted``  the next hop's answer for one recipient, or that none was to be had
 ``Expired``    Postfix gave up, the sender gets a notice
 ``Removed``    it is in the queue no more; ``by_hand`` if an operator took it out
@@ -22,8 +22,8 @@ _LINE = re.compile(
     r" (?P<queue_id>[0-9A-Za-z]{5,20}): (?P<text>.+)\Z"
 )
 _TRACED = re.compile(
-    r"(?:milter-header-info|info): header X-Bailey-Trace: v1; .*"
-    r": bailey t=(?P<tenant>[0-9]{1,18}) u=(?P<ulid>[0-9A-HJKMNP-TV-Z]{26})\Z"
+    r"(?:milter-header-info|info): header X-Bailey-(?:Trace: v1; |Sent: t=).*"
+    r": bailey t=(?P<tenant>[0-9]{1,18}) u=(?P<ulid>[0-9A-HJKMNP-TV-Z]{26})(?P<out> outbound)?\Z"
 )
 _ATTEMPTED = re.compile(
     r"to=<(?P<recipient>[^>]*)>, (?:orig_to=<[^>]*>, )?relay=(?P<relay>[^,]*), (?:conn_use=\d+, )?"
@@ -41,6 +41,7 @@ class Traced:
     queue_id: str
     tenant_id: int
     ulid: str
+    is_outbound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,10 @@ def read_line(line: str, now: datetime) -> Event | None:
     queue_id, text, program = match["queue_id"], match["text"], match["program"]
     if program == "cleanup":
         traced = _TRACED.match(text)
-        return Traced(queue_id, int(traced["tenant"]), traced["ulid"]) if traced else None
+        if traced is None:
+            return None
+        is_outbound = traced["out"] is not None
+        return Traced(queue_id, int(traced["tenant"]), traced["ulid"], is_outbound)
     is_removed = text == "removed"
     is_told_by_queue = program == "qmgr" and not is_removed
     told = (_EXPIRED if is_told_by_queue else _ATTEMPTED).match(text)

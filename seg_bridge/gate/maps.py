@@ -17,7 +17,6 @@ from pathlib import Path
 
 from seg_bridge.gate.files import make_folder, replace_file
 from seg_bridge.gate.policy import PolicySnapshot
-from seg_bridge.gate.ways import HopTls, postfix_level
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,6 @@ class MapsError(Exception):
 def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
     """Table → its source, keys in small letters, in one order."""
     domains, recipients, transport = [], [], []
-    tls: dict[str, HopTls] = {}
     for tenant in snapshot.tenants:
         for domain in tenant.domains:
             for name in _spellings(domain.name):
@@ -43,21 +41,17 @@ def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
                 transport.append(f"{name} {domain.way.transport()}")
                 # The gate asks the next hop when Postfix asks the gate.
                 recipients += [f"@{name} {tenant.slug}"] if domain.asks_hop else []
-            for hop, wanted in domain.way.tls_policies().items():
-                # Two clients with one mail host: who wants more has it for both.
-                tls[hop] = max(wanted, tls.get(hop, wanted), key=lambda each: each.rank)
             for address in domain.recipients:
                 local, _, name = address.rpartition("@")
                 recipients += [
                     f"{local}@{each} {tenant.slug}" for each in _spellings(name) if is_plain(local)
                 ]
-    # What Postfix answers to all until there is a policy: console/gateway_parts/postfix.py.
+    # What Postfix answers to all until there is a policy: console/gateway_parts/postfix_texts.py.
     state = ["state DUNNO"]
     texts = {
         "domains": domains,
         "recipients": recipients,
         "transport": transport,
-        "tls": [f"{hop} {postfix_level(wanted)}" for hop, wanted in tls.items()],
         STATE: state,
     }
     return {name: "".join(f"{line}\n" for line in sorted(lines)) for name, lines in texts.items()}

@@ -143,7 +143,7 @@ class MilterSession(asyncio.Protocol):
             case "H":
                 self._helo = _first(data)
             case "M":
-                self._answer_command(self._begin, data)
+                self._take_sender(data)
             case "R":
                 self._take_recipient(data)
             case "L":
@@ -170,13 +170,37 @@ class MilterSession(asyncio.Protocol):
         else:
             self._say(wire.CONTINUE)
 
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Answers the command when this is done; a ``BadCommand`` of it is the answer."""
+        self._commit = asyncio.get_running_loop().create_task(self._answer_later(work))
+
+    async def _answer_later(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._transport is not None
+        answer = wire.CONTINUE
+        try:
+            await work
+        except BadCommand as refusal:
+            answer = wire.reply(str(refusal))
+        except Exception:  # a bug, or a disk that fails: the sender keeps the mail
+            log.exception("a command of Postfix was put off")
+            answer = wire.reply("451 4.3.0 Something went wrong here, please try again")
+        self._commit = None
+        if self._transport.is_closing():
+            return
+        self._say(answer)
+        self._transport.resume_reading()
+        self._obey_all()
+
+    def _take_sender(self, data: bytes) -> None:
+        self._answer_command(self._begin, data)
+
     def _take_recipient(self, data: bytes) -> None:
         """At once, but for one of whom the next hop has to be asked."""
         route = self._route_to_ask(data)
         if route is None:
             self._answer_command(self._add_recipient, data)
-            return
-        self._commit = asyncio.get_running_loop().create_task(self._ask_for(route, data))
+        else:
+            self._later(self._ask_for(route, data))
 
     def _route_to_ask(self, data: bytes) -> Route | None:
         route = self._open.snapshot.find(_without_brackets(_first(data))) if self._open else None
@@ -185,17 +209,18 @@ class MilterSession(asyncio.Protocol):
         return route
 
     async def _ask_for(self, route: Route, data: bytes) -> None:
-        assert self._transport is not None
-        refusal = await self._parts.known.ask(route)
-        self._commit = None
-        if self._transport.is_closing():
-            return
-        if refusal:
-            self._say(wire.reply(refusal))
-        else:
-            self._answer_command(self._add_recipient, data)
-        self._transport.resume_reading()
-        self._obey_all()
+        """Raises ``BadCommand``."""
+        if refusal := await self._parts.known.ask(route):
+            raise BadCommand(refusal)
+        self._add_recipient(data)
+
+    def _find(self, address: str, snapshot: PolicySnapshot) -> Route | None:
+        """None: no mail for this domain is taken."""
+        return snapshot.find(address)
+
+    @property
+    def _authenticated_as(self) -> str:
+        return self._macro("auth_authen", "M")
 
     def _macro(self, name: str, *steps: str) -> str:
         told = (wire.read_macros(self._macros.get(step, b"")).get(name) for step in steps)
@@ -237,7 +262,7 @@ class MilterSession(asyncio.Protocol):
         path, *options = _words(data)
         address = _without_brackets(path)
         check_recipient(address, is_smtputf8=mail.is_smtputf8)
-        route = mail.snapshot.find(address)
+        route = self._find(address, mail.snapshot)
         if route is None:
             raise BadCommand("550 5.7.1 No mail for this domain is taken here")
         refusal = (self._parts.known.kept(route) or "") if route.must_ask else ""
@@ -298,7 +323,7 @@ class MilterSession(asyncio.Protocol):
                 recipients=tuple(mail.routes),
                 received_at=datetime.now(UTC),
                 tls=self._macro("tls_version", "M", "H"),
-                authenticated_as=self._macro("auth_authen", "M"),
+                authenticated_as=self._authenticated_as,
             ),
             routes=tuple(mail.routes.values()),
             snapshot=mail.snapshot,
@@ -358,6 +383,11 @@ def _words(data: bytes) -> list[str]:
 
 def _first(data: bytes) -> str:
     return _words(data)[0] if data else ""
+
+
+def first_word(data: bytes) -> str:
+    """The address of MAIL or RCPT."""
+    return _without_brackets(_first(data))
 
 
 def _without_brackets(path: str) -> str:

@@ -13,9 +13,12 @@ from incidents.words import Direction, MatrixAction, Outcome, Verdict
 from seg_bridge.gate.records import Copy, SeenMail
 
 
-def settle_mixed(copies: Sequence[Copy]) -> None:
-    """A mail is refused only if every copy is; else the refused copies are held."""
-    if all(copy.action is MatrixAction.REJECT for copy in copies):
+def settle_mixed(copies: Sequence[Copy], *, is_rest: bool = False) -> None:
+    """A mail is refused only if every copy is; else the refused copies are held.
+
+    ``is_rest``: other recipients had their copy at an earlier try.
+    """
+    if not is_rest and all(copy.action is MatrixAction.REJECT for copy in copies):
         return
     for copy in copies:
         if copy.action is MatrixAction.REJECT:

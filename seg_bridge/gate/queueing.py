@@ -5,6 +5,9 @@
 3. ``done`` synced: what is held, and what is *passed* to Postfix's queue;
 4. our answer, in which the held recipients are taken out of the mail.
 
+A sender that is put off between these steps repeats the whole mail.  Held copies and those sent
+apart are then there already (``repeats.py``); only the rest is done.
+
 Where clients of one mail need different header fields, the first group stays in the mail and each
 other one goes to Postfix as a mail of its own, by a listener that has no milter; ``begun`` is
 synced before that.  If one is not taken, the whole mail is put off.
@@ -17,6 +20,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from typing_extensions import override
 
 from incidents.mail.headers import scan_block
 from incidents.words import Outcome
@@ -36,6 +41,7 @@ from seg_bridge.gate.outgoing import VERDICT_HEADER, own_fields, stamp_fields, u
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.records import Copy, SeenMail, Transaction, begun_record, done_record
 from seg_bridge.gate.relay import queue_id_in
+from seg_bridge.gate.repeats import KEEP_ANSWERED_S
 from seg_bridge.gate.rescan import is_to_be_scanned
 from seg_bridge.gate.ways import Way
 
@@ -61,7 +67,8 @@ class Edits:
 class Answer:
     """``reply`` "" lets Postfix queue the mail for all recipients but ``removed``.
 
-    ``is_discarded``: nobody is left, Postfix answers 250 and forgets the mail.
+    ``is_discarded``: nobody is left, Postfix answers 250 and forgets the mail.  ``settled``: of
+    mail that the gate sends on itself, what there is to note if Postfix does not hear this.
     """
 
     reply: str = ""
@@ -69,6 +76,7 @@ class Answer:
     removed: tuple[str, ...] = ()
     edits: Edits = Edits()
     mail: SeenMail | None = None
+    settled: tuple[Transaction, str] | None = None
 
 
 class QueueCore(Core):
@@ -77,14 +85,18 @@ class QueueCore(Core):
         return await put_off_if_broken(self._receive(raw, transaction), Answer(reply=TRY_LATER))
 
     async def _receive(self, raw: bytes, transaction: Transaction) -> Answer:
-        mail = await self._look(raw, transaction)
-        return await self._commit(mail, transaction)
+        rest = self._without_done(raw, transaction)
+        if not rest.routes:
+            return Answer(is_discarded=True)
+        mail = await self._look(raw, rest)
+        return await self._commit(mail, rest)
 
     async def take_back(self, answer: Answer) -> None:
         """Postfix never heard our answer: its client was put off and will repeat the mail."""
         mail = answer.mail
         if mail is None or answer.reply:
             return
+        await self._note_done(mail, self._settled(mail))
         for copy in mail.copies:
             if copy.queue_id == mail.queue_id:
                 copy.outcome = Outcome.DEFERRED
@@ -110,22 +122,30 @@ class QueueCore(Core):
             await self._append(begun_record(mail))
             failpoint("queue.after_begun")
             groups = [write_group(each, mail, transaction, self._hostname) for each in apart]
-            if not await self._send_apart(groups):
+            if not await self._send_apart(mail, groups):
                 self._drop(mail, kept_for)
                 return await self._refuse(mail, put_off_split(mail, groups))
         await self._close(mail, f"250 2.0.0 Ok: queued as {mail.queue_id}", kept_for)
         if not stay:
             return Answer(is_discarded=True, mail=mail)
+        # Postfix may still fail to queue what we leave it: its disk is full, it is killed.
+        await self._note_done(mail, self._settled(mail), keep_s=KEEP_ANSWERED_S)
+        failpoint("queue.before_answer")
         edits = make_edits(mail, stay, transaction.snapshot, self._hostname)
         removed = tuple(copy.route.address for copy in mail.copies if copy not in stay)
-        return Answer(removed=removed, edits=edits, mail=mail)
+        return Answer(removed=(*removed, *transaction.done_before), edits=edits, mail=mail)
+
+    @override
+    def _settled(self, mail: SeenMail) -> list[Copy]:
+        """What does not depend on Postfix hearing our answer: held here, or sent apart."""
+        return [copy for copy in mail.copies if copy.outcome is Outcome.HELD or mail.is_gone(copy)]
 
     async def _refuse(self, mail: SeenMail, reply: str) -> Answer:
         kept_for = set() if reply.startswith("4") else await self._keep(mail, set())
         await self._close(mail, reply, kept_for)
         return Answer(reply=reply, mail=mail)
 
-    async def _send_apart(self, groups: Sequence[Group]) -> bool:
+    async def _send_apart(self, mail: SeenMail, groups: Sequence[Group]) -> bool:
         """False: Postfix did not take all of them."""
         for group in groups:
             await relay_group(group, self._relay, Way.of(self._parts.reinject_hop))
@@ -133,6 +153,8 @@ class QueueCore(Core):
             for copy in group.copies:
                 if copy.outcome is Outcome.DELIVERED:
                     copy.outcome, copy.queue_id = Outcome.PASSED, queue_id_in(copy.hop_reply)
+            await self._note_done(mail, [e for e in group.copies if e.outcome is Outcome.PASSED])
+            failpoint("queue.after_note")
             if any(copy.outcome is not Outcome.PASSED for copy in group.copies):
                 return False
         return True

@@ -17,8 +17,10 @@ from typing import Any, Protocol
 
 from seg_bridge.gate.desk import NO_CLERK, Desk, Listed
 from seg_bridge.gate.ingest import IngestClient, IngestError
+from seg_bridge.gate.maillog import Queued
 from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.release import Command, Done
+from seg_bridge.gate.returning import may_return
 from seg_bridge.gate.spool import Spool, SpoolEntry
 
 log = logging.getLogger(__name__)
@@ -82,12 +84,12 @@ Latest = Callable[[], PolicySnapshot | None]
 
 
 class PostfixQueue:
-    """``ulid_of``: Postfix's queue id → the mail's ulid, as its log told."""
+    """``queued``: Postfix's queue id → what its log told of the mail, None: nothing."""
 
-    def __init__(self, desk: Desk, latest: Latest, ulid_of: Callable[[str], str]) -> None:
+    def __init__(self, desk: Desk, latest: Latest, queued: Callable[[str], Queued | None]) -> None:
         self._desk = desk
         self._latest = latest
-        self._ulid_of = ulid_of
+        self._queued = queued
 
     def look(self) -> Told | None:
         listing = self._desk.read()
@@ -102,21 +104,25 @@ class PostfixQueue:
         return [self._item(mail, address, why) for address, why in mail.recipients]
 
     def _item(self, mail: Listed, address: str, why: str) -> Item | None:
-        snapshot = self._latest()
+        snapshot, known = self._latest(), self._queued(mail.queue_id)
         route = snapshot.find(address) if snapshot is not None else None
-        if route is None:
+        if known is not None and known.is_outbound:
+            tenant_id, next_hop = known.tenant_id, "MX of " + address.rpartition("@")[2].lower()
+        elif route is not None:
+            tenant_id, next_hop = route.tenant.tenant_id, str(route.domain.way)
+        else:
             return None
         return Item(
-            tenant_id=route.tenant.tenant_id,
+            tenant_id=tenant_id,
             queue_id=mail.queue_id,
             where=mail.where,
             recipient=normalise_address(address),
             sender=mail.sender,
-            next_hop=str(route.domain.way),
+            next_hop=next_hop,
             reason=why[:MAX_REASON_CHARS],
             arrived_at=datetime.fromtimestamp(mail.arrived_at_s, UTC).isoformat(),
             size_bytes=mail.size_bytes,
-            trace_ulid=self._ulid_of(mail.queue_id),
+            trace_ulid=known.ulid if known is not None else "",
             may_return=mail.sender not in ("", "MAILER-DAEMON"),
         )
 
@@ -161,7 +167,7 @@ class SpoolQueue:
                 arrived_at=datetime.fromtimestamp(entry.spooled_at_s, UTC).isoformat(),
                 size_bytes=self._spool.size_of(entry),
                 trace_ulid=entry.ulid,
-                may_return=False,
+                may_return=may_return(entry),
             )
             for recipient in entry.recipients
             for route in [snapshot.find(recipient) if snapshot is not None else None]
@@ -173,8 +179,6 @@ class SpoolQueue:
             return Done(False, GONE)
         if entry.tenant_id != command.tenant_id:
             return Done(False, NOT_OURS)
-        if action == "return":
-            return Done(False, "This gate sends no notices: remove it, and tell its sender.")
         trouble = await self._spool.order(entry, action, by=command.by)
         return Done(not trouble, trouble or "done")
 

@@ -40,7 +40,8 @@ class Transaction:
     ``queue_id`` is Postfix's, "" for the embedded front, where all routes have one next hop.
     ``mail_options`` and ``recipient_options`` (by address) are ESMTP parameters that a copy sent
     apart must carry on: ``RET=HDRS``, ``NOTIFY=NEVER``.  ``said`` is what was said before the
-    mail's bytes.
+    mail's bytes.  ``done_before`` are recipients that an earlier try of the same mail has settled
+    (``repeats.py``); ``routes`` are the others.
     """
 
     envelope: Envelope
@@ -52,6 +53,8 @@ class Transaction:
     queue_id: str = ""
     mail_options: str = ""
     recipient_options: Mapping[str, str] = field(default_factory=dict)
+    repeat_key: str = ""
+    done_before: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -101,6 +104,12 @@ class SeenMail:
     queue_id: str = ""
     direction: Direction = Direction.INBOUND
     sent_by: Mapping[str, str] = field(default_factory=dict)
+    repeat_key: str = ""
+
+    def is_gone(self, copy: Copy) -> bool:
+        """It is with somebody else, whatever its sender hears of us."""
+        is_apart = copy.queue_id not in ("", self.queue_id)
+        return copy.outcome is Outcome.DELIVERED or (copy.outcome is Outcome.PASSED and is_apart)
 
     def of_tenant(self, tenant_id: int) -> tuple[Copy, ...]:
         return tuple(copy for copy in self.copies if copy.route.tenant.tenant_id == tenant_id)
@@ -127,12 +136,22 @@ def begun_record(mail: SeenMail) -> dict[str, Any]:
 
 
 def done_record(
-    mail: SeenMail, *, kept_for: frozenset[int], at: datetime, reply: str
+    mail: SeenMail,
+    *,
+    kept_for: frozenset[int],
+    at: datetime,
+    reply: str,
+    settled: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """``kept_for``: the clients whose original bytes are in ``originals``; ``reply`` is ours."""
+    """``kept_for``: the clients whose original bytes are in ``originals``; ``reply`` is ours.
+
+    ``settled`` are recipients for whom nothing may be done again if the sender did not hear it.
+    """
+    repeat = {"repeat": {"key": mail.repeat_key, "settled": list(settled)}} if settled else {}
     return {
         "kind": "done",
         "ulid": mail.ulid,
+        **repeat,
         "mails": _mails(mail, kept_for=kept_for, at=at, reply=reply),
     }
 

@@ -78,6 +78,8 @@ class Relay:
 
     async def _send_to(self, hop: str, tls: HopTls, mail: OutgoingMail) -> dict[str, HopAnswer]:
         """Raises ``HopError``: nothing was sent."""
+        if mail.claimed:
+            return await self._send_claimed(hop, tls, mail)
         kept = self._take(hop, tls)
         if kept is not None:
             try:
@@ -86,6 +88,19 @@ class Relay:
                 if not error.is_stale:
                     raise
         return await self._send_over(await self._connect(hop, tls), (hop, tls), mail)
+
+    async def _send_claimed(
+        self, hop: str, tls: HopTls, mail: OutgoingMail
+    ) -> dict[str, HopAnswer]:
+        """By a connection of its own: nobody else's mail may go by that name."""
+        connection = await self._connect(hop, tls)
+        try:
+            await connection.claim(mail.claimed)
+            answers = await connection.send(mail)
+            await connection.quit()
+        finally:
+            connection.abort()
+        return {name: replace(answer, tls=connection.tls) for name, answer in answers.items()}
 
     async def _send_over(
         self, connection: HopConnection, key: tuple[str, HopTls], mail: OutgoingMail

@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 from ulid import ULID
 
 from incidents.mail.facts import MailFacts
+from incidents.mail.headers import prepend_headers
 from incidents.observations import Observation
 from incidents.words import Direction, Layer, Outcome, Place
 from seg_bridge.engines import Envelope
@@ -25,6 +26,7 @@ from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal, Record
 from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.outbound.dkim import Signer
+from seg_bridge.gate.outbound.ways_out import WaysOut, sent_field
 from seg_bridge.gate.outbound.writing import visible_sender, write_outbound
 from seg_bridge.gate.outgoing import Stamp, received_value, stamp_mail
 from seg_bridge.gate.paths import BadCommand, check_sender
@@ -127,9 +129,11 @@ class Releaser:
         relay: Relay,
         client: IngestClient,
         signer: Signer,
+        ways_out: WaysOut,
         reinject_hop: str = "",
     ) -> None:
         """``reinject_hop``: where our own Postfix takes mail from us, "" without one."""
+        self._ways_out = ways_out
         self._signer = signer
         self._reinject_hop = reinject_hop
         self._source = f"gate:{name}"
@@ -148,7 +152,7 @@ class Releaser:
             raw = await self.original(command)
         except (CannotRelease, NoOriginal) as error:
             return Done(False, str(error))
-        mail = await self._outgoing(command, raw, snapshot)
+        mail = await self._outgoing(command, raw, snapshot, way)
         await self._journal.append(self._begun(command, str(way)))
         failpoint("commands.after_begun")
         answers = await self._relay.send(way, mail)
@@ -171,21 +175,21 @@ class Releaser:
             raise CannotRelease("the gate has no policy yet, or the command no recipients")
         if command.direction is Direction.OUTBOUND:
             return snapshot, self._way_out(command, snapshot)
-        ways = set()
+        ways: set[Way | None] = set()
         for recipient in command.recipients:
             route = snapshot.find(recipient)
             if route is None or not route.is_known or route.tenant.tenant_id != command.tenant_id:
                 raise CannotRelease(f"{recipient} is not, or no longer, a mailbox of this client")
             ways.add(Way.of(self._reinject_hop) if self._reinject_hop else route.domain.way)
-        if len(ways) != 1:
-            raise CannotRelease("the recipients have different mail hosts: release one by one")
-        return snapshot, ways.pop()
+        return snapshot, _the_one(ways)
 
     def _way_out(self, command: Command, snapshot: PolicySnapshot) -> Way:
         tenant = snapshot.tenant(command.tenant_id)
-        if tenant is None or tenant.outbound is None or not tenant.outbound.next_hop:
+        terms = tenant.outbound if tenant is not None else None
+        ways = {self._ways_out.way(terms, each, snapshot) for each in command.recipients}
+        if None in ways:
             raise CannotRelease("this client has no next mail server for outbound mail any more")
-        return Way.of(tenant.outbound.next_hop)
+        return _the_one(ways)
 
     async def original(self, command: Command) -> bytes:
         """Raises ``NoOriginal``."""
@@ -198,7 +202,7 @@ class Releaser:
         )
 
     async def _outgoing(
-        self, command: Command, raw: bytes, snapshot: PolicySnapshot
+        self, command: Command, raw: bytes, snapshot: PolicySnapshot, way: Way
     ) -> OutgoingMail:
         facts = await self._reader.read_async(raw)
         received_at = ULID.from_str(command.ulid).datetime
@@ -220,6 +224,8 @@ class Releaser:
         )
         if command.direction is Direction.OUTBOUND:
             data = await self._signed(command, raw, facts, stamp, snapshot)
+            if self._ways_out.is_outgoing(way.hops[0]):
+                data = prepend_headers(data, [sent_field(command.tenant_id, command.ulid)])
         else:
             data = stamp_mail(raw, stamp, snapshot)
         return OutgoingMail(
@@ -270,7 +276,8 @@ class Releaser:
         for recipient, answer in answers.items():
             rule = f"released by {command.by}"
             if answer.state == "accepted":
-                is_ours = self._reinject_hop and command.direction is not Direction.OUTBOUND
+                is_out = command.direction is Direction.OUTBOUND
+                is_ours = self._ways_out.is_own(answer.hop) if is_out else self._reinject_hop
                 outcome = Outcome.PASSED if is_ours else Outcome.DELIVERED
                 place = None
                 let_go.append(recipient)
@@ -320,6 +327,14 @@ class Releaser:
                 "decided": {"by": "release", "owner": command.by},
             },
         )
+
+
+def _the_one(ways: set[Way | None]) -> Way:
+    """Raises ``CannotRelease``."""
+    way = ways.pop()
+    if ways or way is None:
+        raise CannotRelease("the recipients have different mail hosts: release one by one")
+    return way
 
 
 def _usable_sender(facts: MailFacts) -> str:

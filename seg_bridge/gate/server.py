@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
-import grp
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from seg_bridge.engines import Engine
+from seg_bridge.engines.embedded.resolver import Resolver
 from seg_bridge.gate.commands import CommandLoop, Memory
 from seg_bridge.gate.core import CoreParts, FactsReader, RelayCore, Stores
 from seg_bridge.gate.desk import Desk
 from seg_bridge.gate.files import make_folder
 from seg_bridge.gate.hop import HopTimeouts
 from seg_bridge.gate.ingest import IngestClient
-from seg_bridge.gate.journal import Journal
+from seg_bridge.gate.journal import Journal, JournalError
 from seg_bridge.gate.known import Known
 from seg_bridge.gate.lessons import Learner, make_teacher
 from seg_bridge.gate.limits import FrontLimits
 from seg_bridge.gate.maillog import MailLog, queue_log
 from seg_bridge.gate.maps import PostfixMaps
 from seg_bridge.gate.milter import MilterParts, MilterSession
+from seg_bridge.gate.notices import NoticeMilter
 from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.policy import join_hop
 from seg_bridge.gate.queueing import QueueCore
 from seg_bridge.gate.queues import PostfixQueue, Queue, QueueHands, QueueWatch, SpoolQueue
-from seg_bridge.gate.recovery import read_leftovers
+from seg_bridge.gate.recovery import STOPPED, read_leftovers
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.release import Releaser
+from seg_bridge.gate.repeats import Repeats
 from seg_bridge.gate.rescan import FIRST_PAUSE_S, Rescanner, Unscanned
+from seg_bridge.gate.returning import Returner
 from seg_bridge.gate.session import FrontParts, GateSession
 from seg_bridge.gate.settings import GateSettings
 from seg_bridge.gate.snapshots import SnapshotKeeper
+from seg_bridge.gate.sockets import BACKLOG, Acceptor, open_socket
 from seg_bridge.gate.spool import Spool, SpoolTimes
 from seg_bridge.gate.submission import Submission
 
 log = logging.getLogger(__name__)
 
 FINISH_S = 20.0
-BACKLOG = 512
-POSTFIX_GROUP = "postfix"
 
 
 class FolderTaken(Exception):
@@ -96,6 +99,7 @@ class Gate:
         self._lines: set[asyncio.Transport] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | Acceptor | None = None
+        self._notices: Acceptor | None = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -103,6 +107,12 @@ class Gate:
         assert isinstance(self._server, asyncio.Server)
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
+
+    @property
+    def submissions_address(self) -> tuple[str, int]:
+        """The same with TLS from the first byte."""
+        assert self._submission is not None
+        return self._submission.tls_address
 
     @property
     def submission_address(self) -> tuple[str, int]:
@@ -118,11 +128,15 @@ class Gate:
         self._journal = Journal(self._journal_folder)
         if records := leftovers.settling_records(datetime.now(UTC)):
             await self._journal.append(*records)
+        repeats = self._repeats = Repeats(settings.repeats_folder)
+        await asyncio.to_thread(leftovers.note_unheard, repeats)
+        await asyncio.to_thread(repeats.sweep)
         originals = Originals(settings.originals_folder)
         unscanned = Unscanned(settings.unscanned_folder)
         if self._listener is None:
             originals.drop_unrecorded(leftovers.kept)
             unscanned.recover(leftovers.answered)
+        submission = self._submission = self._make_submission()
         spool = Spool(
             settings.spool_folder,
             journal=self._journal,
@@ -130,6 +144,13 @@ class Gate:
             source=f"gate:{settings.name}",
             snapshot=lambda: self.keeper.current,
             times=self._spool_times,
+            ways_out=submission.ways_out,
+            returner=Returner(
+                relay=self._relay,
+                lookup=Resolver(settings.dns),
+                hostname=settings.hostname,
+                latest=lambda: self.keeper.current,
+            ),
         )
         if self._number:
             await self._listen(self._core_parts(originals, spool, unscanned))
@@ -140,7 +161,6 @@ class Gate:
         memory.save()
         spool.recover(leftovers.spooled)
         parts = self._core_parts(originals, spool, unscanned)
-        submission = self._submission = self._make_submission()
         await submission.start(parts)
         await self._listen(parts)
         mail_log = self._make_mail_log()
@@ -185,7 +205,7 @@ class Gate:
         postfix = self._settings.postfix
         if postfix is None or mail_log is None:
             return SpoolQueue(spool, lambda: self.keeper.current)
-        return PostfixQueue(Desk(postfix), lambda: self.keeper.current, mail_log.ulid_of)
+        return PostfixQueue(Desk(postfix), lambda: self.keeper.current, mail_log.queued)
 
     def _beside(self, mail_log: MailLog | None) -> list[Coroutine[Any, Any, None]]:
         """What Postfix is told and what its log tells."""
@@ -196,8 +216,9 @@ class Gate:
 
     async def stop(self) -> None:
         """Takes no more mail, finishes what was begun, closes the books."""
-        if self._server is not None:
-            self._server.close()
+        for server in (self._server, self._notices):
+            if server is not None:
+                server.close()
         if self._submission is not None:
             self._submission.close()
         if self._commits:
@@ -208,6 +229,9 @@ class Gate:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._relay.close()
+        if not any(not each.done() for each in self._commits):
+            with contextlib.suppress(JournalError):  # then the last mails are noted once more
+                await self._journal.append(STOPPED)
         await asyncio.to_thread(self._journal.close)
         os.close(self._lock)
 
@@ -220,6 +244,7 @@ class Gate:
         front = FrontParts(
             hostname=self._settings.hostname,
             receive=core.receive,
+            not_heard=core.not_heard,
             latest=lambda: self.keeper.current,
             limits=self._limits,
             known=self._known,
@@ -243,6 +268,9 @@ class Gate:
         )
         listener = self._listener or open_socket(path)
         self._server = Acceptor(listener, lambda: MilterSession(front))
+        if self._number == 0 and self._settings.own_postfix is not None:
+            notices = open_socket(self._settings.socket_for("notices"))
+            self._notices = Acceptor(notices, lambda: NoticeMilter(front))
 
     def _core_parts(self, originals: Originals, spool: Spool, unscanned: Unscanned) -> CoreParts:
         return CoreParts(
@@ -251,7 +279,11 @@ class Gate:
             reader=self._reader,
             engines=self._engines,
             stores=Stores(
-                journal=self._journal, originals=originals, spool=spool, unscanned=unscanned
+                journal=self._journal,
+                originals=originals,
+                spool=spool,
+                unscanned=unscanned,
+                repeats=self._repeats,
             ),
             relay=self._relay,
             latest=lambda: self.keeper.current,
@@ -270,6 +302,7 @@ class Gate:
             limits=self._limits,
             known=self._known,
             commits=self._commits,
+            lines=self._lines,
         )
 
     def _make_commands(
@@ -286,6 +319,7 @@ class Gate:
             client=self._client,
             reinject_hop=self._reinject_hop(),
             signer=submission.signer,
+            ways_out=submission.ways_out,
         )
         return CommandLoop(
             client=self._client,
@@ -309,61 +343,3 @@ def take_folder(folder: Path) -> int:
         os.close(lock)
         raise FolderTaken(f"another gate works in {folder}") from None
     return lock
-
-
-def open_socket(path: Path) -> socket.socket:
-    """The socket that Postfix connects to; one that an earlier process left is replaced.
-
-    Raises ``OSError``.
-    """
-    make_folder(path.parent)
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(str(path))
-        _let_postfix_in(path)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _let_postfix_in(path: Path) -> None:
-    """Its group alone, where we may give the socket to it; else whoever may enter the folder."""
-    try:
-        os.chown(path, -1, grp.getgrnam(POSTFIX_GROUP).gr_gid)
-        path.chmod(0o660)
-    except (KeyError, PermissionError):
-        path.chmod(0o666)
-
-
-class Acceptor:
-    """Takes one connection at a time: a process that took all that wait would leave none to the
-    others which share the socket.
-    """
-
-    def __init__(self, listener: socket.socket, make: Callable[[], asyncio.BaseProtocol]) -> None:
-        self._listener = listener
-        self._make = make
-        self._loop = asyncio.get_running_loop()
-        self._greeting: set[asyncio.Task[Any]] = set()
-        self._loop.add_reader(listener.fileno(), self._accept)
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._listener.fileno())
-        self._listener.close()
-
-    def _accept(self) -> None:
-        try:
-            line, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionError):
-            return  # another process was faster
-        except OSError as error:
-            log.error("no connection from Postfix can be taken: %s", error)
-            return
-        line.setblocking(False)
-        task = self._loop.create_task(self._loop.connect_accepted_socket(self._make, line))
-        self._greeting.add(task)
-        task.add_done_callback(self._greeting.discard)

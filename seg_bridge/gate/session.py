@@ -17,13 +17,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP
 from typing_extensions import override
 
+from incidents.words import Direction
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.body import MailBody
 from seg_bridge.gate.dialogue import Said, exchange
@@ -33,11 +34,13 @@ from seg_bridge.gate.outgoing import normalise
 from seg_bridge.gate.paths import BadCommand, MailCommand, read_mail, read_rcpt
 from seg_bridge.gate.policy import PolicySnapshot, Route
 from seg_bridge.gate.records import Transaction
+from seg_bridge.gate.repeats import repeat_key
 from seg_bridge.gate.xclient import ClaimedClient, is_loopback, read_xclient
 
 log = logging.getLogger(__name__)
 
 Receive = Callable[[bytes, Transaction], Coroutine[Any, Any, str]]
+NotHeard = Callable[[Transaction, str], Coroutine[Any, Any, None]]
 
 _READ_BYTES = 64 * 1024
 _DRAIN_FACTOR = 3  # a mail that is too big is read to its end up to this, then cut off
@@ -58,6 +61,7 @@ class FrontParts:
 
     hostname: str
     receive: Receive
+    not_heard: NotHeard
     latest: Callable[[], PolicySnapshot | None]
     limits: FrontLimits
     known: Known
@@ -84,6 +88,7 @@ class _Open:
 class GateSession(SMTP):
     """One connection."""
 
+    direction = Direction.INBOUND
     line_length_limit = _READ_BYTES  # the stream's buffer, from which aiosmtpd pauses the sender
 
     def __init__(self, parts: FrontParts, loop: asyncio.AbstractEventLoop) -> None:
@@ -106,7 +111,8 @@ class GateSession(SMTP):
         self._hello: tuple[Said, ...] = ()
         self._open: _Open | None = None
         self._errors = self._idle_commands = self._mails = 0
-        self._is_turned_away = False
+        self._is_turned_away = self._has_hung_up = False
+        self._maybe_unheard: tuple[Transaction, str] | None = None
         self._tls = self._submitted_by = ""  # of submitted mail only
 
     # Connection
@@ -129,6 +135,11 @@ class GateSession(SMTP):
         if self._is_turned_away:
             return
         self._parts.load.leave(self._peer_ip)
+        self._has_hung_up = True
+        if error is not None and self._maybe_unheard is not None:
+            noting = self.loop.create_task(self._parts.not_heard(*self._maybe_unheard))
+            self._parts.commits.add(noting)
+            noting.add_done_callback(self._parts.commits.discard)
         super().connection_lost(error)
 
     @override
@@ -141,6 +152,7 @@ class GateSession(SMTP):
         """A client that has said all may still wait for our answer."""
         if self._is_turned_away:
             return False
+        self._has_hung_up = True  # as far as we can see
         self._reader.feed_eof()
         return True
 
@@ -220,6 +232,7 @@ class GateSession(SMTP):
         more = await self._reader.read(_READ_BYTES)
         if not more:
             raise ConnectionResetError("the client hung up")
+        self._maybe_unheard = None  # who goes on has heard us
         self._inbox += more
         return len(more)
 
@@ -406,11 +419,21 @@ class GateSession(SMTP):
             is_8bit=taken.command.is_8bit,
             said=tuple(taken.said),
         )
-        commit = self.loop.create_task(self._parts.receive(normalise(body.mail()), transaction))
+        commit = self.loop.create_task(self._commit(normalise(body.mail()), transaction))
         self._parts.commits.add(commit)
         commit.add_done_callback(self._parts.commits.discard)
         # Whatever becomes of the client, what was begun is carried to its end.
         await self.push(await asyncio.shield(commit))
+
+    async def _commit(self, raw: bytes, transaction: Transaction) -> str:
+        key = repeat_key(self.direction, transaction.envelope.mail_from, raw)
+        transaction = replace(transaction, repeat_key=key)
+        reply = await self._parts.receive(raw, transaction)
+        if self._has_hung_up:
+            await self._parts.not_heard(transaction, reply)
+        else:
+            self._maybe_unheard = (transaction, reply)
+        return reply
 
     @property
     def _client_ip(self) -> str:

@@ -16,7 +16,8 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from seg_bridge.engines.endpoints import Endpoint
-from seg_bridge.gate.policy import split_hop
+from seg_bridge.gate.outbound.ways_out import OwnPostfix
+from seg_bridge.gate.policy import join_hop, split_hop
 from seg_bridge.gate.signing import MIN_SECRET_BYTES
 
 EXIT_BAD_SETTING = 2
@@ -46,7 +47,9 @@ class GateSettings:
     ``engines`` are names of ``ENGINES``; ``rspamd_learn`` None: nothing is taught.
     ``submission`` is where clients submit their outbound mail, None: nowhere; ``submission_tls`` a
     file with key and certificates for it, None: no TLS, and no logins but on loopback in
-    development.
+    development.  ``submissions`` is the same with TLS from the first byte (RFC 8314).
+    ``outgoing`` and ``inside`` are where our Postfix takes what clients send: for anybody, and for
+    our clients' mailboxes.  Both: Postfix also takes submitted mail and asks us about it.
     ``milter`` is the socket on which Postfix asks us, None for the embedded front; ``reinject``
     where that Postfix takes mail from us without asking again, ``postfix`` its folder with ``etc``,
     ``maps`` and ``log`` (None: its tables and its log are not our business).  ``processes``: how
@@ -72,6 +75,20 @@ class GateSettings:
     processes: int = 1
     submission: tuple[str, int] | None = None
     submission_tls: Path | None = None
+    submissions: tuple[str, int] | None = None
+    outgoing: tuple[str, int] | None = None
+    inside: tuple[str, int] | None = None
+
+    @property
+    def own_postfix(self) -> OwnPostfix | None:
+        if self.milter is None or self.outgoing is None or self.inside is None:
+            return None
+        return OwnPostfix(join_hop(*self.outgoing), join_hop(*self.inside))
+
+    def socket_for(self, purpose: str) -> Path:
+        """Beside the milter's: ``submission``, ``sasl``, ``notices``."""
+        assert self.milter is not None
+        return self.milter.with_name(f"{purpose}.sock")
 
     @property
     def journal_folder(self) -> Path:
@@ -101,6 +118,10 @@ class GateSettings:
     @property
     def unscanned_folder(self) -> Path:
         return self.folder / "unscanned"
+
+    @property
+    def repeats_folder(self) -> Path:
+        return self.folder / "repeats"
 
     @property
     def snapshot_file(self) -> Path:
@@ -151,6 +172,14 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
             _maybe_file,
             "/etc/bailey/submission.pem (key and certificates in one file)",
         ),
+        submissions=read(
+            "BAILEY_GATE_SUBMISSIONS",
+            "",
+            _maybe_listen if environment.get("BAILEY_GATE_CERTIFICATE", "").strip() else _empty,
+            "0.0.0.0:465 (host:port; needs BAILEY_GATE_CERTIFICATE), or empty for no implicit TLS",
+        ),
+        outgoing=read("BAILEY_GATE_OUTGOING", "", _dns, "127.0.0.1:2528 (host:port), or empty"),
+        inside=read("BAILEY_GATE_INSIDE", "", _dns, "127.0.0.1:2529 (host:port), or empty"),
         dns=read("BAILEY_DNS", "", _dns, "127.0.0.1:53 (host:port), or empty for the system's"),
         engines=read("BAILEY_GATE_ENGINES", DEFAULT_ENGINES, _engines, "embedded,rspamd,clamav"),
         rspamd=read(
@@ -208,6 +237,11 @@ def _listen(value: str) -> tuple[str, int]:
 
 def _maybe_listen(value: str) -> tuple[str, int] | None:
     return _listen(value) if value else None
+
+
+def _empty(value: str) -> None:
+    if value:
+        raise ValueError
 
 
 def _maybe_file(value: str) -> Path | None:

@@ -24,9 +24,11 @@ from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import make_folder, replace_file, sync_folder, write_synced
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
 from seg_bridge.gate.journal import Journal, JournalError
+from seg_bridge.gate.outbound.ways_out import WaysOut
 from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.records import observation_record
 from seg_bridge.gate.relay import Relay
+from seg_bridge.gate.returning import Returner
 from seg_bridge.gate.ways import Way
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,8 @@ class SpoolTimes:
 class SpoolEntry:
     """Times are Unix seconds.  ``sha256`` names the original bytes, which are kept as evidence.
 
-    ``is_held``: a person wants it to wait.  ``last_reply``: why it waits, "" before the first try.
+    ``is_held``: a person wants it to wait.  ``last_reply``: why it waits.  ``claimed``: as in
+    ``OutgoingMail``.
     """
 
     name: str
@@ -63,6 +66,7 @@ class SpoolEntry:
     is_held: bool = False
     last_reply: str = ""
     direction: str = "inbound"
+    claimed: str = ""
 
 
 _PLACE = {Outcome.HELD: Place.HOLD, Outcome.REJECTED: Place.NOWHERE}
@@ -108,7 +112,11 @@ class Spool:
         source: str,
         snapshot: Callable[[], PolicySnapshot | None],
         times: SpoolTimes,
+        ways_out: WaysOut | None = None,
+        returner: Returner | None = None,
     ) -> None:
+        self._returner = returner
+        self._ways_out = ways_out or WaysOut()
         self._folder = folder
         self._journal = journal
         self._relay = relay
@@ -171,7 +179,7 @@ class Spool:
             return 0
 
     async def order(self, entry: SpoolEntry, action: str, *, by: str) -> str:
-        """Does what a person wants with it: ``retry``, ``hold``, ``free`` or ``remove``.
+        """Does what a person wants with it: ``retry``, ``hold``, ``free``, ``remove``, ``return``.
 
         "" when it is done, else why not.  Raises ``OSError`` or ``JournalError``.
         """
@@ -185,20 +193,38 @@ class Spool:
             case "hold":
                 self._replace(replace(entry, is_held=True))
             case "remove":
-                await self._take_out(entry, by)
+                await self._take_out(entry, f"taken out of the queue by {by}")
+            case "return" if self._returner is not None:
+                return await self._return(entry, by)
             case _:
                 return f"This gate cannot do {action!r} with it."
         self._wake.set()
         return ""
 
-    async def _take_out(self, entry: SpoolEntry, by: str) -> None:
+    async def _return(self, entry: SpoolEntry, by: str) -> str:
+        """As ``order``.  Meanwhile it is not tried; where its sender cannot be told, it stays."""
+        assert self._returner is not None
+        data = await asyncio.to_thread(self._path(entry.name, ".eml").read_bytes)
+        waiting = replace(entry, is_held=True)
+        self._replace(waiting)
+        trouble = await self._returner.send_back(entry, data)
+        if self._entries.get(entry.name) != waiting:
+            return trouble or "Another order came first."
+        if trouble:
+            self._replace(entry)
+        else:
+            await self._take_out(entry, f"returned to its sender by {by}")
+        self._wake.set()
+        return trouble
+
+    async def _take_out(self, entry: SpoolEntry, rule: str) -> None:
         gone = [
             follow_up(
                 source=self._source,
                 entry=entry,
                 recipient=recipient,
                 outcome=Outcome.REJECTED,
-                rule=f"taken out of the queue by {by}",
+                rule=rule,
                 next_hop=str(self._way(entry) or ""),
                 answer=HopAnswer("refused", entry.last_reply),
             )
@@ -248,6 +274,7 @@ class Spool:
                 data=data,
                 is_smtputf8=entry.is_smtputf8,
                 is_8bit=entry.is_8bit,
+                claimed=entry.claimed,
             )
             answers = await self._relay.send(way, mail)
         failpoint("spool.after_relay")
@@ -284,7 +311,9 @@ class Spool:
         if entry.direction == Direction.OUTBOUND:
             tenant = snapshot.tenant(entry.tenant_id) if snapshot is not None else None
             terms = tenant.outbound if tenant is not None else None
-            return Way.of(terms.next_hop) if terms is not None and terms.next_hop else None
+            if snapshot is None:
+                return None
+            return self._ways_out.way(terms, normalise_address(entry.recipients[0]), snapshot)
         route = snapshot.find(entry.recipients[0]) if snapshot is not None else None
         if route is None or route.tenant.tenant_id != entry.tenant_id:
             return None

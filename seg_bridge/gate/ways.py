@@ -2,8 +2,8 @@
 
 ``Way.of(…)``     checked, from plain values
 ``Way.hops``      ``host:port``, the first one that takes the connection gets the mail
-``transport`` and ``tls_policies`` say the same to Postfix (transport(5) and
-https://www.postfix.org/postconf.5.html#smtp_tls_policy_maps, read 2026-11-29)
+``transport`` says the same to Postfix (transport(5)).  How safely is a transport of its own for
+each kind of TLS (postfix_texts.py), so two domains with one host keep each its own.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class HopTls(StrEnum):
     MUST = "must"
     VERIFY = "verify"
 
-    @property
-    def rank(self) -> int:
-        return list(HopTls).index(self)
 
-
-_OF_POSTFIX = {HopTls.MAY: "may", HopTls.MUST: "encrypt", HopTls.VERIFY: "verify"}
+_TRANSPORTS = {
+    HopTls.MAY: "relay",
+    HopTls.MUST: "relay-must",
+    HopTls.VERIFY: "relay-verify",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,7 @@ class Way:
 
     def transport(self) -> str:
         """As Postfix's transport table says it; it tries the hosts in this order."""
-        return "relay:" + ", ".join(map(_destination, self.hops))
-
-    def tls_policies(self) -> dict[str, HopTls]:
-        """Destination → what is wanted there; what is no more than the default is left out."""
-        if self.tls is HopTls.MAY:
-            return {}
-        return {_destination(hop): self.tls for hop in self.hops}
-
-
-def postfix_level(tls: HopTls) -> str:
-    return _OF_POSTFIX[tls]
+        return f"{_TRANSPORTS[self.tls]}:" + ", ".join(map(_destination, self.hops))
 
 
 def _destination(hop: str) -> str:

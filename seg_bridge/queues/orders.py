@@ -33,13 +33,17 @@ def allowed(item: QueueItem) -> list[str]:
     return [*first, *(["return"] if item.may_return else []), "remove"]
 
 
+def needs_reason(action: str) -> bool:
+    return action in ("remove", "return", "hold")
+
+
 @transaction.atomic
 def order(*, item: QueueItem, action: str, reason: str, actor: Person | Actor) -> GateCommand:
     """Raises ``WrongInput``, or ``Conflict`` while another order for the same mail is under way."""
     reason = reason.strip()
     if action not in allowed(item):
         raise WrongInput("This cannot be done with a mail that waits so.")
-    if action in ("remove", "return", "hold") and not reason:
+    if needs_reason(action) and not reason:
         raise WrongInput("Say why: the client may ask what became of its mail.")
     # Two orders for one mail meet here: the second sees the first one's command.
     QueueItem.objects.select_for_update(of=("self",)).filter(

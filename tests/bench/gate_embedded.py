@@ -82,10 +82,14 @@ async def idle_front(hop: str, ready: Connection) -> None:
         answers = await relay.send(Way.of(hop), mail)
         return "250 Ok" if answers[RECIPIENT].state == "accepted" else "451 not taken"
 
+    async def not_heard(*_: object) -> None:
+        """Nothing is kept here."""
+
     policy = snapshot_of(tenant("acme", 1, hop))
     parts = FrontParts(
         hostname="gate1.example",
         receive=receive,
+        not_heard=not_heard,
         latest=lambda: policy,
         limits=LIMITS,
         known=Known(relay),

@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from seg_bridge.models import DomainCheck, Gate, TrialMail
+from seg_bridge.models import DomainCheck, Gate, GateCommand, QueueItem, TrialMail
+from seg_bridge.queues.together import order_many
 from tenants.models import Domain, Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.browser.test_accessibility import findings
@@ -54,9 +55,19 @@ def test_the_pages_of_a_new_client_and_of_queues_can_be_used_by_everybody(
     half_way(cast)
     with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
         item = wait(cast.acme, Gate.objects.get(), 2, reason="Connection refused")
+        wait(cast.acme, Gate.objects.get(), 3, where="hold")
+        batch = order_many(
+            found=QueueItem.objects.filter(where="hold"),
+            action="free",
+            reason="",
+            counted=1,
+            actor=cast.mo,
+        )
+        GateCommand.objects.update(ok=False, detail="This mail is no longer in the queue.")
     paths = [reverse("client_new"), reverse("onboard", args=["acme"])]
     paths += [reverse(f"onboard_{step}", args=["acme"]) for step in ("domain", "recipients")]
     paths += [reverse("queues"), reverse("queue_order", args=[item.id, "remove"])]
+    paths += [reverse("queue_order_all", args=["return"]), reverse("queue_batch", args=[batch])]
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.mo.email, paths) == []
 

@@ -38,7 +38,16 @@ def test_an_empty_page_says_how_to_begin(client, cast: Cast):
 
 def test_without_a_way_out_the_page_warns(client, cast: Cast):
     switch_on(cast, next_hop_host="")
-    assert "all outbound mail is put off and stays with its sender" in page(client, cast.ana)
+    text = page(client, cast.ana)
+    assert "a gate without puts all outbound mail off, and it stays with its sender" in text
+    assert "each recipient's own mail host (MX), by the gate's Postfix" in text
+
+
+def test_the_page_says_where_mail_is_submitted(client, cast: Cast, settings):
+    settings.SUBMISSION_AT, settings.SUBMISSIONS_AT = "mx1.example.com:587", "mx1.example.com:465"
+    text = page(client, cast.ana)
+    assert "<code>mx1.example.com:587</code> (STARTTLS)" in text
+    assert "<code>mx1.example.com:465</code> (TLS)" in text
 
 
 def test_a_lead_sets_the_terms(client, cast: Cast):

@@ -37,6 +37,11 @@ queues             GET     -          200 200  200  in     in    in
 queues_csv         GET     -          200 200  200  in     in    in
 queue_order        GET     queue-item 200 200  200  in     in    in
 queue_order        POST    queue-item 302 302  302  in     in    in
+queue_order_all    GET     -          200 200  200  in     in    in
+queue_order_all    POST    -          409 409  409  in     in    in
+queue_batch        GET     queue-batch 200 200 200  in     in    in
+queue_batch_stop   GET     queue-batch 405 405 405  405    405   405
+queue_batch_stop   POST    queue-batch 302 302 302  in     in    in
 entity             GET     -          200 200  200  in     in    in
 entity_graph       GET     -          302 302  302  in     in    in
 incident_graph     GET     incident   200 200  200  in     in    in
@@ -410,6 +415,18 @@ api-policy-change-make POST    policy-change 200 200  200  401    200   401
 api-policy-templates   GET     -             200 200  200  401    200   401
 api-policy-templates   POST    -             201 403  403  401    201/403 401
 api-policy-template-remove POST -            404 404  404  401    404   401
+api-client-outbound    GET     client        200 200  200  401    200   401
+api-sender-stops       GET     -             200 200  200  401    200   401
+api-sender-stop        GET     sender-stop   200 200  200  401    200   401
+api-sender-stop-lift   POST    sender-stop   204 204  204  401    204   401
+api-queues             GET     -             200 200  200  401    200   401
+api-queued             GET     queue-item    200 200  200  401    200   401
+api-queued-order       POST    queue-item    202 202  202  401    202   401
+api-queue-hops         GET     -             200 200  200  401    200   401
+api-queue-orders       POST    -             409 409  409  401    409   401
+api-queue-orders-foresee POST  -             200 200  200  401    200   401
+api-queue-batch        GET     queue-batch   200 200  200  401    200   401
+api-queue-batch-stop   POST    queue-batch   200 200  200  401    200   401
 api-gates              GET     -             200 200  200  401    200   401
 api-policy-pushes      GET     -             200 200  200  401    200   401
 api-policy-pushes      POST    new-rehearsal 202 202  202  401    202   401
@@ -507,6 +524,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "client_outbound_host_remove": {"network": "203.0.113.5/32"},
     "client_outbound_login": {"purpose": "Scanners"},
     "sender_stop_lift": {"reason": "Sessions renewed"},
+    "api-sender-stop-lift": {"reason": "Sessions renewed"},
+    "api-queued-order": {"action": "retry"},
+    "api-queue-orders": {"action": "free", "reason": "It is back", "counted": 1},
+    "api-queue-orders-foresee": {"action": "retry"},
+    "queue_order_all": {"reason": "It is back", "counted": "1"},
     "client_grouping_decide": {"do": "accept", "reason": "Read through"},
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
@@ -633,6 +655,7 @@ BODIES |= {
 MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "held_link": {"token": "1-x"},
     "queue_order": {"action": "retry"},
+    "queue_order_all": {"action": "free"},
     "report_file": {"kind": "pdf"},
     "ledger_figure": {"figure": "condemned"},
     "client_blindspots_list": {"fate": "seen"},

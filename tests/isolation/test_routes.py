@@ -51,6 +51,7 @@ def body_for(row: Row, ids: dict[str, str]) -> dict[str, Any]:
 _ARGUMENT = {
     "own-group": "group",
     "queue-item": "item",
+    "queue-batch": "batch",
     "held": "delivery",
     "legal-hold": "hold",
     "gateway-rule": "rule",

@@ -51,10 +51,12 @@ from incidents.reports import ask_report, ask_statement, serve_reports
 from incidents.services import share_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.changes import rehearse_wish
+from seg_bridge.commands import next_seq
 from seg_bridge.models import (
     Digest,
     DomainCheck,
     Gate,
+    GateCommand,
     GatewayRule,
     HeldLink,
     LegalHold,
@@ -521,6 +523,16 @@ def _onboarding(side: Side) -> None:
         size_bytes=1,
         arrived_at=timezone.now(),
     )
+    GateCommand.objects.create(
+        tenant=side.tenant,
+        gate=Gate.objects.get(),
+        seq=next_seq(),
+        kind=GateCommand.Kind.Q_RETRY,
+        queue_id=f"R{side.inner}",
+        recipients=[f"{side.inner}@{side.tenant.slug}.example"],
+        released_by=side.inner,
+        batch=new_id(),
+    )
 
 
 def _outbound(side: Side, cast: Cast) -> None:
@@ -601,6 +613,7 @@ def _note_ids(side: Side) -> None:
                 "regrouping": str(Regrouping.objects.get().id),
                 "client": side.tenant.slug,
                 "queue-item": str(QueueItem.objects.get().id),
+                "queue-batch": str(GateCommand.objects.exclude(batch=None).get().batch),
                 "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),

@@ -105,9 +105,28 @@ def test_postfix_closes_its_traps(home, postfix):
     assert int(main_cf["smtpd_client_connection_count_limit"]) == limits.connections_per_ip
     assert "smtpd_client_event_limit_exceptions =" in files["main.cf"]
     assert "mynetworks =\n" in files["main.cf"]
-    assert "xclient" not in files["master.cf"]
-    own = files["master.cf"].split("127.0.0.1:2527", 1)[1]
-    assert "-o smtpd_milters=\n" in own
+    services = services_of(files["master.cf"])
+    from_loopback = [name for name, text in services.items() if "xclient" in text]
+    assert from_loopback == ["127.0.0.1:2529"], "where only the gate itself comes"
+    without_milter = [name for name, text in services.items() if "smtpd_milters=\n" in text]
+    assert without_milter == ["127.0.0.1:2527", "127.0.0.1:2528"]
+    for name in ("127.0.0.1:2587", "127.0.0.1:2465"):
+        assert "smtpd_milters=unix:" in services[name]
+        assert "submission.sock" in services[name]
+    assert main_cf["smtpd_tls_auth_only"] == "yes"
+    assert "smtpd_tls_wrappermode=yes" in services["127.0.0.1:2465"]
+    asking = [name for name, text in services.items() if "smtpd_sasl_auth_enable" in text]
+    assert asking == ["127.0.0.1:2587", "127.0.0.1:2465"]
+
+
+def services_of(master_cf: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    name = ""
+    for line in master_cf.splitlines(keepends=True):
+        if line[:1] not in (" ", "#"):
+            name = line.split()[0]
+        found[name] = found.get(name, "") + line
+    return found
 
 
 def test_files_of_the_gates_account_are_its_own(home, postfix):

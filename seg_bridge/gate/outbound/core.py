@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing_extensions import override
 
 from incidents.mail.facts import MailFacts
-from incidents.words import Direction
+from incidents.mail.headers import prepend_headers
+from incidents.words import Direction, Outcome
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.core import CoreParts, RelayCore
 from seg_bridge.gate.decide import Decidable, decidable
@@ -23,13 +24,15 @@ from seg_bridge.gate.hop import OutgoingMail
 from seg_bridge.gate.journal import JournalError
 from seg_bridge.gate.outbound.decide import decide_outbound, is_condemned
 from seg_bridge.gate.outbound.dkim import Signer
-from seg_bridge.gate.outbound.session import stopped_reply
+from seg_bridge.gate.outbound.submitter import stopped_reply
 from seg_bridge.gate.outbound.terms import OutboundTerms
 from seg_bridge.gate.outbound.watch import SenderWatch
+from seg_bridge.gate.outbound.ways_out import WaysOut, claim, sent_field
 from seg_bridge.gate.outbound.writing import visible_sender, write_outbound
 from seg_bridge.gate.outgoing import received_value
 from seg_bridge.gate.policy import PolicySnapshot, Route, TenantPolicy, normalise_address
 from seg_bridge.gate.records import Copy, SeenMail, Transaction
+from seg_bridge.gate.relay import queue_id_in
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +42,13 @@ _NOT_YOURS = "550 5.7.1 The visible sender of the mail must be one mailbox of yo
 class OutboundCore(RelayCore):
     direction = Direction.OUTBOUND
 
-    def __init__(self, parts: CoreParts, *, watch: SenderWatch, signer: Signer) -> None:
+    def __init__(
+        self, parts: CoreParts, *, watch: SenderWatch, signer: Signer, ways_out: WaysOut
+    ) -> None:
         super().__init__(parts)
         self._watch = watch
         self._signer = signer
+        self._ways_out = ways_out
 
     @override
     async def _receive(self, raw: bytes, transaction: Transaction) -> str:
@@ -122,14 +128,27 @@ class OutboundCore(RelayCore):
             key=terms.key_for(mail.sent_by["visible"].rpartition("@")[2]),
             signer=self._signer,
         )
+        hop, client_id = copies[0].route.domain.next_hop, copies[0].route.tenant.tenant_id
+        if self._ways_out.is_outgoing(hop):
+            data = prepend_headers(data, [sent_field(client_id, mail.ulid)])
         outgoing = OutgoingMail(
             mail_from=mail.envelope.mail_from,
             recipients=tuple(copy.route.wire_address for copy in copies),
             data=data,
             is_smtputf8=transaction.is_smtputf8,
             is_8bit=transaction.is_8bit,
+            mail_options=transaction.mail_options,
+            recipient_options=transaction.recipient_options,
+            claimed=claim(mail.envelope.client_ip) if self._ways_out.is_inside(hop) else "",
         )
         return Group(copies, outgoing)
+
+    @override
+    def _note_queued(self, mail: SeenMail) -> None:
+        """Our own Postfix has it: what comes of it, its log will tell."""
+        for copy in mail.copies:
+            if copy.outcome is Outcome.DELIVERED and self._ways_out.is_own(copy.hop):
+                copy.outcome, copy.queue_id = Outcome.PASSED, queue_id_in(copy.hop_reply)
 
     @staticmethod
     def _is_own(address: str, client: TenantPolicy, snapshot: PolicySnapshot) -> bool:

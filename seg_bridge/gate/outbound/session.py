@@ -1,10 +1,8 @@
 """One SMTP conversation of the submission listener (RFC 6409): the embedded front's session, which
 asks who sends.
 
-- A client is known by its login (AUTH PLAIN and LOGIN, RFC 4954) or by its sending host.
-- A login is asked for over TLS only, or on loopback in development.
-- Senders are mailboxes of that client; recipients are anywhere.
-- Who is stopped hears so at MAIL; who has sent too much hears 4xx, at MAIL or RCPT.
+The client is known by its login (AUTH PLAIN and LOGIN, RFC 4954), over TLS only, or on loopback in
+development; or by its sending host.  What it may send: ``submitter.py``.
 """
 
 from __future__ import annotations
@@ -14,55 +12,25 @@ import base64
 import binascii
 import logging
 import ssl
-import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from typing_extensions import override
 
-from seg_bridge.gate.outbound.logins import NO_LOGIN, check_secret
-from seg_bridge.gate.outbound.terms import OutboundTerms
+from incidents.words import Direction
+from seg_bridge.gate.outbound.login_desk import FailedLogins, fitting_hash
+from seg_bridge.gate.outbound.submitter import Login, LoginEnded, Submitter
 from seg_bridge.gate.outbound.watch import SenderWatch
+from seg_bridge.gate.outbound.ways_out import WaysOut
 from seg_bridge.gate.paths import BadCommand, MailCommand
-from seg_bridge.gate.policy import (
-    DomainRoute,
-    PolicySnapshot,
-    Route,
-    TenantPolicy,
-    normalise_address,
-)
+from seg_bridge.gate.policy import PolicySnapshot, Route
 from seg_bridge.gate.session import FrontParts, GateSession, Goodbye
 from seg_bridge.gate.xclient import is_loopback
 
 log = logging.getLogger(__name__)
 
-OUTSIDE = "outside"  # the name of the route to everybody else's mailboxes
 _MOST_AUTH_CHARS = 1024
 _MOST_TRIES = 3
-_FAILED_WITHIN_S = 600.0
-_MOST_FAILED = 20
-_WHO = "530 5.7.0 Log in first, or send from a host that is on your client's list"
-_NOT_YOURS = "550 5.7.1 {} is no mailbox of yours: only your own domains' mailboxes may send here"
-
-
-@dataclass(slots=True)
-class FailedLogins:
-    """By address, so that guessing ends; forgotten after ten minutes."""
-
-    clock: Callable[[], float] = time.monotonic
-    since_s: float = 0.0
-    by_ip: Counter[str] = field(default_factory=Counter)
-
-    def note(self, client_ip: str) -> None:
-        self.by_ip[client_ip] += 1
-
-    def is_too_many(self, client_ip: str) -> bool:
-        if self.clock() - self.since_s > _FAILED_WITHIN_S:
-            self.since_s = self.clock()
-            self.by_ip.clear()
-        return self.by_ip[client_ip] >= _MOST_FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +41,28 @@ class SubmissionParts:
 
     front: FrontParts
     watch: SenderWatch
+    ways_out: WaysOut = field(default_factory=WaysOut)
     tls: ssl.SSLContext | None = None
     failed: FailedLogins = field(default_factory=FailedLogins)
 
 
 class SubmissionSession(GateSession):
+    direction = Direction.OUTBOUND
+
     def __init__(self, parts: SubmissionParts, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(parts.front, loop)
         self._submission = parts
-        self._login = ("", "")  # name, and the hash that its secret fitted
+        self._login = Login()
         self._tries = 0
-        self._client: TenantPolicy | None = None
-        self._mailbox = ""
-        self._is_refused = False
+        self._submitter = Submitter(parts.watch, parts.ways_out)
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:  # the listener of implicit TLS (RFC 8314)
+            self._over_ssl = True
+            self._tls = tls.version() or "TLS"
 
     # Who it is
 
@@ -144,7 +121,7 @@ class SubmissionSession(GateSession):
         self._transport = secured
         self._over_ssl = True
         self._tls = secured.get_extra_info("ssl_object").version() or "TLS"
-        self._helo, self._login, self._submitted_by = "", ("", ""), ""
+        self._helo, self._login, self._submitted_by = "", Login(), ""
 
     @override
     def eof_received(self) -> bool | None:
@@ -154,7 +131,7 @@ class SubmissionSession(GateSession):
     async def _log_in(self, argument: str) -> None:
         if not self._may_log_in:
             raise BadCommand("538 5.7.11 Say STARTTLS first: a login needs TLS")
-        if not self._is_esmtp or self._login[0] or self._open is not None:
+        if not self._is_esmtp or self._login.name or self._open is not None:
             raise BadCommand("503 5.5.1 AUTH comes once, after EHLO and before a mail")
         failed = self._submission.failed
         if failed.is_too_many(self._client_ip):
@@ -163,15 +140,15 @@ class SubmissionSession(GateSession):
         snapshot = self._parts.latest()
         if snapshot is None:
             raise BadCommand("454 4.7.0 The gate has no policy yet")
-        hashed = _hash_of(snapshot, name) or NO_LOGIN
-        if not await asyncio.to_thread(check_secret, secret, hashed):
-            failed.note(self._client_ip)
+        hashed = await fitting_hash(
+            snapshot, failed, name=name, secret=secret, client_ip=self._client_ip
+        )
+        if hashed is None:
             self._tries += 1
-            log.warning("a login from %s failed", self._client_ip)
             if self._tries >= _MOST_TRIES:
                 raise Goodbye("421 4.7.0 Too many failed logins, goodbye")
             raise BadCommand("535 5.7.8 This name and secret do not fit")
-        self._login = (name, hashed)
+        self._login = Login(name, hashed)
         await self.push("235 2.7.0 You are logged in")
 
     async def _ask_for_login(self, argument: str) -> tuple[str, str]:
@@ -202,107 +179,21 @@ class SubmissionSession(GateSession):
 
     @override
     async def _check_sender(self, command: MailCommand, snapshot: PolicySnapshot) -> None:
-        self._is_refused = False
-        clients = self._clients(snapshot)
-        if not clients:
-            raise BadCommand(_WHO)
-        self._client, self._mailbox = _whose(command.sender, clients, snapshot, self._login[0])
-        terms = _terms(self._client)
-        if not terms.next_hop:
-            raise BadCommand(
-                f"451 4.3.5 {self._client.name} has no next mail server for outbound mail: "
-                "it is named on the client's outbound page"
+        try:
+            await self._submitter.begin(
+                command.sender, snapshot, client_ip=self._client_ip, login=self._login
             )
-        if not self._mailbox:
-            return  # the null sender: the visible one counts, once it is known
-        await self._check_room(terms)
-
-    async def _check_room(self, terms: OutboundTerms) -> None:
-        client, watch = cast(TenantPolicy, self._client), self._submission.watch
-        stop = watch.stopped(client.tenant_id, self._mailbox, terms)
-        if stop is not None:
-            raise BadCommand(stopped_reply(self._mailbox, stop))
-        key = (client.tenant_id, self._mailbox)
-        if watch.usage.messages_left(key, terms.limits) < 1:
-            await self._refuse(terms)
-            most = terms.limits.messages_per_hour
-            raise BadCommand(f"450 4.7.1 {self._mailbox} may send {most} mails an hour, try later")
-
-    def _clients(self, snapshot: PolicySnapshot) -> list[TenantPolicy]:
-        """Who this may be.  Several clients may send from one host: the sender's domain decides."""
-        name, hashed = self._login
-        if name:
-            if _hash_of(snapshot, name) != hashed:
-                raise Goodbye("421 4.7.0 This login has ended")
-            self._submitted_by = f"login {name}"
-            return [one for one in snapshot.tenants if one.outbound and name in one.outbound.logins]
-        self._submitted_by = f"host {self._client_ip}"
-        return [
-            one
-            for one in snapshot.tenants
-            if one.outbound is not None and one.outbound.has_host(self._client_ip)
-        ]
+        except LoginEnded:
+            raise Goodbye("421 4.7.0 This login has ended") from None
+        self._submitted_by = self._submitter.submitted_by
 
     @override
     def _route_to(self, address: str, snapshot: PolicySnapshot) -> Route:
-        client = cast(TenantPolicy, self._client)
-        domain = DomainRoute(name=OUTSIDE, next_hop=_terms(client).next_hop, recipients=frozenset())
-        written = address.strip()
-        return Route(normalise_address(address), client, domain, is_listed=True, written=written)
+        return self._submitter.route_to(address, snapshot)
 
     @override
     async def _check_recipient(self, route: Route, taken: dict[str, Route]) -> None:
-        """Raises ``BadCommand``.  The last word is the core's, which counts all mails."""
-        terms = _terms(route.tenant)
-        if not self._mailbox or route.address in taken:
-            return
-        key = (route.tenant.tenant_id, self._mailbox)
-        if len(taken) >= self._submission.watch.usage.recipients_left(key, terms.limits):
-            await self._refuse(terms)
-            most = terms.limits.recipients_per_hour
-            raise BadCommand(
-                f"452 4.7.1 {self._mailbox} may send to {most} recipients an hour, try later"
-            )
-
-    async def _refuse(self, terms: OutboundTerms) -> None:
-        """Each mail counts once, however many recipients of it are refused."""
-        if not self._is_refused:
-            self._is_refused = True
-            client = cast(TenantPolicy, self._client)
-            await self._submission.watch.note_refused(client.tenant_id, self._mailbox, terms)
-
-
-def stopped_reply(mailbox: str, stop: str) -> str:
-    return (
-        f"550 5.7.1 Sending from {mailbox} has been stopped, because the account may be in other "
-        f"hands: your IT provider can lift it ({stop})"
-    )
-
-
-def _whose(
-    sender: str, clients: list[TenantPolicy], snapshot: PolicySnapshot, login: str
-) -> tuple[TenantPolicy, str]:
-    """The client and the sending mailbox, "" for the null sender.  Raises ``BadCommand``."""
-    if not sender:
-        if login or len(clients) > 1:
-            raise BadCommand("550 5.7.1 The null sender is for a host of one client only")
-        return clients[0], ""
-    route = snapshot.find(sender)
-    mine = {client.tenant_id: client for client in clients}
-    if route is None or not route.is_known or route.tenant.tenant_id not in mine:
-        raise BadCommand(_NOT_YOURS.format(sender))
-    client = mine[route.tenant.tenant_id]
-    return client, _terms(client).mailbox_of(route.address)
-
-
-def _terms(client: TenantPolicy) -> OutboundTerms:
-    assert client.outbound is not None  # else nobody is known as this client
-    return client.outbound
-
-
-def _hash_of(snapshot: PolicySnapshot, name: str) -> str | None:
-    logins = (one.outbound.logins for one in snapshot.tenants if one.outbound is not None)
-    return next((known[name] for known in logins if name in known), None)
+        await self._submitter.check_recipient(route, taken)
 
 
 def _decoded(text: str) -> str:

@@ -14,6 +14,7 @@ LISTS = (
     *("jobs", "reports", "gateway-rules", "accesses"),
     *("disagreements", "rehearsals", "standing-orders"),
     "suppressions",
+    *("sender-stops", "queues"),
 )
 
 

@@ -28,6 +28,7 @@ def gate_for(tmp_path, sink):
                 "rescan_pause_s",
             ),
             *("milter", "reinject", "postfix", "rspamd_learn", "rspamd_password"),
+            *("outgoing", "inside"),
         )
         options = {name: changes.pop(name) for name in names if name in changes}
         acme = tenant("acme", 1, sink.hop, **changes)
@@ -48,12 +49,29 @@ def behind_postfix(gate_for, postfix_host, sink, tmp_path):
             folder.mkdir(exist_ok=True)
             begin = Progress(inode=log.st_ino, offset=log.st_size)
             (folder / "maillog.json").write_bytes(begin.encode())
-        options = {"milter": host.socket, "reinject": host.reinject, "postfix": host.folder}
+        options = {
+            "milter": host.socket,
+            "reinject": host.reinject,
+            "postfix": host.folder,
+            "outgoing": host.loopback("OUTGOING_PORT"),
+            "inside": host.loopback("INSIDE_PORT"),
+        }
         async with gate_for(*others, **options, **changes) as gate:
             names = [domain.name for each in gate.tenants for domain in each.domains]
             await until(lambda: all(host.look_up("transport", name) for name in names))
             await until(lambda: host.look_up("state", "state") == "DUNNO")
             yield gate
         host.empty_queue()
+
+    return make
+
+
+@pytest.fixture
+def milter_for(gate_for, tmp_path, sink):
+    """A gate behind the scripted MTA; what it sends apart goes to the sink."""
+
+    def make(*others, **changes):
+        path = tmp_path / "m.sock"
+        return gate_for(*others, milter=path, reinject=("127.0.0.1", sink.port), **changes)
 
     return make

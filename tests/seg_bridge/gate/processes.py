@@ -77,7 +77,11 @@ class Zygote:
 
     def deaths(self) -> set[str]:
         """The failpoints that killed so far."""
-        return {path.read_text() for path in Path(self._scratch.name).glob("*.died")}
+        return set(self.deaths_in_order())
+
+    def deaths_in_order(self) -> list[str]:
+        found = sorted(Path(self._scratch.name).glob("*.died"), key=lambda path: int(path.stem))
+        return [path.read_text() for path in found]
 
     def start(
         self, what: str, folder: Path, url: str, spec: str = "", **more: Any

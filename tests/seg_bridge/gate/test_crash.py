@@ -377,3 +377,33 @@ def check_conservation(world: World) -> None:
         by_subject.setdefault(seen["mail"]["subject"], set()).add(seen["action"])
     for subject in world.acked:
         assert by_subject[subject] & {"delivered", "held"}, subject
+
+
+OTHER = "info@globex.example"
+
+
+@pytest.mark.parametrize(
+    ("spec", "others"),
+    [
+        ("relay.before_end_of_data:2", 1),
+        ("relay.after_answer:2", 2),
+        ("core.before_done", 2),
+        ("core.after_done", 1),
+    ],
+)
+async def test_a_death_between_two_clients_copies_sends_the_first_one_once(new_world, spec, others):
+    """Of the last copy SMTP knows only *again* or *never* until its outcome is on record."""
+    async with new_world() as world:
+        hop = world.sink.hop
+        policy = snapshot_of(tenant("acme", 1, hop), tenant("globex", 2, hop))
+        world.ingest.snapshot = sign_snapshot(policy.as_json(), SECRET)
+        await world.start_gate(spec)
+        has_died = False
+        while "both" not in world.acked:
+            if world.gate is None or not world.gate.is_alive():
+                has_died = True
+                await world.start_gate()
+            await world.send("both", INFO, OTHER)
+            await asyncio.sleep(0.02)
+        assert has_died
+        assert world.delivered() == {("both", INFO): 1, ("both", OTHER): others}

@@ -26,21 +26,24 @@ def test_domains_recipients_and_next_hops_are_the_policys():
         "transport": (
             "acme.example relay:[mail.acme.example]:25\nglobex.example relay:[2001:db8::1]:2525\n"
         ),
-        "tls": "",
         "state": "state DUNNO\n",
     }
 
 
-def test_a_backup_host_and_tls_are_told_and_the_stricter_client_decides_for_both():
+def test_a_backup_host_and_tls_are_told_and_two_clients_of_one_host_keep_each_its_own():
     hop = {"next_hop": "mx.host.example:25", "backup_hop": "mx2.host.example:26"}
     acme = with_domain(tenant("acme", 1, "x:25"), **hop, tls=HopTls.VERIFY)
     globex = with_domain(tenant("globex", 2, "x:25"), **hop, tls=HopTls.MUST)
-    texts = map_texts(snapshot_of(acme, globex))
+    hooli = with_domain(tenant("hooli", 3, "x:25"), **hop)
+    texts = map_texts(snapshot_of(acme, globex, hooli))
     assert texts["transport"].splitlines() == [
-        f"{name}.example relay:[mx.host.example]:25, [mx2.host.example]:26"
-        for name in ("acme", "globex")
+        f"{name}.example {transport}:[mx.host.example]:25, [mx2.host.example]:26"
+        for name, transport in (
+            ("acme", "relay-verify"),
+            ("globex", "relay-must"),
+            ("hooli", "relay"),
+        )
     ]
-    assert texts["tls"] == "[mx.host.example]:25 verify\n[mx2.host.example]:26 verify\n"
 
 
 def test_where_the_next_hop_knows_the_recipients_postfix_takes_every_address():
@@ -92,7 +95,7 @@ async def test_a_table_that_could_not_be_made_is_made_the_next_time(tmp_path, mo
     with pytest.raises(MapsError):
         await maps.follow(policy)
     monkeypatch.setattr(maps, "_postmap", lambda names: touch(tmp_path, names, calls))
-    assert await maps.follow(policy) == ["domains", "recipients", "tls", "transport"]
+    assert await maps.follow(policy) == ["domains", "recipients", "transport"]
 
 
 def touch(folder, names, calls):

@@ -19,17 +19,6 @@ from tests.seg_bridge.gate.parts import TRACE_KEY, SubjectEngine, block, mail_by
 INFO, CEO, OTHER = "info@acme.example", "ceo@acme.example", "info@globex.example"
 
 
-@pytest.fixture
-def milter_for(gate_for, tmp_path, sink):
-    """A gate behind the scripted MTA; what it sends apart goes to the sink."""
-
-    def make(*others, **changes):
-        path = tmp_path / "m.sock"
-        return gate_for(*others, milter=path, reinject=("127.0.0.1", sink.port), **changes)
-
-    return make
-
-
 @contextlib.asynccontextmanager
 async def mta_of(gate, **options):
     mta = await ScriptedMta.connect(gate.settings.milter, **options)

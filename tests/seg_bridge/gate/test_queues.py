@@ -12,6 +12,7 @@ from typing_extensions import override
 from console.gateway_parts.clerk import Clerk
 from seg_bridge.gate import queues
 from seg_bridge.gate.desk import Desk, Listed, Listing
+from seg_bridge.gate.maillog import Queued
 from seg_bridge.gate.queues import PostfixQueue
 from seg_bridge.gate.release import Command
 from seg_bridge.gate.spool import SpoolTimes
@@ -109,7 +110,6 @@ async def test_what_is_taken_out_is_on_record_and_goes_to_nobody(gate_for, sink)
     ("changes", "words"),
     [
         ({"tenant_id": 2}, "not this client's alone"),
-        ({"kind": "q_return"}, "sends no notices"),
         ({"queue_id": "../../etc"}, "no longer in the queue"),
         ({"kind": "q_burn"}, "knows no command"),
     ],
@@ -152,9 +152,9 @@ class Told(Desk):
 
 def queue_of(tmp_path, *mails, left_out=0):
     policy = snapshot_of(tenant("acme", 1, "hop:25"), tenant("globex", 2, "hop:25"))
-    ulids = {"AAAA1": "01J00000000000000000000001"}
+    known = {"AAAA1": Queued(1, "01J00000000000000000000001")}
     desk = Told(tmp_path, *mails, left_out=left_out)
-    return PostfixQueue(desk, lambda: policy, lambda queue_id: ulids.get(queue_id, ""))
+    return PostfixQueue(desk, lambda: policy, known.get)
 
 
 def test_a_listing_is_told_by_client_and_what_is_nobodys_is_counted(tmp_path):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 
+from seg_bridge.gate.outbound.sealing import seal_for_gate
+from seg_bridge.gate.outbound.terms import SigningKey
+from tests.seg_bridge.gate.parts import SECRET as GATE_SECRET
 from tests.seg_bridge.gate.parts import RunningGate, SmtpClient
 
 HOST = "203.0.113.0/28"
@@ -44,3 +47,9 @@ class SubmissionGate(RunningGate):
             return await client.send(raw, *(recipients or ("bob@other.example",)), sender=sender)
         finally:
             client.close()
+
+
+def signing_key(private, *, secret=GATE_SECRET, domain="acme.example"):
+    place = f"dkim/{domain}/b1"
+    sealed = seal_for_gate(private, place=place, secret=secret)
+    return SigningKey(domain=domain, selector="b1", sealed=sealed)

@@ -9,9 +9,16 @@ import dkim
 import pytest
 
 from incidents.words import MatrixAction, Verdict
-from seg_bridge.gate.outbound.sealing import seal_for_gate
 from seg_bridge.gate.outbound.terms import SigningKey
-from tests.seg_bridge.gate.outbound.parts import CEO, HOST_IP, LOGIN, SECRET, plain, submitted
+from tests.seg_bridge.gate.outbound.parts import (
+    CEO,
+    HOST_IP,
+    LOGIN,
+    SECRET,
+    plain,
+    signing_key,
+    submitted,
+)
 from tests.seg_bridge.gate.parts import SECRET as GATE_SECRET
 from tests.seg_bridge.gate.parts import Ingest, SmtpClient, block, tenant, until
 
@@ -263,7 +270,11 @@ def tls_gate(outbound_gate, tmp_path):
         capture_output=True,
     )
     pem.write_bytes(key.read_bytes() + pem.read_bytes())
-    settings = {"submission_tls": pem, "takes_xclient": False}
+    settings = {
+        "submission_tls": pem,
+        "submissions": ("127.0.0.1", 0),
+        "takes_xclient": False,
+    }
     return outbound_gate(settings=settings, hosts=("127.0.0.1",)), pem
 
 
@@ -289,6 +300,26 @@ async def test_a_login_goes_through_tls(tls_gate, sink):
         assert (await client.command(f"AUTH PLAIN {plain()}")).startswith("235")
         big = submitted() + b"x" * 70 + b"\r\n" * 20_000
         assert (await client.send(big, "bob@other.example", sender=CEO)).startswith("250")
+        client.close()
+        assert gate.observations()[0]["detail"]["tls"].startswith("TLSv1.")
+        assert b"with ESMTPSA id" in sink.mails[0].data
+
+
+async def test_a_login_goes_through_tls_from_the_first_byte(tls_gate, sink):
+    gate, pem = tls_gate
+    context = ssl.create_default_context(cafile=str(pem))
+    async with gate:
+        address = gate.gate.submissions_address
+        assert address != gate.gate.submission_address
+        stream = await asyncio.open_connection(*address, ssl=context, server_hostname="localhost")
+        client = SmtpClient(*stream)
+        assert (await client.reply()).startswith("220")
+        greeting = await client.command("EHLO x")
+        assert "AUTH PLAIN LOGIN" in greeting
+        assert "STARTTLS" not in greeting
+        assert (await client.command("STARTTLS")).startswith("503")
+        assert (await client.command(f"AUTH PLAIN {plain()}")).startswith("235")
+        assert (await client.send(submitted(), "bob@other.example", sender=CEO)).startswith("250")
         client.close()
         assert gate.observations()[0]["detail"]["tls"].startswith("TLSv1.")
         assert b"with ESMTPSA id" in sink.mails[0].data
@@ -324,29 +355,6 @@ async def test_a_revoked_login_ends_the_conversation(outbound_gate, terms_for, s
 
 
 # Signing
-
-
-@pytest.fixture(scope="session")
-def rsa_key():
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return private, base64.b64encode(public)
-
-
-def signing_key(private, *, secret=GATE_SECRET, domain="acme.example"):
-    place = f"dkim/{domain}/b1"
-    sealed = seal_for_gate(private, place=place, secret=secret)
-    return SigningKey(domain=domain, selector="b1", sealed=sealed)
 
 
 async def test_mail_is_signed_in_its_clients_name(outbound_gate, sink, rsa_key):

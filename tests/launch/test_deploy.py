@@ -1,0 +1,210 @@
+"""What is delivered for servers: units and compose file are whole, and name what there is."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+import yaml
+from typing_extensions import override
+
+from console.launch.plan import QUEUES
+from seg_bridge.gate.desk import Desk
+from seg_bridge.gate.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+HOME = "/opt/bailey"
+PYTHON = f"{HOME}/.venv/bin/python"
+
+# https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json (read
+# 2026-11-30), as far as we use it, and nothing else: a key that is misspelt is none of these.
+_TEXTS = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+_SERVICE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["image"],
+    "properties": {
+        "build": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"context": {"type": "string"}, "dockerfile": {"type": "string"}},
+        },
+        "image": {"type": "string"},
+        "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
+        "command": {"type": "string"},
+        "user": {"type": "string"},
+        "hostname": {"type": "string"},
+        "env_file": {"type": "string"},
+        "environment": {"type": "object", "additionalProperties": {"type": "string"}},
+        "volumes": {**_TEXTS, "items": {"type": "string", "pattern": r"^[a-z]+:/[\w/.-]+$"}},
+        "ports": {**_TEXTS, "items": {"type": "string", "pattern": r"^([\d.]+:)?\d+:\d+$"}},
+        "network_mode": {"type": "string"},
+        "depends_on": _TEXTS,
+    },
+}
+COMPOSE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["services"],
+    "properties": {
+        "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"},
+        "services": {"type": "object", "additionalProperties": _SERVICE},
+        "volumes": {"type": "object"},
+    },
+    "patternProperties": {"^x-": {}},
+}
+
+
+class OnceOnly(yaml.SafeLoader):
+    """A key that stands twice is a mistake, and not the last one's victory."""
+
+    @override
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [each.value for each, _ in node.value if each.value != "<<"]
+        assert len(keys) == len(set(keys)), f"a key stands twice: {keys}"
+        return super().construct_mapping(node, deep)
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.load((DEPLOY / "compose.yaml").read_text(), Loader=OnceOnly)
+    return loaded
+
+
+def lines_of(unit: Path, key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", unit.read_text(), re.MULTILINE)
+
+
+def env_files() -> dict[str, dict[str, str]]:
+    """Name → variables with a value, as ``environment.example`` has them."""
+    found: dict[str, dict[str, str]] = {}
+    for line in (DEPLOY / "environment.example").read_text().splitlines():
+        if named := re.match(r"# --- ([a-z]+)\.env", line):
+            found[named[1]] = {}
+        elif "=" in line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            found[list(found)[-1]][name] = value
+    return found
+
+
+def check_command(words: list[str]) -> None:
+    """``-m module arguments``: the module is there, and so is what its arguments name."""
+    assert words[0] == "-m", words
+    assert importlib.util.find_spec(words[1]) is not None, words[1]
+    if "console.asgi:application" in words:
+        assert (ROOT / "console" / "asgi.py").read_text().count("\napplication") == 1
+    if "worker" in words:
+        assert words[words.index("-Q") + 1] == QUEUES
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_understands_every_line_of_every_unit(tmp_path):
+    for unit in UNITS:
+        here = unit.read_text().replace(PYTHON, sys.executable).replace(HOME, str(ROOT))
+        (tmp_path / unit.name).write_text(here)
+
+    def verify(*paths):
+        return subprocess.run(
+            ("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *paths),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = verify(*tmp_path.glob("*.service"))
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
+    spoilt = tmp_path / UNITS[0].name
+    spoilt.write_text(spoilt.read_text().replace("ProtectHome=", "ProtectHom="))
+    assert "ProtectHom" in verify(spoilt).stderr, "it does look"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_what_a_unit_names_is_there(unit):
+    (started,) = lines_of(unit, "ExecStart")
+    program, *words = shlex.split(started)
+    assert program == PYTHON
+    check_command(words)
+    assert lines_of(unit, "WorkingDirectory") == [HOME]
+    (document,) = lines_of(unit, "Documentation")
+    assert Path(document.replace(f"file:{HOME}", str(ROOT))).is_file()
+    (environment,) = lines_of(unit, "EnvironmentFile")
+    assert Path(environment).stem in env_files()
+    named = " ".join((*lines_of(unit, "Before"), *lines_of(unit, "After"))).split()
+    ours = {name for name in named if name.startswith("bailey-")}
+    assert ours <= {each.name for each in UNITS}
+
+
+def may_write(unit: str) -> list[Path]:
+    lines = " ".join(lines_of(DEPLOY / "systemd" / f"bailey-{unit}.service", "ReadWritePaths"))
+    return [Path(each.removeprefix("-")) for each in lines.split()]
+
+
+def test_a_unit_may_write_where_its_settings_say():
+    files = env_files()
+    gate = {**files["gate"], "BAILEY_GATE_SECRET": "00" * 32}
+    settings = read_settings(gate)
+    assert settings.milter is not None
+    assert settings.postfix is not None
+    assert settings.own_postfix is not None, "clients can submit their mail to Postfix"
+    needed = (
+        *(settings.folder, settings.milter, settings.socket_for("sasl")),
+        *(settings.postfix / "maps", Desk(settings.postfix).wishes),
+    )
+    for path in needed:
+        assert any(path.is_relative_to(each) for each in may_write("gate")), path
+    assert may_write("ship") == [settings.folder]
+    assert Path(files["gateway"]["BAILEY_VAR"]) in may_write("gateway")
+    for name in ("console", "portal", "ingest", "worker"):
+        assert Path(files["console"]["BAILEY_VAR"]) in may_write(name), name
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_the_gate_may_give_its_sockets_to_postfix():
+    """A call that is filtered out kills the process."""
+    unit = DEPLOY / "systemd" / "bailey-gate.service"
+    assert lines_of(unit, "SystemCallFilter")[-1] == "@chown", "behind ~@privileged, which has it"
+    listed = subprocess.run(
+        ("systemd-analyze", "syscall-filter", "@chown"), capture_output=True, text=True, check=True
+    )
+    assert "fchownat" in listed.stdout.split()
+
+
+def test_the_compose_file_is_one(compose):
+    jsonschema.validate(compose, COMPOSE)
+    misspelt = {**compose, "services": {"a": {"image": "x", "enviroment": {}}}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(misspelt, COMPOSE)
+
+
+def test_what_a_container_names_is_there(compose):
+    services, volumes = compose["services"], compose["volumes"]
+    for name, service in services.items():
+        others = [*service.get("depends_on", ())]
+        if network := service.get("network_mode"):
+            kind, _, other = network.partition(":")
+            assert kind == "service", name
+            others.append(other)
+            assert "ports" not in service, f"{name} has no network of its own"
+        assert set(others) <= set(services), name
+        assert {each.partition(":")[0] for each in service.get("volumes", ())} <= set(volumes)
+        command = service.get("command", "")
+        if command.startswith("python "):
+            check_command(shlex.split(command)[1:])
+            assert (DEPLOY / service["build"]["dockerfile"].removeprefix("deploy/")).is_file()
+            assert Path(service["env_file"]).stem in env_files(), name
+
+
+def test_containers_reach_postfix_where_its_settings_put_it(compose):
+    gateway = env_files()["gateway"]
+    inside = {each.rpartition(":")[2] for each in compose["services"]["gateway"]["ports"]}
+    assert inside == {gateway[f"{name}_PORT"] for name in ("GATE", "SUBMISSION", "SUBMISSIONS")}
