@@ -31,6 +31,7 @@ from seg_bridge.gate.dispatch import (
 )
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.journal import Journal, JournalError, Record
+from seg_bridge.gate.notices import OWN_NOTICE, is_sealed_for, own_copy
 from seg_bridge.gate.originals import Originals, sha256_hex
 from seg_bridge.gate.outcome import conclude, refuse_by_policy, settle_mixed, tenant_ids_to_keep
 from seg_bridge.gate.outgoing import MAX_RECEIVED, count_received
@@ -45,7 +46,7 @@ from seg_bridge.gate.records import (
 )
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.rescan import Unscanned, is_to_be_scanned
-from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, scan_with_all
+from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, ScanResult, scan_with_all
 from seg_bridge.gate.spool import Spool, SpoolEntry
 
 log = logging.getLogger(__name__)
@@ -108,17 +109,14 @@ class Core:
             tenant_id=tenant_ids.pop() if len(tenant_ids) == 1 else None,
         )
         facts = await self._parts.reader.read_async(raw, envelope_from=envelope.mail_from)
-        result = await scan_with_all(
-            self._parts.engines,
-            raw,
-            facts,
-            envelope,
-            timeout_s=self._parts.engine_timeout_s,
-        )
         snapshot = self._parts.latest() or transaction.snapshot
+        is_own = self._is_own(raw, snapshot, envelope)
+        result = OWN_NOTICE if is_own else await self._scan(raw, facts, envelope)
+        snapshot = self._parts.latest() or snapshot
         seen = decidable(result, facts, envelope)
         copies = tuple(
-            self._decide(route, snapshot, seen, envelope) for route in transaction.routes
+            own_copy(route) if is_own else self._decide(route, snapshot, seen, envelope)
+            for route in transaction.routes
         )
         settle_mixed(copies)
         return SeenMail(
@@ -138,6 +136,14 @@ class Core:
             said=transaction.said,
             queue_id=transaction.queue_id,
         )
+
+    async def _scan(self, raw: bytes, facts: MailFacts, envelope: Envelope) -> ScanResult:
+        timeout_s = self._parts.engine_timeout_s
+        return await scan_with_all(self._parts.engines, raw, facts, envelope, timeout_s=timeout_s)
+
+    def _is_own(self, raw: bytes, snapshot: PolicySnapshot, envelope: Envelope) -> bool:
+        """Whether Bailey itself wrote this mail for its one recipient."""
+        return is_sealed_for(raw, snapshot, envelope)
 
     def _decide(
         self, route: Route, snapshot: PolicySnapshot, seen: Decidable, envelope: Envelope
