@@ -110,12 +110,12 @@ class Core:
         )
         facts = await self._parts.reader.read_async(raw, envelope_from=envelope.mail_from)
         snapshot = self._parts.latest() or transaction.snapshot
-        is_own = self._is_own(raw, snapshot, envelope)
-        result = OWN_NOTICE if is_own else await self._scan(raw, facts, envelope)
+        is_notice = self._is_notice(raw, snapshot, envelope)
+        result = OWN_NOTICE if is_notice else await self._scan(raw, facts, envelope)
         snapshot = self._parts.latest() or snapshot
         seen = decidable(result, facts, envelope)
         copies = tuple(
-            own_copy(route) if is_own else self._decide(route, snapshot, seen, envelope)
+            own_copy(route) if is_notice else self._decide(route, snapshot, seen, envelope)
             for route in transaction.routes
         )
         settle_mixed(copies)
@@ -141,7 +141,7 @@ class Core:
         timeout_s = self._parts.engine_timeout_s
         return await scan_with_all(self._parts.engines, raw, facts, envelope, timeout_s=timeout_s)
 
-    def _is_own(self, raw: bytes, snapshot: PolicySnapshot, envelope: Envelope) -> bool:
+    def _is_notice(self, raw: bytes, snapshot: PolicySnapshot, envelope: Envelope) -> bool:
         """Whether Bailey itself wrote this mail for its one recipient."""
         return is_sealed_for(raw, snapshot, envelope)
 

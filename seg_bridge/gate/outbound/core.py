@@ -86,7 +86,7 @@ class OutboundCore(RelayCore):
             log.error("the watch over senders could not be saved: %s", error)
 
     @override
-    def _is_own(self, raw: bytes, snapshot: PolicySnapshot, envelope: Envelope) -> bool:
+    def _is_notice(self, raw: bytes, snapshot: PolicySnapshot, envelope: Envelope) -> bool:
         """Bailey's own mail does not go out by a client's login."""
         return False
 
