@@ -5,6 +5,14 @@ from __future__ import annotations
 from django import forms
 
 
+class DigestForm(forms.Form):
+    address = forms.EmailField(
+        label="Mailbox",
+        help_text="Everything that is held back from it goes there in one mail.",
+        max_length=320,
+    )
+
+
 class LinkForm(forms.Form):
     text = forms.CharField(
         label="Why do you need this mail?",

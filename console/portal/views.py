@@ -11,8 +11,10 @@ from django.shortcuts import redirect
 
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_client, show
+from console.portal.forms import DigestForm
 from console.queries.portal import (
     access_held,
+    access_own_mailbox,
     access_shared_incident,
     access_shown_attachment,
     accesses,
@@ -20,6 +22,7 @@ from console.queries.portal import (
     copies_of_shared,
     held_mail,
     overview,
+    own_address,
     reports,
     shared_incidents,
     words_on,
@@ -28,6 +31,7 @@ from console.queries.story import story_of
 from incidents.client_words import answer, ask_for_release, set_body_access
 from incidents.evidence import read_evidence
 from incidents.warnings import also_seen_at
+from seg_bridge.held.asked import ask_for_digest
 from tenants.models import Tenant
 
 
@@ -119,6 +123,18 @@ def portal_held(request: PersonRequest) -> HttpResponse:
         "older": f"?cursor={older}" if older else "",
     }
     return show(request, "portal/held.html", context, partial="list")
+
+
+@for_client
+def portal_digest(request: PersonRequest) -> HttpResponse:
+    """What is held back from a mailbox, sent to it now; its links are as any digest's."""
+    form = DigestForm(request.POST or None, initial={"address": own_address(request.user)})
+    if request.method == "POST" and form.is_valid():
+        mailbox = access_own_mailbox(form.cleaned_data["address"])
+        ask_for_digest(mailbox=mailbox, person=request.user)
+        messages.success(request, f"It goes to {mailbox.address} within a minute.")
+        return redirect("portal_held")
+    return ask(request, "portal/digest.html", {"form": form})
 
 
 @for_client

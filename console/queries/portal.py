@@ -31,8 +31,8 @@ from incidents.models import (
 from incidents.models.mail import Place
 from incidents.story import exposure
 from incidents.words import GRAVE
-from tenants.errors import NotThere
-from tenants.models import Tenant
+from tenants.errors import NotThere, WrongInput
+from tenants.models import Mailbox, Person, Tenant
 
 MONTH = timedelta(days=30)
 _KINDS = {
@@ -201,6 +201,26 @@ def asked_lately() -> list[ClientWord]:
 def access_held(delivery_id: UUID) -> Delivery:
     """Raises ``NotThere`` where it is not held (any more)."""
     return access_one(_held(), delivery_id)
+
+
+def own_address(person: Person) -> str:
+    """The person's own mailbox, where it is one of the client's; else ""."""
+    box = _mailboxes(person.email).first()
+    return box.address if box else ""
+
+
+def access_own_mailbox(address: str) -> Mailbox:
+    """A mailbox of the client by any address of it.  Raises ``WrongInput``."""
+    found = _mailboxes(address).first()
+    if found is None:
+        raise WrongInput(f"Your organisation has no mailbox {address}.")
+    return found
+
+
+def _mailboxes(address: str) -> QuerySet[Mailbox]:
+    wanted = address.strip().lower()
+    boxes = Mailbox.objects.exclude(state=Mailbox.State.GONE)
+    return boxes.filter(Q(address=wanted) | Q(aliases__contains=[wanted])).order_by("address")
 
 
 def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:

@@ -355,6 +355,20 @@ def test_an_entry_for_a_group_by_the_api(client, cast: Cast, banks: ClientGroup)
     assert api(client, "GET", "gateway-rules?tenant=acme").json()["results"] == []
 
 
+def test_a_digest_is_sent_and_listed_by_the_api(client, cast: Cast):
+    client.force_login(cast.ana)
+    body = {"mailbox": "ceo@acme.example"}
+    assert api(client, "POST", "digests", {"mailbox": "no@acme.example"}).status_code == 400
+    assert api(client, "POST", "digests", body).status_code == 409
+    with scope(cast):
+        held(cast)
+    made = api(client, "POST", "digests", body)
+    assert (made.status_code, made.json()["items"], made.json()["asked_by"]) == (201, 1, "Ana")
+    found = api(client, "GET", "digests?mailbox=CEO@acme.example&tenant=acme").json()["results"]
+    assert [each["id"] for each in found] == [made.json()["id"]]
+    assert api(client, "GET", f"digests/{made.json()['id']}").json()["mailbox"] == body["mailbox"]
+
+
 def test_a_list_goes_out_and_comes_in_as_a_file(client, cast: Cast):
     client.force_login(cast.ana)
     lines = "client,kind,match,value,reason\nacme,block,sender,eve@evil.example,=1+1\n"

@@ -361,6 +361,9 @@ api-held-release       POST    held          202 403  403  401 202/403   401
 api-held-refuse        POST    held          409 409  409  401    409   401
 api-held-delete        POST    held          409 409  409  401    409   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
+api-digests            GET     -             200 200  200  401    200   401
+api-digests            POST    -             201 201  201  401    201   401
+api-digest             GET     digest        200 200  200  401    200   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401
@@ -429,6 +432,8 @@ portal_access      GET     -          200    in    in    in
 portal_access_right GET    -          200    in    in    in
 portal_access_right POST   -          200    in    in    in
 portal_held        GET     -          200    in    in    in
+portal_digest      GET     -          200    in    in    in
+portal_digest      POST    -          200    in    in    in
 portal_held_ask    GET     held       200    in    in    in
 portal_held_ask    POST    held       200    in    in    in
 held_link          GET     -          404    404   404   404
@@ -508,6 +513,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
     "held_release": {"reason": "It is expected"},
     "held_digest": {"address": "cfo@acme.example"},
+    "api-digests": {"mailbox": "cfo@acme.example"},
     "held_delete": {"reason": "It is rubbish"},
     "message_keep": {"reason": "A lawsuit"},
     "client_keep": {"reason": "A lawsuit"},
