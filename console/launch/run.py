@@ -168,7 +168,10 @@ class Launcher:
         if self.gateway is not None:
             with step("Preparing the gateway's parts"):
                 self.gateway.prepare()
+            chosen = self.shared.get("BAILEY_GATE_ENGINES")
             self.shared |= self.gateway.gate_environment()
+            # Who names engines herself has a reason.
+            self.shared |= {"BAILEY_GATE_ENGINES": chosen} if chosen else {}
         write_private(self.plan.var / "environment.json", json.dumps(self.shared, indent=1))
         if self.plan.has_demo:
             self.children.start(Child(command=self.commands.sandbox(), is_ready=probes.says_ready))
