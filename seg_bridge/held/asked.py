@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from incidents.models import ClientWord
 from seg_bridge.held.digest import make_digest, waiting_for
@@ -105,11 +106,13 @@ def _send(word: ClientWord) -> str:
 
 
 def _nothing(mailbox: Mailbox) -> str:
-    return f"Nothing is held back from {mailbox.address}."
+    said = _("Nothing is held back from %(mailbox)s.")
+    return said % {"mailbox": mailbox.address}
 
 
 def _too_often(mailbox: Mailbox, most: int) -> str:
-    return (
-        f"{most} digests went to {mailbox.address} within the hour. Please wait: what comes"
-        " meanwhile stands in the next one."
+    said = _(
+        "%(most)d digests went to %(mailbox)s within the hour. Please wait: what comes meanwhile"
+        " stands in the next one."
     )
+    return said % {"most": most, "mailbox": mailbox.address}

@@ -163,7 +163,7 @@ def make_digest(
         for copy in copies
     }
     HeldLink.objects.bulk_create(links.values())
-    mail: DigestMail = write_digest(mailbox, shown, links, schedule.zone)
+    mail: DigestMail = write_digest(mailbox, shown, links, schedule)
     post(
         tenant_id=mailbox.tenant_id,
         event=f"digest/{digest.id}",
