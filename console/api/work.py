@@ -16,6 +16,7 @@ from console.api import serializers as shown
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import ActionFilter, GatewayRuleFilter, JobFilter, ReportFilter
 from console.api.idempotency import idempotent
+from console.api.onboarding import NewClientSerializer, StartedSerializer
 from console.lib.exports import download
 from console.lib.people import person_of
 from incidents.access import access_client, access_one, access_report
@@ -23,9 +24,12 @@ from incidents.evidence import read_evidence
 from incidents.models import Intent, Job, Report
 from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule
+from seg_bridge.onboarding.services import LEADS
 from seg_bridge.rule_scopes import Owner, Wish, clients_of, clients_of_rule, rules_in_sight
 from tenants.errors import WrongInput
 from tenants.models import Tenant
+from tenants.people import must_lead
+from tenants.services import open_client
 
 
 class ClientList(ListView):
@@ -33,6 +37,15 @@ class ClientList(ListView):
 
     serializer_class = shown.ClientSerializer
     queryset = Tenant.objects.all()
+
+    @extend_schema(request=NewClientSerializer, responses={201: StartedSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Begin with a new client: a lead's.  Its steps are ``tenants/{slug}/onboarding``."""
+        must_lead(person_of(request), LEADS)
+        asked = parse(NewClientSerializer, request)
+        slug = open_client(person=person_of(request), **asked)
+        return Response({"tenant": slug}, status=201)
 
 
 class ClientDetail(APIView):
