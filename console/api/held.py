@@ -93,11 +93,12 @@ class WishSerializer(serializers.ModelSerializer[ClientWord]):
 
 
 class WishFilter(TenantFilter):
+    delivery = filters.UUIDFilter(field_name="delivery_id")
     is_open = filters.BooleanFilter(field_name="settled_at", lookup_expr="isnull")
 
     class Meta:
         model = ClientWord
-        fields = ("tenant", "delivery")
+        fields = ("tenant",)
 
 
 class WishList(ListView):
@@ -156,11 +157,12 @@ class LegalHoldSerializer(serializers.ModelSerializer[LegalHold]):
 
 
 class LegalHoldFilter(TenantFilter):
+    message = filters.UUIDFilter(field_name="message_id")
     in_force = filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull")
 
     class Meta:
         model = LegalHold
-        fields = ("tenant", "message")
+        fields = ("tenant",)
 
 
 class NewLegalHoldSerializer(serializers.Serializer[Any]):

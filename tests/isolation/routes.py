@@ -368,7 +368,7 @@ api-legal-holds        GET     -             200 200  200  401    200   401
 api-legal-holds        POST    new-hold      201 201  201  401    201   401
 api-legal-hold-end     POST    legal-hold    200 200  200  401    200   401
 api-mailboxes          GET     -             200 200  200  401    200   401
-api-mailbox-remove     POST    mailbox       204 403  403  401 204/403   401
+api-mailbox-remove     POST    mailbox       409 403  403  401 409/403   401
 api-domain-change      POST    domain        200 403  403  401 200/403   401
 api-onboarding         GET     client        200 200  200  401    200   401
 api-onboarding-domains POST    client        201 403  403  401 201/403   401
