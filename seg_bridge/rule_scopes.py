@@ -74,7 +74,7 @@ def shared_rules_of(
 
     ``members``: as if these were the clients of those groups.
     """
-    rows = list(GatewayRule.objects.filter(tenant_id=None, removed_at=None).order_by("id"))
+    rows = list(GatewayRule.objects.filter(tenant=None, removed_at=None).order_by("id"))
     groups = {row.group_id for row in rows if row.group_id is not None}
     is_in = _memberships(tenant_ids, groups) if groups else set()
     for group_id, ids in (members or {}).items():
@@ -128,8 +128,8 @@ def touched_by(wish: Wish, tenants: Collection[Tenant]) -> Collection[Tenant]:
     """
     if wish.get("do") == "remove_rule":
         rule_id = as_uuid(str(wish.get("rule_id")))
-        shared = GatewayRule.objects.filter(rules_in_sight(), tenant=None, id=rule_id)
-        rule = shared.first() if rule_id else None
+        shared = GatewayRule.objects.filter(rules_in_sight(), tenant=None)
+        rule = shared.filter(id=rule_id).first() if rule_id else None
         return clients_of_rule(rule) if rule else tenants
     if wish.get("everywhere") and wish.get("group"):
         raise WrongInput("An entry is for all clients or for a group, not for both.")

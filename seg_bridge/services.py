@@ -276,7 +276,7 @@ def _check_new(rule: GatewayRule) -> None:
     check_rule(rule, own_domains={normalise_address(f"@{name}")[1:] for name in names})
     whose = Q(tenant_id=rule.tenant_id, group_id=rule.group_id)
     if rule.incident_id is not None:
-        own = Incident.objects.filter(tenant_id=rule.tenant_id, id=rule.incident_id)
+        own = Incident.objects.filter(Q(tenant_id=rule.tenant_id), id=rule.incident_id)
         if not own.exists():
             raise NotThere
     same = GatewayRule.objects.filter(

@@ -319,6 +319,7 @@ def _rules(
     own = GatewayRule.objects.filter(tenant_id__in=tenant_ids, removed_at=None).order_by("id")
     rows = list(own)
     for row, rule in zip(rows, wire_rules(rows), strict=True):
+        assert row.tenant_id is not None  # asked for by it
         found[row.tenant_id].append(rule)
     for tenant_id, shared in shared_rules_of(tenant_ids, members=members).items():
         found[tenant_id] += map(_wire_rule, shared)

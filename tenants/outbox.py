@@ -188,7 +188,7 @@ class _Written(EmailMultiAlternatives):
         return super().message()
 
     @override
-    def message(self) -> Any:
+    def message(self, *args: Any, **options: Any) -> Any:
         return self._made
 
 
@@ -213,8 +213,7 @@ def _send(row: OutgoingMail, sender: str, sealers: Sequence[Sealer]) -> None:
     )
     if body["html"]:
         mail.attach_alternative(body["html"], "text/html")
-    # Django takes a Charset here, and says so; its types do not.
-    mail.encoding = _SEVEN_BITS  # type: ignore[assignment]
+    mail.encoding = _SEVEN_BITS
     made = mail.message()
     for name, value in [each(made.as_bytes(), row.to_address) for each in sealers]:
         made[name] = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog, Message
@@ -13,7 +14,6 @@ from django.core import mail as sent
 from django.test import Client
 from django.utils import timezone, translation
 
-from deploy import catalogues
 from incidents.client_words import refuse_release
 from seg_bridge.held.asked import send_digest_now
 from seg_bridge.held.requests import serve_requests
@@ -21,6 +21,7 @@ from seg_bridge.models import PolicyLayer
 from seg_bridge.policies.keys import LANGUAGE_WORDS
 from tenants.models import Mailbox, Tenant
 from tenants.outbox import serve_outbox
+from tests import catalogues
 from tests.factories import Cast, state_policy
 from tests.seg_bridge.conftest import make_gate
 from tests.seg_bridge.test_digest import digest_link, links_in
@@ -63,7 +64,7 @@ def mistakes_of(catalog: Catalog, wanted: Catalog) -> Iterator[str]:
 @LANGUAGES
 def test_every_marked_text_is_translated_with_its_placeholders(language: str):
     found = list(mistakes_of(catalogues.read(language), catalogues.template_of()))
-    assert not found, "\n".join(found) + "\nSee deploy/catalogues.py."
+    assert not found, "\n".join(found) + "\nSee tests/catalogues.py."
 
 
 def test_a_gap_in_a_catalogue_is_found():
@@ -167,7 +168,7 @@ def test_a_digest_is_in_the_clients_language_and_a_mailbox_may_have_its_own(gate
             stated={"digest.language": {"value": "fr"}},
             changed_by="Mo",
         )
-    told = {}
+    told: dict[str, Any] = {}
     for name in ("info", "ceo"):
         hold(gated, recipient=f"{name}@acme.example")
         with scope(gated):
@@ -242,9 +243,9 @@ def test_the_portal_is_translated_and_the_console_is_not(gated: Cast, settings):
         ("/portal/incidents", "Es wurde nichts geteilt"),
         ("/portal/held/digest", "Jetzt eine Übersicht senden?"),
     ):
-        page = client.get(address).content.decode()
-        assert words in page, address
-        assert "Held mail" not in page, address
+        shown = client.get(address).content.decode()
+        assert words in shown, address
+        assert "Held mail" not in shown, address
     settings.ROOT_URLCONF = "console.urls"
     console = Client(headers={"accept-language": "de"})
     console.force_login(gated.ana)

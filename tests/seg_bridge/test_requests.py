@@ -327,7 +327,12 @@ def test_where_an_engine_is_away_a_wish_waits_and_is_then_a_persons(gated: Cast,
                 "Not scanned: rspamd did not answer.",
             )
         looked: list[object] = []
-        serve_requests(claimed(gated), scanner=lambda each: looked.extend(each) or {})
+
+        def scanner(originals):
+            looked.extend(originals)
+            return {}
+
+        serve_requests(claimed(gated), scanner=scanner)
         assert looked == []  # its minute is not over
         with scope(gated):
             ClientWord.objects.update(created_at=timezone.now() - PATIENCE, scan={})

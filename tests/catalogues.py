@@ -1,6 +1,6 @@
 """The catalogues of translations: what is marked in the code goes in, what is read at run time out.
 
-``python deploy/catalogues.py`` writes ``console/locale/<language>/LC_MESSAGES/django.po`` anew with
+``python -m tests.catalogues`` writes ``console/locale/<language>/LC_MESSAGES/django.po`` anew with
 every marked text of ``TEMPLATES`` and ``CODE``, keeping what is translated, and compiles the
 ``.mo`` beside it.
 
@@ -62,7 +62,8 @@ def marked() -> Iterator[tuple[str | tuple[str, str], str]]:
             source = "\n".join(map(str.strip, templatize(source, origin=name).split("\n")))
         found = extract_python(io.BytesIO(source.encode()), _KEYWORDS, (), {"encoding": "utf-8"})
         for _line, function, said, _comments in found:
-            texts = [each for each in (said if isinstance(said, tuple) else (said,)) if each]
+            told = said if isinstance(said, tuple) else (said,)
+            texts = [str(each) for each in told if each]
             if function == "ngettext":
                 yield (texts[0], texts[1]), name
             elif texts:
