@@ -9,6 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from incidents.layers import BlindLayer, blind_layers
 from tenants.models import Person
@@ -42,12 +44,16 @@ _CONSOLE = (
     ("jobs", "Jobs", "list-checks", "jobs", "o"),
 )
 _PORTAL = (
-    ("overview", "Overview", "shield", "portal", "o"),
-    ("incidents", "Incidents", "shield-alert", "portal_incidents", "i"),
-    ("held", "Held mail", "archive", "portal_held", "h"),
-    ("access", "Who opened our mail", "eye", "portal_access", "w"),
-    ("reports", "Reports", "file-text", "portal_reports", "r"),
+    ("overview", _("Overview"), "shield", "portal", "o"),
+    ("incidents", _("Incidents"), "shield-alert", "portal_incidents", "i"),
+    ("held", _("Held mail"), "archive", "portal_held", "h"),
+    ("access", _("Who opened our mail"), "eye", "portal_access", "w"),
+    ("reports", _("Reports"), "file-text", "portal_reports", "r"),
 )
+
+
+# What a reader of the portal reads below her name.
+_("Client reader")
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
@@ -61,9 +67,9 @@ def page(request: HttpRequest) -> dict[str, Any]:
     return {
         "surface": settings.SURFACE,
         "person": person,
-        "person_detail": person.get_role_display(),
+        "person_detail": gettext(person.get_role_display()),
         "navigation": [
-            NavigationItem(key, text, icon, reverse(name), go)
+            NavigationItem(key, gettext(text), icon, reverse(name), go)
             for key, text, icon, name, go in items
         ],
         "home": reverse("queue" if is_staff else "portal"),

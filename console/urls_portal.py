@@ -23,6 +23,7 @@ urlpatterns = [
     ),
     path("portal/held", views.portal_held, name="portal_held"),
     path("portal/held/<uuid:delivery_id>/ask", views.portal_held_ask, name="portal_held_ask"),
+    path("portal/held/digest", views.portal_digest, name="portal_digest"),
     path("portal/mail/<str:token>", links.held_link, name="held_link"),
     path("portal/access", views.portal_access, name="portal_access"),
     path("portal/access/right", views.portal_access_right, name="portal_access_right"),

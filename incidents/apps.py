@@ -10,9 +10,11 @@ class IncidentsConfig(AppConfig):
     @override
     def ready(self) -> None:
         from incidents.arrived import has_arrived
-        from tenants.outbox import register_look_up
+        from incidents.own_notices import sealer_for
+        from tenants.outbox import register_look_up, register_sealer
 
         register_look_up(has_arrived)
+        register_sealer(sealer_for)
         register_queue("intake", "incidents.correlation.serve_intake")
         register_queue("report", "incidents.reports.serve_reports")
         register_queue("remediate", "incidents.execution.serve_remediation")

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from incidents.announce import announce_incident
 from incidents.lessons import Act, teach_from_held
@@ -55,7 +56,7 @@ def set_body_access(*, is_allowed: bool, person: Person, reason: str) -> None:
 def _through_the_door(kind: str, object_id: UUID, person: Person, text: str) -> None:
     text = text.strip()
     if not text or len(text) > MOST_CHARS:
-        raise WrongInput("Please say it in a few sentences.")
+        raise WrongInput(_("Please say it in a few sentences."))
     if ask("door_client_word", kind, object_id, person.id, text) is None:
         raise NotThere
 

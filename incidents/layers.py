@@ -138,6 +138,10 @@ class GatewayLayer(Protocol):
         """Copy → who may release it, by the policy in force.  Needs the provider in the scope."""
         ...
 
+    def language_for(self, tenant_id: int, address: str) -> str:
+        """In which language the client wants this address written to: a code like ``de``."""
+        ...
+
     def block_sender(
         self,
         *,

@@ -6,14 +6,18 @@ A mail's own words are shown so that no program makes a link of them (``inert``)
 from __future__ import annotations
 
 import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 
+from incidents.layers import gateway_layer
 from incidents.mail.render import visible_text
 from incidents.models import ClientWord, Delivery
-from tenants.models import Mailbox, Person
+from tenants.models import Mailbox, Person, Tenant
 from tenants.outbox import post
 
 MOST_SHOWN = 120
@@ -32,39 +36,64 @@ def inert(text: str, most: int = MOST_SHOWN) -> str:
 
 def tell_released(word: ClientWord, delivery: Delivery) -> None:
     """The gateway has handed it on."""
-    outcome = _("It has been released and is in your mailbox, or will be within minutes.")
-    _tell(word, delivery, "released", _("The mail that you asked for is released"), outcome, "")
+    _tell(
+        word,
+        delivery,
+        "released",
+        gettext_noop("The mail that you asked for is released"),
+        gettext_noop("It has been released and is in your mailbox, or will be within minutes."),
+    )
 
 
 def tell_refused(word: ClientWord, delivery: Delivery, reason: str) -> None:
-    outcome = _("It stays held. Nothing was delivered.")
-    _tell(word, delivery, "refused", _("The mail that you asked for stays held"), outcome, reason)
+    _tell(
+        word,
+        delivery,
+        "refused",
+        gettext_noop("The mail that you asked for stays held"),
+        gettext_noop("It stays held. Nothing was delivered."),
+        reason,
+    )
 
 
 def _tell(
-    word: ClientWord, delivery: Delivery, what: str, subject: str, outcome: str, reason: str
+    word: ClientWord, delivery: Delivery, what: str, subject: str, outcome: str, reason: str = ""
 ) -> None:
+    """``subject`` and ``outcome`` are translated here, into the language of whom it goes to."""
     to = address_of(word)
     if not to:
         return
-    context = {
+    tenant = Tenant.objects.get(id=word.tenant_id)
+    with override(gateway_layer().language_for(tenant.id, to)):
+        context = _context(word, delivery, tenant) | {"outcome": _(outcome), "reason": reason}
+        post(
+            tenant_id=word.tenant_id,
+            event=f"request/{word.id}/{what}",
+            kind="notice",
+            to=to,
+            subject=_(subject),
+            text=render_to_string("mail/request_outcome.txt", context),
+        )
+
+
+def _context(word: ClientWord, delivery: Delivery, tenant: Tenant) -> dict[str, str]:
+    asked_at = word.created_at.astimezone(_zone(tenant.time_zone))
+    written = date_format(asked_at, _("j F Y, H:i"))
+    return {
         "name": word.person_name,
         "mail_subject": inert(delivery.message.subject) or _("(no subject)"),
         "mail_sender": inert(delivery.message.sender_address) or _("not readable"),
         "recipient": delivery.recipient,
-        "asked_at": word.created_at,
-        "outcome": outcome,
-        "reason": reason,
+        "asked_at": f"{written} ({asked_at.tzinfo})",
         "portal": settings.PORTAL_URL if word.source == ClientWord.Source.PORTAL else "",
     }
-    post(
-        tenant_id=word.tenant_id,
-        event=f"request/{word.id}/{what}",
-        kind="notice",
-        to=to,
-        subject=subject,
-        text=render_to_string("mail/request_outcome.txt", context),
-    )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def address_of(word: ClientWord) -> str:

@@ -3,11 +3,11 @@
 A wish is plain JSON, as ``Rehearsal.change`` keeps it and the API takes it:
 
 ``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats", "days"``
-  or ``"expires_at"``, or ``"no_end_because"``, ``"everywhere"}``
-``{"do": "add_rules", "rules": {short name of the client, or "*": [what an entry is made of]}}``
+  or ``"expires_at"``, or ``"no_end_because"``, ``"everywhere"`` or ``"group"}``
+``{"do": "add_rules", "rules": {whose (rule_scopes.py): [what an entry is made of]}}``
 ``{"do": "remove_rule", "rule_id"}``
 
-``everywhere`` and ``*``: one entry for all clients, rehearsed for each that is named.
+``everywhere`` and ``group``: one entry for several clients, rehearsed for each of them.
 A change of a policy is asked for and made in policies/services.py.
 
 ``rehearse_wish`` keeps one ``Rehearsal`` for each client; ``save_change`` makes the change.
@@ -15,9 +15,8 @@ A change of a policy is asked for and made in policies/services.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -39,6 +38,15 @@ from seg_bridge.rehearsal import (
     RemoveRule,
     rehearse_each,
 )
+from seg_bridge.rule_scopes import (
+    Owner,
+    Wish,
+    list_of,
+    of_client,
+    owner_of,
+    share_of,
+    touched_by,
+)
 from seg_bridge.snapshot import wire_rules
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, NotThere, WrongInput
@@ -51,23 +59,19 @@ SAVED = "seg_bridge.change.saved"
 FRESH_FOR = timedelta(hours=1)
 LISTS = ("newly_held", "newly_delivered", "missed", "caught", "broken")
 
-EVERYWHERE = "*"
-
-Wish = dict[str, Any]
-
 
 def rehearse_wish(
     *, wish: Wish, tenants: Collection[Tenant], actor: Person | Actor, days: int = DAYS
 ) -> list[Rehearsal]:
     """One kept rehearsal a client, in one batch.  Raises ``WrongInput`` or ``NotThere``."""
+    tenants = touched_by(wish, tenants)
     if not tenants:
         raise WrongInput("Choose at least one client.")
-    tenants = _all_that_it_touches(wish, tenants)
     batch = new_id()
     forecast = rehearse_each(_changes(wish, tenants, actor), days=days)
-    slugs = {tenant.id: tenant.slug for tenant in tenants}
+    by_id = {tenant.id: tenant for tenant in tenants}
     kept = [
-        keep_forecast(one, _share(wish, slugs[one.tenant_id]), batch, forecast.days, actor)
+        keep_forecast(one, share_of(wish, by_id[one.tenant_id]), batch, forecast.days, actor)
         for one in forecast.clients
     ]
     first = kept[0]
@@ -82,39 +86,6 @@ def rehearse_wish(
         clients=len(kept),
     )
     return kept
-
-
-def _all_that_it_touches(wish: Wish, tenants: Collection[Tenant]) -> Collection[Tenant]:
-    """What is for all clients is rehearsed for all, whichever were named."""
-    is_for_all = bool(wish.get("everywhere"))
-    if wish.get("do") == "remove_rule":
-        rule_id = as_uuid(str(wish.get("rule_id")))
-        shared = GatewayRule.objects.filter(tenant=None)
-        is_for_all = rule_id is not None and shared.filter(id=rule_id).exists()
-    return list(Tenant.objects.all()) if is_for_all else tenants
-
-
-def _share(wish: Wish, slug: str) -> Wish:
-    """What of the wish is about this client: one's list is no other's business."""
-    if wish["do"] != "add_rules":
-        return wish
-    return {**wish, "rules": {k: v for k, v in wish["rules"].items() if k in (slug, EVERYWHERE)}}
-
-
-def clients_of_list(rules: Mapping[str, Any]) -> list[Tenant]:
-    """The clients that a list names, all in sight for ``*``.  Raises ``WrongInput``."""
-    if EVERYWHERE in rules:
-        return list(Tenant.objects.all())
-    found = list(Tenant.objects.filter(slug__in=rules))
-    unknown = sorted(set(rules) - {tenant.slug for tenant in found})
-    if unknown:
-        raise WrongInput(f"There is no client called {', '.join(unknown[:5])}.")
-    return found
-
-
-def clients_of_rule(rule: GatewayRule) -> list[Tenant]:
-    """Those that it holds for, as far as they are in sight."""
-    return [rule.tenant] if rule.tenant else list(Tenant.objects.all())
 
 
 def keep_forecast(
@@ -158,34 +129,26 @@ def _changes(wish: Wish, tenants: Collection[Tenant], actor: Person | Actor) -> 
 def _drafts(
     wish: Wish, tenants: Collection[Tenant], actor: Person | Actor
 ) -> dict[int, GatewayRule]:
-    if wish.get("everywhere"):
-        draft = services.draft_rule(actor=actor, **rule_fields(wish, None))
-        return {tenant.id: draft for tenant in tenants}
-    return {
-        tenant.id: services.draft_rule(actor=actor, **rule_fields(wish, tenant.id))
-        for tenant in tenants
-    }
+    """One draft for each owner, however many clients it is for."""
+    of: dict[Owner, GatewayRule] = {}
+    for owner in dict.fromkeys(owner_of(wish, tenant.id) for tenant in tenants):
+        of[owner] = services.draft_rule(actor=actor, **rule_fields(wish, owner))
+    return {tenant.id: of[owner_of(wish, tenant.id)] for tenant in tenants}
 
 
 def _listed(wish: Wish, tenant: Tenant, actor: Person | Actor) -> tuple[wire.GatewayRule, ...]:
     drafts = [
         services.draft_rule(actor=actor, **rule_fields(each, owner))
-        for owner, each in _list_of(wish, tenant)
+        for owner, each in list_of(wish, tenant)
     ]
     return tuple(wire_rules(drafts))
 
 
-def _list_of(wish: Wish, tenant: Tenant) -> list[tuple[int | None, Wish]]:
-    """What the list has for this client, and for all."""
-    rules = wish.get("rules") or {}
-    own: list[tuple[int | None, Wish]] = [(tenant.id, each) for each in rules.get(tenant.slug, ())]
-    return own + [(None, each) for each in rules.get(EVERYWHERE, ())]
-
-
-def rule_fields(wish: Wish, tenant_id: int | None) -> services.RuleFields:
+def rule_fields(wish: Wish, owner: Owner) -> services.RuleFields:
     """As ``services.add_rule`` takes them, but for actor and incident."""
     return {
-        "tenant_id": tenant_id,
+        "tenant_id": owner.tenant_id,
+        "group_id": owner.group_id,
         "kind": wish.get("kind", ""),
         "match": wish.get("match", ""),
         "value": wish.get("value", ""),
@@ -208,7 +171,7 @@ def _end(wish: Wish) -> datetime | None:
 
 def _rule_of(wish: Wish, tenant_id: int) -> GatewayRule:
     rule_id = as_uuid(str(wish.get("rule_id")))
-    kept = GatewayRule.objects.filter(services.rules_in_force(), services.of_client(tenant_id))
+    kept = GatewayRule.objects.filter(services.rules_in_force(), of_client(tenant_id))
     rule = kept.filter(id=rule_id).first() if rule_id else None
     if rule is None:
         raise NotThere
@@ -332,8 +295,11 @@ def _make(
     return made
 
 
-def _shared(known: Sequence[GatewayRule]) -> list[GatewayRule]:
-    return [rule for rule in known if rule.tenant_id is None]
+def _made_for(owner: Owner, known: Sequence[GatewayRule]) -> list[GatewayRule]:
+    """What another client of the batch has made for them all already."""
+    if owner.tenant_id is not None:
+        return []
+    return [r for r in known if r.tenant_id is None and r.group_id == owner.group_id]
 
 
 def _add(
@@ -344,9 +310,10 @@ def _add(
     incident_id: UUID | None,
     known: Sequence[GatewayRule],
 ) -> list[GatewayRule]:
-    if wish.get("everywhere") and known:
-        return _shared(known)
-    fields = rule_fields(wish, None if wish.get("everywhere") else tenant.id)
+    owner = owner_of(wish, tenant.id)
+    if made := _made_for(owner, known):
+        return made
+    fields = rule_fields(wish, owner)
     fields |= {"reason": reason, "incident_id": incident_id}
     return [services.add_rule(actor=actor, **fields)]
 
@@ -354,11 +321,12 @@ def _add(
 def _add_listed(
     wish: Wish, tenant: Tenant, actor: Person | Actor, known: Sequence[GatewayRule]
 ) -> list[GatewayRule]:
-    shared = _shared(known)
-    return shared + [
+    listed = list_of(wish, tenant)
+    made = {owner: _made_for(owner, known) for owner in dict.fromkeys(owner for owner, _ in listed)}
+    return [rule for rules in made.values() for rule in rules] + [
         services.add_rule(actor=actor, **rule_fields(each, owner))
-        for owner, each in _list_of(wish, tenant)
-        if owner is not None or not shared
+        for owner, each in listed
+        if not made[owner]
     ]
 
 

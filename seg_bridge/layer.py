@@ -11,6 +11,7 @@ from incidents.layers import LessonWish, ReleaseRight, RepairForecast
 from incidents.models import Delivery
 from seg_bridge import changes
 from seg_bridge.commands import order_releases
+from seg_bridge.held.policy import HeldPolicies
 from seg_bridge.held.rights import release_rights
 from seg_bridge.learning import orders
 from seg_bridge.learning.consent import may_learn
@@ -29,6 +30,10 @@ class Gateway:
 
     def release_rights(self, copies: Sequence[Delivery]) -> dict[UUID, ReleaseRight]:
         return release_rights(copies)
+
+    def language_for(self, tenant_id: int, address: str) -> str:
+        policy = HeldPolicies.of([tenant_id]).policy(tenant_id, address)
+        return str(policy["digest.language"].value)
 
     def block_sender(
         self,

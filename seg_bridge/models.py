@@ -321,7 +321,8 @@ class PolicyPushItem(TenantModel):
 class GatewayRule(ScopedModel):
     """One allow or block entry with its author, its reason and its end.
 
-    ``tenant`` None: for all clients of the provider.  ``recipient`` "": every mailbox, as
+    ``tenant`` None: for all clients of the provider, or where ``group`` is named for those who are
+    in it; a group's entries go with it.  ``recipient`` "": every mailbox, as
     ``@acme.example`` those of a domain, else one.  ``expires_at`` None only with
     ``no_end_because``.
     """
@@ -343,6 +344,9 @@ class GatewayRule(ScopedModel):
     tenant = models.ForeignKey(
         "tenants.Tenant", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
     )
+    group = models.ForeignKey(
+        "tenants.ClientGroup", on_delete=models.CASCADE, related_name="+", null=True
+    )
     kind = models.CharField(max_length=10, choices=Kind.choices)
     match = models.CharField(max_length=20, choices=Match.choices)
     value = models.CharField(max_length=320)
@@ -359,6 +363,12 @@ class GatewayRule(ScopedModel):
     removed_at = models.DateTimeField(null=True)
 
     class Meta(ScopedModel.Meta):
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(group__isnull=True) | models.Q(tenant__isnull=True),
+                name="rule_of_one_owner",
+            )
+        ]
         indexes: ClassVar = [
             models.Index(
                 fields=["tenant", "kind", "value"],
@@ -366,6 +376,13 @@ class GatewayRule(ScopedModel):
                 condition=models.Q(removed_at__isnull=True),
             )
         ]
+
+    @property
+    def whose(self) -> str:
+        """For whom it holds, in words for the provider's people: clients do not see the group."""
+        if self.tenant is not None:
+            return str(self.tenant)
+        return f"the group {self.group}" if self.group is not None else "all clients"
 
 
 class Rehearsal(TenantModel):

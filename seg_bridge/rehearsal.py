@@ -23,6 +23,7 @@ from seg_bridge import stored_mail
 from seg_bridge.gate.decide import decide
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.policies.layers import Layers
+from seg_bridge.rule_scopes import Members
 from seg_bridge.snapshot import policies_of
 from seg_bridge.stored_mail import StoredCopy
 
@@ -58,9 +59,10 @@ class RemoveRule:
 
 @dataclass(frozen=True, slots=True)
 class ChangePolicy:
-    """``layers``: what the levels would state."""
+    """``layers``: what the levels would state; ``members``: who would be in these groups."""
 
     layers: Layers
+    members: Members | None = None
 
 
 Change = AddRule | AddRules | RemoveRule | ChangePolicy
@@ -161,7 +163,8 @@ def _after(
     for ids in by_layers.values():
         change = changes[ids[0]]
         assert isinstance(change, ChangePolicy)
-        found |= {each.tenant_id: each for each in policies_of(ids, layers=change.layers)}
+        as_if = policies_of(ids, layers=change.layers, members=change.members)
+        found |= {each.tenant_id: each for each in as_if}
     return found
 
 

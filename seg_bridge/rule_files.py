@@ -5,7 +5,8 @@
                         the lines
 
 Columns: ``client kind match value recipient action beats_threats reason expires_at
-no_end_because``; further ones are for reading and left alone.  ``*`` as the client is all of them.
+no_end_because``; further ones are for reading and left alone.  ``*`` as the client is all of them,
+``group:Law firms`` those of that group.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Any
 from django.utils import timezone
 
 from incidents.reports.csv_file import inert
-from seg_bridge.changes import EVERYWHERE
 from seg_bridge.models import GatewayRule
+from seg_bridge.rule_scopes import EVERYWHERE
 from tenants.errors import WrongInput
+from tenants.groups import PREFIX
 
 COLUMNS = (
     *("client", "kind", "match", "value", "recipient", "action", "beats_threats", "reason"),
@@ -50,7 +52,7 @@ def render_rules(rows: Iterable[GatewayRule]) -> bytes:
     writer.writerow([*COLUMNS, *FOR_READING])
     for rule in rows:
         cells: dict[str, Any] = {
-            "client": rule.tenant.slug if rule.tenant else EVERYWHERE,
+            "client": _owner(rule),
             "beats_threats": "yes" if rule.beats_threats else "no",
             "expires_at": rule.expires_at.isoformat() if rule.expires_at else "",
             "owner": rule.owner_name,
@@ -66,8 +68,14 @@ def render_rules(rows: Iterable[GatewayRule]) -> bytes:
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8", "replace")
 
 
+def _owner(rule: GatewayRule) -> str:
+    if rule.tenant is not None:
+        return str(rule.tenant.slug)
+    return f"{PREFIX}{rule.group.name}" if rule.group is not None else EVERYWHERE
+
+
 def read_rules(data: bytes) -> dict[str, list[dict[str, Any]]]:
-    """Client's short name, or ``*``, → its entries; a repeated line counts once.
+    """Client's short name, ``group:<name>`` or ``*`` → its entries; a repeated line counts once.
 
     Values are checked where entries are made; here it is about the file.
     """
@@ -144,7 +152,10 @@ def _entry(cells: dict[str, str]) -> tuple[str, dict[str, Any]]:
         entry["action"] = ""
     if cells["expires_at"]:
         entry["expires_at"] = _moment(cells["expires_at"])
-    return cells["client"], entry
+    whose = cells["client"]
+    # "Group: Law firms" is written by people.
+    is_group = whose.lower().startswith(PREFIX)
+    return PREFIX + whose[len(PREFIX) :].strip() if is_group else whose, entry
 
 
 def _moment(text: str) -> str:

@@ -108,7 +108,7 @@ def check_rule(rule: GatewayRule, *, own_domains: Collection[str]) -> None:
     if not rule.reason.strip():
         raise WrongInput("Please say why: the rule is shown with its reason.")
     if rule.recipient and rule.tenant_id is None:
-        raise WrongInput("An entry for all clients is for every mailbox.")
+        raise WrongInput("An entry for all clients or for a group is for every mailbox.")
     if rule.recipient and rule.recipient.rpartition("@")[2] not in own_domains:
         raise WrongInput(f"{rule.recipient} is not an address or domain of this client.")
     if rule.expires_at is not None:

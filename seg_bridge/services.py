@@ -26,7 +26,6 @@ from seg_bridge.snapshot import secret_place
 from tenants.audit import BAILEY, Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotThere, WrongInput
-from tenants.groups import clients_among
 from tenants.ids import new_id
 from tenants.models import Domain, Person, Provider, Tenant
 from tenants.people import must_lead
@@ -112,9 +111,10 @@ def rules_in_force() -> Q:
 class RuleFields(TypedDict, total=False):
     """What an entry is made of.
 
-    ``tenant_id`` None: for all clients of the scope's provider.  ``action`` "" is the kind's own:
-    a block holds, an allow delivers.  ``recipient`` "" means every mailbox, ``@acme.example``
-    those of a domain.  ``expires_at`` None: after ``RULE_LASTS``, never with ``no_end_because``.
+    ``tenant_id`` None: for all clients of the scope's provider, or of ``group_id``.  ``action`` "":
+    the kind's own, a block holds, an allow delivers.  ``recipient`` "" means every mailbox,
+    ``@acme.example`` those of a domain.  ``expires_at`` None: after ``RULE_LASTS``, never with
+    ``no_end_because``.
     """
 
     tenant_id: Required[int | None]
@@ -122,6 +122,7 @@ class RuleFields(TypedDict, total=False):
     match: Required[str]
     value: Required[str]
     reason: Required[str]
+    group_id: UUID | None
     action: str
     recipient: str
     expires_at: datetime | None
@@ -133,14 +134,14 @@ class RuleFields(TypedDict, total=False):
 def add_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> GatewayRule:
     """One allow or block entry; gates follow it within seconds.
 
-    Raises ``WrongInput``, ``NotAllowed`` (for all clients: a lead's), or ``Conflict`` where the
-    same entry is in force.
+    Raises ``WrongInput``, ``NotAllowed`` (for all clients or a group: a lead's), or ``Conflict``
+    where the same entry is in force.
     """
     rule = draft_rule(actor=actor, **fields)
     rule.save(force_insert=True)
     _audit_rule("seg_bridge.rule.added", rule, actor=actor, reason=rule.reason)
     if rule.expires_at is not None:
-        # An entry for all clients is retired by any one of them.
+        # An entry of the provider's is retired by any one of its clients.
         tenant_id = rule.tenant_id or current_scope().tenant_ids[0]
         want_work(tenant_id, RULE_QUEUE, at=rule.expires_at)
     return rule
@@ -154,6 +155,7 @@ def draft_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> Gatewa
     rule = GatewayRule(
         provider_id=_provider_id(fields["tenant_id"]),
         tenant_id=fields["tenant_id"],
+        group_id=fields.get("group_id"),
         kind=kind,
         match=fields["match"],
         value=normalise(fields["match"], fields["value"]),
@@ -186,7 +188,7 @@ def _provider_id(tenant_id: int | None) -> int:
 def remove_rule(*, rule: GatewayRule, actor: Person | Actor, reason: str) -> None:
     """The entry no longer counts; its row stays.  Removing it twice changes nothing.
 
-    Raises ``NotAllowed``: one for all clients is a lead's.
+    Raises ``NotAllowed``: one for all clients or a group is a lead's.
     """
     if rule.tenant_id is None:
         must_lead(actor)
@@ -248,29 +250,15 @@ def retire_expired_rules(claimed: ClaimedWork) -> datetime | None:
     The gate ends a rule by its own clock; this is for the list that people see, and the audit log.
     """
     with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
-        kept = GatewayRule.objects.filter(of_client(claimed.tenant_id), removed_at=None)
+        kept = GatewayRule.objects.filter(
+            Q(tenant_id=claimed.tenant_id) | Q(tenant_id=None), removed_at=None
+        )
         now = timezone.now()
         for rule in kept.filter(expires_at__lte=now):
             if kept.filter(id=rule.id).update(removed_at=now):
                 _audit_rule("seg_bridge.rule.expired", rule, actor=BAILEY, reason="")
         ends = kept.exclude(expires_at=None).order_by("expires_at")
         return ends.values_list("expires_at", flat=True).first()
-
-
-def of_client(tenant_id: int) -> Q:
-    """The client's own entries, and those for all clients."""
-    return Q(tenant_id=tenant_id) | Q(tenant_id=None)
-
-
-def rules_of(client: str) -> Q:
-    """The entries that hold for this client, or for clients of this group, those for all included.
-
-    ``client`` as tenants/groups.py writes it: all in sight for "", none for a name nobody has.
-    """
-    if not client:
-        return Q()
-    ids = clients_among(client)
-    return Q(tenant_id__in=ids) | Q(tenant_id=None) if ids else Q(pk__in=[])
 
 
 def _access_tenant(tenant_id: int) -> Tenant:
@@ -282,13 +270,13 @@ def _access_tenant(tenant_id: int) -> Tenant:
 
 def _check_new(rule: GatewayRule) -> None:
     """Raises ``WrongInput``, ``NotThere`` or ``Conflict``."""
-    # Of an entry for all clients, none of theirs may be allowed to be forged.
+    # Of an entry for several clients, no client's may be allowed to be forged: others may join.
     domains = Domain.objects.filter(tenant_id=rule.tenant_id) if rule.tenant_id else Domain.objects
     names = domains.values_list("name", flat=True)
     check_rule(rule, own_domains={normalise_address(f"@{name}")[1:] for name in names})
-    whose = Q(tenant_id=rule.tenant_id)  # None: those for all clients
+    whose = Q(tenant_id=rule.tenant_id, group_id=rule.group_id)
     if rule.incident_id is not None:
-        own = Incident.objects.filter(whose, id=rule.incident_id)
+        own = Incident.objects.filter(Q(tenant_id=rule.tenant_id), id=rule.incident_id)
         if not own.exists():
             raise NotThere
     same = GatewayRule.objects.filter(
@@ -320,6 +308,7 @@ def _audit_rule(action: str, rule: GatewayRule, *, actor: Person | Actor, reason
         match=rule.match,
         value=rule.value,
         recipient=rule.recipient,
+        group=str(rule.group_id) if rule.group_id else None,
         action_taken=rule.action,
         expires_at=rule.expires_at.isoformat() if rule.expires_at else None,
         no_end_because=rule.no_end_because,

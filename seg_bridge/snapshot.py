@@ -18,7 +18,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
 from django.utils import timezone
 
 from incidents.traces import active_trace_key, trace_keys
@@ -31,6 +30,7 @@ from seg_bridge.models import GatewayRule
 from seg_bridge.outbound.compiling import OUTBOUND_ROWS, outbound_of
 from seg_bridge.policies.effective import treatment_of, values_of
 from seg_bridge.policies.layers import Layers
+from seg_bridge.rule_scopes import Members, shared_rules_of
 from tenants.doors import ask
 from tenants.models import Domain, Mailbox, Tenant
 from tenants.secrets import unseal
@@ -208,13 +208,14 @@ def _tenants(
 
 
 def policies_of(
-    tenant_ids: Collection[int], *, layers: Layers | None = None
+    tenant_ids: Collection[int], *, layers: Layers | None = None, members: Members | None = None
 ) -> Iterable[wire.TenantPolicy]:
     """What each client wants and her entries, as a gate would be told; without routes.
 
-    ``layers``: as if these were stated, and not what is.
+    ``layers``: as if these were stated, and not what is.  ``members``: as if these were the clients
+    of those groups, for the groups' entries.
     """
-    rules = _rules(tenant_ids)
+    rules = _rules(tenant_ids, members)
     layers = layers or Layers(tenant_ids)
     clients = list(Tenant.objects.filter(id__in=tenant_ids).order_by("id"))
     boxes = _boxes([tenant.id for tenant in clients if layers.narrower(tenant.id)])
@@ -307,22 +308,22 @@ def _domains(tenant_ids: Collection[int]) -> dict[int, list[wire.DomainRoute]]:
     return found
 
 
-def _rules(tenant_ids: Collection[int]) -> dict[int, list[wire.GatewayRule]]:
-    """Each client's own entries, then those for all clients.
+def _rules(
+    tenant_ids: Collection[int], members: Members | None
+) -> dict[int, list[wire.GatewayRule]]:
+    """Each client's own entries, then those for its groups and for all clients.
 
     The gate itself ends a rule on time; an expired one stays until it is retired.
     """
     found: dict[int, list[wire.GatewayRule]] = {tenant_id: [] for tenant_id in tenant_ids}
-    rows = list(
-        GatewayRule.objects.filter(
-            Q(tenant_id__in=tenant_ids) | Q(tenant_id=None), removed_at=None
-        ).order_by("id")
-    )
-    shared: list[wire.GatewayRule] = []
+    own = GatewayRule.objects.filter(tenant_id__in=tenant_ids, removed_at=None).order_by("id")
+    rows = list(own)
     for row, rule in zip(rows, wire_rules(rows), strict=True):
-        of = shared if row.tenant_id is None else found[row.tenant_id]
-        of.append(rule)
-    return {tenant_id: own + shared for tenant_id, own in found.items()}
+        assert row.tenant_id is not None  # asked for by it
+        found[row.tenant_id].append(rule)
+    for tenant_id, shared in shared_rules_of(tenant_ids, members=members).items():
+        found[tenant_id] += map(_wire_rule, shared)
+    return found
 
 
 def wire_rules(rows: Collection[GatewayRule]) -> list[wire.GatewayRule]:
@@ -352,10 +353,11 @@ def _aliases(rows: Collection[GatewayRule]) -> dict[tuple[int | None, str], tupl
 def _wire_rule(row: GatewayRule) -> wire.GatewayRule:
     """An entry as a gate is told of it.
 
-    The reason of one for all clients stays here: it may be about one of them, and what a gate says
-    of a mail is told to its client.
+    The reason of one for several clients stays here: it may be about one of them, and what a gate
+    says of a mail is told to its client.  Which group it is stays here too.
     """
     is_shared = row.tenant_id is None
+    of_several: wire.RuleScope = "group" if row.group_id else "provider"
     return wire.GatewayRule(
         id=str(row.id),
         kind=cast(wire.RuleKind, row.kind),
@@ -367,5 +369,5 @@ def _wire_rule(row: GatewayRule) -> wire.GatewayRule:
         owner=row.owner_name,
         reason="" if is_shared else row.reason,
         beats_threats=row.beats_threats,
-        scope="provider" if is_shared else "client",
+        scope=of_several if is_shared else "client",
     )

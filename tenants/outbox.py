@@ -6,6 +6,9 @@
    is *not known*, and the layers are asked whether a mail with its Message-ID has arrived.
 4. It is repeated only where the recipient's mailbox is watched and has not seen it, with the same
    Message-ID; what nobody can look up stays *not known* and is not repeated.
+
+Each mail is sealed for its one recipient, where a room has registered how: the client's own gate
+must not hold it.  Its text is in seven bits, so that no mail server changes it on the way.
 """
 
 from __future__ import annotations
@@ -13,16 +16,21 @@ from __future__ import annotations
 import json
 import logging
 import smtplib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from email.charset import QP, Charset
+from email.message import Message
 from email.utils import formataddr, parseaddr
+from functools import cached_property
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import QuerySet
 from django.utils import timezone
+from typing_extensions import override
 
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
@@ -45,6 +53,13 @@ _LISTED = timedelta(days=14)
 # (client, address, Message-ID) → seen there; not seen although it is watched; None: nobody can say.
 LookUp = Callable[[int, str, str], bool | None]
 _look_up: list[LookUp] = []
+# (the mail's bytes, its recipient) → name and value of a header field to put on it.
+Sealer = Callable[[bytes, str], tuple[str, str]]
+# (provider, client) → how its mail is sealed, None where it cannot be.
+_sealers: list[Callable[[int, int], Sealer | None]] = []
+
+_SEVEN_BITS = Charset("utf-8")
+_SEVEN_BITS.body_encoding = QP
 
 
 class _NotSent(Exception):
@@ -58,6 +73,11 @@ class _Unclear(Exception):
 def register_look_up(look_up: LookUp) -> None:
     """``look_up`` runs in the client's scope."""
     _look_up.append(look_up)
+
+
+def register_sealer(sealer_for: Callable[[int, int], Sealer | None]) -> None:
+    """``sealer_for`` runs in the client's scope, what it answers outside."""
+    _sealers.append(sealer_for)
 
 
 def post(
@@ -99,9 +119,10 @@ def serve_outbox(claimed: ClaimedWork) -> datetime | None:
         with _scope(claimed):
             row = _claim(claimed.tenant_id)
             sender = _sender(claimed.provider_id)
+            sealers = [each(claimed.provider_id, claimed.tenant_id) for each in _sealers]
         if row is None:
             break
-        state, error = _try(row, sender)
+        state, error = _try(row, sender, [each for each in sealers if each])
         with _scope(claimed):
             _settle(row, state, error)
     with _scope(claimed):
@@ -148,10 +169,10 @@ def _look(row: OutgoingMail, now: datetime) -> None:
         _close(rows, OutgoingMail.State.UNKNOWN, why)
 
 
-def _try(row: OutgoingMail, sender: str) -> tuple[str, str]:
+def _try(row: OutgoingMail, sender: str, sealers: Sequence[Sealer]) -> tuple[str, str]:
     """Outside any scope: the state that the try leaves, and why."""
     try:
-        _send(row, sender)
+        _send(row, sender, sealers)
     except _NotSent as error:
         return OutgoingMail.State.WAITING, str(error)
     except _Unclear as error:
@@ -159,14 +180,26 @@ def _try(row: OutgoingMail, sender: str) -> tuple[str, str]:
     return OutgoingMail.State.SENT, ""
 
 
-def _send(row: OutgoingMail, sender: str) -> None:
+class _Written(EmailMultiAlternatives):
+    """Its bytes are made once: a second making would draw other boundaries than are sealed."""
+
+    @cached_property
+    def _made(self) -> Message:
+        return super().message()
+
+    @override
+    def message(self, *args: Any, **options: Any) -> Any:
+        return self._made
+
+
+def _send(row: OutgoingMail, sender: str, sealers: Sequence[Sealer]) -> None:
     body = json.loads(unseal(bytes(row.sealed), place=_place(row)))
     connection = get_connection()
     try:
         connection.open()
     except (OSError, smtplib.SMTPException) as error:
         raise _NotSent(_words(error)) from error
-    mail = EmailMultiAlternatives(
+    mail = _Written(
         subject=body["subject"],
         body=body["text"],
         from_email=sender,
@@ -180,6 +213,10 @@ def _send(row: OutgoingMail, sender: str) -> None:
     )
     if body["html"]:
         mail.attach_alternative(body["html"], "text/html")
+    mail.encoding = _SEVEN_BITS
+    made = mail.message()
+    for name, value in [each(made.as_bytes(), row.to_address) for each in sealers]:
+        made[name] = value
     try:
         mail.send()
     except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:

@@ -29,7 +29,8 @@ from incidents.models import (
 )
 from incidents.services.quiet import in_force
 from seg_bridge.models import GatewayRule
-from seg_bridge.services import rules_in_force, rules_of
+from seg_bridge.rule_scopes import rules_of
+from seg_bridge.services import rules_in_force
 from tenants.groups import PREFIX, of_clients
 from tenants.scope import current_scope
 
@@ -163,7 +164,7 @@ class ReportFilter(TenantFilter):
 
 
 class GatewayRuleFilter(TenantFilter):
-    """Entries for all clients are among those of each."""
+    """Entries for all clients, and for groups, are among those of each client they hold for."""
 
     tenant = filters.CharFilter(method="filter_tenant")
     in_force = filters.BooleanFilter(method="filter_in_force")

@@ -145,6 +145,9 @@ class NewRehearsalSerializer(serializers.Serializer[Any]):
     everywhere = serializers.BooleanField(
         default=False, help_text="One rule for all clients, rehearsed for these; a lead's"
     )
+    group = serializers.UUIDField(
+        required=False, help_text="One rule for all clients of this group; a lead's"
+    )
     rule_id = serializers.UUIDField(required=False, help_text="Of the rule to remove")
     period_days = serializers.IntegerField(
         min_value=1, max_value=90, default=30, help_text="Stored mail of so many days"

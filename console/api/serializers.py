@@ -280,7 +280,13 @@ class ContentAccessSerializer(serializers.ModelSerializer[ContentAccess]):
 
 class GatewayRuleSerializer(serializers.ModelSerializer[GatewayRule]):
     tenant = serializers.SlugField(
-        source="tenant.slug", read_only=True, default=None, help_text="null: for all clients"
+        source="tenant.slug", read_only=True, default=None, help_text="null: for several clients"
+    )
+    group = serializers.UUIDField(
+        source="group_id",
+        read_only=True,
+        allow_null=True,
+        help_text="The group it is for; null with tenant null: for all clients",
     )
     owner = serializers.CharField(source="owner_name", read_only=True)
     incident = serializers.UUIDField(source="incident_id", read_only=True, allow_null=True)
@@ -289,7 +295,8 @@ class GatewayRuleSerializer(serializers.ModelSerializer[GatewayRule]):
     class Meta:
         model = GatewayRule
         fields = (
-            *("id", "tenant", "kind", "match", "value", "recipient", "action", "owner", "reason"),
+            *("id", "tenant", "group", "kind", "match", "value", "recipient", "action", "owner"),
+            "reason",
             *("beats_threats", "incident", "created_at", "expires_at", "no_end_because"),
             *("removed_at", "state"),
         )
@@ -389,7 +396,14 @@ class ResolveSerializer(RevisionSerializer):
 
 class NewGatewayRuleSerializer(serializers.Serializer[Any]):
     tenant = serializers.SlugField(
-        default="", allow_blank=True, help_text="The client it holds for; empty with everywhere"
+        default="",
+        allow_blank=True,
+        help_text="The client it holds for; empty with group or everywhere",
+    )
+    group = serializers.UUIDField(
+        default=None,
+        allow_null=True,
+        help_text="For all clients of this group, those who join later too; a lead's",
     )
     everywhere = serializers.BooleanField(
         default=False, help_text="For all clients, those of tomorrow too; a lead's"

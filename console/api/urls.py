@@ -12,11 +12,13 @@ from console.api import (
     everywhere,
     gates,
     groups,
+    held,
     incidents,
     interference,
     layers,
     ledger,
     mail,
+    onboarding,
     outbound,
     policies,
     pushes,
@@ -31,6 +33,9 @@ from console.api import (
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
 
+_SLUG = r"tenants/(?P<slug>[-\w]+)"
+
+
 def _at(address: str, view: type[APIView], name: str) -> URLPattern:
     return re_path(rf"^{address}/?$", view.as_view(), name=f"api-{name}")
 
@@ -40,6 +45,17 @@ urlpatterns = [
     _at("schema", SpectacularAPIView, "schema"),
     _at("tenants", work.ClientList, "tenants"),
     _at(r"tenants/(?P<slug>[-\w]+)", work.ClientDetail, "tenant"),
+    _at(f"{_SLUG}/onboarding", onboarding.Onboarding, "onboarding"),
+    _at(f"{_SLUG}/onboarding/domains", onboarding.OnboardDomain, "onboarding-domains"),
+    _at(f"{_SLUG}/onboarding/recipients", onboarding.OnboardRecipients, "onboarding-recipients"),
+    _at(f"{_SLUG}/onboarding/policy", onboarding.OnboardPolicy, "onboarding-policy"),
+    _at(f"{_SLUG}/onboarding/gates", onboarding.OnboardGates, "onboarding-gates"),
+    _at(f"{_SLUG}/onboarding/look", onboarding.OnboardLook, "onboarding-look"),
+    _at(f"{_SLUG}/onboarding/trial", onboarding.OnboardTrial, "onboarding-trial"),
+    _at(f"{_SLUG}/onboarding/behind", onboarding.OnboardBehind, "onboarding-behind"),
+    _at(f"domains/{_ID}", onboarding.ChangeDomain, "domain-change"),
+    _at("mailboxes", held.MailboxList, "mailboxes"),
+    _at(f"mailboxes/{_ID}/remove", onboarding.RemoveRecipient, "mailbox-remove"),
     _at("incidents", incidents.IncidentList, "incidents"),
     _at(f"incidents/{_ID}", incidents.IncidentDetail, "incident"),
     _at(f"incidents/{_ID}/story", incidents.IncidentStory, "incident-story"),
@@ -116,6 +132,12 @@ urlpatterns = [
     _at(f"held/{_ID}/refuse", mail.RefuseHeld, "held-refuse"),
     _at(f"held/{_ID}/delete", mail.DeleteHeld, "held-delete"),
     _at(f"held/{_ID}/same-rule", mail.HeldBySameRule, "held-same-rule"),
+    _at("wishes", held.WishList, "wishes"),
+    _at("sent-mail", held.SentMailList, "sent-mail"),
+    _at("legal-holds", held.LegalHoldList, "legal-holds"),
+    _at(f"legal-holds/{_ID}/end", held.EndLegalHold, "legal-hold-end"),
+    _at("digests", held.DigestList, "digests"),
+    _at(f"digests/{_ID}", held.DigestDetail, "digest"),
     _at("accesses", mail.ContentAccessList, "accesses"),
     _at("actions", work.ActionList, "actions"),
     _at(f"actions/{_ID}", work.ActionDetail, "action"),

@@ -16,15 +16,20 @@ from console.api import serializers as shown
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import ActionFilter, GatewayRuleFilter, JobFilter, ReportFilter
 from console.api.idempotency import idempotent
+from console.api.onboarding import NewClientSerializer, StartedSerializer
 from console.lib.exports import download
 from console.lib.people import person_of
 from incidents.access import access_client, access_one, access_report
 from incidents.evidence import read_evidence
 from incidents.models import Intent, Job, Report
-from seg_bridge.changes import Wish, clients_of_rule, rehearse_wish, save_change
+from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule
+from seg_bridge.onboarding.services import LEADS
+from seg_bridge.rule_scopes import Owner, Wish, clients_of, clients_of_rule, rules_in_sight
 from tenants.errors import WrongInput
 from tenants.models import Tenant
+from tenants.people import must_lead
+from tenants.services import open_client
 
 
 class ClientList(ListView):
@@ -32,6 +37,15 @@ class ClientList(ListView):
 
     serializer_class = shown.ClientSerializer
     queryset = Tenant.objects.all()
+
+    @extend_schema(request=NewClientSerializer, responses={201: StartedSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Begin with a new client: a lead's.  Its steps are ``tenants/{slug}/onboarding``."""
+        must_lead(person_of(request), LEADS)
+        asked = parse(NewClientSerializer, request)
+        slug = open_client(person=person_of(request), **asked)
+        return Response({"tenant": slug}, status=201)
 
 
 class ClientDetail(APIView):
@@ -96,7 +110,7 @@ class GatewayRuleList(ListView):
 
     serializer_class = shown.GatewayRuleSerializer
     filterset_class = GatewayRuleFilter
-    queryset = GatewayRule.objects.select_related("tenant")
+    queryset = GatewayRule.objects.filter(rules_in_sight()).select_related("tenant")
 
     @extend_schema(
         request=shown.NewGatewayRuleSerializer, responses={201: shown.GatewayRuleSerializer}
@@ -105,20 +119,22 @@ class GatewayRuleList(ListView):
     def post(self, request: Request) -> Response:
         asked = parse(shown.NewGatewayRuleSerializer, request)
         slug = asked.pop("tenant")
-        if asked["everywhere"] == bool(slug):
-            raise WrongInput("Name the client, or say everywhere.")
-        tenants = list(Tenant.objects.all()) if asked["everywhere"] else [access_client(slug)]
+        group = asked.pop("group")
+        if [bool(slug), bool(group), asked["everywhere"]].count(True) != 1:
+            raise WrongInput("Name the client or the group, or say everywhere.")
+        tenants = [access_client(slug)] if slug else clients_of(Owner(group_id=group))
         if asked["expires_at"] and asked["expires_at"] <= timezone.now():
             raise WrongInput("expires_at: this time has passed.")
         despite = asked.pop("despite")
         wish = {"do": "add_rule", **asked, "expires_at": _iso(asked["expires_at"])}
+        wish["group"] = str(group) if group else ""
         rule = _rehearse_and_save(wish, tenants, request, asked["reason"], despite=despite)
         return Response(shown.GatewayRuleSerializer(rule).data, status=201)
 
 
 class GatewayRuleDetail(DetailView):
     serializer_class = shown.GatewayRuleSerializer
-    queryset = GatewayRule.objects.select_related("tenant")
+    queryset = GatewayRule.objects.filter(rules_in_sight()).select_related("tenant")
 
 
 class RemoveGatewayRule(APIView):
@@ -127,7 +143,8 @@ class RemoveGatewayRule(APIView):
     @extend_schema(request=shown.RemoveRuleSerializer, responses=shown.GatewayRuleSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
-        rule = access_one(GatewayRule.objects.select_related("tenant"), object_id)
+        rows = GatewayRule.objects.filter(rules_in_sight()).select_related("tenant")
+        rule = access_one(rows, object_id)
         asked = parse(shown.RemoveRuleSerializer, request)
         if rule.removed_at is None:
             wish = {"do": "remove_rule", "rule_id": str(rule.id)}

@@ -23,6 +23,7 @@ from console.gateway_parts.registry import PARTS
 from console.launch.account import Account
 from console.launch.children import Child
 from console.launch.keys import write_private
+from seg_bridge.gate.settings import DEFAULT_ENGINES, ENGINES
 
 LOCK, RUN_FILE = "lock", "run.json"
 HOST = "127.0.0.1"
@@ -137,8 +138,12 @@ class Gateway:
         ]
 
     def gate_environment(self) -> dict[str, str]:
-        """What the gate must be told to work with the parts."""
-        return {name: value for plan in self.plans.values() for name, value in plan.gate.items()}
+        """What the gate must be told to work with the parts: where they are, and to ask those of
+        them that are engines beside its own.
+        """
+        told = {name: value for plan in self.plans.values() for name, value in plan.gate.items()}
+        engines = [DEFAULT_ENGINES, *(name for name in ENGINES if name in self.plans)]
+        return told | {"BAILEY_GATE_ENGINES": ",".join(engines)}
 
     def write_run_file(self, pids: Mapping[str, int], **more: Any) -> None:
         names = [child.name for child in self.children()]

@@ -170,7 +170,10 @@ class Launcher:
         if self.gateway is not None:
             with step("Preparing the gateway's parts"):
                 self.gateway.prepare()
+            chosen = self.shared.get("BAILEY_GATE_ENGINES")
             self.shared |= self.gateway.gate_environment()
+            # Who names engines herself has a reason.
+            self.shared |= {"BAILEY_GATE_ENGINES": chosen} if chosen else {}
         elif not self.plan.certificate.exists():
             name = self.shared["BAILEY_GATE_HOSTNAME"] or socket.gethostname()
             write_private(self.plan.certificate, self_signed(name))

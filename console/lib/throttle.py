@@ -7,6 +7,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 from django.core.cache import cache
+from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from tenants.errors import TooManyRequests
@@ -28,4 +29,5 @@ def count_try(what: str, whose: str, *, limit: int, window: timedelta) -> None:
         return
     if tries > limit:
         minutes = max(1, round(window.total_seconds() / 60))
-        raise TooManyRequests(f"Too many tries. Please wait {minutes} minutes and try again.")
+        said = _("Too many tries. Please wait %(minutes)d minutes and try again.")
+        raise TooManyRequests(said % {"minutes": minutes})

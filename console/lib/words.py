@@ -1,10 +1,13 @@
 """Words and tones for what pages show of verdicts, places, severities and states.
 
 A tone is a name from ``tokens.css`` (``crit high warn calm good plum info``).  A clean verdict is
-calm, never good: a layer that let a threat pass must not look right.
+calm, never good: a layer that let a threat pass must not look right.  What the portal shows of them
+is marked for translation here and translated where it is drawn (templatetags/bailey.py).
 """
 
 from typing import NamedTuple
+
+from django.utils.translation import gettext_noop as _
 
 
 class Word(NamedTuple):
@@ -13,18 +16,18 @@ class Word(NamedTuple):
 
 
 VERDICTS = {
-    "clean": Word("Clean", "calm"),
-    "graymail": Word("Graymail", "calm"),
-    "spam": Word("Spam", "warn"),
-    "phish": Word("Phish", "crit"),
-    "bec": Word("Fraud", "crit"),
-    "malware": Word("Malware", "crit"),
-    "suspicious": Word("Suspicious", "high"),
-    "unscannable": Word("Unscannable", "high"),
+    "clean": Word(_("Clean"), "calm"),
+    "graymail": Word(_("Graymail"), "calm"),
+    "spam": Word(_("Spam"), "warn"),
+    "phish": Word(_("Phish"), "crit"),
+    "bec": Word(_("Fraud"), "crit"),
+    "malware": Word(_("Malware"), "crit"),
+    "suspicious": Word(_("Suspicious"), "high"),
+    "unscannable": Word(_("Unscannable"), "high"),
 }
-BLIND = Word("Blind", "high")
-NOT_SEEN = Word("Not seen", "calm")
-NOT_SCANNED = Word("Not scanned", "high")
+BLIND = Word(_("Blind"), "high")
+NOT_SEEN = Word(_("Not seen"), "calm")
+NOT_SCANNED = Word(_("Not scanned"), "high")
 
 SEVERITIES = {
     "critical": Word("Critical", "crit"),
@@ -34,10 +37,10 @@ SEVERITIES = {
 }
 
 STATES = {
-    "new": Word("New", "info"),
-    "triaged": Word("Triaged", "plum"),
-    "contained": Word("Contained", "good"),
-    "resolved": Word("Resolved", "calm"),
+    "new": Word(_("New"), "info"),
+    "triaged": Word(_("Triaged"), "plum"),
+    "contained": Word(_("Contained"), "good"),
+    "resolved": Word(_("Resolved"), "calm"),
 }
 
 KINDS = {
@@ -52,17 +55,17 @@ KINDS = {
 }
 
 PLACES = {
-    "hold": Word("Held at the gateway", "plum"),
-    "inbox": Word("Inbox", "crit"),
-    "junk": Word("Junk", "warn"),
-    "deleted": Word("Deleted items", "warn"),
-    "sent": Word("Sent items", "warn"),
-    "archive": Word("Archive", "high"),
-    "other": Word("Another folder", "high"),
-    "quarantine": Word("Quarantine", "good"),
-    "gone": Word("Gone", "good"),
-    "nowhere": Word("Never arrived", "calm"),
-    "unknown": Word("Not known", "high"),
+    "hold": Word(_("Held at the gateway"), "plum"),
+    "inbox": Word(_("Inbox"), "crit"),
+    "junk": Word(_("Junk"), "warn"),
+    "deleted": Word(_("Deleted items"), "warn"),
+    "sent": Word(_("Sent items"), "warn"),
+    "archive": Word(_("Archive"), "high"),
+    "other": Word(_("Another folder"), "high"),
+    "quarantine": Word(_("Quarantine"), "good"),
+    "gone": Word(_("Gone"), "good"),
+    "nowhere": Word(_("Never arrived"), "calm"),
+    "unknown": Word(_("Not known"), "high"),
 }
 
 OUTCOMES = {

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
+
+
+class DigestForm(forms.Form):
+    address = forms.EmailField(
+        label=_("Mailbox"),
+        help_text=_("Everything that is held back from it goes there in one mail."),
+        max_length=320,
+    )
 
 
 class LinkForm(forms.Form):
     text = forms.CharField(
-        label="Why do you need this mail?",
-        help_text="May stay empty. Your provider reads it.",
+        label=_("Why do you need this mail?"),
+        help_text=_("May stay empty. Your provider reads it."),
         max_length=2000,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),

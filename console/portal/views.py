@@ -8,11 +8,16 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
+from django.utils.translation import gettext_noop as _n
 
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_client, show
+from console.portal.forms import DigestForm
 from console.queries.portal import (
     access_held,
+    access_own_mailbox,
     access_shared_incident,
     access_shown_attachment,
     accesses,
@@ -20,6 +25,7 @@ from console.queries.portal import (
     copies_of_shared,
     held_mail,
     overview,
+    own_address,
     reports,
     shared_incidents,
     words_on,
@@ -28,19 +34,20 @@ from console.queries.story import story_of
 from incidents.client_words import answer, ask_for_release, set_body_access
 from incidents.evidence import read_evidence
 from incidents.warnings import also_seen_at
+from seg_bridge.held.asked import ask_for_digest
 from tenants.models import Tenant
 
 
 class WordForm(forms.Form):
     text = forms.CharField(
-        label="Your answer", max_length=2000, widget=forms.Textarea(attrs={"rows": 4})
+        label=_l("Your answer"), max_length=2000, widget=forms.Textarea(attrs={"rows": 4})
     )
 
 
 class RightForm(forms.Form):
     allowed = forms.BooleanField(required=False, widget=forms.HiddenInput)
     reason = forms.CharField(
-        label="Reason", max_length=500, required=False, help_text="Your provider reads it."
+        label=_l("Reason"), max_length=500, required=False, help_text=_l("Your provider reads it.")
     )
 
 
@@ -100,13 +107,13 @@ def portal_access_right(request: PersonRequest) -> HttpResponse:
         set_body_access(
             is_allowed=is_allowed, person=request.user, reason=form.cleaned_data["reason"]
         )
-        messages.success(request, _GIVEN if is_allowed else _WITHDRAWN)
+        messages.success(request, _(_GIVEN if is_allowed else _WITHDRAWN))
         return redirect("portal_access")
     return ask(request, "portal/access_right.html", {"client": client, "form": form})
 
 
-_GIVEN = "Your provider may open mail again, with a reason that you see."
-_WITHDRAWN = "From now on nobody of your provider can open the content of your mail."
+_GIVEN = _n("Your provider may open mail again, with a reason that you see.")
+_WITHDRAWN = _n("From now on nobody of your provider can open the content of your mail.")
 
 
 @for_client
@@ -122,13 +129,27 @@ def portal_held(request: PersonRequest) -> HttpResponse:
 
 
 @for_client
+def portal_digest(request: PersonRequest) -> HttpResponse:
+    """What is held back from a mailbox, sent to it now; its links are as any digest's."""
+    form = DigestForm(request.POST or None, initial={"address": own_address(request.user)})
+    if request.method == "POST" and form.is_valid():
+        mailbox = access_own_mailbox(form.cleaned_data["address"])
+        ask_for_digest(mailbox=mailbox, person=request.user)
+        messages.success(
+            request, _("It goes to %(mailbox)s within a minute.") % {"mailbox": mailbox.address}
+        )
+        return redirect("portal_held")
+    return ask(request, "portal/digest.html", {"form": form})
+
+
+@for_client
 def portal_held_ask(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
     copy = access_held(delivery_id)
     form = WordForm(request.POST or None)
-    form.fields["text"].label = "Why do you need this mail?"
+    form.fields["text"].label = _("Why do you need this mail?")
     if request.method == "POST" and form.is_valid():
         ask_for_release(delivery=copy, person=request.user, reason=form.cleaned_data["text"])
-        messages.success(request, "It is looked at again now. You are told what becomes of it.")
+        messages.success(request, _("It is looked at again now. You are told what becomes of it."))
         return redirect("portal_held")
     return ask(request, "portal/held_ask.html", {"copy": copy, "form": form})
 
@@ -139,7 +160,7 @@ def portal_answer(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     form = WordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         answer(incident=shared.incident, person=request.user, text=form.cleaned_data["text"])
-        messages.success(request, "Your provider reads it with the incident.")
+        messages.success(request, _("Your provider reads it with the incident."))
         return redirect("portal_incident", incident_id)
     return ask(request, "portal/answer.html", {"shared": shared, "form": form})
 

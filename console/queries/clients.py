@@ -18,7 +18,8 @@ from seg_bridge.models import GateClient, GatewayRule, LegalHold
 from seg_bridge.policies.effective import Effective, effective
 from seg_bridge.policies.keys import KEYS, ROWS
 from seg_bridge.policies.layers import Layers
-from seg_bridge.services import of_client, rules_in_force
+from seg_bridge.rule_scopes import of_client
+from seg_bridge.services import rules_in_force
 from tenants.groups import group_choices
 from tenants.models import Domain, Mailbox, Tenant
 
@@ -107,9 +108,9 @@ def client_page(client: Tenant) -> ClientPage:
         ],
         acts_from=KEYS["act_from"].words(policy["act_from"].value),
         rules=list(
-            GatewayRule.objects.filter(rules_in_force(), of_client(client.id)).order_by(
-                "-created_at"
-            )[:200]
+            GatewayRule.objects.filter(rules_in_force(), of_client(client.id))
+            .select_related("tenant", "group")
+            .order_by("-created_at")[:200]
         ),
         last_sync=MailboxSync.objects.filter(tenant=client, synced_at__isnull=False)
         .order_by("-synced_at")

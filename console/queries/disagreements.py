@@ -17,7 +17,7 @@ from incidents.models import Disagreement, Incident, StandingOrder
 from incidents.orders import orders_in_force
 from incidents.words import differ
 from seg_bridge.models import GatewayRule, Rehearsal
-from seg_bridge.services import of_client
+from seg_bridge.rule_scopes import of_client
 from tenants.groups import of_clients
 from tenants.ids import as_uuid
 
@@ -127,7 +127,8 @@ def item_page(item: Disagreement) -> Item:
 
 
 def _rule(tenant_id: int, rule_id: UUID | None) -> GatewayRule | None:
-    return GatewayRule.objects.filter(of_client(tenant_id), id=rule_id).first() if rule_id else None
+    rows = GatewayRule.objects.filter(of_client(tenant_id)).select_related("tenant", "group")
+    return rows.filter(id=rule_id).first() if rule_id else None
 
 
 def _rehearsal(tenant_id: int, rehearsal_id: UUID | None) -> Rehearsal | None:

@@ -22,7 +22,8 @@ from incidents.mail.urls import registered_domain
 from incidents.models import Delivery, Message, TraitCount
 from incidents.prevalence import TOTAL
 from seg_bridge.models import GatewayRule
-from seg_bridge.services import rules_in_force, rules_of
+from seg_bridge.rule_scopes import rules_of
+from seg_bridge.services import rules_in_force
 from tenants.models import Mailbox, Tenant
 
 SHOWN = 20
@@ -184,7 +185,7 @@ def _rules(thing: Thing, client: str) -> list[GatewayRule]:
         domain = value.rpartition("@")[2]
         about |= Q(match=GatewayRule.Match.SENDER_DOMAIN, value__iexact=domain)
     rules = GatewayRule.objects.filter(rules_in_force(), rules_of(client), about)
-    return list(rules.select_related("tenant").order_by("-created_at")[:SHOWN])
+    return list(rules.select_related("tenant", "group").order_by("-created_at")[:SHOWN])
 
 
 # --- what is in a mail

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _n
+from django.utils.translation import ngettext
 
 from console.queries.incident import CopyRow, copy_row
 from console.queries.mail import page_of
@@ -31,19 +34,19 @@ from incidents.models import (
 from incidents.models.mail import Place
 from incidents.story import exposure
 from incidents.words import GRAVE
-from tenants.errors import NotThere
-from tenants.models import Tenant
+from tenants.errors import NotThere, WrongInput
+from tenants.models import Mailbox, Person, Tenant
 
 MONTH = timedelta(days=30)
 _KINDS = {
-    "spam": "Unwanted mail",
-    "phish": "A mail that wanted passwords",
-    "bec": "A mail that wanted money or pretended to be somebody",
-    "malware": "A mail with a dangerous file or link",
-    "suspicious": "A mail that looked suspicious",
-    "unscannable": "A mail that nobody could check",
-    "account": "An account that may be in other hands",
-    "health": "Mail that came around the protection",
+    "spam": _n("Unwanted mail"),
+    "phish": _n("A mail that wanted passwords"),
+    "bec": _n("A mail that wanted money or pretended to be somebody"),
+    "malware": _n("A mail with a dangerous file or link"),
+    "suspicious": _n("A mail that looked suspicious"),
+    "unscannable": _n("A mail that nobody could check"),
+    "account": _n("An account that may be in other hands"),
+    "health": _n("Mail that came around the protection"),
 }
 
 
@@ -130,19 +133,30 @@ def standing(needed: list[Need], blind: list[BlindLayer]) -> Standing:
     """One sentence: what the client must do, where we cannot look, or that all is well."""
     waiting = sum(need.answered is None for need in needed)
     if waiting:
-        what = "One thing waits" if waiting == 1 else f"{waiting} things wait"
-        return Standing("Action needed", f"{what} for you: see below.", "crit", "shield-alert")
+        what = ngettext(
+            "One thing waits for you: see below.",
+            "%(count)d things wait for you: see below.",
+            waiting,
+        )
+        text = what % {"count": waiting}
+        return Standing(_("Action needed"), text, "crit", "shield-alert")
     if blind:
         since = min(each.since for each in blind)
-        names = " and ".join(each.name.lower() for each in blind)
-        detail = f"{names.capitalize()} cannot see now, so this page may not know everything."
-        return Standing("Partly blind", detail, "high", "eye-off", since)
+        names = ", ".join(each.name for each in blind)
+        detail = _("Cannot see now: %(layers)s. So this page may not know everything.")
+        text = detail % {"layers": names}
+        return Standing(_("Partly blind"), text, "high", "eye-off", since)
     exposed = threats_within_reach()
     if exposed:
-        what = "One dangerous mail lies" if exposed == 1 else f"{exposed} dangerous mails lie"
-        detail = f"{what} within reach of your people. Your provider has been told."
-        return Standing("Action is under way", detail, "warn", "shield-alert")
-    return Standing("You are protected", "Nothing needs you now.", "good", "shield")
+        detail = ngettext(
+            "One dangerous mail lies within reach of your people. Your provider has been told.",
+            "%(count)d dangerous mails lie within reach of your people. Your provider has been"
+            " told.",
+            exposed,
+        )
+        text = detail % {"count": exposed}
+        return Standing(_("Action is under way"), text, "warn", "shield-alert")
+    return Standing(_("You are protected"), _("Nothing needs you now."), "good", "shield")
 
 
 def threats_within_reach() -> int:
@@ -203,6 +217,27 @@ def access_held(delivery_id: UUID) -> Delivery:
     return access_one(_held(), delivery_id)
 
 
+def own_address(person: Person) -> str:
+    """The person's own mailbox, where it is one of the client's; else ""."""
+    box = _mailboxes(person.email).first()
+    return box.address if box else ""
+
+
+def access_own_mailbox(address: str) -> Mailbox:
+    """A mailbox of the client by any address of it.  Raises ``WrongInput``."""
+    found = _mailboxes(address).first()
+    if found is None:
+        said = _("Your organisation has no mailbox %(address)s.")
+        raise WrongInput(said % {"address": address})
+    return found
+
+
+def _mailboxes(address: str) -> QuerySet[Mailbox]:
+    wanted = address.strip().lower()
+    boxes = Mailbox.objects.exclude(state=Mailbox.State.GONE)
+    return boxes.filter(Q(address=wanted) | Q(aliases__contains=[wanted])).order_by("address")
+
+
 def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:
     """Only what was shared; latest first."""
     found = Incident.objects.filter(shared_at__isnull=False, merged_into=None)
@@ -216,7 +251,7 @@ def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:
 
 def _shared(incident: Incident, *, is_blind: bool) -> SharedIncident:
     where = exposure(incident.counts, is_blind=is_blind)
-    return SharedIncident(incident, _KINDS[incident.kind], where)
+    return SharedIncident(incident, _(_KINDS[incident.kind]), where)
 
 
 def _is_blind(tenant_id: int) -> bool:
@@ -262,15 +297,15 @@ def month() -> Month:
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     figures = figures_of(Period(today - MONTH, today + timedelta(days=1)))
     came = Delivery.objects.filter(received_at__gte=timezone.now() - MONTH).count()
-    by_layer = [(words, figures[name]) for name, words in _CAUGHT.items()]
+    by_layer = [(_(words), figures[name]) for name, words in _CAUGHT.items()]
     return Month(came, by_layer, figures["threats"])
 
 
 _CAUGHT = {
-    "gateway_only": "caught by the gateway alone",
-    "mailbox_only": "caught in the mailboxes alone",
-    "both": "caught by both",
-    "missed_by_both": "missed by both and found by people or the mail host",
+    "gateway_only": _n("caught by the gateway alone"),
+    "mailbox_only": _n("caught in the mailboxes alone"),
+    "both": _n("caught by both"),
+    "missed_by_both": _n("missed by both and found by people or the mail host"),
 }
 
 

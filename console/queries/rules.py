@@ -16,11 +16,13 @@ from seg_bridge.changes import LISTS
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.rehearsal import AddRule, ClientForecast, rehearse
 from seg_bridge.rule_files import state_of
-from seg_bridge.services import draft_rule, of_client, rules_in_force, rules_of
+from seg_bridge.rule_scopes import of_client, rules_of
+from seg_bridge.services import draft_rule, rules_in_force
 from seg_bridge.snapshot import wire_rules
 from tenants.audit import BAILEY
 from tenants.errors import DomainError, NotThere
 from tenants.groups import of_clients
+from tenants.models import ClientGroup
 
 _OF_COPIES = ("newly_held", "newly_delivered")
 
@@ -44,17 +46,20 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class RehearsalPage:
-    """All clients of one question; ``totals`` over them.  ``rule`` is the one to be removed."""
+    """All clients of one question; ``totals`` over them.  ``rule`` is the one to be removed;
+    ``group`` the name of the group that the entry is for, or "".
+    """
 
     rehearsals: list[Rehearsal]
     totals: dict[str, int]
     stops: list[str]
     is_saved: bool
     rule: GatewayRule | None
+    group: str
 
 
 def matching_rules(filters: Filters) -> QuerySet[GatewayRule]:
-    """Newest first; entries for all clients are among those of each."""
+    """Newest first; entries for all clients and for its groups are among those of each."""
     found = GatewayRule.objects.filter(rules_of(filters.client))
     if filters.state == "in_force":
         found = found.filter(rules_in_force())
@@ -67,7 +72,7 @@ def matching_rules(filters: Filters) -> QuerySet[GatewayRule]:
         found = found.filter(Q(value__icontains=filters.q) | Q(owner_name__icontains=filters.q))
     if filters.kind in GatewayRule.Kind.values:
         found = found.filter(kind=filters.kind)
-    return found.select_related("tenant", "incident").order_by("-id")
+    return found.select_related("tenant", "group", "incident").order_by("-id")
 
 
 def rules_page(filters: Filters, cursor: str) -> Page:
@@ -95,7 +100,14 @@ def rehearsal_page(rehearsal: Rehearsal) -> RehearsalPage:
         rule=GatewayRule.objects.filter(of_client(rehearsal.tenant_id), id=rule_id).first()
         if rule_id
         else None,
+        group=_group_name(rehearsal),
     )
+
+
+def _group_name(rehearsal: Rehearsal) -> str:
+    group_id = rehearsal.change.get("group")
+    found = ClientGroup.objects.filter(id=group_id).first() if group_id else None
+    return found.name if found else ""
 
 
 def block_forecast(incident: Incident) -> ClientForecast | None:

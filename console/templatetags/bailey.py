@@ -11,8 +11,10 @@ from urllib.parse import urlencode
 from django import template
 from django.contrib.messages.storage.base import Message
 from django.templatetags.static import static
+from django.utils.formats import date_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, gettext
 
 from console.lib import words
 from console.lib.words import Word
@@ -29,6 +31,15 @@ _FALLBACKS = {
     "day": "%-d %b %Y",
     "full": "%-d %b %Y, %H:%M UTC",
     "age": "%-d %b %Y, %H:%M UTC",
+}
+
+# The same for ``date_format``, which knows the names of months in other languages.
+_WRITTEN = {
+    "clock": "H:i:s",
+    "minute": "H:i",
+    "day": "j M Y",
+    "full": r"j M Y, H:i \U\T\C",
+    "age": r"j M Y, H:i \U\T\C",
 }
 
 
@@ -77,14 +88,21 @@ def moment(when: datetime | None, shape: str = "age") -> SafeString:
         '<time datetime="{}" data-moment="{}">{}</time>',
         at.isoformat(),
         shape,
-        at.strftime(_FALLBACKS[shape]),
+        _written(at, shape),
     )
+
+
+def _written(at: datetime, shape: str) -> str:
+    """As it stands without JS; English pages, which are most, are spared the slow way."""
+    if get_language() == "en":
+        return at.strftime(_FALLBACKS[shape])
+    return date_format(at, _WRITTEN[shape])
 
 
 @register.simple_tag
 def tag(word: Word) -> SafeString:
     """A word on its tint: severity, state, outcome."""
-    return format_html('<span class="tag" data-tone="{}">{}</span>', word.tone, word.text)
+    return format_html('<span class="tag" data-tone="{}">{}</span>', word.tone, gettext(word.text))
 
 
 @register.simple_tag
@@ -133,7 +151,7 @@ def urgency(severity: str, sla_text: str, sla_tone: str) -> SafeString:
 
 
 def _coloured(word: Word | Part) -> str:
-    return f'<span class="word" data-tone="{escape(word.tone)}">{escape(word.text)}</span>'
+    return f'<span class="word" data-tone="{escape(word.tone)}">{escape(gettext(word.text))}</span>'
 
 
 @register.filter
@@ -149,7 +167,7 @@ def place(value: str | None) -> Word:
 @register.filter
 def place_name(value: str) -> str:
     """The place in a word, without its tone."""
-    return words.place_word(value).text
+    return gettext(words.place_word(value).text)
 
 
 @register.filter

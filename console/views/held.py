@@ -18,7 +18,7 @@ from console.views.mail import filter_context, read_filters
 from incidents.access import access_client, access_delivery, access_message, access_one
 from incidents.client_words import refuse_release, wishes_in_sight
 from incidents.held import let_go
-from seg_bridge.held.digest import send_digest_now
+from seg_bridge.held.asked import send_digest_now
 from seg_bridge.held.drop import delete_held
 from seg_bridge.held.legal import end_hold, set_hold
 from seg_bridge.models import LegalHold

@@ -9,6 +9,8 @@ from django.contrib.auth import authenticate, login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -23,10 +25,13 @@ SIGNED_IN = "tenants.person.signed_in"
 
 class SignInForm(forms.Form):
     email = forms.EmailField(
-        label="E-mail", widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": ""})
+        label=_l("E-mail"),
+        widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": ""}),
     )
     password = forms.CharField(
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}), max_length=1000
+        label=_l("Password"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        max_length=1000,
     )
 
 
@@ -42,7 +47,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             login(request, person)
             _put_on_record(person)
             return _onward(request)
-        form.add_error(None, "E-mail and password do not fit together.")
+        form.add_error(None, _("E-mail and password do not fit together."))
     status = 200 if request.method == "GET" else 422
     return render(request, "login.html", {"form": form, "next": _next(request)}, status=status)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
-from typing_extensions import override
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.lib.rule_forms import ImportForm, RuleForm, SaveForm
 from console.queries.clients import client_choices
 from console.queries.gates import gate_alarms
 from console.queries.rules import (
@@ -24,11 +23,17 @@ from console.queries.rules import (
     rules_page,
 )
 from incidents.access import access_delivery, access_one
-from seg_bridge.changes import clients_of_list, clients_of_rule, rehearse_wish, save_change
+from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.proposals import Proposal, propose_exception
 from seg_bridge.rule_files import COLUMNS, MOST_BYTES, read_rules, render_rules
-from tenants.models import Person, Tenant
+from seg_bridge.rule_scopes import (
+    clients_of_list,
+    clients_of_rule,
+    rules_in_sight,
+    with_group_ids,
+)
+from tenants.models import Tenant
 
 MOST_EXPORTED = 50_000
 LIST_WORDS = {
@@ -38,77 +43,6 @@ LIST_WORDS = {
     "caught": "Incidents that would have been stopped",
     "broken": "Decided cases that would come out wrong",
 }
-
-
-class RuleForm(forms.Form):
-    """A wish, as seg_bridge/changes.py takes it."""
-
-    kind = forms.ChoiceField(label="What it does", choices=GatewayRule.Kind.choices)
-    match = forms.ChoiceField(label="What it looks at", choices=GatewayRule.Match.choices)
-    value = forms.CharField(label="Value", max_length=320)
-    recipient = forms.CharField(
-        label="Only for this mailbox or domain",
-        help_text="ceo@acme.example, or @acme.example. Empty: for the whole client.",
-        max_length=320,
-        required=False,
-    )
-    days = forms.TypedChoiceField(
-        label="For how long",
-        choices=[
-            *((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "A year")),
-            (0, "No end"),
-        ],
-        coerce=int,
-        initial=30,
-    )
-    no_end_because = forms.CharField(
-        label="Why it has no end", help_text="Only with “No end”.", max_length=500, required=False
-    )
-    everywhere = forms.BooleanField(label="For all clients, those of tomorrow too", required=False)
-    clients: forms.ModelMultipleChoiceField[Tenant] = forms.ModelMultipleChoiceField(
-        label="Clients",
-        queryset=None,
-        to_field_name="slug",
-        widget=forms.CheckboxSelectMultiple,
-        required=False,
-    )
-
-    def __init__(self, person: Person, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self.fields["clients"].queryset = Tenant.objects.all()  # type: ignore[attr-defined]
-        if person.role != Person.Role.LEAD:
-            del self.fields["everywhere"]
-
-    @override
-    def clean(self) -> dict[str, object]:
-        said = super().clean() or {}
-        if said.get("days") == 0 and not said.get("no_end_because"):
-            self.add_error("no_end_because", "Say why this entry has no end, or choose one.")
-        if said.get("days"):
-            said["no_end_because"] = ""
-        if not said.get("everywhere") and not said.get("clients"):
-            self.add_error("clients", "Choose at least one client.")
-        return said
-
-
-class ImportForm(forms.Form):
-    file = forms.FileField(
-        label="CSV file",
-        help_text="As the export writes it; its first line names the columns.",
-    )
-
-
-class SaveForm(forms.Form):
-    reason = forms.CharField(
-        label="Reason",
-        help_text="Stands on the rule and in the log.",
-        max_length=500,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-    pull_delivered = forms.BooleanField(
-        label="Also pull the copies that it would have held", required=False
-    )
-    despite = forms.BooleanField(label="Do it although the rehearsal objects", required=False)
 
 
 def access_rehearsal(object_id: UUID) -> Rehearsal:
@@ -176,7 +110,7 @@ def rules_import(request: PersonRequest) -> HttpResponse:
     """The whole file is rehearsed as one change, and made from there or not at all."""
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        found = read_rules(form.cleaned_data["file"].read(MOST_BYTES + 1))
+        found = with_group_ids(read_rules(form.cleaned_data["file"].read(MOST_BYTES + 1)))
         tenants = clients_of_list(found)
         wish = {"do": "add_rules", "rules": found}
         first, *_ = rehearse_wish(wish=wish, tenants=tenants, actor=request.user)
@@ -187,7 +121,8 @@ def rules_import(request: PersonRequest) -> HttpResponse:
 @require_POST
 @for_staff
 def rule_remove(request: PersonRequest, rule_id: UUID) -> HttpResponse:
-    rule = access_one(GatewayRule.objects.select_related("tenant"), rule_id)
+    rows = GatewayRule.objects.filter(rules_in_sight()).select_related("tenant")
+    rule = access_one(rows, rule_id)
     wish = {"do": "remove_rule", "rule_id": str(rule.id)}
     found, *_ = rehearse_wish(wish=wish, tenants=clients_of_rule(rule), actor=request.user)
     return redirect("rehearsal", found.id)

@@ -246,8 +246,8 @@ class SavedView(ScopedModel):
 
 
 class ClientWord(TenantModel):
-    """What a client said in its portal or by a link of its digest: an answer, or a wish to have
-    held mail released.
+    """What a client said in its portal or by a link of its digest: an answer, a wish to have held
+    mail released, or to have a digest sent; then ``text`` is the mailbox's address.
 
     Written through a door alone (the portal's role writes nothing itself).  ``settled_at`` None:
     nobody has dealt with it yet.  By a digest the asker is a mailbox: its id and its address stand
@@ -258,6 +258,7 @@ class ClientWord(TenantModel):
     class Kind(models.TextChoices):
         ANSWER = "answer", "Answer"
         RELEASE = "release", "Wish for a release"
+        DIGEST = "digest", "Wish for a digest"
 
     class Source(models.TextChoices):
         PORTAL = "portal", "Portal"

@@ -37,6 +37,7 @@ from seg_bridge.gate.journal import Journal, JournalError, Record
 from seg_bridge.gate.originals import Originals, sha256_hex
 from seg_bridge.gate.outcome import conclude, refuse_by_policy, settle_mixed, tenant_ids_to_keep
 from seg_bridge.gate.outgoing import is_in_circle
+from seg_bridge.gate.own_notices import OWN_NOTICE, is_sealed_for, own_copy
 from seg_bridge.gate.policy import PolicySnapshot, Route
 from seg_bridge.gate.records import (
     Copy,
@@ -49,7 +50,7 @@ from seg_bridge.gate.records import (
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.repeats import KEEP_ANSWERED_S, KEEP_PUT_OFF_S, Repeats, repeat_key
 from seg_bridge.gate.rescan import Unscanned, is_to_be_scanned
-from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, scan_with_all
+from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, ScanResult, scan_with_all
 from seg_bridge.gate.spool import Spool, SpoolEntry
 
 log = logging.getLogger(__name__)
@@ -114,17 +115,14 @@ class Core:
             tenant_id=tenant_ids.pop() if len(tenant_ids) == 1 else None,
         )
         facts = await self._parts.reader.read_async(raw, envelope_from=envelope.mail_from)
-        result = await scan_with_all(
-            self._parts.engines,
-            raw,
-            facts,
-            envelope,
-            timeout_s=self._parts.engine_timeout_s,
-        )
         snapshot = self._parts.latest() or transaction.snapshot
+        is_notice = self._is_notice(raw, snapshot, envelope)
+        result = OWN_NOTICE if is_notice else await self._scan(raw, facts, envelope)
+        snapshot = self._parts.latest() or snapshot
         seen = decidable(result, facts, envelope)
         copies = tuple(
-            self._decide(route, snapshot, seen, envelope) for route in transaction.routes
+            own_copy(route) if is_notice else self._decide(route, snapshot, seen, envelope)
+            for route in transaction.routes
         )
         settle_mixed(copies, is_rest=bool(transaction.done_before))
         return SeenMail(
@@ -180,6 +178,14 @@ class Core:
     def _settled(self, mail: SeenMail) -> list[Copy]:
         """Copies that we have answered for, or that are gone, whatever the sender hears."""
         raise NotImplementedError
+
+    async def _scan(self, raw: bytes, facts: MailFacts, envelope: Envelope) -> ScanResult:
+        timeout_s = self._parts.engine_timeout_s
+        return await scan_with_all(self._parts.engines, raw, facts, envelope, timeout_s=timeout_s)
+
+    def _is_notice(self, raw: bytes, snapshot: PolicySnapshot, envelope: Envelope) -> bool:
+        """Whether Bailey itself wrote this mail for its one recipient."""
+        return is_sealed_for(raw, snapshot, envelope)
 
     def _decide(
         self, route: Route, snapshot: PolicySnapshot, seen: Decidable, envelope: Envelope

@@ -46,7 +46,8 @@ class Decision:
     """``rule`` names what decided, in words with its origin.
 
     ``by``: ``block`` or ``allow`` for an entry of the client's list, which is then ``entry``;
-    ``verdict``, ``score`` (below the policy's), ``not_scanned`` or ``file`` for her policy.
+    ``verdict``, ``score`` (below the policy's), ``not_scanned`` or ``file`` for her policy;
+    ``notice``: Bailey wrote the mail itself (notices.py).
     """
 
     action: MatrixAction

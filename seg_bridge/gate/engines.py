@@ -14,7 +14,7 @@ from seg_bridge.engines.embedded import JUDGE
 from seg_bridge.engines.isolated import IsolatedEngine
 from seg_bridge.engines.names import Names
 from seg_bridge.engines.rspamd import RspamdEngine
-from seg_bridge.gate.settings import GateSettings
+from seg_bridge.gate.settings import EngineSettings, GateSettings
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Engines:
             await asyncio.to_thread(self.names.close)
 
 
-def make_engines(settings: GateSettings) -> Engines:
+def make_engines(settings: EngineSettings | GateSettings) -> Engines:
     """In the order of ``settings.engines``: of several that looked at it, the first one's SPF, DKIM
     and DMARC are told.
     """

@@ -29,9 +29,9 @@ from seg_bridge.gate.limits import FrontLimits
 from seg_bridge.gate.maillog import MailLog, queue_log
 from seg_bridge.gate.maps import PostfixMaps
 from seg_bridge.gate.milter import MilterParts, MilterSession
-from seg_bridge.gate.notices import NoticeMilter
 from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.policy import join_hop
+from seg_bridge.gate.postfix_notices import NoticeMilter
 from seg_bridge.gate.queueing import QueueCore
 from seg_bridge.gate.queues import PostfixQueue, Queue, QueueHands, QueueWatch, SpoolQueue
 from seg_bridge.gate.recovery import STOPPED, read_leftovers

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -128,19 +129,56 @@ class GateSettings:
         return self.folder / "snapshot.json"
 
 
-def read_settings(environment: Mapping[str, str]) -> GateSettings:
-    def read(variable: str, default: str, parse: Callable[[str], T], wanted: str) -> T:
-        value = environment.get(variable, "").strip() or default
-        try:
-            return parse(value)
-        except ValueError:
-            shown = "missing" if not value else "wrong"
-            raise BadSetting(f"{variable} is {shown}. It should look like: {wanted}") from None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What is needed to ask engines, also by who is no gate."""
 
+    hostname: str
+    dns: tuple[str, int] | None
+    engines: tuple[str, ...]
+    rspamd: Endpoint
+    clamav: Endpoint
+
+
+def read_engine_settings(environment: Mapping[str, str]) -> EngineSettings:
+    """Raises ``BadSetting``."""
+    read = partial(_read, environment)
+    return EngineSettings(
+        hostname=read("BAILEY_GATE_HOSTNAME", _own_name(), _hostname, "mx1.example.com"),
+        dns=read("BAILEY_DNS", "", _dns, "127.0.0.1:53 (host:port), or empty for the system's"),
+        engines=read("BAILEY_GATE_ENGINES", DEFAULT_ENGINES, _engines, "embedded,rspamd,clamav"),
+        rspamd=read(
+            "BAILEY_RSPAMD_SCAN", DEFAULT_RSPAMD, _endpoint, f"{DEFAULT_RSPAMD}, or a socket's path"
+        ),
+        clamav=read(
+            "BAILEY_CLAMAV", DEFAULT_CLAMAV, _endpoint, f"{DEFAULT_CLAMAV} or 127.0.0.1:3310"
+        ),
+    )
+
+
+def _read(
+    environment: Mapping[str, str],
+    variable: str,
+    default: str,
+    parse: Callable[[str], T],
+    wanted: str,
+) -> T:
+    value = environment.get(variable, "").strip() or default
+    try:
+        return parse(value)
+    except ValueError:
+        shown = "missing" if not value else "wrong"
+        raise BadSetting(f"{variable} is {shown}. It should look like: {wanted}") from None
+
+
+def read_settings(environment: Mapping[str, str]) -> GateSettings:
+    """Raises ``BadSetting``."""
+    read = partial(_read, environment)
     milter = read(
         "BAILEY_GATE_MILTER", "", _socket, "/run/bailey/milter.sock (at most 100 characters)"
     )
     wanted = "127.0.0.1:2527 (host:port), since BAILEY_GATE_MILTER is set"
+    asked = read_engine_settings(environment)
     return GateSettings(
         postfix=read("BAILEY_GATE_POSTFIX", "", _maybe_folder, "/var/lib/bailey-gateway/postfix"),
         processes=read(
@@ -157,7 +195,7 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
             "BAILEY_GATE_DIR", "", _folder, "/var/lib/bailey/gate1 (a folder we may write)"
         ),
         listen=read("BAILEY_GATE_LISTEN", DEFAULT_LISTEN, _listen, "127.0.0.1:2525 (host:port)"),
-        hostname=read("BAILEY_GATE_HOSTNAME", _own_name(), _hostname, "mx1.example.com"),
+        hostname=asked.hostname,
         ingest_url=read("BAILEY_INGEST_URL", DEFAULT_INGEST_URL, _url, DEFAULT_INGEST_URL),
         takes_xclient=read("BAILEY_GATE_XCLIENT", "0", _flag, "1 or 0"),
         submission=read(
@@ -180,11 +218,10 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
         ),
         outgoing=read("BAILEY_GATE_OUTGOING", "", _dns, "127.0.0.1:2528 (host:port), or empty"),
         inside=read("BAILEY_GATE_INSIDE", "", _dns, "127.0.0.1:2529 (host:port), or empty"),
-        dns=read("BAILEY_DNS", "", _dns, "127.0.0.1:53 (host:port), or empty for the system's"),
-        engines=read("BAILEY_GATE_ENGINES", DEFAULT_ENGINES, _engines, "embedded,rspamd,clamav"),
-        rspamd=read(
-            "BAILEY_RSPAMD_SCAN", DEFAULT_RSPAMD, _endpoint, f"{DEFAULT_RSPAMD}, or a socket's path"
-        ),
+        dns=asked.dns,
+        engines=asked.engines,
+        rspamd=asked.rspamd,
+        clamav=asked.clamav,
         rspamd_learn=read(
             "BAILEY_RSPAMD_LEARN",
             "",
@@ -192,9 +229,6 @@ def read_settings(environment: Mapping[str, str]) -> GateSettings:
             "127.0.0.1:11334, or empty to teach nothing",
         ),
         rspamd_password=read("BAILEY_RSPAMD_PASSWORD", "", _plain, "the controller's password"),
-        clamav=read(
-            "BAILEY_CLAMAV", DEFAULT_CLAMAV, _endpoint, f"{DEFAULT_CLAMAV} or 127.0.0.1:3310"
-        ),
     )
 
 

@@ -1,7 +1,7 @@
 """The digest of a mailbox: what all layers keep from it, each mail once, and only what is new.
 
-``serve_digests``     what is due by the policies, for one client
-``send_digest_now``   on demand: everything that waits, told before or not
+``serve_digests``   what was asked for, and what is due by the policies, for one client
+``make_digest``     one of them; on demand: asked.py
 
 A mail is new to a mailbox until a digest has told of it (``HeldLink``).  A digest and its links are
 written in one transaction with the mail in the outbox, under a name that is there once.
@@ -27,9 +27,8 @@ from seg_bridge.held.digest_mail import DigestMail, write_digest
 from seg_bridge.held.models import Digest, HeldLink
 from seg_bridge.held.policy import HeldPolicies
 from seg_bridge.held.schedule import Schedule
-from tenants.audit import Actor, write_audit
+from tenants.audit import Actor
 from tenants.doors import ClaimedWork
-from tenants.errors import Conflict
 from tenants.ids import new_id
 from tenants.models import Mailbox, Person, Tenant
 from tenants.outbox import post
@@ -53,6 +52,10 @@ class Due:
 
 def serve_digests(claimed: ClaimedWork) -> datetime | None:
     """Send what is due.  The beat asks again every few minutes."""
+    from seg_bridge.held.asked import serve_asked  # it makes its digests here
+
+    with _scope(claimed):
+        serve_asked(claimed.tenant_id)
     with _scope(claimed):
         due = _due(claimed.tenant_id, timezone.now())
     for each in due:
@@ -160,7 +163,7 @@ def make_digest(
         for copy in copies
     }
     HeldLink.objects.bulk_create(links.values())
-    mail: DigestMail = write_digest(mailbox, shown, links, schedule.zone)
+    mail: DigestMail = write_digest(mailbox, shown, links, schedule)
     post(
         tenant_id=mailbox.tenant_id,
         event=f"digest/{digest.id}",
@@ -188,25 +191,8 @@ def each_once(copies: Sequence[Delivery]) -> list[Delivery]:
     ]
 
 
-def send_digest_now(*, mailbox: Mailbox, actor: Person | Actor) -> Digest:
-    """All that waits for this mailbox.  Raises ``Conflict`` where nothing does."""
-    now = timezone.now()
+def waiting_for(mailbox: Mailbox) -> list[Delivery]:
+    """All that is kept from this mailbox and its other addresses, newest first."""
     addresses = {normalise_address(each) for each in (mailbox.address, *mailbox.aliases)}
-    copies = list(_waiting(mailbox.tenant_id, now).filter(recipient__in=addresses)[:MOST_COPIES])
-    if not copies:
-        raise Conflict(f"Nothing is held back from {mailbox.address}.")
-    tenant = Tenant.objects.get(id=mailbox.tenant_id)
-    policy = HeldPolicies.of([tenant.id]).at(tenant.id, mailbox.domain_id, mailbox.id)
-    schedule = Schedule.of(policy, tenant.time_zone)
-    digest = make_digest(mailbox, f"asked/{new_id()}", copies, schedule, actor=actor)
-    assert digest is not None  # its slot is fresh
-    write_audit(
-        "seg_bridge.digest.asked",
-        actor=actor,
-        provider_id=tenant.provider_id,
-        tenant_id=tenant.id,
-        object_kind="mailbox",
-        object_id=mailbox.id,
-        items=digest.items,
-    )
-    return digest
+    waiting = _waiting(mailbox.tenant_id, timezone.now())
+    return list(waiting.filter(recipient__in=addresses)[:MOST_COPIES])

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext, override
 
 from incidents.models import Delivery
 from incidents.models.mail import Place
@@ -19,6 +20,7 @@ from incidents.notices import inert
 from incidents.release_rights import CLIENT, rights_of
 from seg_bridge.held.links import token_of
 from seg_bridge.held.models import HeldLink
+from seg_bridge.held.schedule import Schedule
 from tenants.models import Mailbox, Provider, Tenant
 
 MOST_LISTED = 100
@@ -48,9 +50,19 @@ def write_digest(
     mailbox: Mailbox,
     copies: Sequence[Delivery],
     links: Mapping[UUID, HeldLink],
+    schedule: Schedule,
+) -> DigestMail:
+    """In the language and the zone of ``schedule``.  Needs a scope that names the provider."""
+    with override(schedule.language):
+        return _write(mailbox, copies, links, schedule.zone)
+
+
+def _write(
+    mailbox: Mailbox,
+    copies: Sequence[Delivery],
+    links: Mapping[UUID, HeldLink],
     zone: ZoneInfo,
 ) -> DigestMail:
-    """Needs a scope that names the provider."""
     tenant = Tenant.objects.select_related("provider").get(id=mailbox.tenant_id)
     listed = copies[:MOST_LISTED]
     rights = rights_of(listed)
@@ -61,7 +73,7 @@ def write_digest(
         "client": tenant.name,
         "items": [_item(copy, rights[copy.id].roles, links[copy.id], zone) for copy in listed],
         "more": len(copies) - len(listed),
-        "until": next(iter(links.values())).expires_at.astimezone(zone),
+        "until": date_format(next(iter(links.values())).expires_at.astimezone(zone), _("j F Y")),
         "zone": str(zone),
     }
     count = len(copies)
@@ -82,7 +94,7 @@ def _item(copy: Delivery, roles: frozenset[str], link: HeldLink, zone: ZoneInfo)
     return Item(
         subject=inert(copy.message.subject) or _("(no subject)"),
         sender=inert(copy.message.sender_address) or _("sender not readable"),
-        received=f"{received.day} {received:%B, %H:%M}",
+        received=date_format(received, _("j F, H:i")),
         why=_why(copy),
         where=_("held by the gateway") if is_held else _("taken out of your mailbox"),
         action=_("Release it") if may else _("Ask for it"),
@@ -95,4 +107,12 @@ def _why(copy: Delivery) -> str:
     held = copy.get_gateway_verdict_display()
     moved = copy.get_person_verdict_display() or copy.get_mailbox_verdict_display()
     word = held if copy.place == Place.HOLD else moved or held
-    return word or str(_("Not scanned"))
+    return _(str(word or "Not scanned"))
+
+
+# The words of ``Delivery``'s verdicts, and of none.
+_WORDS = (
+    *(gettext_noop("Clean"), gettext_noop("Graymail"), gettext_noop("Spam")),
+    *(gettext_noop("Phishing"), gettext_noop("Fraud"), gettext_noop("Malware")),
+    *(gettext_noop("Suspicious"), gettext_noop("Unscannable"), gettext_noop("Not scanned")),
+)

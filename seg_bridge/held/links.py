@@ -17,6 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from incidents.client_words import MOST_CHARS, REQUESTS
 from incidents.models import Delivery
@@ -86,7 +87,7 @@ def use_link(name: LinkName, text: str) -> None:
     """
     text = text.strip() or "Asked for by a link of the digest."
     if len(text) > MOST_CHARS:
-        raise WrongInput("Please say it in a few sentences.")
+        raise WrongInput(_("Please say it in a few sentences."))
     if ask("door_held_link", name.link_id, text) is None:
         raise NotThere
     transaction.on_commit(lambda: ring(REQUESTS))

@@ -6,6 +6,10 @@
 everything else                                    a person decides, with the new scan beside it
 
 Bailey itself releases nothing that the policy keeps for leads or for nobody.
+
+Where an engine is away the mail is not scanned, and never held to be harmless.  A policy that puts
+such mail off (``action.not_scanned``) puts the wish off too: it is looked at again every minute for
+a quarter of an hour, and is a person's after that.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from incidents.announce import announce_incident
@@ -41,6 +46,8 @@ from tenants.scope import Role, Scope, tenant_scope
 
 MOST_AT_ONCE = 10
 AGAIN = timedelta(seconds=1)
+PUT_OFF_FOR = timedelta(minutes=1)
+PATIENCE = timedelta(minutes=15)
 BY_POLICY = "Bailey, by the policy for requests"
 LEFT = "left to a person"
 Scanner = Callable[[Sequence[Original]], Mapping[UUID, Rescan]]
@@ -58,24 +65,30 @@ class Finding:
 def serve_requests(claimed: ClaimedWork, *, scanner: Scanner = rescan) -> datetime | None:
     """Serve the wishes that nobody has looked at; answers when there are more."""
     with _scope(claimed):
-        originals = [_original(word) for word in _waiting()]
+        originals = [_original(word) for word in _waiting(timezone.now())]
     found = scanner(originals)
     for original in originals:
         with _scope(claimed):
             _serve(original.wish_id, found[original.wish_id])
-    return timezone.now() + AGAIN if len(originals) == MOST_AT_ONCE else None
+    if len(originals) == MOST_AT_ONCE:
+        return timezone.now() + AGAIN
+    with _scope(claimed):
+        return timezone.now() + PUT_OFF_FOR if _unserved().exists() else None
 
 
 def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
     return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
-def _waiting() -> list[ClientWord]:
-    words = ClientWord.objects.filter(
-        kind=ClientWord.Kind.RELEASE, settled_at=None, scanned_at=None
-    )
-    found = words.select_related("delivery__message").order_by("created_at", "id")
-    return list(found[:MOST_AT_ONCE])
+def _unserved() -> QuerySet[ClientWord]:
+    return ClientWord.objects.filter(kind=ClientWord.Kind.RELEASE, settled_at=None, scanned_at=None)
+
+
+def _waiting(now: datetime) -> list[ClientWord]:
+    """Those that are not put off; ISO times of one zone compare as text."""
+    is_due = ~Q(scan__has_key="again_at") | Q(scan__again_at__lte=now.isoformat())
+    words = _unserved().filter(is_due).select_related("delivery__message")
+    return list(words.order_by("created_at", "id")[:MOST_AT_ONCE])
 
 
 def _original(word: ClientWord) -> Original:
@@ -87,6 +100,7 @@ def _original(word: ClientWord) -> Original:
         raw = None
     return Original(
         wish_id=word.id,
+        tenant_id=copy.tenant_id,
         raw=raw,
         client_ip=str(detail.get("client_ip") or ""),
         helo=str(detail.get("helo") or ""),
@@ -119,6 +133,8 @@ def _serve(wish_id: UUID, scan: Rescan) -> None:
         return
     copy = Delivery.objects.select_related("message", "tenant").get(id=word.delivery_id)
     policy = policies_for([copy])[copy.id]
+    if _puts_off(word, copy, policy, scan):
+        return
     finding = find(copy, scan)
     mode = str(policy["held.requests"].value)
     outcome = LEFT
@@ -131,6 +147,18 @@ def _serve(wish_id: UUID, scan: Rescan) -> None:
     )
     tenant_id, copy_id = copy.tenant_id, copy.id
     transaction.on_commit(lambda: announce_incident(tenant_id, copy_id))
+
+
+def _puts_off(word: ClientWord, copy: Delivery, policy: Policy, scan: Rescan) -> bool:
+    """An engine is away, and the policy would have such mail come again later."""
+    now = timezone.now()
+    waits = policy[f"action.{NOT_SCANNED}"].value == str(MatrixAction.DEFER)
+    is_early = now < word.created_at + PATIENCE and copy.place == Place.HOLD
+    if not (scan.is_away and waits and is_early):
+        return False
+    again_at = (now + PUT_OFF_FOR - AGAIN).isoformat()
+    ClientWord.objects.filter(id=word.id).update(scan={"why": scan.why, "again_at": again_at})
+    return True
 
 
 def _decide(word: ClientWord, copy: Delivery, policy: Policy, finding: Finding, mode: str) -> str:

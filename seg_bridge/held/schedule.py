@@ -14,11 +14,14 @@ _MONDAY, _SATURDAY = 0, 5
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``when``: ``never daily weekdays weekly``; ``hour`` 0..23 in ``zone``."""
+    """``when``: ``never daily weekdays weekly``; ``hour`` 0..23 in ``zone``.  ``language`` is the
+    one that the digest is written in.
+    """
 
     when: str
     hour: int
     zone: ZoneInfo
+    language: str = "en"
 
     @classmethod
     def of(cls, policy: Policy, time_zone: str) -> Schedule:
@@ -29,7 +32,10 @@ class Schedule:
             zone = ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError):
             zone = ZoneInfo("UTC")
-        return cls(str(policy["digest.when"].value), int(policy["digest.hour"].value), zone)
+        language = str(policy["digest.language"].value)
+        return cls(
+            str(policy["digest.when"].value), int(policy["digest.hour"].value), zone, language
+        )
 
     def last_slot(self, now: datetime) -> datetime | None:
         """The latest time at or before ``now`` at which it was due, in UTC; None: never."""

@@ -1,8 +1,8 @@
-"""Groups whose policy is stated: who joins or leaves one is treated otherwise from then on.
+"""Groups with a policy or with entries: who joins or leaves one is treated otherwise from then on.
 
 ``effect_of_members``  what that would do, in sentences, rehearsed as any change of a policy
 ``change_group``       name and clients, once the effect has been seen
-``take_group_away``    only a group that states nothing any more
+``take_group_away``    only a group that states nothing any more, and has no entries in force
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from incidents.layers import Objections
-from seg_bridge.models import PolicyLayer
+from seg_bridge.models import GatewayRule, PolicyLayer
 from seg_bridge.policies.effective import Difference, Level, differences
 from seg_bridge.policies.keys import KEYS
 from seg_bridge.policies.layers import Layers
 from seg_bridge.rehearsal import ChangePolicy, ClientForecast, rehearse
+from seg_bridge.services import remove_rule, rules_in_force
 from tenants.errors import Conflict
 from tenants.groups import members_of, remove_group, save_group
 from tenants.models import ClientGroup, Person, Tenant
@@ -29,11 +30,15 @@ _SAID = 3
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A client that joins or leaves; ``forecast`` None: no mail would be treated otherwise."""
+    """A client that joins or leaves; ``forecast`` None: no mail would be treated otherwise.
+
+    ``entries``: the group's allow and block entries in force.
+    """
 
     client: Tenant
     joins: bool
     differences: list[Difference]
+    entries: list[GatewayRule]
     forecast: ClientForecast | None
 
     @property
@@ -45,6 +50,9 @@ class Moved:
         ]
         more = len(self.differences) - _SAID
         found += [f"{more} more"] if more > 0 else []
+        if self.entries:
+            holds = "hold for it" if self.joins else "hold for it no more"
+            found.append(f"the group's {len(self.entries)} allow and block entries {holds}")
         verb = "joins" if self.joins else "leaves"
         text = f"{self.client.name} {verb}: {'; '.join(found)}."
         if self.forecast is None:
@@ -59,10 +67,11 @@ class Moved:
 
 
 def effect_of_members(group: ClientGroup, clients: Collection[Tenant]) -> list[Moved]:
-    """The clients, by name, whose policy would be another if these were all of the group's."""
+    """The clients, by name, who would be treated otherwise if these were all of the group's."""
     now, then = set(members_of(group.id)), {client.id for client in clients}
     moving = now ^ then
-    if not moving or not _states(group):
+    entries = _entries(group)
+    if not moving or not (entries or _states(group)):
         return []
     layers = Layers(moving)
     after = layers.regrouped(group.id, then)
@@ -74,11 +83,12 @@ def effect_of_members(group: ClientGroup, clients: Collection[Tenant]) -> list[M
         ]
         for tenant_id in moving
     }
-    touched = [tenant_id for tenant_id, found in changed.items() if found]
-    forecast = rehearse(ChangePolicy(after), touched) if touched else None
+    touched = [tenant_id for tenant_id, found in changed.items() if found or entries]
+    change = ChangePolicy(after, {group.id: then})
+    forecast = rehearse(change, touched) if touched else None
     by_client = {one.tenant_id: one for one in forecast.clients} if forecast else {}
     return [
-        Moved(client, client.id in then, changed[client.id], by_client.get(client.id))
+        Moved(client, client.id in then, changed[client.id], entries, by_client.get(client.id))
         for client in Tenant.objects.filter(id__in=touched).order_by("name", "id")
     ]
 
@@ -88,7 +98,13 @@ def seen_mark(moved: Sequence[Moved]) -> str:
     if not moved:
         return ""
     said = [
-        (one.client.id, one.joins, [each.as_json() for each in one.differences]) for one in moved
+        (
+            one.client.id,
+            one.joins,
+            [each.as_json() for each in one.differences],
+            [str(entry.id) for entry in one.entries],
+        )
+        for one in moved
     ]
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
@@ -117,15 +133,30 @@ def change_group(
 
 @transaction.atomic
 def take_group_away(*, group: ClientGroup, actor: Person) -> None:
-    """Raises ``NotAllowed``, or ``Conflict`` where it states values for its clients."""
+    """Entries of a group without clients go with it.
+
+    Raises ``NotAllowed``, or ``Conflict`` where it states values or has entries for its clients.
+    """
     must_lead(actor)
-    number = _states(group)
-    if number and members_of(group.id):
+    number, entries = _states(group), _entries(group)
+    has_clients = bool(members_of(group.id))
+    if number and has_clients:
         raise Conflict(
             f"{group.name} states {number} values of its clients' policies. Let it inherit"
             " everything again first: so you see what changes for them."
         )
+    if entries and has_clients:
+        raise Conflict(
+            f"{group.name} has {len(entries)} allow and block entries in force. Remove them first:"
+            " so you see what changes for its clients."
+        )
+    for entry in entries:
+        remove_rule(rule=entry, actor=actor, reason="The group was removed.")
     remove_group(group=group, actor=actor)
+
+
+def _entries(group: ClientGroup) -> list[GatewayRule]:
+    return list(GatewayRule.objects.filter(rules_in_force(), group=group).order_by("id"))
 
 
 def _states(group: ClientGroup) -> int:

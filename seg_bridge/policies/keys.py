@@ -68,6 +68,8 @@ DIGEST_WORDS = {
     "weekdays": "Monday to Friday",
     "weekly": "On Mondays",
 }
+# In which language a client's people are written to; one catalogue each (console/locale).
+LANGUAGE_WORDS = {"en": "English", "de": "German", "fr": "French"}
 CLIENTS_ZONE = "client"
 ZONE_WORDS = {CLIENTS_ZONE: "The client's own"} | {
     name: name.replace("_", " ") for name in sorted(available_timezones()) if "/" in name
@@ -280,6 +282,12 @@ def _held_keys() -> list[Key]:
             label="In this time zone",
             default=CLIENTS_ZONE,
             choices=ZONE_WORDS,
+        ),
+        Key(
+            name="digest.language",
+            label="Digests and notices are written in",
+            default="en",
+            choices=LANGUAGE_WORDS,
         ),
         Key(
             name="held.keep_days",

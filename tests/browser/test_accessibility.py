@@ -28,10 +28,12 @@ SHOWS = [("light", 1440), ("dark", 390)]
 AXE = Axe().axe_script
 
 
-def findings(browser, site: str, login: str, email: str, paths: list[str]) -> list[str]:
+def findings(
+    browser, site: str, login: str, email: str, paths: list[str], locale: str = "en-GB"
+) -> list[str]:
     """What is wrong with these pages, in every theme and width; [] if nothing."""
     wrong: list[str] = []
-    context = browser.new_context(reduced_motion="reduce")
+    context = browser.new_context(reduced_motion="reduce", locale=locale)
     page = context.new_page()
     page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
     page.on("console", lambda line: wrong.extend(_complaints(page.url, line)))

@@ -8,7 +8,7 @@ from django.urls import reverse
 from incidents.client_words import ask_for_release
 from incidents.models import Message
 from incidents.words import Verdict
-from seg_bridge.held.digest import send_digest_now
+from seg_bridge.held.asked import send_digest_now
 from seg_bridge.held.legal import set_hold
 from seg_bridge.held.links import token_of
 from seg_bridge.held.models import HeldLink
@@ -90,3 +90,15 @@ def test_the_portal_says_what_became_of_a_wish(in_browser, live_server, asked, s
     cast = asked[0]
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.pia.email, [reverse("portal_held")]) == []
+
+
+@pytest.mark.parametrize("locale", ["de-CH", "fr-FR"])
+def test_the_portal_in_the_readers_language_is_for_everybody(
+    in_browser, live_server, asked, settings, locale: str
+):
+    settings.ROOT_URLCONF = "console.urls_portal"
+    cast, *_ = asked
+    names = ("portal", "portal_held", "portal_digest", "portal_access", "portal_access_right")
+    paths = [reverse(name) for name in names]
+    site, login = live_server.url, reverse("login")
+    assert in_browser(findings, site, login, cast.pia.email, paths, locale) == []

@@ -17,7 +17,8 @@ from seg_bridge.policies.keys import KEYS
 from seg_bridge.policies.push import serve_policies
 from seg_bridge.services import add_rule
 from tenants.doors import ClaimedWork
-from tenants.models import Mailbox
+from tenants.groups import save_group
+from tenants.models import ClientGroup, Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, state_policy
 from tests.seg_bridge.test_rule_scopes import held
@@ -294,6 +295,74 @@ def test_the_api_wants_a_client_or_all_of_them(client, cast: Cast):
     client.force_login(cast.ana)
     other = {"value": "x@evil.example", "reason": "seen", "everywhere": True}
     assert api(client, "POST", "gateway-rules", other).status_code == 403
+
+
+@pytest.fixture
+def banks(cast: Cast) -> ClientGroup:
+    with scope(cast):
+        return save_group(name="Banks", clients=[cast.globex], actor=cast.mo)
+
+
+def test_an_entry_for_a_group_on_pages(client, cast: Cast, banks: ClientGroup):
+    client.force_login(cast.ana)
+    assert "clients of a group" not in client.get(reverse("rule_new")).content.decode()
+    client.force_login(cast.mo)
+    assert "clients of a group" in client.get(reverse("rule_new")).content.decode()
+    form = {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "30"}
+    form["group"] = str(banks.id)
+    refused = client.post(reverse("rule_new"), {**form, "clients": ["acme"]})
+    assert "Choose the group or clients" in refused.content.decode()
+    asked = client.post(reverse("rule_new"), form)
+    assert "For the group Banks: one entry" in client.get(asked["Location"]).content.decode()
+    client.post(asked["Location"] + "/save", {"reason": "seen", "despite": "on"})
+    assert "<b>The group Banks</b>" in client.get(reverse("rules")).content.decode()
+    assert "for the group Banks" in client.get(reverse("client", args=["globex"])).content.decode()
+    assert "Banks" not in client.get(reverse("client", args=["acme"])).content.decode()
+    assert '"group:Banks"' in client.get(reverse("rules_export")).content.decode()
+    with scope(cast):
+        rule = GatewayRule.objects.get()
+    client.force_login(cast.bo)  # who sees Acme only
+    for address in (reverse("rules"), reverse("rules_export")):
+        assert "eve@evil.example" not in client.get(address).content.decode()
+    assert client.post(reverse("rule_remove", args=[rule.id])).status_code == 404
+    assert api(client, "GET", f"gateway-rules/{rule.id}").status_code == 404
+    assert api(client, "POST", f"gateway-rules/{rule.id}/remove", {}).status_code == 404
+    assert api(client, "GET", "gateway-rules").json()["results"] == []
+
+
+def test_an_entry_for_a_group_by_the_api(client, cast: Cast, banks: ClientGroup):
+    body = {"value": "eve@evil.example", "reason": "seen", "group": str(banks.id)}
+    client.force_login(cast.ana)
+    assert api(client, "POST", "gateway-rules", body).status_code == 403
+    client.force_login(cast.bo)
+    assert api(client, "POST", "gateway-rules", body).status_code == 404
+    client.force_login(cast.mo)
+    assert api(client, "POST", "gateway-rules", {**body, "tenant": "acme"}).status_code == 400
+    made = api(client, "POST", "gateway-rules", body)
+    assert (made.status_code, made.json()["tenant"], made.json()["group"]) == (
+        *(201, None),
+        str(banks.id),
+    )
+    asked = {"tenants": ["acme"], "do": "add_rule", "value": "x@evil.example"}
+    rehearsed = api(client, "POST", "rehearsals", {**asked, "group": str(banks.id)})
+    assert [each["tenant"] for each in rehearsed.json()] == ["globex"]
+    listed = api(client, "GET", f"gateway-rules?group={banks.id}").json()["results"]
+    assert [each["id"] for each in listed] == [made.json()["id"]]
+    assert api(client, "GET", "gateway-rules?tenant=acme").json()["results"] == []
+
+
+def test_a_digest_is_sent_and_listed_by_the_api(client, cast: Cast):
+    client.force_login(cast.ana)
+    body = {"mailbox": "ceo@acme.example"}
+    assert api(client, "POST", "digests", {"mailbox": "no@acme.example"}).status_code == 400
+    assert api(client, "POST", "digests", body).status_code == 409
+    with scope(cast):
+        held(cast)
+    made = api(client, "POST", "digests", body)
+    assert (made.status_code, made.json()["items"], made.json()["asked_by"]) == (201, 1, "Ana")
+    found = api(client, "GET", "digests?mailbox=CEO@acme.example&tenant=acme").json()["results"]
+    assert [each["id"] for each in found] == [made.json()["id"]]
+    assert api(client, "GET", f"digests/{made.json()['id']}").json()["mailbox"] == body["mailbox"]
 
 
 def test_a_list_goes_out_and_comes_in_as_a_file(client, cast: Cast):

@@ -282,6 +282,7 @@ api-root               GET     -             200 200  200  401    200   401
 api-schema             GET     -             200 200  200  200    200   200
 api-nothing            GET     -             404 404  404  401    404   401
 api-tenants            GET     -             200 200  200  401    200   401
+api-tenants            POST    -             201 403  403  401 201/403   401
 api-tenant             GET     client        200 200  200  401    200   401
 api-incidents          GET     -             200 200  200  401    200   401
 api-incident           GET     incident      200 200  200  401    200   401
@@ -368,6 +369,25 @@ api-held-release       POST    held          202 403  403  401 202/403   401
 api-held-refuse        POST    held          409 409  409  401    409   401
 api-held-delete        POST    held          409 409  409  401    409   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
+api-wishes             GET     -             200 200  200  401    200   401
+api-sent-mail          GET     -             200 200  200  401    200   401
+api-legal-holds        GET     -             200 200  200  401    200   401
+api-legal-holds        POST    new-hold      201 201  201  401    201   401
+api-legal-hold-end     POST    legal-hold    200 200  200  401    200   401
+api-mailboxes          GET     -             200 200  200  401    200   401
+api-mailbox-remove     POST    mailbox       409 403  403  401 409/403   401
+api-domain-change      POST    domain        200 403  403  401 200/403   401
+api-onboarding         GET     client        200 200  200  401    200   401
+api-onboarding-domains POST    client        201 403  403  401 201/403   401
+api-onboarding-recipients POST client        400 403  403  401 400/403   401
+api-onboarding-policy  POST    client        200 403  403  401 200/403   401
+api-onboarding-gates   POST    client        200 403  403  401 200/403   401
+api-onboarding-look    POST    client        202 202  202  401    202   401
+api-onboarding-trial   POST    client        400 403  403  401 400/403   401
+api-onboarding-behind  POST    client        200 403  403  401 200/403   401
+api-digests            GET     -             200 200  200  401    200   401
+api-digests            POST    -             201 201  201  401    201   401
+api-digest             GET     digest        200 200  200  401    200   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401
@@ -450,6 +470,8 @@ portal_access      GET     -          200    in    in    in
 portal_access_right GET    -          200    in    in    in
 portal_access_right POST   -          200    in    in    in
 portal_held        GET     -          200    in    in    in
+portal_digest      GET     -          200    in    in    in
+portal_digest      POST    -          200    in    in    in
 portal_held_ask    GET     held       200    in    in    in
 portal_held_ask    POST    held       200    in    in    in
 held_link          GET     -          404    404   404   404
@@ -534,6 +556,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
     "held_release": {"reason": "It is expected"},
     "held_digest": {"address": "cfo@acme.example"},
+    "api-legal-holds": {"reason": "A lawsuit"},
+    "api-legal-hold-end": {"reason": "It is over"},
+    "api-domain-change": {"host": "mail.elsewhere.example"},
+    "api-onboarding-domains": {"name": "new.example", "host": "mail.elsewhere.example"},
+    "api-onboarding-recipients": {"recipients": [{"address": "who@nowhere.example"}]},
+    "api-onboarding-policy": {"template": ""},
+    "api-onboarding-gates": {"gates": ["mx1"]},
+    "api-onboarding-trial": {"recipient": "who@nowhere.example", "gate": "mx1"},
+    "api-onboarding-behind": {"despite": True},
+    "api-tenants": {"name": "Initech", "slug": "initech"},
+    "api-digests": {"mailbox": "cfo@acme.example"},
     "held_delete": {"reason": "It is rubbish"},
     "message_keep": {"reason": "A lawsuit"},
     "client_keep": {"reason": "A lawsuit"},

@@ -27,7 +27,7 @@ from incidents.announce import tenant_group
 from incidents.client_words import refuse_release
 from incidents.models import Delivery, Intent
 from incidents.models.mail import Place
-from seg_bridge.held.digest import send_digest_now
+from seg_bridge.held.asked import send_digest_now
 from tenants.auth import PersonBackend
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox

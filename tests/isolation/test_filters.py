@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 
-from console.api import filters
+from console.api import filters, held
 from tests.isolation.surfaces import surface
 from tests.isolation.visits import Visitor, body_of, visitors
 from tests.isolation.world import Side, World, missing_id
@@ -17,6 +17,7 @@ from tests.isolation.world import Side, World, missing_id
 LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
     *("jobs", "reports", "gateway-rules", "accesses", "suppressions"),
+    *("digests", "wishes", "sent-mail", "legal-holds", "mailboxes"),
 )
 FILTERS = {
     "incidents": filters.IncidentFilter,
@@ -29,12 +30,17 @@ FILTERS = {
     "reports": filters.ReportFilter,
     "gateway-rules": filters.GatewayRuleFilter,
     "suppressions": filters.SuppressionFilter,
+    "digests": held.DigestFilter,
+    "wishes": held.WishFilter,
+    "sent-mail": held.SentMailFilter,
+    "legal-holds": held.LegalHoldFilter,
+    "mailboxes": held.MailboxFilter,
 }
 # Filters whose values are no client's: closed lists, times, yes and no.
 NOBODYS = {
     *("kind", "severity", "state", "cross_layer", "is_open", "since", "until", "direction"),
     *("outcome", "place", "is_bypass", "layer", "verdict", "action", "audience", "match"),
-    "in_force",
+    *("in_force", "is_vip"),
 }
 
 
@@ -49,6 +55,9 @@ def values(side: Side) -> dict[str, tuple[str, str]]:
         "replay": (side.ids["replay"], nothing),
         "internet_message_id": (f"<1.{slug}@evil.example>", "<none@evil.example>"),
         "q": (f"<1.{slug}@evil.example>", "zqnothing"),
+        "mailbox": (f"cfo@{slug}.example", "cfo@nobody.example"),
+        "address": (f"info@{slug}.example", "info@nobody.example"),
+        "to_address": (f"{side.inner}@{slug}.example", "nobody@nobody.example"),
         "recipient": (f"cfo@{slug}.example", "cfo@nobody.example"),
         "sender": (f"{side.open}@evil.example", "nobody@evil.example"),
         "sender_address": (f"{side.open}@evil.example", "nobody@evil.example"),
@@ -98,6 +107,8 @@ EMPTY_FOR_MO = {
     ("held", "q"),
     ("reports", "job"),
     ("suppressions", "value"),
+    ("wishes", "delivery"),
+    ("legal-holds", "message"),
 }
 
 

@@ -27,7 +27,7 @@ def address_of(row: Row, ids: dict[str, str], visitor: Visitor) -> str:
         arguments["access_id"] = ids[f"{row.object} opened by {who}"]
     elif row.object == "client":
         arguments["slug"] = ids["client"]
-    elif row.object not in ("-", "new-rule", "new-rehearsal"):
+    elif row.object not in ("-", "new-rule", "new-rehearsal", "new-hold"):
         name = _ARGUMENT.get(row.object, row.object)
         key = "object_id" if row.route.startswith("api-") else f"{name}_id"
         arguments[key] = ids[row.object]
@@ -38,7 +38,7 @@ def address_of(row: Row, ids: dict[str, str], visitor: Visitor) -> str:
 
 def body_for(row: Row, ids: dict[str, str]) -> dict[str, Any]:
     body: dict[str, Any] = dict(BODIES.get(row.route, {}))
-    if row.object == "new-rule":
+    if row.object in ("new-rule", "new-hold"):
         body["tenant"] = ids["client"]
     elif row.object == "new-rehearsal":
         body["tenants"] = [ids["client"]]

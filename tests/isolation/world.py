@@ -607,6 +607,7 @@ def _note_ids(side: Side) -> None:
                 "action": str(Intent.objects.get(job=job).id),
                 "report": str(Report.objects.get(incident=incident).id),
                 "held": str(Delivery.objects.get(place=Place.HOLD).id),
+                "digest": str(Digest.objects.get().id),
                 "legal-hold": str(LegalHold.objects.get().id),
                 "gateway-rule": str(GatewayRule.objects.get().id),
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
@@ -628,7 +629,7 @@ def _note_ids(side: Side) -> None:
             }
             ids.update(ids_of_work(incident))
         # The client sees all its held mail: none of it is hidden.
-        side.hidden_ids["held"] = missing_id()
+        side.hidden_ids |= {"held": missing_id(), "digest": missing_id()}
         accesses = ContentAccess.objects.filter(message_id=side.ids["message"])
         for access in accesses:
             side.ids[f"{access.what} opened by {access.person_name}"] = str(access.id)

@@ -11,6 +11,8 @@ import pytest
 from django.core import mail as sent
 from django.core.cache import cache
 from django.core.mail import EmailMultiAlternatives
+from django.db.models import CharField, Value
+from django.db.models.functions import Concat
 from django.test import Client
 from django.utils import timezone
 
@@ -21,7 +23,8 @@ from incidents.intake import record
 from incidents.models import ClientWord, Delivery, Intent
 from incidents.notices import inert
 from incidents.words import Place, Verdict
-from seg_bridge.held.digest import send_digest_now, serve_digests
+from seg_bridge.held.asked import MOST_ASKED, MOST_BY_PORTAL, ask_for_digest, send_digest_now
+from seg_bridge.held.digest import serve_digests
 from seg_bridge.held.links import token_of
 from seg_bridge.held.models import Digest, HeldLink
 from seg_bridge.held.requests import serve_requests
@@ -29,7 +32,7 @@ from seg_bridge.held.retention import forget_sent
 from seg_bridge.held.schedule import Schedule
 from seg_bridge.models import PolicyLayer
 from tenants.doors import ask
-from tenants.errors import Conflict, NotAllowed
+from tenants.errors import Conflict, NotAllowed, TooManyRequests
 from tenants.models import AuditEntry, Mailbox, OutgoingMail
 from tenants.outbox import serve_outbox
 from tenants.scope import Role, tenant_scope
@@ -188,6 +191,62 @@ def test_on_demand_it_lists_everything_that_waits(gated: Cast):
     assert len(sent.outbox) == 2
 
 
+def test_nobody_can_fill_a_mailbox_with_digests(gated: Cast):
+    hold(gated, Verdict.SPAM)
+    with scope(gated):
+        box = Mailbox.objects.get(address="info@acme.example")
+        for _ in range(MOST_ASKED):
+            send_digest_now(mailbox=box, actor=gated.ana)
+        with pytest.raises(TooManyRequests, match="Please wait"):
+            send_digest_now(mailbox=box, actor=gated.mo)
+        # One that is due by the policy is no asking.
+        Digest.objects.update(slot=Concat(Value("x"), "id", output_field=CharField()))
+        send_digest_now(mailbox=box, actor=gated.ana)
+
+
+def portal_asks(cast: Cast, address: str = "info@acme.example") -> None:
+    with tenant_scope(Role.PORTAL, [cast.acme.id]):
+        ask_for_digest(mailbox=Mailbox.objects.get(address=address), person=cast.pia)
+
+
+def test_the_clients_own_people_have_one_sent(gated: Cast, client):
+    client.force_login(gated.pia)
+    page = client.get("/portal/held").content.decode()
+    assert "/portal/held/digest" in page
+    assert "no mailbox no@acme.example" in (
+        client.post("/portal/held/digest", {"address": "no@acme.example"}).content.decode()
+    )
+    foreign = client.post("/portal/held/digest", {"address": "info@globex.example"})
+    assert foreign.status_code == 400
+    empty = client.post("/portal/held/digest", {"address": "info@acme.example"})
+    assert (empty.status_code, "Nothing is held back" in empty.content.decode()) == (409, True)
+    hold(gated, Verdict.SPAM)
+    assert client.post("/portal/held/digest", {"address": "Info@Acme.example"}).status_code == 302
+    (mail,) = sent_digests(gated)
+    assert (mail.to, len(links_in(mail))) == (["info@acme.example"], 1)
+    with scope(gated):
+        word = ClientWord.objects.get()
+        assert (word.kind, word.outcome, word.person_name) == ("digest", "Sent: 1.", "Pia")
+        assert Digest.objects.get().asked_by == "Pia"
+        actions = AuditEntry.objects.filter(object_kind="mailbox").values_list("action", flat=True)
+        assert set(actions) == {"incidents.client.digest", "seg_bridge.digest.asked"}
+    assert len(sent_digests(gated)) == 1  # served once
+
+
+def test_the_door_counts_what_the_portal_asks(gated: Cast):
+    hold(gated, Verdict.SPAM)
+    for _ in range(MOST_BY_PORTAL):
+        portal_asks(gated)
+    with pytest.raises(TooManyRequests):
+        portal_asks(gated)
+    with tenant_scope(Role.PORTAL, [gated.globex.id]):
+        other = Mailbox.objects.get(address__startswith="info@")
+    with tenant_scope(Role.PORTAL, [gated.acme.id]):
+        assert ask("door_client_word", "digest", other.id, gated.pia.id, other.address) is None
+    with tenant_scope(Role.PORTAL, [gated.globex.id]):
+        assert ask("door_client_word", "digest", other.id, gated.pia.id, other.address) is None
+
+
 def test_no_text_of_a_mail_acts_in_a_digest(gated: Cast):
     evil = '<a href="https://evil.example/x">win</a>\r\nhttps://evil.example www.evil.example'
     hold(gated, Verdict.PHISH, mail=mail_json(subject=evil))
@@ -339,7 +398,7 @@ def test_digests_wait_in_the_outbox_sealed(gated: Cast):
     _, address = digest_link(gated)
     with scope(gated):
         row = OutgoingMail.objects.get()
-    assert address.rpartition("-")[2].encode() not in bytes(row.sealed)
+    assert address.split("-", 2)[2].encode() not in bytes(row.sealed)
 
 
 def test_what_was_taken_out_of_the_mailbox_is_asked_for_and_given_back(gated: Cast, client):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
+from threading import Thread
+from typing import Any
 
 import pytest
 from django.core import mail as sent
@@ -18,8 +22,8 @@ from incidents.models import ClientWord, Delivery, Intent
 from incidents.remediation import release_held, settle_intent
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.gate.decide import Decidable
-from seg_bridge.held.requests import serve_requests
-from seg_bridge.held.rescan import Rescan, rescan
+from seg_bridge.held.requests import PATIENCE, serve_requests
+from seg_bridge.held.rescan import Original, Rescan, rescan
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict
 from tenants.models import AuditEntry, OutgoingMail, Work
@@ -27,6 +31,8 @@ from tenants.outbox import serve_outbox
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, state_policy
 from tests.seg_bridge.conftest import make_gate
+from tests.seg_bridge.engines.dns import dns_server
+from tests.seg_bridge.engines.servers import FakeRspamd, result, symbols
 
 RAW = (
     b"From: Sue <sue@partner.example>\r\nTo: info@acme.example\r\nSubject: Offer\r\n"
@@ -226,3 +232,142 @@ def test_the_new_scan_reads_the_stored_original(gated: Cast):
     with scope(gated):
         scan = ClientWord.objects.get().scan
         assert (scan["engine"], scan["advice"]) == ("embedded", "harmless"), scan
+
+
+# --- the engines that a gate asks
+
+
+def stored(cast: Cast, **policy: str) -> Delivery:
+    """Held as suspicious, with its original; its sending host is known, as Rspamd wants it."""
+    told = {"client_ip": "192.0.2.1", "helo": "mail.example", "mail_from": "a@mail.example"}
+    copy = hold(cast, Verdict.SUSPICIOUS, evidence=sha256(RAW).hexdigest(), detail=told)
+    with scope(cast):
+        store_evidence(tenant_id=cast.acme.id, raw=RAW, source="gate:mx1", method="smtp")
+        state_policy(cast.acme, **{"held_requests": "auto", **policy})
+    return copy
+
+
+def original(copy: Delivery, raw: bytes = RAW) -> Original:
+    return Original(
+        wish_id=copy.id,
+        tenant_id=copy.tenant_id,
+        raw=raw,
+        client_ip="192.0.2.1",
+        helo="mail.example",
+        mail_from="a@mail.example",
+        recipient=copy.recipient,
+        received_at=copy.received_at,
+    )
+
+
+@pytest.fixture(scope="module")
+def no_names():
+    """A resolver that knows no name."""
+    with dns_server({}, asked=[]) as (host, port):
+        yield f"{host}:{port}"
+
+
+@pytest.fixture
+def rspamd(monkeypatch, no_names: str):
+    """A function: within it Rspamd answers this; it is the only engine, so that no process of the
+    embedded one need start.
+    """
+
+    @contextmanager
+    def answers(answer: dict[str, Any] | None):
+        loop = asyncio.new_event_loop()
+        thread = Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        server = FakeRspamd(result(**answer)) if answer is not None else None
+        place = server.place() if server else None
+        host, port = "127.0.0.1", 9
+        if place is not None:
+            host, port = asyncio.run_coroutine_threadsafe(place.__aenter__(), loop).result(5)
+        monkeypatch.setenv("BAILEY_GATE_ENGINES", "rspamd")
+        monkeypatch.setenv("BAILEY_RSPAMD_SCAN", f"{host}:{port}")
+        monkeypatch.setenv("BAILEY_DNS", no_names)
+        try:
+            yield server
+        finally:
+            if place is not None:
+                asyncio.run_coroutine_threadsafe(place.__aexit__(None, None, None), loop).result(5)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(5)
+            loop.close()
+
+    return answers
+
+
+def test_the_new_scan_asks_the_engines_that_a_gate_asks(gated: Cast, rspamd):
+    copy = stored(gated)
+    bad = {"score": 19.0, "symbols": symbols(PHISHING=19.0)}
+    for answer, verdict, is_away in (({}, Verdict.CLEAN, False), (bad, Verdict.PHISH, False)):
+        with rspamd(answer) as server:
+            found = rescan([original(copy)])[copy.id]
+        assert (found.is_away, found.engine) == (is_away, "rspamd")
+        assert found.mail is not None
+        assert found.mail.verdict == verdict
+        assert server.asked[0][1].endswith(RAW)
+    with rspamd(None):
+        away = rescan([original(copy)])[copy.id]
+    assert (away.mail, away.is_away) == (None, True)
+    assert away.why == "Not scanned: rspamd did not answer."
+
+
+def test_where_an_engine_is_away_a_wish_waits_and_is_then_a_persons(gated: Cast, rspamd):
+    copy = stored(gated)
+    wish(gated, copy)
+    with rspamd(None):
+        again = serve_requests(claimed(gated))
+        assert again is not None
+        with scope(gated):
+            word = ClientWord.objects.get()
+            assert (word.scanned_at, word.scan["why"]) == (
+                None,
+                "Not scanned: rspamd did not answer.",
+            )
+        looked: list[object] = []
+
+        def scanner(originals):
+            looked.extend(originals)
+            return {}
+
+        serve_requests(claimed(gated), scanner=scanner)
+        assert looked == []  # its minute is not over
+        with scope(gated):
+            ClientWord.objects.update(created_at=timezone.now() - PATIENCE, scan={})
+        serve_requests(claimed(gated))
+    with scope(gated):
+        word = ClientWord.objects.get()
+        assert (word.scan["advice"], word.scan["outcome"]) == ("unclear", "left to a person")
+
+
+def test_an_engine_that_comes_back_settles_what_waited(gated: Cast, rspamd):
+    copy = stored(gated)
+    wish(gated, copy)
+    with rspamd(None):
+        serve_requests(claimed(gated))
+    with scope(gated):
+        ClientWord.objects.update(scan={"again_at": "2026-01-01T00:00:00+00:00"})
+    with rspamd({}):
+        assert serve_requests(claimed(gated)) is None
+    with scope(gated):
+        assert ClientWord.objects.get().scan["outcome"] == "released by policy"
+
+
+@pytest.mark.parametrize("action", ["hold", "deliver", "tag"])
+def test_what_nobody_scanned_is_never_harmless(gated: Cast, rspamd, action: str):
+    copy = stored(gated, action_not_scanned=action)
+    wish(gated, copy)
+    with rspamd(None):
+        serve_requests(claimed(gated))
+    with scope(gated):
+        scan = ClientWord.objects.get().scan
+        assert (scan["advice"], scan["outcome"]) == ("unclear", "left to a person")
+
+
+def test_wrong_settings_of_engines_leave_it_to_a_person(gated: Cast, monkeypatch):
+    monkeypatch.setenv("BAILEY_GATE_ENGINES", "magic")
+    copy = stored(gated)
+    found = rescan([original(copy)])[copy.id]
+    assert (found.mail, found.why) == (None, "The engines' settings are wrong.")

@@ -14,17 +14,18 @@ from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
 from incidents.models import Delivery
 from incidents.words import Outcome, Place, Verdict
-from seg_bridge.changes import clients_of_list, clients_of_rule, rehearse_wish, save_change
+from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.proposals import propose_exception
 from seg_bridge.rule_files import MOST_LINES, read_rules, render_rules, state_of
+from seg_bridge.rule_scopes import clients_of_list, clients_of_rule
+from seg_bridge.rule_scopes import rules_of as entries_of
 from seg_bridge.services import (
     RULE_LASTS,
     add_rule,
     remove_rule,
     retire_expired_rules,
 )
-from seg_bridge.services import rules_of as entries_of
 from seg_bridge.snapshot import policies_of
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotAllowed, WrongInput

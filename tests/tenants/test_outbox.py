@@ -14,11 +14,14 @@ from typing_extensions import override
 
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
+from incidents.mail.own_notice import is_own_notice
+from incidents.traces import active_trace_key
 from tenants.doors import ClaimedWork
 from tenants.models import OutgoingMail, Tenant, Work
 from tenants.outbox import PATIENCE, post, serve_outbox
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, mailbox_saw
+from tests.seg_bridge.conftest import make_gate
 
 
 class Server(BaseEmailBackend):
@@ -172,3 +175,41 @@ def test_a_server_that_always_refuses_ends_in_failed(cast: Cast, server):
         later(cast)
     assert (row(cast).state, row(cast).attempts, row(cast).due_at) == ("failed", 6, None)
     assert "greylisted" in row(cast).error
+
+
+def test_it_is_sealed_for_its_recipient_and_keeps_the_seal_on_the_wire(cast: Cast):
+    make_gate(cast, cast.acme)
+    with scope(cast):
+        key_id, key = active_trace_key(cast.provider.id)
+        post(
+            tenant_id=cast.acme.id,
+            event="digest/1",
+            kind="digest",
+            to="info@acme.example",
+            subject="Zurückgehaltene E-Mails",
+            text="Grüße, " + "sehr " * 300,
+            html="<p>Grüße</p>",
+        )
+    serve_outbox(claimed(cast))
+    (mail,) = Server.got
+    raw = mail.message().as_bytes().replace(b"\n", b"\r\n")
+    assert raw.isascii()  # nothing in it is for a mail server to encode anew
+
+    def holds(data: bytes, tenant: Tenant) -> bool:
+        return is_own_notice(
+            data,
+            keys={key_id: key},
+            tenant_id=tenant.id,
+            recipients=["info@acme.example"],
+            now=timezone.now(),
+        )
+
+    assert holds(raw, cast.acme)
+    assert not holds(raw, cast.globex)
+    assert not holds(raw.replace(b"Gr=C3=BC", b"Gr=C3=B6"), cast.acme)
+
+
+def test_without_a_gate_it_goes_out_without_a_seal(cast: Cast):
+    write(cast)
+    serve_outbox(claimed(cast))
+    assert "X-Bailey-Notice" not in Server.got[0].message()

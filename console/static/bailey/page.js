@@ -12,16 +12,20 @@ const shapes = {
   day: { ...day, year: "numeric" },
   full: { ...day, year: "numeric", ...clock },
 };
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
+// The page's own language; of English the European way to write a date.
+const language = document.documentElement.lang || "en";
+const dates = language === "en" ? "en-GB" : language;
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "always", style: "short" });
+const now = new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(0, "second");
 const steps = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
 /** "8 min ago", "in 2 hr"; "now" under a minute. */
-export function age(then, now = Date.now()) {
-  const seconds = Math.round((then - now) / 1000);
+export function age(then, at = Date.now()) {
+  const seconds = Math.round((then - at) / 1000);
   for (const [unit, size] of steps) {
     if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
   }
-  return "now";
+  return now;
 }
 
 /** Writes every <time data-moment> below `root` in the reader's own time zone. */
@@ -29,8 +33,8 @@ function writeTimes(root) {
   for (const element of root.querySelectorAll("time[data-moment]")) {
     const when = new Date(element.dateTime);
     const shape = shapes[element.dataset.moment];
-    element.textContent = shape ? new Intl.DateTimeFormat("en-GB", shape).format(when) : age(when.getTime());
-    element.title = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" }).format(when);
+    element.textContent = shape ? new Intl.DateTimeFormat(dates, shape).format(when) : age(when.getTime());
+    element.title = new Intl.DateTimeFormat(dates, { dateStyle: "full", timeStyle: "long" }).format(when);
   }
 }
 

@@ -92,6 +92,11 @@ class OutboundCore(RelayCore):
             log.error("the watch over senders could not be saved: %s", error)
 
     @override
+    def _is_notice(self, raw: bytes, snapshot: PolicySnapshot, envelope: Envelope) -> bool:
+        """Bailey's own mail does not go out by a client's login."""
+        return False
+
+    @override
     def _decide(
         self, route: Route, snapshot: PolicySnapshot, seen: Decidable, envelope: Envelope
     ) -> Copy:

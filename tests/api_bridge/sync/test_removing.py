@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -14,12 +15,17 @@ from incidents.intake import record
 from incidents.layers import Copy, LayerError, mailbox_layer
 from incidents.models import Delivery, Incident, Intent
 from incidents.remediation import pull_incident, restore_incident
-from incidents.words import Place
+from incidents.words import Outcome, Place, Verdict
+from seg_bridge.held.asked import send_digest_now
+from seg_bridge.held.digest import waiting_for
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
+from tenants.models import Mailbox, OutgoingMail
+from tenants.outbox import _place
+from tenants.secrets import unseal
 from tests.api_bridge.sandbox.running import simple_mail
-from tests.factories import gateway_saw
+from tests.factories import gateway_saw, mail_json
 
 PHISH = (
     "From: IT Support <helpdesk@secure-login.example.net>\r\nTo: {to}\r\n"
@@ -245,3 +251,51 @@ def _copy(client_, delivery: Delivery, **changes: object) -> Copy:
         "fingerprint": delivery.message.fingerprint,
     }
     return Copy(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_what_was_pulled_stands_in_the_digest_beside_what_the_gateway_holds(client_, incident):
+    """The mail itself, pulled from a real mailbox; held once at the gateway too, and one more."""
+    ana = client_.company.mail("ana")
+    pull(client_, incident)
+    with client_.scope():
+        pulled = Delivery.objects.select_related("message").get(recipient=ana)
+        common = {"action": Outcome.HELD, "place": Place.HOLD, "verdict": Verdict.PHISH}
+        twin = mail_json(
+            subject=pulled.message.subject,
+            sender={"address": pulled.message.sender_address, "name": "", "raw": ""},
+        )
+        alias = f"ana.other@{ana.rpartition('@')[2]}"
+        Mailbox.objects.filter(address=ana).update(aliases=[alias])
+        record(
+            [
+                gateway_saw(
+                    client_.tenant,
+                    alias,
+                    mail=twin,
+                    internet_message_id=pulled.message.internet_message_id,
+                    **common,
+                ),
+                gateway_saw(client_.tenant, ana, ulid="01J00000000000000000000009", **common),
+            ]
+        )
+    client_.make_sense()
+    with client_.scope():
+        box = Mailbox.objects.get(address=ana)
+        places = {copy.place for copy in waiting_for(box)}
+        digest = send_digest_now(mailbox=box, actor=BAILEY)
+        (row,) = OutgoingMail.objects.all()
+        said = json.loads(unseal(bytes(row.sealed), place=_place(row)))["text"]
+    assert (places, digest.items) == ({Place.HOLD, Place.QUARANTINE}, 2)
+    assert said.count(pulled.message.subject) == 1
+    assert "Invoice 4711" in said
+
+
+def test_what_was_only_pulled_is_told_as_taken_out(client_, incident):
+    pull(client_, incident)
+    with client_.scope():
+        box = Mailbox.objects.get(address=client_.company.mail("bo"))
+        assert send_digest_now(mailbox=box, actor=BAILEY).items == 1
+        (row,) = OutgoingMail.objects.all()
+        said = json.loads(unseal(bytes(row.sealed), place=_place(row)))["text"]
+    assert "taken out of your mailbox" in said
+    assert "Your password expires today" in said
