@@ -2,7 +2,8 @@
 
 A wish is plain JSON, as ``Rehearsal.change`` keeps it and the API takes it:
 
-``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats", "days"``
+``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats",``
+  ``"in_mailboxes", "days"``
   or ``"expires_at"``, or ``"no_end_because"``, ``"everywhere"}``
 ``{"do": "add_rules", "rules": {short name of the client, or "*": [what an entry is made of]}}``
 ``{"do": "remove_rule", "rule_id"}``
@@ -192,6 +193,7 @@ def rule_fields(wish: Wish, tenant_id: int | None) -> services.RuleFields:
         "recipient": wish.get("recipient") or "",
         "action": wish.get("action") or "",
         "beats_threats": bool(wish.get("beats_threats", False)),
+        "in_mailboxes": bool(wish.get("in_mailboxes", False)),
         "reason": wish.get("reason") or "Rehearsed",
         "expires_at": _end(wish),
         "no_end_because": wish.get("no_end_because") or "",

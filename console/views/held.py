@@ -59,7 +59,7 @@ def held_refuse(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
 def held_release(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
     copy = access_delivery(delivery_id)
     question = release_question(copy, request.user)
-    form = ReleaseForm(request.POST or None, question.same)
+    form = ReleaseForm(request.POST or None, question.same, question.ways)
     if request.method == "POST" and form.is_valid():
         job = let_go(delivery=copy, actor=request.user, **form.cleaned_data)
         messages.success(request, "It is on its way; the job says when it has arrived.")
