@@ -25,7 +25,7 @@ from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.gate.decide import Decidable, Decision, decide, is_live, may_allow, say_rule
 from seg_bridge.gate.policy import GatewayRule as WireRule
 from seg_bridge.gate.policy import normalise_address
-from seg_bridge.models import GatewayRule
+from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.proposals import gateways_word, propose_exception
 from seg_bridge.services import rules_in_force
 from seg_bridge.snapshot import policies_of, wire_rules
@@ -128,8 +128,20 @@ def _new_rule(
         "days": wish.days,
     }
     kept = rehearse_wish(wish=change, tenants=[delivery.tenant], actor=actor)
-    (rule,) = save_change(rehearsals=kept, actor=actor, reason=reason, despite=wish.despite)
+    despite = wish.despite or _is_about_itself(kept[0], delivery)
+    (rule,) = save_change(rehearsals=kept, actor=actor, reason=reason, despite=despite)
     return rule
+
+
+def _is_about_itself(rehearsal: Rehearsal, delivery: Delivery) -> bool:
+    """Would it have let in nothing but the mail that is being let go?  That one a person has just
+    decided about; what people have decided otherwise stays an objection.
+    """
+    if rehearsal.counts["broken"] or rehearsal.counts["newly_held"]:
+        return False
+    ids = rehearsal.lists["newly_delivered"]
+    own = Delivery.objects.filter(tenant=delivery.tenant_id, message=delivery.message_id)
+    return rehearsal.counts["newly_delivered"] == own.filter(id__in=ids).count()
 
 
 def note_release(rule_id: UUID, job_id: UUID) -> None:
