@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,7 +10,7 @@ from rest_framework.views import APIView
 from console.api import serializers as shown
 from console.api import serializers_release as told
 from console.api.base import DetailView, ListView, job_response, parse
-from console.api.filters import TenantFilter
+from console.api.filters import ReleaseLookFilter
 from console.api.idempotency import idempotent
 from console.lib.people import person_of
 from incidents.access import access_delivery, access_look
@@ -52,15 +51,6 @@ class HeldForesight(APIView):
         seen = foresee(copy)
         found = {"layers": seen, "caution": why_exception_fails(copy, seen), "ways": ways_for(copy)}
         return Response(told.ForesightSerializer(found).data)
-
-
-class ReleaseLookFilter(TenantFilter):
-    delivery = filters.UUIDFilter(field_name="delivery_id")
-    is_over = filters.BooleanFilter(field_name="done_at", lookup_expr="isnull", exclude=True)
-
-    class Meta:
-        model = ReleaseLook
-        fields = ("tenant", "outcome")
 
 
 class ReleaseLookList(ListView):

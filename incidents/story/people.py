@@ -77,7 +77,11 @@ def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) ->
 
 
 def look_lines(copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
-    """Whether released copies are still where they were put."""
+    """Whether released copies are still where they were put.  None in the portal, which does not
+    read the provider's own steps.
+    """
+    if current_scope().role is Role.PORTAL:
+        return
     looks = ReleaseLook.objects.filter(delivery__in=copies, looked_at__isnull=False)
     for look in looks.select_related("delivery").order_by("looked_at")[:MOST]:
         whom = look.delivery.recipient

@@ -207,6 +207,7 @@ message_content    GET     text       200 200  200  in     in    in
 message_frame      GET     html       200 200  200  in     in    in
 held_release       GET     held       200 200  200  in     in    in
 held_release       POST    held       302 403  403  in     in    in
+release_look       POST    release-look 302 302 302  in     in    in
 held_digest        GET     -          200 200  200  in     in    in
 held_digest        POST    -          302 302  302  in     in    in
 held_delete        GET     held       200 200  200  in     in    in
@@ -361,6 +362,10 @@ api-held-release       POST    held          202 403  403  401 202/403   401
 api-held-refuse        POST    held          409 409  409  401    409   401
 api-held-delete        POST    held          409 409  409  401    409   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
+api-held-foresight     GET     held          200 200  200  401    200   401
+api-release-looks      GET     -             200 200  200  401    200   401
+api-release-look       GET     release-look  200 200  200  401    200   401
+api-release-look-again POST    release-look  202 202  202  401    202   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401

@@ -16,7 +16,7 @@ from tests.isolation.world import Side, World, missing_id
 
 LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
-    *("jobs", "reports", "gateway-rules", "accesses", "suppressions"),
+    *("jobs", "reports", "gateway-rules", "accesses", "suppressions", "release-looks"),
 )
 FILTERS = {
     "incidents": filters.IncidentFilter,
@@ -29,12 +29,13 @@ FILTERS = {
     "reports": filters.ReportFilter,
     "gateway-rules": filters.GatewayRuleFilter,
     "suppressions": filters.SuppressionFilter,
+    "release-looks": filters.ReleaseLookFilter,
 }
 # Filters whose values are no client's: closed lists, times, yes and no.
 NOBODYS = {
     *("kind", "severity", "state", "cross_layer", "is_open", "since", "until", "direction"),
     *("outcome", "place", "is_bypass", "layer", "verdict", "action", "audience", "match"),
-    "in_force",
+    *("in_force", "is_over"),
 }
 
 
@@ -92,6 +93,7 @@ def test_a_foreign_value_finds_what_nonsense_finds(name, staff, world):
 
 # What the world has no row for.
 EMPTY_FOR_MO = {
+    ("release-looks", "delivery"),
     ("held", "message"),
     ("held", "incident"),
     ("held", "internet_message_id"),

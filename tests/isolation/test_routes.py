@@ -54,6 +54,7 @@ _ARGUMENT = {
     "own-group": "group",
     "queue-item": "item",
     "held": "delivery",
+    "release-look": "look",
     "legal-hold": "hold",
     "gateway-rule": "rule",
     "disagreement": "item",
