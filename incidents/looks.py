@@ -255,8 +255,12 @@ def _tell(look: ReleaseLook) -> None:
 
 
 def _record_place(look: ReleaseLook, claim: Claim, state: CopyState) -> None:
-    """What was read is an observation like any other."""
+    """What was read is an observation like any other; of a copy that the mailbox layer has not met
+    yet it tells itself when it does.
+    """
     delivery = look.delivery
+    if not delivery.mailbox_item_id:
+        return
     record(
         [
             Observation(
@@ -267,10 +271,10 @@ def _record_place(look: ReleaseLook, claim: Claim, state: CopyState) -> None:
                 observed_at=timezone.now(),
                 recipient=delivery.recipient,
                 direction=delivery.direction,
-                mailbox_item_id=delivery.mailbox_item_id or state.mailbox_item_id,
+                mailbox_item_id=delivery.mailbox_item_id,
                 place=state.place if state.exists else Place.GONE,
                 is_read=state.is_read,
-                detail={"look": str(look.id), "delivery_id": str(delivery.id)},
+                detail={"look": str(look.id)},
             )
         ]
     )
