@@ -8,7 +8,7 @@ from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ from incidents.looks_words import NextStep, next_step
 from incidents.models import Job, Message, ReleaseLook
 from seg_bridge.models import GatewayRule
 
-MOST = 50
+MOST, MOST_LISTED = 50, 10
 LATELY = timedelta(days=7)
 Outcome = ReleaseLook.Outcome
 _TONES = {
@@ -57,20 +57,20 @@ def looks_of_job_page(job: Job) -> list[LookRow]:
 
 
 def not_kept_lately() -> list[LookRow]:
-    """Of all clients in sight: what did not stay where it was put."""
+    """Of all clients in sight: what did not stay where it was put, by each copy's last look."""
     since = timezone.now() - LATELY
-    gone = ReleaseLook.objects.filter(done_at__gte=since).exclude(
+    later = ReleaseLook.objects.filter(
+        tenant=OuterRef("tenant"), delivery=OuterRef("delivery"), id__gt=OuterRef("id")
+    )
+    gone = ReleaseLook.objects.filter(~Exists(later), done_at__gte=since).exclude(
         outcome__in=(Outcome.KEPT, Outcome.NO_LAYER)
     )
-    return _rows(gone, has_mail=True)
+    return _rows(gone, has_mail=True, most=MOST_LISTED)
 
 
-def _rows(found: QuerySet[ReleaseLook], *, has_mail: bool) -> list[LookRow]:
-    looks = list(
-        found.select_related("delivery__message", "delivery__tenant", "intent").order_by("-id")[
-            :MOST
-        ]
-    )
+def _rows(found: QuerySet[ReleaseLook], *, has_mail: bool, most: int = MOST) -> list[LookRow]:
+    whole = found.select_related("delivery__message", "delivery__tenant", "intent")
+    looks = list(whole.order_by("-id")[:most])
     values = _values_of(look.rule_id for look in looks)
     return [_row(look, values, has_mail=has_mail) for look in looks]
 

@@ -108,7 +108,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         choices=[
                             ("kept", "Still there"),
-                            ("moved", "Moved by its reader"),
+                            ("moved", "Moved to another folder"),
                             ("pulled", "Pulled again by Bailey"),
                             ("junked", "In the junk folder"),
                             ("deleted", "Deleted"),

@@ -48,7 +48,7 @@ class ReleaseLook(TenantModel):
 
     class Outcome(models.TextChoices):
         KEPT = "kept", "Still there"
-        MOVED = "moved", "Moved by its reader"
+        MOVED = "moved", "Moved to another folder"
         PULLED = "pulled", "Pulled again by Bailey"
         JUNKED = "junked", "In the junk folder"
         DELETED = "deleted", "Deleted"
