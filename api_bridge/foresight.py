@@ -59,7 +59,7 @@ def foresee(delivery: Delivery) -> Judged:
         verdict=str(judgement.verdict),
         confidence=judgement.confidence,
         reasons=_words(judgement),
-        entry=_entry(facts, judgement, seat, now),
+        entry=_entry(facts, judgement, seat, now, has_trace=delivery.gateway_at is not None),
     )
 
 
@@ -133,13 +133,15 @@ def _as_item(facts: MailFacts, now: datetime) -> Item:
     )
 
 
-def _entry(facts: MailFacts, judgement: Judgement, seat: Seat, now: datetime) -> dict[str, str]:
+def _entry(
+    facts: MailFacts, judgement: Judgement, seat: Seat, now: datetime, *, has_trace: bool
+) -> dict[str, str]:
     if not judgement.verdict.is_threat:
         return {}
     mail = SeenMail(
         verdict=judgement.verdict,
         facts=facts,
         names=(seat.address, *seat.aliases),
-        is_proven=False,  # as it comes without the gate's findings
+        is_proven=has_trace,
     )
     return gateway_layer().entries_for_both(seat.tenant_id).allowing(mail, now)

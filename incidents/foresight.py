@@ -149,19 +149,18 @@ def _put_back(copy: Delivery) -> Foresight:
     wish = wish_of(copy.tenant_id)
     is_auto = wish.pull_mode == LateVerdicts.Mode.AUTO and wish.stopped_at is None
     said = f"It judged it {_name(copy.mailbox_verdict)}" if copy.mailbox_verdict else "It is silent"
-    shown = {"layer": Layer.MAILBOX, "verdict": copy.mailbox_verdict}
+    acts, text = "nothing", "It is put back and not judged anew; no order pulls a copy twice."
     if copy.id in let_be([copy]):
-        return Foresight(
-            **shown, acts="nothing", text=f"{said}, and leaves it: an exception stands."
-        )
-    if is_auto and condemned_late(copy.tenant_id, [copy]):
+        text = "It leaves it: an exception stands."
+    elif is_auto and condemned_late(copy.tenant_id, [copy]):
+        acts = "pull"
         text = (
-            f"{said}. The gateway condemned it late, and this client's late verdicts act by"
-            " themselves: it may be pulled again, unless an exception lets it be."
+            "The gateway condemned it late, and this client's late verdicts act by themselves: it"
+            " may be pulled again, unless an exception lets it be."
         )
-        return Foresight(**shown, acts="pull", text=text)
-    text = f"{said}. It is put back and not judged anew; no order pulls a copy a second time."
-    return Foresight(**shown, acts="nothing", text=text)
+    return Foresight(
+        layer=Layer.MAILBOX, acts=acts, text=f"{said}. {text}", verdict=copy.mailbox_verdict
+    )
 
 
 def _gateway(copy: Delivery) -> Foresight:

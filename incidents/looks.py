@@ -75,7 +75,7 @@ class Claim:
     evidence: str
 
 
-def plan_look(intent: Intent, *, put_in: Place, at: datetime) -> None:
+def plan_look(intent: Intent, *, put_in: str, at: datetime) -> None:
     """Once for each release: in the transaction that learns that the copy was delivered."""
     delivery, job = intent.delivery, intent.job
     if delivery.direction == Direction.OUTBOUND:

@@ -81,8 +81,10 @@ def tell_not_kept(look: ReleaseLook) -> None:
     """To whoever of the provider released it: it is not where it was put.  A client's own people
     see their mailbox themselves.
     """
+    if look.released_by_id is None:
+        return
     person = Person.objects.filter(tenant=None, id=look.released_by_id, is_active=True).first()
-    if look.released_by_id is None or person is None:
+    if person is None:
         return
     delivery = look.delivery
     context = {

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -56,6 +56,8 @@ def ways_for(copy: Delivery) -> list[ExceptionWay]:
     key = mail_key(message.internet_message_id, message.sender_address, message.fingerprint)
     if key:
         why = "By its Message-ID, its sender and its content together."
+        if _is_disowned(copy):
+            why += " Sent again it is held: its sender's domain disowns it (DMARC)."
         found.append(ExceptionWay(Match.MAIL, key, "This one mail only", why))
     ways = [way for way in propose_exception(copy).ways if way.match in _IN_BOTH]
     for way in ways[:1]:
@@ -63,6 +65,12 @@ def ways_for(copy: Delivery) -> list[ExceptionWay]:
         label = f"Mail {whose} {way.value}, to this mailbox"
         found.append(ExceptionWay(way.match, way.value, label, way.why))
     return found
+
+
+def _is_disowned(copy: Delivery) -> bool:
+    seen = gateways_word(copy)
+    told = (seen.mail or {}).get("auth", ()) if seen is not None else ()
+    return any(each.get("method") == "dmarc" and each.get("result") == "fail" for each in told)
 
 
 def make_exception(
@@ -141,7 +149,7 @@ def _is_about_itself(rehearsal: Rehearsal, delivery: Delivery) -> bool:
         return False
     ids = rehearsal.lists["newly_delivered"]
     own = Delivery.objects.filter(tenant=delivery.tenant_id, message=delivery.message_id)
-    return rehearsal.counts["newly_delivered"] == own.filter(id__in=ids).count()
+    return bool(rehearsal.counts["newly_delivered"] == own.filter(id__in=ids).count())
 
 
 def note_release(rule_id: UUID, job_id: UUID) -> None:
@@ -159,10 +167,13 @@ class EntriesForBoth:
         if not self._rules:
             return {}
         seen = _decidable(mail)
+        names = [normalise_address(name) for name in mail.names]
         for rule in self._rules:
-            names = (normalise_address(name) for name in mail.names)
+            # A genuine trace vouches for this very mail, and not for who is named in it.
+            is_one = rule.match == "mail" and mail.is_proven
+            asked = replace(seen, is_disowned=_has_failed(mail)) if is_one else seen
             is_for_it = any(is_live(rule, name, now) for name in names)
-            if is_for_it and may_allow(rule, seen):
+            if is_for_it and may_allow(rule, asked):
                 told = Decision(MatrixAction.DELIVER, "", "allow", rule).as_json()
                 return told | ({"beats_threats": "yes"} if rule.beats_threats else {})
         return {}
@@ -175,17 +186,21 @@ def entries_of(tenant_id: int) -> EntriesForBoth:
     return EntriesForBoth(wire_rules(list(rows.order_by("id"))))
 
 
+def _has_failed(mail: SeenMail) -> bool:
+    found = mail.facts.auth_results
+    return any(each.method == "dmarc" and each.result == "fail" for each in found)
+
+
 def _decidable(mail: SeenMail) -> Decidable:
     """Where our own gate has not vouched for the mail, nobody's name on it is proven."""
     facts = mail.facts
     auth = facts.auth_results if mail.is_proven else ()
-    failed = any(each.method == "dmarc" and each.result == "fail" for each in auth)
     sender = facts.sender.address if facts.sender is not None else ""
     return Decidable(
         verdict=mail.verdict,
         score=0.0,
         missing=(),
-        is_disowned=failed or not auth,
+        is_disowned=_has_failed(mail) or not auth,
         sender=sender,
         senders=frozenset({sender} - {""}),
         client_ip="",

@@ -43,7 +43,7 @@ class ForeseenSerializer(serializers.Serializer[Any]):
 class WaySerializer(serializers.Serializer[Any]):
     match = serializers.CharField()
     value = serializers.CharField()
-    label = serializers.CharField()
+    text = serializers.CharField(source="label")
     why = serializers.CharField()
 
 

@@ -13,6 +13,8 @@ from incidents.held import SameRule
 from incidents.layers import ExceptionWish
 from seg_bridge.both_layers import DAYS, ExceptionWay
 
+USUAL_DAYS = 7
+
 
 def _is_spam() -> forms.BooleanField:
     return forms.BooleanField(
@@ -73,8 +75,7 @@ class ReleaseForm(forms.Form):
         label="Until",
         choices=[(n, f"{n} day{'s' if n > 1 else ''} from now") for n in DAYS],
         coerce=int,
-        initial=7,
-        empty_value=7,
+        initial=USUAL_DAYS,
         required=False,
     )
     beats_threats = forms.BooleanField(
@@ -102,10 +103,13 @@ class ReleaseForm(forms.Form):
     def clean(self) -> dict[str, object]:
         """As ``incidents.held.let_go`` takes it."""
         said = super().clean() or {}
-        wish = {
-            name: said.pop(name, None) for name in ("match", "days", "beats_threats", "despite")
-        }
-        said["exception"] = ExceptionWish(**wish) if wish["match"] else None
+        match, days = said.pop("match", ""), said.pop("days", "") or USUAL_DAYS
+        beats, despite = said.pop("beats_threats", False), said.pop("despite", False)
+        said["exception"] = None
+        if match:
+            said["exception"] = ExceptionWish(
+                match=match, days=int(days), beats_threats=beats, despite=despite
+            )
         return said
 
     @property

@@ -84,6 +84,7 @@ def look_lines(copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
         return
     looks = ReleaseLook.objects.filter(delivery__in=copies, looked_at__isnull=False)
     for look in looks.select_related("delivery").order_by("looked_at")[:MOST]:
+        assert look.looked_at is not None
         whom = look.delivery.recipient
         proof = f" Delivered: {look.get_proof_display().lower()}." if look.proof else ""
         after = f"Looked at after the release by {look.released_by}:"

@@ -174,7 +174,7 @@ def may_allow(rule: GatewayRule, mail: Decidable) -> bool:
     """The law of allow entries, in both layers: the mailbox layer's verdict is asked of it too."""
     if mail.verdict in (Verdict.MALWARE, Verdict.PHISH) and not rule.beats_threats:
         return False
-    if rule.match in ("sender", "sender_domain") and mail.is_disowned:
+    if rule.match in ("sender", "sender_domain", "mail") and mail.is_disowned:
         return False
     return fits(rule, mail)
 
