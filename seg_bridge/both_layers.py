@@ -2,28 +2,26 @@
 
 ``ways_for(copy)``        what such an entry for mail like this copy could rest on
 ``make_exception(…)``     makes it, rehearsed first as every entry
-``entries_of(tenant_id)`` those in force, as the mailbox layer asks them
+``entries_of(tenant_id)`` those in force, as the mailbox layer asks them (entries.py)
 ``foresee(copy)``         how the next mail like this copy would be judged and treated
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
-from incidents.layers import ExceptionMade, ExceptionWish, Judged, LayerError, SeenMail
+from incidents.layers import ExceptionMade, ExceptionWish, Judged, LayerError
 from incidents.mail.fingerprint import mail_key
-from incidents.models import Delivery
-from incidents.words import MatrixAction
+from incidents.models import Delivery, IncidentMessage
 from seg_bridge import stored_mail
 from seg_bridge.changes import rehearse_wish, save_change
-from seg_bridge.gate.decide import Decidable, Decision, decide, is_live, may_allow, say_rule
-from seg_bridge.gate.policy import GatewayRule as WireRule
+from seg_bridge.entries import EntriesForBoth
+from seg_bridge.gate.decide import decide, say_rule
 from seg_bridge.gate.policy import normalise_address
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.proposals import gateways_word, propose_exception
@@ -147,6 +145,10 @@ def _is_about_itself(rehearsal: Rehearsal, delivery: Delivery) -> bool:
     """
     if rehearsal.counts["broken"] or rehearsal.counts["newly_held"]:
         return False
+    members = IncidentMessage.objects.filter(tenant=delivery.tenant_id, message=delivery.message_id)
+    incidents = {str(each) for each in members.values_list("incident_id", flat=True)}
+    if set(rehearsal.lists["missed"]) - incidents:
+        return False
     ids = rehearsal.lists["newly_delivered"]
     own = Delivery.objects.filter(tenant=delivery.tenant_id, message=delivery.message_id)
     return bool(rehearsal.counts["newly_delivered"] == own.filter(id__in=ids).count())
@@ -157,62 +159,11 @@ def note_release(rule_id: UUID, job_id: UUID) -> None:
     GatewayRule.objects.filter(id=rule_id, release=None).update(release_id=job_id)
 
 
-class EntriesForBoth:
-    """``incidents.layers.Entries``."""
-
-    def __init__(self, rules: Sequence[WireRule]) -> None:
-        self._rules = rules
-
-    def allowing(self, mail: SeenMail, now: datetime) -> dict[str, str]:
-        if not self._rules:
-            return {}
-        seen = _decidable(mail)
-        names = [normalise_address(name) for name in mail.names]
-        for rule in self._rules:
-            # A genuine trace vouches for this very mail, and not for who is named in it.
-            is_one = rule.match == "mail" and mail.is_proven
-            asked = replace(seen, is_disowned=_has_failed(mail)) if is_one else seen
-            is_for_it = any(is_live(rule, name, now) for name in names)
-            if is_for_it and may_allow(rule, asked):
-                told = Decision(MatrixAction.DELIVER, "", "allow", rule).as_json()
-                return told | ({"beats_threats": "yes"} if rule.beats_threats else {})
-        return {}
-
-
 def entries_of(tenant_id: int) -> EntriesForBoth:
     rows = GatewayRule.objects.filter(
         rules_in_force(), tenant_id=tenant_id, kind=GatewayRule.Kind.ALLOW, in_mailboxes=True
     )
     return EntriesForBoth(wire_rules(list(rows.order_by("id"))))
-
-
-def _has_failed(mail: SeenMail) -> bool:
-    found = mail.facts.auth_results
-    return any(each.method == "dmarc" and each.result == "fail" for each in found)
-
-
-def _decidable(mail: SeenMail) -> Decidable:
-    """Where our own gate has not vouched for the mail, nobody's name on it is proven."""
-    facts = mail.facts
-    auth = facts.auth_results if mail.is_proven else ()
-    sender = facts.sender.address if facts.sender is not None else ""
-    return Decidable(
-        verdict=mail.verdict,
-        score=0.0,
-        missing=(),
-        is_disowned=_has_failed(mail) or not auth,
-        sender=sender,
-        senders=frozenset({sender} - {""}),
-        client_ip="",
-        link_hosts=frozenset(link.host for link in facts.links),
-        attachments=frozenset(each.sha256 for each in facts.attachments),
-        dkim_domains=frozenset(
-            each.domain.lower()
-            for each in auth
-            if each.method == "dkim" and each.result == "pass" and each.domain
-        ),
-        mail_key=mail_key(facts.internet_message_id, sender, facts.fingerprint),
-    )
 
 
 def foresee(delivery: Delivery) -> Judged:

@@ -16,13 +16,13 @@ from incidents.mail.facts import Address, AuthResult, MailFacts
 from incidents.mail.fingerprint import mail_key
 from incidents.models import Delivery, Job
 from incidents.words import MatrixAction, Outcome, Place, Verdict
-from seg_bridge.both_layers import EntriesForBoth
+from seg_bridge.entries import EntriesForBoth
 from seg_bridge.gate.policy import GatewayRule as Entry
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import remove_rule
 from tenants.models import AuditEntry
 from tenants.scope import Role, tenant_scope
-from tests.factories import Cast, gateway_saw, mail_json
+from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
 from tests.seg_bridge.conftest import make_gate
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -188,3 +188,23 @@ def test_a_wish_that_makes_no_sense_releases_nothing(cast: Cast, held, client, w
     with _scope(cast):
         assert not Job.objects.exists()
         assert not GatewayRule.objects.exists()
+
+
+def test_what_the_mailbox_layer_would_have_let_be_is_an_objection(cast: Cast, held, client):
+    """Another mail of this signer: the gateway passed it, the mailbox layer alone caught it."""
+    ulid, named = "01J00000000000000000000002", "<2@supplier.example>"
+    signed = {"authserv_id": "mx1", "method": "dkim", "result": "pass"}
+    facts = mail_json(
+        sender={"address": SENDER, "name": "", "raw": ""},
+        auth_results=[signed | {"domain": "supplier.example"}],
+    )
+    common = {"trace_ulid": ulid, "internet_message_id": named, "fingerprint": "e" * 32}
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        record([gateway_saw(cast.acme, INFO, mail=facts, source_key="second", **common)])
+        record([mailbox_saw(cast.acme, INFO, verdict=BEC, mail=facts, **common)])
+        make_sense_of_backlog(cast.acme)
+    client.force_login(cast.ana)
+    answer = release(client, held, match="dkim_domain", days=7)
+    assert answer.status_code == 409
+    assert "one incident would have been missed" in answer.json()["detail"]
+    assert release(client, held, match="mail", days=7, beats_threats=True).status_code == 202
