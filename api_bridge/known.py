@@ -20,6 +20,7 @@ from api_bridge import history
 from api_bridge.connectors import Item
 from api_bridge.detect import KnownPerson
 from api_bridge.models import Correspondent, SeenItem
+from incidents.layers import Entries, gateway_layer
 from incidents.mail.answers import answered_ids
 from incidents.mail.signals.domains import is_free_mailer
 from incidents.mail.trace import TRACE_HEADER, check_trace
@@ -61,7 +62,8 @@ class GatewayWord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """Around the items of one round.  ``deliveries``: item id → (place, is_read) as last shown;
-    ``gateway``: (ulid, recipient) → word; ``threads``: Message-ID → its participants.
+    ``gateway``: (ulid, recipient) → word; ``threads``: Message-ID → its participants; ``entries``:
+    what people want let be in both layers.
     """
 
     profile: Profile
@@ -70,6 +72,7 @@ class Known:
     correspondents: dict[history.Key, Correspondent]
     gateway: dict[tuple[str, str], GatewayWord]
     threads: dict[str, frozenset[str]]
+    entries: Entries
 
 
 _guard = threading.Lock()
@@ -105,6 +108,7 @@ def know(
         correspondents=history.load(senders, [address for _, address, _ in listed]),
         gateway=_gateway_words(profile, items),
         threads=_threads(items),
+        entries=gateway_layer().entries_for_both(tenant_id),
     )
 
 

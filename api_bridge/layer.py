@@ -24,11 +24,22 @@ from api_bridge.connectors import (
     State,
 )
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, Temporary
+from api_bridge.foresight import foresee
 from api_bridge.health import note_blind
 from api_bridge.models import MailboxSync
 from api_bridge.runtime import connector_of, wire_connection
 from api_bridge.scan import mail_reader
-from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown
+from incidents.layers import (
+    Copy,
+    CopyState,
+    Judged,
+    LayerBlind,
+    LayerError,
+    NoMailbox,
+    NotThereYet,
+    OutcomeUnknown,
+)
+from incidents.models import Delivery
 from incidents.words import Place
 from tenants.scope import Role, tenant_scope
 
@@ -90,6 +101,9 @@ class GraphMailboxLayer:
                 raise LayerError("The mail is no longer in the mailbox.") from error
         return fetched.raw, fetched.acquired
 
+    def foresee(self, delivery: Delivery) -> Judged:
+        return foresee(delivery)
+
 
 @contextmanager
 def _opened(copy: Copy) -> Iterator[_Mailbox]:
@@ -100,7 +114,7 @@ def _opened(copy: Copy) -> Iterator[_Mailbox]:
     except AuthExpired as error:
         with _scope(copy.tenant_id):
             note_blind(mailbox.connection_id, error)
-        raise LayerError(
+        raise LayerBlind(
             "The connection to the mail host is not accepted any more.",
             again_after_s=BLIND_AGAIN_S,
         ) from error
@@ -129,7 +143,7 @@ def _find_mailbox(copy: Copy) -> _Mailbox:
         alias = Q(mailbox__aliases__contains=[copy.recipient])
         row = rows.filter(address).first() or rows.filter(alias).first()
         if row is None or not row.mailbox.external_id:
-            raise LayerError(f"No connection to the mailbox of {copy.recipient} is known.")
+            raise NoMailbox(f"No connection to the mailbox of {copy.recipient} is known.")
         external_id, connection_id = row.mailbox.external_id, row.connection_id
         settings = wire_connection(row.connection)
     try:
@@ -153,7 +167,7 @@ def _ref(copy: Copy, mailbox: _Mailbox) -> Ref:
     if len(found) > 1 and copy.fingerprint:
         found = [ref for ref in found if _content_of(ref, mailbox) == copy.fingerprint]
     if not found:
-        raise LayerError("The mail is not in the mailbox yet.", again_after_s=NOT_THERE_YET_S)
+        raise NotThereYet("The mail is not in the mailbox yet.", again_after_s=NOT_THERE_YET_S)
     if len(found) > 1 and not copy.fingerprint:
         raise LayerError("Several mails in the mailbox fit; it must be settled by hand.")
     return min(found, key=lambda ref: ref.item_id)

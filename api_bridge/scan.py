@@ -5,6 +5,8 @@
 3. Authentication counts only as our own gate found it, and only with that trace.
 4. Judge it, in the same child, with what is known around it; a harmless mail teaches who writes to
    whom.
+5. What an entry for both layers lets be says so: it keeps its verdict, and nobody acts on it
+   (incidents/allowed.py).
 
 Sent mail is not judged: each internal copy is seen in its own mailbox, and what leaves the client
 is the gateway's to judge.  It teaches whom the mailbox writes to, and tells what the mailbox
@@ -29,6 +31,7 @@ from api_bridge.detect.child import JUDGE, judgement_of
 from api_bridge.detect.context import TraceState
 from api_bridge.host_auth import host_auth
 from api_bridge.known import GatewayWord, Known, Profile, conversation_of, header_of
+from incidents.layers import SeenMail
 from incidents.mail.authres import parse_auth_results
 from incidents.mail.facts import Address, MailFacts
 from incidents.mail.reader import MailReader
@@ -117,9 +120,14 @@ def scan(
     if item.received_at < seat.judged_from:
         return Scanned(item=item, is_judged=False, lessons=lessons)
     wants_evidence = judgement.verdict.is_threat and not (word and word.evidence)
+    observation = _observation(item, facts, arrival, judgement, seat, observed_at)
+    if entry := _entry(facts, arrival, judgement, seat, known, observed_at):
+        rule = f"allow entry for both layers, set by {entry['owner']}: {entry['reason']}"
+        detail = observation.detail | {"decided": entry}
+        observation = replace(observation, rule=rule, detail=detail)
     return Scanned(
         item=item,
-        observation=_observation(item, facts, arrival, judgement, seat, observed_at),
+        observation=observation,
         lessons=lessons,
         raw=raw if wants_evidence else b"",
         method=method,
@@ -236,19 +244,60 @@ def _gateway_word(arrival: _Arrival, seat: Seat, known: Known) -> GatewayWord | 
     return next((word for word in words if word is not None), None)
 
 
+def _entry(
+    facts: MailFacts,
+    arrival: _Arrival,
+    judgement: Judgement,
+    seat: Seat,
+    known: Known,
+    at: datetime,
+) -> dict[str, str]:
+    """The entry that lets a condemned mail be, {} where none does.  A harmless one needs none."""
+    if not judgement.verdict.is_threat:
+        return {}
+    mail = SeenMail(
+        verdict=judgement.verdict,
+        facts=facts,
+        names=(seat.address, *seat.aliases),
+        is_proven=arrival.state == "valid",
+    )
+    return known.entries.allowing(mail, at)
+
+
 def _context(
     item: Item, facts: MailFacts, arrival: _Arrival, seat: Seat, known: Known
 ) -> MailboxContext:
+    return context_around(
+        item,
+        facts,
+        seat,
+        known,
+        direction=arrival.direction,
+        state=arrival.state,
+        word=_gateway_word(arrival, seat, known),
+    )
+
+
+def context_around(
+    item: Item,
+    facts: MailFacts,
+    seat: Seat,
+    known: Known,
+    *,
+    direction: Direction,
+    state: TraceState,
+    word: GatewayWord | None,
+) -> MailboxContext:
+    """What the judge is told besides the mail.  ``word`` None: the gateway has not spoken (yet)."""
     sender = facts.sender.address if facts.sender else ""
     rows = known.correspondents
-    word = _gateway_word(arrival, seat, known)
     threads = (known.threads.get(each, frozenset()) for each in conversation_of(item))
     return MailboxContext(
         recipient=Address(address=seat.address, name=seat.display_name),
         own_domains=known.profile.own_domains,
         people=known.profile.people,
-        direction=arrival.direction,
-        trace_state=arrival.state,
+        direction=direction,
+        trace_state=state,
         auth=facts.auth_results,
         sender_history=history.history_of(rows, sender, seat.address, item.received_at),
         history_known=known.profile.history_known,

@@ -19,7 +19,12 @@ def mailbox_blindness(tenant_id: int) -> BlindLayer | None:
         .only("id", "tenant_id", "state", "blind_since")
         .first()
     )
-    if connection is None or connection.blind_since is None:
+    return blindness_of(connection) if connection is not None else None
+
+
+def blindness_of(connection: Connection) -> BlindLayer | None:
+    """None: this one sees."""
+    if connection.blind_since is None:
         return None
     return BlindLayer(
         layer="mailbox",

@@ -35,6 +35,13 @@ def flag(variable: str, *, default: bool) -> bool:
     return value in ("1", "true", "yes")
 
 
+def number(variable: str, default: int, *, least: int, most: int) -> int:
+    value = os.environ.get(variable, str(default)).strip()
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        refuse(variable, f"a number from {least} to {most}, like {default}")
+    return int(value)
+
+
 def choice(variable: str, choices: tuple[str, ...], default: str) -> str:
     value = os.environ.get(variable, default)
     if value not in choices:

@@ -173,6 +173,9 @@ EVIDENCE_DIR = VAR_DIR / "evidence"
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
 
+# So long after a release it is looked at whether the mail is still there.
+RELEASE_LOOK_AFTER_S = env.number("BAILEY_RELEASE_LOOK_AFTER_S", 300, least=1, most=86_400)
+
 # Mail that Bailey itself sends (digests, notices).  Without a server it is written to files.
 EMAIL = env.mail_server("BAILEY_SMTP_URL")
 EMAIL_FILE_PATH = str(VAR_DIR / "outgoing")

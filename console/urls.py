@@ -201,6 +201,7 @@ urlpatterns = [
     path("console/clients/<slug:slug>/keep", held.client_keep, name="client_keep"),
     path("console/legal-holds/<uuid:hold_id>/end", held.legal_hold_end, name="legal_hold_end"),
     path("console/held/<uuid:delivery_id>/refuse", held.held_refuse, name="held_refuse"),
+    path("console/releases/<uuid:look_id>/look", held.release_look, name="release_look"),
     path("console/held/<uuid:delivery_id>/release", held.held_release, name="held_release"),
     path("console/queues", queues.queues, name="queues"),
     path("console/queues.csv", queues.queues_csv, name="queues_csv"),

@@ -19,6 +19,7 @@ from incidents.models import (
     Message,
     Recomputation,
     Regrouping,
+    ReleaseLook,
     Report,
     StandingOrder,
 )
@@ -57,6 +58,13 @@ def access_message(object_id: UUID | str) -> Message:
 
 def access_delivery(object_id: UUID | str) -> Delivery:
     return access_one(Delivery.objects.select_related("tenant", "message"), object_id)
+
+
+def access_look(object_id: UUID | str) -> ReleaseLook:
+    found = ReleaseLook.objects.select_related(
+        "delivery__message", "delivery__tenant", "intent", "tenant"
+    )
+    return access_one(found, object_id)
 
 
 def access_job(object_id: UUID | str) -> Job:

@@ -20,5 +20,6 @@ class IncidentsConfig(AppConfig):
         register_queue("remediate", "incidents.execution.serve_remediation")
         register_queue("regroup", "incidents.campaigns.nightly.serve_regroup")
         register_queue("ledger", "incidents.ledger.nights.serve_ledger")
+        register_queue("look", "incidents.looks.serve_looks")
         register_queue("respond", "incidents.automation.serve_responses")
         register_queue("compare", "incidents.interference.hourly.serve_compare")

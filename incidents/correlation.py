@@ -4,7 +4,8 @@
 2. Load what they may speak of (incidents/known_rows.py), find the delivery of each
    (incidents/identity.py) and bring it up to date, all in memory.
 3. Write messages, deliveries, sightings (incidents/known_store.py) and prevalence in bulk, and mark
-   the copies that their mailbox answered or passed on (incidents/answers.py).
+   the copies that an entry for both layers let be (incidents/allowed.py), and those that their
+   mailbox answered or passed on (incidents/answers.py).
 4. Open, join or refresh the incidents of the messages that can matter (incidents/opening.py).
 5. Count in the ledger what somebody condemned (incidents/ledger/).
 6. Link what came into incidents with mail of other clients (incidents/campaigns/links.py).
@@ -24,6 +25,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from incidents.allowed import note_allowed
 from incidents.answers import conversation_key, note_answers
 from incidents.assessment import EXPOSED
 from incidents.bulk import by_column, fetch, run, with_rows, without_waiting
@@ -111,6 +113,7 @@ def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
         _put_back(tenant.id, [seen for seen in batch if seen.id in waits], waits)
         store_spoken(known)
     leave_empty(known)
+    note_allowed(tenant.id, known.sights)
     known.touched |= note_answers(known, [seen for seen in batch if seen.is_sent])
     placed = assess_messages(tenant, _that_matter(known))
     condemned = {copy.mail.id for seen, copy in known.sights if is_threat(seen.verdict)}

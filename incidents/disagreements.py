@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from incidents.allowed import without_allowed
 from incidents.announce import announce_incident
 from incidents.contradictions import contradictions, may_be_late
 from incidents.late_copies import QUEUE, carry_out_in_mailboxes
@@ -48,7 +49,10 @@ State = Disagreement.State
 def follow_incident(
     incident: Incident, messages: Sequence[Message], copies: Sequence[Delivery]
 ) -> list[str]:
-    """Bring the incident's items up to its facts; answers the kinds that hold now, as its marks."""
+    """Bring the incident's items up to its facts; answers the kinds that hold now, as its marks.
+
+    ``copies`` are the incident's but for those that an exception lets be.
+    """
     _take_over(incident, messages)
     open_items = Disagreement.objects.filter(state=State.OPEN)
     found = contradictions(copies, late=_late(copies))
@@ -77,7 +81,7 @@ def follow_mails(tenant: Tenant, message_ids: Collection[UUID]) -> None:
         items.setdefault(item.message_id, {})[item.kind] = item
     touched = set(loose.filter(doubtful).values_list("message_id", flat=True)) | set(items)
     for message in Message.objects.filter(id__in=touched):
-        copies = list(loose.filter(message=message))
+        copies = without_allowed(list(loose.filter(message=message)))
         found = contradictions(copies, late=_late(copies))
         _bring_up_to_date(tenant.id, None, [message], found, items.get(message.id, {}))
 

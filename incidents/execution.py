@@ -33,6 +33,7 @@ from incidents.layers import (
     gateway_layer,
     mailbox_layer,
 )
+from incidents.looks import plan_look
 from incidents.models import Delivery, Intent, Message
 from incidents.observations import Observation
 from incidents.releases import settle_unknown_releases
@@ -230,6 +231,8 @@ def _finish(claimed: ClaimedWork, claim: Claim, outcome: str, state: CopyState) 
                 who = Actor(intent.job.requested_by, intent.job.requested_by_id)
                 settle_released(intent.delivery, who)
         intent.save()
+        if claim.action == "restore" and state.exists:
+            plan_look(intent, put_in=state.place, at=now)
         _record_place(intent.delivery, claim, state, now)
         settle_job(intent.job)
 

@@ -10,6 +10,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.allowed import allow_copy
+from incidents.layers import ExceptionMade, ExceptionWish, gateway_layer
 from incidents.lessons import Act, teach_from_held
 from incidents.models import Delivery, Intent, Job, Observation, Sighting
 from incidents.models.mail import Layer, Outcome, Place
@@ -116,22 +118,48 @@ def release_together(
     return release_copies(copies, actor=actor, reason=reason)
 
 
+@transaction.atomic
 def let_go(
     *,
     delivery: Delivery,
-    also: Sequence[UUID],
+    also: Sequence[UUID] = (),
     actor: Person | Actor,
     reason: str = "",
     is_false_alarm: bool = False,
+    exception: ExceptionWish | None = None,
 ) -> Job:
     """To its recipient, from whichever layer keeps it: ``release_together`` or ``give_back``, which
     says nothing of the gateway and teaches it nothing.
+
+    ``exception``: one entry that both layers follow is made with it, for this copy and for what
+    fits; raises ``WrongInput`` without a reason, ``Objections`` where its rehearsal has any.
     """
+    check_may_release([delivery], actor)
+    made = _except(delivery, exception, reason, actor) if exception else None
     if delivery.place == Place.QUARANTINE:
-        return give_back(delivery=delivery, actor=actor, reason=reason)
-    return release_together(
-        delivery=delivery, also=also, actor=actor, reason=reason, is_false_alarm=is_false_alarm
+        job = give_back(delivery=delivery, actor=actor, reason=reason)
+    else:
+        job = release_together(
+            delivery=delivery, also=also, actor=actor, reason=reason, is_false_alarm=is_false_alarm
+        )
+    if made is not None:
+        job.detail = {**job.detail, "exception": str(made.rule_id)}
+        job.save(update_fields=["detail"])
+        gateway_layer().note_release(made.rule_id, job.id)
+    return job
+
+
+def _except(
+    delivery: Delivery, wish: ExceptionWish, reason: str, actor: Person | Actor
+) -> ExceptionMade:
+    """Before the mail goes on its way: the mailbox layer may meet it at once."""
+    if not reason.strip():
+        raise WrongInput("Say why: the exception is shown with its reason.")
+    made = gateway_layer().make_exception(
+        delivery=delivery, wish=wish, reason=reason.strip(), actor=actor
     )
+    allow_copy(delivery, made)
+    return made
 
 
 @transaction.atomic

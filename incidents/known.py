@@ -31,7 +31,8 @@ class Seen:
 
     ``received_at``: when the trusted hop took the mail, as the source says; else when it was
     observed.  ``delivery_id``: the copy that a person or a mail host names, "" for none.
-    ``conversation``: the mail host's own name of it, "" for none.
+    ``conversation``: the mail host's own name of it, "" for none.  ``allowed_by``: the entry of the
+    client's list that let it through, "" for none.
     """
 
     id: UUID
@@ -53,6 +54,7 @@ class Seen:
     received_at: datetime
     delivery_id: str = ""
     conversation: str = ""
+    allowed_by: str = ""
     wait_until: datetime | None = None
     read_facts: Callable[[UUID, datetime], str]
     facts_text: str | None = None

@@ -56,11 +56,12 @@ def next_batch(tenant_id: int, now: datetime, size: int) -> list[Seen]:
             received_at=datetime.fromisoformat(received_at) if received_at else row[1],
             delivery_id=delivery_id or "",
             conversation=conversation or "",
+            allowed_by=allowed_by or "",
             wait_until=wait_until,
             read_facts=read_facts,
             facts_text=facts,
         )
-        for *row, received_at, delivery_id, conversation, facts, wait_until in fetch(
+        for *row, received_at, delivery_id, conversation, allowed_by, facts, wait_until in fetch(
             _TAKE, [tenant_id, now, size, tenant_id]
         )
     ]
@@ -85,6 +86,7 @@ WITH taken AS (
     RETURNING observation_id, observed_at, wait_until
 )
 SELECT {columns}, o.detail->>'received_at', o.detail->>'delivery_id', o.detail->>'conversation',
+    CASE WHEN o.detail->'decided'->>'by' = 'allow' THEN o.detail->'decided'->>'rule_id' END,
     CASE WHEN o.layer = 'gateway' THEN o.mail::text END, taken.wait_until
 FROM taken CROSS JOIN LATERAL (
     SELECT * FROM incidents_observation o WHERE o.tenant_id = %s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from incidents.allowed import without_allowed
 from incidents.assessment import copies_within_reach
 from incidents.campaigns.moving import lineage, successor
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
@@ -28,8 +29,10 @@ def follow_orders(incident: Incident, copies: list[Delivery]) -> None:
 
 
 def late_copies(copies: list[Delivery]) -> list[Delivery]:
-    """Those within reach that no pull was ever asked for: each copy is pulled by order once."""
-    reach = copies_within_reach(copies)
+    """Those within reach that no pull was ever asked for: each copy is pulled by order once.  None
+    that an exception lets be.
+    """
+    reach = without_allowed(copies_within_reach(copies))
     asked = set(
         Intent.objects.filter(delivery__in=reach, action="pull").values_list(
             "delivery_id", flat=True

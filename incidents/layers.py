@@ -7,13 +7,14 @@ rows, in the caller's scope and transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from incidents.words import Place
+from incidents.mail.facts import MailFacts
+from incidents.words import Place, Verdict
 from tenants.errors import Conflict
 
 if TYPE_CHECKING:
@@ -34,6 +35,18 @@ class LayerError(Exception):
 
 class OutcomeUnknown(LayerError):
     """The call was sent and the answer is lost: only reading can tell."""
+
+
+class NotThereYet(LayerError):
+    """The mailbox can be read, and the mail has not been seen in it."""
+
+
+class NoMailbox(LayerError):
+    """The layer watches no such mailbox."""
+
+
+class LayerBlind(LayerError):
+    """The mail host does not let us look now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +71,69 @@ class CopyState:
     is_read: bool | None = None
     read_at: datetime | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a layer would say of a mail now, by its own code.  ``reasons`` heaviest first.
+
+    ``action``: of the gateway, what it would do with the copy (``MatrixAction``), and ``rule`` why;
+    "" of the mailbox layer, whose acts are the incident's (incidents/foresight.py).
+    ``entry``: the entry of the client's list that decided, {} where none did.
+    """
+
+    verdict: str
+    confidence: float | None = None
+    reasons: tuple[str, ...] = ()
+    action: str = ""
+    rule: str = ""
+    entry: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenMail:
+    """A mail that the mailbox layer has judged, as an entry of the client's list is asked about it.
+
+    ``names``: the mailbox's addresses.  ``is_proven``: our own gate has vouched for its way, so
+    that ``auth_results`` of the facts and the visible sender can be relied on.
+    """
+
+    verdict: Verdict
+    facts: MailFacts
+    names: tuple[str, ...]
+    is_proven: bool
+
+
+class Entries(Protocol):
+    """The client's entries that both layers follow, read once and asked without a database."""
+
+    def allowing(self, mail: SeenMail, now: datetime) -> dict[str, str]:
+        """What let this mail be, as the gate's ``Decision.as_json`` tells it; {}: none does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExceptionWish:
+    """One entry for both layers, asked for with a release.
+
+    ``match``: ``mail`` (this one), or what the narrowest proposal for the copy names.
+    ``beats_threats``: for malware and phishing too.  ``despite``: the rehearsal may object.
+    """
+
+    match: str
+    days: int
+    beats_threats: bool = False
+    despite: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExceptionMade:
+    """``words`` name it to people."""
+
+    rule_id: UUID
+    owner: str
+    words: str
+    beats_threats: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +200,12 @@ class MailboxLayer(Protocol):
         """The mail's bytes and how they were acquired (``graph-mime``, ``graph-json``)."""
         ...
 
+    def foresee(self, delivery: Delivery) -> Judged:
+        """How it would judge the kept original of this copy if that arrived now.  Asks no vendor:
+        called in a scope of client and provider.
+        """
+        ...
+
 
 class GatewayLayer(Protocol):
     """Writes rows and commands in the caller's transaction; the gate acts within seconds."""
@@ -132,6 +214,33 @@ class GatewayLayer(Protocol):
         self, *, delivery_ids: list[UUID], intent_ids: list[UUID], released_by: str
     ) -> None:
         """Ask the gates that hold these copies to deliver the original bytes."""
+        ...
+
+    def entries_for_both(self, tenant_id: int) -> Entries:
+        """Needs the client's scope."""
+        ...
+
+    def make_exception(
+        self, *, delivery: Delivery, wish: ExceptionWish, reason: str, actor: Person | Actor
+    ) -> ExceptionMade:
+        """One entry for both layers, rehearsed first; where the same is in force, that one.
+
+        Raises ``WrongInput`` where the mail is not fit for it, ``Objections`` as ``block_sender``.
+        """
+        ...
+
+    def exceptions_among(self, rule_ids: Collection[UUID]) -> dict[UUID, ExceptionMade]:
+        """Those of these entries that both layers follow.  Needs the client's scope."""
+        ...
+
+    def note_release(self, rule_id: UUID, job_id: UUID) -> None:
+        """The release with which this exception was made."""
+        ...
+
+    def foresee(self, delivery: Delivery) -> Judged:
+        """How it would judge and treat the next mail like this copy, by its stored facts and the
+        policy in force.  Raises ``LayerError`` where it cannot be known.
+        """
         ...
 
     def release_rights(self, copies: Sequence[Delivery]) -> dict[UUID, ReleaseRight]:

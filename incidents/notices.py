@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, override
 
 from incidents.layers import gateway_layer
+from incidents.looks_words import next_step
 from incidents.mail.render import visible_text
-from incidents.models import ClientWord, Delivery
+from incidents.models import ClientWord, Delivery, ReleaseLook
 from tenants.models import Mailbox, Person, Tenant
 from tenants.outbox import post
 
@@ -103,3 +104,33 @@ def address_of(word: ClientWord) -> str:
         return boxes.values_list("address", flat=True).first() or ""
     people = Person.objects.filter(tenant_id=word.tenant_id, id=word.person_id, is_active=True)
     return people.values_list("email", flat=True).first() or ""
+
+
+def tell_not_kept(look: ReleaseLook) -> None:
+    """To whoever of the provider released it: it is not where it was put.  A client's own people
+    see their mailbox themselves.
+    """
+    if look.released_by_id is None:
+        return
+    person = Person.objects.filter(tenant=None, id=look.released_by_id, is_active=True).first()
+    if person is None:
+        return
+    delivery = look.delivery
+    context = {
+        "name": person.name,
+        "mail_subject": inert(delivery.message.subject) or _("(no subject)"),
+        "recipient": delivery.recipient,
+        "client": delivery.tenant.name,
+        "delivered_at": look.delivered_at,
+        "words": look.words,
+        "step": next_step(look).text,
+        "page": f"{settings.CONSOLE_URL}/console/messages/{delivery.message_id}",
+    }
+    post(
+        tenant_id=look.tenant_id,
+        event=f"look/{look.id}/{look.fence}",
+        kind="notice",
+        to=person.email,
+        subject=_("A mail that you released did not stay"),
+        text=render_to_string("mail/release_not_kept.txt", context),
+    )

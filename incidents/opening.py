@@ -14,8 +14,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents import prevalence
+from incidents.allowed import let_be, without_allowed
 from incidents.announce import announce_incident
-from incidents.assessment import IN_MAILBOX, RANK, assess, newest_of, within_reach
+from incidents.assessment import (
+    EXPOSED,
+    IN_MAILBOX,
+    RANK,
+    assess,
+    copies_within_reach,
+    newest_of,
+)
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
 from incidents.campaigns.moving import next_number
@@ -73,10 +81,11 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[UUID]:
         GroupKey.objects.filter(message__in=message_ids).values_list("message_id", flat=True)
     )
     take_turn(tenant.id)
+    allowed = let_be([copy for message in messages for copy in message.deliveries.all()])
     touched: set[Any] = set()
     to_place: list[Message] = []
     for message in messages:
-        threat = must_open(list(message.deliveries.all()))
+        threat = must_open([copy for copy in message.deliveries.all() if copy.id not in allowed])
         known = members.get(message.id)
         if threat and (known is None or _leave_health(message, known, touched)):
             to_place.append(message)
@@ -258,10 +267,11 @@ def refresh_incident(incident: Incident) -> None:
     incident.first_seen_at = min(message.first_seen_at for message in messages)
     incident.last_seen_at = max(message.last_seen_at for message in messages)
     was_open = incident.is_open
-    _follow_exposure(incident, was_exposed, was_grave)
-    marks = follow_incident(incident, messages, copies)
+    to_mind = without_allowed(copies)
+    _follow_exposure(incident, was_exposed, was_grave, to_mind)
+    marks = follow_incident(incident, messages, to_mind)
     incident.cross_layer = [code for code in CROSS_LAYER if code in {*found.cross_layer, *marks}]
-    follow_orders(incident, copies)
+    follow_orders(incident, to_mind)
     follow_quiet(incident)
     reckon(incident)
     incident.save()
@@ -290,15 +300,19 @@ def _close_empty(incident: Incident) -> None:
     )
 
 
-def _follow_exposure(incident: Incident, was_exposed: int, was_grave: int) -> None:
+def _follow_exposure(
+    incident: Incident, was_exposed: int, was_grave: int, to_mind: Sequence[Delivery]
+) -> None:
     """A new copy in an inbox reopens what was closed as a threat, and what was closed as harmless
     where it makes it graver; nothing within reach contains the rest.
+
+    ``to_mind``: its copies but for those that an exception lets be.
     """
-    reach = within_reach(incident.counts)
+    reach = len(copies_within_reach(to_mind))
     if incident.state == Incident.State.RESOLVED:
         confirmed = incident.classification == Incident.Classification.TRUE_POSITIVE
         speaks_against = confirmed or incident.severity_rank > was_grave
-        if speaks_against and incident.counts["in_inbox"] > was_exposed:
+        if speaks_against and sum(copy.place in EXPOSED for copy in to_mind) > was_exposed:
             incident.state, incident.resolved_at = Incident.State.TRIAGED, None
     elif not reach and incident.counts["removed"]:
         incident.state = Incident.State.CONTAINED

@@ -15,10 +15,12 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.allowed import without_allowed
 from incidents.announce import announce_incident, announce_job
 from incidents.assessment import IN_MAILBOX, is_unseen
 from incidents.client_words import settle_released, wait_on
 from incidents.layers import gateway_layer
+from incidents.looks import plan_look
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Place
 from incidents.orders import LATE_COPIES, give_order, withdraw_orders_of
@@ -60,10 +62,14 @@ def pull_incident(
     ``group_id`` is that of an order over several clients (incidents/everywhere.py); ``late``: for
     how long copies that arrive later are pulled too, None: they are not.
     """
+    copies = pullable(copies_of(incident))
+    if not isinstance(actor, Person):
+        # What a person has let be, nobody but a person takes away.
+        copies = without_allowed(copies)
     job = start_job(
         Job.Kind.PULL,
         "pull",
-        pullable(copies_of(incident)),
+        copies,
         incident,
         actor=actor,
         reason=reason,
@@ -298,6 +304,7 @@ def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
         # Not before: what a gate could not hand on, the client still waits for.
         who = Actor(intent.job.requested_by, intent.job.requested_by_id)
         settle_released(intent.delivery, who)
+        plan_look(intent, put_in=Place.INBOX, at=intent.finished_at)
     elif intent.action == "release":
         wait_on(intent.delivery)
     settle_job(intent.job)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from incidents.assessment import worst
 from incidents.bulk import fetch
-from incidents.models import Delivery, Observation
+from incidents.models import AllowedCopy, Delivery, Observation
 from incidents.models.mail import Layer, Outcome
 from incidents.words import LET_THROUGH, THREATS, is_threat
 from tenants.ids import as_uuid
@@ -135,11 +135,17 @@ def decision_of(seen: Observation) -> dict[str, str]:
     return {name: value for name, value in told.items() if isinstance(value, str)}
 
 
-def what_allowed(copy: Delivery, seen: Iterable[Observation]) -> Allowed | None:
+def what_allowed(
+    copy: Delivery, seen: Iterable[Observation], *, entry: AllowedCopy | None = None
+) -> Allowed | None:
     """What let this copy into a mailbox; None where it is not in one, or nobody knows.
 
-    ``seen`` are its observations, oldest first.
+    ``seen`` are its observations, oldest first; ``entry`` is what lets it be in both layers, None
+    where nothing does.
     """
+    if entry is not None and copy.outcome in LET_THROUGH:
+        text = f"An exception for both layers, {entry.words}."
+        return Allowed("entry", text, entry.owner, entry.rule_id, entry.created_at)
     if copy.is_bypass:
         return Allowed("bypass", copy.match_reason, "", None, copy.received_at)
     told = [each for each in seen if each.layer == Layer.GATEWAY and each.action in _LET_IN]

@@ -2,7 +2,8 @@
 
 A wish is plain JSON, as ``Rehearsal.change`` keeps it and the API takes it:
 
-``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats", "days"``
+``{"do": "add_rule", "kind", "match", "value", "recipient", "action", "beats_threats",``
+  ``"in_mailboxes", "days"``
   or ``"expires_at"``, or ``"no_end_because"``, ``"everywhere"`` or ``"group"}``
 ``{"do": "add_rules", "rules": {whose (rule_scopes.py): [what an entry is made of]}}``
 ``{"do": "remove_rule", "rule_id"}``
@@ -113,7 +114,7 @@ def _changes(wish: Wish, tenants: Collection[Tenant], actor: Person | Actor) -> 
         case "add_rule":
             drafts = _drafts(wish, tenants, actor)
             return {
-                tenant_id: AddRule(rule)
+                tenant_id: AddRule(rule, drafts[tenant_id].in_mailboxes)
                 for tenant_id, rule in zip(drafts, wire_rules([*drafts.values()]), strict=True)
             }
         case "add_rules":
@@ -155,6 +156,7 @@ def rule_fields(wish: Wish, owner: Owner) -> services.RuleFields:
         "recipient": wish.get("recipient") or "",
         "action": wish.get("action") or "",
         "beats_threats": bool(wish.get("beats_threats", False)),
+        "in_mailboxes": bool(wish.get("in_mailboxes", False)),
         "reason": wish.get("reason") or "Rehearsed",
         "expires_at": _end(wish),
         "no_end_because": wish.get("no_end_because") or "",

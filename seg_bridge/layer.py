@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from incidents.layers import LessonWish, ReleaseRight, RepairForecast
+from incidents.layers import (
+    Entries,
+    ExceptionMade,
+    ExceptionWish,
+    Judged,
+    LessonWish,
+    ReleaseRight,
+    RepairForecast,
+)
 from incidents.models import Delivery
-from seg_bridge import changes
+from seg_bridge import both_layers, changes
 from seg_bridge.commands import order_releases
 from seg_bridge.held.policy import HeldPolicies
 from seg_bridge.held.rights import release_rights
@@ -27,6 +35,23 @@ class Gateway:
         self, *, delivery_ids: list[UUID], intent_ids: list[UUID], released_by: str
     ) -> None:
         order_releases(delivery_ids=delivery_ids, intent_ids=intent_ids, released_by=released_by)
+
+    def entries_for_both(self, tenant_id: int) -> Entries:
+        return both_layers.entries_of(tenant_id)
+
+    def make_exception(
+        self, *, delivery: Delivery, wish: ExceptionWish, reason: str, actor: Person | Actor
+    ) -> ExceptionMade:
+        return both_layers.make_exception(delivery=delivery, wish=wish, reason=reason, actor=actor)
+
+    def exceptions_among(self, rule_ids: Collection[UUID]) -> dict[UUID, ExceptionMade]:
+        return both_layers.exceptions_among(rule_ids)
+
+    def note_release(self, rule_id: UUID, job_id: UUID) -> None:
+        both_layers.note_release(rule_id, job_id)
+
+    def foresee(self, delivery: Delivery) -> Judged:
+        return both_layers.foresee(delivery)
 
     def release_rights(self, copies: Sequence[Delivery]) -> dict[UUID, ReleaseRight]:
         return release_rights(copies)

@@ -324,7 +324,8 @@ class GatewayRule(ScopedModel):
     ``tenant`` None: for all clients of the provider, or where ``group`` is named for those who are
     in it; a group's entries go with it.  ``recipient`` "": every mailbox, as
     ``@acme.example`` those of a domain, else one.  ``expires_at`` None only with
-    ``no_end_because``.
+    ``no_end_because``.  ``in_mailboxes``: the mailbox layer follows it too.  ``release``: the
+    release that it was made with, None for any other.
     """
 
     class Kind(models.TextChoices):
@@ -338,6 +339,7 @@ class GatewayRule(ScopedModel):
         CLIENT_IP = "client_ip", "Sending host"
         URL_HOST = "url_host", "Host of a link"
         ATTACHMENT_SHA256 = "attachment_sha256", "Attachment"
+        MAIL = "mail", "This one mail"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
@@ -353,7 +355,9 @@ class GatewayRule(ScopedModel):
     recipient = models.CharField(max_length=320, blank=True)
     action = models.CharField(max_length=10, default="hold")
     beats_threats = models.BooleanField(default=False)
+    in_mailboxes = models.BooleanField(default=False, db_default=False)
     incident = tenant_key("incidents.Incident", related_name="gateway_rules", null=True)
+    release = tenant_key("incidents.Job", null=True)
     owner_id = models.UUIDField(null=True)
     owner_name = models.CharField(max_length=200)
     reason = models.TextField()

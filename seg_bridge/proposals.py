@@ -41,7 +41,7 @@ class Proposal:
 
 def propose_exception(copy: Delivery) -> Proposal:
     """For mail like this one, to this mailbox.  Needs the client's scope."""
-    seen = _gateways_word(copy)
+    seen = gateways_word(copy)
     if seen is None:
         return Proposal(copy.recipient, (), "The gateway has not seen this mail.")
     warning = ""
@@ -53,7 +53,7 @@ def propose_exception(copy: Delivery) -> Proposal:
     return Proposal(copy.recipient, tuple(_ways(seen)), warning)
 
 
-def _gateways_word(copy: Delivery) -> Observation | None:
+def gateways_word(copy: Delivery) -> Observation | None:
     """The whole word about the mail, not a later one about the copy's fate."""
     sights = Sighting.objects.filter(tenant_id=copy.tenant_id, delivery=copy)
     rows = Observation.objects.filter(

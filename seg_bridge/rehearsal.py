@@ -20,6 +20,7 @@ from django.utils import timezone
 from incidents.models import Incident, IncidentMessage, Sighting
 from incidents.words import GRAVE, MatrixAction
 from seg_bridge import stored_mail
+from seg_bridge.entries import condemned_inside
 from seg_bridge.gate.decide import decide
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.policies.layers import Layers
@@ -42,7 +43,10 @@ _STOPPED = (MatrixAction.HOLD, MatrixAction.REJECT)
 
 @dataclass(frozen=True, slots=True)
 class AddRule:
+    """``in_mailboxes``: the mailbox layer would follow it too."""
+
     rule: GatewayRule
+    in_mailboxes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,8 @@ class ClientForecast:
     ``looked_at``        copies since ``since``, of which ``undecidable`` cannot be decided again
     ``newly_held``       deliveries that went through and would be held or refused
     ``newly_delivered``  deliveries that were stopped and would go through
-    ``missed``           incidents of threats among what would go through
+    ``missed``           incidents of threats among what would go through, or that the mailbox layer
+                         would have let be
     ``caught``           incidents of threats among what would be stopped
     ``cases``            confirmed cases that were decided again; ``broken`` are the incidents among
                          them that would come out wrong, and did not before
@@ -185,7 +190,10 @@ def _rehearse_one(
     found = _compare(copies, policy, changed, now)
     cases, broken = _confirmed_cases(policy, changed, now)
     held, delivered = _deliveries(found.held), _deliveries(found.delivered)
-    missed, caught = _incidents(delivered), _incidents(held)
+    let_be = []
+    if isinstance(change, AddRule) and change.in_mailboxes:
+        let_be = condemned_inside(policy.tenant_id, change.rule, since, now)
+    missed, caught = _incidents([*delivered, *let_be]), _incidents(held)
     counts = {
         "looked_at": looked_at,
         "undecidable": undecidable + found.unscanned,

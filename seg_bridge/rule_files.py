@@ -5,8 +5,8 @@
                         the lines
 
 Columns: ``client kind match value recipient action beats_threats reason expires_at
-no_end_because``; further ones are for reading and left alone.  ``*`` as the client is all of them,
-``group:Law firms`` those of that group.
+no_end_because in_mailboxes``; further ones are for reading and left alone.  ``*`` as the client is
+all of them, ``group:Law firms`` those of that group.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tenants.groups import PREFIX
 
 COLUMNS = (
     *("client", "kind", "match", "value", "recipient", "action", "beats_threats", "reason"),
-    *("expires_at", "no_end_because"),
+    *("expires_at", "no_end_because", "in_mailboxes"),
 )
 FOR_READING = ("owner", "created_at", "state", "id")
 _NEEDED = ("client", "kind", "match", "value")
@@ -54,6 +54,7 @@ def render_rules(rows: Iterable[GatewayRule]) -> bytes:
         cells: dict[str, Any] = {
             "client": _owner(rule),
             "beats_threats": "yes" if rule.beats_threats else "no",
+            "in_mailboxes": "yes" if rule.in_mailboxes else "no",
             "expires_at": rule.expires_at.isoformat() if rule.expires_at else "",
             "owner": rule.owner_name,
             "created_at": rule.created_at.isoformat(),
@@ -148,6 +149,8 @@ def _entry(cells: dict[str, str]) -> tuple[str, dict[str, Any]]:
         for name in ("kind", "match", "value", "recipient", "action", "reason", "no_end_because")
     }
     entry["beats_threats"] = cells["beats_threats"].lower() in _YES
+    if cells["in_mailboxes"].lower() in _YES:
+        entry["in_mailboxes"] = True
     if entry["kind"] == GatewayRule.Kind.ALLOW:
         entry["action"] = ""
     if cells["expires_at"]:

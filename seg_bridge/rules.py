@@ -91,6 +91,7 @@ _NORMALISERS: dict[str, Callable[[str], str]] = {
     GatewayRule.Match.CLIENT_IP: _network,
     GatewayRule.Match.URL_HOST: _url_host,
     GatewayRule.Match.ATTACHMENT_SHA256: _hash,
+    GatewayRule.Match.MAIL: _hash,
 }
 
 
@@ -133,6 +134,8 @@ def _check_block(rule: GatewayRule) -> None:
         raise WrongInput("A block holds or rejects.")
     if rule.beats_threats:
         raise WrongInput("Only an allow entry can be told to let threats pass.")
+    if rule.in_mailboxes or rule.match == GatewayRule.Match.MAIL:
+        raise WrongInput("Only an allow entry is for both layers, or for one mail.")
 
 
 def _check_allow(rule: GatewayRule, own_domains: Collection[str]) -> None:
@@ -144,3 +147,7 @@ def _check_allow(rule: GatewayRule, own_domains: Collection[str]) -> None:
             raise WrongInput(f"Allowing {rule.value} would let in mail that forges this client.")
     if rule.beats_threats and rule.expires_at is None:
         raise WrongInput("An entry that lets threats pass needs an end.")
+    if (rule.in_mailboxes or rule.match == GatewayRule.Match.MAIL) and not (
+        rule.recipient.rpartition("@")[0] and rule.expires_at
+    ):
+        raise WrongInput("An exception for both layers is for one mailbox, and has an end.")

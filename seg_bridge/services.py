@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from incidents.models import Incident
+from incidents.revoked import stop_allowing
 from incidents.traces import NoTraceKey, active_trace_key, make_trace_key
 from incidents.words import MatrixAction
 from seg_bridge.gate.policy import normalise_address
@@ -114,7 +115,7 @@ class RuleFields(TypedDict, total=False):
     ``tenant_id`` None: for all clients of the scope's provider, or of ``group_id``.  ``action`` "":
     the kind's own, a block holds, an allow delivers.  ``recipient`` "" means every mailbox,
     ``@acme.example`` those of a domain.  ``expires_at`` None: after ``RULE_LASTS``, never with
-    ``no_end_because``.
+    ``no_end_because``.  ``in_mailboxes``: the mailbox layer follows it too.
     """
 
     tenant_id: Required[int | None]
@@ -128,6 +129,7 @@ class RuleFields(TypedDict, total=False):
     expires_at: datetime | None
     no_end_because: str
     beats_threats: bool
+    in_mailboxes: bool
     incident_id: UUID | None
 
 
@@ -162,6 +164,7 @@ def draft_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> Gatewa
         recipient=normalise_address(fields.get("recipient", "")),
         action=fields.get("action", "") or by_kind.get(kind, ""),
         beats_threats=fields.get("beats_threats", False),
+        in_mailboxes=fields.get("in_mailboxes", False),
         incident_id=fields.get("incident_id"),
         owner_id=actor.id,
         owner_name=actor.name,
@@ -197,6 +200,8 @@ def remove_rule(*, rule: GatewayRule, actor: Person | Actor, reason: str) -> Non
     )
     if changed:
         _audit_rule("seg_bridge.rule.removed", rule, actor=actor, reason=reason)
+        if rule.in_mailboxes and rule.tenant is not None:
+            stop_allowing(rule.tenant, rule.id, actor)
 
 
 def block_of(tenant_id: int, sender: str) -> GatewayRule | None:
@@ -309,6 +314,7 @@ def _audit_rule(action: str, rule: GatewayRule, *, actor: Person | Actor, reason
         value=rule.value,
         recipient=rule.recipient,
         group=str(rule.group_id) if rule.group_id else None,
+        in_mailboxes=rule.in_mailboxes,
         action_taken=rule.action,
         expires_at=rule.expires_at.isoformat() if rule.expires_at else None,
         no_end_because=rule.no_end_because,

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from incidents.mail.fingerprint import mail_key
 from incidents.words import Verdict
 from seg_bridge.gate.decide import Decidable
 from seg_bridge.gate.policy import GatewayRule
@@ -62,10 +63,12 @@ SELECT o.id, o.recipient, o.verdict, o.score, o.detail->'missing',
     jsonb_path_exists(o.mail, '$.auth[*] ? (@.method == "dmarc" && @.result == "fail")'),
     jsonb_path_query_array(
         o.mail, '$.auth[*] ? (@.method == "dkim" && @.result == "pass").domain'
-    )
+    ),
+    o.internet_message_id, o.fingerprint
 FROM incidents_observation o WHERE {_WHOLE} AND {_DECIDABLE}
 """  # noqa: S608 - fixed text
 # No gate would find the entry's value in a mail whose facts do not hold it as a text.
+_MADE_OF_SEVERAL = ("client_ip", "mail")
 _MAY_FIT = """
     AND (strpos(o.mail::text, %(value)s) > 0 OR strpos(lower(o.detail->>'mail_from'), %(value)s) > 0
         OR o.detail->>'mail_from' ~ '[^ -~]')
@@ -91,7 +94,7 @@ def copies(
     query, values = _COPIES, {"tenant": tenant_id, "since": start}
     query += " AND o.observed_at >= %(since)s"
     if about is not None:
-        if about.match != "client_ip":
+        if about.match not in _MADE_OF_SEVERAL:
             query += _MAY_FIT
             values["value"] = json.dumps(about.value, ensure_ascii=False)[1:-1]
         if about.recipient:
@@ -128,6 +131,7 @@ def _stream(query: str, values: dict[str, Any]) -> Iterator[StoredCopy]:
 
 def _stored(row: tuple[Any, ...]) -> StoredCopy:
     found, recipient, verdict, score, missing, client_ip, mail_from, sender, *lists = row
+    *lists, message_id, fingerprint = lists
     named, hosts, is_disowned = _texts(lists[0]), _texts(lists[1]), bool(lists[3])
     files = [each for each in _parsed(lists[2]) if isinstance(each, dict)]
     visible = (sender,) if sender else ()
@@ -142,6 +146,7 @@ def _stored(row: tuple[Any, ...]) -> StoredCopy:
         link_hosts=frozenset(hosts),
         attachments=frozenset(str(each.get("sha256", "")) for each in files),
         dkim_domains=frozenset(each.lower() for each in _texts(lists[4]) if each),
+        mail_key=mail_key(message_id, sender, fingerprint),
         file_traits=traits_of(
             (str(each.get("kind", "")), bool(each.get("is_inline")), _texts(each.get("flags")))
             for each in files

@@ -22,6 +22,7 @@ from incidents.models import (
     Job,
     Message,
     Observation,
+    ReleaseLook,
     Report,
     Sighting,
     Suppression,
@@ -223,3 +224,12 @@ class ForecastFilter(TenantFilter):
     class Meta:
         model = Incident
         fields = ("tenant", "severity", "due_for")
+
+
+class ReleaseLookFilter(TenantFilter):
+    delivery = filters.UUIDFilter(field_name="delivery_id")
+    is_over = filters.BooleanFilter(field_name="done_at", lookup_expr="isnull", exclude=True)
+
+    class Meta:
+        model = ReleaseLook
+        fields = ("tenant", "outcome")

@@ -19,10 +19,10 @@ from console.lib.people import person_of
 from console.queries.held import same_rule_for
 from console.queries.trace import trace_of
 from incidents.access import access_delivery, access_message
+from incidents.allowed import allowing_entries
 from incidents.client_words import refuse_release
 from incidents.content import check_may_open, open_original
 from incidents.evidence import read_evidence
-from incidents.held import release_together
 from incidents.models import ContentAccess, Delivery, Message, Observation
 from incidents.models.mail import Place
 from incidents.remediation import acquire_original
@@ -128,7 +128,8 @@ class WhatAllowedDelivery(APIView):
     @extend_schema(responses=shown.AllowedSerializer)
     def get(self, request: Request, object_id: str) -> Response:
         copy = access_delivery(object_id)
-        found = what_allowed(copy, history_of([copy])[copy.id])
+        entry = allowing_entries([copy]).get(copy.id)
+        found = what_allowed(copy, history_of([copy])[copy.id], entry=entry)
         return Response(shown.AllowedSerializer(found or _NOTHING).data)
 
 
@@ -165,20 +166,6 @@ class HeldBySameRule(APIView):
         same = same_rule_for(access_delivery(object_id), person_of(request))
         prefetch_related_objects(same.others, "message__memberships")
         return Response(shown.SameRuleSerializer(same).data)
-
-
-class ReleaseHeld(APIView):
-    """Deliver the original of a held copy, and of others that the same rule holds; answers the job
-    to follow.  403 where the policy keeps one of them from this person.
-    """
-
-    @extend_schema(request=shown.ReleaseSerializer, responses={202: shown.JobSerializer})
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        delivery = access_delivery(object_id)
-        asked = parse(shown.ReleaseSerializer, request)
-        job = release_together(delivery=delivery, actor=person_of(request), **asked)
-        return job_response(job)
 
 
 class RefuseHeld(APIView):

@@ -290,15 +290,20 @@ class GatewayRuleSerializer(serializers.ModelSerializer[GatewayRule]):
     )
     owner = serializers.CharField(source="owner_name", read_only=True)
     incident = serializers.UUIDField(source="incident_id", read_only=True, allow_null=True)
+    release = serializers.UUIDField(
+        source="release_id",
+        read_only=True,
+        allow_null=True,
+        help_text="the release that it was made with",
+    )
     state = serializers.SerializerMethodField(help_text="in_force expired removed")
 
     class Meta:
         model = GatewayRule
         fields = (
             *("id", "tenant", "group", "kind", "match", "value", "recipient", "action", "owner"),
-            "reason",
-            *("beats_threats", "incident", "created_at", "expires_at", "no_end_because"),
-            *("removed_at", "state"),
+            *("reason", "beats_threats", "in_mailboxes", "release", "incident", "created_at"),
+            *("expires_at", "no_end_because", "removed_at", "state"),
         )
 
     def get_state(self, rule: GatewayRule) -> str:

@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 QUEUES = (
     "intake,sync,scan,remediate,regroup,ledger,respond,report,notify,policy,held,digest,retain,"
-    "onboard,outbound,compare"
+    "onboard,outbound,compare,look"
 )
 LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKER")
 # Of Django's and the gate's settings: not ours to choose, only to hand on where they are set.
 HANDED_ON = (
     *("BAILEY_HOSTS", "BAILEY_OUTGOING_HOSTS", "BAILEY_DEBUG", "BAILEY_GATE_ENGINES"),
-    *("BAILEY_SMTP_URL", "BAILEY_MAIL_FROM"),
+    *("BAILEY_SMTP_URL", "BAILEY_MAIL_FROM", "BAILEY_RELEASE_LOOK_AFTER_S"),
     *("BAILEY_GATE_SUBMISSION", "BAILEY_GATE_SUBMISSIONS", "BAILEY_GATE_CERTIFICATE"),
     *("BAILEY_RSPAMD_SCAN", "BAILEY_RSPAMD_LEARN", "BAILEY_RSPAMD_PASSWORD", "BAILEY_CLAMAV"),
 )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django import forms
 from django.http import QueryDict
+from typing_extensions import override
 
 from incidents.held import SameRule
+from incidents.layers import ExceptionWish
+from seg_bridge.both_layers import DAYS, ExceptionWay
+
+USUAL_DAYS = 7
 
 
 def _is_spam() -> forms.BooleanField:
@@ -62,11 +68,53 @@ class ReleaseForm(forms.Form):
         required=False,
     )
     also = forms.TypedMultipleChoiceField(label="Others", coerce=UUID, required=False)
+    match = forms.ChoiceField(
+        label="Make an exception for both layers?", widget=forms.RadioSelect, required=False
+    )
+    days = forms.TypedChoiceField(
+        label="Until",
+        choices=[(n, f"{n} day{'s' if n > 1 else ''} from now") for n in DAYS],
+        coerce=int,
+        initial=USUAL_DAYS,
+        required=False,
+    )
+    beats_threats = forms.BooleanField(
+        label="Also where a layer holds it to be malware or phishing",
+        help_text="For this one mail only. Without it such a mail is stopped whatever the exception"
+        " says.",
+        required=False,
+    )
+    despite = forms.BooleanField(
+        label="Also where its rehearsal objects",
+        help_text="The exception is rehearsed over the mail of the last 30 days before it is made.",
+        required=False,
+    )
 
-    def __init__(self, data: QueryDict | None, same: SameRule) -> None:
+    def __init__(
+        self, data: QueryDict | None, same: SameRule, ways: Sequence[ExceptionWay] = ()
+    ) -> None:
         super().__init__(data)
         offered = [(str(copy.id), copy.recipient) for copy in same.others]
         self.fields["also"].choices = offered  # type: ignore[attr-defined]
+        choices = [("", "No exception"), *((way.match, way.label) for way in ways)]
+        self.fields["match"].choices = choices  # type: ignore[attr-defined]
+
+    @override
+    def clean(self) -> dict[str, object]:
+        """As ``incidents.held.let_go`` takes it."""
+        said = super().clean() or {}
+        match, days = said.pop("match", ""), said.pop("days", "") or USUAL_DAYS
+        beats, despite = said.pop("beats_threats", False), said.pop("despite", False)
+        said["exception"] = None
+        if match:
+            said["exception"] = ExceptionWish(
+                match=match, days=int(days), beats_threats=beats, despite=despite
+            )
+        return said
+
+    @property
+    def chosen(self) -> str:
+        return str(self["match"].value() or "")
 
     @property
     def also_chosen(self) -> list[str]:

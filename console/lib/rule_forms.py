@@ -10,11 +10,15 @@ from tenants.groups import PREFIX, group_choices
 from tenants.models import Person, Tenant
 
 
+# What names one mail is made of it, and typed by nobody.
+_TYPED = [each for each in GatewayRule.Match.choices if each[0] != GatewayRule.Match.MAIL]
+
+
 class RuleForm(forms.Form):
     """A wish, as seg_bridge/changes.py takes it."""
 
     kind = forms.ChoiceField(label="What it does", choices=GatewayRule.Kind.choices)
-    match = forms.ChoiceField(label="What it looks at", choices=GatewayRule.Match.choices)
+    match = forms.ChoiceField(label="What it looks at", choices=_TYPED)
     value = forms.CharField(label="Value", max_length=320)
     recipient = forms.CharField(
         label="Only for this mailbox or domain",

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from django.db.models import Q
 
+from incidents.foresight import Foresight, foresee, why_exception_fails
 from incidents.held import SameRule, held_by_same_rule
 from incidents.layers import ReleaseRight
 from incidents.models import Delivery, Message
 from incidents.models.mail import Place
 from incidents.release_rights import releasable, rights_of, role_of
+from seg_bridge.both_layers import ExceptionWay, ways_for
 from tenants.errors import WrongInput
 from tenants.models import Mailbox, Person
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseQuestion:
-    """``same``: others of the same rule, as far as this person may release them."""
+    """``same``: others of the same rule, as far as this person may release them.
+
+    ``seen``: what each layer will do now, the other one first; ``ways``: what an exception for both
+    could rest on; ``caution`` "" or why one would not help as it is.  All empty where she may not.
+    """
 
     copy: Delivery
     same: SameRule
     right: ReleaseRight
     may: bool
+    seen: list[Foresight] = field(default_factory=list)
+    ways: list[ExceptionWay] = field(default_factory=list)
+    caution: str = ""
 
 
 def release_question(copy: Delivery, person: Person) -> ReleaseQuestion:
     """Needs a scope that names the provider."""
     right = rights_of([copy])[copy.id]
     same = same_rule_for(copy, person)
-    return ReleaseQuestion(copy, same, right, role_of(person) in right.roles)
+    if role_of(person) not in right.roles:
+        return ReleaseQuestion(copy, same, right, may=False)
+    seen = foresee(copy)
+    return ReleaseQuestion(
+        copy,
+        same,
+        right,
+        may=True,
+        seen=seen,
+        ways=ways_for(copy),
+        caution=why_exception_fails(copy, seen),
+    )
 
 
 def same_rule_for(copy: Delivery, person: Person) -> SameRule:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from incidents.models import Attachment, ContentAccess, Incident, Sighting
+from incidents.models import Attachment, ContentAccess, Incident, ReleaseLook, Sighting
 from incidents.story import Line, tell_story
 from incidents.story.lines import Names
 from tenants.ids import as_uuid
@@ -132,6 +132,14 @@ def _rules(incident: Incident, ids: set[UUID]) -> Places:
     }
 
 
+def _looks(incident: Incident, ids: set[UUID]) -> Places:
+    rows = ReleaseLook.objects.filter(tenant=incident.tenant_id, id__in=ids)
+    return {
+        each: reverse("message", args=[message]) + f"#look-{each}"
+        for each, message in rows.values_list("id", "delivery__message_id")
+    }
+
+
 def _calls(_: Incident, ids: set[UUID]) -> Places:
     return {each: f"#call-{each}" for each in ids}
 
@@ -154,6 +162,7 @@ _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "observation": _traces,
     "message": _pages("message"),
     "job": _pages("job"),
+    "look": _looks,
     "rule": _rules,
     "call": _calls,
     "attachment": _comments,

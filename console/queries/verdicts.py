@@ -10,6 +10,7 @@ from uuid import UUID
 
 from console.queries.blindness import Blind
 from console.queries.rows import layer_word
+from incidents.allowed import allowing_entries
 from incidents.models import Delivery, Incident, Observation
 from incidents.models.mail import Layer
 from incidents.sides import Allowed, spokesmen_of, what_allowed
@@ -109,7 +110,11 @@ def what_allowed_it(
     history: Mapping[UUID, Sequence[Observation]],
 ) -> list[str]:
     """Why copies got in, with the entry and its author; each a sentence."""
-    found = {copy: what_allowed(copy, history.get(copy.id, ())) for copy in copies}
+    entries = allowing_entries(copies)
+    found = {
+        copy: what_allowed(copy, history.get(copy.id, ()), entry=entries.get(copy.id))
+        for copy in copies
+    }
     lines = []
     if any(allowed and allowed.kind == "bypass" for allowed in found.values()):
         lines.append("Nothing: it came around the gateway, straight to the mail host.")

@@ -8,16 +8,25 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
 
 from console.lib.exports import CSV, copies_csv, download
 from console.lib.held_forms import DeleteForm, DigestForm, ReasonForm, RefuseForm, ReleaseForm
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.held import access_mailbox_named, release_question
+from console.queries.looks import not_kept_lately
 from console.queries.mail import copies_to_export, held_page
 from console.views.mail import filter_context, read_filters
-from incidents.access import access_client, access_delivery, access_message, access_one
+from incidents.access import (
+    access_client,
+    access_delivery,
+    access_look,
+    access_message,
+    access_one,
+)
 from incidents.client_words import refuse_release, wishes_in_sight
 from incidents.held import let_go
+from incidents.looks import ask_look
 from seg_bridge.held.asked import send_digest_now
 from seg_bridge.held.drop import delete_held
 from seg_bridge.held.legal import end_hold, set_hold
@@ -33,6 +42,7 @@ def held(request: PersonRequest) -> HttpResponse:
         "at": "held",
         "page": page,
         "wishes": wishes_in_sight(),
+        "not_kept": not_kept_lately(),
         **filter_context(filters, page.older, export="held_csv"),
     }
     return show(request, "console/held.html", context, partial="list")
@@ -59,13 +69,22 @@ def held_refuse(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
 def held_release(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
     copy = access_delivery(delivery_id)
     question = release_question(copy, request.user)
-    form = ReleaseForm(request.POST or None, question.same)
+    form = ReleaseForm(request.POST or None, question.same, question.ways)
     if request.method == "POST" and form.is_valid():
         job = let_go(delivery=copy, actor=request.user, **form.cleaned_data)
         messages.success(request, "It is on its way; the job says when it has arrived.")
         return redirect("job", job.id)
     context = {"copy": copy, "question": question, "same": question.same, "form": form}
     return ask(request, "console/held_release.html", context)
+
+
+@require_POST
+@for_staff
+def release_look(request: PersonRequest, look_id: UUID) -> HttpResponse:
+    look = access_look(look_id)
+    ask_look(look=look, actor=request.user)
+    messages.success(request, "The mailbox is asked within seconds whether it is there.")
+    return redirect("message", look.delivery.message_id)
 
 
 @for_staff

@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.queries.held import held_copies
+from console.queries.looks import looks_of_message
 from console.queries.message import message_page
 from console.queries.opened import read_opened
 from incidents.access import access_message
@@ -70,6 +71,7 @@ def message(request: PersonRequest, message_id: UUID) -> HttpResponse:
         "page": message_page(found, request.user),
         "held": held_copies(found),
         "holds": holds_on(found),
+        "looks": looks_of_message(found),
     }
     return show(request, "console/message.html", context)
 

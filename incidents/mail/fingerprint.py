@@ -241,3 +241,13 @@ def similarity(a: tuple[int, ...], b: tuple[int, ...]) -> float:
     if not a or len(a) != len(b):
         return 0.0
     return sum(x == y for x, y in zip(a, b, strict=True)) / len(a)
+
+
+def mail_key(internet_message_id: str, sender: str, fingerprint: str) -> str:
+    """One mail by its name, its visible sender and its content: 64 hex characters, the same in both
+    layers.  "" where one of them is missing: then nothing tells this mail from others.
+    """
+    parts = (internet_message_id.strip(), sender.strip().lower(), fingerprint)
+    if not all(parts):
+        return ""
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()

@@ -26,6 +26,7 @@ from incidents.models.mail import (
     TraceKey,
     TraitCount,
 )
+from incidents.models.releases import AllowedCopy, ReleaseLook
 from incidents.models.remediation import Intent, Job
 from incidents.models.skills import PersonSkill, SkillNeed
 from incidents.models.sla import Pause, SlaPlan
@@ -43,6 +44,7 @@ from incidents.models.work import (
 )
 
 __all__ = [
+    "AllowedCopy",
     "Answer",
     "Attachment",
     "Backlog",
@@ -77,6 +79,7 @@ __all__ = [
     "Quiet",
     "Recomputation",
     "Regrouping",
+    "ReleaseLook",
     "Report",
     "SavedView",
     "Sighting",

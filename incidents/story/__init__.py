@@ -23,6 +23,7 @@ from incidents.story.people import (
     audit_lines,
     call_lines,
     job_lines,
+    look_lines,
     reply_lines,
     rule_lines,
 )
@@ -51,6 +52,7 @@ def tell_story(incident: Incident, most: int | None = None) -> Story:
         *layer_lines(messages, copies, seen, names, client),
         *reply_lines(incident, copies, names),
         *job_lines(incident, copies),
+        *look_lines(copies, names),
         *rule_lines(incident, client),
         *audit_lines(incident),
         *call_lines(incident),

@@ -126,6 +126,9 @@ def _of_copy(
             yield _Saying("person", "{who} read it.", _READ, "", copy.message_id), one
         if one.verdict is not None:
             yield from _judged(one, copy)
+            if one.layer == Layer.MAILBOX and (one.detail.get("decided") or {}).get("rule_id"):
+                text = f"{_rule_words(one)} It is for both layers."
+                yield _Saying("mailbox", "Let it be.", text, "", copy.message_id), one
 
 
 _READ = "Seen by the read mark; whether a link was opened is not known."
@@ -150,8 +153,8 @@ def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | Non
         text = "" if copy.is_bypass else _MATCHED.get(Match(copy.match), copy.match_reason)
         return _Saying("mailbox", "Arrived in {where} of {who}.", text, place, copy.message_id)
     if place == before:
-        if not is_check:
-            return None
+        if not is_check or one.detail.get("look"):
+            return None  # the look tells of itself (incidents/story/people.py)
         if place == Place.QUARANTINE:
             return _Saying("mailbox", "Checked again: still gone.", "", "", minute)
         return _Saying("mailbox", "Looked at again: still in {where} of {who}.", "", place, minute)

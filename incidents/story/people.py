@@ -16,6 +16,7 @@ from incidents.models import (
     Intent,
     Job,
     Message,
+    ReleaseLook,
 )
 from incidents.story.lines import Line, Names, all_of, number
 from incidents.story.sender import Client
@@ -73,6 +74,29 @@ def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) ->
                     recipients=(copy.recipient,),
                     names_them=True,
                 )
+
+
+def look_lines(copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
+    """Whether released copies are still where they were put.  None in the portal, which does not
+    read the provider's own steps.
+    """
+    if current_scope().role is Role.PORTAL:
+        return
+    looks = ReleaseLook.objects.filter(delivery__in=copies, looked_at__isnull=False)
+    for look in looks.select_related("delivery").order_by("looked_at")[:MOST]:
+        assert look.looked_at is not None
+        whom = look.delivery.recipient
+        proof = f" Delivered: {look.get_proof_display().lower()}." if look.proof else ""
+        after = f"Looked at after the release by {look.released_by}:"
+        yield Line(
+            at=look.looked_at,
+            lane="mailbox",
+            lead=f"{after} {look.get_outcome_display().lower()}.",
+            text=f"{look.words}{proof}",
+            source=f"look:{look.id}",
+            recipients=(whom,),
+            names_them=True,
+        )
 
 
 def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from incidents.mail.facts import MailFacts
+from incidents.mail.fingerprint import mail_key
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
@@ -89,6 +90,7 @@ class Decidable:
     attachments: frozenset[str]
     file_traits: frozenset[FileTrait] = frozenset()
     dkim_domains: frozenset[str] = frozenset()
+    mail_key: str = ""
 
 
 def decidable(result: ScanResult, facts: MailFacts, envelope: Envelope) -> Decidable:
@@ -111,6 +113,7 @@ def decidable(result: ScanResult, facts: MailFacts, envelope: Envelope) -> Decid
             if each.method == "dkim" and each.result == "pass" and each.domain
         ),
         file_traits=traits_of((one.kind, one.is_inline, one.flags) for one in facts.attachments),
+        mail_key=mail_key(facts.internet_message_id, sender, facts.fingerprint),
     )
 
 
@@ -122,7 +125,7 @@ def decide(mail: Decidable, tenant: TenantPolicy, recipient: str, now: datetime)
             words = f"block of {_whose(rule, tenant)}: {say_rule(rule)}"
             return Decision(rule.action, words, "block", rule)
     for rule in live:
-        if rule.kind == "allow" and _may_allow(rule, mail):
+        if rule.kind == "allow" and may_allow(rule, mail):
             words = f"allow of {_whose(rule, tenant)}: {say_rule(rule)}"
             return Decision(MatrixAction.DELIVER, words, "allow", rule)
     treatment = tenant.treatment_for(recipient)
@@ -168,10 +171,11 @@ def is_live(rule: GatewayRule, recipient: str, now: datetime) -> bool:
     return not has_ended and rule.is_for(recipient)
 
 
-def _may_allow(rule: GatewayRule, mail: Decidable) -> bool:
+def may_allow(rule: GatewayRule, mail: Decidable) -> bool:
+    """The law of allow entries, in both layers: the mailbox layer's verdict is asked of it too."""
     if mail.verdict in (Verdict.MALWARE, Verdict.PHISH) and not rule.beats_threats:
         return False
-    if rule.match in ("sender", "sender_domain") and mail.is_disowned:
+    if rule.match in ("sender", "sender_domain", "mail") and mail.is_disowned:
         return False
     return fits(rule, mail)
 
@@ -196,6 +200,8 @@ def fits(rule: GatewayRule, mail: Decidable) -> bool:
             return any(_is_under(host, rule.value) for host in mail.link_hosts)
         case "attachment_sha256":
             return rule.value in mail.attachments
+        case "mail":
+            return bool(mail.mail_key) and rule.value == mail.mail_key
 
 
 def _senders(rule: GatewayRule, mail: Decidable) -> frozenset[str]:
@@ -230,7 +236,12 @@ def _whose(rule: GatewayRule, tenant: TenantPolicy) -> str:
 
 def say_rule(rule: GatewayRule) -> str:
     kind = rule.match.replace("_", " ")
+    if rule.match == "mail":
+        # Its value tells a reader nothing.
+        kind, value = "one mail", rule.value[:12] + "…"
+    else:
+        value = rule.value
     scope = f" for {rule.recipient}" if rule.recipient else ""
     owner = f", set by {rule.owner}" if rule.owner else ""
     reason = f" ({rule.reason})" if rule.reason else ""
-    return f"{kind} {rule.value}{scope}{owner}{reason}"
+    return f"{kind} {value}{scope}{owner}{reason}"

@@ -30,13 +30,13 @@ __all__ = ["join_hop", "split_hop"]  # many ask for them here
 
 RuleKind = Literal["allow", "block"]
 RuleMatch = Literal[
-    "sender", "sender_domain", "dkim_domain", "client_ip", "url_host", "attachment_sha256"
+    "sender", "sender_domain", "dkim_domain", "client_ip", "url_host", "attachment_sha256", "mail"
 ]
 # Whose entry it is: the client's, or one of her provider's for several or all of its clients.
 RuleScope = Literal["client", "group", "provider"]
 
 # Grows with what an older gate could not follow; such a gate keeps its last policy and says so.
-FORMAT = 3
+FORMAT = 4
 
 
 class BadSnapshot(Exception):
@@ -66,7 +66,8 @@ class GatewayRule:
     one mailbox, whose other addresses are in ``also``; ``expires_at`` None means no end;
     ``action`` is what a block does (``hold`` or ``reject``; an allow delivers); ``owner`` and
     ``reason`` are words for people.  ``value``: an address, a domain (a block covers its
-    subdomains), an address or network, a host (with its subdomains), a hex hash.
+    subdomains), an address or network, a host (with its subdomains), a hex hash; of one mail its
+    ``mail_key`` (incidents/mail/fingerprint.py).
     """
 
     id: str

@@ -214,6 +214,7 @@ message_content    GET     text       200 200  200  in     in    in
 message_frame      GET     html       200 200  200  in     in    in
 held_release       GET     held       200 200  200  in     in    in
 held_release       POST    held       302 403  403  in     in    in
+release_look       POST    release-look 302 302 302  in     in    in
 held_digest        GET     -          200 200  200  in     in    in
 held_digest        POST    -          302 302  302  in     in    in
 held_delete        GET     held       200 200  200  in     in    in
@@ -388,6 +389,10 @@ api-onboarding-behind  POST    client        200 403  403  401 200/403   401
 api-digests            GET     -             200 200  200  401    200   401
 api-digests            POST    -             201 201  201  401    201   401
 api-digest             GET     digest        200 200  200  401    200   401
+api-held-foresight     GET     held          200 200  200  401    200   401
+api-release-looks      GET     -             200 200  200  401    200   401
+api-release-look       GET     release-look  200 200  200  401    200   401
+api-release-look-again POST    release-look  202 202  202  401    202   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401

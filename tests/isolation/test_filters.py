@@ -16,7 +16,7 @@ from tests.isolation.world import Side, World, missing_id
 
 LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
-    *("jobs", "reports", "gateway-rules", "accesses", "suppressions"),
+    *("jobs", "reports", "gateway-rules", "accesses", "suppressions", "release-looks"),
     *("digests", "wishes", "sent-mail", "legal-holds", "mailboxes"),
 )
 FILTERS = {
@@ -35,12 +35,13 @@ FILTERS = {
     "sent-mail": held.SentMailFilter,
     "legal-holds": held.LegalHoldFilter,
     "mailboxes": held.MailboxFilter,
+    "release-looks": filters.ReleaseLookFilter,
 }
 # Filters whose values are no client's: closed lists, times, yes and no.
 NOBODYS = {
     *("kind", "severity", "state", "cross_layer", "is_open", "since", "until", "direction"),
     *("outcome", "place", "is_bypass", "layer", "verdict", "action", "audience", "match"),
-    *("in_force", "is_vip"),
+    *("in_force", "is_vip", "is_over"),
 }
 
 
@@ -101,6 +102,7 @@ def test_a_foreign_value_finds_what_nonsense_finds(name, staff, world):
 
 # What the world has no row for.
 EMPTY_FOR_MO = {
+    ("release-looks", "delivery"),
     ("held", "message"),
     ("held", "incident"),
     ("held", "internet_message_id"),

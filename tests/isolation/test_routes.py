@@ -53,6 +53,7 @@ _ARGUMENT = {
     "queue-item": "item",
     "queue-batch": "batch",
     "held": "delivery",
+    "release-look": "look",
     "legal-hold": "hold",
     "gateway-rule": "rule",
     "disagreement": "item",

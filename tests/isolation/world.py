@@ -26,6 +26,7 @@ from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.models import (
+    AllowedCopy,
     Campaign,
     ClientWord,
     ContentAccess,
@@ -41,6 +42,7 @@ from incidents.models import (
     Observation,
     Recomputation,
     Regrouping,
+    ReleaseLook,
     Report,
     StandingOrder,
 )
@@ -350,6 +352,7 @@ def _say_in_the_portal(side: Side, cast: Cast) -> None:
 def _held_mail(side: Side, held: Delivery) -> None:
     """A digest with a link, its mail, and a legal hold."""
     mailbox = Mailbox.objects.get(address=held.recipient)
+    _released_mail(side, held)
     digest = Digest.objects.create(
         tenant=side.tenant, mailbox=mailbox, slot=side.inner, items=1, asked_by=side.inner
     )
@@ -374,6 +377,35 @@ def _held_mail(side: Side, held: Delivery) -> None:
         reason=side.inner,
         set_by=side.inner,
         ended_by=side.inner,
+    )
+
+
+def _released_mail(side: Side, held: Delivery) -> None:
+    """Its release, with an exception for both layers, did not keep it in the inbox."""
+    now, rule = timezone.now(), GatewayRule.objects.get()
+    AllowedCopy.objects.create(
+        tenant=side.tenant,
+        delivery=held,
+        rule_id=rule.id,
+        owner=side.inner,
+        words=side.inner,
+        ended_at=now,
+        ended_by=side.inner,
+    )
+    ReleaseLook.objects.create(
+        tenant=side.tenant,
+        delivery=held,
+        intent=Intent.objects.get(delivery=held, action="release"),
+        rule_id=rule.id,
+        released_by=side.inner,
+        delivered_at=now,
+        put_in=Place.INBOX,
+        due_at=now,
+        outcome=ReleaseLook.Outcome.JUNKED,
+        place=Place.JUNK,
+        words=side.inner,
+        looked_at=now,
+        done_at=now,
     )
 
 
@@ -608,6 +640,7 @@ def _note_ids(side: Side) -> None:
                 "report": str(Report.objects.get(incident=incident).id),
                 "held": str(Delivery.objects.get(place=Place.HOLD).id),
                 "digest": str(Digest.objects.get().id),
+                "release-look": str(ReleaseLook.objects.get().id),
                 "legal-hold": str(LegalHold.objects.get().id),
                 "gateway-rule": str(GatewayRule.objects.get().id),
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
