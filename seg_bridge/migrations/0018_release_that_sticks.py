@@ -8,8 +8,8 @@ class Migration(migrations.Migration):
     """Entries that the mailbox layer follows too, and for one mail only."""
 
     dependencies = [
-        ("incidents", "0021_release_that_sticks"),
-        ("seg_bridge", "0015_lessons"),
+        ("incidents", "0022_release_that_sticks"),
+        ("seg_bridge", "0017_group_entries"),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     """Allow and block entries for a group of clients."""
 
     dependencies = [
-        ("seg_bridge", "0015_lessons"),
+        ("seg_bridge", "0016_queue_batches"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 

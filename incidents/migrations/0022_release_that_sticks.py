@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     """What both layers let be after a release, and whether it stayed where it was put."""
 
     dependencies = [
-        ("incidents", "0020_waiting_for_in_the_queue"),
+        ("incidents", "0021_digest_wishes"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 
