@@ -117,7 +117,7 @@ def _ensure(claimed: ClaimedWork, connector: Connector, row: MailboxSync) -> Non
             # What came before our row knew the order was not listened to.
             kept.due_at = kept.whole_due_at = timezone.now()
         kept.push_expires_at, kept.push_error = ordered.expires_at, ""
-        kept.push_due_at = ordered.expires_at - RENEW_BEFORE
+        kept.push_due_at = ordered.renew_at or ordered.expires_at - RENEW_BEFORE
         kept.save(
             update_fields=[
                 *("push_id", "sealed_client_state", "due_at", "whole_due_at"),
@@ -130,7 +130,7 @@ def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector
     """Ends orders to our address that no row knows, and makes anew what the mail host has lost or
     sends elsewhere.  Raises ``BridgeError``.
     """
-    if Capability.PUSH not in connector.capabilities:
+    if Capability.PUSH_LISTED not in connector.capabilities:
         return
     standing = {push.id: push for push in connector.pushes()}
     ours = notification_url()

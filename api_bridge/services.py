@@ -6,12 +6,14 @@ Every function runs in the caller's scope and transaction and calls no vendor; a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from api_bridge import connectors
+from api_bridge.connectors.google.settings import read_customer
 from api_bridge.errors import Rejected
 from api_bridge.models import Connection
 from api_bridge.runtime import certificate_place, secret_place, shared_runtime, wire_connection
@@ -24,6 +26,11 @@ from tenants.secrets import seal
 from tenants.work import want_work
 
 QUEUE = "sync"
+# Whether settings can work at all, by kind; each raises ``Rejected``.
+_CHECKS: dict[str, Callable[[connectors.Connection, Collection[str]], object]] = {
+    Connection.Kind.GRAPH: check_connection,
+    Connection.Kind.GOOGLE: read_customer,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +130,6 @@ def _set_credentials(connection: Connection, credentials: Credentials) -> None:
         pair = json.dumps([credentials.private_key_pem, credentials.certificate_pem])
         connection.sealed_certificate = seal(pair.encode(), place=certificate_place(connection))
     try:
-        check_connection(wire_connection(connection), shared_runtime().allowed_hosts)
+        _CHECKS[connection.kind](wire_connection(connection), shared_runtime().allowed_hosts)
     except Rejected as error:
         raise WrongInput(str(error)) from error

@@ -22,7 +22,7 @@ from uuid import UUID
 from django.db.models import F, Min
 from django.utils import timezone
 
-from api_bridge.connectors import Connector
+from api_bridge.connectors import Capability, Connector
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Temporary
 from api_bridge.health import blinding_state, note_blind, note_seeing
 from api_bridge.listing import store_mailboxes
@@ -58,6 +58,7 @@ class Opened:
     connection_id: UUID
     created_at: datetime
     list_due_at: datetime
+    kind: str
     connector: Connector
 
 
@@ -94,7 +95,7 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
             with _scope(claimed):
                 note_blind(row.id, error)
             continue
-        opened.append(Opened(row.id, row.created_at, row.list_due_at, connector))
+        opened.append(Opened(row.id, row.created_at, row.list_due_at, row.kind, connector))
     return opened
 
 
@@ -171,7 +172,8 @@ def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
 
 def _mine(row: MailboxSync, opened: Opened) -> Mine:
     judged_from = opened.created_at - CLOCKS_DIFFER
-    is_quick = row.whole_due_at > timezone.now()
+    is_cheap = Capability.CHEAP_CHANGES in opened.connector.capabilities
+    is_quick = row.whole_due_at > timezone.now() and not is_cheap
     # A cursor that was lost begins again a day before the mailbox was last read.
     since = row.synced_at - LOST_CURSOR if row.synced_at else opened.created_at - LOOK_BACK
     if is_quick and row.synced_at:
@@ -185,6 +187,7 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
             aliases=tuple(row.mailbox.aliases),
             display_name=row.mailbox.display_name,
             judged_from=judged_from,
+            kind=opened.kind,
         ),
         external_id=row.mailbox.external_id,
         cursor=row.cursor,

@@ -41,6 +41,7 @@ WATCHED = (*EXPOSED, Place.JUNK)
 @dataclass(frozen=True, slots=True)
 class _Watched:
     ref: Ref
+    source: str
     mailbox_address: str
     internet_message_id: str
     direction: str
@@ -92,9 +93,11 @@ def _exposed_copies(connection_id: UUID, now: datetime) -> list[_Watched]:
         .order_by("-received_at")[:MOST_COPIES]
     )
     boxes = _mailboxes(connection_id)
+    kind = Connection.objects.values_list("kind", flat=True).get(id=connection_id)
     return [
         _Watched(
             ref=Ref(boxes[copy.recipient].external_id, copy.mailbox_item_id),
+            source=f"{kind}:{boxes[copy.recipient].address}",
             mailbox_address=boxes[copy.recipient].address,
             internet_message_id=copy.message.internet_message_id,
             direction=copy.direction,
@@ -125,7 +128,7 @@ def _observation(tenant_id: int, watched: _Watched, state: State, at: datetime) 
     return Observation(
         tenant_id=tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{watched.mailbox_address}",
+        source=watched.source,
         source_key=f"{watched.ref.item_id}/place",
         observed_at=at,
         recipient=watched.mailbox_address,

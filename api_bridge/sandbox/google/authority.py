@@ -23,7 +23,7 @@ from api_bridge.sandbox.web import Request, Response, json_response
 TOKEN_LIFE_S = 3599
 LONGEST_ASSERTION_S = 3600
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-TOKEN_HEAD = "ya29."
+TOKEN_HEAD = "ya29."  # noqa: S105 - how every token of Google begins
 AUDIENCE = "https://www.googleapis.com/sandbox"
 SCOPE_HEAD = "https://www.googleapis.com/auth/"
 SCOPES = frozenset(

@@ -166,7 +166,8 @@ def _payload(raw: bytes) -> dict[str, Any]:
 
 def _part(part: Message, number: str) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "partId": number, "mimeType": part.get_content_type(), "filename": part.get_filename() or "",
+        "partId": number, "mimeType": part.get_content_type(),
+        "filename": part.get_filename() or "",
         "headers": [{"name": name, "value": str(value)} for name, value in part.items()],
     }  # fmt: skip
     inner = part.get_payload()

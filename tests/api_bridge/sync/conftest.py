@@ -27,6 +27,7 @@ from tenants.models import Domain, Tenant
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tenants.secrets import new_data_key
 from tests.api_bridge.sandbox.running import Company, SandboxProcess
+from tests.api_bridge.sandbox.workspace import Workspace
 from tests.factories import Cast
 
 SENT = "outbound"
@@ -125,6 +126,42 @@ class Client:
         )
 
 
+def make_tenant(cast: Cast, slug: str, domain: str) -> Tenant:
+    with maintenance_scope():
+        tenant: Tenant = Tenant.objects.create(
+            provider=cast.provider,
+            slug=slug,
+            name=slug.title(),
+            data_key=new_data_key(slug),
+            protected_since=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        Domain.objects.create(tenant=tenant, name=domain, next_hop_host="127.0.0.1")
+    return tenant
+
+
+def make_google_client(cast: Cast, cloud: SandboxProcess, slug: str, **settings: str) -> Client:
+    """A client at Google.  ``settings``: further ones of its connection."""
+    company = Workspace(cloud)
+    tenant = make_tenant(cast, slug, company.domain)
+    with tenant_scope(Role.WORKER, [tenant.id], provider_id=cast.provider.id):
+        connection = create_connection(
+            tenant=tenant,
+            kind=Connection.Kind.GOOGLE,
+            cloud_tenant_id=company.customer_id,
+            credentials=Credentials(
+                client_id=company.account["client_id"], secret=company.key_json
+            ),
+            cloud=Cloud(
+                authority_url=cloud.https,
+                api_url=cloud.https,
+                ca_file=str(cloud.ca),
+                settings={"admin": company.admin, **settings},
+            ),
+            actor=BAILEY,
+        )
+    return Client(tenant=tenant, company=company, connection=connection)
+
+
 def make_client(
     cast: Cast,
     cloud: SandboxProcess,
@@ -132,15 +169,7 @@ def make_client(
     names: tuple[str, ...] = ("ana", "bo", "cfo"),
 ) -> Client:
     company = Company(cloud, names=names)
-    with maintenance_scope():
-        tenant = Tenant.objects.create(
-            provider=cast.provider,
-            slug=slug,
-            name=slug.title(),
-            data_key=new_data_key(slug),
-            protected_since=datetime(2026, 1, 1, tzinfo=UTC),
-        )
-        Domain.objects.create(tenant=tenant, name=company.domain, next_hop_host="127.0.0.1")
+    tenant = make_tenant(cast, slug, company.domain)
     with tenant_scope(Role.WORKER, [tenant.id], provider_id=cast.provider.id):
         connection = create_connection(
             tenant=tenant,
