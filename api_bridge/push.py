@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from api_bridge.connectors import Capability, Connector, Subscription
@@ -142,6 +143,16 @@ def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector
     for push_id, push in standing.items():
         if (push_id in known) != (push.notification_url == ours):
             connector.end_push(push_id)
+
+
+def note_heard(rows: QuerySet[MailboxSync]) -> None:
+    """Something changed in these mailboxes, somebody says.  Needs a scope.
+
+    A mailbox that has to wait (told to slow down, not readable) goes on waiting.
+    """
+    now = timezone.now()
+    rows.update(dirty_at=now)
+    rows.filter(failures=0).update(due_at=now)
 
 
 def forget_pushes(sync_ids: Sequence[UUID]) -> None:

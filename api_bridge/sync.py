@@ -25,6 +25,7 @@ from django.utils import timezone
 from api_bridge.connectors import Capability, Connector
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Temporary
 from api_bridge.health import blinding_state, note_blind, note_seeing
+from api_bridge.hearing import hear, next_pull
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
@@ -107,7 +108,9 @@ def _next_due(claimed: ClaimedWork) -> datetime | None:
         mailboxes = _read_ones().aggregate(due=Min("due_at"))["due"]
         orders = wanting_push().filter(connection__state=Connection.State.ACTIVE)
         pushes = orders.aggregate(due=Min("push_due_at"))["due"]
-    return min([due for due in (connections, watches, mailboxes, pushes) if due], default=None)
+        pulls = next_pull(timezone.now())
+    dues = (connections, watches, mailboxes, pushes, pulls)
+    return min([due for due in dues if due], default=None)
 
 
 def _read_ones() -> Any:
@@ -118,6 +121,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
     """Raises ``AuthExpired``."""
     if opened.list_due_at <= timezone.now():
         _list_mailboxes(claimed, opened)
+    hear(claimed, opened.connection_id, opened.connector)
     while time.monotonic() < until:
         mine = _take_up(claimed, opened)
         if not mine:

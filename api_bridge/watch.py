@@ -1,4 +1,5 @@
-"""Looks again at copies that are exposed: did a person read, move or delete the mail since?
+"""Looks again at copies that are exposed: did a person read, move or delete the mail since?  And
+asks what the mail host's own protection said meanwhile (``verdicts``).
 
 The listing shows mail that was received lately; an incident may stay open for days.  So the copies
 of open incidents are read by themselves, twenty to a call.
@@ -19,6 +20,7 @@ from django.utils import timezone
 from api_bridge.connectors import Connector, Ref, State
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.verdicts import tell_verdicts
 from incidents.assessment import EXPOSED
 from incidents.intake import record
 from incidents.models import Delivery, Incident
@@ -57,6 +59,7 @@ def watch(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> No
         if not due.update(watch_due_at=now + EVERY):
             return
         watched = _exposed_copies(connection_id, now)
+    tell_verdicts(claimed, connection_id, connector)
     if not watched:
         return
     try:

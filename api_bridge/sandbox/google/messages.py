@@ -90,8 +90,8 @@ def list_messages(call: Call) -> Response:
         content["messages"] = [_short(row) for row in page]
     if offset + size < len(found):
         content["nextPageToken"] = str(offset + size)
-        if call.cloud.faults.take("repeated_link", call.request.path):
-            content["nextPageToken"] = token or "0"
+        if token and call.cloud.faults.take("repeated_link", call.request.path):
+            content["nextPageToken"] = token
     return answer(content)
 
 
@@ -325,7 +325,7 @@ def list_history(call: Call) -> Response:
         content["history"] = records
     if len(rows) > size:
         content["nextPageToken"] = str(HISTORY_BASE + rows[size - 1]["seq"])
-        if call.cloud.faults.take("repeated_link", call.request.path):
+        if token != start and call.cloud.faults.take("repeated_link", call.request.path):
             content["nextPageToken"] = token
     return answer(content)
 
