@@ -139,9 +139,15 @@ def make_tenant(cast: Cast, slug: str, domain: str) -> Tenant:
     return tenant
 
 
-def make_google_client(cast: Cast, cloud: SandboxProcess, slug: str, **settings: str) -> Client:
-    """A client at Google.  ``settings``: further ones of its connection."""
+def make_google_client(
+    cast: Cast, cloud: SandboxProcess, slug: str, *, is_heard: bool = False
+) -> Client:
+    """A client at Google.  ``is_heard``: its changes are published, and pulled."""
     company = Workspace(cloud)
+    settings = {"admin": company.admin}
+    if is_heard:
+        company.subscribe()
+        settings |= {"topic": company.topic, "subscription": company.subscription}
     tenant = make_tenant(cast, slug, company.domain)
     with tenant_scope(Role.WORKER, [tenant.id], provider_id=cast.provider.id):
         connection = create_connection(
@@ -155,7 +161,7 @@ def make_google_client(cast: Cast, cloud: SandboxProcess, slug: str, **settings:
                 authority_url=cloud.https,
                 api_url=cloud.https,
                 ca_file=str(cloud.ca),
-                settings={"admin": company.admin, **settings},
+                settings=settings,
             ),
             actor=BAILEY,
         )
@@ -189,6 +195,22 @@ def connect(cast: Cast, cloud: SandboxProcess) -> Iterator[Callable[[str], Clien
 
     def make(slug: str) -> Client:
         made.append(make_client(cast, cloud, slug))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.company.close()
+
+
+@pytest.fixture
+def connect_google(cast: Cast, cloud: SandboxProcess) -> Iterator[Callable[[str], Client]]:
+    """Clients at Google whose changes are published, and pulled by the worker."""
+    made: list[Client] = []
+    with maintenance_scope():
+        make_trace_key(provider_id=cast.provider.id)
+
+    def make(slug: str) -> Client:
+        made.append(make_google_client(cast, cloud, slug, is_heard=True))
         return made[-1]
 
     yield make
