@@ -282,6 +282,7 @@ def _observation(
     seat: Seat,
     observed_at: datetime,
 ) -> Observation:
+    told = host_auth(item, seat.kind)
     return Observation(
         tenant_id=seat.tenant_id,
         layer=Layer.MAILBOX,
@@ -304,7 +305,7 @@ def _observation(
         place=item.place,
         is_read=item.is_read,
         mail=facts.as_json(),
-        detail=_detail(item) | ({"host_auth": told} if (told := host_auth(item)) else {}),
+        detail=_detail(item) | ({"host_auth": told} if told else {}),
     )
 
 

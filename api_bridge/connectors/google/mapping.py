@@ -209,10 +209,12 @@ def mailbox_of(user: Json) -> Mailbox | None:
     if not address:
         return None
     name = user.get("name")
+    listed = [user.get(field) for field in ("aliases", "nonEditableAliases")]
     aliases = {
         normal_address(alias)
-        for field in ("aliases", "nonEditableAliases")
-        for alias in (user.get(field) if isinstance(user.get(field), list) else ())
+        for several in listed
+        if isinstance(several, list)
+        for alias in several
         if isinstance(alias, str)
     }
     is_active = not (user.get("suspended") is True or user.get("archived") is True)

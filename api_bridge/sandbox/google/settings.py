@@ -73,8 +73,9 @@ def create_filter(call: Call) -> Response:
     number = mailbox["number"]
     if len(kept(call.cloud.store, number, FILTER)) >= MOST_FILTERS:
         raise bad_request("Too many filters.", "failedPrecondition")
-    made = {"id": f"ANe1Bm{uuid.uuid4().hex}", "criteria": criteria, "action": action}
-    put(call.cloud.store, number, FILTER, made["id"], made)
+    key = f"ANe1Bm{uuid.uuid4().hex}"
+    made = {"id": key, "criteria": criteria, "action": action}
+    put(call.cloud.store, number, FILTER, key, made)
     return answer(made)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from api_bridge.connectors import Action, ActionRecord, Connection, Ref, Result, Runtime
 from api_bridge.connectors.google import GoogleConnector, changes, fetch
-from api_bridge.connectors.google import client as google_client
+from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google.mapping import item_of, verdicts_of
 from api_bridge.connectors.google.verify import check_scopes
 from api_bridge.errors import AuthExpired, NotFound, RateLimited, Rejected, Temporary
@@ -362,7 +362,7 @@ def test_a_bucket_that_is_empty_is_our_own_limit(workspace):
 def test_a_token_taken_back_early_is_asked_for_anew(workspace, connector, ana, ref):
     connector._client._sleep = lambda seconds: None
     tokens = connector._client._tokens
-    key = tokens._key(ana, google_client.scopes.MAIL)
+    key = tokens._key(ana, scopes.MAIL)
     for value in tokens._kept.values():
         tokens._kept[key] = (value[0], "ya29.stale")
     tokens._cache.drop(key)
@@ -410,6 +410,7 @@ def test_a_watch_is_pulled_and_settled(workspace, ana):
         assert connector.ensure_push(ana, current=watch, **order) == watch
         soon = replace(watch, expires_at=watch.expires_at - timedelta(days=2))
         assert connector.ensure_push(ana, current=soon, **order).expires_at >= watch.expires_at
+        assert watch.renew_at
         assert watch.renew_at < watch.expires_at
         workspace.receive("ana")
         pulled = connector.pull_pushes()
@@ -513,6 +514,7 @@ def test_only_google_itself_vouches_for_mail_from_inside(head, is_internal):
     raw = head + b"From: Bo <bo@acme.example>\r\n\r\nHello"
     data = {"id": "1", "raw": base64.urlsafe_b64encode(raw).decode()}
     item = item_of(data, "ana@acme.example", "", datetime.now(UTC))
+    assert item
     assert item.is_internal is is_internal
 
 

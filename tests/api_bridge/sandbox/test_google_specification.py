@@ -131,7 +131,7 @@ def test_labels_settings_and_watch(judge: Judge, workspace: Workspace):
 
 
 def test_directory_and_alerts(judge: Judge, workspace: Workspace):
-    admin = {"subject": "cfo", "scope": "admin.directory.user.readonly"}
+    admin: dict[str, Any] = {"subject": "cfo", "scope": "admin.directory.user.readonly"}
     users = "/admin/directory/v1/users"
     judge("GET", users, params={"customer": "my_customer", "maxResults": "2"}, **admin)
     judge("GET", f"{users}/{workspace.admin}", **admin)

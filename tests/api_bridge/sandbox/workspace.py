@@ -2,7 +2,6 @@
 
 import base64
 import json
-import uuid
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -39,6 +38,16 @@ def _key_pair() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
+def service_account(short: str, token_url: str) -> dict[str, str]:
+    """What Google's key file of a service account holds."""
+    return {
+        "type": "service_account", "project_id": f"bailey-{short}", "private_key_id": short,
+        "private_key": _key_pair()[0],
+        "client_email": f"bailey@bailey-{short}.iam.gserviceaccount.com",
+        "client_id": str(int.from_bytes(short.encode()) + 10**20)[-21:], "token_uri": token_url,
+    }  # fmt: skip
+
+
 @dataclass
 class Workspace(Company):
     """``cfo`` is the administrator.  ``granted``: the scopes delegated to the service account."""
@@ -47,19 +56,14 @@ class Workspace(Company):
     account: dict[str, str] = field(default_factory=dict)
     opened: list[Any] = field(default_factory=list)
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
-        private, self.public_key = _key_pair()
+        self.public_key = _key_pair()[1]
         short = self.tenant_id[:8]
         self.customer_id = f"C0{short}"
         self.admin = self.mail("cfo")
-        self.account = {
-            "type": "service_account", "project_id": f"bailey-{short}",
-            "private_key_id": short, "private_key": private,
-            "client_email": f"bailey@bailey-{short}.iam.gserviceaccount.com",
-            "client_id": str(int(uuid.UUID(self.tenant_id)))[:21],
-            "token_uri": f"{self.cloud.https}/token",
-        }  # fmt: skip
+        self.account = service_account(short, f"{self.cloud.https}/token")
         self.topic = f"projects/bailey-{short}/topics/gmail"
         self.subscription = f"projects/bailey-{short}/subscriptions/gmail"
         self.delegate(*self.granted)

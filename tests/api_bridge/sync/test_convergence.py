@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from api_bridge.connectors.google import changes as history_changes
 from api_bridge.connectors.graph import changes
@@ -113,6 +114,7 @@ class World:
 class GoogleWorld(World):
     """The same at Google: people move mail by its labels, hints come through Pub/Sub."""
 
+    @override
     def move(self, name: str, which: int, folder: str) -> None:
         message_id = self._pick(name, which)
         if not message_id:
@@ -126,6 +128,7 @@ class GoogleWorld(World):
         self.company.gmail(name, "POST", f"messages/{found['id']}/modify", json=body)
         self.kept[name, message_id] = (PLACES[folder], self.kept[name, message_id][1])
 
+    @override
     def fault(self, kind: str, name: str) -> None:
         # The worker names a mailbox by its address, the steps by "me": only the worker is struck.
         wanted = {"kind": kind, "match": f"users/{self.company.mail(name)}/", "seconds": 0}

@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from api_bridge import hearing
+from api_bridge.connectors.google import GoogleConnector
 from api_bridge.errors import AuthExpired
 from api_bridge.layer import ConnectedMailboxLayer
 from api_bridge.models import Connection, MailboxSync
@@ -42,6 +43,20 @@ def heard(cast, cloud):
     made.sync()
     yield made
     made.company.close()
+
+
+def connector_for(client) -> GoogleConnector:
+    connector = connector_of(client.wired())
+    assert isinstance(connector, GoogleConnector)
+    return connector
+
+
+def forget_tokens(client) -> None:
+    """As if the hour were over."""
+    tokens = connector_for(client)._client._tokens
+    for key in tokens._kept:
+        tokens._cache.drop(key)
+    tokens._kept.clear()
 
 
 def copy_of(client, seen) -> Copy:
@@ -122,8 +137,7 @@ def test_a_suspended_person_is_no_mailbox_and_stops_nobody(google):
         "domain": company.domain,
         "users": [{"id": company.ids["bo"], "mail": company.mail("bo"), "account_enabled": False}],
     })  # fmt: skip
-    connector_of(google.wired())._client._tokens._kept.clear()
-    connector_of(google.wired())._client._tokens._cache._client.flushdb()
+    forget_tokens(google)
     message_id = company.receive("ana")
     google.sync()
     assert [seen.internet_message_id for seen in google.observations()] == [message_id]
@@ -133,9 +147,7 @@ def test_a_suspended_person_is_no_mailbox_and_stops_nobody(google):
 def test_delegation_taken_back_makes_the_layer_blind_and_says_why(google):
     """Trap 14."""
     google.company.delegate(f"{HEAD}apps.alerts")
-    tokens = connector_of(google.wired())._client._tokens
-    tokens._kept.clear()
-    tokens._cache._client.flushdb()
+    forget_tokens(google)
     google.sync()
     with google.scope():
         connection = Connection.objects.get()
@@ -150,7 +162,7 @@ def test_delegation_taken_back_makes_the_layer_blind_and_says_why(google):
 
 def test_a_mail_that_can_never_be_had_is_kept_as_unscannable(google, monkeypatch):
     """Trap 10."""
-    connector = connector_of(google.wired())
+    connector = connector_for(google)
     monkeypatch.setattr(connector._client, "_sleep", lambda seconds: None)
     monkeypatch.setattr(connector._client._gmail, "_sleep", lambda seconds: None)
     poison, good = google.company.receive("ana"), google.company.receive("ana")
@@ -211,7 +223,7 @@ def test_a_hint_is_settled_after_it_is_stored(heard, monkeypatch):
     """Trap 11: what was pulled and not marked comes again."""
     heard.company.receive("ana")
     connector = connector_of(heard.wired())
-    settled = []
+    settled: list[object] = []
     with monkeypatch.context() as patched:
         patched.setattr(connector, "settle_pushes", settled.append)
         patched.setattr(hearing, "mark_heard", lambda *_: _fails(()))
