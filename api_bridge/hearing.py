@@ -82,6 +82,12 @@ def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
     return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
+def is_pushed(connection: Connection) -> bool:
+    """Its mailboxes publish, and what they publish is not pulled: it must be pushed to us."""
+    given = connection.settings
+    return bool(given.get("topic")) and not given.get("subscription")
+
+
 def push_url(connection: Connection) -> str:
     """Where a Pub/Sub subscription that pushes must send what it has for this connection.
 

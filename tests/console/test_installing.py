@@ -11,6 +11,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from api_bridge.hearing import push_url
 from api_bridge.models import Connection
 from incidents.models import TraceKey
 from seg_bridge.models import Gate, GateClient
@@ -129,7 +130,7 @@ def test_client_connects_its_google_customer_by_key_file(run, provider: Provider
     key = tmp_path / "key.json"
     key.write_text(json.dumps(service_account("acme", "https://oauth2.googleapis.com/token")))
     topic = ["--google-topic", "projects/bailey/topics/gmail"]
-    run("createclient", *_client("acme", *GOOGLE, *topic, "--google-key", str(key)))
+    said = run("createclient", *_client("acme", *GOOGLE, *topic, "--google-key", str(key)))
     with maintenance_scope():
         connection = Connection.objects.get()
         assert (connection.kind, connection.cloud_tenant_id) == ("google", "c01abc234")
@@ -137,6 +138,7 @@ def test_client_connects_its_google_customer_by_key_file(run, provider: Provider
         assert connection.settings == {
             "admin": "admin@acme.example", "topic": "projects/bailey/topics/gmail",
         }  # fmt: skip
+        assert f"push to {push_url(connection)}" in said
         assert b"PRIVATE KEY" not in bytes(connection.sealed_secret)
 
 

@@ -26,7 +26,15 @@ from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google import units
 from api_bridge.connectors.google.settings import Customer, read_customer
 from api_bridge.connectors.google.tokens import GoogleTokens
-from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited, Temporary, Unexpected
+from api_bridge.errors import (
+    AccessDenied,
+    AuthExpired,
+    BridgeError,
+    NotFound,
+    RateLimited,
+    Temporary,
+    Unexpected,
+)
 from api_bridge.http import (
     ATTEMPTS,
     JSON_LIMIT_BYTES,
@@ -40,6 +48,8 @@ from api_bridge.limits import Quota
 
 BATCH_SIZE = 25
 PAGE_LIMIT = 2_000
+# How long it is believed that no more than reading was delegated.
+READ_ONLY_S = 600.0
 # A person's mail service is off, or was never on.
 NO_MAIL_SERVICE = "failedPrecondition"
 Query = str | Sequence[str]
@@ -78,6 +88,7 @@ class GoogleClient:
         self.customer: Customer = read_customer(connection, runtime.allowed_hosts)
         self._limits = runtime.limits
         self._sleep = sleep
+        self._read_only_until = 0.0
         account = self.customer.account
         self._project = f"google.{account.project or account.client_id}"
         self._other = f"google-other.{account.client_id}.{self.customer.customer_id}"
@@ -116,11 +127,15 @@ class GoogleClient:
         body: Mapping[str, Any] | None = None,
         is_safe: bool | None = None,
         limit_bytes: int = JSON_LIMIT_BYTES,
-        scope: str = scopes.MAIL,
+        scope: str = "",
+        writes: bool | None = None,
     ) -> Reply:
-        """A call below one mailbox.  Raises ``NotFound`` (``no_mail_service``) where the person has
-        no mailbox, and any other ``BridgeError``.
+        """A call below one mailbox.  ``writes``: it changes mail or labels (None: all but GET).
+        ``scope``: this one and no other.  Raises ``NotFound`` (``no_mail_service``) where the
+        person has no mailbox, ``AccessDenied`` (``read_only``) where only reading was delegated,
+        and any other ``BridgeError``.
         """
+        changes = method != "GET" if writes is None else writes
         try:
             return self._gmail.call(
                 method,
@@ -129,10 +144,34 @@ class GoogleClient:
                 body=body,
                 is_safe=is_safe,
                 limit_bytes=limit_bytes,
-                authorize=self._tokens.for_person(mailbox_id, scope),
+                authorize=self._tokens.for_person(mailbox_id, scope)
+                if scope
+                else lambda refused: self._mail_bearer(mailbox_id, refused, writes=changes),
             )
         except BridgeError as error:
             raise _without_mail_service(error) from error
+
+    def _mail_bearer(self, mailbox_id: str, refused: str = "", *, writes: bool = False) -> str:
+        """For all of mail, or for reading where no more was delegated: that is asked again after a
+        while.
+        """
+        if time.monotonic() >= self._read_only_until:
+            try:
+                return self._tokens.bearer(mailbox_id, scopes.MAIL, refused)
+            except AuthExpired as error:
+                if error.code != "needs_consent":
+                    raise
+        token = self._tokens.bearer(mailbox_id, scopes.MAIL_READ, refused)
+        if time.monotonic() >= self._read_only_until:
+            self._read_only_until = time.monotonic() + READ_ONLY_S
+        if writes:
+            raise AccessDenied(
+                "The service account may read mail and not move it: the scope gmail.modify is not "
+                "delegated.",
+                code="read_only",
+                status=403,
+            )
+        return token
 
     def directory(self, target: str, *, scope: str = scopes.USERS) -> Mapping[str, Any]:
         """A read as the administrator."""
@@ -239,9 +278,7 @@ class GoogleClient:
                 mine = [number for number, ask in chunk.items() if ask.mailbox_id == mailbox_id]
                 cost = sum(chunk[number].cost for number in mine)
                 try:
-                    bearers[mailbox_id] = self._tokens.bearer(
-                        mailbox_id, scopes.MAIL, refused.get(mailbox_id, "")
-                    )
+                    bearers[mailbox_id] = self._mail_bearer(mailbox_id, refused.get(mailbox_id, ""))
                     name = self._user(mailbox_id)
                     held.enter_context(self._limits.slot(name, cost=cost, quota=units.USER))
                 except BridgeError as error:

@@ -142,6 +142,7 @@ class GoogleConnector:
             cost=units.WATCH,
             body={"topicName": topic},
             is_safe=True,
+            writes=False,
         )
         expires_at = _milliseconds(text_of(reply.json(), "expiration"))
         renew_at = min(expires_at, datetime.now(UTC) + RENEWED_EVERY)
@@ -160,7 +161,9 @@ class GoogleConnector:
     def end_push(self, subscription_id: str) -> None:
         mailbox_id = subscription_id.removeprefix(WATCH_HEAD)
         try:
-            self._client.mail("POST", mailbox_id, path("stop"), cost=units.STOP, is_safe=True)
+            self._client.mail(
+                "POST", mailbox_id, path("stop"), cost=units.STOP, is_safe=True, writes=False
+            )
         except NotFound:
             return
 

@@ -25,6 +25,7 @@ from api_bridge.http import tls_context
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPE_HEAD = "https://www.googleapis.com/auth/"
 MAIL = f"{SCOPE_HEAD}gmail.modify"
+MAIL_READ = f"{SCOPE_HEAD}gmail.readonly"
 USERS = f"{SCOPE_HEAD}admin.directory.user.readonly"
 ALERTS = f"{SCOPE_HEAD}apps.alerts"
 PUBSUB = f"{SCOPE_HEAD}pubsub"

@@ -88,7 +88,7 @@ _SCOPES = (
         scopes.MAIL,
         True,
         "read the profile of the administrator's mailbox",
-        "Mail is neither read nor removed.",
+        "Mail is not removed. With gmail.readonly instead it is still read and judged.",
         _mail(path("profile"), units.GET_PROFILE),
     ),
     _Scope(
@@ -129,6 +129,13 @@ _SCOPES = (
         ),
     ),
 )
+_READ_INSTEAD = _Scope(
+    scopes.MAIL_READ,
+    True,
+    "read the profile of the administrator's mailbox",
+    "Mail is not read.",
+    _mail(path("profile"), units.GET_PROFILE),
+)
 _PUBSUB = _Scope(
     scopes.PUBSUB,
     False,
@@ -141,13 +148,17 @@ _PUBSUB = _Scope(
 def check_scopes(
     connection: Connection, runtime: Runtime, *, transport: httpx.BaseTransport | None = None
 ) -> list[ScopeCheck]:
-    """One result for each scope, the needed ones first.  Raises ``Rejected`` for settings that
+    """One result for each scope, the needed ones first; ``gmail.readonly`` only where
+    ``gmail.modify`` does not work.  Raises ``Rejected`` for settings that
     cannot work at all.  Calls Google: never inside a scope of the database.
     """
     client = GoogleClient(connection, runtime, transport=transport)
     wanted = (*_SCOPES, *((_PUBSUB,) if client.customer.subscription else ()))
     try:
-        return [_checked(client, each) for each in wanted]
+        checks = [_checked(client, each) for each in wanted]
+        if any(check.scope == scopes.MAIL and not check.is_ok for check in checks):
+            checks.insert(2, _checked(client, _READ_INSTEAD))
+        return checks
     finally:
         client.close()
 

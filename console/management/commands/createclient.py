@@ -26,6 +26,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from typing_extensions import override
 
+from api_bridge.hearing import is_pushed, push_url
 from api_bridge.models import Connection
 from api_bridge.services import (
     Cloud,
@@ -79,22 +80,16 @@ class Command(BaseCommand):
             next_hop = _read_hop(options["next_hop"])
             with maintenance_scope():
                 tenant, gates = _make(options, mailboxes, next_hop)
-                if mail_host:
-                    create_connection(
-                        tenant=tenant,
-                        kind=mail_host.kind,
-                        cloud_tenant_id=mail_host.cloud_tenant_id,
-                        credentials=mail_host.credentials,
-                        cloud=mail_host.cloud,
-                        actor=ACTOR,
-                    )
+                connection = _connect(tenant, mail_host) if mail_host else None
         except DomainError as error:
             raise CommandError(error.sentence) from error
         self.stdout.write(f"{tenant.name} is ready with {len(mailboxes)} mailboxes.")
         names = ", ".join(gate.name for gate in gates)
         self.stdout.write(f"Gates that take its mail: {names or 'none (manage.py creategate)'}.")
-        if mail_host:
+        if connection:
             self.stdout.write("Its mailboxes are listed and read from now on.")
+            if is_pushed(connection):
+                self.stdout.write(f"Let its topic push to {push_url(connection)}")
         if not options["protected"]:
             self.stdout.write(
                 f"When its MX records name your gates: manage.py protectclient {tenant.slug}"
@@ -146,6 +141,17 @@ def _read_mail_host(options: dict[str, Any]) -> MailHost | None:
         return None
     cloud = _elsewhere(Cloud(), options)
     return MailHost(Connection.Kind.GRAPH, options["cloud_tenant"], credentials, cloud)
+
+
+def _connect(tenant: Tenant, mail_host: MailHost) -> Connection:
+    return create_connection(
+        tenant=tenant,
+        kind=mail_host.kind,
+        cloud_tenant_id=mail_host.cloud_tenant_id,
+        credentials=mail_host.credentials,
+        cloud=mail_host.cloud,
+        actor=ACTOR,
+    )
 
 
 def _read_google(options: dict[str, Any]) -> MailHost:

@@ -14,7 +14,7 @@ from api_bridge.connectors.google import GoogleConnector, changes, fetch
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google.mapping import item_of, verdicts_of
 from api_bridge.connectors.google.verify import check_scopes
-from api_bridge.errors import AuthExpired, NotFound, RateLimited, Rejected, Temporary
+from api_bridge.errors import AccessDenied, AuthExpired, NotFound, RateLimited, Rejected, Temporary
 from api_bridge.limits import LocalLimits
 from incidents.words import Place, Verdict
 from tests.api_bridge.sandbox.running import SandboxProcess
@@ -444,9 +444,31 @@ def test_each_scope_is_tried_and_says_what_is_off_without_it(workspace):
     assert [check.scope.removeprefix(HEAD) for check in checks if check.is_ok] == [
         "admin.directory.user.readonly", "apps.alerts",
     ]  # fmt: skip
-    missing = checks[1]
-    assert (missing.is_needed, "delegation" in missing.problem) == (True, True)
-    assert missing.off_without.startswith("Mail is neither read")
+    for missing, words in ((checks[1], "Mail is not removed"), (checks[2], "Mail is not read")):
+        assert (missing.is_needed, "delegation" in missing.problem) == (True, True)
+        assert missing.off_without.startswith(words)
+
+
+def test_where_only_reading_is_delegated_mail_is_read_and_not_moved(workspace, ana):
+    """Trap 14: one missing scope switches off what needs it, and nothing else."""
+    head = f"{HEAD}gmail.readonly"
+    workspace.delegate(head, f"{HEAD}admin.directory.user.readonly")
+    with closing(GoogleConnector(wired(workspace), runtime(workspace))) as connector:
+        message_id = workspace.receive("ana")
+        found, _, _ = walk(connector, ana, "", datetime.now(UTC) - EARLIER)
+        (ref,) = connector.find(ana, message_id)
+        assert found == [ref.item_id]
+        record = connector.prepare(ref, Action.JUNK, "k")
+        with pytest.raises(AccessDenied, match=r"gmail\.modify"):
+            connector.act(record)
+        workspace.delegate(*GRANTED)
+        connector._client._read_only_until = 0.0
+        assert connector.act(record).result is Result.DONE
+    workspace.delegate(head)
+    checks = {
+        check.scope: check.is_ok for check in check_scopes(wired(workspace), runtime(workspace))
+    }
+    assert (checks[f"{HEAD}gmail.modify"], checks[head]) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Google's own Python client drives the sandbox: google-auth's token, httplib2's requests."""
 
 import base64
+import json
 from typing import Any
 
 import google_auth_httplib2
@@ -11,6 +12,7 @@ from google.oauth2 import service_account
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
+from tests.api_bridge.sandbox.receiver import receiving
 from tests.api_bridge.sandbox.running import SandboxProcess
 from tests.api_bridge.sandbox.workspace import HEAD, Workspace, raw_of
 
@@ -181,6 +183,20 @@ def test_a_watch_is_heard_by_pull_until_it_is_acknowledged(workspace: Workspace)
     assert again == {}
     subscriptions.acknowledge(**name, body={"ackIds": [got["ackId"]]}).execute()
     gmail.users().stop(userId="me").execute()
+
+
+def test_a_watch_is_pushed_to_an_address_until_it_is_taken(workspace: Workspace):
+    with receiving() as receiver:
+        receiver.refusals = 1
+        workspace.subscribe(push_url=receiver.url)
+        gmail = service(workspace)
+        gmail.users().watch(userId="me", body={"topicName": workspace.topic}).execute()
+        (pushed,) = receiver.next()
+        assert receiver.refusals == 0
+        said = json.loads(base64.b64decode(pushed["message"]["data"]))
+        assert said["emailAddress"] == workspace.mail("ana")
+        assert pushed["subscription"] == workspace.subscription
+        assert receiver.is_quiet()
 
 
 def test_alerts_are_listed_since_a_time(workspace: Workspace):
