@@ -10,9 +10,9 @@ class ApiBridgeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from api_bridge.layer import GraphMailboxLayer  # models are not ready before
+        from api_bridge.layer import ConnectedMailboxLayer  # models are not ready before
         from api_bridge.sight import mailbox_blindness
 
         register_queue("sync", "api_bridge.sync.serve_sync")
-        register_mailbox_layer(GraphMailboxLayer())
+        register_mailbox_layer(ConnectedMailboxLayer())
         register_sight(mailbox_blindness)

@@ -30,7 +30,7 @@ from api_bridge.errors import (
     Temporary,
     Unexpected,
 )
-from api_bridge.limits import Limits
+from api_bridge.limits import Limits, Quota
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5
@@ -39,6 +39,9 @@ CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0
 WHOLE_ANSWER_S = 120.0
 JSON_LIMIT_BYTES = 64 * 1024 * 1024
+# Google says "too fast" with 403 as well (contract A.12).
+TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded"})
+DAY_OVER_S = 3600.0
 # The same message fails in the same way for ever (contract A.4).
 PERMANENT_CODES = frozenset({"ErrorMimeContentConversionFailed", "ErrorMimeContentInvalid"})
 NEVER_SENT = (
@@ -98,11 +101,16 @@ class Reply:
 
 
 def error_code(content: bytes) -> str:
-    """The provider's own code in an error body (``{"error": {"code": …}}``), or ""."""
+    """The provider's own code in an error body (``{"error": {"code": …}}``), or "".
+
+    Google's code is the status again; its word is the first of ``errors``, or ``status``.
+    """
     try:
         error = json.loads(content)["error"]
         code = error if isinstance(error, str) else error["code"]
-    except (ValueError, RecursionError, KeyError, TypeError):
+        if isinstance(code, int):
+            code = error["errors"][0]["reason"] if error.get("errors") else error.get("status")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError):
         return ""
     return code[:100] if isinstance(code, str) else ""
 
@@ -125,6 +133,9 @@ def refusal(status: int, code: str, wait_s: float | None, *, is_safe: bool) -> B
     said = f"The provider answered {status} {code}".rstrip() + "."
     if status == 401:
         return AuthExpired(said, code="refused", status=status)
+    if code in TOO_FAST and status in (403, 429):
+        wait_s = DAY_OVER_S if code == "dailyLimitExceeded" else wait_s
+        return RateLimited(said, retry_after_s=wait_s or 10.0, code=code, status=status)
     if status == 403:
         return AccessDenied(said, code=code, status=status)
     if status in (404, 410):
@@ -171,8 +182,10 @@ class OutgoingClient:
         ca_file: str = "",
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        quota_of: Callable[[str], Quota | None] = lambda name: None,
     ) -> None:
         check_outgoing(base_url, allowed_hosts)
+        self._quota_of = quota_of
         self._base_url = base_url.rstrip("/")
         self._authorize = authorize
         self._limits = limits
@@ -207,23 +220,26 @@ class OutgoingClient:
         *,
         slots: Mapping[str, int],
         body: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         is_safe: bool | None = None,
         limit_bytes: int = JSON_LIMIT_BYTES,
+        authorize: Callable[[str], str] | None = None,
     ) -> Reply:
         """``target`` is a path under the base address or a whole link of the provider.
 
         ``slots``: limit name → how many requests this counts as.  ``is_safe``: may be repeated
-        when the answer is lost (None: GET only).  Raises ``BridgeError``.
+        when the answer is lost (None: GET only).  ``content``: a body that is no JSON.
+        ``authorize``: for this call, instead of the client's.  Raises ``BridgeError``.
         """
         safe = method == "GET" if is_safe is None else is_safe
         url = self.pinned(target) if "://" in target else f"{self._base_url}{target}"
-        request = _Request(method, url, body, dict(headers or {}), safe, limit_bytes)
+        request = _Request(method, url, body, content, dict(headers or {}), safe, limit_bytes)
         refused_token = ""
         attempt = 0
         while True:
             attempt += 1
-            token = self._authorize(refused_token)
+            token = (authorize or self._authorize)(refused_token)
             try:
                 return self._send(request, token, slots)
             except AuthExpired:
@@ -256,12 +272,16 @@ class OutgoingClient:
         if slots:
             name = min(slots)
             rest = {other: cost for other, cost in slots.items() if other != name}
-            with self._limits.slot(name, cost=slots[name]):
+            with self._limits.slot(name, cost=slots[name], quota=self._quota_of(name)):
                 return self._send(request, token, rest)
         headers = {**request.headers, "Authorization": f"Bearer {token}"}
         try:
             with self._http.stream(
-                request.method, request.url, headers=headers, json=request.body
+                request.method,
+                request.url,
+                headers=headers,
+                json=request.body,
+                content=request.content,
             ) as response:
                 content = _read(response, request.limit_bytes)
         except NEVER_SENT as error:
@@ -282,6 +302,7 @@ class _Request:
     method: str
     url: str
     body: Mapping[str, Any] | None
+    content: bytes | None
     headers: dict[str, str]
     is_safe: bool
     limit_bytes: int

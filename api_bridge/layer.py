@@ -1,4 +1,5 @@
-"""The mailbox layer as the incident model asks for it: over the connector of the client's tenant.
+"""The mailbox layer as the incident model asks for it: over the connector of whatever host the
+client has.
 
 What went wrong is told in the one word that counts there: try again, never again, or not known.
 """
@@ -60,7 +61,7 @@ class _Mailbox:
     connector: Connector
 
 
-class GraphMailboxLayer:
+class ConnectedMailboxLayer:
     """``incidents.layers.MailboxLayer``.  Called outside scopes; opens short ones itself."""
 
     def read_state(self, copy: Copy) -> CopyState:

@@ -45,10 +45,13 @@ class Quota:
 class Limits(Protocol):
     """What a connector asks before it calls."""
 
-    def slot(self, name: str, *, cost: int = 1) -> AbstractContextManager[None]:
+    def slot(
+        self, name: str, *, cost: int = 1, quota: Quota | None = None
+    ) -> AbstractContextManager[None]:
         """Holds one of the concurrent slots and takes ``cost`` tokens.
 
-        Raises ``RateLimited`` if that would mean waiting longer than the caller should.
+        ``quota``: what this name may do, where it is not the usual.  Raises ``RateLimited`` if
+        that would mean waiting longer than the caller should.
         """
 
     def pause(self, name: str, seconds: float) -> None:
@@ -58,7 +61,7 @@ class Limits(Protocol):
 class _Counter(Protocol):
     """Where the counting is kept."""
 
-    def try_take(self, name: str, holder: str, cost: int) -> float:
+    def try_take(self, name: str, holder: str, cost: int, quota: Quota | None = None) -> float:
         """0.0 if taken, else how many seconds to wait before the next try."""
 
     def give_back(self, name: str, holder: str) -> None: ...
@@ -66,12 +69,19 @@ class _Counter(Protocol):
 
 @contextmanager
 def _waiting(
-    counter: _Counter, name: str, cost: int, *, wait_s: float, clock: Clock, sleep: Sleep
+    counter: _Counter,
+    name: str,
+    cost: int,
+    *,
+    quota: Quota | None,
+    wait_s: float,
+    clock: Clock,
+    sleep: Sleep,
 ) -> Iterator[None]:
     """Tries, waits a little, tries again, for at most ``wait_s``."""
     holder = uuid.uuid4().hex
     deadline = clock() + wait_s
-    while (next_try_s := counter.try_take(name, holder, cost)) > 0:
+    while (next_try_s := counter.try_take(name, holder, cost, quota)) > 0:
         if next_try_s > deadline - clock():
             raise RateLimited(
                 f"The limit for {name} is reached.", retry_after_s=next_try_s, code="own_limit"
@@ -109,40 +119,51 @@ class LocalLimits:
         self._guard = threading.Lock()
         self._counts: dict[str, _Count] = {}
 
-    def slot(self, name: str, *, cost: int = 1) -> AbstractContextManager[None]:
-        return _waiting(self, name, cost, wait_s=self._wait_s, clock=self._clock, sleep=self._sleep)
+    def slot(
+        self, name: str, *, cost: int = 1, quota: Quota | None = None
+    ) -> AbstractContextManager[None]:
+        return _waiting(
+            self,
+            name,
+            cost,
+            quota=quota,
+            wait_s=self._wait_s,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
 
     def pause(self, name: str, seconds: float) -> None:
         with self._guard:
             count = self._count(name)
             count.paused_until = max(count.paused_until, self._clock() + seconds)
 
-    def try_take(self, name: str, holder: str, cost: int) -> float:
+    def try_take(self, name: str, holder: str, cost: int, quota: Quota | None = None) -> float:
         now = self._clock()
+        quota = quota or self.quota
         with self._guard:
-            count = self._count(name)
+            count = self._count(name, quota)
             if count.paused_until > now:
                 return count.paused_until - now
             count.holders = {who: end for who, end in count.holders.items() if end > now}
-            if len(count.holders) >= self.quota.concurrent:
+            if len(count.holders) >= quota.concurrent:
                 return BUSY_POLL_S
-            count.tokens = min(self.quota.burst, count.tokens + (now - count.at) * self.quota.per_s)
+            count.tokens = min(quota.burst, count.tokens + (now - count.at) * quota.per_s)
             count.at = now
             if count.tokens < cost:
-                return (cost - count.tokens) / self.quota.per_s
+                return (cost - count.tokens) / quota.per_s
             count.tokens -= cost
-            count.holders[holder] = now + self.quota.lease_s
+            count.holders[holder] = now + quota.lease_s
             return 0.0
 
     def give_back(self, name: str, holder: str) -> None:
         with self._guard:
             self._count(name).holders.pop(holder, None)
 
-    def _count(self, name: str) -> _Count:
+    def _count(self, name: str, quota: Quota | None = None) -> _Count:
         if name not in self._counts:
             if len(self._counts) >= LOCAL_NAMES:
                 self._forget_idle()
-            self._counts[name] = _Count(tokens=self.quota.burst, at=self._clock())
+            self._counts[name] = _Count(tokens=(quota or self.quota).burst, at=self._clock())
         return self._counts[name]
 
     def _forget_idle(self) -> None:
@@ -177,9 +198,17 @@ class RedisLimits:
         self._pause = client.register_script(PAUSE)
         self._alone = LocalLimits(quota, wait_s=wait_s, sleep=sleep)
 
-    def slot(self, name: str, *, cost: int = 1) -> AbstractContextManager[None]:
+    def slot(
+        self, name: str, *, cost: int = 1, quota: Quota | None = None
+    ) -> AbstractContextManager[None]:
         return _waiting(
-            self, name, cost, wait_s=self._wait_s, clock=time.monotonic, sleep=self._sleep
+            self,
+            name,
+            cost,
+            quota=quota,
+            wait_s=self._wait_s,
+            clock=time.monotonic,
+            sleep=self._sleep,
         )
 
     def pause(self, name: str, seconds: float) -> None:
@@ -189,15 +218,15 @@ class RedisLimits:
         except redis.RedisError as error:
             log.warning("Pause of %s is known to this process only: %s", name, type(error).__name__)
 
-    def try_take(self, name: str, holder: str, cost: int) -> float:
-        quota = self.quota
+    def try_take(self, name: str, holder: str, cost: int, quota: Quota | None = None) -> float:
+        wanted, quota = quota, quota or self.quota
         keys = [self._key(name, part) for part in ("pause", "slots", "bucket")]
         values = [holder, cost, quota.concurrent, quota.per_s, quota.burst, quota.lease_s]
         try:
             wait_ms = self._take(keys=keys, args=values)
         except redis.RedisError as error:
             log.warning("Limits are counted by this process alone: %s", type(error).__name__)
-            return self._alone.try_take(name, holder, cost)
+            return self._alone.try_take(name, holder, cost, wanted)
         if not isinstance(wait_ms, int):
             raise TypeError(f"the limit script answered {type(wait_ms).__name__}")
         return wait_ms / 1000

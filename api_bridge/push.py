@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from api_bridge.connectors import Capability, Connector, Subscription
@@ -117,7 +118,7 @@ def _ensure(claimed: ClaimedWork, connector: Connector, row: MailboxSync) -> Non
             # What came before our row knew the order was not listened to.
             kept.due_at = kept.whole_due_at = timezone.now()
         kept.push_expires_at, kept.push_error = ordered.expires_at, ""
-        kept.push_due_at = ordered.expires_at - RENEW_BEFORE
+        kept.push_due_at = ordered.renew_at or ordered.expires_at - RENEW_BEFORE
         kept.save(
             update_fields=[
                 *("push_id", "sealed_client_state", "due_at", "whole_due_at"),
@@ -130,7 +131,7 @@ def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector
     """Ends orders to our address that no row knows, and makes anew what the mail host has lost or
     sends elsewhere.  Raises ``BridgeError``.
     """
-    if Capability.PUSH not in connector.capabilities:
+    if Capability.PUSH_LISTED not in connector.capabilities:
         return
     standing = {push.id: push for push in connector.pushes()}
     ours = notification_url()
@@ -142,6 +143,16 @@ def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector
     for push_id, push in standing.items():
         if (push_id in known) != (push.notification_url == ours):
             connector.end_push(push_id)
+
+
+def note_heard(rows: QuerySet[MailboxSync]) -> None:
+    """Something changed in these mailboxes, somebody says.  Needs a scope.
+
+    A mailbox that has to wait (told to slow down, not readable) goes on waiting.
+    """
+    now = timezone.now()
+    rows.update(dirty_at=now)
+    rows.filter(failures=0).update(due_at=now)
 
 
 def forget_pushes(sync_ids: Sequence[UUID]) -> None:

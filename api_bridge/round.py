@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
 
-from api_bridge.connectors import Connector, Fetched, Item, Page, Ref
+from api_bridge.connectors import ORIGINAL, Connector, Fetched, Item, Page, Ref
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
 from api_bridge.known import Known, know
 from api_bridge.models import SeenItem
@@ -167,7 +167,7 @@ class Round:
             each.item.ref
             for _, _, outcome in read
             for each in outcome.scanned
-            if each.wants_evidence and each.method != "graph-mime"
+            if each.wants_evidence and each.method not in ORIGINAL
         ]
         return _fetch(self._connector, wanted)
 

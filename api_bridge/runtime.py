@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from api_bridge import connectors
 from api_bridge.cache import RedisCache
-from api_bridge.connectors import MICROSOFT_HOSTS, Connector, Runtime, open_connector
+from api_bridge.connectors import GOOGLE_HOSTS, MICROSOFT_HOSTS, Connector, Runtime, open_connector
 from api_bridge.limits import RedisLimits
 from api_bridge.models import Connection
 from tenants.secrets import unseal
@@ -81,7 +81,7 @@ def shared_runtime() -> Runtime:
     return Runtime(
         cache=RedisCache(client, seal_key=seal_key),
         limits=RedisLimits(client),
-        allowed_hosts=MICROSOFT_HOSTS | set(settings.OUTGOING_HOSTS),
+        allowed_hosts=MICROSOFT_HOSTS | GOOGLE_HOSTS | set(settings.OUTGOING_HOSTS),
     )
 
 

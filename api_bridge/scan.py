@@ -24,7 +24,7 @@ from typing import Any
 from uuid import UUID
 
 from api_bridge import history
-from api_bridge.connectors import Fetched, Item
+from api_bridge.connectors import GMAIL_RAW, Fetched, Item
 from api_bridge.connectors.graph.rebuild import rebuild_mail
 from api_bridge.detect import Judgement, MailboxContext
 from api_bridge.detect.child import JUDGE, judgement_of
@@ -40,15 +40,15 @@ from incidents.observations import Observation, Reason
 from incidents.words import Direction, Layer, Place, Verdict
 
 ENGINE = "detect"
-# Exchange takes this header off all mail from outside (contract A.4).
-INTERNAL_HEADER = "X-MS-Exchange-Organization-AuthAs"
 READERS = 2
 MOST_RECIPIENTS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """The mailbox in which items lie.  Mail received before ``judged_from`` only teaches."""
+    """The mailbox in which items lie.  Mail received before ``judged_from`` only teaches.
+    ``kind``: of its mail host.
+    """
 
     mailbox_id: UUID
     tenant_id: int
@@ -56,6 +56,12 @@ class Seat:
     aliases: tuple[str, ...]
     display_name: str
     judged_from: datetime
+    kind: str = "graph"
+
+    @property
+    def source(self) -> str:
+        """Who says it, in observations."""
+        return f"{self.kind}:{self.address}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +107,7 @@ def scan(
         return _sent(item, seat, observed_at)
     profile = known.profile
     arrival = _arrival(item, profile)
-    raw = fetched.raw if fetched else rebuild_mail(item)
-    method = fetched.acquired if fetched else "graph-json"
+    raw, method = _bytes_of(item, fetched)
     facts = mail_reader().read(
         raw,
         own_authserv_ids=_gate_names(item, arrival),
@@ -135,6 +140,15 @@ def scan(
     )
 
 
+def _bytes_of(item: Item, fetched: Fetched | None) -> tuple[bytes, str]:
+    """And how they were acquired."""
+    if fetched:
+        return fetched.raw, fetched.acquired
+    if item.raw:
+        return item.raw, GMAIL_RAW
+    return rebuild_mail(item), "graph-json"
+
+
 def _sent(item: Item, seat: Seat, observed_at: datetime) -> Scanned:
     recipients = [each.address for each in (*item.to, *item.cc)]
     lessons = history.lessons_of_sent(recipients, seat.address, item.received_at)
@@ -143,7 +157,7 @@ def _sent(item: Item, seat: Seat, observed_at: datetime) -> Scanned:
     observation = Observation(
         tenant_id=seat.tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{seat.address}",
+        source=seat.source,
         source_key=f"{item.ref.item_id}/sent",
         observed_at=observed_at,
         recipient=seat.address,
@@ -160,7 +174,7 @@ def _sent(item: Item, seat: Seat, observed_at: datetime) -> Scanned:
 def _is_own(item: Item, seat: Seat) -> bool:
     """Written here: a rule may put mail that came in among the sent, whoever it says it is from."""
     author = item.sender.address if item.sender else ""
-    has_travelled = any(header_of(item, name) for name in ("Received", INTERNAL_HEADER))
+    has_travelled = bool(header_of(item, "Received")) or item.is_internal
     return author in (seat.address, *seat.aliases) and not has_travelled
 
 
@@ -190,7 +204,7 @@ def _detail(item: Item) -> dict[str, Any]:
 
 
 def _arrival(item: Item, profile: Profile) -> _Arrival:
-    if header_of(item, INTERNAL_HEADER).strip().lower() == "internal":
+    if item.is_internal:
         return _Arrival(direction=Direction.INTERNAL, state="none_expected")
     value = header_of(item, TRACE_HEADER)
     trace = check_trace(value, profile.keys) if value else None
@@ -317,10 +331,11 @@ def _observation(
     seat: Seat,
     observed_at: datetime,
 ) -> Observation:
+    told = host_auth(item, seat.kind)
     return Observation(
         tenant_id=seat.tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{seat.address}",
+        source=seat.source,
         source_key=f"{item.ref.item_id}/scan",
         observed_at=observed_at,
         recipient=seat.address,
@@ -339,13 +354,13 @@ def _observation(
         place=item.place,
         is_read=item.is_read,
         mail=facts.as_json(),
-        detail=_detail(item) | ({"host_auth": told} if (told := host_auth(item)) else {}),
+        detail=_detail(item) | ({"host_auth": told} if told else {}),
     )
 
 
 def give_up(item: Item, seat: Seat, *, why: str, observed_at: datetime) -> Scanned:
     """An item that could not be scanned again and again: kept as it was listed, and said so."""
-    raw = rebuild_mail(item)
+    raw, method = _bytes_of(item, None)
     facts = MailFacts(
         size_bytes=len(raw),
         raw_sha256="",
@@ -365,7 +380,7 @@ def give_up(item: Item, seat: Seat, *, why: str, observed_at: datetime) -> Scann
         item=item,
         observation=_observation(item, facts, arrival, judgement, seat, observed_at),
         raw=raw,
-        method="graph-json",
+        method=method,
         wants_evidence=True,
     )
 
@@ -375,7 +390,7 @@ def moved(item: Item, seat: Seat, *, observed_at: datetime) -> Scanned:
     observation = Observation(
         tenant_id=seat.tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{seat.address}",
+        source=seat.source,
         source_key=f"{item.ref.item_id}/place",
         observed_at=observed_at,
         recipient=seat.address,

@@ -6,12 +6,16 @@ Every function runs in the caller's scope and transaction and calls no vendor; a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from api_bridge import connectors
+from api_bridge.connectors.google.settings import AUTHORITY_URL as GOOGLE_AUTHORITY_URL
+from api_bridge.connectors.google.settings import GMAIL_URL, read_account, read_customer
+from api_bridge.connectors.google.verify import ScopeCheck, check_scopes
 from api_bridge.errors import Rejected
 from api_bridge.models import Connection
 from api_bridge.runtime import certificate_place, secret_place, shared_runtime, wire_connection
@@ -24,6 +28,11 @@ from tenants.secrets import seal
 from tenants.work import want_work
 
 QUEUE = "sync"
+# Whether settings can work at all, by kind; each raises ``Rejected``.
+_CHECKS: dict[str, Callable[[connectors.Connection, Collection[str]], object]] = {
+    Connection.Kind.GRAPH: check_connection,
+    Connection.Kind.GOOGLE: read_customer,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +100,50 @@ def create_connection(
     return connection
 
 
+def google_credentials(key_json: str) -> Credentials:
+    """Of a service account's key file.  Raises ``WrongInput``."""
+    try:
+        account = read_account(key_json)
+    except Rejected as error:
+        raise WrongInput(str(error)) from error
+    return Credentials(client_id=account.client_id, secret=key_json)
+
+
+def google_cloud(
+    *, admin: str, topic: str = "", subscription: str = "", cloud: Cloud | None = None
+) -> Cloud:
+    """Google's addresses, or those of ``cloud``, with what a Google connection needs besides."""
+    cloud = cloud or Cloud(authority_url=GOOGLE_AUTHORITY_URL, api_url=GMAIL_URL)
+    given = {"admin": admin.strip(), "topic": topic.strip(), "subscription": subscription.strip()}
+    return replace(cloud, settings={name: value for name, value in given.items() if value})
+
+
+def verify_google(
+    *, customer_id: str, key_json: str, admin: str, cloud: Cloud | None = None
+) -> list[ScopeCheck]:
+    """Each scope by a live call, before anything is stored: what works, and what is off without.
+
+    ``cloud``: as ``google_cloud`` makes it.  Calls Google, so never inside a scope.  Raises
+    ``WrongInput`` for a key file or settings that cannot work.
+    """
+    cloud = cloud or google_cloud(admin=admin)
+    settings = {**cloud.settings, "admin": admin.strip()}
+    wired = connectors.Connection(
+        kind=Connection.Kind.GOOGLE,
+        cloud_tenant_id=customer_id.strip().lower(),
+        client_id=google_credentials(key_json).client_id,
+        client_secret=key_json,
+        authority_url=cloud.authority_url,
+        api_url=cloud.api_url,
+        ca_file=cloud.ca_file,
+        settings=tuple(sorted(settings.items())),
+    )
+    try:
+        return check_scopes(wired, shared_runtime())
+    except Rejected as error:
+        raise WrongInput(str(error)) from error
+
+
 def replace_credentials(
     *, connection: Connection, credentials: Credentials, actor: Person | Actor
 ) -> None:
@@ -123,6 +176,6 @@ def _set_credentials(connection: Connection, credentials: Credentials) -> None:
         pair = json.dumps([credentials.private_key_pem, credentials.certificate_pem])
         connection.sealed_certificate = seal(pair.encode(), place=certificate_place(connection))
     try:
-        check_connection(wire_connection(connection), shared_runtime().allowed_hosts)
+        _CHECKS[connection.kind](wire_connection(connection), shared_runtime().allowed_hosts)
     except Rejected as error:
         raise WrongInput(str(error)) from error

@@ -22,9 +22,10 @@ from uuid import UUID
 from django.db.models import F, Min
 from django.utils import timezone
 
-from api_bridge.connectors import Connector
+from api_bridge.connectors import Capability, Connector
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Temporary
 from api_bridge.health import blinding_state, note_blind, note_seeing
+from api_bridge.hearing import hear, next_pull
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
@@ -58,6 +59,7 @@ class Opened:
     connection_id: UUID
     created_at: datetime
     list_due_at: datetime
+    kind: str
     connector: Connector
 
 
@@ -94,7 +96,7 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
             with _scope(claimed):
                 note_blind(row.id, error)
             continue
-        opened.append(Opened(row.id, row.created_at, row.list_due_at, connector))
+        opened.append(Opened(row.id, row.created_at, row.list_due_at, row.kind, connector))
     return opened
 
 
@@ -106,7 +108,9 @@ def _next_due(claimed: ClaimedWork) -> datetime | None:
         mailboxes = _read_ones().aggregate(due=Min("due_at"))["due"]
         orders = wanting_push().filter(connection__state=Connection.State.ACTIVE)
         pushes = orders.aggregate(due=Min("push_due_at"))["due"]
-    return min([due for due in (connections, watches, mailboxes, pushes) if due], default=None)
+        pulls = next_pull(timezone.now())
+    dues = (connections, watches, mailboxes, pushes, pulls)
+    return min([due for due in dues if due], default=None)
 
 
 def _read_ones() -> Any:
@@ -117,6 +121,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
     """Raises ``AuthExpired``."""
     if opened.list_due_at <= timezone.now():
         _list_mailboxes(claimed, opened)
+    hear(claimed, opened.connection_id, opened.connector)
     while time.monotonic() < until:
         mine = _take_up(claimed, opened)
         if not mine:
@@ -171,7 +176,8 @@ def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
 
 def _mine(row: MailboxSync, opened: Opened) -> Mine:
     judged_from = opened.created_at - CLOCKS_DIFFER
-    is_quick = row.whole_due_at > timezone.now()
+    is_cheap = Capability.CHEAP_CHANGES in opened.connector.capabilities
+    is_quick = row.whole_due_at > timezone.now() and not is_cheap
     # A cursor that was lost begins again a day before the mailbox was last read.
     since = row.synced_at - LOST_CURSOR if row.synced_at else opened.created_at - LOOK_BACK
     if is_quick and row.synced_at:
@@ -185,6 +191,7 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
             aliases=tuple(row.mailbox.aliases),
             display_name=row.mailbox.display_name,
             judged_from=judged_from,
+            kind=opened.kind,
         ),
         external_id=row.mailbox.external_id,
         cursor=row.cursor,

@@ -1,4 +1,5 @@
-"""Looks again at copies that are exposed: did a person read, move or delete the mail since?
+"""Looks again at copies that are exposed: did a person read, move or delete the mail since?  And
+asks what the mail host's own protection said meanwhile (``verdicts``).
 
 The listing shows mail that was received lately; an incident may stay open for days.  So the copies
 of open incidents are read by themselves, twenty to a call.
@@ -19,6 +20,7 @@ from django.utils import timezone
 from api_bridge.connectors import Connector, Ref, State
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.verdicts import tell_verdicts
 from incidents.assessment import EXPOSED
 from incidents.intake import record
 from incidents.models import Delivery, Incident
@@ -41,6 +43,7 @@ WATCHED = (*EXPOSED, Place.JUNK)
 @dataclass(frozen=True, slots=True)
 class _Watched:
     ref: Ref
+    source: str
     mailbox_address: str
     internet_message_id: str
     direction: str
@@ -56,6 +59,7 @@ def watch(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> No
         if not due.update(watch_due_at=now + EVERY):
             return
         watched = _exposed_copies(connection_id, now)
+    tell_verdicts(claimed, connection_id, connector)
     if not watched:
         return
     try:
@@ -92,9 +96,11 @@ def _exposed_copies(connection_id: UUID, now: datetime) -> list[_Watched]:
         .order_by("-received_at")[:MOST_COPIES]
     )
     boxes = _mailboxes(connection_id)
+    kind = Connection.objects.values_list("kind", flat=True).get(id=connection_id)
     return [
         _Watched(
             ref=Ref(boxes[copy.recipient].external_id, copy.mailbox_item_id),
+            source=f"{kind}:{boxes[copy.recipient].address}",
             mailbox_address=boxes[copy.recipient].address,
             internet_message_id=copy.message.internet_message_id,
             direction=copy.direction,
@@ -125,7 +131,7 @@ def _observation(tenant_id: int, watched: _Watched, state: State, at: datetime) 
     return Observation(
         tenant_id=tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{watched.mailbox_address}",
+        source=watched.source,
         source_key=f"{watched.ref.item_id}/place",
         observed_at=at,
         recipient=watched.mailbox_address,

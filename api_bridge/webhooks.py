@@ -1,8 +1,10 @@
-"""What Microsoft Graph sends: the handshake, notifications, and news of the push orders themselves.
+"""What mail hosts send: Microsoft Graph's handshake, notifications and news of the push orders
+themselves, and what Google's Pub/Sub pushes.
 
 A notification says no more than "look at this mailbox".  It is believed if its client state is the
 one of the order it names; it is answered after it is stored, so 202 means that it will be acted on.
-Source: microsoft-graph-docs change-notifications-delivery-webhooks, -lifecycle-events (2026-11).
+Source: microsoft-graph-docs change-notifications-delivery-webhooks, -lifecycle-events (2026-11);
+cloud.google.com/pubsub/docs/push (2026-11).
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from api_bridge.connectors.google.connector import address_in
+from api_bridge.hearing import connection_in, mark_heard
 from api_bridge.models import MailboxSync
-from api_bridge.push import client_state_place, forget_pushes
+from api_bridge.push import client_state_place, forget_pushes, note_heard
 from api_bridge.services import QUEUE
 from tenants.doors import ask
 from tenants.middleware import without_scope
@@ -68,6 +72,35 @@ def graph(request: HttpRequest) -> HttpResponse:
         log.exception("notifications could not be stored")
         return HttpResponse(status=503)
     return HttpResponse(status=202)
+
+
+@csrf_exempt
+@require_POST
+@without_scope
+def google(request: HttpRequest, token: str) -> HttpResponse:
+    """The address is the secret (``hearing.push_url``).  What cannot be read is taken, and means
+    nothing: refused, it would come again for days.
+    """
+    ours = connection_in(token)
+    if ours is None:
+        return HttpResponse("There is nothing here.", status=404, content_type="text/plain")
+    tenant_id, connection_id = ours
+    try:
+        said = json.loads(request.body)
+    except (ValueError, RecursionError):
+        said = None
+    message = said.get("message") if isinstance(said, dict) else None
+    address = address_in(message) if isinstance(message, dict) else ""
+    if address:
+        try:
+            with tenant_scope(Role.WORKER, [tenant_id]):
+                mark_heard(connection_id, {address})
+                want_work(tenant_id, QUEUE)
+        except (OperationalError, InterfaceError):
+            # Not stored, so not taken: Pub/Sub sends it again.
+            log.exception("a push could not be stored")
+            return HttpResponse(status=503)
+    return HttpResponse(status=204)
 
 
 def _handshake(token: str) -> HttpResponse:
@@ -127,10 +160,7 @@ def _ask_order(push_id: str) -> Order | None:
 def _mark(events: dict[UUID, set[str]]) -> None:
     """Every event means that the mailbox has to be read; some mean more."""
     now = timezone.now()
-    rows = MailboxSync.objects.filter(id__in=list(events))
-    rows.update(dirty_at=now)
-    # A mailbox that has to wait (told to slow down, not readable) goes on waiting.
-    rows.filter(failures=0).update(due_at=now)
+    note_heard(MailboxSync.objects.filter(id__in=list(events)))
     lost = [each for each, said in events.items() if "missed" in said]
     MailboxSync.objects.filter(id__in=lost).update(whole_due_at=now)
     forget_pushes([each for each, said in events.items() if "subscriptionRemoved" in said])

@@ -12,15 +12,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from importlib import import_module
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from api_bridge.cache import LocalCache, SharedCache
 from api_bridge.errors import BridgeError
 from api_bridge.limits import Limits, LocalLimits
 from incidents.mail.facts import Address
-from incidents.words import Place
+from incidents.words import Place, Verdict
 
-CONNECTORS = {"graph": "api_bridge.connectors.graph.GraphConnector"}
+CONNECTORS = {
+    "graph": "api_bridge.connectors.graph.GraphConnector",
+    "google": "api_bridge.connectors.google.GoogleConnector",
+}
 
 MICROSOFT_HOSTS = frozenset(
     {
@@ -33,12 +36,31 @@ MICROSOFT_HOSTS = frozenset(
         "microsoftgraph.chinacloudapi.cn",
     }
 )
+GOOGLE_HOSTS = frozenset(
+    {
+        "oauth2.googleapis.com",
+        "gmail.googleapis.com",
+        "admin.googleapis.com",
+        "alertcenter.googleapis.com",
+        "pubsub.googleapis.com",
+    }
+)
 
 
 class Capability(StrEnum):
-    """What a provider can do; callers ask before they offer it."""
+    """What a provider can do; callers ask before they offer it.
+
+    ``push_listed``: the standing orders can be listed.  ``pushes_pulled``: what is pushed waits to
+    be fetched (``PullsPushes``).  ``cheap_changes``: ``changes`` costs no more than a quick look.
+    ``mailbox_settings``: ``ReadsSettings``.  ``vendor_verdicts``: ``ReadsVerdicts``.
+    """
 
     PUSH = "push"
+    PUSH_LISTED = "push_listed"
+    PUSHES_PULLED = "pushes_pulled"
+    CHEAP_CHANGES = "cheap_changes"
+    MAILBOX_SETTINGS = "mailbox_settings"
+    VENDOR_VERDICTS = "vendor_verdicts"
     HIDDEN_QUARANTINE = "hidden_quarantine"
     RAW = "raw"
     BATCH = "batch"
@@ -122,7 +144,7 @@ class Runtime:
 
     cache: SharedCache = field(default_factory=LocalCache)
     limits: Limits = field(default_factory=LocalLimits)
-    allowed_hosts: Collection[str] = MICROSOFT_HOSTS
+    allowed_hosts: Collection[str] = MICROSOFT_HOSTS | GOOGLE_HOSTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +174,8 @@ class Item:
     () where the provider keeps none (mail that never travelled).  Of ``html`` and ``text`` one may
     be "".  ``is_partial``: attachments exist and their content is not in this item.
     ``conversation_id``: the provider's own name of the conversation in this mailbox, "" if it has
-    none.
+    none.  ``raw``: the whole mail, where the list came with it; ``is_summary``: neither that nor a
+    body is in this item.  ``is_internal``: the provider vouches that it was sent from inside.
     """
 
     ref: Ref
@@ -175,10 +198,13 @@ class Item:
     headers: tuple[tuple[str, str], ...] = ()
     html: str = ""
     text: str = ""
+    raw: bytes = field(default=b"", repr=False)
+    is_summary: bool = False
+    is_internal: bool = False
 
     @property
     def is_partial(self) -> bool:
-        return self.has_attachments
+        return not self.raw and (self.has_attachments or self.is_summary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +223,15 @@ class Page:
     restarted: bool = False
 
 
+# Ways of getting a mail as its provider keeps it.
+GMAIL_RAW = "gmail-raw"
+ORIGINAL = frozenset({"graph-mime", GMAIL_RAW})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """Bytes of one copy.  ``acquired``: ``graph-mime`` (as the provider keeps it) or ``graph-json``
+    """Bytes of one copy.  ``acquired``: ``graph-mime``, ``gmail-raw`` (as the provider keeps it:
+    one of ``ORIGINAL``) or ``graph-json``
     (rebuilt from headers, body and attachments because the provider cannot give it).
     ``is_complete`` False: some attachment is missing; ``problem`` says why.
     """
@@ -278,12 +310,81 @@ class ActionSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A standing push order.  ``expires_at`` aware, UTC."""
+    """A standing push order.  Times aware, UTC.  ``renew_at`` None: as late as the caller likes
+    before it ends.
+    """
 
     id: str
     resource: str
     notification_url: str
     expires_at: datetime
+    renew_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxRule:
+    """What a mailbox does with mail by itself, in words of no provider.
+
+    ``criteria``: name and value of what it looks for, as the provider names it.  ``forward_to``:
+    addresses that get a copy or the mail itself.  ``moves_to``: a folder's or label's name, "" for
+    none.  ``is_enabled`` is always True where the provider cannot switch one off.  ``definition``
+    is the provider's own form, enough to make it anew.
+    """
+
+    id: str
+    name: str
+    criteria: tuple[tuple[str, str], ...]
+    forward_to: tuple[str, ...] = ()
+    moves_to: str = ""
+    deletes: bool = False
+    skips_inbox: bool = False
+    marks_read: bool = False
+    is_enabled: bool = True
+    definition: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarding:
+    """Every mail goes on to ``address``.  ``keeps_copy`` False: the mailbox itself shows none."""
+
+    address: str
+    is_enabled: bool
+    keeps_copy: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegate:
+    """Somebody who may read and send as this mailbox.  ``is_active`` False: not accepted yet."""
+
+    address: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorVerdict:
+    """What the provider's own protection said of one mail in one mailbox, after delivery.
+
+    ``key`` is stable; ``kind`` are the provider's words.  ``at`` aware, UTC.
+    """
+
+    key: str
+    kind: str
+    verdict: Verdict
+    at: datetime
+    recipient: str
+    internet_message_id: str
+    subject: str = ""
+    sender: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulledPushes:
+    """``addresses``: mailboxes in which something changed; ``receipts``: give them to
+    ``settle_pushes`` once that is stored.
+    """
+
+    addresses: frozenset[str]
+    receipts: tuple[str, ...]
 
 
 class Connector(Protocol):
@@ -357,6 +458,39 @@ class Connector(Protocol):
 
     def close(self) -> None:
         """Lets go of its connections; the connector is of no more use."""
+
+
+@runtime_checkable
+class ReadsSettings(Protocol):
+    """``Capability.MAILBOX_SETTINGS``: what an intruder changes first."""
+
+    def rules(self, mailbox_id: str) -> list[MailboxRule]:
+        """All that the provider shows."""
+
+    def forwarding(self, mailbox_id: str) -> Forwarding | None:
+        """None: no address was ever set."""
+
+    def delegates(self, mailbox_id: str) -> list[Delegate]:
+        """Empty where the mailbox has none."""
+
+
+@runtime_checkable
+class ReadsVerdicts(Protocol):
+    """``Capability.VENDOR_VERDICTS``."""
+
+    def verdicts(self, since: datetime) -> list[VendorVerdict]:
+        """What was said since then, oldest first; the same again each time it is asked."""
+
+
+@runtime_checkable
+class PullsPushes(Protocol):
+    """``Capability.PUSHES_PULLED``."""
+
+    def pull_pushes(self) -> PulledPushes:
+        """What waits, at once; it comes again until it is settled."""
+
+    def settle_pushes(self, receipts: Sequence[str]) -> None:
+        """These need not come again."""
 
 
 def open_connector(connection: Connection, runtime: Runtime) -> Connector:

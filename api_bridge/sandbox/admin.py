@@ -12,6 +12,10 @@ from api_bridge.sandbox.clock import as_graph_time
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.directory import BadDirectory
 from api_bridge.sandbox.faults import BadFault
+from api_bridge.sandbox.google import pubsub
+from api_bridge.sandbox.google import settings as google_settings
+from api_bridge.sandbox.google.authority import put_google
+from api_bridge.sandbox.google.directory import put_alert
 from api_bridge.sandbox.web import Request, Response, is_loopback, json_response
 from api_bridge.sandbox.zone import BadRecord, Zone
 
@@ -45,6 +49,14 @@ class Admin:
                 return self._put_tenant
             case "DELETE", ["tenants", _]:
                 return self._delete_tenant
+            case "PUT", ["google", _]:
+                return self._put_google
+            case "POST", ["google", _, "alerts"]:
+                return self._add_alert
+            case "PUT", ["pubsub"]:
+                return self._put_pubsub
+            case "PUT", ["mailboxes", _, "settings"]:
+                return self._put_settings
             case "PUT", ["dns"]:
                 return self._put_dns
             case "DELETE", ["dns"]:
@@ -77,6 +89,34 @@ class Admin:
         if not directory.delete_tenant(self._cloud.store, tenant_id):
             raise AdminRefused(404, "no such tenant")
         return Response(204)
+
+    async def _put_google(self, request: Request, tenant_id: str) -> Response:
+        put_google(self._cloud.store, tenant_id, _object(request))
+        return json_response({"id": tenant_id.lower()})
+
+    async def _add_alert(self, request: Request, tenant_id: str) -> Response:
+        alert_id = put_alert(self._cloud.store, tenant_id.lower(), _object(request))
+        return json_response({"alertId": alert_id}, 201)
+
+    async def _put_pubsub(self, request: Request) -> Response:
+        pubsub.put_subscription(self._cloud.store, _object(request))
+        self._cloud.notifier.wake()
+        return json_response({})
+
+    async def _put_settings(self, request: Request, address: str) -> Response:
+        """What a person set up in Gmail: ``forwarding`` (autoForwarding), ``delegates``."""
+        number, wanted = self._mailbox(address)["number"], _object(request)
+        store = self._cloud.store
+        if forwarding := wanted.get("forwarding"):
+            told = {"forwardingEmail": forwarding["emailAddress"], "verificationStatus": "accepted"}
+            google_settings.put(
+                store, number, google_settings.ADDRESS, told["forwardingEmail"], told
+            )
+            google_settings.put(store, number, google_settings.FORWARDING, "", forwarding)
+        for each in wanted.get("delegates", []):
+            delegate = {"delegateEmail": each, "verificationStatus": "accepted"}
+            google_settings.put(store, number, google_settings.DELEGATE, each, delegate)
+        return json_response({})
 
     async def _put_dns(self, request: Request) -> Response:
         records = _object(request).get("records")

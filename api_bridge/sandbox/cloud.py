@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from api_bridge.sandbox.faults import Faults
+from api_bridge.sandbox.google.authority import GoogleAuthority
 from api_bridge.sandbox.identity import Authority
 from api_bridge.sandbox.notifier import Notifier
 from api_bridge.sandbox.store import Store
@@ -13,4 +14,5 @@ class Cloud:
     store: Store
     faults: Faults
     authority: Authority
+    google: GoogleAuthority
     notifier: Notifier

@@ -86,6 +86,12 @@ def user_in(store: Store, tenant_id: str, name: str) -> sqlite3.Row | None:
     )  # fmt: skip
 
 
+def is_google(store: Store, tenant_id: str) -> bool:
+    """Its mail is at Google, and is not at Microsoft."""
+    found = store.row("SELECT 1 FROM google_customer WHERE tenant_id = ?", tenant_id)
+    return found is not None
+
+
 def mailbox_of(store: Store, address: str) -> sqlite3.Row | None:
     """The user whose mailbox takes mail for this address; ``name+anything@`` counts as name."""
     local, _, domain = address.rpartition("@")

@@ -11,7 +11,7 @@ KINDS = (
     "status_429", "status_503", "timeout", "drop_before_commit", "drop_after_commit",
     "lying_move", "move_back", "lost_notification", "duplicate_notification",
     "delayed_notification", "truncated_body", "repeated_link", "expired_delta", "smtp_451",
-    "smtp_down",
+    "smtp_down", "status_500", "quota_403", "expired_history",
 )  # fmt: skip
 DEFAULT_SECONDS = {"status_429": 1.0, "status_503": 1.0, "timeout": 30.0, "move_back": 2.0,
                    "delayed_notification": 5.0}  # fmt: skip

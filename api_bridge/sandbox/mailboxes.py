@@ -17,6 +17,12 @@ from api_bridge.sandbox.store import Store, marks
 
 WELL_KNOWN = "SELECT * FROM folder WHERE mailbox = ? AND well_known = ?"
 CREATED, UPDATED, DELETED = "created", "updated", "deleted"
+# What a Gmail label means as a folder; of several, the first counts.
+FOLDER_OF = {
+    "TRASH": "deleteditems", "SPAM": "junkemail", "DRAFT": "drafts", "INBOX": "inbox",
+    "SENT": "sentitems",
+}  # fmt: skip
+LABEL_OF = {folder: label for label, folder in FOLDER_OF.items()}
 
 
 class FolderExists(Exception):
@@ -181,7 +187,7 @@ def discard_message(store: Store, message: sqlite3.Row) -> None:
 def purge_message(store: Store, message: sqlite3.Row) -> None:
     """Take a message away for good."""
     with store.transaction():
-        _record_change(store, message["number"], DELETED)
+        _record_change(store, message["number"], DELETED, is_purged=True)
         store.execute("DELETE FROM message WHERE number = ?", message["number"])
         store.execute(
             "DELETE FROM mime WHERE number = ? AND NOT EXISTS "
@@ -190,12 +196,53 @@ def purge_message(store: Store, message: sqlite3.Row) -> None:
         )
 
 
-def _record_change(store: Store, number: int, kind: str) -> None:
-    store.execute(
+def set_labels(store: Store, number: int, wanted: set[str]) -> None:
+    """Gmail's way to move and mark: the whole new set of labels.  The set it has already: nothing
+    happens.
+    """
+    with store.transaction():
+        message = message_numbered(store, number)
+        if message is None or set(labels_of(store, message)) == wanted:
+            return
+        name = next((FOLDER_OF[label] for label in FOLDER_OF if label in wanted), "archive")
+        folder = own_folder(store, message["mailbox"], name)["number"]
+        has_moved = folder != message["folder"]
+        if has_moved:
+            _record_change(store, number, DELETED)
+            store.execute(
+                "UPDATE message SET folder = ?, serial = ? WHERE number = ?",
+                folder, store.next_serial(), number,
+            )  # fmt: skip
+        store.execute(
+            "UPDATE message SET is_read = ?, version = version + 1, modified_at = ? "
+            "WHERE number = ?",
+            "UNREAD" not in wanted, now_s(), number,
+        )  # fmt: skip
+        store.execute("DELETE FROM labelled WHERE message = ?", number)
+        for label in wanted - {"UNREAD", LABEL_OF.get(name, "")}:
+            store.execute("INSERT INTO labelled VALUES (?, ?)", number, label)
+        _record_change(store, number, CREATED if has_moved else UPDATED)
+
+
+def labels_of(store: Store, message: sqlite3.Row) -> list[str]:
+    """A message's labels as Gmail shows them: its folder, whether it is unread, and the others."""
+    well_known = store.value("SELECT well_known FROM folder WHERE number = ?", message["folder"])
+    others = store.rows("SELECT label FROM labelled WHERE message = ?", message["number"])
+    found = {LABEL_OF.get(well_known, ""), *(row["label"] for row in others)} - {""}
+    return sorted(found | (set() if message["is_read"] else {"UNREAD"}))
+
+
+def _record_change(store: Store, number: int, kind: str, *, is_purged: bool = False) -> None:
+    """Graph's side is told of the kind, Gmail's history is made of the labels after it."""
+    seq = store.execute(
         "INSERT INTO change (mailbox, folder, message, serial, version, kind, at) "
         "SELECT mailbox, folder, number, serial, version, ?, ? FROM message WHERE number = ?",
         kind, now_s(), number,
     )  # fmt: skip
+    labels = None if is_purged else " ".join(
+        labels_of(store, store.one("SELECT * FROM message WHERE number = ?", number))
+    )  # fmt: skip
+    store.execute("INSERT INTO labels_after VALUES (?, ?, ?)", seq, number, labels)
 
 
 def _columns(mail: ReadMail) -> dict[str, Any]:

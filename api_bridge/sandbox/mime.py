@@ -126,7 +126,7 @@ def read_mail(raw: bytes) -> ReadMail:
 
 def attachments(raw: bytes) -> list[Attached]:
     """Attachments in the order of the mail; empty where the mail can't be read."""
-    tree = _tree(raw)
+    tree = tree_of(raw)
     if tree is None:
         return []
     found: list[Attached] = []
@@ -234,7 +234,7 @@ def _conversation(found: dict[str, str], subject: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def _tree(raw: bytes) -> Message | None:
+def tree_of(raw: bytes) -> Message | None:
     boundaries = raw.count(b"oundary")
     end = _BREAK.search(raw)
     has_long_head = (end.start() if end else len(raw)) > MAX_HEADER_BYTES
@@ -292,7 +292,7 @@ def _attached(part: Message, index: int) -> Attached:
 
 def _read_body(raw: bytes) -> tuple[str, str, bool]:
     """Body type, body, and whether there are attachments that are not inline pictures."""
-    tree = _tree(raw)
+    tree = tree_of(raw)
     if tree is None:
         return "text", "", False
     texts: dict[str, str] = {}

@@ -9,6 +9,7 @@ Source: learn.microsoft.com/graph/change-notifications-delivery-webhooks, read 2
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
@@ -36,8 +37,10 @@ class NotValidated(Exception):
 
 
 class Notifier:
-    def __init__(self, store: Store, faults: Faults) -> None:
-        self._store, self._faults = store, faults
+    def __init__(
+        self, store: Store, faults: Faults, *, on_wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._store, self._faults, self._on_wake = store, faults, on_wake
         self._client = httpx.AsyncClient(timeout=DELIVERY_TIMEOUT_S, trust_env=False)
         self._woken = asyncio.Event()
         self._senders: dict[str, asyncio.Task[None]] = {}
@@ -46,6 +49,7 @@ class Notifier:
     def wake(self) -> None:
         """Something has changed: look what there is to tell."""
         self._woken.set()
+        self._on_wake()
 
     async def validate(self, url: str) -> None:
         """The handshake of a new subscription.  Raises NotValidated."""

@@ -13,6 +13,7 @@ from api_bridge.sandbox import directory, mailboxes, mime
 from api_bridge.sandbox.store import Store
 
 INTERNAL = b"X-MS-Exchange-Organization-AuthAs: Internal\r\n"
+GOOGLE_FOUND = "Authentication-Results: mx.google.com; dkim=pass header.i=@{domain}\r\n"
 
 
 def send(store: Store, sender: sqlite3.Row, recipients: Sequence[sqlite3.Row], raw: bytes) -> None:
@@ -21,9 +22,16 @@ def send(store: Store, sender: sqlite3.Row, recipients: Sequence[sqlite3.Row], r
     mail = mime.read_mail(clean)
     inboxes = [(number, "inbox") for number in sorted({each["number"] for each in recipients})]
     if inboxes:
-        mailboxes.deliver(store, raw=INTERNAL + clean, mail=mail, copies=inboxes)
+        mailboxes.deliver(store, raw=_marked(store, sender) + clean, mail=mail, copies=inboxes)
     sent = [(sender["number"], "sentitems")]
     mailboxes.deliver(store, raw=clean, mail=mail, is_read=True, copies=sent)
+
+
+def _marked(store: Store, sender: sqlite3.Row) -> bytes:
+    """What the mail host writes above a mail between two of its people."""
+    if directory.is_google(store, sender["tenant_id"]):
+        return GOOGLE_FOUND.format(domain=sender["mail"].rpartition("@")[2]).encode()
+    return INTERNAL
 
 
 def answer(

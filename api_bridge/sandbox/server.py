@@ -19,6 +19,9 @@ from api_bridge.sandbox.admin import Admin
 from api_bridge.sandbox.certificates import ensure_server_certificate, ensure_signing_key
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.faults import Faults
+from api_bridge.sandbox.google.api import GoogleApi
+from api_bridge.sandbox.google.authority import GoogleAuthority
+from api_bridge.sandbox.google.pubsub import Publisher
 from api_bridge.sandbox.graph.api import GraphApi
 from api_bridge.sandbox.identity import Authority
 from api_bridge.sandbox.notifier import Notifier
@@ -97,18 +100,24 @@ async def _open(settings: Settings, store: Store, stack: contextlib.AsyncExitSta
     https, http = _socket(settings.https), _socket(settings.http)
     https_base = f"https://{_bound(https).netloc}"
     faults = Faults()
-    notifier = Notifier(store, faults)
-    cloud = Cloud(store, faults, Authority(store, signing_key, https_base), notifier)
+    publisher = Publisher(store, faults)
+    notifier = Notifier(store, faults, on_wake=publisher.wake)
+    cloud = Cloud(
+        store, faults, Authority(store, signing_key, https_base),
+        GoogleAuthority(store, signing_key, https_base), notifier,
+    )  # fmt: skip
     zone = Zone(store)
-    graph, authority = GraphApi(cloud).serve, cloud.authority.serve
-    outside = doors(graph, authority)
-    inside = doors(graph, authority, Admin(cloud, zone).serve, Page(store).serve)
+    apis = (GraphApi(cloud).serve, GoogleApi(cloud).serve)
+    authorities = (cloud.google.serve, cloud.authority.serve)
+    outside = doors(*apis, *authorities)
+    inside = doors(*apis, *authorities, Admin(cloud, zone).serve, Page(store).serve)
     smtp = await smtp_in.listen(cloud, settings.smtp.host, settings.smtp.port)
     stack.callback(smtp.close)
     dns = await _listen_dns(zone, settings.dns, stack)
     for app, listener, tls in ((outside, https, context), (inside, http, None)):
         await stack.enter_async_context(_http(app, listener, tls))
     await stack.enter_async_context(_background(notifier.run()))
+    await stack.enter_async_context(_background(publisher.run()))
     smtp_address = Address(*smtp.sockets[0].getsockname()[:2])
     return Addresses(https=_bound(https), http=_bound(http), smtp=smtp_address, dns=dns)
 

@@ -64,12 +64,15 @@ async def deliver_from_outside(
         f"Received: from {_printable(helo)} ([{peer}]) by {HOST_NAME} with ESMTP"
         f"\r\n id {new_guid()}; {email.utils.formatdate()}\r\n"
     )
-    raw = received.encode() + mime.without_headers(content, OWN_HEADERS)
+    found = [directory.mailbox_of(cloud.store, address) for address in recipients]
+    # Google lets these headers through: to it they are any sender's.
+    if not all(each and directory.is_google(cloud.store, each["tenant_id"]) for each in found):
+        content = mime.without_headers(content, OWN_HEADERS)
+    raw = received.encode() + content
     # Parsing a large mail takes its time; the thread keeps the other connections going.
     mail = await asyncio.to_thread(mime.read_mail, raw)
     copies: dict[int, str] = {}
-    for address in recipients:
-        mailbox = directory.mailbox_of(cloud.store, address)
+    for mailbox in found:
         if mailbox is not None:
             copies[mailbox["number"]] = "inbox"
     mailboxes.deliver(cloud.store, raw=raw, mail=mail, copies=list(copies.items()))

@@ -78,6 +78,53 @@ CREATE TABLE IF NOT EXISTS subscription (
     lifecycle_url TEXT, client_state TEXT, is_immutable INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL, sent_seq INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS service_account (
+    client_email TEXT PRIMARY KEY, client_id TEXT NOT NULL, key_id TEXT NOT NULL,
+    public_key_pem TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS google_customer (
+    tenant_id TEXT PRIMARY KEY REFERENCES tenant ON DELETE CASCADE,
+    customer_id TEXT NOT NULL UNIQUE, admin TEXT NOT NULL COLLATE NOCASE
+);
+CREATE TABLE IF NOT EXISTS delegation (
+    tenant_id TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+    client_email TEXT NOT NULL REFERENCES service_account ON DELETE CASCADE, scopes TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, client_email)
+);
+CREATE TABLE IF NOT EXISTS google_label (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    mailbox INTEGER NOT NULL REFERENCES user ON DELETE CASCADE, name TEXT NOT NULL COLLATE NOCASE,
+    list_visibility TEXT NOT NULL, message_visibility TEXT NOT NULL, UNIQUE (mailbox, name)
+);
+CREATE TABLE IF NOT EXISTS labelled (
+    message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE, label TEXT NOT NULL,
+    PRIMARY KEY (message, label)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS labels_after (
+    seq INTEGER PRIMARY KEY REFERENCES change ON DELETE CASCADE, message INTEGER NOT NULL,
+    labels TEXT
+);
+CREATE INDEX IF NOT EXISTS labels_after_message ON labels_after (message, seq);
+CREATE TABLE IF NOT EXISTS mail_setting (
+    mailbox INTEGER NOT NULL REFERENCES user ON DELETE CASCADE, kind TEXT NOT NULL,
+    id TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (mailbox, kind, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alert (
+    id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+    created_at INTEGER NOT NULL, content TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS watch (
+    mailbox INTEGER PRIMARY KEY REFERENCES user ON DELETE CASCADE, topic TEXT NOT NULL,
+    expires_at INTEGER NOT NULL, sent_seq INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS pubsub_subscription (
+    name TEXT PRIMARY KEY, topic TEXT NOT NULL, owner TEXT NOT NULL, push_url TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS pubsub_message (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    subscription TEXT NOT NULL REFERENCES pubsub_subscription ON DELETE CASCADE,
+    data TEXT NOT NULL, published_at INTEGER NOT NULL, leased_until INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE IF NOT EXISTS dns_record (
     name TEXT NOT NULL, type TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (name, type, value)

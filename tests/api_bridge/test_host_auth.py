@@ -40,11 +40,40 @@ FOUND = {"spf": "fail", "dkim": "pass", "dmarc": "pass", "ip": "198.51.100.7"}
     ],
 )
 def test_only_what_stands_above_the_mail_as_it_came_is_the_hosts_own(headers, found):
-    item = Item(
+    assert host_auth(item_with(headers)) == found
+
+
+def item_with(headers) -> Item:
+    return Item(
         ref=Ref("box", "1"),
         received_at=datetime(2026, 11, 22, tzinfo=UTC),
         folder_id="inbox",
         place=Place.INBOX,
         headers=tuple(headers),
     )
-    assert host_auth(item) == found
+
+
+GOOGLE = (
+    "Authentication-Results",
+    "mx.google.com; dkim=pass header.i=@shop.example; spf=softfail (google.com: domain of"
+    " transitioning a@shop.example does not designate 198.51.100.7 as permitted sender)"
+    " smtp.mailfrom=a@shop.example; dmarc=fail (p=NONE) header.from=shop.example",
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers", "found"),
+    [
+        (
+            "google",
+            [HOP, GOOGLE, TRACE, OURS],
+            {"spf": "softfail", "dkim": "pass", "dmarc": "fail", "ip": "198.51.100.7"},
+        ),
+        ("google", [RESULT, GOOGLE], {}),
+        ("google", [TRACE, GOOGLE], {}),
+        ("graph", [GOOGLE], {}),
+        ("imap", [RESULT], {}),
+    ],
+)
+def test_each_kind_of_host_is_known_by_its_own_name(kind, headers, found):
+    assert host_auth(item_with(headers), kind) == found

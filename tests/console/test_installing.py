@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,19 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from api_bridge.hearing import push_url
 from api_bridge.models import Connection
 from incidents.models import TraceKey
 from seg_bridge.models import Gate, GateClient
 from seg_bridge.snapshot import find_gate
 from tenants.models import Assignment, AuditEntry, Domain, Mailbox, Person, Provider, Tenant
 from tenants.scope import maintenance_scope
+from tests.api_bridge.sandbox.workspace import service_account
 from tests.factories import PASSWORD, Cast
 
 SECRET = "ab" * 32
 GUID = "11111111-2222-3333-4444-555555555555"
+GOOGLE = ["--google-customer", "C01abc234", "--google-admin", "admin@acme.example"]
 
 
 @pytest.fixture
@@ -122,6 +126,22 @@ def test_client_connects_its_microsoft_tenant_by_secret(run, provider: Provider,
         assert b"hush" not in bytes(connection.sealed_secret)
 
 
+def test_client_connects_its_google_customer_by_key_file(run, provider: Provider, tmp_path):
+    key = tmp_path / "key.json"
+    key.write_text(json.dumps(service_account("acme", "https://oauth2.googleapis.com/token")))
+    topic = ["--google-topic", "projects/bailey/topics/gmail"]
+    said = run("createclient", *_client("acme", *GOOGLE, *topic, "--google-key", str(key)))
+    with maintenance_scope():
+        connection = Connection.objects.get()
+        assert (connection.kind, connection.cloud_tenant_id) == ("google", "c01abc234")
+        assert connection.api_url == "https://gmail.googleapis.com"
+        assert connection.settings == {
+            "admin": "admin@acme.example", "topic": "projects/bailey/topics/gmail",
+        }  # fmt: skip
+        assert f"push to {push_url(connection)}" in said
+        assert b"PRIVATE KEY" not in bytes(connection.sealed_secret)
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
@@ -131,6 +151,9 @@ def test_client_connects_its_microsoft_tenant_by_secret(run, provider: Provider,
         (["--cloud-tenant", GUID], "needs --app"),
         (["--cloud-tenant", GUID, "--app", GUID], "BAILEY_APP_SECRET"),
         (["--cloud-tenant", GUID, "--app", GUID, "--app-key", "k.pem"], "go together"),
+        (["--google-customer", "C01abc234"], "--google-admin and --google-key"),
+        (["--google-customer", "C0", "--cloud-tenant", GUID], "one mail host"),
+        ([*GOOGLE, "--google-key", "/no"], "cannot be read"),
         (["--gate", "mx9"], "no gate named mx9"),
         (["--provider", "west"], "no provider named west"),
     ],

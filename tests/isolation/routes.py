@@ -495,6 +495,8 @@ route                method  object  token nobody
 healthz              GET     -       200   200
 graph-notifications  GET     -       405   405
 graph-notifications  POST    -       400   400
+google-push          GET     -       405   405
+google-push          POST    -       404   404
 ship                 GET     -       405   405
 ship                 POST    -       401   401
 ship-evidence        GET     -       401   401
@@ -715,6 +717,7 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "api-report-file": {"kind": "pdf"},
     "rehearsal_list": {"name": "newly_held"},
     "api-rehearsal-list": {"name": "newly_held"},
+    "google-push": {"token": "1." + "a" * 32 + "." + "b" * 40},
     "ship-evidence": {"tenant_id": 1, "digest": "a" * 64},
 }
 

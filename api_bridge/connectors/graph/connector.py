@@ -50,7 +50,15 @@ PUSH_RENEW_BEFORE = timedelta(days=2)
 class GraphConnector:
     """One client's Microsoft tenant.  ``transport`` replaces the network in tests."""
 
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(
+        {
+            Capability.PUSH,
+            Capability.PUSH_LISTED,
+            Capability.HIDDEN_QUARANTINE,
+            Capability.RAW,
+            Capability.BATCH,
+        }
+    )
 
     def __init__(
         self,

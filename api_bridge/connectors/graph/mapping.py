@@ -26,6 +26,7 @@ ITEM_FIELDS = (
 USER_FIELDS = (
     "id,userPrincipalName,mail,displayName,jobTitle,accountEnabled,userType,proxyAddresses"
 )
+INTERNAL_HEADER = "x-ms-exchange-organization-authas"
 FRACTION = re.compile(r"\.(\d{1,6})\d*")
 
 Json = Mapping[str, Any]
@@ -142,7 +143,14 @@ def item_of(data: Json, mailbox_id: str, place: Place, now: datetime) -> Item | 
         headers=headers_of(data),
         html=html,
         text=text,
+        is_internal=_is_internal(data),
     )
+
+
+def _is_internal(data: Json) -> bool:
+    """Exchange takes this header off all mail from outside (contract A.4)."""
+    said = (value for name, value in headers_of(data) if name.lower() == INTERNAL_HEADER)
+    return next(said, "").strip().lower() == "internal"
 
 
 def state_of(data: Json, place: Place) -> State:

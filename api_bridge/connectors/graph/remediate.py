@@ -22,6 +22,7 @@ from api_bridge.connectors.graph.mapping import (
     state_of,
     text_of,
 )
+from api_bridge.connectors.judge import GONE, judge
 from api_bridge.errors import BridgeError, NotFound
 from incidents.words import Place
 
@@ -31,7 +32,6 @@ TARGET = {
     Action.DELETE: Place.DELETED,
     Action.RESTORE: Place.INBOX,
 }
-GONE = State(place=Place.GONE, exists=False)
 
 
 class Remediation:
@@ -88,7 +88,7 @@ class Remediation:
         if seen is not None and seen.exists and seen.folder_id != target:
             # A folder that a person deleted is made anew the next time.
             self._folders.forget(ref.mailbox_id)
-        return _judge(seen, lost, lambda state: state.folder_id == target)
+        return judge(seen, lost, lambda state: state.folder_id == target)
 
     def undo(self, record: ActionRecord) -> ActionSeen:
         """Folder first, then flags, each only if it differs; then everything is compared."""
@@ -110,7 +110,7 @@ class Remediation:
         if _seen_part(found)[1:] != wanted[1:]:
             lost = self._attempt(lambda: self._patch(ref, before)) or lost
         seen = self._read_back(ref, with_content=True)
-        judged = _judge(seen, lost, lambda state: _seen_part(state) == wanted)
+        judged = judge(seen, lost, lambda state: _seen_part(state) == wanted)
         if seen is not None and seen.exists and seen.content_hash != before.content_hash:
             detail = f"{detail} The content is not what was recorded.".strip()
         return ActionSeen(result=judged.result, state=judged.state, detail=judged.detail or detail)
@@ -187,23 +187,3 @@ def _message_path(ref: Ref, *, with_content: bool = False) -> str:
 def _seen_part(state: State) -> tuple[str, bool, tuple[str, ...], str]:
     """What undo must bring back, but for the content."""
     return state.folder_id, state.is_read, tuple(sorted(state.categories)), state.importance
-
-
-def _judge(
-    seen: State | None, lost: BridgeError | None, is_there: Callable[[State], bool]
-) -> ActionSeen:
-    """From what was read back alone; the call's own answer proves nothing."""
-    if seen is None:
-        return ActionSeen(
-            result=Result.UNKNOWN, state=None, detail="The copy could not be read back."
-        )
-    if not seen.exists:
-        return ActionSeen(result=Result.GONE, state=seen, detail="The copy went while we acted.")
-    if is_there(seen):
-        return ActionSeen(result=Result.DONE, state=seen)
-    if lost is not None and lost.may_have_happened:
-        return ActionSeen(
-            result=Result.UNKNOWN, state=seen, detail=f"No answer to the call: {lost}"
-        )
-    reason = f"The provider refused: {lost}" if lost else "The provider said done, and it is not."
-    return ActionSeen(result=Result.NOT_DONE, state=seen, detail=reason)

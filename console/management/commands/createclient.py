@@ -1,10 +1,15 @@
-"""A client: its domain, where its mail goes on to, its mailboxes, and its Microsoft 365 tenant.
+"""A client: its domain, where its mail goes on to, its mailboxes, and its mail host (Microsoft 365
+or Google Workspace).
 
     manage.py createclient --slug acme --name Acme --domain acme.example \\
         --next-hop acme-example.mail.protection.outlook.com:25 --mailboxes acme.csv \\
         --cloud-tenant 3f1c… --app 9b2e…
 
-The application's secret is read from BAILEY_APP_SECRET; a certificate with its key from files.
+    manage.py createclient … --google-customer C01abc234 --google-admin admin@acme.example \\
+        --google-key acme-key.json
+
+The application's secret is read from BAILEY_APP_SECRET; a certificate with its key from files, and
+so is the key file of Google's service account.
 The CSV has a header line with ``address`` and, if wanted, ``display_name``, ``job_title``, ``vip``.
 """
 
@@ -13,6 +18,7 @@ from __future__ import annotations
 import csv
 import os
 from argparse import ArgumentParser
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +26,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from typing_extensions import override
 
-from api_bridge.services import Cloud, Credentials, create_connection
+from api_bridge.hearing import is_pushed, push_url
+from api_bridge.models import Connection
+from api_bridge.services import (
+    Cloud,
+    Credentials,
+    create_connection,
+    google_cloud,
+    google_credentials,
+)
 from console.lib.named import gates_named, provider_named
 from seg_bridge.gate.policy import split_hop
 from seg_bridge.models import Gate
@@ -37,7 +51,7 @@ _YES = {"1", "yes", "true", "x"}
 
 
 class Command(BaseCommand):
-    help = "Make a client, let gates take its mail, and connect its Microsoft 365 tenant."
+    help = "Make a client, let gates take its mail, and connect its mail host."
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -61,26 +75,21 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            credentials = _read_credentials(options)
+            mail_host = _read_mail_host(options)
             mailboxes = _read_mailboxes(options["mailboxes"], options["mailbox"])
             next_hop = _read_hop(options["next_hop"])
             with maintenance_scope():
                 tenant, gates = _make(options, mailboxes, next_hop)
-                if credentials:
-                    create_connection(
-                        tenant=tenant,
-                        cloud_tenant_id=options["cloud_tenant"],
-                        credentials=credentials,
-                        cloud=_read_cloud(options),
-                        actor=ACTOR,
-                    )
+                connection = _connect(tenant, mail_host) if mail_host else None
         except DomainError as error:
             raise CommandError(error.sentence) from error
         self.stdout.write(f"{tenant.name} is ready with {len(mailboxes)} mailboxes.")
         names = ", ".join(gate.name for gate in gates)
         self.stdout.write(f"Gates that take its mail: {names or 'none (manage.py creategate)'}.")
-        if credentials:
+        if connection:
             self.stdout.write("Its mailboxes are listed and read from now on.")
+            if is_pushed(connection):
+                self.stdout.write(f"Let its topic push to {push_url(connection)}")
         if not options["protected"]:
             self.stdout.write(
                 f"When its MX records name your gates: manage.py protectclient {tenant.slug}"
@@ -99,9 +108,76 @@ def _add_cloud_arguments(parser: ArgumentParser) -> None:
     cloud.add_argument("--app", default="", help="application (client) id")
     cloud.add_argument("--app-certificate", type=Path, help="PEM file, instead of the secret")
     cloud.add_argument("--app-key", type=Path, help="PEM file with the certificate's key")
-    cloud.add_argument("--authority-url", default=Cloud().authority_url)
-    cloud.add_argument("--api-url", default=Cloud().api_url)
-    cloud.add_argument("--ca-file", default="", help="for a cloud with a CA of its own")
+    google = parser.add_argument_group("Google Workspace")
+    google.add_argument("--google-customer", default="", help="customer id, like C01abc234")
+    google.add_argument("--google-admin", default="", help="administrator to act as")
+    google.add_argument("--google-key", type=Path, help="key file (JSON) of the service account")
+    google.add_argument("--google-topic", default="", help="projects/…/topics/… for changes")
+    google.add_argument("--google-subscription", default="", help="projects/…/subscriptions/…")
+    either = parser.add_argument_group("either")
+    either.add_argument("--authority-url", default="", help="a cloud other than the usual")
+    either.add_argument("--api-url", default="", help="a cloud other than the usual")
+    either.add_argument("--ca-file", default="", help="for a cloud with a CA of its own")
+
+
+@dataclass(frozen=True, slots=True)
+class MailHost:
+    """What the client's connection is made of."""
+
+    kind: str
+    cloud_tenant_id: str
+    credentials: Credentials
+    cloud: Cloud
+
+
+def _read_mail_host(options: dict[str, Any]) -> MailHost | None:
+    """None where no mail host is named."""
+    if options["cloud_tenant"] and options["google_customer"]:
+        raise WrongInput("--cloud-tenant and --google-customer: a client has one mail host.")
+    if options["google_customer"]:
+        return _read_google(options)
+    credentials = _read_credentials(options)
+    if credentials is None:
+        return None
+    cloud = _elsewhere(Cloud(), options)
+    return MailHost(Connection.Kind.GRAPH, options["cloud_tenant"], credentials, cloud)
+
+
+def _connect(tenant: Tenant, mail_host: MailHost) -> Connection:
+    return create_connection(
+        tenant=tenant,
+        kind=mail_host.kind,
+        cloud_tenant_id=mail_host.cloud_tenant_id,
+        credentials=mail_host.credentials,
+        cloud=mail_host.cloud,
+        actor=ACTOR,
+    )
+
+
+def _read_google(options: dict[str, Any]) -> MailHost:
+    if not options["google_key"] or not options["google_admin"]:
+        raise WrongInput("--google-customer needs --google-admin and --google-key.")
+    cloud = google_cloud(
+        admin=options["google_admin"],
+        topic=options["google_topic"],
+        subscription=options["google_subscription"],
+    )
+    return MailHost(
+        Connection.Kind.GOOGLE,
+        options["google_customer"],
+        google_credentials(_read_pem(options["google_key"])),
+        _elsewhere(cloud, options),
+    )
+
+
+def _elsewhere(cloud: Cloud, options: dict[str, Any]) -> Cloud:
+    """The usual cloud, but for what was said."""
+    return replace(
+        cloud,
+        authority_url=options["authority_url"] or cloud.authority_url,
+        api_url=options["api_url"] or cloud.api_url,
+        ca_file=options["ca_file"],
+    )
 
 
 def _make(
@@ -184,11 +260,3 @@ def _read_pem(file: Path) -> str:
         return file.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise WrongInput(f"{file} cannot be read: {error}") from error
-
-
-def _read_cloud(options: dict[str, Any]) -> Cloud:
-    return Cloud(
-        authority_url=options["authority_url"],
-        api_url=options["api_url"],
-        ca_file=options["ca_file"],
-    )

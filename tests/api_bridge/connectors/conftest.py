@@ -34,7 +34,7 @@ def company(cloud: SandboxProcess) -> Iterator[Company]:
 
 def _connector(company: Company, **changes: str) -> GraphConnector:
     """A connector over TLS, with tokens by msal, as in production."""
-    fields = {
+    fields: dict[str, Any] = {
         "cloud_tenant_id": company.tenant_id,
         "client_id": company.client_id,
         "client_secret": company.secret,

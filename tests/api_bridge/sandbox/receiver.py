@@ -54,7 +54,8 @@ def handler_for(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 receiver.refusals -= 1
                 self._answer(503, b"")
             else:
-                receiver.posts.put(json.loads(body)["value"])
+                content = json.loads(body)
+                receiver.posts.put(content.get("value", [content]))
                 self._answer(202, b"")
 
         def _answer(self, status: int, body: bytes) -> None:

@@ -27,6 +27,7 @@ from tenants.models import Domain, Tenant
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tenants.secrets import new_data_key
 from tests.api_bridge.sandbox.running import Company, SandboxProcess
+from tests.api_bridge.sandbox.workspace import Workspace
 from tests.factories import Cast
 
 SENT = "outbound"
@@ -125,6 +126,48 @@ class Client:
         )
 
 
+def make_tenant(cast: Cast, slug: str, domain: str) -> Tenant:
+    with maintenance_scope():
+        tenant: Tenant = Tenant.objects.create(
+            provider=cast.provider,
+            slug=slug,
+            name=slug.title(),
+            data_key=new_data_key(slug),
+            protected_since=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        Domain.objects.create(tenant=tenant, name=domain, next_hop_host="127.0.0.1")
+    return tenant
+
+
+def make_google_client(
+    cast: Cast, cloud: SandboxProcess, slug: str, *, is_heard: bool = False
+) -> Client:
+    """A client at Google.  ``is_heard``: its changes are published, and pulled."""
+    company = Workspace(cloud)
+    settings = {"admin": company.admin}
+    if is_heard:
+        company.subscribe()
+        settings |= {"topic": company.topic, "subscription": company.subscription}
+    tenant = make_tenant(cast, slug, company.domain)
+    with tenant_scope(Role.WORKER, [tenant.id], provider_id=cast.provider.id):
+        connection = create_connection(
+            tenant=tenant,
+            kind=Connection.Kind.GOOGLE,
+            cloud_tenant_id=company.customer_id,
+            credentials=Credentials(
+                client_id=company.account["client_id"], secret=company.key_json
+            ),
+            cloud=Cloud(
+                authority_url=cloud.https,
+                api_url=cloud.https,
+                ca_file=str(cloud.ca),
+                settings=settings,
+            ),
+            actor=BAILEY,
+        )
+    return Client(tenant=tenant, company=company, connection=connection)
+
+
 def make_client(
     cast: Cast,
     cloud: SandboxProcess,
@@ -132,15 +175,7 @@ def make_client(
     names: tuple[str, ...] = ("ana", "bo", "cfo"),
 ) -> Client:
     company = Company(cloud, names=names)
-    with maintenance_scope():
-        tenant = Tenant.objects.create(
-            provider=cast.provider,
-            slug=slug,
-            name=slug.title(),
-            data_key=new_data_key(slug),
-            protected_since=datetime(2026, 1, 1, tzinfo=UTC),
-        )
-        Domain.objects.create(tenant=tenant, name=company.domain, next_hop_host="127.0.0.1")
+    tenant = make_tenant(cast, slug, company.domain)
     with tenant_scope(Role.WORKER, [tenant.id], provider_id=cast.provider.id):
         connection = create_connection(
             tenant=tenant,
@@ -160,6 +195,22 @@ def connect(cast: Cast, cloud: SandboxProcess) -> Iterator[Callable[[str], Clien
 
     def make(slug: str) -> Client:
         made.append(make_client(cast, cloud, slug))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.company.close()
+
+
+@pytest.fixture
+def connect_google(cast: Cast, cloud: SandboxProcess) -> Iterator[Callable[[str], Client]]:
+    """Clients at Google whose changes are published, and pulled by the worker."""
+    made: list[Client] = []
+    with maintenance_scope():
+        make_trace_key(provider_id=cast.provider.id)
+
+    def make(slug: str) -> Client:
+        made.append(make_google_client(cast, cloud, slug, is_heard=True))
         return made[-1]
 
     yield make

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from api_bridge.layer import GraphMailboxLayer
+from api_bridge.layer import ConnectedMailboxLayer
 from api_bridge.models import Connection, MailboxSync
 from incidents.execution import serve_remediation
 from incidents.intake import record
@@ -238,7 +238,7 @@ def test_the_bytes_of_a_copy_can_be_had(client_, incident):
 
 
 def test_the_layer_of_this_process_is_the_graph_layer():
-    assert isinstance(mailbox_layer(), GraphMailboxLayer)
+    assert isinstance(mailbox_layer(), ConnectedMailboxLayer)
 
 
 def _copy(client_, delivery: Delivery, **changes: object) -> Copy:

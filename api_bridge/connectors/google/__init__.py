@@ -1,0 +1,5 @@
+"""Google Workspace mailboxes by Gmail."""
+
+from api_bridge.connectors.google.connector import GoogleConnector
+
+__all__ = ["GoogleConnector"]

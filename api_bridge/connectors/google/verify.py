@@ -1,0 +1,183 @@
+"""Which scopes were delegated: each asked for by itself, and used once.
+
+A token proves that the scope was delegated, the call that the API is switched on and answers.
+Nothing is changed.  Scopes are all or nothing in a request, so each has its own token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from api_bridge.connectors import Connection, Runtime
+from api_bridge.connectors.google import tokens as scopes
+from api_bridge.connectors.google import units
+from api_bridge.connectors.google.client import GoogleClient, path, text_of
+from api_bridge.errors import AuthExpired, BridgeError, NotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeCheck:
+    """``scope`` as it stands in the Admin console.  ``tried``: what was called, in words.
+    ``off_without``: what Bailey cannot do without it.  ``problem`` "" where it works.
+    """
+
+    scope: str
+    is_needed: bool
+    tried: str
+    off_without: str
+    problem: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        return not self.problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    name: str
+    is_needed: bool
+    tried: str
+    off_without: str
+    call: Callable[[GoogleClient, str], object]
+
+
+def _own_directory(client: GoogleClient, scope: str) -> object:
+    """Raises ``AuthExpired`` if the administrator belongs to another customer than was named."""
+    user = client.directory(path("users", client.customer.admin), scope=scope)
+    if text_of(user, "customerId").lower() != client.customer.customer_id.lower():
+        raise AuthExpired(
+            "The administrator belongs to another Google customer than the id says.",
+            code="tenant_gone",
+        )
+    return user
+
+
+def _mail(target: str, cost: int) -> Callable[[GoogleClient, str], object]:
+    return lambda client, scope: client.mail(
+        "GET", client.customer.admin, target, cost=cost, scope=scope
+    )
+
+
+def _token_only(client: GoogleClient, scope: str) -> object:
+    return client.token(client.customer.admin, scope)
+
+
+def _alerts(client: GoogleClient, scope: str) -> object:
+    return client.alerts(path("alerts", pageSize="1"))
+
+
+def _pull(client: GoogleClient, scope: str) -> Mapping[str, Any]:
+    """One message is looked at and comes again."""
+    return client.pubsub("pull", {"maxMessages": 1, "returnImmediately": True})
+
+
+_HEAD = scopes.SCOPE_HEAD
+_SCOPES = (
+    _Scope(
+        scopes.USERS,
+        True,
+        "read the administrator in the directory",
+        "Mailboxes cannot be listed: nothing is read.",
+        _own_directory,
+    ),
+    _Scope(
+        scopes.MAIL,
+        True,
+        "read the profile of the administrator's mailbox",
+        "Mail is not removed. With gmail.readonly instead it is still read and judged.",
+        _mail(path("profile"), units.GET_PROFILE),
+    ),
+    _Scope(
+        scopes.ALERTS,
+        False,
+        "list one warning of the Alert Center",
+        "What Google's own protection says of a mail is not known.",
+        _alerts,
+    ),
+    _Scope(
+        f"{_HEAD}gmail.settings.basic",
+        False,
+        "list the filters of the administrator's mailbox",
+        "Filters of a taken-over mailbox can be seen and not removed.",
+        _mail(path("settings", "filters"), units.READ_SETTING),
+    ),
+    _Scope(
+        f"{_HEAD}gmail.settings.sharing",
+        False,
+        "get a token (every call of this scope would change something)",
+        "Forwarding and delegates of a taken-over mailbox can be seen and not ended.",
+        _token_only,
+    ),
+    _Scope(
+        f"{_HEAD}admin.directory.user",
+        False,
+        "read the administrator in the directory",
+        "A taken-over account cannot be suspended.",
+        _own_directory,
+    ),
+    _Scope(
+        f"{_HEAD}admin.directory.user.security",
+        False,
+        "list the applications that the administrator let in",
+        "Sessions of a taken-over account cannot be ended, nor applications shut out.",
+        lambda client, scope: client.directory(
+            path("users", client.customer.admin, "tokens"), scope=scope
+        ),
+    ),
+)
+_READ_INSTEAD = _Scope(
+    scopes.MAIL_READ,
+    True,
+    "read the profile of the administrator's mailbox",
+    "Mail is not read.",
+    _mail(path("profile"), units.GET_PROFILE),
+)
+_PUBSUB = _Scope(
+    scopes.PUBSUB,
+    False,
+    "pull from the subscription (a role of the service account in its project, no delegation)",
+    "Changes are found by asking every half minute instead of being told.",
+    _pull,
+)
+
+
+def check_scopes(
+    connection: Connection, runtime: Runtime, *, transport: httpx.BaseTransport | None = None
+) -> list[ScopeCheck]:
+    """One result for each scope, the needed ones first; ``gmail.readonly`` only where
+    ``gmail.modify`` does not work.  Raises ``Rejected`` for settings that
+    cannot work at all.  Calls Google: never inside a scope of the database.
+    """
+    client = GoogleClient(connection, runtime, transport=transport)
+    wanted = (*_SCOPES, *((_PUBSUB,) if client.customer.subscription else ()))
+    try:
+        checks = [_checked(client, each) for each in wanted]
+        if any(check.scope == scopes.MAIL and not check.is_ok for check in checks):
+            checks.insert(2, _checked(client, _READ_INSTEAD))
+        return checks
+    finally:
+        client.close()
+
+
+def _checked(client: GoogleClient, scope: _Scope) -> ScopeCheck:
+    problem = ""
+    try:
+        scope.call(client, scope.name)
+    except NotFound as error:
+        problem = {
+            "no_mail_service": "The administrator has no mailbox: name one who has.",
+            "invalid_grant": f"Google knows no active person {client.customer.admin}.",
+        }.get(error.code, str(error))
+    except BridgeError as error:
+        problem = str(error)
+    return ScopeCheck(
+        scope=scope.name,
+        is_needed=scope.is_needed,
+        tried=scope.tried,
+        off_without=scope.off_without,
+        problem=problem,
+    )

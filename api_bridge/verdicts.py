@@ -1,0 +1,78 @@
+"""What the mail host's own protection said of delivered mail, as observations of layer ``vendor``.
+
+It is asked again for some days back each time: the same word makes the same row, so nothing is
+counted twice and no cursor can be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from api_bridge.connectors import Capability, Connector, ReadsVerdicts, VendorVerdict
+from api_bridge.errors import BridgeError
+from api_bridge.models import Connection, MailboxSync
+from incidents.intake import record
+from incidents.observations import Observation, Reason
+from incidents.words import Layer
+from tenants.doors import ClaimedWork
+from tenants.scope import Role, tenant_scope
+
+log = logging.getLogger(__name__)
+
+LOOK_BACK = timedelta(days=3)
+ENGINES = {Connection.Kind.GOOGLE: "google-alert-center"}
+
+
+def tell_verdicts(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
+    """Never raises a ``BridgeError``: without this scope the mailboxes are read all the same."""
+    if Capability.VENDOR_VERDICTS not in connector.capabilities:
+        return
+    if not isinstance(connector, ReadsVerdicts):
+        raise TypeError("the connector promises verdicts and cannot read them")
+    try:
+        said = connector.verdicts(timezone.now() - LOOK_BACK)
+    except BridgeError as error:
+        log.warning("verdicts of the mail host of connection %s: %s", connection_id, error)
+        return
+    with _scope(claimed):
+        kind = Connection.objects.values_list("kind", flat=True).get(id=connection_id)
+        rows = MailboxSync.objects.filter(connection_id=connection_id).select_related("mailbox")
+        ours = {name: row.mailbox.address for row in rows for name in _names(row)}
+        record(
+            [
+                _observation(claimed.tenant_id, kind, ours[each.recipient], each)
+                for each in said
+                if each.recipient in ours
+            ]
+        )
+
+
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
+    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
+
+
+def _names(row: MailboxSync) -> list[str]:
+    return [row.mailbox.address, *row.mailbox.aliases]
+
+
+def _observation(tenant_id: int, kind: str, address: str, said: VendorVerdict) -> Observation:
+    reason = Reason("vendor_verdict", f"The mail host said of this mail: {said.kind}.", said.kind)
+    return Observation(
+        tenant_id=tenant_id,
+        layer=Layer.VENDOR,
+        source=f"vendor:{kind}",
+        source_key=said.key,
+        observed_at=said.at,
+        recipient=address,
+        internet_message_id=said.internet_message_id,
+        verdict=said.verdict,
+        reasons=(reason,),
+        engine=ENGINES.get(Connection.Kind(kind), kind),
+        detail={"subject": said.subject, "sender": said.sender},
+    )

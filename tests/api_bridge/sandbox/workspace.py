@@ -1,0 +1,134 @@
+"""A Google Workspace customer in a sandbox cloud, with a service account that may act for it."""
+
+import base64
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from typing_extensions import override
+
+from tests.api_bridge.sandbox.running import Company
+
+HEAD = "https://www.googleapis.com/auth/"
+GRANTED = tuple(
+    f"{HEAD}{name}"
+    for name in (
+        "gmail.modify", "gmail.readonly", "gmail.settings.basic", "gmail.settings.sharing",
+        "admin.directory.user.readonly", "admin.directory.user", "admin.directory.user.security",
+        "apps.alerts",
+    )
+)  # fmt: skip
+
+
+@cache
+def _key_pair() -> tuple[str, str]:
+    """Made once: a key costs 50 ms and more."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private.decode(), public.decode()
+
+
+def service_account(short: str, token_url: str) -> dict[str, str]:
+    """What Google's key file of a service account holds."""
+    return {
+        "type": "service_account", "project_id": f"bailey-{short}", "private_key_id": short,
+        "private_key": _key_pair()[0],
+        "client_email": f"bailey@bailey-{short}.iam.gserviceaccount.com",
+        "client_id": str(int.from_bytes(short.encode()) + 10**20)[-21:], "token_uri": token_url,
+    }  # fmt: skip
+
+
+@dataclass
+class Workspace(Company):
+    """``cfo`` is the administrator.  ``granted``: the scopes delegated to the service account."""
+
+    granted: tuple[str, ...] = GRANTED
+    account: dict[str, str] = field(default_factory=dict)
+    opened: list[Any] = field(default_factory=list)
+
+    @override
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.public_key = _key_pair()[1]
+        short = self.tenant_id[:8]
+        self.customer_id = f"C0{short}"
+        self.admin = self.mail("cfo")
+        self.account = service_account(short, f"{self.cloud.https}/token")
+        self.topic = f"projects/bailey-{short}/topics/gmail"
+        self.subscription = f"projects/bailey-{short}/subscriptions/gmail"
+        self.delegate(*self.granted)
+
+    def delegate(self, *scopes: str) -> None:
+        self.cloud.admin("PUT", f"google/{self.tenant_id}", {
+            "customer_id": self.customer_id, "admin": self.admin,
+            "delegations": [{
+                "client_email": self.account["client_email"],
+                "client_id": self.account["client_id"],
+                "key_id": self.account["private_key_id"], "public_key_pem": self.public_key,
+                "scopes": list(scopes),
+            }],
+        })  # fmt: skip
+
+    def subscribe(self, push_url: str = "") -> None:
+        self.cloud.admin("PUT", "pubsub", {
+            "topic": self.topic, "subscription": self.subscription,
+            "owner": self.account["client_email"], "push_url": push_url,
+        })  # fmt: skip
+
+    @override
+    def close(self) -> None:
+        super().close()
+        for each in self.opened:
+            each.close()
+
+    @property
+    def key_json(self) -> str:
+        return json.dumps(self.account)
+
+    def gmail(self, name: str, method: str, path: str, status: int = 200, **options: Any) -> Any:
+        """One call for a person, below ``users/me/``; an independent token by google-auth."""
+        response = self.cloud.client.request(
+            method, f"{self.cloud.http}/gmail/v1/users/me/{path}",
+            headers={"authorization": f"Bearer {self.token_for(self.mail(name))}"}, **options,
+        )  # fmt: skip
+        assert response.status_code == status, response.text
+        return response.json() if response.content else None
+
+    def token_for(self, subject: str, *scopes: str) -> str:
+        """A token as google-auth gets it."""
+        from google.auth.transport.requests import Request
+        from google.oauth2 import service_account
+        from requests import Session
+
+        session = Session()
+        session.trust_env = False
+        session.verify = str(self.cloud.ca)
+        made = service_account.Credentials.from_service_account_info(
+            self.account, scopes=scopes or (f"{HEAD}gmail.modify",), subject=subject
+        )
+        made.refresh(Request(session=session))
+        session.close()
+        return str(made.token)
+
+    def labels(self, name: str, internet_message_id: str) -> set[str]:
+        """The labels of one mail, by their names, as Gmail shows them."""
+        (found,) = self.gmail(name, "GET", "messages", params={
+            "q": f"rfc822msgid:{internet_message_id.strip('<>')}", "includeSpamTrash": "true",
+        })["messages"]  # fmt: skip
+        message = self.gmail(name, "GET", f"messages/{found['id']}", params={"format": "minimal"})
+        names = {each["id"]: each["name"] for each in self.gmail(name, "GET", "labels")["labels"]}
+        return {names[each] for each in message.get("labelIds", ())}
+
+
+def raw_of(message: dict[str, Any]) -> bytes:
+    return base64.urlsafe_b64decode(message["raw"])
