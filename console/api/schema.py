@@ -20,5 +20,6 @@ class OnceGenerator(SchemaGenerator):
 
 @cache
 def _schema(public: bool) -> dict[str, Any]:
-    schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=public)
+    generator = SchemaGenerator()  # type: ignore[no-untyped-call]
+    schema: dict[str, Any] = generator.get_schema(request=None, public=public)  # type: ignore[no-untyped-call]
     return schema

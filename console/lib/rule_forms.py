@@ -9,7 +9,6 @@ from seg_bridge.models import GatewayRule
 from tenants.groups import PREFIX, group_choices
 from tenants.models import Person, Tenant
 
-
 # What names one mail is made of it, and typed by nobody.
 _TYPED = [each for each in GatewayRule.Match.choices if each[0] != GatewayRule.Match.MAIL]
 

@@ -126,7 +126,7 @@ def block_forecast(incident: Incident) -> ClientForecast | None:
         )
     except DomainError:  # blocked already, or an address that no rule can name
         return None
-    return rehearse(AddRule(*wire_rules([row])), [tenant_id]).clients[0]
+    return rehearse(AddRule(wire_rules([row])[0]), [tenant_id]).clients[0]
 
 
 def is_of_copies(name: str) -> bool:

@@ -11,12 +11,12 @@ from seg_bridge.models import DomainCheck, PolicyLayer
 from tenants.models import Domain, Tenant
 from tenants.outbox import post
 from tenants.scope import Role, tenant_scope
-from tests.console.test_policies import _no_broker, api, scope
+from tests.console.test_policies import api, scope
 from tests.factories import Cast
 from tests.seg_bridge.conftest import make_gate
 from tests.seg_bridge.test_rule_scopes import held
 
-__all__ = ["_no_broker"]
+pytestmark = pytest.mark.usefixtures("no_broker")
 
 WAY = {"host": "mail.acme-host.example", "tls": "must", "asks_host": True}
 

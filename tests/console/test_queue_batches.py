@@ -19,13 +19,9 @@ from tests.console.test_work_pages import browser
 from tests.incidents.work_on import staff
 from tests.seg_bridge.conftest import make_gate
 
+pytestmark = pytest.mark.usefixtures("no_broker")
+
 HOP = "mail.acme.example:25"
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
+from typing_extensions import override
 
 from incidents import layers
 from incidents.allowed import allow_copy, let_be
@@ -57,6 +59,7 @@ class Cloud(Mailboxes):
             raise self.judges
         return self.judges
 
+    @override
     def read_state(self, copy):
         assert not has_scope(), "a vendor was called inside a scope"
         self.reads += 1
@@ -98,7 +101,12 @@ def released(cast: Cast, cloud: Cloud) -> Delivery:
 
 def arrives(cast: Cast, verdict: Verdict) -> None:
     """The mailbox layer meets the released copy."""
-    handed_on = {"verdict": None, "score": None, "mail": {}, "source_key": "released"}
+    handed_on: dict[str, Any] = {
+        "verdict": None,
+        "score": None,
+        "mail": {},
+        "source_key": "released",
+    }
     with _scope(cast):
         record([gateway_saw(cast.acme, INFO, **handed_on)])
         record([mailbox_saw(cast.acme, INFO, item="i1", verdict=verdict)])
@@ -182,6 +190,7 @@ def test_what_cannot_be_seen_is_looked_at_again_a_few_times(
         found = look(cast)
         assert (found.outcome, found.is_over, cloud.reads) == (outcome, False, n)
         assert words in found.words
+        assert found.looked_at
         waits = (found.due_at - found.looked_at).total_seconds()
         assert waits == pytest.approx(pause, abs=1)
     assert look(cast).is_over
@@ -206,6 +215,7 @@ def test_an_abandoned_look_comes_round_and_the_old_one_does_not_count(
     """A worker dies, or is slower than its lease: another looks, and its outcome stands."""
 
     class Slow(Cloud):
+        @override
         def read_state(self, copy):
             if not self.reads:
                 self.reads = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -37,7 +38,7 @@ ONE = mail_key(ID, SENDER, CONTENT)
 
 
 def entry(match: str, value: str, **changes) -> Entry:
-    values = {
+    values: dict[str, Any] = {
         "id": "01a20000-0000-0000-0000-000000000001",
         "kind": "allow",
         "match": match,

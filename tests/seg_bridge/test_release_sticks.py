@@ -9,6 +9,7 @@ import smtplib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client as Browser
@@ -66,7 +67,7 @@ class Town:
             return False
         return True
 
-    def seen(self, **wanted: object):
+    def seen(self, **wanted: Any):
         return self.client.observations(**wanted)
 
 

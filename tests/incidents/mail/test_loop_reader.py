@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def child_pid(reader: LoopReader) -> int:
 
 async def test_the_child_says_what_reading_in_place_says():
     raw = RECEIVED + b"Authentication-Results: mx.example; spf=pass\r\n" + MAIL
-    said = {"envelope_from": "a@b.example", "own_authserv_ids": ("mx.example",)}
+    said: dict[str, Any] = {"envelope_from": "a@b.example", "own_authserv_ids": ("mx.example",)}
     async with LoopReader() as reader:
         assert await reader.read_async(raw, **said) == read_mail(raw, **said)
 

@@ -23,8 +23,8 @@ def engine():
 async def test_a_bomb_follows_the_policy_for_what_was_not_scanned_and_harms_only_itself(
     gate_for, engine, bomb, policy, code
 ):
-    limits = {"cpu_s": 3, "wall_s": 8.0, "memory_bytes": 300_000_000}
-    async with LoopReader(judge=ENGINE, **limits) as reader:
+    reading = LoopReader(judge=ENGINE, cpu_s=3, wall_s=8.0, memory_bytes=300_000_000)
+    async with reading as reader:
         options = {"engines": [engine], "reader": reader}
         async with gate_for(on_not_scanned=MatrixAction(policy), **options) as gate:
             await gate.send(mail_bytes("warm"))

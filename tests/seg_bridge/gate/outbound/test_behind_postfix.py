@@ -78,6 +78,7 @@ class _Talk:
     def _run(self) -> str:
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        client: smtplib.SMTP
         if self.tls == "implicit":
             client = smtplib.SMTP_SSL(*self.address, context=trusting, timeout=self.timeout_s)
         else:
@@ -102,7 +103,7 @@ class _Talk:
                 code, text = error.smtp_code, error.smtp_error
             else:
                 return "250 taken"
-        return f"{code} {text.decode()}"
+        return f"{code} {text.decode() if isinstance(text, bytes) else text}"
 
 
 async def test_mail_of_a_known_host_goes_out_by_postfix_and_what_comes_of_it_is_on_record(
