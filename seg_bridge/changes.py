@@ -114,7 +114,7 @@ def _changes(wish: Wish, tenants: Collection[Tenant], actor: Person | Actor) -> 
         case "add_rule":
             drafts = _drafts(wish, tenants, actor)
             return {
-                tenant_id: AddRule(rule, drafts[tenant_id].in_mailboxes)
+                tenant_id: AddRule(rule, in_mailboxes=drafts[tenant_id].in_mailboxes)
                 for tenant_id, rule in zip(drafts, wire_rules([*drafts.values()]), strict=True)
             }
         case "add_rules":

@@ -46,7 +46,7 @@ class AddRule:
     """``in_mailboxes``: the mailbox layer would follow it too."""
 
     rule: GatewayRule
-    in_mailboxes: bool = False
+    in_mailboxes: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,12 @@ def held_copies(message: Message) -> list[Delivery]:
     return list(copies[:200])
 
 
+def pulled_copies(message: Message) -> list[Delivery]:
+    """Copies of this mail that Bailey took out of mailboxes: each can be given back."""
+    copies = message.deliveries.filter(place=Place.QUARANTINE).order_by("recipient", "id")
+    return list(copies[:200])
+
+
 def access_mailbox_named(address: str) -> Mailbox:
     """Raises ``WrongInput`` where no client in sight has this mailbox."""
     wanted = address.strip().lower()

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_staff, show
-from console.queries.held import held_copies
+from console.queries.held import held_copies, pulled_copies
 from console.queries.looks import looks_of_message
 from console.queries.message import message_page
 from console.queries.opened import read_opened
@@ -70,6 +70,7 @@ def message(request: PersonRequest, message_id: UUID) -> HttpResponse:
         "at": "mail",
         "page": message_page(found, request.user),
         "held": held_copies(found),
+        "pulled": pulled_copies(found),
         "holds": holds_on(found),
         "looks": looks_of_message(found),
     }

@@ -209,3 +209,19 @@ def test_what_the_mailbox_layer_would_have_let_be_is_an_objection(cast: Cast, he
     assert answer.status_code == 409
     assert "one incident would have been missed" in answer.json()["detail"]
     assert release(client, held, match="mail", days=7, beats_threats=True).status_code == 202
+
+
+def test_a_pulled_mail_is_given_back_with_an_exception_from_its_page(cast: Cast, held, client):
+    with _scope(cast):
+        Delivery.objects.update(place=Place.QUARANTINE, mailbox_verdict=BEC, gateway_verdict=BEC)
+    client.force_login(cast.ana)
+    page = client.get(reverse("message", args=[held.message_id])).content.decode()
+    assert "Give back" in page
+    question = client.get(reverse("held_release", args=[held.id])).content.decode()
+    assert question.index("The next mail like it would be held") < question.index("It is put back")
+    wish = {"reason": "They called", "match": "dkim_domain", "days": "1"}
+    assert client.post(reverse("held_release", args=[held.id]), wish).status_code == 302
+    with _scope(cast):
+        assert Job.objects.get().kind == Job.Kind.RESTORE
+        assert GatewayRule.objects.get().release_id == Job.objects.get().id
+        assert let_be(list(Delivery.objects.all())) == {held.id}
