@@ -20,7 +20,10 @@ from api_bridge.limits import Limits, LocalLimits
 from incidents.mail.facts import Address
 from incidents.words import Place
 
-CONNECTORS = {"graph": "api_bridge.connectors.graph.GraphConnector"}
+CONNECTORS = {
+    "graph": "api_bridge.connectors.graph.GraphConnector",
+    "imap": "api_bridge.connectors.imap.ImapConnector",
+}
 
 MICROSOFT_HOSTS = frozenset(
     {
@@ -150,7 +153,8 @@ class Ref:
 class Item:
     """One copy as a list answer shows it.  ``headers`` are the mail's own, topmost first, in order;
     () where the provider keeps none (mail that never travelled).  Of ``html`` and ``text`` one may
-    be "".  ``is_partial``: attachments exist and their content is not in this item.
+    be "".  ``is_whole`` False: the list answer has no body.  ``is_partial``: something of the mail,
+    body or attachments, is not in this item.
     ``conversation_id``: the provider's own name of the conversation in this mailbox, "" if it has
     none.
     """
@@ -175,10 +179,11 @@ class Item:
     headers: tuple[tuple[str, str], ...] = ()
     html: str = ""
     text: str = ""
+    is_whole: bool = True
 
     @property
     def is_partial(self) -> bool:
-        return self.has_attachments
+        return self.has_attachments or not self.is_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +204,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """Bytes of one copy.  ``acquired``: ``graph-mime`` (as the provider keeps it) or ``graph-json``
-    (rebuilt from headers, body and attachments because the provider cannot give it).
+    """Bytes of one copy.  ``acquired``: ``graph-mime``, ``imap`` (as the provider keeps it) or
+    ``graph-json`` (rebuilt from headers, body and attachments because the provider cannot give it).
     ``is_complete`` False: some attachment is missing; ``problem`` says why.
     """
 

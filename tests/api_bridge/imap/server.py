@@ -1,0 +1,191 @@
+"""A real Dovecot with TLS, a master login and the usual folders, and people who use it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import imaplib
+import itertools
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from typing_extensions import override
+
+from api_bridge.connectors import Connection, Runtime
+from api_bridge.connectors.imap import ImapConnector
+from api_bridge.limits import LocalLimits
+from api_bridge.sandbox.certificates import ensure_server_certificate
+from tests.gateway_host import DovecotHost
+
+MASTER, MASTER_PASSWORD = "bailey", "the master's"
+MORE = """\
+ssl = yes
+ssl_cert = <{folder}/server.pem
+ssl_key = <{folder}/server-key.pem
+auth_failure_delay = 0
+auth_master_user_separator = *
+mail_max_userip_connections = 10
+passdb {{
+  driver = passwd-file
+  master = yes
+  args = {folder}/masters
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+  mailbox Junk {{
+    special_use = \\Junk
+    auto = create
+  }}
+  mailbox Trash {{
+    special_use = \\Trash
+    auto = create
+  }}
+  mailbox Sent {{
+    special_use = \\Sent
+    auto = create
+  }}
+  mailbox Drafts {{
+    special_use = \\Drafts
+    auto = create
+  }}
+  mailbox Archive {{
+    special_use = \\Archive
+    auto = create
+  }}
+}}
+"""
+_numbers = itertools.count(1)
+
+
+class ImapServer(DovecotHost):
+    """``host`` is a name that its certificate has."""
+
+    host = "localhost"
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        folder.chmod(0o755)
+        ensure_server_certificate(folder, [])
+        masters = folder / "masters"
+        masters.write_text(f"{MASTER}:{{PLAIN}}{MASTER_PASSWORD}\n")
+        shutil.chown(masters, "dovecot")
+        self.ca = folder / "ca.pem"
+        super().__init__(MORE.format(folder=folder) + more)
+
+    @property
+    def allowed(self) -> set[str]:
+        """Its name, and because that is no public address, the address too."""
+        ports = (self.imap_port, self.imaps_port)
+        return {f"{host}:{port}" for host in (self.host, "127.0.0.1", "[::1]") for port in ports}
+
+    def settings(self, **changes: str) -> dict[str, str]:
+        given = {
+            "host": self.host,
+            "port": str(self.imaps_port),
+            "security": "tls",
+            "auth": "master",
+        }
+        return given | changes
+
+    def connection(self, *mailboxes: str, **changes: str) -> Connection:
+        return Connection(
+            kind="imap",
+            cloud_tenant_id=f"imap-{next(_numbers)}",
+            client_id=MASTER,
+            client_secret=MASTER_PASSWORD,
+            ca_file=str(self.ca),
+            settings=tuple(self.settings(mailboxes=" ".join(mailboxes), **changes).items()),
+        )
+
+    def connector(self, *mailboxes: str, **changes: str) -> ImapConnector:
+        runtime = Runtime(limits=LocalLimits(wait_s=5), allowed_hosts=self.allowed)
+        return ImapConnector(self.connection(*mailboxes, **changes), runtime)
+
+    @contextmanager
+    def person(self, address: str, folder: str = "INBOX") -> Iterator[imaplib.IMAP4]:
+        """The owner of a mailbox, in one of its folders."""
+        with imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=10) as imap:
+            imap.login(address, "secret")
+            imap.select(f'"{folder}"')
+            yield imap
+
+    def put(
+        self,
+        address: str,
+        raw: bytes,
+        *,
+        folder: str = "INBOX",
+        flags: str = "",
+        at: dt.datetime | None = None,
+    ) -> None:
+        """A mail as it is delivered, or filed by its owner."""
+        received = imaplib.Time2Internaldate(at or dt.datetime.now(dt.UTC))
+        with self.person(address) as imap:
+            typ, said = imap.append(f'"{folder}"', flags, received, raw)
+            assert typ == "OK", said
+
+    def move(self, address: str, message_id: str, folder: str, *, source: str = "INBOX") -> None:
+        with self.person(address, source) as imap:
+            typ, said = imap.uid("MOVE", self._uid(imap, message_id), f'"{folder}"')
+            assert typ == "OK", said
+
+    def copy(self, address: str, message_id: str, folder: str, *, source: str = "INBOX") -> None:
+        with self.person(address, source) as imap:
+            typ, said = imap.uid("COPY", self._uid(imap, message_id), f'"{folder}"')
+            assert typ == "OK", said
+
+    def flag(
+        self, address: str, message_id: str, *flags: str, folder: str = "INBOX", by: str = "+"
+    ) -> None:
+        with self.person(address, folder) as imap:
+            imap.uid("STORE", self._uid(imap, message_id), f"{by}FLAGS", f"({' '.join(flags)})")
+
+    def expunge(self, address: str, message_id: str, *, folder: str = "INBOX") -> None:
+        with self.person(address, folder) as imap:
+            imap.uid("STORE", self._uid(imap, message_id), "+FLAGS", "(\\Deleted)")
+            imap.expunge()
+
+    def where(self, address: str, message_id: str) -> dict[str, list[tuple[str, ...]]]:
+        """Folder → the flags of each copy in it."""
+        found: dict[str, list[tuple[str, ...]]] = {}
+        with self.person(address) as imap:
+            _, listed = imap.list()
+            names = [line.decode().rpartition(' "/" ')[2].strip('"') for line in listed if line]
+            for name in names:
+                imap.select(f'"{name}"', readonly=True)
+                for uid in self._uids(imap, message_id):
+                    _, said = imap.uid("FETCH", uid, "(FLAGS)")
+                    flags = imaplib.ParseFlags(said[0])
+                    words = sorted(flag.decode() for flag in flags)
+                    found.setdefault(name, []).append(
+                        tuple(word for word in words if word != "\\Recent")
+                    )
+        return found
+
+    def _uids(self, imap: imaplib.IMAP4, message_id: str) -> list[str]:
+        _, found = imap.uid("SEARCH", f'HEADER Message-ID "{message_id}"')
+        return found[0].decode().split()
+
+    def _uid(self, imap: imaplib.IMAP4, message_id: str) -> str:
+        (uid,) = self._uids(imap, message_id)
+        return uid
+
+    @override
+    def remove(self) -> None:
+        super().remove()
+
+
+def mail(message_id: str = "", *, to: str = "ana@delta.example", **headers: str) -> bytes:
+    """A plain mail; ``message_id`` "" leaves the header out."""
+    lines = {
+        "From": "Kim <kim@sender.example>",
+        "To": to,
+        "Subject": "Numbers",
+        "Date": "Sun, 29 Nov 2026 10:00:00 +0000",
+        **({"Message-ID": message_id} if message_id else {}),
+        "X-Number": str(next(_numbers)),
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"{head}\r\nGood morning. Bye now.\r\n".encode()
