@@ -17,11 +17,11 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
 
-from api_bridge.connectors import Connector, Fetched, Item, Page, Ref
+from api_bridge.connectors import Capability, Connector, Fetched, Item, Page, Ref
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
 from api_bridge.known import Known, know
 from api_bridge.models import SeenItem
-from api_bridge.scan import Scanned, give_up, moved, scan
+from api_bridge.scan import REBUILT, Scanned, give_up, moved, scan
 from api_bridge.store import Mine, Outcome, commit_page, park_mailbox, store_scanned
 from incidents.mail.reader import ReaderUnavailable
 from incidents.words import Place
@@ -41,7 +41,7 @@ def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | Brid
     """One page of each, in order; what failed is its error."""
     found: dict[UUID, Page | BridgeError] = {}
     quick = [each for each in mine if each.is_quick]
-    if len(quick) > 1:
+    if len(quick) > 1 or (quick and Capability.BATCH not in connector.capabilities):
         found = _quick_looks(connector, quick)
     left = [each for each in mine if each.sync_id not in found]
 
@@ -167,7 +167,7 @@ class Round:
             each.item.ref
             for _, _, outcome in read
             for each in outcome.scanned
-            if each.wants_evidence and each.method != "graph-mime"
+            if each.wants_evidence and each.method == REBUILT
         ]
         return _fetch(self._connector, wanted)
 

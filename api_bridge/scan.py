@@ -28,6 +28,7 @@ from api_bridge.detect import Judgement, MailboxContext
 from api_bridge.detect.child import JUDGE, judgement_of
 from api_bridge.detect.context import TraceState
 from api_bridge.host_auth import host_auth
+from api_bridge.inside import INTERNAL_HEADER, is_from_inside
 from api_bridge.known import GatewayWord, Known, Profile, conversation_of, header_of
 from incidents.mail.authres import parse_auth_results
 from incidents.mail.facts import Address, MailFacts
@@ -37,15 +38,18 @@ from incidents.observations import Observation, Reason
 from incidents.words import Direction, Layer, Place, Verdict
 
 ENGINE = "detect"
-# Exchange takes this header off all mail from outside (contract A.4).
-INTERNAL_HEADER = "X-MS-Exchange-Organization-AuthAs"
+# The bytes were put together by us from what the mail host listed.
+REBUILT = "graph-json"
 READERS = 2
 MOST_RECIPIENTS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """The mailbox in which items lie.  Mail received before ``judged_from`` only teaches."""
+    """The mailbox in which items lie.  Mail received before ``judged_from`` only teaches.
+
+    ``kind``: of its connection; ``internal_hosts``: ``inside.is_from_inside``.
+    """
 
     mailbox_id: UUID
     tenant_id: int
@@ -53,6 +57,13 @@ class Seat:
     aliases: tuple[str, ...]
     display_name: str
     judged_from: datetime
+    kind: str = "graph"
+    internal_hosts: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Who says what is observed here."""
+        return f"{self.kind}:{self.address}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +108,9 @@ def scan(
     if item.place is Place.SENT:
         return _sent(item, seat, observed_at)
     profile = known.profile
-    arrival = _arrival(item, profile)
+    arrival = _arrival(item, profile, seat)
     raw = fetched.raw if fetched else rebuild_mail(item)
-    method = fetched.acquired if fetched else "graph-json"
+    method = fetched.acquired if fetched else REBUILT
     facts = mail_reader().read(
         raw,
         own_authserv_ids=_gate_names(item, arrival),
@@ -135,7 +146,7 @@ def _sent(item: Item, seat: Seat, observed_at: datetime) -> Scanned:
     observation = Observation(
         tenant_id=seat.tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{seat.address}",
+        source=seat.source,
         source_key=f"{item.ref.item_id}/sent",
         observed_at=observed_at,
         recipient=seat.address,
@@ -181,8 +192,8 @@ def _detail(item: Item) -> dict[str, Any]:
     }
 
 
-def _arrival(item: Item, profile: Profile) -> _Arrival:
-    if header_of(item, INTERNAL_HEADER).strip().lower() == "internal":
+def _arrival(item: Item, profile: Profile, seat: Seat) -> _Arrival:
+    if is_from_inside(item, seat.kind, seat.internal_hosts):
         return _Arrival(direction=Direction.INTERNAL, state="none_expected")
     value = header_of(item, TRACE_HEADER)
     trace = check_trace(value, profile.keys) if value else None
@@ -271,7 +282,7 @@ def _observation(
     return Observation(
         tenant_id=seat.tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{seat.address}",
+        source=seat.source,
         source_key=f"{item.ref.item_id}/scan",
         observed_at=observed_at,
         recipient=seat.address,
@@ -290,8 +301,14 @@ def _observation(
         place=item.place,
         is_read=item.is_read,
         mail=facts.as_json(),
-        detail=_detail(item) | ({"host_auth": told} if (told := host_auth(item)) else {}),
+        detail=_detail(item) | _host_words(item, seat),
     )
+
+
+def _host_words(item: Item, seat: Seat) -> dict[str, Any]:
+    """Only Microsoft's own header is told from one that came with the mail."""
+    told = host_auth(item) if seat.kind == "graph" else {}
+    return {"host_auth": told} if told else {}
 
 
 def give_up(item: Item, seat: Seat, *, why: str, observed_at: datetime) -> Scanned:
@@ -316,7 +333,7 @@ def give_up(item: Item, seat: Seat, *, why: str, observed_at: datetime) -> Scann
         item=item,
         observation=_observation(item, facts, arrival, judgement, seat, observed_at),
         raw=raw,
-        method="graph-json",
+        method=REBUILT,
         wants_evidence=True,
     )
 
@@ -326,7 +343,7 @@ def moved(item: Item, seat: Seat, *, observed_at: datetime) -> Scanned:
     observation = Observation(
         tenant_id=seat.tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{seat.address}",
+        source=seat.source,
         source_key=f"{item.ref.item_id}/place",
         observed_at=observed_at,
         recipient=seat.address,

@@ -1,10 +1,12 @@
 """What people and other rooms ask of the mailbox layer: connect a client's cloud tenant.
 
-Every function runs in the caller's scope and transaction and calls no vendor; a worker follows up.
+Every function but ``verify_imap`` runs in the caller's scope and transaction and calls no vendor; a
+worker follows up.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,9 @@ from dataclasses import dataclass, field
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from api_bridge.connectors.imap.options import SECURITIES, check_imap
 from api_bridge.errors import Rejected
+from api_bridge.imap_setup import Check, ImapSettings, can_connect, verify_imap
 from api_bridge.models import Connection
 from api_bridge.runtime import certificate_place, secret_place, shared_runtime, wire_connection
 from api_bridge.tokens import check_connection
@@ -23,7 +27,20 @@ from tenants.models import Person, Tenant
 from tenants.secrets import seal
 from tenants.work import want_work
 
+__all__ = [
+    "Check",
+    "Cloud",
+    "Credentials",
+    "ImapSettings",
+    "can_connect",
+    "connect_imap",
+    "create_connection",
+    "replace_credentials",
+    "verify_imap",
+]
+
 QUEUE = "sync"
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +55,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """Where the provider's cloud answers; set by the operator.  ``ca_file`` "": the system's."""
+    """Where the provider's cloud answers; set by the operator.  ``ca_file`` "": the system's.
+
+    ``settings``: what only this kind of host has (``Connection.settings``).
+    """
 
     authority_url: str = "https://login.microsoftonline.com"
     api_url: str = "https://graph.microsoft.com"
@@ -91,6 +111,38 @@ def create_connection(
     return connection
 
 
+def connect_imap(*, tenant: Tenant, settings: ImapSettings, actor: Person | Actor) -> Connection:
+    """Connect a client's IMAP server; call ``verify_imap`` before.
+
+    Raises ``WrongInput`` for settings that cannot work, ``Conflict`` where the client has a
+    connection to this server.
+    """
+    port = settings.port or SECURITIES.get(settings.security, 0)
+    server = f"{settings.host.strip().lower()}:{port}"
+    scheme = "imaps" if settings.security == "tls" else "imap"
+    return create_connection(
+        tenant=tenant,
+        cloud_tenant_id=_name_of(server, tenant),
+        credentials=Credentials(client_id=settings.login.strip(), secret=settings.sealed_secret()),
+        cloud=Cloud(
+            authority_url=settings.token_url.strip(),
+            api_url=f"{scheme}://{server}"[:200],
+            ca_file=settings.ca_file,
+            settings=settings.texts(),
+        ),
+        actor=actor,
+        kind=Connection.Kind.IMAP,
+    )
+
+
+def _name_of(server: str, tenant: Tenant) -> str:
+    """Several clients may be on one server, each with mailboxes of its own domains."""
+    name = f"{server}/{tenant.id}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{hashlib.sha256(server.encode()).hexdigest()[:32]}/{tenant.id}"
+
+
 def replace_credentials(
     *, connection: Connection, credentials: Credentials, actor: Person | Actor
 ) -> None:
@@ -122,7 +174,9 @@ def _set_credentials(connection: Connection, credentials: Credentials) -> None:
     if credentials.certificate_pem:
         pair = json.dumps([credentials.private_key_pem, credentials.certificate_pem])
         connection.sealed_certificate = seal(pair.encode(), place=certificate_place(connection))
+    wired = wire_connection(connection)
+    check = check_imap if connection.kind == Connection.Kind.IMAP else check_connection
     try:
-        check_connection(wire_connection(connection), shared_runtime().allowed_hosts)
+        check(wired, shared_runtime().allowed_hosts)
     except Rejected as error:
         raise WrongInput(str(error)) from error

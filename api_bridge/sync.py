@@ -59,6 +59,8 @@ class Opened:
     created_at: datetime
     list_due_at: datetime
     connector: Connector
+    kind: str
+    internal_hosts: tuple[str, ...]
 
 
 def serve_sync(claimed: ClaimedWork) -> datetime | None:
@@ -94,7 +96,8 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
             with _scope(claimed):
                 note_blind(row.id, error)
             continue
-        opened.append(Opened(row.id, row.created_at, row.list_due_at, connector))
+        hosts = tuple(row.settings.get("internal_hosts", "").lower().split())
+        opened.append(Opened(row.id, row.created_at, row.list_due_at, connector, row.kind, hosts))
     return opened
 
 
@@ -124,7 +127,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
         if _read(claimed, opened, mine):
             with _scope(claimed):
                 note_seeing(opened.connection_id)
-    watch(claimed, opened.connection_id, opened.connector)
+    watch(claimed, opened.connection_id, opened.connector, kind=opened.kind)
     ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
 
 
@@ -185,6 +188,8 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
             aliases=tuple(row.mailbox.aliases),
             display_name=row.mailbox.display_name,
             judged_from=judged_from,
+            kind=opened.kind,
+            internal_hosts=opened.internal_hosts,
         ),
         external_id=row.mailbox.external_id,
         cursor=row.cursor,

@@ -48,7 +48,9 @@ class _Watched:
     verified_at: datetime | None
 
 
-def watch(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
+def watch(
+    claimed: ClaimedWork, connection_id: UUID, connector: Connector, *, kind: str = "graph"
+) -> None:
     """If it is time.  Raises ``AuthExpired``; anything else is tried again the next time."""
     now = timezone.now()
     with _scope(claimed):
@@ -66,7 +68,7 @@ def watch(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> No
         log.warning("exposed copies of connection %s: %s", connection_id, error)
         return
     news = [
-        _observation(claimed.tenant_id, each, state, now)
+        _observation(claimed.tenant_id, each, state, now, kind=kind)
         for each, state in zip(watched, states, strict=True)
         if isinstance(state, State) and _is_worth_telling(each, state, now)
     ]
@@ -121,11 +123,13 @@ def _is_worth_telling(watched: _Watched, state: State, now: datetime) -> bool:
     return watched.verified_at is None or watched.verified_at <= now - TOLD_EVERY
 
 
-def _observation(tenant_id: int, watched: _Watched, state: State, at: datetime) -> Observation:
+def _observation(
+    tenant_id: int, watched: _Watched, state: State, at: datetime, *, kind: str
+) -> Observation:
     return Observation(
         tenant_id=tenant_id,
         layer=Layer.MAILBOX,
-        source=f"graph:{watched.mailbox_address}",
+        source=f"{kind}:{watched.mailbox_address}",
         source_key=f"{watched.ref.item_id}/place",
         observed_at=at,
         recipient=watched.mailbox_address,

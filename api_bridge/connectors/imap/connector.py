@@ -31,7 +31,6 @@ from api_bridge.connectors.imap.locate import Locator
 from api_bridge.connectors.imap.options import check_imap
 from api_bridge.connectors.imap.pool import Pool
 from api_bridge.connectors.imap.remediate import Remediation
-from api_bridge.connectors.imap.session import Session
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Rejected
 
 Wanted = TypeVar("Wanted")
@@ -79,7 +78,7 @@ class ImapConnector:
         """A mailbox that could be opened lately is not asked again; one that gives no answer now
         is not thereby none.
         """
-        key = f"imap.probed.{self.options.server}.{address}"
+        key = f"imap.probed.{self.options.key}.{address}"
         if self._cache.get(key):
             return MailboxState.ACTIVE
         try:

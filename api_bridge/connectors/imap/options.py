@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ NAMES = frozenset(
 )
 MOST_MAILBOXES = 5_000
 LONGEST_FOLDER = 100
+LONGEST_LOGIN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,12 @@ class Options:
     @property
     def server(self) -> str:
         return f"{self.host}:{self.port}"
+
+    @property
+    def key(self) -> str:
+        """What was learnt with one login counts for that login only."""
+        told = "\0".join((self.server, self.auth, self.login, self.secret, self.token_url))
+        return hashlib.sha256(told.encode()).hexdigest()[:24]
 
     @classmethod
     def of(cls, connection: Connection) -> Self:
@@ -165,7 +173,13 @@ def _mailboxes(text: str, passwords: Mapping[str, str]) -> tuple[str, ...]:
 
 def _is_login(address: str) -> bool:
     local, at, domain = address.rpartition("@")
-    return bool(at and local and domain) and address.isprintable() and not set(address) & set(' *"')
+    is_short = len(address) <= LONGEST_LOGIN
+    return (
+        bool(at and local and domain)
+        and is_short
+        and address.isprintable()
+        and not set(address) & set(' *"')
+    )
 
 
 def _folder_name(text: str) -> str:

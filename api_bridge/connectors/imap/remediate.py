@@ -1,11 +1,11 @@
 """Move all copies of a mail and bring them back, seen with our own eyes each time.
 
-Always in this order: read, call if there is something to do, read back in a search over all folders.
-An answer that was lost is settled by reading; nothing is ever sent twice on a guess.
+Always in this order: read, call if there is something to do, read back, each time by a search over
+all folders.  An answer that was lost is settled by reading; nothing is sent twice on a guess.
 
 MOVE (RFC 6851) keeps flags, keywords and time of receipt.  Without it a mail is copied, seen in its
-new place, and only then taken out of the old one, by UID (RFC 4315): a plain EXPUNGE would also take
-what other people had marked.
+new place, and only then taken out of the old one, by UID (RFC 4315): a plain EXPUNGE would also
+take what other people had marked.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ class Session:
 
 
 def _asked(session: Session, name: str, *arguments: str | bytes) -> tuple[str, list[bytes]]:
-    """Raises ``Rejected`` for BAD, ``Temporary`` or ``Unexpected`` for a connection that is lost."""
+    """Raises ``Rejected`` for BAD, ``Temporary`` or ``Unexpected`` for a lost connection."""
     wire = session._wire
     does = str(arguments[0]) if name == "UID" else name
     session.used_at = time.monotonic()
@@ -296,7 +296,7 @@ def _oauth(wire: Wire, mailbox: str, token: str) -> tuple[str, Any]:
 
 def _capabilities(wire: Wire) -> frozenset[str]:
     try:
-        _, data = wire.command("CAPABILITY")
+        wire.command("CAPABILITY")
         said = wire.untagged_responses.get("CAPABILITY", [])
     except (OSError, imaplib.IMAP4.error) as error:
         raise Temporary(f"The login was not answered: {type(error).__name__}.") from error

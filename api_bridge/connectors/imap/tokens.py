@@ -32,7 +32,7 @@ class Tokens:
         self._options = options
         self._cache = cache
         self._guard = threading.Lock()
-        self._key = f"imap.token.{options.server}.{options.token_url}.{options.login}"
+        self._key = f"imap.token.{options.key}"
         self._http = httpx.Client(
             verify=tls_context(options.ca_file),
             trust_env=False,

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from typing_extensions import override
-
 from api_bridge.connectors import Connection, Runtime
 from api_bridge.connectors.imap import ImapConnector
+from api_bridge.imap_setup import ImapSettings
 from api_bridge.limits import LocalLimits
 from api_bridge.sandbox.certificates import ensure_server_certificate
 from tests.gateway_host import DovecotHost
@@ -171,9 +170,35 @@ class ImapServer(DovecotHost):
         (uid,) = self._uids(imap, message_id)
         return uid
 
-    @override
-    def remove(self) -> None:
-        super().remove()
+
+NAMES = ("ana", "bo", "cfo")
+
+
+class Office:
+    """The people of one client, on a server that others use too."""
+
+    def __init__(self, server: ImapServer, domain: str) -> None:
+        self.server = server
+        self.domain = domain
+
+    def mail(self, name: str) -> str:
+        return f"{name}@{self.domain}"
+
+    def settings(self) -> ImapSettings:
+        return ImapSettings(
+            host=self.server.host,
+            port=self.server.imaps_port,
+            auth="master",
+            login=MASTER,
+            secret=MASTER_PASSWORD,
+            ca_file=str(self.server.ca),
+        )
+
+    def receive(self, name: str, *, raw: bytes = b"", folder: str = "INBOX") -> str:
+        """The Message-ID of a new mail."""
+        message_id = f"<m{next(_numbers)}@sender.example>"
+        self.server.put(self.mail(name), raw or mail(message_id, to=self.mail(name)), folder=folder)
+        return message_id
 
 
 def mail(message_id: str = "", *, to: str = "ana@delta.example", **headers: str) -> bytes:
