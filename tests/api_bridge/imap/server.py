@@ -162,8 +162,20 @@ class ImapServer(DovecotHost):
                     )
         return found
 
+    def remake(self, address: str, folder: str) -> None:
+        """The folder is another one of the same name; its mail was moved over."""
+        with self.person(address, "INBOX") as imap:
+            imap.rename(f'"{folder}"', '"Old"')
+            imap.create(f'"{folder}"')
+            _, count = imap.select('"Old"')
+            if int(count[0] or b"0"):
+                assert imap.uid("MOVE", "1:*", f'"{folder}"')[0] == "OK"
+            imap.select("INBOX")
+            assert imap.delete('"Old"')[0] == "OK"
+
     def _uids(self, imap: imaplib.IMAP4, message_id: str) -> list[str]:
-        _, found = imap.uid("SEARCH", f'HEADER Message-ID "{message_id}"')
+        key = "HEADER Message-ID" if message_id.startswith("<") else "SUBJECT"
+        _, found = imap.uid("SEARCH", f'{key} "{message_id}"')
         return found[0].decode().split()
 
     def _uid(self, imap: imaplib.IMAP4, message_id: str) -> str:
@@ -194,15 +206,24 @@ class Office:
             ca_file=str(self.server.ca),
         )
 
-    def receive(self, name: str, *, raw: bytes = b"", folder: str = "INBOX") -> str:
-        """The Message-ID of a new mail."""
-        message_id = f"<m{next(_numbers)}@sender.example>"
-        self.server.put(self.mail(name), raw or mail(message_id, to=self.mail(name)), folder=folder)
+    def receive(
+        self,
+        name: str,
+        *,
+        raw: bytes = b"",
+        folder: str = "INBOX",
+        subject: str = "Numbers",
+        has_id: bool = True,
+    ) -> str:
+        """The Message-ID of a new mail, "" if it has none."""
+        message_id = f"<m{next(_numbers)}@sender.example>" if has_id else ""
+        raw = raw or mail(message_id, to=self.mail(name), Subject=subject)
+        self.server.put(self.mail(name), raw, folder=folder)
         return message_id
 
 
 def mail(message_id: str = "", *, to: str = "ana@delta.example", **headers: str) -> bytes:
-    """A plain mail; ``message_id`` "" leaves the header out."""
+    """A plain mail that no other equals; ``message_id`` "" leaves the header out."""
     lines = {
         "From": "Kim <kim@sender.example>",
         "To": to,
@@ -213,4 +234,4 @@ def mail(message_id: str = "", *, to: str = "ana@delta.example", **headers: str)
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"{head}\r\nGood morning. Bye now.\r\n".encode()
+    return f"{head}\r\nGood morning. {lines['Subject']}.\r\n".encode()
