@@ -25,6 +25,7 @@ from django.utils import timezone
 from api_bridge.connectors import Connector
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Temporary
 from api_bridge.health import blinding_state, note_blind, note_seeing
+from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
@@ -129,6 +130,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
                 note_seeing(opened.connection_id)
     watch(claimed, opened.connection_id, opened.connector, kind=opened.kind)
     ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
+    listen_to(claimed, opened.connection_id, opened.connector)
 
 
 def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:

@@ -143,6 +143,9 @@ service lmtp {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 """
 
@@ -161,15 +164,15 @@ class DovecotHost:
         (self.root / "mail").mkdir()
         shutil.chown(self.root / "mail", "nobody", "nogroup")
         self.lmtp_port, self.imap_port, self.imaps_port = free_port(), free_port(), free_port()
-        self._more = more
+        self.more = more
         self._process: Process | None = None
 
     def start(self) -> None:
         config = self.root / "dovecot.conf"
-        imaps_port = 0 if self._more == "ssl = no" else self.imaps_port
+        imaps_port = 0 if self.more == "ssl = no" else self.imaps_port
         ports = {"lmtp_port": self.lmtp_port, "imap_port": self.imap_port}
         config.write_text(
-            DOVECOT.format(root=self.root, more=self._more, imaps_port=imaps_port, **ports)
+            DOVECOT.format(root=self.root, more=self.more, imaps_port=imaps_port, **ports)
         )
         command = Command(
             name="dovecot",

@@ -39,9 +39,12 @@ MICROSOFT_HOSTS = frozenset(
 
 
 class Capability(StrEnum):
-    """What a provider can do; callers ask before they offer it."""
+    """What a provider can do; callers ask before they offer it.  ``IDLE``: it calls nobody, and
+    speaks on a connection that we hold open.
+    """
 
     PUSH = "push"
+    IDLE = "idle"
     HIDDEN_QUARANTINE = "hidden_quarantine"
     RAW = "raw"
     BATCH = "batch"
@@ -291,6 +294,30 @@ class Subscription:
     expires_at: datetime
 
 
+class Heard(StrEnum):
+    """What a mail host said on an open connection."""
+
+    NOTHING = "nothing"
+    SOMETHING = "something"
+
+
+class Listening(Protocol):
+    """An open connection on which the host says that something changed in one mailbox.
+
+    ``hears_all``: nothing happens in the mailbox unheard.
+    """
+
+    hears_all: bool
+
+    def fileno(self) -> int:
+        """To be waited for with others."""
+
+    def hear(self) -> Heard:
+        """What was said by now.  Raises ``BridgeError`` where the connection is over."""
+
+    def close(self) -> None: ...
+
+
 class Connector(Protocol):
     """Every method may raise any ``BridgeError``; where one means something special it is said."""
 
@@ -320,6 +347,9 @@ class Connector(Protocol):
 
     def end_push(self, subscription_id: str) -> None:
         """Removes it; one that is not there is fine."""
+
+    def listen(self, mailbox_id: str) -> Listening:
+        """A connection to be held open.  ``Rejected``: the host has none (``Capability.IDLE``)."""
 
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         """Mail since ``cursor``, oldest first, safe to repeat: items come again (overlap), the

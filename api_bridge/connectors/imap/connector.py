@@ -27,6 +27,7 @@ from api_bridge.connectors import (
 from api_bridge.connectors.imap.changes import Changes
 from api_bridge.connectors.imap.fetch import fetch_mail
 from api_bridge.connectors.imap.folders import Folder
+from api_bridge.connectors.imap.listening import ImapListening
 from api_bridge.connectors.imap.locate import Locator
 from api_bridge.connectors.imap.options import check_imap
 from api_bridge.connectors.imap.pool import Pool
@@ -42,13 +43,9 @@ SNAPSHOT_S = 3_600.0
 
 
 class ImapConnector:
-    """One client's mailboxes on one server.
+    """One client's mailboxes on one server."""
 
-    ``PUSH`` is none of its capabilities: nobody calls us.  IDLE, held by a process of its own
-    (``idle``), tells that there is something to look at.
-    """
-
-    capabilities = frozenset({Capability.RAW, Capability.HIDDEN_QUARANTINE})
+    capabilities = frozenset({Capability.RAW, Capability.HIDDEN_QUARANTINE, Capability.IDLE})
 
     def __init__(self, connection: Connection, runtime: Runtime) -> None:
         self.options = check_imap(connection, runtime.allowed_hosts)
@@ -65,7 +62,7 @@ class ImapConnector:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             states = list(threads.map(self._known_state, self.options.mailboxes))
         refused = [state for state in states if isinstance(state, AuthExpired)]
-        if refused and len(refused) == len(states):
+        if refused and MailboxState.ACTIVE not in states:
             raise refused[0]
         for address, state in zip(self.options.mailboxes, states, strict=True):
             yield Mailbox(
@@ -119,6 +116,14 @@ class ImapConnector:
 
     def end_push(self, subscription_id: str) -> None:
         """There is none."""
+
+    def listen(self, mailbox_id: str) -> ImapListening:
+        session = self.pool.open(mailbox_id)
+        try:
+            return ImapListening(session)
+        except BridgeError:
+            session.close()
+            raise
 
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         with self.pool.session(mailbox_id) as session:

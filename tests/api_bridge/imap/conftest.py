@@ -22,14 +22,10 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImapServer]:
+def server() -> Iterator[ImapServer]:
     """One Dovecot for the tests of this folder."""
-    folder = tmp_path_factory.mktemp("imap")
-    # Dovecot's own account reads certificates and logins there.
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
     try:
-        made = ImapServer(folder)
+        made = ImapServer()
     except PartMissing as missing:
         pytest.skip(f"no Dovecot here: {missing}")
     try:
@@ -65,6 +61,7 @@ def outgoing(server: ImapServer, settings, tmp_path) -> Iterator[None]:
     """Connectors may reach the server, and nothing is kept from the test before."""
     settings.OUTGOING_HOSTS = sorted(server.allowed)
     settings.EVIDENCE_DIR = tmp_path / "evidence"
+    settings.IMAP_IDLE_AT_MOST = 0  # no thread, unless a test wants it
     shared_runtime.cache_clear()
     forget_profiles()
     yield

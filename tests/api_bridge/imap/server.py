@@ -8,7 +8,6 @@ import itertools
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from api_bridge.connectors import Connection, Runtime
 from api_bridge.connectors.imap import ImapConnector
@@ -63,14 +62,14 @@ class ImapServer(DovecotHost):
 
     host = "localhost"
 
-    def __init__(self, folder: Path, more: str = "") -> None:
-        folder.chmod(0o755)
-        ensure_server_certificate(folder, [])
-        masters = folder / "masters"
+    def __init__(self, more: str = "") -> None:
+        super().__init__()
+        ensure_server_certificate(self.root, [])
+        masters = self.root / "masters"
         masters.write_text(f"{MASTER}:{{PLAIN}}{MASTER_PASSWORD}\n")
         shutil.chown(masters, "dovecot")
-        self.ca = folder / "ca.pem"
-        super().__init__(MORE.format(folder=folder) + more)
+        self.ca = self.root / "ca.pem"
+        self.more = MORE.format(folder=self.root) + more
 
     @property
     def allowed(self) -> set[str]:
