@@ -62,6 +62,7 @@ class _Listed:
 
 def read_folders(session: Session, quarantine: str) -> list[Folder]:
     """All that belong to the mailbox and can be opened, the inbox first."""
+    session.step_out()
     prefix, foreign = _namespaces(session)
     listed, status = _list(session)
     own = [each for each in listed if not each.name.startswith(foreign)][:MOST_FOLDERS]

@@ -116,6 +116,15 @@ class Session:
             modseq=0 if self.said("NOMODSEQ") else _number(self.said("HIGHESTMODSEQ")),
         )
 
+    def step_out(self) -> None:
+        """No folder is open any more, or the open one is up to date: what a server says of a folder
+        that is open here stands still (RFC 3501, 6.3.10).
+        """
+        if self._selected is None:
+            return
+        self.run("UNSELECT" if self.can("UNSELECT") else "NOOP")
+        self._selected = None
+
     def search(self, criteria: str | bytes) -> list[int]:
         """UIDs in the opened folder, ascending."""
         self.run("UID", "SEARCH", criteria)
