@@ -44,6 +44,8 @@ class ImapSettings:
     master_separator: str = ""
     token_url: str = ""
     scope: str = ""
+    grant: str = ""
+    subject_field: str = ""
     identity: str = ""
     internal_hosts: Sequence[str] = ()
     ca_file: str = ""
@@ -58,6 +60,8 @@ class ImapSettings:
             "mailboxes": " ".join(self.mailboxes),
             "master_separator": self.master_separator,
             "scope": self.scope.strip(),
+            "grant": self.grant.strip(),
+            "subject_field": self.subject_field.strip(),
             "identity": self.identity,
             "internal_hosts": " ".join(self.internal_hosts).lower(),
         }

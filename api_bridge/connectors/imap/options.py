@@ -10,6 +10,9 @@
     master_separator  between mailbox and master login, ``*`` as Dovecot has it; ``sasl``: the
                       mailbox is SASL's authorization identity instead
     scope             OAuth: what the token is asked for
+    grant             OAuth: the grant type, ``client_credentials`` unless another is named
+    subject_field     OAuth: under which name the token endpoint is told the mailbox, for servers
+                      that want a token of each (``requested_subject``); "" asks for one for all
     identity          ``content`` (default) or ``emailid`` (the server has OBJECTID, RFC 8474)
     internal_hosts    names that the server writes behind ``by`` in its own Received lines
 
@@ -35,7 +38,7 @@ IDENTITIES = ("content", "emailid")
 NAMES = frozenset(
     {
         *("host", "port", "security", "auth", "mailboxes", "master_separator", "scope"),
-        *("identity", "internal_hosts"),
+        *("grant", "subject_field", "identity", "internal_hosts"),
     }
 )
 MOST_MAILBOXES = 5_000
@@ -58,6 +61,8 @@ class Options:
     master_separator: str = "*"
     token_url: str = ""
     scope: str = ""
+    grant: str = "client_credentials"
+    subject_field: str = ""
     uses_emailid: bool = False
     ca_file: str = ""
     quarantine: str = "Bailey Quarantine"
@@ -94,6 +99,8 @@ class Options:
             master_separator=given.get("master_separator") or "*",
             token_url=connection.authority_url if auth == "oauth" else "",
             scope=given.get("scope", ""),
+            grant=given.get("grant") or "client_credentials",
+            subject_field=given.get("subject_field", ""),
             uses_emailid=_one_of(given, "identity", IDENTITIES) == "emailid",
             ca_file=connection.ca_file,
             quarantine=_folder_name(connection.quarantine_folder),

@@ -69,14 +69,14 @@ class Pool:
 
     def open(self, mailbox: str) -> Session:
         """A new one.  A login that was refused is the mailbox's fault unless all are refused."""
-        token = self._tokens.bearer() if self.options.auth == "oauth" else ""
+        token = self._tokens.bearer(mailbox) if self.options.auth == "oauth" else ""
         try:
             try:
                 session = self._logged_in(mailbox, token)
             except AuthExpired:
                 if not token:
                     raise
-                session = self._logged_in(mailbox, self._tokens.bearer(refused=token))
+                session = self._logged_in(mailbox, self._tokens.bearer(mailbox, refused=token))
         except AuthExpired as error:
             raise self._judged(mailbox, error) from error
         with self._guard:

@@ -1,6 +1,8 @@
-"""OAuth tokens for IMAP by client credentials (RFC 6749, 4.4), shared by all processes.
+"""OAuth tokens for IMAP, shared by all processes.
 
-Such a token is good for every mailbox that the authority lets this client open.
+By client credentials (RFC 6749, 4.4) a token is good for every mailbox that the authority lets this
+client open, as at Microsoft.  A server that wants to see the mailbox in the token is given one for
+each, by an exchange in which the mailbox is named (RFC 8693, Keycloak's ``requested_subject``).
 """
 
 from __future__ import annotations
@@ -32,7 +34,6 @@ class Tokens:
         self._options = options
         self._cache = cache
         self._guard = threading.Lock()
-        self._key = f"imap.token.{options.key}"
         self._http = httpx.Client(
             verify=tls_context(options.ca_file),
             trust_env=False,
@@ -40,29 +41,33 @@ class Tokens:
             timeout=TIMEOUT_S,
         )
 
-    def bearer(self, refused: str = "") -> str:
+    def bearer(self, mailbox: str, refused: str = "") -> str:
         """A token that is not ``refused``.  Raises ``AuthExpired`` or ``Temporary``."""
+        subject = mailbox if self._options.subject_field else ""
+        key = f"imap.token.{self._options.key}.{subject}"
         with self._guard:
-            if kept := self._kept(refused):
+            if kept := self._kept(key, refused):
                 return kept
-            with self._cache.lock(self._key, ttl_s=LOCK_TTL_S, wait_s=LOCK_WAIT_S):
-                return self._kept(refused) or self._ask()
+            with self._cache.lock(key, ttl_s=LOCK_TTL_S, wait_s=LOCK_WAIT_S):
+                return self._kept(key, refused) or self._ask(key, subject)
 
     def close(self) -> None:
         self._http.close()
 
-    def _kept(self, refused: str) -> str:
-        good_until, token = json.loads(self._cache.get(self._key) or '[0, ""]')
+    def _kept(self, key: str, refused: str) -> str:
+        good_until, token = json.loads(self._cache.get(key) or '[0, ""]')
         return "" if token == refused or good_until <= time.time() else str(token)
 
-    def _ask(self) -> str:
+    def _ask(self, key: str, subject: str) -> str:
         wanted = {
-            "grant_type": "client_credentials",
+            "grant_type": self._options.grant,
             "client_id": self._options.login,
             "client_secret": self._options.secret,
         }
         if self._options.scope:
             wanted["scope"] = self._options.scope
+        if subject:
+            wanted[self._options.subject_field] = subject
         try:
             with self._http.stream("POST", self._options.token_url, data=wanted) as response:
                 content = b""
@@ -75,9 +80,9 @@ class Tokens:
             raise Temporary(f"The token endpoint did not answer: {type(error).__name__}.") from None
         if response.status_code >= 500 or response.status_code == 429:
             raise Temporary(f"The token endpoint answered {response.status_code}.")
-        return self._token_in(content, response.status_code)
+        return self._token_in(key, content, response.status_code)
 
-    def _token_in(self, content: bytes, status: int) -> str:
+    def _token_in(self, key: str, content: bytes, status: int) -> str:
         try:
             data = json.loads(content)
         except (ValueError, RecursionError):
@@ -92,5 +97,5 @@ class Tokens:
         life_s = min(float(life_s) if is_number else SHORTEST_LIFE_S, LONGEST_LIFE_S)
         good_s = life_s - min(EARLY_S, life_s / 2)
         kept = json.dumps([time.time() + good_s, token])
-        self._cache.set(self._key, kept, ttl_s=good_s)
+        self._cache.set(key, kept, ttl_s=good_s)
         return token

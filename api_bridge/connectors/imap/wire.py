@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
+GREETING_S = 10.0
 ANSWER_TIMEOUT_S = 30.0
 WHOLE_ANSWER_S = 120.0
 LINE_LIMIT_BYTES = 8 * 1024 * 1024
@@ -44,7 +45,8 @@ class Wire(imaplib.IMAP4):
         self._is_implicit = is_implicit
         self._buffer = bytearray()
         self.too_much = ""
-        self.begin()
+        # A server that waits for TLS where we wait for its greeting says nothing at all.
+        self.begin(GREETING_S)
         super().__init__(host, port)
 
     def begin(self, whole_answer_s: float = WHOLE_ANSWER_S) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import imaplib
 import itertools
@@ -29,6 +30,12 @@ passdb {{
   master = yes
   args = {folder}/masters
 }}
+auth_mechanisms = plain login xoauth2 oauthbearer
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
+}}
 namespace inbox {{
   inbox = yes
   separator = /
@@ -54,6 +61,12 @@ namespace inbox {{
   }}
 }}
 """
+OAUTH = """\
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={folder}/keys/
+username_attribute = sub
+"""
+TOKEN_KEY = b"a key that signs tokens for tests"
 _numbers = itertools.count(1)
 
 
@@ -69,6 +82,11 @@ class ImapServer(DovecotHost):
         masters.write_text(f"{MASTER}:{{PLAIN}}{MASTER_PASSWORD}\n")
         shutil.chown(masters, "dovecot")
         self.ca = self.root / "ca.pem"
+        oauth = self.root / "oauth2.conf"
+        oauth.write_text(OAUTH.format(folder=self.root))
+        key = self.root / "keys" / "default" / "HS256" / "default"
+        key.parent.mkdir(parents=True)
+        key.write_text(base64.b64encode(TOKEN_KEY).decode())
         self.more = MORE.format(folder=self.root) + more
 
     @property
