@@ -23,7 +23,7 @@ from api_bridge.tokens import check_connection
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.ids import new_id
-from tenants.models import Person, Tenant
+from tenants.models import Domain, Person, Tenant
 from tenants.secrets import seal
 from tenants.work import want_work
 
@@ -114,9 +114,13 @@ def create_connection(
 def connect_imap(*, tenant: Tenant, settings: ImapSettings, actor: Person | Actor) -> Connection:
     """Connect a client's IMAP server; call ``verify_imap`` before.
 
-    Raises ``WrongInput`` for settings that cannot work, ``Conflict`` where the client has a
-    connection to this server.
+    Raises ``WrongInput`` for settings that cannot work or that name mailboxes of somebody else,
+    ``Conflict`` where the client has a connection to this server.
     """
+    own = set(Domain.objects.filter(tenant_id=tenant.id).values_list("name", flat=True))
+    for address in (*settings.mailboxes, *settings.passwords):
+        if address.rpartition("@")[2].strip().lower() not in own:
+            raise WrongInput(f"{address} is in none of the client's domains.")
     port = settings.port or SECURITIES.get(settings.security, 0)
     server = f"{settings.host.strip().lower()}:{port}"
     scheme = "imaps" if settings.security == "tls" else "imap"

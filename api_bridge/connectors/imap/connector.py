@@ -144,7 +144,7 @@ class ImapConnector:
         """Folders in which a mail may have arrived since that time: their UIDNEXT moved then, or
         we do not know when.
         """
-        key = f"imap.quick.{self.options.server}.{mailbox_id}"
+        key = f"imap.quick.{self.options.owner}.{mailbox_id}"
         try:
             before = json.loads(self._cache.get(key) or "{}")
         except ValueError:

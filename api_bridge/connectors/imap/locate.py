@@ -157,7 +157,7 @@ class Locator:
             self._cache.drop(key)
 
     def _key(self, mailbox: str, item_id: str) -> str:
-        return f"imap.spot.{self._options.server}.{mailbox}.{item_id}"
+        return f"imap.spot.{self._options.owner}.{mailbox}.{item_id}"
 
 
 def _search_message_id(session: Session, wanted: str) -> list[int]:

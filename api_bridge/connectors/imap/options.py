@@ -48,8 +48,11 @@ LONGEST_LOGIN = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """``passwords``: of ``auth`` password only, by lower-cased address."""
+    """``owner``: whose connection it is, in the names of what is cached.  ``passwords``: of
+    ``auth`` password only, by lower-cased address.
+    """
 
+    owner: str
     host: str
     port: int
     security: str = "tls"
@@ -74,7 +77,9 @@ class Options:
     @property
     def key(self) -> str:
         """What was learnt with one login counts for that login only."""
-        told = "\0".join((self.server, self.auth, self.login, self.secret, self.token_url))
+        told = "\0".join(
+            (self.owner, self.server, self.auth, self.login, self.secret, self.token_url)
+        )
         return hashlib.sha256(told.encode()).hexdigest()[:24]
 
     @classmethod
@@ -88,6 +93,7 @@ class Options:
         secret = connection.client_secret
         passwords = _passwords(secret) if auth == "password" else {}
         return cls(
+            owner=connection.cloud_tenant_id,
             host=_host(given.get("host", "")),
             port=_port(given.get("port", ""), SECURITIES[security]),
             security=security,

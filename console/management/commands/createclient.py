@@ -1,8 +1,13 @@
-"""A client: its domain, where its mail goes on to, its mailboxes, and its Microsoft 365 tenant.
+"""A client: its domain, where its mail goes on to, its mailboxes, and its mail host: a Microsoft 365
+tenant or an IMAP server.
 
     manage.py createclient --slug acme --name Acme --domain acme.example \\
         --next-hop acme-example.mail.protection.outlook.com:25 --mailboxes acme.csv \\
         --cloud-tenant 3f1c… --app 9b2e…
+
+    BAILEY_IMAP_SECRET=… manage.py createclient --slug globex --name Globex \\
+        --domain globex.example --next-hop mail.globex.example:25 --mailboxes globex.csv \\
+        --imap-host mail.globex.example --imap-login bailey
 
 The application's secret is read from BAILEY_APP_SECRET; a certificate with its key from files.
 The CSV has a header line with ``address`` and, if wanted, ``display_name``, ``job_title``, ``vip``.
@@ -20,7 +25,16 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from typing_extensions import override
 
-from api_bridge.services import Cloud, Credentials, create_connection
+from api_bridge.services import (
+    Cloud,
+    Credentials,
+    ImapSettings,
+    can_connect,
+    connect_imap,
+    create_connection,
+    verify_imap,
+)
+from console.lib.imap_options import add_imap_arguments, read_imap
 from console.lib.named import gates_named, provider_named
 from seg_bridge.gate.policy import split_hop
 from seg_bridge.models import Gate
@@ -37,7 +51,7 @@ _YES = {"1", "yes", "true", "x"}
 
 
 class Command(BaseCommand):
-    help = "Make a client, let gates take its mail, and connect its Microsoft 365 tenant."
+    help = "Make a client, let gates take its mail, and connect its mail host."
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -57,6 +71,7 @@ class Command(BaseCommand):
         )
         _add_contact_arguments(parser)
         _add_cloud_arguments(parser)
+        add_imap_arguments(parser)
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
@@ -64,6 +79,11 @@ class Command(BaseCommand):
             credentials = _read_credentials(options)
             mailboxes = _read_mailboxes(options["mailboxes"], options["mailbox"])
             next_hop = _read_hop(options["next_hop"])
+            imap = read_imap(options)
+            if imap and credentials:
+                raise WrongInput("Give either --cloud-tenant or --imap-host.")
+            if imap:
+                self._try_out(imap, [mailbox.address for mailbox in mailboxes])
             with maintenance_scope():
                 tenant, gates = _make(options, mailboxes, next_hop)
                 if credentials:
@@ -74,17 +94,29 @@ class Command(BaseCommand):
                         cloud=_read_cloud(options),
                         actor=ACTOR,
                     )
+                if imap:
+                    connect_imap(tenant=tenant, settings=imap, actor=ACTOR)
         except DomainError as error:
             raise CommandError(error.sentence) from error
         self.stdout.write(f"{tenant.name} is ready with {len(mailboxes)} mailboxes.")
         names = ", ".join(gate.name for gate in gates)
         self.stdout.write(f"Gates that take its mail: {names or 'none (manage.py creategate)'}.")
-        if credentials:
+        if credentials or imap:
             self.stdout.write("Its mailboxes are listed and read from now on.")
         if not options["protected"]:
             self.stdout.write(
                 f"When its MX records name your gates: manage.py protectclient {tenant.slug}"
             )
+
+    def _try_out(self, imap: ImapSettings, mailboxes: list[str]) -> None:
+        """Before anything is made.  Raises ``WrongInput`` where the server cannot be used."""
+        checks = verify_imap(imap, mailboxes=mailboxes)
+        if not can_connect(checks):
+            failed = [check for check in checks if not check.is_ok and check.weight == "needed"]
+            raise WrongInput(f"The IMAP server, {failed[0].name}: {failed[0].says}")
+        for check in checks:
+            if not check.is_ok:
+                self.stdout.write(check.says)
 
 
 def _add_contact_arguments(parser: ArgumentParser) -> None:

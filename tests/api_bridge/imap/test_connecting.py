@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from typing import Any
 from urllib.parse import parse_qs
 
 import jwt
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from typing_extensions import override
 
 from api_bridge.connectors import MailboxState, Runtime
@@ -31,6 +34,7 @@ from api_bridge.services import (
 )
 from tenants.audit import BAILEY
 from tenants.errors import Conflict, WrongInput
+from tenants.scope import maintenance_scope
 from tests.api_bridge.imap.scripted import Scripted
 from tests.api_bridge.imap.server import MASTER, MASTER_PASSWORD, TOKEN_KEY
 
@@ -127,6 +131,38 @@ def test_a_connection_keeps_its_secret_under_seal_and_is_there_once(office, serv
         assert wire_connection(Connection.objects.get()).client_secret == "new"
         with pytest.raises(WrongInput):
             replace_credentials(connection=row, credentials=Credentials(client_id=""), actor=BAILEY)
+
+
+def test_mailboxes_of_somebody_else_are_not_connected(office):
+    client = office("iota")
+    given = replace(client.company.settings(), mailboxes=["ana@delta.example"])
+    with client.scope(), pytest.raises(WrongInput, match="none of the client's domains"):
+        connect_imap(tenant=client.tenant, settings=given, actor=BAILEY)
+
+
+def test_a_client_is_made_with_its_server_tried_out_first(server, outgoing, cast, monkeypatch):
+    def create(slug: str) -> str:
+        said = StringIO()
+        call_command(
+            *("createclient", "--slug", slug, "--name", slug, "--domain", f"{slug}.example"),
+            *("--next-hop", "127.0.0.1:25", "--mailbox", f"ana@{slug}.example"),
+            *("--provider", cast.provider.slug, "--ca-file", str(server.ca)),
+            *("--imap-host", "localhost", "--imap-port", str(server.imaps_port)),
+            *("--imap-login", MASTER, "--imap-internal-host", "localhost"),
+            stdout=said,
+        )
+        return said.getvalue()
+
+    monkeypatch.setenv("BAILEY_IMAP_SECRET", "wrong")
+    with pytest.raises(CommandError, match="refused the login"):
+        create("kappa")
+    monkeypatch.setenv("BAILEY_IMAP_SECRET", MASTER_PASSWORD)
+    said = create("kappa")
+    assert "Without OBJECTID" in said
+    assert "read from now on" in said
+    with maintenance_scope():
+        row = Connection.objects.get(kind="imap")
+        assert row.settings["internal_hosts"] == "localhost"
 
 
 def test_two_clients_may_be_on_one_server_and_each_sees_its_own(office):
