@@ -30,6 +30,14 @@ def flag(variable: str, *, default: bool) -> bool:
     return value in ("1", "true", "yes")
 
 
+def count(variable: str, default: int) -> int:
+    """A number from 0 on."""
+    value = os.environ.get(variable) or str(default)
+    if not (value.isascii() and value.isdigit() and len(value) <= 6):
+        refuse(variable, f"a number, like {default}")
+    return int(value)
+
+
 def choice(variable: str, choices: tuple[str, ...], default: str) -> str:
     value = os.environ.get(variable, default)
     if value not in choices:

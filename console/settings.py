@@ -184,8 +184,8 @@ OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").s
 SYNC_POLLED_S = 30.0
 SYNC_WHOLE_S = 600.0
 
-# Of mail hosts that call nobody: connections that one worker process holds open to hear of new mail.
-IMAP_IDLE_AT_MOST = int(os.environ.get("BAILEY_IMAP_IDLE", "200"))
+# Connections that a worker process holds open to hear of new mail, where a mail host calls nobody.
+IMAP_IDLE_AT_MOST = env.count("BAILEY_IMAP_IDLE", 200)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from api_bridge.connectors import Action, ActionRecord, ActionSeen, Ref, Result, State
 from api_bridge.connectors.imap import answers
@@ -84,10 +85,7 @@ class Remediation:
             left = [each for each in found if each.spot.folder != target]
             has_one = len(left) < len(found)
             lost = self._attempts(
-                [
-                    lambda each=each: self._move(session, ref, each, target, is_there=has_one)
-                    for each in left
-                ]
+                [partial(self._move, session, ref, each, target, is_there=has_one) for each in left]
             )
         seen = self._read_back(ref)
         return _judge(seen, lost, lambda state: set(_folders_of(state)) == {target})
@@ -111,7 +109,7 @@ class Remediation:
             free, missing = _matched(found, wanted)
             lost = self._attempts(
                 [
-                    lambda each=each, name=name: self._move(session, ref, each, name)
+                    partial(self._move, session, ref, each, name)
                     for each, name in zip(free, missing, strict=False)
                 ]
             )

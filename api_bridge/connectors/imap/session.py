@@ -148,10 +148,10 @@ class Session:
         """From now on the server speaks by itself; ``wait`` listens.  No other command fits."""
         try:
             self._wire.begin()
-            tag = self._wire._new_tag()  # type: ignore[attr-defined]
+            tag = self._wire._new_tag()
             self._wire.send(tag + b" IDLE\r\n")
-            while self._wire._get_response() is not None:  # type: ignore[attr-defined]
-                if self._wire.tagged_commands[tag]:  # type: ignore[attr-defined]
+            while self._wire._get_response() is not None:
+                if self._wire.tagged_commands[tag]:
                     raise Rejected("The server refused IDLE.", code="no_idle")
         except (OSError, imaplib.IMAP4.error) as error:
             raise self._lost("IDLE", error) from error
@@ -267,7 +267,7 @@ def _log_in(wire: Wire, options: Options, mailbox: str, token: str) -> None:
     raise AuthExpired(f"The server refused the login {code}".rstrip() + ".", code="login_refused")
 
 
-def _authenticated(wire: Wire, options: Options, mailbox: str, token: str) -> tuple[str, list[Any]]:
+def _authenticated(wire: Wire, options: Options, mailbox: str, token: str) -> tuple[str, Any]:
     wire.begin()
     if options.auth == "oauth":
         return wire.authenticate(*_oauth(wire, mailbox, token))
@@ -281,7 +281,8 @@ def _authenticated(wire: Wire, options: Options, mailbox: str, token: str) -> tu
     if "AUTH=PLAIN" in wire.capabilities:
         told = f"{acts_as}\0{login}\0{password}".encode()
         return wire.authenticate("PLAIN", lambda _: told)
-    if acts_as or "LOGINDISABLED" in wire.capabilities or not f"{login}{password}".isascii():
+    is_plain = f"{login}{password}".isascii() and f"{login}{password}".isprintable()
+    if acts_as or "LOGINDISABLED" in wire.capabilities or not is_plain:
         raise Rejected("The server offers no login that fits (AUTH=PLAIN).", code="no_login")
     typ, data = wire.command("LOGIN", answers.quoted(login), answers.quoted(password))
     wire.state = "AUTH" if typ == "OK" else wire.state

@@ -93,8 +93,9 @@ class Tokens:
             raise AuthExpired(
                 f"The token endpoint refused a token ({status}).", code="bad_credentials"
             )
-        is_number = isinstance(life_s, int | float) and life_s > 0
-        life_s = min(float(life_s) if is_number else SHORTEST_LIFE_S, LONGEST_LIFE_S)
+        if not isinstance(life_s, int | float) or life_s <= 0:
+            life_s = SHORTEST_LIFE_S
+        life_s = min(float(life_s), LONGEST_LIFE_S)
         good_s = life_s - min(EARLY_S, life_s / 2)
         kept = json.dumps([time.time() + good_s, token])
         self._cache.set(key, kept, ttl_s=good_s)

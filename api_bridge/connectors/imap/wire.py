@@ -79,7 +79,7 @@ class Wire(imaplib.IMAP4):
         self.sock = self._wrapped(self.sock)
         self.file = self.sock.makefile("rb")
         self.untagged_responses.clear()
-        self._get_capabilities()  # type: ignore[attr-defined]
+        self._get_capabilities()
 
     @override
     def read(self, size: int) -> bytes:
@@ -141,7 +141,7 @@ class Wire(imaplib.IMAP4):
             imaplib.Commands[name] = ("AUTH", "SELECTED")
         self.begin()
         self.untagged_responses.clear()
-        typ, data = self._simple_command(name, *arguments)  # type: ignore[arg-type]
+        typ, data = self._simple_command(name, *arguments)
         return typ, data
 
     def choose(self, name: str, *arguments: str) -> tuple[str, list[bytes]]:

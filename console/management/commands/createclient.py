@@ -1,5 +1,5 @@
-"""A client: its domain, where its mail goes on to, its mailboxes, and its mail host: a Microsoft 365
-tenant or an IMAP server.
+"""A client: its domain, where its mail goes on to, its mailboxes, and its mail host, which is a
+Microsoft 365 tenant or an IMAP server.
 
     manage.py createclient --slug acme --name Acme --domain acme.example \\
         --next-hop acme-example.mail.protection.outlook.com:25 --mailboxes acme.csv \\

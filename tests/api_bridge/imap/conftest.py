@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def office(cast: Cast, server: ImapServer, outgoing: None) -> Callable[[str], Cl
     """Makes clients with the mailboxes ana, bo and cfo on the server, under one master login."""
 
     def make(slug: str) -> Client:
-        company = Office(server, f"{slug}.example")
+        company: Any = Office(server, f"{slug}.example")
         with maintenance_scope():
             tenant = Tenant.objects.create(
                 provider=cast.provider,

@@ -167,7 +167,8 @@ class ImapServer(DovecotHost):
         found: dict[str, list[tuple[str, ...]]] = {}
         with self.person(address) as imap:
             _, listed = imap.list()
-            names = [line.decode().rpartition(' "/" ')[2].strip('"') for line in listed if line]
+            lines = (line.decode() for line in listed if isinstance(line, bytes))
+            names = [line.rpartition(' "/" ')[2].strip('"') for line in lines]
             for name in names:
                 imap.select(f'"{name}"', readonly=True)
                 for uid in self._uids(imap, message_id):
@@ -193,7 +194,7 @@ class ImapServer(DovecotHost):
     def _uids(self, imap: imaplib.IMAP4, message_id: str) -> list[str]:
         key = "HEADER Message-ID" if message_id.startswith("<") else "SUBJECT"
         _, found = imap.uid("SEARCH", f'{key} "{message_id}"')
-        return found[0].decode().split()
+        return [str(uid, "ascii") for uid in found[0].split()]
 
     def _uid(self, imap: imaplib.IMAP4, message_id: str) -> str:
         (uid,) = self._uids(imap, message_id)

@@ -189,7 +189,7 @@ class TokenEndpoint:
                 asked.append(wanted)
                 is_good = wanted["client_secret"] == "the client's"
                 subject = wanted.get("requested_subject", "nobody")
-                answer = {"error": "invalid_client"}
+                answer: dict[str, Any] = {"error": "invalid_client"}
                 if is_good:
                     token = jwt.encode({"sub": subject, "exp": 4_000_000_000}, TOKEN_KEY)
                     answer = {"access_token": token, "expires_in": 3600}

@@ -68,7 +68,8 @@ def test_pages_are_small_and_end(server, connector, ana, monkeypatch):
     for number in range(3):
         server.put(ana, mail(f"<{number}@x>"))
         server.put(ana, mail(f"<a{number}@x>"), folder="Archive")
-    seen, cursor, pages = [], "", 0
+    seen: list[str] = []
+    cursor, pages = "", 0
     while True:
         page = connector.changes(ana, cursor, since=since())
         seen, cursor, pages = seen + ids(page), page.cursor, pages + 1
@@ -86,7 +87,7 @@ def test_flags_of_many_come_page_by_page_and_once(server, connector, ana, monkey
     with server.person(ana) as imap:
         imap.store("1:*", "+FLAGS", "\\Seen")
     monkeypatch.setattr(changes, "PAGE_SIZE", 2)
-    seen = []
+    seen: list[bool] = []
     while True:
         page = connector.changes(ana, cursor)
         seen, cursor = seen + [item.is_read for item in page.items], page.cursor

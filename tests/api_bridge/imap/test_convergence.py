@@ -5,6 +5,7 @@ mailboxes on a real Dovecot say.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from django.conf import settings as conf
@@ -54,7 +55,7 @@ class World:
     def __init__(self, client) -> None:
         self.client = client
         self.office = client.company
-        self.kept: dict[tuple[str, str], list] = {}
+        self.kept: dict[tuple[str, str], list[Any]] = {}
 
     def receive(self, name: str) -> None:
         number = f"c{next(_numbers)}"
@@ -137,7 +138,7 @@ def small_pages(monkeypatch):
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
