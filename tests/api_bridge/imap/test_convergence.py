@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings as conf
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from api_bridge.connectors.imap import changes
@@ -138,16 +138,21 @@ def small_pages(monkeypatch):
 
 
 @settings(
-    max_examples=5,
+    max_examples=4,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example(steps=[("read", "ana", 0), ("receive", "bo"), ("move", "cfo", 0, "Archive")])
+@example(steps=[("move", "ana", 0, "Junk"), ("sync",), ("remake_junk", "ana"), ("read", "ana", 0)])
+@example(steps=[("lose_memory",), ("move", "bo", 0, "Trash"), ("drop", 9), ("read", "bo", 0)])
 @given(steps=STEPS)
 def test_after_a_clean_sync_the_rows_say_what_the_mailboxes_say(office, small_pages, steps):
     client = office(f"zeta{next(_numbers)}")
-    client.sync()
     world = World(client)
+    for name in NAMES:
+        world.receive(name)
+    client.sync()
     for name, *arguments in steps:
         getattr(world, name)(*arguments)
     client.make_sense()
