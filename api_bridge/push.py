@@ -35,6 +35,7 @@ RENEW_BEFORE = timedelta(days=2) - timedelta(minutes=10)
 RETRY = timedelta(minutes=1)
 MAILBOX_RETRY = timedelta(days=1)
 CLIENT_STATE_BYTES = 32
+NO_PUSH = "This mail host calls nobody; its mailboxes are polled."
 
 
 def notification_url() -> str:
@@ -57,6 +58,11 @@ def ensure_pushes(
     an order waits for two handshakes.  Raises ``AuthExpired``.
     """
     if Capability.PUSH not in connector.capabilities:
+        with _scope(claimed):
+            none = wanting_push().filter(connection_id=connection_id)
+            none.filter(push_due_at__lte=timezone.now()).update(
+                push_error=NO_PUSH, push_due_at=timezone.now() + MAILBOX_RETRY
+            )
         return
     with _scope(claimed):
         due = wanting_push().filter(connection_id=connection_id, push_due_at__lte=timezone.now())

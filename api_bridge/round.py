@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
 
-from api_bridge.connectors import ORIGINAL, Connector, Fetched, Item, Page, Ref
+from api_bridge.connectors import ORIGINAL, Capability, Connector, Fetched, Item, Page, Ref
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
 from api_bridge.known import Known, know
 from api_bridge.models import SeenItem
@@ -41,7 +41,7 @@ def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | Brid
     """One page of each, in order; what failed is its error."""
     found: dict[UUID, Page | BridgeError] = {}
     quick = [each for each in mine if each.is_quick]
-    if len(quick) > 1:
+    if len(quick) > 1 or (quick and Capability.BATCH not in connector.capabilities):
         found = _quick_looks(connector, quick)
     left = [each for each in mine if each.sync_id not in found]
 

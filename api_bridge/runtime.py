@@ -21,6 +21,7 @@ from api_bridge.cache import RedisCache
 from api_bridge.connectors import GOOGLE_HOSTS, MICROSOFT_HOSTS, Connector, Runtime, open_connector
 from api_bridge.limits import RedisLimits
 from api_bridge.models import Connection
+from tenants.models import Mailbox
 from tenants.secrets import unseal
 
 BROKER_TIMEOUT_S = 5.0
@@ -57,8 +58,17 @@ def wire_connection(row: Connection) -> connectors.Connection:
         api_url=row.api_url,
         ca_file=row.ca_file,
         quarantine_folder=row.quarantine_folder,
-        settings=tuple(sorted(row.settings.items())),
+        settings=tuple(sorted(_settings_of(row).items())),
     )
+
+
+def _settings_of(row: Connection) -> dict[str, str]:
+    """An IMAP server cannot list people: where no mailbox was named, the client's count."""
+    given: dict[str, str] = dict(row.settings)
+    if row.kind == Connection.Kind.IMAP and not given.get("mailboxes"):
+        known = Mailbox.objects.filter(tenant_id=row.tenant_id).order_by("address")
+        given["mailboxes"] = " ".join(known.values_list("address", flat=True))
+    return given
 
 
 def open_broker(url: str) -> redis.Redis[bytes]:

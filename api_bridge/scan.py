@@ -30,6 +30,7 @@ from api_bridge.detect import Judgement, MailboxContext
 from api_bridge.detect.child import JUDGE, judgement_of
 from api_bridge.detect.context import TraceState
 from api_bridge.host_auth import host_auth
+from api_bridge.inside import is_from_inside
 from api_bridge.known import GatewayWord, Known, Profile, conversation_of, header_of
 from incidents.layers import SeenMail
 from incidents.mail.authres import parse_auth_results
@@ -47,7 +48,8 @@ MOST_RECIPIENTS = 50
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
     """The mailbox in which items lie.  Mail received before ``judged_from`` only teaches.
-    ``kind``: of its mail host.
+
+    ``kind``: of its connection; ``internal_hosts``: ``inside.is_from_inside``.
     """
 
     mailbox_id: UUID
@@ -57,6 +59,7 @@ class Seat:
     display_name: str
     judged_from: datetime
     kind: str = "graph"
+    internal_hosts: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -106,7 +109,7 @@ def scan(
     if item.place is Place.SENT:
         return _sent(item, seat, observed_at)
     profile = known.profile
-    arrival = _arrival(item, profile)
+    arrival = _arrival(item, profile, seat)
     raw, method = _bytes_of(item, fetched)
     facts = mail_reader().read(
         raw,
@@ -203,8 +206,8 @@ def _detail(item: Item) -> dict[str, Any]:
     }
 
 
-def _arrival(item: Item, profile: Profile) -> _Arrival:
-    if item.is_internal:
+def _arrival(item: Item, profile: Profile, seat: Seat) -> _Arrival:
+    if is_from_inside(item, seat.kind, seat.internal_hosts):
         return _Arrival(direction=Direction.INTERNAL, state="none_expected")
     value = header_of(item, TRACE_HEADER)
     trace = check_trace(value, profile.keys) if value else None

@@ -1,10 +1,12 @@
 """What people and other rooms ask of the mailbox layer: connect a client's cloud tenant.
 
-Every function runs in the caller's scope and transaction and calls no vendor; a worker follows up.
+Every function but ``verify_imap`` runs in the caller's scope and transaction and calls no vendor; a
+worker follows up.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,23 +18,39 @@ from api_bridge import connectors
 from api_bridge.connectors.google.settings import AUTHORITY_URL as GOOGLE_AUTHORITY_URL
 from api_bridge.connectors.google.settings import GMAIL_URL, read_account, read_customer
 from api_bridge.connectors.google.verify import ScopeCheck, check_scopes
+from api_bridge.connectors.imap.options import SECURITIES, check_imap
 from api_bridge.errors import Rejected
+from api_bridge.imap_setup import Check, ImapSettings, can_connect, verify_imap
 from api_bridge.models import Connection
 from api_bridge.runtime import certificate_place, secret_place, shared_runtime, wire_connection
 from api_bridge.tokens import check_connection
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.ids import new_id
-from tenants.models import Person, Tenant
+from tenants.models import Domain, Person, Tenant
 from tenants.secrets import seal
 from tenants.work import want_work
+
+__all__ = [
+    "Check",
+    "Cloud",
+    "Credentials",
+    "ImapSettings",
+    "can_connect",
+    "connect_imap",
+    "create_connection",
+    "replace_credentials",
+    "verify_imap",
+]
 
 QUEUE = "sync"
 # Whether settings can work at all, by kind; each raises ``Rejected``.
 _CHECKS: dict[str, Callable[[connectors.Connection, Collection[str]], object]] = {
     Connection.Kind.GRAPH: check_connection,
     Connection.Kind.GOOGLE: read_customer,
+    Connection.Kind.IMAP: check_imap,
 }
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +65,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """Where the provider's cloud answers; set by the operator.  ``ca_file`` "": the system's."""
+    """Where the provider's cloud answers; set by the operator.  ``ca_file`` "": the system's.
+
+    ``settings``: what only this kind of host has (``Connection.settings``).
+    """
 
     authority_url: str = "https://login.microsoftonline.com"
     api_url: str = "https://graph.microsoft.com"
@@ -142,6 +163,42 @@ def verify_google(
         return check_scopes(wired, shared_runtime())
     except Rejected as error:
         raise WrongInput(str(error)) from error
+
+
+def connect_imap(*, tenant: Tenant, settings: ImapSettings, actor: Person | Actor) -> Connection:
+    """Connect a client's IMAP server; call ``verify_imap`` before.
+
+    Raises ``WrongInput`` for settings that cannot work or that name mailboxes of somebody else,
+    ``Conflict`` where the client has a connection to this server.
+    """
+    own = set(Domain.objects.filter(tenant_id=tenant.id).values_list("name", flat=True))
+    for address in (*settings.mailboxes, *settings.passwords):
+        if address.rpartition("@")[2].strip().lower() not in own:
+            raise WrongInput(f"{address} is in none of the client's domains.")
+    port = settings.port or SECURITIES.get(settings.security, 0)
+    server = f"{settings.host.strip().lower()}:{port}"
+    scheme = "imaps" if settings.security == "tls" else "imap"
+    return create_connection(
+        tenant=tenant,
+        cloud_tenant_id=_name_of(server, tenant),
+        credentials=Credentials(client_id=settings.login.strip(), secret=settings.sealed_secret()),
+        cloud=Cloud(
+            authority_url=settings.token_url.strip(),
+            api_url=f"{scheme}://{server}"[:200],
+            ca_file=settings.ca_file,
+            settings=settings.texts(),
+        ),
+        actor=actor,
+        kind=Connection.Kind.IMAP,
+    )
+
+
+def _name_of(server: str, tenant: Tenant) -> str:
+    """Several clients may be on one server, each with mailboxes of its own domains."""
+    name = f"{server}/{tenant.id}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{hashlib.sha256(server.encode()).hexdigest()[:32]}/{tenant.id}"
 
 
 def replace_credentials(

@@ -26,6 +26,7 @@ from api_bridge.connectors import Capability, Connector
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Temporary
 from api_bridge.health import blinding_state, note_blind, note_seeing
 from api_bridge.hearing import hear, next_pull
+from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
@@ -60,6 +61,7 @@ class Opened:
     created_at: datetime
     list_due_at: datetime
     kind: str
+    internal_hosts: tuple[str, ...]
     connector: Connector
 
 
@@ -96,7 +98,8 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
             with _scope(claimed):
                 note_blind(row.id, error)
             continue
-        opened.append(Opened(row.id, row.created_at, row.list_due_at, row.kind, connector))
+        hosts = tuple(row.settings.get("internal_hosts", "").lower().split())
+        opened.append(Opened(row.id, row.created_at, row.list_due_at, row.kind, hosts, connector))
     return opened
 
 
@@ -129,8 +132,9 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
         if _read(claimed, opened, mine):
             with _scope(claimed):
                 note_seeing(opened.connection_id)
-    watch(claimed, opened.connection_id, opened.connector)
+    watch(claimed, opened.connection_id, opened.connector, kind=opened.kind)
     ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
+    listen_to(claimed, opened.connection_id, opened.connector)
 
 
 def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
@@ -192,6 +196,7 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
             display_name=row.mailbox.display_name,
             judged_from=judged_from,
             kind=opened.kind,
+            internal_hosts=opened.internal_hosts,
         ),
         external_id=row.mailbox.external_id,
         cursor=row.cursor,

@@ -193,6 +193,9 @@ OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").s
 SYNC_POLLED_S = 30.0
 SYNC_WHOLE_S = 600.0
 
+# Connections that a worker process holds open to hear of new mail, where a mail host calls nobody.
+IMAP_IDLE_AT_MOST = env.number("BAILEY_IMAP_IDLE", 200, least=0, most=10_000)
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "console.api.authentication.ApiTokenAuthentication",

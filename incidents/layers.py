@@ -197,7 +197,7 @@ class MailboxLayer(Protocol):
         ...
 
     def fetch(self, copy: Copy) -> tuple[bytes, str]:
-        """The mail's bytes and how they were acquired (``graph-mime``, ``graph-json``)."""
+        """The mail's bytes and how they were acquired: ``graph-mime``, ``graph-json``, ``imap``."""
         ...
 
     def foresee(self, delivery: Delivery) -> Judged:

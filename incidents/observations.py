@@ -36,7 +36,8 @@ class Reason:
 class Observation:
     """One row of history.  Equal ``(tenant_id, source, source_key, observed_at)`` is the same row.
 
-    ``source``       who says it: ``gate:<name>``, ``graph:<mailbox address>``, ``person:<id>``.
+    ``source``       who says it: ``gate:<name>``, ``graph:<mailbox address>`` (``imap:…``),
+                     ``person:<id>``.
     ``source_key``   the source's own key for the delivery: ``<ulid>/<recipient>`` at the gate, the
                      immutable id at a mailbox.  A later row of the same source and key supersedes.
     ``observed_at``  aware, UTC; fixed at the source and repeated unchanged on every retry.

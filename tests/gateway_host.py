@@ -110,7 +110,7 @@ state_dir = {root}/state
 log_path = {root}/dovecot.log
 protocols = imap lmtp
 listen = 127.0.0.1
-ssl = no
+mail_fsync = never
 disable_plaintext_auth = no
 default_login_user = dovenull
 default_internal_user = dovecot
@@ -119,6 +119,7 @@ mail_uid = nobody
 mail_gid = nogroup
 mail_location = maildir:{root}/mail/%u
 auth_username_chars =
+{more}
 passdb {{
   driver = static
   args = password=secret
@@ -133,7 +134,8 @@ service imap-login {{
     port = {imap_port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps_port}
+    ssl = yes
   }}
 }}
 service lmtp {{
@@ -144,6 +146,9 @@ service lmtp {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 """
 
@@ -151,22 +156,27 @@ service anvil {{
 class DovecotHost:
     """Takes mail for every address by LMTP and shows it by IMAP, password ``secret``.
 
+    ``more`` is further configuration; with a certificate in it IMAP has TLS, at ``imaps_port`` too.
     Raises ``PartMissing``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, more: str = "ssl = no") -> None:
         install(("dovecot-imapd", "dovecot-lmtpd"))
         self.root = Path(tempfile.mkdtemp(prefix="bailey-dovecot-"))
         self.root.chmod(0o755)
         (self.root / "mail").mkdir()
         shutil.chown(self.root / "mail", "nobody", "nogroup")
-        self.lmtp_port, self.imap_port = free_port(), free_port()
+        self.lmtp_port, self.imap_port, self.imaps_port = free_port(), free_port(), free_port()
+        self.more = more
         self._process: Process | None = None
 
     def start(self) -> None:
         config = self.root / "dovecot.conf"
+        imaps_port = 0 if self.more == "ssl = no" else self.imaps_port
         ports = {"lmtp_port": self.lmtp_port, "imap_port": self.imap_port}
-        config.write_text(DOVECOT.format(root=self.root, **ports))
+        config.write_text(
+            DOVECOT.format(root=self.root, more=self.more, imaps_port=imaps_port, **ports)
+        )
         command = Command(
             name="dovecot",
             argv=("/usr/sbin/dovecot", "-F", "-c", str(config)),

@@ -23,6 +23,7 @@ from incidents.words import Place, Verdict
 CONNECTORS = {
     "graph": "api_bridge.connectors.graph.GraphConnector",
     "google": "api_bridge.connectors.google.GoogleConnector",
+    "imap": "api_bridge.connectors.imap.ImapConnector",
 }
 
 MICROSOFT_HOSTS = frozenset(
@@ -52,7 +53,8 @@ class Capability(StrEnum):
 
     ``push_listed``: the standing orders can be listed.  ``pushes_pulled``: what is pushed waits to
     be fetched (``PullsPushes``).  ``cheap_changes``: ``changes`` costs no more than a quick look.
-    ``mailbox_settings``: ``ReadsSettings``.  ``vendor_verdicts``: ``ReadsVerdicts``.
+    ``mailbox_settings``: ``ReadsSettings``.  ``vendor_verdicts``: ``ReadsVerdicts``.  ``idle``: it
+    calls nobody, and speaks on a connection that we hold open.
     """
 
     PUSH = "push"
@@ -61,6 +63,7 @@ class Capability(StrEnum):
     CHEAP_CHANGES = "cheap_changes"
     MAILBOX_SETTINGS = "mailbox_settings"
     VENDOR_VERDICTS = "vendor_verdicts"
+    IDLE = "idle"
     HIDDEN_QUARANTINE = "hidden_quarantine"
     RAW = "raw"
     BATCH = "batch"
@@ -172,7 +175,7 @@ class Ref:
 class Item:
     """One copy as a list answer shows it.  ``headers`` are the mail's own, topmost first, in order;
     () where the provider keeps none (mail that never travelled).  Of ``html`` and ``text`` one may
-    be "".  ``is_partial``: attachments exist and their content is not in this item.
+    be "".  ``is_partial``: something of the mail, body or attachments, is not in this item.
     ``conversation_id``: the provider's own name of the conversation in this mailbox, "" if it has
     none.  ``raw``: the whole mail, where the list came with it; ``is_summary``: neither that nor a
     body is in this item.  ``is_internal``: the provider vouches that it was sent from inside.
@@ -225,14 +228,15 @@ class Page:
 
 # Ways of getting a mail as its provider keeps it.
 GMAIL_RAW = "gmail-raw"
-ORIGINAL = frozenset({"graph-mime", GMAIL_RAW})
+IMAP = "imap"
+ORIGINAL = frozenset({"graph-mime", GMAIL_RAW, IMAP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """Bytes of one copy.  ``acquired``: ``graph-mime``, ``gmail-raw`` (as the provider keeps it:
-    one of ``ORIGINAL``) or ``graph-json``
-    (rebuilt from headers, body and attachments because the provider cannot give it).
+    """Bytes of one copy.  ``acquired``: ``graph-mime``, ``gmail-raw``, ``imap`` (as the provider
+    keeps it: one of ``ORIGINAL``) or ``graph-json`` (rebuilt from headers, body and attachments
+    because the provider cannot give it).
     ``is_complete`` False: some attachment is missing; ``problem`` says why.
     """
 
@@ -387,6 +391,30 @@ class PulledPushes:
     receipts: tuple[str, ...]
 
 
+class Heard(StrEnum):
+    """What a mail host said on an open connection."""
+
+    NOTHING = "nothing"
+    SOMETHING = "something"
+
+
+class Listening(Protocol):
+    """An open connection on which the host says that something changed in one mailbox.
+
+    ``hears_all``: nothing happens in the mailbox unheard.
+    """
+
+    hears_all: bool
+
+    def fileno(self) -> int:
+        """To be waited for with others."""
+
+    def hear(self) -> Heard:
+        """What was said by now.  Raises ``BridgeError`` where the connection is over."""
+
+    def close(self) -> None: ...
+
+
 class Connector(Protocol):
     """Every method may raise any ``BridgeError``; where one means something special it is said."""
 
@@ -416,6 +444,9 @@ class Connector(Protocol):
 
     def end_push(self, subscription_id: str) -> None:
         """Removes it; one that is not there is fine."""
+
+    def listen(self, mailbox_id: str) -> Listening:
+        """A connection to be held open.  ``Rejected``: the host has none (``Capability.IDLE``)."""
 
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         """Mail since ``cursor``, oldest first, safe to repeat: items come again (overlap), the

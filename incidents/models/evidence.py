@@ -14,7 +14,8 @@ class Evidence(TenantModel):
     """Original bytes in the store, by their hash.
 
     ``method`` says how they were taken: ``smtp`` (as received by the gate), ``graph-mime`` (rebuilt
-    by Exchange, so hash and DKIM need not match), ``upload`` (a person added it to a comment).
+    by Exchange, so hash and DKIM need not match), ``imap`` (as the server keeps it), ``upload`` (a
+    person added it to a comment).
     """
 
     sha256 = models.CharField(max_length=64)

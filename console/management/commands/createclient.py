@@ -1,5 +1,5 @@
-"""A client: its domain, where its mail goes on to, its mailboxes, and its mail host (Microsoft 365
-or Google Workspace).
+"""A client: its domain, where its mail goes on to, its mailboxes, and its mail host: Microsoft 365,
+Google Workspace, or an IMAP server.
 
     manage.py createclient --slug acme --name Acme --domain acme.example \\
         --next-hop acme-example.mail.protection.outlook.com:25 --mailboxes acme.csv \\
@@ -7,6 +7,8 @@ or Google Workspace).
 
     manage.py createclient … --google-customer C01abc234 --google-admin admin@acme.example \\
         --google-key acme-key.json
+
+    BAILEY_IMAP_SECRET=… manage.py createclient … --imap-host mail.acme.example --imap-login bailey
 
 The application's secret is read from BAILEY_APP_SECRET; a certificate with its key from files, and
 so is the key file of Google's service account.
@@ -31,10 +33,15 @@ from api_bridge.models import Connection
 from api_bridge.services import (
     Cloud,
     Credentials,
+    ImapSettings,
+    can_connect,
+    connect_imap,
     create_connection,
     google_cloud,
     google_credentials,
+    verify_imap,
 )
+from console.lib.imap_options import add_imap_arguments, read_imap
 from console.lib.named import gates_named, provider_named
 from seg_bridge.gate.policy import split_hop
 from seg_bridge.models import Gate
@@ -71,6 +78,7 @@ class Command(BaseCommand):
         )
         _add_contact_arguments(parser)
         _add_cloud_arguments(parser)
+        add_imap_arguments(parser)
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
@@ -78,9 +86,18 @@ class Command(BaseCommand):
             mail_host = _read_mail_host(options)
             mailboxes = _read_mailboxes(options["mailboxes"], options["mailbox"])
             next_hop = _read_hop(options["next_hop"])
+            imap = read_imap(options)
+            if imap and mail_host:
+                raise WrongInput(
+                    "--imap-host and another one: a client is made with one mail host."
+                )
+            if imap:
+                self._try_out(imap, [mailbox.address for mailbox in mailboxes])
             with maintenance_scope():
                 tenant, gates = _make(options, mailboxes, next_hop)
                 connection = _connect(tenant, mail_host) if mail_host else None
+                if imap:
+                    connection = connect_imap(tenant=tenant, settings=imap, actor=ACTOR)
         except DomainError as error:
             raise CommandError(error.sentence) from error
         self.stdout.write(f"{tenant.name} is ready with {len(mailboxes)} mailboxes.")
@@ -94,6 +111,16 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"When its MX records name your gates: manage.py protectclient {tenant.slug}"
             )
+
+    def _try_out(self, imap: ImapSettings, mailboxes: list[str]) -> None:
+        """Before anything is made.  Raises ``WrongInput`` where the server cannot be used."""
+        checks = verify_imap(imap, mailboxes=mailboxes)
+        if not can_connect(checks):
+            failed = [check for check in checks if not check.is_ok and check.weight == "needed"]
+            raise WrongInput(f"The IMAP server, {failed[0].name}: {failed[0].says}")
+        for check in checks:
+            if not check.is_ok:
+                self.stdout.write(check.says)
 
 
 def _add_contact_arguments(parser: ArgumentParser) -> None:
