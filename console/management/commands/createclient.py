@@ -89,7 +89,7 @@ class Command(BaseCommand):
             imap = read_imap(options)
             if imap and mail_host:
                 raise WrongInput(
-                    "--imap-host and another one: a client is made with one mail host."
+                    "Give either --imap-host or another mail host."
                 )
             if imap:
                 self._try_out(imap, [mailbox.address for mailbox in mailboxes])
