@@ -14,5 +14,6 @@ class ApiBridgeConfig(AppConfig):
         from api_bridge.sight import mailbox_blindness
 
         register_queue("sync", "api_bridge.sync.serve_sync")
+        register_queue("access", "api_bridge.access.work.serve_access")
         register_mailbox_layer(GraphMailboxLayer())
         register_sight(mailbox_blindness)

@@ -14,9 +14,11 @@ from uuid import UUID
 from django.utils import timezone
 
 from api_bridge import connectors
+from api_bridge.access.registrations import QUEUE
 from api_bridge.connectors import MailboxState
 from api_bridge.models import Connection, MailboxSync
 from tenants.models import Domain, Mailbox
+from tenants.work import want_work
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
     now = timezone.now()
     connection.mailboxes_listed_at, connection.list_due_at = now, now + LISTED_EVERY
     connection.save(update_fields=["mailboxes_listed_at", "list_due_at"])
+    want_work(connection.tenant_id, QUEUE)
 
 
 def _make(

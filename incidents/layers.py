@@ -32,6 +32,10 @@ class LayerError(Exception):
         self.again_after_s = again_after_s
 
 
+class LayerBlind(LayerError):
+    """The layer cannot do anything for this client now.  What waits for it is not given up."""
+
+
 class OutcomeUnknown(LayerError):
     """The call was sent and the answer is lost: only reading can tell."""
 

@@ -18,6 +18,7 @@ from api_bridge.sandbox import smtp_in
 from api_bridge.sandbox.admin import Admin
 from api_bridge.sandbox.certificates import ensure_server_certificate, ensure_signing_key
 from api_bridge.sandbox.cloud import Cloud
+from api_bridge.sandbox.consent import ConsentPage
 from api_bridge.sandbox.faults import Faults
 from api_bridge.sandbox.graph.api import GraphApi
 from api_bridge.sandbox.identity import Authority
@@ -101,8 +102,9 @@ async def _open(settings: Settings, store: Store, stack: contextlib.AsyncExitSta
     cloud = Cloud(store, faults, Authority(store, signing_key, https_base), notifier)
     zone = Zone(store)
     graph, authority = GraphApi(cloud).serve, cloud.authority.serve
-    outside = doors(graph, authority)
-    inside = doors(graph, authority, Admin(cloud, zone).serve, Page(store).serve)
+    consent = ConsentPage(store).serve
+    outside = doors(graph, consent, authority)
+    inside = doors(graph, consent, authority, Admin(cloud, zone).serve, Page(store).serve)
     smtp = await smtp_in.listen(cloud, settings.smtp.host, settings.smtp.port)
     stack.callback(smtp.close)
     dns = await _listen_dns(zone, settings.dns, stack)

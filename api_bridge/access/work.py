@@ -1,0 +1,16 @@
+"""Serves the queue ``access``: what came back from Microsoft, and hourly whether all stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from api_bridge.access.proof import prove_returned
+from api_bridge.access.watching import look
+from tenants.doors import ClaimedWork
+
+
+def serve_access(claimed: ClaimedWork) -> datetime | None:
+    """One client; answers when it is to be called again."""
+    again = prove_returned(claimed)
+    due = look(claimed)
+    return min((at for at in (again, due) if at), default=None)
