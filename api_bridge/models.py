@@ -12,6 +12,7 @@ from api_bridge.access.models import (
     Consent,
     ConsentLink,
     Grant,
+    Purpose,
     Relationship,
 )
 from tenants.base import TenantModel, tenant_key
@@ -24,6 +25,7 @@ __all__ = [
     "Correspondent",
     "Grant",
     "MailboxSync",
+    "Purpose",
     "Relationship",
     "SeenItem",
 ]

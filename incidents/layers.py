@@ -238,6 +238,19 @@ def register_sight(sight: Callable[[int], BlindLayer | None]) -> None:
     _sights.append(sight)
 
 
+_acting: list[Callable[[int], str]] = []
+
+
+def register_acting(why_not: Callable[[int], str]) -> None:
+    """``why_not(tenant_id)``: a sentence where the layer sees and may not act, else ""."""
+    _acting.append(why_not)
+
+
+def why_not_acting(tenant_id: int) -> str:
+    """In a sentence, "" where mail can be moved, or no layer is there to say so."""
+    return next((words for why_not in _acting if (words := why_not(tenant_id))), "")
+
+
 def blind_layers(tenant_id: int) -> list[BlindLayer]:
     """What cannot see this client now.  Needs its scope; the portal's is enough."""
     return [blind for sight in _sights if (blind := sight(tenant_id))]

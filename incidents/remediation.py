@@ -18,7 +18,7 @@ from django.utils import timezone
 from incidents.announce import announce_incident, announce_job
 from incidents.assessment import IN_MAILBOX, is_unseen
 from incidents.client_words import settle_released, wait_on
-from incidents.layers import gateway_layer
+from incidents.layers import gateway_layer, why_not_acting
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Place
 from incidents.orders import LATE_COPIES, give_order, withdraw_orders_of
@@ -58,8 +58,11 @@ def pull_incident(
     """Move every copy of the incident's mails to the hidden quarantine folder.  Reversible.
 
     ``group_id`` is that of an order over several clients (incidents/everywhere.py); ``late``: for
-    how long copies that arrive later are pulled too, None: they are not.
+    how long copies that arrive later are pulled too, None: they are not.  Raises ``Conflict`` where
+    a person asks for it and the client does not let its mail be moved.
     """
+    if isinstance(actor, Person) and (why := why_not_acting(incident.tenant_id)):
+        raise Conflict(why)
     job = start_job(
         Job.Kind.PULL,
         "pull",

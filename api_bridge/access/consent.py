@@ -189,9 +189,7 @@ def take_answer(*, answer: Answer, person: Person, session_key: str) -> Consent:
     consent.returned_at = timezone.now()
     if consent.stage != Consent.Stage.RETURNED:
         consent.settled_at = consent.returned_at
-    consent.save(
-        update_fields=["stage", "words", "cloud_tenant_id", "returned_at", "settled_at"]
-    )
+    consent.save(update_fields=["stage", "words", "cloud_tenant_id", "returned_at", "settled_at"])
     write_audit(
         RETURNED,
         actor=person,

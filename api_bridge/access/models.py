@@ -28,7 +28,8 @@ class AppRegistration(ScopedModel):
 
     ``home_tenant_id``: the provider's own cloud tenant, for the partner's registration only.
     ``expires_at``: of the secret or certificate, as the person who entered it said.  ``trouble``:
-    why its secret is refused, "" where it is not.
+    why it could not be used, "" where it could.  ``looked_at``: when relationships were listed with
+    it, for the partner's registration only.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -41,8 +42,9 @@ class AppRegistration(ScopedModel):
     sealed_certificate = models.BinaryField(default=bytes)
     expires_at = models.DateTimeField()
     trouble = models.TextField(blank=True)
+    looked_at = models.DateTimeField(null=True)
     changed_by = models.CharField(max_length=200)
-    changed_at = models.DateTimeField(auto_now=True)
+    changed_at = models.DateTimeField(auto_now_add=True)
 
     class Meta(ScopedModel.Meta):
         constraints: ClassVar = [
@@ -69,9 +71,7 @@ class Grant(TenantModel):
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["tenant", "connection", "purpose"], name="grant_once"
-            )
+            models.UniqueConstraint(fields=["tenant", "connection", "purpose"], name="grant_once")
         ]
 
 

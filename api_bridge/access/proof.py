@@ -129,9 +129,7 @@ def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
 
 def _claims(claimed: ClaimedWork) -> list[_Claim]:
     with _scope(claimed):
-        waiting = Consent.objects.filter(
-            tenant_id=claimed.tenant_id, stage=Consent.Stage.RETURNED
-        )
+        waiting = Consent.objects.filter(tenant_id=claimed.tenant_id, stage=Consent.Stage.RETURNED)
         registrations = {row.client_id: row for row in AppRegistration.objects.all()}
         known = Connection.objects.filter(kind=Connection.Kind.GRAPH)
         known_tenant = known.values_list("cloud_tenant_id", flat=True).first() or ""

@@ -72,7 +72,8 @@ def keep_registration(*, wanted: NewRegistration, actor: Person) -> AppRegistrat
     row.client_id = wanted.client_id.strip().lower()
     row.home_tenant_id = wanted.home_tenant_id.strip().lower()
     _set_secrets(row, wanted)
-    row.changed_by, row.trouble = actor.name, ""
+    row.changed_by, row.changed_at, row.trouble = actor.name, timezone.now(), ""
+    row.looked_at = None
     row.save(force_insert=is_new)
     write_audit(
         KEPT,
@@ -200,4 +201,3 @@ def _wake_clients(row: AppRegistration) -> None:
     for tenant_id in using.order_by().values_list("tenant_id", flat=True).distinct():
         want_work(tenant_id, QUEUE)
         want_work(tenant_id, "sync")
-

@@ -355,8 +355,9 @@ class Migration(migrations.Migration):
                 ("sealed_certificate", models.BinaryField(default=bytes)),
                 ("expires_at", models.DateTimeField()),
                 ("trouble", models.TextField(blank=True)),
+                ("looked_at", models.DateTimeField(null=True)),
                 ("changed_by", models.CharField(max_length=200)),
-                ("changed_at", models.DateTimeField(auto_now=True)),
+                ("changed_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "provider",
                     models.ForeignKey(

@@ -51,11 +51,12 @@ class ConsentPage:
             f"({escape(row['domain'])})</option>"
             for row in self._tenants(tenant)
         )
+        here = escape(f"{request.path}?{urlencode(request.query)}")
         body = (
             f"<h1>Permissions requested</h1><p><b>{escape(application['display_name'])}</b> asks "
             "for these permissions in the whole organisation:</p>"
             f'<ul class="asked">{roles}</ul>'
-            f'<form method="post" action="{escape(request.path)}?{escape(urlencode(request.query))}">'
+            f'<form method="post" action="{here}">'
             f'<p><label>You are an admin of <select name="tenant">{choices}</select></label></p>'
             '<p><button name="answer" value="yes">Accept</button> '
             '<button name="answer" value="no">Cancel</button></p></form>'
@@ -85,7 +86,9 @@ class ConsentPage:
         client_id = request.first("client_id") or ""
         application = directory.application_of(self._store, client_id)
         if application is None:
-            raise _Refused(f"AADSTS700016: Application with identifier '{client_id}' was not found.")
+            raise _Refused(
+                f"AADSTS700016: Application with identifier '{client_id}' was not found."
+            )
         address = request.first("redirect_uri") or ""
         if address not in json.loads(application["redirect_uris"]):
             raise _Refused(

@@ -239,7 +239,9 @@ def put_relationships(store: Store, partner_id: str, wanted: object) -> None:
         store.execute("DELETE FROM relationship WHERE partner_id = ?", partner_id.lower())
         for each in wanted:
             customer = _text(each, "customer_id").lower()
-            number = str(each.get("id") or f"{uuid.uuid5(uuid.UUID(partner_id), customer)}-{customer}")
+            number = str(
+                each.get("id") or f"{uuid.uuid5(uuid.UUID(partner_id), customer)}-{customer}"
+            )
             days = float(each.get("ends_in_days", 365))
             store.execute(
                 "INSERT INTO relationship VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -174,9 +174,10 @@ def exposure_parts(counts: dict[str, Any]) -> list[Part]:
 
 
 def can_pull(incident: Incident, sight: Blind) -> bool:
-    """A mailbox layer sees the client, or has seen where the copies are."""
+    """A mailbox layer sees the client, or has seen where the copies are, and may move mail."""
     seen = within_reach(incident.counts) - int(incident.counts.get("unseen", 0))
-    return sight.mailbox_since is None and (sight.has_mailbox or seen > 0)
+    is_able = sight.mailbox_since is None and not sight.acts_not
+    return is_able and (sight.has_mailbox or seen > 0)
 
 
 def can_block(incident: Incident, sight: Blind) -> bool:

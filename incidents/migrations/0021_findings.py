@@ -61,9 +61,7 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
-                "indexes": [
-                    models.Index(fields=["tenant", "incident"], name="finding_incident")
-                ],
+                "indexes": [models.Index(fields=["tenant", "incident"], name="finding_incident")],
                 "constraints": [
                     models.UniqueConstraint(
                         condition=models.Q(("settled_at__isnull", True)),

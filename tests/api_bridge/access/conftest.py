@@ -92,9 +92,7 @@ class Yard:
             "expires_at": timezone.now() + timedelta(days=days),
         }
         with self.staff():
-            keep_registration(
-                wanted=NewRegistration(**(fields | changes)), actor=self.cast.mo
-            )
+            keep_registration(wanted=NewRegistration(**(fields | changes)), actor=self.cast.mo)
         return client_id
 
     def application(self, purpose: str, **changes: Any) -> None:

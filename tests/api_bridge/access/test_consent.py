@@ -72,9 +72,7 @@ def test_a_claim_without_a_consent_is_not_believed(yard):
     """The redirect is an address that anybody can write."""
     url = yard.ask()
     state = url.partition("state=")[2].partition("&")[0]
-    yard.bring(
-        Answer(state=state, cloud_tenant_id=yard.company.tenant_id, is_consented=True)
-    )
+    yard.bring(Answer(state=state, cloud_tenant_id=yard.company.tenant_id, is_consented=True))
     yard.serve()
     assert yard.last().stage == Stage.RETURNED  # it may not be known everywhere yet
     with yard.worker():
