@@ -12,6 +12,9 @@ from api_bridge.access.models import (
     Consent,
     ConsentLink,
     Grant,
+    HostTrial,
+    MailboxDay,
+    MailboxMove,
     Purpose,
     Relationship,
 )
@@ -24,6 +27,9 @@ __all__ = [
     "ConsentLink",
     "Correspondent",
     "Grant",
+    "HostTrial",
+    "MailboxDay",
+    "MailboxMove",
     "MailboxSync",
     "Purpose",
     "Relationship",
@@ -38,8 +44,8 @@ class Connection(TenantModel):
     a blind connection is tried again; ``watch_due_at``: when exposed copies are looked at again.
     URLs and ``ca_file`` are set by the operator, never by a client.  ``cloud_tenant_id`` is the
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
-    that only this kind of host has, none of them secret.  ``client_id`` "": the connection has no
-    application of its own and goes by the provider's registrations, as far as the client granted
+    that only this kind of host has, none of them secret.  ``by_registrations``: the connection has
+    no application of its own and goes by the provider's registrations, as far as the client granted
     them (api_bridge/access).
     """
 
@@ -57,6 +63,7 @@ class Connection(TenantModel):
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.GRAPH)
     cloud_tenant_id = models.CharField(max_length=64, unique=True)
     client_id = models.CharField(max_length=64, blank=True)
+    by_registrations = models.BooleanField(default=False, db_default=False)
     sealed_secret = models.BinaryField(default=bytes)
     sealed_certificate = models.BinaryField(default=bytes)
     authority_url = models.URLField()

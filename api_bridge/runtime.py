@@ -54,7 +54,7 @@ def wire_connection(
     provider's registration for this purpose, which needs a scope with the provider.  Raises
     ``AuthExpired`` where there is none and, where it ``must_be_granted``, ``NotGranted``.
     """
-    if row.kind == Connection.Kind.GRAPH and not row.client_id:
+    if row.by_registrations:
         return _by_registration(row, purpose, must_be_granted=must_be_granted)
     secret, key, certificate = "", "", ""
     if row.sealed_secret:

@@ -18,8 +18,7 @@ def may_act() -> Q:
     granted = Grant.objects.filter(
         connection=OuterRef("pk"), purpose=Purpose.REMEDIATE, lost_at=None
     )
-    by_own = ~Q(kind=Connection.Kind.GRAPH) | ~Q(client_id="")
-    return by_own | Q(Exists(granted))
+    return Q(by_registrations=False) | Q(Exists(granted))
 
 
 def why_not_acting(tenant_id: int) -> str:

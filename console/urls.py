@@ -315,6 +315,12 @@ urlpatterns = [
     ),
     path("console/clients/<slug:slug>/mailbox", access.access, name="access"),
     path("console/clients/<slug:slug>/mailbox/ask", access.access_ask, name="access_ask"),
+    path(
+        "console/clients/<slug:slug>/mailbox/host/<slug:kind>",
+        access.access_host,
+        name="access_host",
+    ),
+    path("console/mailboxes.csv", access.mailbox_counts, name="mailbox_counts"),
     path("console/clients/<slug:slug>/mailbox/link", access.access_link, name="access_link"),
     path(
         "console/consent-links/<uuid:link_id>/withdraw",

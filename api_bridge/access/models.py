@@ -152,3 +152,61 @@ class Relationship(ScopedModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["provider", "external_id"], name="relationship_once")
         ]
+
+
+class HostTrial(TenantModel):
+    """A mail host other than Microsoft's, entered by a lead and tried out before it is connected.
+
+    ``sealed``: what was entered, as JSON; emptied once it is settled.  ``checks``: what a worker
+    found, each ``{"name", "is_ok", "words"}``.
+    """
+
+    class Stage(models.TextChoices):
+        WAITING = "waiting", "Being tried out"
+        CONNECTED = "connected", "Connected"
+        FAILED = "failed", "Not connected"
+
+    kind = models.CharField(max_length=10)
+    sealed = models.BinaryField(default=bytes)
+    stage = models.CharField(max_length=10, choices=Stage.choices, default=Stage.WAITING)
+    checks = models.JSONField(default=list)
+    words = models.TextField(blank=True)
+    asked_by_id = models.UUIDField(null=True)
+    asked_by = models.CharField(max_length=200)
+    asked_at = models.DateTimeField(auto_now_add=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["tenant", "-asked_at"], name="host_trial_new")]
+
+
+class MailboxMove(TenantModel):
+    """A mailbox that came to the client's mail host, or went, as the hourly list showed it."""
+
+    class Kind(models.TextChoices):
+        JOINED = "joined", "Joined"
+        LEFT = "left", "Left"
+
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    address = models.CharField(max_length=320)
+    display_name = models.CharField(max_length=200, blank=True)
+    seen_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["tenant", "-seen_at"], name="mailbox_move_new")]
+
+
+class MailboxDay(TenantModel):
+    """How many there were on one day (UTC), the most that an hourly list showed.
+
+    ``licensed`` None: the mail host does not tell who has a licence.
+    """
+
+    day = models.DateField()
+    mailboxes = models.PositiveIntegerField()
+    licensed = models.PositiveIntegerField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "day"], name="mailbox_day_once")
+        ]

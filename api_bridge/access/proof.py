@@ -220,9 +220,9 @@ def _connection(claimed: ClaimedWork, claim: _Claim) -> Connection | None:
     """
     row = Connection.objects.filter(kind=Connection.Kind.GRAPH).first()
     if row is not None:
-        if claim.purpose == Purpose.DETECT and row.client_id:
+        if claim.purpose == Purpose.DETECT and not row.by_registrations:
             Connection.objects.filter(id=row.id).update(
-                client_id="", sealed_secret=b"", sealed_certificate=b""
+                by_registrations=True, client_id="", sealed_secret=b"", sealed_certificate=b""
             )
         return row
     if claim.purpose != Purpose.DETECT:
@@ -232,7 +232,7 @@ def _connection(claimed: ClaimedWork, claim: _Claim) -> Connection | None:
         tenant_id=claimed.tenant_id,
         kind=Connection.Kind.GRAPH,
         cloud_tenant_id=claim.cloud_tenant_id,
-        client_id="",
+        by_registrations=True,
         authority_url=claim.wired.authority_url,
         api_url=claim.wired.api_url,
         ca_file=claim.wired.ca_file,

@@ -72,7 +72,7 @@ def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
 def _asked() -> list[_Asked]:
     found = []
     for row in Connection.objects.filter(kind=Connection.Kind.GRAPH):
-        if row.client_id:
+        if not row.by_registrations:
             found.append(_Asked(row.id, Purpose.DETECT, None, wire_connection(row)))
             continue
         for grant in Grant.objects.filter(connection=row).order_by("purpose"):

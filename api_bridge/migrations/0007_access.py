@@ -123,6 +123,11 @@ class Migration(migrations.Migration):
             name="client_id",
             field=models.CharField(blank=True, max_length=64),
         ),
+        migrations.AddField(
+            model_name="connection",
+            name="by_registrations",
+            field=models.BooleanField(db_default=False, default=False),
+        ),
         migrations.CreateModel(
             name="ConsentLink",
             fields=[
@@ -291,6 +296,119 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="HostTrial",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tenants.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("kind", models.CharField(max_length=10)),
+                ("sealed", models.BinaryField(default=bytes)),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Being tried out"),
+                            ("connected", "Connected"),
+                            ("failed", "Not connected"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                    ),
+                ),
+                ("checks", models.JSONField(default=list)),
+                ("words", models.TextField(blank=True)),
+                ("asked_by_id", models.UUIDField(null=True)),
+                ("asked_by", models.CharField(max_length=200)),
+                ("asked_at", models.DateTimeField(auto_now_add=True)),
+                ("settled_at", models.DateTimeField(null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+                "base_manager_name": "objects",
+            },
+        ),
+        migrations.CreateModel(
+            name="MailboxDay",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tenants.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("mailboxes", models.PositiveIntegerField()),
+                ("licensed", models.PositiveIntegerField(null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+                "base_manager_name": "objects",
+            },
+        ),
+        migrations.CreateModel(
+            name="MailboxMove",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tenants.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("joined", "Joined"), ("left", "Left")], max_length=6
+                    ),
+                ),
+                ("address", models.CharField(max_length=320)),
+                ("display_name", models.CharField(blank=True, max_length=200)),
+                ("seen_at", models.DateTimeField()),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+                "base_manager_name": "objects",
+            },
+        ),
+        migrations.CreateModel(
             name="Relationship",
             fields=[
                 (
@@ -391,6 +509,18 @@ class Migration(migrations.Migration):
                 fields=("tenant", "connection", "purpose"), name="grant_once"
             ),
         ),
+        migrations.AddIndex(
+            model_name="hosttrial",
+            index=models.Index(fields=["tenant", "-asked_at"], name="host_trial_new"),
+        ),
+        migrations.AddConstraint(
+            model_name="mailboxday",
+            constraint=models.UniqueConstraint(fields=("tenant", "day"), name="mailbox_day_once"),
+        ),
+        migrations.AddIndex(
+            model_name="mailboxmove",
+            index=models.Index(fields=["tenant", "-seen_at"], name="mailbox_move_new"),
+        ),
         migrations.AddConstraint(
             model_name="relationship",
             constraint=models.UniqueConstraint(
@@ -402,6 +532,9 @@ class Migration(migrations.Migration):
         AddTenantPolicy("api_bridge_grant", portal=()),
         AddTenantPolicy("api_bridge_consentlink", portal=()),
         AddTenantPolicy("api_bridge_consent", portal=()),
+        AddTenantPolicy("api_bridge_hosttrial", portal=()),
+        AddTenantPolicy("api_bridge_mailboxmove", portal=()),
+        AddTenantPolicy("api_bridge_mailboxday", portal=()),
         AddTenantForeignKey("api_bridge_grant", "connection_id", "api_bridge_connection"),
         AddTenantForeignKey("api_bridge_consent", "link_id", "api_bridge_consentlink"),
         AddDoor(

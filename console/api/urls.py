@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
 from console.api import (
+    access,
     entities,
     everywhere,
     gates,
@@ -156,6 +157,9 @@ urlpatterns = [
     _at(f"policy-changes/{_ID}/make", policies.MakePolicyChange, "policy-change-make"),
     _at("policy-templates", policies.PolicyTemplateList, "policy-templates"),
     _at(f"policy-templates/{_ID}/remove", policies.RemovePolicyTemplate, "policy-template-remove"),
+    _at(r"tenants/(?P<slug>[-\w]+)/access", access.ClientAccess, "access"),
+    _at(r"tenants/(?P<slug>[-\w]+)/access/links", access.MakeLink, "access-links"),
+    _at("mailbox-counts", access.MailboxCounts, "mailbox-counts"),
     _at("gates", gates.GateList, "gates"),
     _at("policy-pushes", pushes.PolicyPushList, "policy-pushes"),
     _at(f"policy-pushes/{_ID}", pushes.PolicyPushDetail, "policy-push"),

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
 
 from api_bridge.access.clouds import MicrosoftCloud, clouds
 from api_bridge.access.consent import console_return, portal_return
+from api_bridge.access.counting import MonthCount, month_counts
+from api_bridge.access.hosts import HOSTS
 from api_bridge.access.models import (
     OF_CLIENTS,
     AppRegistration,
     Consent,
     ConsentLink,
     Grant,
+    HostTrial,
+    MailboxDay,
+    MailboxMove,
     Purpose,
     Relationship,
 )
@@ -23,12 +28,16 @@ from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need
 from api_bridge.access.registrations import registrations
 from api_bridge.access.watching import WARNED_BEFORE
 from api_bridge.models import Connection
+from console.lib.host_forms import FORMS
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Incident
+from tenants.errors import WrongInput
 from tenants.models import Domain, Mailbox, Tenant
 
 JOURNEYS_SHOWN = 10
 LINKS_SHOWN = 5
+TRIALS_SHOWN = 3
+MOVES_SHOWN = 20
 MOVING_FOR = timedelta(minutes=10)
 
 
@@ -83,6 +92,10 @@ class AccessPage:
     links: list[LinkRow]
     relationships: list[Relationship]
     incidents: list[Incident]
+    trials: list[HostTrial]
+    hosts: list[tuple[str, str]]
+    moves: list[MailboxMove]
+    today: MailboxDay | None
     mailboxes: int
     has_domain: bool
     is_moving: bool
@@ -99,6 +112,7 @@ def access_page(client: Tenant) -> AccessPage:
         Consent.objects.filter(tenant=client).select_related("link").order_by("-asked_at")[:50]
     )
     now = timezone.now()
+    trials = list(HostTrial.objects.filter(tenant=client).order_by("-asked_at")[:TRIALS_SHOWN])
     return AccessPage(
         client=client,
         blind=Blindness([client.id]).of(client.id),
@@ -113,9 +127,16 @@ def access_page(client: Tenant) -> AccessPage:
             .exclude(state=Incident.State.RESOLVED)
             .order_by("-number")
         ),
+        trials=trials,
+        hosts=[(kind, FORMS[kind].title) for kind in HOSTS],
+        moves=list(
+            MailboxMove.objects.filter(tenant=client).order_by("-seen_at", "id")[:MOVES_SHOWN]
+        ),
+        today=MailboxDay.objects.filter(tenant=client).order_by("-day").first(),
         mailboxes=Mailbox.objects.filter(tenant=client, state=Mailbox.State.ACTIVE).count(),
         has_domain=Domain.objects.filter(tenant=client).exists(),
-        is_moving=any(_is_moving(each, now) for each in journeys),
+        is_moving=any(_is_moving(each, now) for each in journeys)
+        or any(each.stage == HostTrial.Stage.WAITING for each in trials),
     )
 
 
@@ -130,7 +151,7 @@ def _purposes(
 ) -> list[PurposeRow]:
     entered = registrations()
     grants = {row.purpose: row for row in Grant.objects.filter(tenant=client)}
-    has_own = connection is not None and bool(connection.client_id)
+    has_own = connection is not None and not connection.by_registrations
     rows = []
     for purpose in OF_CLIENTS:
         grant = grants.get(purpose)
@@ -187,6 +208,26 @@ def relationships_of(client: Tenant) -> list[Relationship]:
     known = Connection.objects.filter(tenant=client, kind=Connection.Kind.GRAPH)
     ids = list(known.values_list("cloud_tenant_id", flat=True))
     return list(Relationship.objects.filter(cloud_tenant_id__in=ids).order_by("ends_at"))
+
+
+def counts_asked(first: str, last: str, slug: str) -> list[MonthCount]:
+    """From the first day of one month to the last of another (``2026-11``); "": the twelve months
+    up to now.  Raises ``WrongInput``.
+    """
+    today = timezone.now().date()
+    begin = _month(first) if first else _month(f"{today.year - 1}-{today.month:02}")
+    end = _month(last) if last else today
+    after = (end.replace(day=1) + timedelta(days=32)).replace(day=1)
+    if begin >= after:
+        raise WrongInput("The first month is later than the last.")
+    return month_counts(begin, after - timedelta(days=1), slug=slug)
+
+
+def _month(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise WrongInput("A month looks like 2026-11.") from error
 
 
 @dataclass(frozen=True, slots=True)

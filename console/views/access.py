@@ -10,15 +10,19 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
+from api_bridge.access.consent import LEADS as ACCESS_LEADS
 from api_bridge.access.consent import ask_consent, take_answer
+from api_bridge.access.hosts import HOSTS, ask_host
 from api_bridge.access.links import make_link, withdraw_link
 from api_bridge.access.models import ConsentLink, Purpose
 from api_bridge.access.permissions import NEEDS
 from api_bridge.access.registrations import LEADS, keep_registration, registrations
 from console.lib.access_forms import AnswerForm, ConsentForm, LinkForm, RegistrationForm
-from console.lib.http import PersonRequest, ask, for_staff, show
+from console.lib.exports import CSV, counts_csv, download
+from console.lib.host_forms import FORMS
+from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.lib.steps import saved
-from console.queries.access import access_page, registrations_page
+from console.queries.access import access_page, counts_asked, registrations_page
 from incidents.access import access_client, access_one
 from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.people import must_lead
@@ -66,7 +70,7 @@ def consent_return(request: PersonRequest) -> HttpResponse:
 @for_staff
 def access_link(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
-    must_lead(request.user, LEADS)
+    must_lead(request.user, ACCESS_LEADS)
     page = access_page(client)
     wanted = [row.purpose for row in page.askable]
     form = LinkForm(request.POST or None, initial={"purposes": wanted})
@@ -88,6 +92,29 @@ def access_link_withdraw(request: PersonRequest, link_id: UUID) -> HttpResponse:
     withdraw_link(link=link, actor=request.user)
     messages.success(request, "The link is withdrawn: nobody can use it any more.")
     return redirect("access", link.tenant.slug)
+
+
+@for_staff
+def access_host(request: PersonRequest, slug: str, kind: str) -> HttpResponse:
+    client = access_client(slug)
+    if kind not in HOSTS:
+        raise Http404
+    must_lead(request.user, ACCESS_LEADS)
+    form = FORMS[kind](request.POST or None)
+
+    def try_it() -> None:
+        ask_host(tenant=client, kind=kind, entered=form.entered, actor=request.user)
+
+    if saved(request, form, try_it):
+        return redirect("access", slug)
+    return ask(request, "console/host_new.html", {"client": client, "kind": kind, "form": form})
+
+
+@for_staff
+def mailbox_counts(request: PersonRequest) -> HttpResponse:
+    """The months' counts of all clients in sight, for whoever writes the bills."""
+    counts = counts_asked(said(request, "from"), said(request, "to"), said(request, "client"))
+    return download(counts_csv(counts), "mailboxes.csv", CSV)
 
 
 @for_staff
