@@ -21,12 +21,12 @@ from incidents.holding import take_turn
 from incidents.models import Incident
 from incidents.models.finding import Finding
 from incidents.services.acts import change, done, hold
+from incidents.services.states import RESOLVED
 from incidents.sla.reckoning import reckon
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Tenant
 
 OPENED = "incidents.incident.opened"
-SETTLED = "incidents.incident.settled"
 # What an incident of each code is called, and how grave it is.
 TITLES = {
     "consent": "The mailbox layer's consent is lost",
@@ -152,7 +152,7 @@ def _settle(tenant: Tenant, incident_id: object, now: datetime) -> None:
         quiet="",
         quiet_until=None,
     )
-    done(incident, SETTLED, BAILEY, said, revision=incident.revision)
+    done(incident, RESOLVED, BAILEY, said, revision=incident.revision)
 
 
 def _announce(tenant_id: int, incident_id: object) -> None:

@@ -61,7 +61,8 @@ NEEDS: dict[str, tuple[Need, ...]] = {
 WHAT_FOR = {
     Purpose.DETECT: "Reads mail after delivery and lists mailboxes.",
     Purpose.REMEDIATE: "Moves a mail to a hidden folder, and back.",
-    Purpose.RESPOND: "Ends sessions and switches off an account in other hands.",
+    Purpose.RESPOND: "For ending sessions and switching off an account in other hands; nothing is"
+    " called with it yet.",
     Purpose.PARTNER: "Lists your GDAP relationships with customers, in your own cloud tenant.",
 }
 WITHOUT_ANY = {

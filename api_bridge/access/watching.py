@@ -100,6 +100,8 @@ def _keep(tenant_id: int, asked: _Asked, answer: Token | BridgeError) -> None:
     """What was seen of a grant.  An authority that does not answer says nothing of it."""
     rows = Grant.objects.filter(id=asked.grant_id)
     now = timezone.now()
+    if asked.grant_id is not None:
+        _note_registration(asked, answer)
     if isinstance(answer, Token):
         was_lost = rows.exclude(lost_at=None).exists()
         rows.update(roles=list(answer.roles), checked_at=now, lost_at=None, trouble="")
@@ -108,6 +110,15 @@ def _keep(tenant_id: int, asked: _Asked, answer: Token | BridgeError) -> None:
     elif isinstance(answer, AuthExpired):
         rows.update(checked_at=now, trouble=str(answer))
         rows.filter(lost_at=None).update(lost_at=now)
+
+
+def _note_registration(asked: _Asked, answer: Token | BridgeError) -> None:
+    """Whether its secret is taken stands with the provider's registration, too."""
+    rows = AppRegistration.objects.filter(purpose=asked.purpose)
+    if isinstance(answer, Token):
+        rows.exclude(trouble="").update(trouble="")
+    elif isinstance(answer, AuthExpired) and answer.code in _OF_CREDENTIALS:
+        rows.exclude(trouble=str(answer)).update(trouble=str(answer))
 
 
 def _troubles(answers: list[tuple[_Asked, Token | BridgeError]]) -> list[Trouble]:

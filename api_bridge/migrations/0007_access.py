@@ -63,11 +63,11 @@ BEGIN
     INSERT INTO api_bridge_consent (id, tenant_id, purpose, client_id, state, holder, link_id,
             asked_by, asked_at, ends_at, stage, cloud_tenant_id, words)
     VALUES (made, link.tenant_id, p_purpose, registration.client_id, p_state, p_browser, link.id,
-            left('by the link of ' || link.made_by, 200), now(), link.ends_at, 'asked', '', '');
+            left('the link of ' || link.made_by, 200), now(), link.ends_at, 'asked', '', '');
     INSERT INTO tenants_auditentry (id, provider_id, tenant_id, at, actor_id, actor_name, action,
             object_kind, object_id, reason, detail)
     SELECT gen_random_uuid(), t.provider_id, t.id, now(), NULL,
-            left('by the link of ' || link.made_by, 200), 'api_bridge.consent.asked',
+            left('the link of ' || link.made_by, 200), 'api_bridge.consent.asked',
             'consent', made::text, '', jsonb_build_object('purpose', p_purpose, 'link', link.id)
       FROM tenants_tenant t WHERE t.id = link.tenant_id;
     RETURN jsonb_build_object('client_id', registration.client_id, 'cloud', registration.cloud,

@@ -242,6 +242,13 @@ class RegistrationRow:
     is_ending: bool
 
 
+def registration_alarms() -> list[AppRegistration]:
+    """Those of the provider whose secret is refused, or ends within thirty days."""
+    soon = timezone.now() + WARNED_BEFORE
+    wrong = AppRegistration.objects.filter(Q(expires_at__lte=soon) | ~Q(trouble=""))
+    return list(wrong.order_by("expires_at"))
+
+
 @dataclass(frozen=True, slots=True)
 class RegistrationsPage:
     """``returns``: the redirect URIs that each application needs at Microsoft."""

@@ -79,6 +79,11 @@ class Wrong:
         return "One thing is wrong." if n == 1 else f"{n} things are wrong."
 
 
+def next_step_of(code: str) -> str:
+    """In a few words, for a row of a list."""
+    return _WAYS[code][0]
+
+
 def wrong_with(incident: Incident) -> Wrong | None:
     """None: the incident is about mail."""
     if not incident.finding:
