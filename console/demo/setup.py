@@ -45,7 +45,8 @@ def set_up() -> dict[str, Any]:
     if path.exists():
         known: dict[str, Any] = json.loads(path.read_text())
         set_up_sandbox(known["sandbox_apps"])
-        set_up_registrations(known["sandbox_secret"])
+        if secret := known.get("sandbox_secret"):
+            set_up_registrations(secret)
         return known
     apps = {client.slug: secrets.token_urlsafe(24) for client in world.CLIENTS}
     secret = secrets.token_urlsafe(24)

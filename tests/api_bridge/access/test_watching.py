@@ -14,6 +14,9 @@ from api_bridge.access.permissions import NEEDS
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.sight import why_not_acting
 from api_bridge.sync import serve_sync
+from console.queries.blindness import Blindness
+from console.queries.incident import advice_for
+from console.queries.rows import can_pull
 from incidents.correlation import make_sense_of_backlog
 from incidents.execution import serve_remediation
 from incidents.models import Delivery, Finding, Incident, Intent, Job
@@ -154,6 +157,9 @@ def test_a_client_who_refuses_to_have_mail_moved_has_detection_all_the_same(yard
         assert Delivery.objects.filter(recipient=yard.company.mail("ana")).exists()
         assert "has not consented" in why_not_acting(yard.tenant.id)
         incident = incident_of(yard)
+        sight = Blindness([yard.tenant.id]).of(yard.tenant.id)
+        assert not can_pull(incident, sight)
+        assert "has not consented" in advice_for(incident, sight).effect
     with yard.staff(), pytest.raises(Conflict, match="has not consented"):
         pull_incident(incident=incident, actor=yard.cast.mo)
 
