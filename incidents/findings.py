@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -132,7 +133,7 @@ def _open(tenant: Tenant, code: str, now: datetime) -> Incident:
     return incident
 
 
-def _settle(tenant: Tenant, incident_id: object, now: datetime) -> None:
+def _settle(tenant: Tenant, incident_id: UUID, now: datetime) -> None:
     """Resolve it if nothing of it stands any more and nobody has resolved it before."""
     if Finding.objects.filter(tenant=tenant, incident=incident_id, settled_at=None).exists():
         _announce(tenant.id, incident_id)
@@ -155,8 +156,8 @@ def _settle(tenant: Tenant, incident_id: object, now: datetime) -> None:
     done(incident, RESOLVED, BAILEY, said, revision=incident.revision)
 
 
-def _announce(tenant_id: int, incident_id: object) -> None:
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))  # type: ignore[arg-type]
+def _announce(tenant_id: int, incident_id: UUID) -> None:
+    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
 
 
 def findings_of(incident: Incident) -> list[Finding]:

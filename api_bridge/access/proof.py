@@ -43,6 +43,10 @@ SETTLED = "api_bridge.consent.settled"
 CONNECTED = "api_bridge.connection.created"
 KNOWN_WITHIN = timedelta(minutes=5)
 AGAIN_AFTER = timedelta(seconds=5)
+ANOTHER_TENANT = (
+    "The consent came from another cloud tenant than the one that is connected. Whoever consents"
+    " must be an admin of the client's own."
+)
 _MAY_PASS = frozenset({"needs_consent", "app_missing"})
 
 
@@ -158,10 +162,7 @@ def _may_pass(claim: _Claim, error: BridgeError) -> bool:
 def _prove(claim: _Claim) -> Token:
     """Raises ``NotProven`` or ``BridgeError``."""
     if claim.known_tenant and claim.cloud_tenant_id != claim.known_tenant:
-        raise NotProven(
-            "The consent came from another cloud tenant than the one that is connected. Whoever"
-            " consents must be an admin of the client's own."
-        )
+        raise NotProven(ANOTHER_TENANT)
     token = fetch_token(claim.wired)
     if token.tenant_id != claim.cloud_tenant_id:
         raise NotProven("The token is another cloud tenant's.")
@@ -188,9 +189,8 @@ def _grant(claimed: ClaimedWork, claim: _Claim, token: Token) -> None:
             taken = "This cloud tenant is connected already: it belongs to one client only."
             _note(claimed, claim.consent_id, Consent.Stage.FAILED, taken)
             return
-        if connection is None:
-            words = "“Detect” has not been granted: it must prove whose cloud tenant it is."
-            _note(claimed, claim.consent_id, Consent.Stage.FAILED, words)
+        except NotProven as refusal:
+            _note(claimed, claim.consent_id, Consent.Stage.FAILED, str(refusal))
             return
         now = timezone.now()
         consent = Consent.objects.get(id=claim.consent_id)
@@ -214,19 +214,23 @@ def _grant(claimed: ClaimedWork, claim: _Claim, token: Token) -> None:
         resume_waiting(claimed.tenant_id)
 
 
-def _connection(claimed: ClaimedWork, claim: _Claim) -> Connection | None:
+def _connection(claimed: ClaimedWork, claim: _Claim) -> Connection:
     """The client's, made where *detect* is the first; one with an application of its own goes by
-    the registration from now on.  None: nothing is proven yet.
+    the registration from now on.  Raises ``NotProven``, or ``IntegrityError`` where another client
+    has this cloud tenant.
     """
     row = Connection.objects.filter(kind=Connection.Kind.GRAPH).first()
     if row is not None:
+        # It may have been connected a moment ago, by a consent that came back with this one.
+        if row.cloud_tenant_id != claim.cloud_tenant_id:
+            raise NotProven(ANOTHER_TENANT)
         if claim.purpose == Purpose.DETECT and not row.by_registrations:
             Connection.objects.filter(id=row.id).update(
                 by_registrations=True, client_id="", sealed_secret=b"", sealed_certificate=b""
             )
         return row
     if claim.purpose != Purpose.DETECT:
-        return None
+        raise NotProven("“Detect” has not been granted: it must prove whose cloud tenant it is.")
     made: Connection = Connection.objects.create(
         id=new_id(),
         tenant_id=claimed.tenant_id,

@@ -98,10 +98,10 @@ def _token_of(asked: _Asked) -> Token | BridgeError:
 
 def _keep(tenant_id: int, asked: _Asked, answer: Token | BridgeError) -> None:
     """What was seen of a grant.  An authority that does not answer says nothing of it."""
-    rows = Grant.objects.filter(id=asked.grant_id)
-    now = timezone.now()
-    if asked.grant_id is not None:
-        _note_registration(asked, answer)
+    if asked.grant_id is None:
+        return
+    rows, now = Grant.objects.filter(id=asked.grant_id), timezone.now()
+    _note_registration(asked, answer)
     if isinstance(answer, Token):
         was_lost = rows.exclude(lost_at=None).exists()
         rows.update(roles=list(answer.roles), checked_at=now, lost_at=None, trouble="")

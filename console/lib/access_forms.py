@@ -74,7 +74,8 @@ class RegistrationForm(forms.Form):
                 "home_tenant_id": row.home_tenant_id,
                 "cloud": row.cloud,
                 "expires_on": row.expires_at.date(),
-            } | self.initial
+                **self.initial,
+            }
 
     @property
     def wanted(self) -> NewRegistration:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from django import forms
+from typing_extensions import override
 
 from tenants.errors import WrongInput
 
@@ -101,6 +102,7 @@ class ImapForm(HostForm):
         widget=forms.Textarea(attrs={"rows": 4, **_PLAIN}),
     )
 
+    @override
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or {}
         if said.get("auth") == "password":
@@ -113,6 +115,7 @@ class ImapForm(HostForm):
         return said
 
     @property
+    @override
     def entered(self) -> dict[str, str]:
         found = super().entered
         found["passwords"] = json.dumps(_pairs(found["passwords"]))

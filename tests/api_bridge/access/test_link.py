@@ -12,6 +12,7 @@ from django.utils import timezone
 from api_bridge.access.links import make_link, withdraw_link
 from api_bridge.access.models import Consent, ConsentLink, Grant, Purpose
 from tenants.errors import Conflict
+from tests.api_bridge.sandbox.running import Company
 
 pytestmark = pytest.mark.urls("console.urls_portal")
 
@@ -71,6 +72,21 @@ def test_an_opened_link_is_good_in_that_browser_for_ten_minutes(yard):
         Consent.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
     assert first.get(path).status_code == 404
     assert back(yard, first, address).status_code == 404
+
+
+def test_each_answer_of_a_link_must_come_from_the_tenant_that_detect_has_proven(yard):
+    """Both come back before a worker looks at either."""
+    stranger, path, browser = Company(yard.cloud), made(yard), Client()
+    back(yard, browser, go(browser, path))
+    reply = yard.cloud.client.post(
+        go(browser, path, "remediate"), data={"tenant": stranger.tenant_id, "answer": "yes"}
+    )
+    browser.get("/portal/consent?" + urlsplit(reply.headers["location"]).query)
+    yard.serve()
+    with yard.worker():
+        stages = dict(Consent.objects.values_list("purpose", "stage"))
+        assert stages == {"detect": "granted", "remediate": "failed"}
+        assert [grant.purpose for grant in Grant.objects.all()] == ["detect"]
 
 
 def test_an_answer_counts_once(yard):
