@@ -32,7 +32,7 @@ from console.lib.host_forms import FORMS
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Incident
 from tenants.errors import WrongInput
-from tenants.models import Domain, Mailbox, Tenant
+from tenants.models import Domain, Mailbox, Person, Tenant
 
 JOURNEYS_SHOWN = 10
 LINKS_SHOWN = 5
@@ -259,7 +259,7 @@ class RegistrationsPage:
     soon: datetime
 
 
-def registrations_page() -> RegistrationsPage:
+def registrations_page(person: Person) -> RegistrationsPage:
     entered, known = registrations(), clouds()
     soon = timezone.now() + WARNED_BEFORE
     rows = []
@@ -281,17 +281,24 @@ def registrations_page() -> RegistrationsPage:
     return RegistrationsPage(
         rows=rows,
         returns=(console_return(), portal_return()),
-        relationships=_with_clients(),
+        relationships=_with_clients(person),
         soon=soon,
     )
 
 
-def _with_clients() -> list[tuple[Relationship, str]]:
-    """Each with the client's name, "" for a customer who is no client in sight."""
+def _with_clients(person: Person) -> list[tuple[Relationship, str]]:
+    """Each with the client's name, "" for a customer who is no client: those a lead sees only, for
+    a relationship's name names its customer.
+    """
     rows = list(Relationship.objects.order_by("ends_at", "name"))
     names = dict(
         Connection.objects.filter(
             Q(kind=Connection.Kind.GRAPH), cloud_tenant_id__in=[row.cloud_tenant_id for row in rows]
         ).values_list("cloud_tenant_id", "tenant__name")
     )
-    return [(row, names.get(row.cloud_tenant_id, "")) for row in rows]
+    is_lead = person.role == Person.Role.LEAD
+    return [
+        (row, names.get(row.cloud_tenant_id, ""))
+        for row in rows
+        if is_lead or row.cloud_tenant_id in names
+    ]

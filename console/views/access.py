@@ -119,7 +119,7 @@ def mailbox_counts(request: PersonRequest) -> HttpResponse:
 
 @for_staff
 def app_registrations(request: PersonRequest) -> HttpResponse:
-    context = {"at": "clients", "page": registrations_page()}
+    context = {"at": "clients", "page": registrations_page(request.user)}
     return show(request, "console/registrations.html", context)
 
 

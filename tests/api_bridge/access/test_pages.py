@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from api_bridge.access.models import AppRegistration, Purpose
+from api_bridge.access.models import AppRegistration, Purpose, Relationship
 from tests.factories import PASSWORD
 
 
@@ -69,3 +70,25 @@ def test_a_link_is_shown_once(yard, console):
     address = made.context["address"]
     assert address in made.content.decode()
     assert address not in console.get("/console/clients/acme/mailbox").content.decode()
+
+
+def test_whose_relationships_there_are_an_analyst_sees_of_her_own_clients_only(yard, console):
+    yard.consent()
+    with yard.staff():
+        for tenant_id, name in ((yard.company.tenant_id, "Keep for Acme"), ("x", "Keep for Other")):
+            Relationship.objects.create(
+                provider=yard.cast.provider,
+                external_id=name,
+                cloud_tenant_id=tenant_id,
+                name=name,
+                status="active",
+                seen_at=timezone.now(),
+            )
+    seen = {}
+    for person in (yard.cast.mo, yard.cast.bo):
+        browser = Client()
+        assert browser.login(email=person.email, password=PASSWORD)
+        seen[person.name] = browser.get("/console/registrations").content.decode()
+    assert "Keep for Other" in seen["Mo"]
+    assert "Keep for Other" not in seen["Bo"]
+    assert "Keep for Acme" in seen["Bo"]
