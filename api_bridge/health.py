@@ -8,10 +8,14 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from api_bridge.access.models import Grant, Purpose
+from api_bridge.access.registrations import QUEUE
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
+from incidents.execution import resume_waiting
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Tenant
+from tenants.work import want_work
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,21 @@ def note_blind(connection_id: UUID, error: BridgeError) -> None:
     if changed:
         log.warning("connection %s is blind: %s", connection_id, error)
         _audit(connection, "api_bridge.connection.blind", error=str(error))
+        want_work(connection.tenant_id, QUEUE)
+
+
+def note_refused(connection_id: UUID, purpose: str, error: AuthExpired) -> None:
+    """A token for this purpose is refused.  One that only acts is no eye: the layer still sees.
+
+    Must run in the client's scope.
+    """
+    grants = Grant.objects.filter(connection=connection_id, purpose=purpose)
+    if purpose == Purpose.DETECT or not grants.exists():
+        note_blind(connection_id, error)
+        return
+    tenant_id = Connection.objects.values_list("tenant_id", flat=True).get(id=connection_id)
+    grants.filter(lost_at=None).update(lost_at=timezone.now(), trouble=str(error))
+    want_work(tenant_id, QUEUE)
 
 
 def note_seeing(connection_id: UUID) -> None:
@@ -66,6 +85,8 @@ def note_seeing(connection_id: UUID) -> None:
     if was_blind_since:
         MailboxSync.objects.filter(connection_id=connection_id).update(due_at=now)
         _audit(connection, "api_bridge.connection.seeing", blind_since=was_blind_since.isoformat())
+        want_work(connection.tenant_id, QUEUE)
+        resume_waiting(connection.tenant_id)
 
 
 def _audit(connection: Connection, action: str, **detail: str) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from api_bridge.access.models import Purpose
 from api_bridge.connectors import (
     Action,
     ActionRecord,
@@ -26,9 +27,9 @@ from api_bridge.connectors import (
 )
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, Temporary
 from api_bridge.foresight import foresee
-from api_bridge.health import note_blind
+from api_bridge.health import note_refused
 from api_bridge.models import MailboxSync
-from api_bridge.runtime import connector_of, wire_connection
+from api_bridge.runtime import NotGranted, connector_of, wire_connection
 from api_bridge.scan import mail_reader
 from incidents.layers import (
     Copy,
@@ -42,6 +43,7 @@ from incidents.layers import (
 )
 from incidents.models import Delivery
 from incidents.words import Place
+from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 
 # A mail that was just delivered becomes visible in the mailbox within seconds, seldom minutes.
@@ -59,6 +61,7 @@ class _Mailbox:
     tenant_id: int
     external_id: str
     connector: Connector
+    purpose: str
 
 
 class ConnectedMailboxLayer:
@@ -75,7 +78,7 @@ class ConnectedMailboxLayer:
         return _copy_state(ref, state)
 
     def prepare(self, copy: Copy) -> dict[str, Any]:
-        with _opened(copy) as mailbox:
+        with _opened(copy, Purpose.REMEDIATE) as mailbox:
             record = mailbox.connector.prepare(
                 _ref(copy, mailbox), Action.QUARANTINE, str(copy.delivery_id)
             )
@@ -86,12 +89,12 @@ class ConnectedMailboxLayer:
 
     def pull(self, copy: Copy, undo: dict[str, Any], *, key: str) -> None:
         record = _record(undo)
-        with _opened(copy) as mailbox:
+        with _opened(copy, Purpose.REMEDIATE) as mailbox:
             _settle(mailbox.connector.act(record))
 
     def restore(self, copy: Copy, undo: dict[str, Any], *, key: str) -> None:
         record = _record(undo)
-        with _opened(copy) as mailbox:
+        with _opened(copy, Purpose.REMEDIATE) as mailbox:
             _settle(mailbox.connector.undo(record))
 
     def fetch(self, copy: Copy) -> tuple[bytes, str]:
@@ -107,20 +110,29 @@ class ConnectedMailboxLayer:
 
 
 @contextmanager
-def _opened(copy: Copy) -> Iterator[_Mailbox]:
-    """The copy's mailbox; errors of the bridge leave as ``LayerError``."""
-    mailbox = _find_mailbox(copy)
+def _opened(copy: Copy, purpose: str = Purpose.DETECT) -> Iterator[_Mailbox]:
+    """The copy's mailbox, as far as ``purpose`` reaches; errors of the bridge leave as
+    ``LayerError``.
+    """
+    mailbox = _find_mailbox(copy, purpose)
     try:
         yield mailbox
     except AuthExpired as error:
         with _scope(copy.tenant_id):
-            note_blind(mailbox.connection_id, error)
+            note_refused(mailbox.connection_id, mailbox.purpose, error)
         raise LayerBlind(
             "The connection to the mail host is not accepted any more.",
             again_after_s=BLIND_AGAIN_S,
         ) from error
     except BridgeError as error:
         raise _layer_error(error) from error
+
+
+def _not_granted(error: NotGranted) -> LayerError:
+    """A consent that was lost may come back; one that was never given is an answer."""
+    if error.code == "lost":
+        return LayerBlind(str(error), again_after_s=BLIND_AGAIN_S)
+    return LayerError(str(error))
 
 
 def _layer_error(error: BridgeError) -> LayerError:
@@ -131,13 +143,17 @@ def _layer_error(error: BridgeError) -> LayerError:
     return LayerError(str(error))
 
 
-def _scope(tenant_id: int) -> Any:
-    # The provider's id is not on the copy, and audit rows of a client need the client only.
-    return tenant_scope(Role.WORKER, [tenant_id])
+@contextmanager
+def _scope(tenant_id: int) -> Iterator[None]:
+    """With the provider, whose registrations they are; its id is not on the copy."""
+    with tenant_scope(Role.WORKER, [tenant_id]):
+        provider_id = Tenant.objects.values_list("provider_id", flat=True).get(id=tenant_id)
+        with tenant_scope(Role.WORKER, [tenant_id], provider_id=provider_id):
+            yield
 
 
-def _find_mailbox(copy: Copy) -> _Mailbox:
-    """Raises ``LayerError`` where no connection leads to this mailbox."""
+def _find_mailbox(copy: Copy, purpose: str) -> _Mailbox:
+    """Raises ``LayerError`` where no connection leads to this mailbox, or not for this purpose."""
     with _scope(copy.tenant_id):
         rows = MailboxSync.objects.select_related("mailbox", "connection")
         address = Q(mailbox__address=copy.recipient)
@@ -146,12 +162,19 @@ def _find_mailbox(copy: Copy) -> _Mailbox:
         if row is None or not row.mailbox.external_id:
             raise NoMailbox(f"No connection to the mailbox of {copy.recipient} is known.")
         external_id, connection_id = row.mailbox.external_id, row.connection_id
-        settings = wire_connection(row.connection)
+        try:
+            settings = wire_connection(
+                row.connection, purpose, must_be_granted=purpose != Purpose.DETECT
+            )
+        except NotGranted as error:
+            raise _not_granted(error) from error
+        except BridgeError as error:
+            raise LayerBlind(str(error), again_after_s=BLIND_AGAIN_S) from error
     try:
         connector = connector_of(settings)
     except BridgeError as error:
         raise LayerError(f"The mail host cannot be reached: {error}") from error
-    return _Mailbox(connection_id, copy.tenant_id, external_id, connector)
+    return _Mailbox(connection_id, copy.tenant_id, external_id, connector, purpose)
 
 
 def _ref(copy: Copy, mailbox: _Mailbox) -> Ref:

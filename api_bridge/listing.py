@@ -14,9 +14,13 @@ from uuid import UUID
 from django.utils import timezone
 
 from api_bridge import connectors
+from api_bridge.access.counting import note_count, note_moves
+from api_bridge.access.models import MailboxMove
+from api_bridge.access.registrations import QUEUE
 from api_bridge.connectors import MailboxState
 from api_bridge.models import Connection, MailboxSync
 from tenants.models import Domain, Mailbox
+from tenants.work import want_work
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,7 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
     """Must run in the client's scope.  Rows that did not change are not written: gates compile
     their policy anew when one is.
     """
+    now = timezone.now()
     connection = Connection.objects.select_for_update().get(id=connection_id)
     domains = {domain.name: domain for domain in Domain.objects.all()}
     known = {mailbox.address: mailbox for mailbox in Mailbox.objects.all()}
@@ -35,6 +40,7 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
         MailboxSync.objects.filter(connection=connection).values_list("mailbox_id", flat=True)
     )
     present: set[UUID] = set()
+    joined: list[Mailbox] = []
     for seen in listed:
         addresses = [each for each in (seen.address, *seen.aliases) if each]
         mailbox = next((known[each] for each in addresses if each in known), None) or next(
@@ -46,15 +52,23 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
             continue
         present.add(mailbox.id)
         known[mailbox.address] = mailbox
+        was_gone = mailbox.state == Mailbox.State.GONE
         _bring_up_to_date(mailbox, seen, addresses)
+        if (was_gone or mailbox.id not in synced) and mailbox.state == Mailbox.State.ACTIVE:
+            joined.append(mailbox)
         if mailbox.id not in synced:
             _begin_sync(connection, mailbox)
     if present:
-        gone = Mailbox.objects.filter(id__in=synced - present)
-        gone.exclude(state=Mailbox.State.GONE).update(state=Mailbox.State.GONE)
-    now = timezone.now()
+        gone = Mailbox.objects.filter(id__in=synced - present).exclude(state=Mailbox.State.GONE)
+        note_moves(MailboxMove.Kind.LEFT, list(gone), now)
+        gone.update(state=Mailbox.State.GONE)
+        note_count(connection.tenant_id, listed, now)
+    if connection.mailboxes_listed_at is not None:
+        # The first list shows who is there, not who came.
+        note_moves(MailboxMove.Kind.JOINED, joined, now)
     connection.mailboxes_listed_at, connection.list_due_at = now, now + LISTED_EVERY
     connection.save(update_fields=["mailboxes_listed_at", "list_due_at"])
+    want_work(connection.tenant_id, QUEUE)
 
 
 def _make(

@@ -7,7 +7,34 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
+from api_bridge.access.models import (
+    AppRegistration,
+    Consent,
+    ConsentLink,
+    Grant,
+    HostTrial,
+    MailboxDay,
+    MailboxMove,
+    Purpose,
+    Relationship,
+)
 from tenants.base import TenantModel, tenant_key
+
+__all__ = [
+    "AppRegistration",
+    "Connection",
+    "Consent",
+    "ConsentLink",
+    "Correspondent",
+    "Grant",
+    "HostTrial",
+    "MailboxDay",
+    "MailboxMove",
+    "MailboxSync",
+    "Purpose",
+    "Relationship",
+    "SeenItem",
+]
 
 
 class Connection(TenantModel):
@@ -17,7 +44,9 @@ class Connection(TenantModel):
     a blind connection is tried again; ``watch_due_at``: when exposed copies are looked at again.
     URLs and ``ca_file`` are set by the operator, never by a client.  ``cloud_tenant_id`` is the
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
-    that only this kind of host has, none of them secret.
+    that only this kind of host has, none of them secret.  ``by_registrations``: the connection has
+    no application of its own and goes by the provider's registrations, as far as the client granted
+    them (api_bridge/access).
     """
 
     class Kind(models.TextChoices):
@@ -33,7 +62,8 @@ class Connection(TenantModel):
 
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.GRAPH)
     cloud_tenant_id = models.CharField(max_length=64, unique=True)
-    client_id = models.CharField(max_length=64)
+    client_id = models.CharField(max_length=64, blank=True)
+    by_registrations = models.BooleanField(default=False, db_default=False)
     sealed_secret = models.BinaryField(default=bytes)
     sealed_certificate = models.BinaryField(default=bytes)
     authority_url = models.URLField()

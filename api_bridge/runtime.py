@@ -17,8 +17,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from api_bridge import connectors
+from api_bridge.access.models import AppRegistration, Grant, Purpose
+from api_bridge.access.registrations import open_registration
 from api_bridge.cache import RedisCache
 from api_bridge.connectors import GOOGLE_HOSTS, MICROSOFT_HOSTS, Connector, Runtime, open_connector
+from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.limits import RedisLimits
 from api_bridge.models import Connection
 from tenants.models import Mailbox
@@ -39,8 +42,21 @@ def certificate_place(connection: Connection) -> str:
     return f"api_bridge_connection.sealed_certificate/{connection.tenant_id}/{connection.id}"
 
 
-def wire_connection(row: Connection) -> connectors.Connection:
-    """The row with its secrets opened, as a connector takes it.  Keep it in memory only."""
+class NotGranted(BridgeError):
+    """The client has not consented to what this is for, or its consent was lost."""
+
+
+def wire_connection(
+    row: Connection, purpose: str = Purpose.DETECT, *, must_be_granted: bool = False
+) -> connectors.Connection:
+    """The row with its secrets opened, as a connector takes it.  Keep it in memory only.
+
+    A connection with an application of its own does everything with that; any other goes by the
+    provider's registration for this purpose, which needs a scope with the provider.  Raises
+    ``AuthExpired`` where there is none and, where it ``must_be_granted``, ``NotGranted``.
+    """
+    if row.by_registrations:
+        return _by_registration(row, purpose, must_be_granted=must_be_granted)
     secret, key, certificate = "", "", ""
     if row.sealed_secret:
         secret = unseal(bytes(row.sealed_secret), place=secret_place(row)).decode()
@@ -69,6 +85,26 @@ def _settings_of(row: Connection) -> dict[str, str]:
         known = Mailbox.objects.filter(tenant_id=row.tenant_id).order_by("address")
         given["mailboxes"] = " ".join(known.values_list("address", flat=True))
     return given
+
+
+def _by_registration(
+    row: Connection, purpose: str, *, must_be_granted: bool
+) -> connectors.Connection:
+    grants = Grant.objects.filter(connection=row, purpose=purpose)
+    if must_be_granted:
+        grant = grants.first()
+        if grant is None:
+            raise NotGranted(f"The client has not consented to “{Purpose(purpose).label}”.")
+        if grant.lost_at is not None:
+            raise NotGranted(grant.trouble, code="lost")
+    registration = AppRegistration.objects.filter(purpose=purpose).first()
+    if registration is None:
+        raise AuthExpired(
+            f"There is no app registration for “{Purpose(purpose).label}”.", code="bad_credentials"
+        )
+    return open_registration(
+        registration, row.cloud_tenant_id, quarantine_folder=row.quarantine_folder
+    )
 
 
 def open_broker(url: str) -> redis.Redis[bytes]:

@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
-from api_bridge.models import Connection
+from django.db.models import Exists, OuterRef, Q
+
+from api_bridge.models import Connection, Grant, Purpose
 from incidents.layers import BlindLayer
+
+NOT_GRANTED = "The client has not consented to “Remediate”: Bailey may read its mail, not move it."
+LOST = "The client's consent to “Remediate” is lost: its mail can be read, not moved."
+
+
+def may_act() -> Q:
+    """Connections that may move mail: by an application of their own, or by the client's consent
+    to “Remediate”.
+    """
+    granted = Grant.objects.filter(
+        connection=OuterRef("pk"), purpose=Purpose.REMEDIATE, lost_at=None
+    )
+    return Q(by_registrations=False) | Q(Exists(granted))
+
+
+def why_not_acting(tenant_id: int) -> str:
+    """Why the mailbox layer moves no mail of this client, in a sentence; "": it does, or the
+    client has no mailbox layer.
+    """
+    connections = Connection.objects.filter(tenant=tenant_id)
+    if not connections.exists() or connections.filter(may_act()).exists():
+        return ""
+    was_granted = Grant.objects.filter(tenant=tenant_id, purpose=Purpose.REMEDIATE).exists()
+    return LOST if was_granted else NOT_GRANTED
 
 
 def why_blind(connection: Connection) -> str:

@@ -83,12 +83,13 @@ def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
 def _open_all(claimed: ClaimedWork) -> list[Opened]:
     """The client's connections; a blind one only when it is time to try it again."""
     with _scope(claimed):
-        rows = list(Connection.objects.order_by("created_at"))
-        wired = [
-            (row, wire_connection(row))
-            for row in rows
-            if row.state == Connection.State.ACTIVE or row.list_due_at <= timezone.now()
-        ]
+        wired = []
+        for row in Connection.objects.order_by("created_at"):
+            if row.state == Connection.State.ACTIVE or row.list_due_at <= timezone.now():
+                try:
+                    wired.append((row, wire_connection(row)))
+                except AuthExpired as error:
+                    note_blind(row.id, error)
     opened = []
     for row, settings in wired:
         try:

@@ -30,6 +30,7 @@ EARLY_S = 300.0
 JITTER_S = 60.0
 LOCK_TTL_S = 20.0
 LOCK_WAIT_S = 15.0
+KEPT_S = 60.0
 TOKEN_TIMEOUT_S = 15.0
 GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 AADSTS = re.compile(r"AADSTS(\d+)")
@@ -125,7 +126,8 @@ class TokenSource:
             )
         )
         self._guard = threading.Lock()
-        self._kept: tuple[float, str] = (0.0, "")
+        # Until when it counts without a look at the shared cache, how long it is good, the token.
+        self._kept: tuple[float, float, str] = (0.0, 0.0, "")
         self._app: msal.ConfidentialClientApplication | None = None
 
     def bearer(self, refused: str = "") -> str:
@@ -133,20 +135,34 @@ class TokenSource:
 
         Raises ``AuthExpired`` (a person must act) or ``Temporary``.
         """
-        good_until, token = self._kept
-        if token and token != refused and good_until > self._clock():
+        fresh_until, _, token = self._kept
+        if token and token != refused and fresh_until > self._clock():
             return token
         with self._guard:
-            good_until, token = self._kept
-            if token and token != refused and good_until > self._clock():
+            fresh_until, good_until, token = self._kept
+            if token and token != refused and fresh_until > self._clock():
                 return token
             if shared := self._shared(refused):
                 return shared
+            if token and token != refused and good_until > self._clock():
+                self._keep(good_until, token)
+                return token
             with self._cache.lock(self._key, ttl_s=LOCK_TTL_S, wait_s=LOCK_WAIT_S):
                 return self._shared(refused) or self._fetch(refused)
 
+    def fetch_anew(self) -> str:
+        """A token of this very moment: its permissions are those that are granted now.  All
+        processes go on with it.  Raises as ``bearer`` does.
+        """
+        with self._guard:
+            return self._fetch(refused="any")
+
     def close(self) -> None:
         self._http.close()
+
+    def _keep(self, good_until: float, token: str) -> None:
+        """For a minute: another process may have fetched one with other permissions since."""
+        self._kept = (min(good_until, self._clock() + KEPT_S), good_until, token)
 
     def _shared(self, refused: str) -> str:
         """What another process fetched; "" if there is none."""
@@ -156,7 +172,7 @@ class TokenSource:
         good_until, token = json.loads(value)
         if token == refused or good_until <= self._clock():
             return ""
-        self._kept = (good_until, token)
+        self._keep(good_until, token)
         return str(token)
 
     def _fetch(self, refused: str) -> str:
@@ -167,7 +183,7 @@ class TokenSource:
         life_s = float(answer.get("expires_in", 0))
         early_s = min(EARLY_S + random.uniform(0, JITTER_S), life_s / 2)  # noqa: S311
         good_until = self._clock() + life_s - early_s
-        self._kept = (good_until, token)
+        self._keep(good_until, token)
         if life_s > early_s:
             self._cache.set(self._key, json.dumps([good_until, token]), ttl_s=life_s - early_s)
         return str(token)

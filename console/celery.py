@@ -21,6 +21,7 @@ FORGET_S = 3600.0
 DIGESTS_S = 300.0
 RETENTION_S = 3600.0
 COMPARE_S = 300.0
+DOMAINS_S = 3600.0
 
 app = Celery("bailey", broker=settings.REDIS_URL)
 app.autodiscover_tasks(["tenants", "incidents", "seg_bridge"])
@@ -35,6 +36,7 @@ app.conf.update(
         "partitions": {"task": "incidents.keep_partitions", "schedule": PARTITIONS_S},
         "digests": {"task": "seg_bridge.want", "args": ["digest"], "schedule": DIGESTS_S},
         "retention": {"task": "seg_bridge.want", "args": ["retain"], "schedule": RETENTION_S},
+        "domains": {"task": "seg_bridge.want", "args": ["onboard"], "schedule": DOMAINS_S},
         "rare traits": {"task": "incidents.forget_rare_traits", "schedule": FORGET_S},
         "interference": {"task": "incidents.want_compare", "schedule": COMPARE_S},
     },

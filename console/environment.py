@@ -97,6 +97,22 @@ def url(variable: str, default: str, *, schemes: tuple[str, ...]) -> str:
     return value.rstrip("/")
 
 
+def other_cloud(variable: str) -> tuple[str, str, str] | None:
+    """A Microsoft-like cloud of the operator's: where programs go, where people's browsers go, and
+    the file of its authorities ("" for the system's).  None where the variable is not set.
+    """
+    value = os.environ.get(variable, "").split(maxsplit=2)
+    if not value:
+        return None
+    wanted = "https://cloud.example:8443 https://cloud.example /etc/ssl/cloud.pem"
+    programs, people = value[0], value[1] if len(value) > 1 else value[0]
+    for address, schemes in ((programs, ("https",)), (people, ("https", "http"))):
+        parts = urlsplit(address)
+        if parts.scheme not in schemes or not parts.hostname:
+            refuse(variable, wanted)
+    return programs.rstrip("/"), people.rstrip("/"), value[2] if len(value) > 2 else ""
+
+
 def mail_server(variable: str) -> dict[str, Any]:
     """Host, port, user, password, ``ssl`` and ``starttls``; empty where the variable is not set."""
     value = os.environ.get(variable, "")

@@ -188,6 +188,8 @@ DEFAULT_FROM_EMAIL = os.environ.get("BAILEY_MAIL_FROM") or "bailey@localhost"
 
 # Where connectors may go besides Microsoft's own hosts: "host:port" of a cloud of the operator's.
 OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").split(",") if host]
+# A cloud that speaks as Microsoft's do, for app registrations (api_bridge/access/clouds.py).
+OTHER_CLOUD = env.other_cloud("BAILEY_OTHER_CLOUD")
 # Without push, how often the newest mail of a mailbox is looked for; with or without, how often
 # everything since its cursor is listed (seconds).
 SYNC_POLLED_S = 30.0

@@ -4,6 +4,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from console.views import (
+    access,
     campaign,
     clients,
     components,
@@ -320,6 +321,23 @@ urlpatterns = [
         onboarding.onboard_behind,
         name="onboard_behind",
     ),
+    path("console/clients/<slug:slug>/mailbox", access.access, name="access"),
+    path("console/clients/<slug:slug>/mailbox/ask", access.access_ask, name="access_ask"),
+    path(
+        "console/clients/<slug:slug>/mailbox/host/<slug:kind>",
+        access.access_host,
+        name="access_host",
+    ),
+    path("console/mailboxes.csv", access.mailbox_counts, name="mailbox_counts"),
+    path("console/clients/<slug:slug>/mailbox/link", access.access_link, name="access_link"),
+    path(
+        "console/consent-links/<uuid:link_id>/withdraw",
+        access.access_link_withdraw,
+        name="access_link_withdraw",
+    ),
+    path("console/consent", access.consent_return, name="consent_return"),
+    path("console/registrations", access.app_registrations, name="registrations"),
+    path("console/registrations/<slug:purpose>", access.registration, name="registration"),
     path("console/clients/<slug:slug>/recipients", onboarding.recipients, name="recipients"),
     path(
         "console/recipients/<uuid:mailbox_id>/remove",

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from console.portal import links, views
+from console.portal import consent, links, views
 from console.views import people, reports
 from console.views.health import healthz
 
@@ -25,6 +25,9 @@ urlpatterns = [
     path("portal/held/<uuid:delivery_id>/ask", views.portal_held_ask, name="portal_held_ask"),
     path("portal/held/digest", views.portal_digest, name="portal_digest"),
     path("portal/mail/<str:token>", links.held_link, name="held_link"),
+    path("portal/connect/<str:token>", consent.connect, name="connect"),
+    path("portal/connect/<str:token>/step", consent.connect_step, name="connect_step"),
+    path("portal/consent", consent.connect_return, name="connect_return"),
     path("portal/access", views.portal_access, name="portal_access"),
     path("portal/access/right", views.portal_access_right, name="portal_access_right"),
     path("portal/reports", views.portal_reports, name="portal_reports"),

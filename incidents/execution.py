@@ -28,6 +28,7 @@ from incidents.intake import record
 from incidents.layers import (
     Copy,
     CopyState,
+    LayerBlind,
     LayerError,
     OutcomeUnknown,
     gateway_layer,
@@ -42,6 +43,7 @@ from incidents.words import Layer, Place
 from tenants.audit import Actor
 from tenants.doors import ClaimedWork
 from tenants.scope import Role, tenant_scope
+from tenants.work import want_work
 
 log = logging.getLogger(__name__)
 
@@ -276,6 +278,9 @@ def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
         except Superseded:
             return
         intent.error = error.sentence
+        if isinstance(error, LayerBlind):
+            # Only calls that could have worked count; nothing was sent.
+            intent.attempts -= 1
         if wait_s is None or intent.attempts >= MAX_ATTEMPTS:
             intent.state, intent.finished_at = Intent.State.FAILED, timezone.now()
             intent.checks_left = []
@@ -288,6 +293,35 @@ def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
         settle_job(intent.job)
         if claim.action == "acquire" and intent.state == Intent.State.FAILED:
             _fetched(intent, error.sentence)
+
+
+def resume_waiting(tenant_id: int) -> int:
+    """A layer sees or acts again: what waits is done now, each copy after it was read anew.
+
+    What nobody wants any more is not done: its incident was closed as harmless meanwhile.  Answers
+    how many go on.  Needs the client's scope with its provider.
+    """
+    now = timezone.now()
+    waiting = list(
+        Intent.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("job__incident")
+        .filter(tenant_id=tenant_id, state=Intent.State.PENDING, action="pull")
+    )
+    unwanted = [each for each in waiting if _is_unwanted(each)]
+    for intent in unwanted:
+        intent.state, intent.finished_at = Intent.State.FAILED, now
+        intent.error = "Not done: the incident was closed as harmless while this waited."
+        intent.save(update_fields=["state", "finished_at", "error"])
+        settle_job(intent.job)
+    rest = _mailbox_intents().filter(tenant_id=tenant_id, state=Intent.State.PENDING)
+    rest.filter(due_at__gt=now).update(due_at=now)
+    want_work(tenant_id, "remediate")
+    return len(waiting) - len(unwanted)
+
+
+def _is_unwanted(intent: Intent) -> bool:
+    incident = intent.job.incident
+    return incident is not None and incident.is_called_harmless
 
 
 def _acquire(claimed: ClaimedWork, claim: Claim) -> None:

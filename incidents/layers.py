@@ -33,6 +33,10 @@ class LayerError(Exception):
         self.again_after_s = again_after_s
 
 
+class LayerBlind(LayerError):
+    """The layer cannot do anything for this client now.  What waits for it is not given up."""
+
+
 class OutcomeUnknown(LayerError):
     """The call was sent and the answer is lost: only reading can tell."""
 
@@ -43,10 +47,6 @@ class NotThereYet(LayerError):
 
 class NoMailbox(LayerError):
     """The layer watches no such mailbox."""
-
-
-class LayerBlind(LayerError):
-    """The mail host does not let us look now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +345,19 @@ _sights: list[Callable[[int], BlindLayer | None]] = []
 def register_sight(sight: Callable[[int], BlindLayer | None]) -> None:
     """``sight`` answers for a client in scope; None: the layer sees, or is not there."""
     _sights.append(sight)
+
+
+_acting: list[Callable[[int], str]] = []
+
+
+def register_acting(why_not: Callable[[int], str]) -> None:
+    """``why_not(tenant_id)``: a sentence where the layer sees and may not act, else ""."""
+    _acting.append(why_not)
+
+
+def why_not_acting(tenant_id: int) -> str:
+    """In a sentence, "" where mail can be moved, or no layer is there to say so."""
+    return next((words for why_not in _acting if (words := why_not(tenant_id))), "")
 
 
 def blind_layers(tenant_id: int) -> list[BlindLayer]:

@@ -176,7 +176,7 @@ def _note_bypass(tenant: Tenant, message: Message) -> Incident:
 def open_bypass(tenant: Tenant) -> Incident | None:
     """The client's open incident of mail around the gateway, None where there is none."""
     health = Incident.objects.filter(
-        tenant=tenant, kind=Incident.Kind.HEALTH, merged_into=None
+        tenant=tenant, kind=Incident.Kind.HEALTH, finding="", merged_into=None
     ).exclude(state=Incident.State.RESOLVED)
     return health.order_by("-number").first()
 
@@ -238,6 +238,8 @@ def refresh_incident(incident: Incident) -> None:
     """Recompute everything that follows from the facts, and tell whoever looks at it."""
     # Locked and read anew: people act on it at the same time.
     incident.refresh_from_db(from_queryset=Incident.objects.select_for_update())
+    if incident.finding:
+        return  # no mail is in it (incidents/findings.py)
     # What the mails said of themselves is large, and was put to use when they were placed.
     messages = list(Message.objects.filter(memberships__incident=incident).defer("facts"))
     if not messages:

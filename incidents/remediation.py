@@ -19,7 +19,7 @@ from incidents.allowed import without_allowed
 from incidents.announce import announce_incident, announce_job
 from incidents.assessment import IN_MAILBOX, is_unseen
 from incidents.client_words import settle_released, wait_on
-from incidents.layers import gateway_layer
+from incidents.layers import gateway_layer, why_not_acting
 from incidents.looks import plan_look
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Place
@@ -60,8 +60,11 @@ def pull_incident(
     """Move every copy of the incident's mails to the hidden quarantine folder.  Reversible.
 
     ``group_id`` is that of an order over several clients (incidents/everywhere.py); ``late``: for
-    how long copies that arrive later are pulled too, None: they are not.
+    how long copies that arrive later are pulled too, None: they are not.  Raises ``Conflict`` where
+    a person asks for it and the client does not let its mail be moved.
     """
+    if isinstance(actor, Person) and (why := why_not_acting(incident.tenant_id)):
+        raise Conflict(why)
     copies = pullable(copies_of(incident))
     if not isinstance(actor, Person):
         # What a person has let be, nobody but a person takes away.

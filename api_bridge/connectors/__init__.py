@@ -152,7 +152,9 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
-    """``aliases`` are all its addresses but ``address``, lower-cased."""
+    """``aliases`` are all its addresses but ``address``, lower-cased.  ``licences``: how many it
+    has at the provider, None where that is not told.
+    """
 
     id: str
     address: str
@@ -161,6 +163,7 @@ class Mailbox:
     aliases: tuple[str, ...] = ()
     is_enabled: bool = True
     state: MailboxState = MailboxState.ACTIVE
+    licences: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

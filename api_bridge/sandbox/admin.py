@@ -57,6 +57,12 @@ class Admin:
                 return self._put_pubsub
             case "PUT", ["mailboxes", _, "settings"]:
                 return self._put_settings
+            case "PUT", ["applications", _]:
+                return self._put_application
+            case "DELETE", ["tenants", _, "apps", _]:
+                return self._withdraw
+            case "PUT", ["tenants", _, "relationships"]:
+                return self._put_relationships
             case "PUT", ["dns"]:
                 return self._put_dns
             case "DELETE", ["dns"]:
@@ -117,6 +123,21 @@ class Admin:
             delegate = {"delegateEmail": each, "verificationStatus": "accepted"}
             google_settings.put(store, number, google_settings.DELEGATE, each, delegate)
         return json_response({})
+
+    async def _put_application(self, request: Request, client_id: str) -> Response:
+        directory.put_application(self._cloud.store, client_id, _object(request))
+        return json_response({"id": client_id.lower()})
+
+    async def _withdraw(self, request: Request, tenant_id: str) -> Response:
+        """An admin of the tenant removes an application from it."""
+        if not directory.withdraw(self._cloud.store, tenant_id.lower(), request.segments[4]):
+            raise AdminRefused(404, "this tenant has no such application")
+        return Response(204)
+
+    async def _put_relationships(self, request: Request, tenant_id: str) -> Response:
+        wanted = _object(request).get("relationships")
+        directory.put_relationships(self._cloud.store, tenant_id, wanted)
+        return json_response({"id": tenant_id.lower()})
 
     async def _put_dns(self, request: Request) -> Response:
         records = _object(request).get("records")

@@ -13,7 +13,8 @@ from api_bridge.sandbox.clock import now_s
 from api_bridge.sandbox.store import Store
 
 ROLES = (
-    "AuditLog.Read.All", "Mail.Read", "Mail.ReadBasic.All", "Mail.ReadWrite",
+    "AuditLog.Read.All", "DelegatedAdminRelationship.Read.All", "Group.Read.All",
+    "LicenseAssignment.Read.All", "Mail.Read", "Mail.ReadBasic.All", "Mail.ReadWrite",
     "MailboxSettings.Read", "MailboxSettings.ReadWrite", "Organization.Read.All",
     "User.EnableDisableAccount.All", "User.Read.All", "User.RevokeSessions.All",
 )  # fmt: skip
@@ -185,6 +186,75 @@ def _put_app(store: Store, tenant_id: str, app: Mapping[str, Any]) -> None:
         tenant_id, client_id, app.get("secret"), certificate, json.dumps(roles),
         bool(app.get("consented", True)),
     )  # fmt: skip
+
+
+def put_application(store: Store, client_id: str, wanted: Mapping[str, Any]) -> None:
+    """Make or change an application that tenants can consent to.
+
+    ``roles`` are what it asks for; what a tenant has granted stays until it consents anew.  Raises
+    BadDirectory.
+    """
+    if not _GUID.fullmatch(client_id):
+        raise BadDirectory(f"an application's id is a GUID, not {client_id!r}")
+    roles, addresses = wanted.get("roles", []), wanted.get("redirect_uris", [])
+    if not isinstance(roles, list) or not isinstance(addresses, list):
+        raise BadDirectory("'roles' and 'redirect_uris' must be lists")
+    store.execute(
+        "INSERT OR REPLACE INTO application VALUES (?, ?, ?, ?, ?, ?, ?)",
+        client_id.lower(), _text(wanted, "display_name"), wanted.get("secret"),
+        wanted.get("certificate_pem"), json.dumps([str(role) for role in roles]),
+        json.dumps([str(address) for address in addresses]), bool(wanted.get("expired", False)),
+    )  # fmt: skip
+
+
+def application_of(store: Store, client_id: str) -> sqlite3.Row | None:
+    return store.row("SELECT * FROM application WHERE client_id = ?", client_id.lower())
+
+
+def consent(store: Store, tenant_id: str, application: sqlite3.Row) -> None:
+    """The tenant grants what the application asks for now."""
+    store.execute(
+        "INSERT OR REPLACE INTO app VALUES (?, ?, NULL, NULL, ?, 1)",
+        tenant_id, application["client_id"], application["roles"],
+    )  # fmt: skip
+
+
+def withdraw(store: Store, tenant_id: str, client_id: str) -> bool:
+    """The tenant's admin removes the application.  False: it was not there."""
+    was = store.row(
+        "SELECT 1 FROM app WHERE tenant_id = ? AND client_id = ?", tenant_id, client_id.lower()
+    )
+    store.execute(
+        "DELETE FROM app WHERE tenant_id = ? AND client_id = ?", tenant_id, client_id.lower()
+    )
+    return was is not None
+
+
+def put_relationships(store: Store, partner_id: str, wanted: object) -> None:
+    """All delegated admin relationships of this partner, in place of those it had.
+
+    Each: ``customer_id``, ``display_name``, ``ends_in_days``, and, if need be, ``roles`` (ids of
+    directory roles), ``status``, ``auto_extend`` (an ISO 8601 duration).  Raises BadDirectory.
+    """
+    if not isinstance(wanted, list) or not all(isinstance(each, dict) for each in wanted):
+        raise BadDirectory("'relationships' must be a list of objects")
+    if store.row("SELECT 1 FROM tenant WHERE id = ?", partner_id.lower()) is None:
+        raise BadDirectory("no such tenant")
+    now = now_s()
+    with store.transaction():
+        store.execute("DELETE FROM relationship WHERE partner_id = ?", partner_id.lower())
+        for each in wanted:
+            customer = _text(each, "customer_id").lower()
+            number = str(
+                each.get("id") or f"{uuid.uuid5(uuid.UUID(partner_id), customer)}-{customer}"
+            )
+            days = float(each.get("ends_in_days", 365))
+            store.execute(
+                "INSERT INTO relationship VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                number, partner_id.lower(), customer, _text(each, "display_name"),
+                str(each.get("status", "active")), json.dumps(each.get("roles", [])), now,
+                now + int(days * 86_400), str(each.get("auto_extend", "PT0S")),
+            )  # fmt: skip
 
 
 def _text(source: Mapping[str, Any], name: str) -> str:

@@ -152,7 +152,14 @@ class Authority:
         if form.get("client_assertion_type") == ASSERTION_TYPE:
             self._check_assertion(request, form.get("client_assertion", ""), app, tenant_name)
             return
+        application = directory.application_of(self._store, app["client_id"])
+        if application is not None and application["has_expired"]:
+            raise TokenRefused(7000222, "invalid_client", 401,
+                               "The provided client secret keys for app "
+                               f"'{app['client_id']}' are expired.")  # fmt: skip
         secret, wanted = form.get("client_secret"), app["secret"]
+        if application is not None:
+            wanted = wanted or application["secret"]
         if secret is None:
             raise TokenRefused(7000216, "invalid_client", 401,
                                "'client_assertion' or 'client_secret' is required.")  # fmt: skip
@@ -177,7 +184,9 @@ class Authority:
             for tenant in (tenant_name, app["tenant_id"])
             for path in ("/oauth2/v2.0/token", "/v2.0")
         ]
-        pem = (app["certificate_pem"] or "").encode()
+        application = directory.application_of(self._store, app["client_id"])
+        kept = application["certificate_pem"] if application is not None else ""
+        pem = (app["certificate_pem"] or kept or "").encode()
         # Several certificates: the old and the new one while keys are rotated.
         for certificate in x509.load_pem_x509_certificates(pem) if pem else ():
             key = certificate.public_key()

@@ -18,6 +18,7 @@ from api_bridge.sandbox import smtp_in
 from api_bridge.sandbox.admin import Admin
 from api_bridge.sandbox.certificates import ensure_server_certificate, ensure_signing_key
 from api_bridge.sandbox.cloud import Cloud
+from api_bridge.sandbox.consent import ConsentPage
 from api_bridge.sandbox.faults import Faults
 from api_bridge.sandbox.google.api import GoogleApi
 from api_bridge.sandbox.google.authority import GoogleAuthority
@@ -108,7 +109,7 @@ async def _open(settings: Settings, store: Store, stack: contextlib.AsyncExitSta
     )  # fmt: skip
     zone = Zone(store)
     apis = (GraphApi(cloud).serve, GoogleApi(cloud).serve)
-    authorities = (cloud.google.serve, cloud.authority.serve)
+    authorities = (ConsentPage(store).serve, cloud.google.serve, cloud.authority.serve)
     outside = doors(*apis, *authorities)
     inside = doors(*apis, *authorities, Admin(cloud, zone).serve, Page(store).serve)
     smtp = await smtp_in.listen(cloud, settings.smtp.host, settings.smtp.port)

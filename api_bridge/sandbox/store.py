@@ -23,6 +23,16 @@ CREATE TABLE IF NOT EXISTS app (
     secret TEXT, certificate_pem TEXT, roles TEXT NOT NULL, is_consented INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, client_id)
 );
+CREATE TABLE IF NOT EXISTS application (
+    client_id TEXT PRIMARY KEY, display_name TEXT NOT NULL, secret TEXT, certificate_pem TEXT,
+    roles TEXT NOT NULL, redirect_uris TEXT NOT NULL, has_expired INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS relationship (
+    id TEXT PRIMARY KEY, partner_id TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+    customer_id TEXT NOT NULL, display_name TEXT NOT NULL, status TEXT NOT NULL,
+    roles TEXT NOT NULL, created_at INTEGER NOT NULL, ends_at INTEGER NOT NULL,
+    auto_extend TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS user (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant_id TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE, id TEXT NOT NULL COLLATE NOCASE,

@@ -94,7 +94,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     class Meta:
         model = Incident
         fields = (
-            *("id", "tenant", "number", "title", "subject", "kind", "severity"),
+            *("id", "tenant", "number", "title", "subject", "kind", "finding", "severity"),
             *("severity_parts", "state", "blind"),
             *(
                 "classification",

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
 from console.api import (
+    access,
     blindspots,
     entities,
     everywhere,
@@ -200,6 +201,9 @@ urlpatterns = [
     _at("queue-orders/foresee", queues.ForeseeOrder, "queue-orders-foresee"),
     _at(f"queue-orders/{_ID}", queues.BatchDetail, "queue-batch"),
     _at(f"queue-orders/{_ID}/stop", queues.StopBatch, "queue-batch-stop"),
+    _at(r"tenants/(?P<slug>[-\w]+)/access", access.ClientAccess, "access"),
+    _at(r"tenants/(?P<slug>[-\w]+)/access/links", access.MakeLink, "access-links"),
+    _at("mailbox-counts", access.MailboxCounts, "mailbox-counts"),
     _at("gates", gates.GateList, "gates"),
     _at(r"tenants/(?P<slug>[-\w]+)/outbound", outbound.ClientOutbound, "client-outbound"),
     _at("sender-stops", outbound.SenderStopList, "sender-stops"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
@@ -16,12 +17,17 @@ import httpx
 from django.conf import settings
 from django.utils import timezone
 
+from api_bridge.access.clouds import OWN
+from api_bridge.access.consent import console_return, portal_return
+from api_bridge.access.models import Purpose
+from api_bridge.access.permissions import NEEDS
+from api_bridge.access.registrations import NewRegistration, keep_registration
 from api_bridge.services import Cloud, Credentials, create_connection
 from console.demo import world
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import Actor
 from tenants.models import Person, Provider, Tenant
-from tenants.scope import maintenance_scope
+from tenants.scope import Role, maintenance_scope, tenant_scope
 from tenants.services import (
     NewMailbox,
     create_api_token,
@@ -39,11 +45,17 @@ def set_up() -> dict[str, Any]:
     if path.exists():
         known: dict[str, Any] = json.loads(path.read_text())
         set_up_sandbox(known["sandbox_apps"])
+        if secret := known.get("sandbox_secret"):
+            set_up_registrations(secret)
         return known
     apps = {client.slug: secrets.token_urlsafe(24) for client in world.CLIENTS}
+    secret = secrets.token_urlsafe(24)
     set_up_sandbox(apps)
+    set_up_registrations(secret)
     with maintenance_scope():
-        answer = _make_everything(apps)
+        answer = _make_everything(apps) | {"sandbox_secret": secret}
+    with tenant_scope(Role.ANALYST, [], provider_id=_provider_id()):
+        _enter_registrations(secret)
     _write_private(path, answer)
     return answer
 
@@ -80,6 +92,61 @@ def set_up_sandbox(app_secrets: dict[str, str]) -> None:
             ).raise_for_status()
         records = [record for sender in world.SENDERS for record in sender.records()]
         sandbox.put("/_sandbox/dns", json={"records": records}).raise_for_status()
+
+
+def set_up_registrations(secret: str) -> None:
+    """The provider's applications in the sandbox, its own tenant with its relationships there, and
+    a company that is no client yet.
+    """
+    base = f"http://{os.environ['BAILEY_SANDBOX_HTTP']}"
+    with httpx.Client(base_url=base, timeout=30, trust_env=False) as sandbox:
+        for purpose, client_id in world.APPLICATIONS.items():
+            sandbox.put(
+                f"/_sandbox/applications/{client_id}",
+                json={
+                    "display_name": f"{world.PROVIDER[1]}: {Purpose(purpose).label}",
+                    "secret": secret,
+                    "roles": [need.name for need in NEEDS[purpose]],
+                    "redirect_uris": [console_return(), portal_return()],
+                },
+            ).raise_for_status()
+        for company in (world.HOME, world.NEWCOMER):
+            sandbox.put(
+                f"/_sandbox/tenants/{company.cloud_id}",
+                json={
+                    "domain": company.domain,
+                    "display_name": company.name,
+                    "users": [
+                        {"mail": f"{local}@{company.domain}", "display_name": name}
+                        for local, name in company.people
+                    ],
+                },
+            ).raise_for_status()
+        partner = world.APPLICATIONS[Purpose.PARTNER]
+        sandbox.put(
+            f"/_sandbox/tenants/{world.HOME.cloud_id}",
+            json={
+                "domain": world.HOME.domain,
+                "display_name": world.HOME.name,
+                "apps": [
+                    {"client_id": partner, "roles": [need.name for need in NEEDS[Purpose.PARTNER]]}
+                ],
+            },
+        ).raise_for_status()
+        sandbox.put(
+            f"/_sandbox/tenants/{world.HOME.cloud_id}/relationships",
+            json={
+                "relationships": [
+                    {
+                        "customer_id": client.cloud_id,
+                        "display_name": f"{world.PROVIDER[1]} for {client.name}",
+                        "ends_in_days": days,
+                        "roles": list(world.RELATIONSHIP_ROLES),
+                    }
+                    for client, days in zip(world.CLIENTS, (300, 21, 120), strict=True)
+                ]
+            },
+        ).raise_for_status()
 
 
 def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
@@ -123,6 +190,28 @@ def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
         "api_token": create_api_token(person=lead, name="demo", actor=DEMO),
         "sandbox_apps": app_secrets,
     }
+
+
+def _provider_id() -> int:
+    with maintenance_scope():
+        return int(Provider.objects.get(slug=world.PROVIDER[0]).id)
+
+
+def _enter_registrations(secret: str) -> None:
+    """As Mo would, in the console."""
+    mo = Person.objects.get(email=world.CAST[0].email)
+    for purpose, client_id in world.APPLICATIONS.items():
+        keep_registration(
+            wanted=NewRegistration(
+                purpose=purpose,
+                client_id=client_id,
+                cloud=OWN,
+                home_tenant_id=world.HOME.cloud_id,
+                secret=secret,
+                expires_at=timezone.now() + timedelta(days=180),
+            ),
+            actor=mo,
+        )
 
 
 def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> Tenant:

@@ -134,6 +134,43 @@ CLIENTS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Company:
+    """A cloud tenant in the sandbox that is no client."""
+
+    name: str
+    domain: str
+    cloud_id: str
+    people: tuple[tuple[str, str], ...]
+
+
+# The provider's own tenant, and a company whose onboarding can be tried.
+HOME = Company(
+    PROVIDER[1],
+    "keep.example",
+    "0cee9000-0000-4000-8000-00000000cee9",
+    (("mo", "Mo"),),
+)
+NEWCOMER = Company(
+    "Hooli",
+    "hooli.example",
+    "400115e0-0000-4000-8000-0000000400c1",
+    (("gavin", "Gavin Belson"), ("jack", "Jack Barker"), ("accounting", "Accounting")),
+)
+# The provider's applications there, by purpose (api_bridge/access/models.py).
+APPLICATIONS = {
+    "detect": "ba11e700-0000-4000-8000-000000000001",
+    "remediate": "ba11e700-0000-4000-8000-000000000002",
+    "respond": "ba11e700-0000-4000-8000-000000000003",
+    "partner": "ba11e700-0000-4000-8000-000000000004",
+}
+# Security Administrator, Global Reader.
+RELATIONSHIP_ROLES = (
+    "194ae4cb-b126-40b2-bd5b-6091b380977d",
+    "f2ef992c-3afb-46b9-b7cf-a126ee74c451",
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Helper:
     """A person of the cast.  ``clients``: whose analyst, or whose reader, she is."""
 

@@ -17,14 +17,15 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 QUEUES = (
     "intake,sync,scan,remediate,regroup,ledger,respond,report,notify,policy,held,digest,retain,"
-    "onboard,outbound,compare,look"
+    "onboard,outbound,compare,look,access"
 )
 LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKER")
 # Of Django's and the gate's settings: not ours to choose, only to hand on where they are set.
 HANDED_ON = (
-    *("BAILEY_HOSTS", "BAILEY_OUTGOING_HOSTS", "BAILEY_DEBUG", "BAILEY_GATE_ENGINES"),
+    *("BAILEY_HOSTS", "BAILEY_OUTGOING_HOSTS", "BAILEY_OTHER_CLOUD", "BAILEY_DEBUG"),
     *("BAILEY_SMTP_URL", "BAILEY_MAIL_FROM", "BAILEY_RELEASE_LOOK_AFTER_S", "BAILEY_IMAP_IDLE"),
     *("BAILEY_GATE_SUBMISSION", "BAILEY_GATE_SUBMISSIONS", "BAILEY_GATE_CERTIFICATE"),
+    "BAILEY_GATE_ENGINES",
     *("BAILEY_RSPAMD_SCAN", "BAILEY_RSPAMD_LEARN", "BAILEY_RSPAMD_PASSWORD", "BAILEY_CLAMAV"),
 )
 # variable -> port where it is not set
@@ -182,6 +183,9 @@ def shared_environment(
             "BAILEY_SANDBOX_DIR": str(plan.var / "sandbox"),
             "BAILEY_SANDBOX_HTTPS": plan.address("SANDBOX_HTTPS_PORT"),
             "BAILEY_OUTGOING_HOSTS": plan.address("SANDBOX_HTTPS_PORT"),
+            # Browsers go to its plain door: they do not know its authority.
+            "BAILEY_OTHER_CLOUD": f"https://{plan.address('SANDBOX_HTTPS_PORT')}"
+            f" http://{plan.address('SANDBOX_HTTP_PORT')} {plan.var / 'sandbox' / 'ca.pem'}",
             "BAILEY_SANDBOX_HTTP": plan.address("SANDBOX_HTTP_PORT"),
             "BAILEY_SANDBOX_SMTP": plan.address("SANDBOX_SMTP_PORT"),
             "BAILEY_SANDBOX_DNS": plan.address("SANDBOX_DNS_PORT"),

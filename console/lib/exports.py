@@ -8,6 +8,7 @@ from datetime import UTC
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 
+from api_bridge.access.counting import MonthCount
 from incidents.models import Delivery
 from incidents.reports.csv_file import write_csv
 from incidents.story import Story
@@ -33,6 +34,21 @@ def _row(copy: Delivery) -> list[object]:
         *(copy.gateway_verdict, copy.mailbox_verdict, copy.is_bypass, copy.was_released),
         *(copy.verified_at.isoformat() if copy.verified_at else "", copy.id),
     ]
+
+
+_COUNTS = ("client", "short_name", "month", "mailboxes", "licensed", "days_counted")
+
+
+def counts_csv(counts: Iterable[MonthCount]) -> bytes:
+    """One line a client and month, with the most that any of its days showed."""
+    rows: list[list[object]] = [
+        [
+            *(each.client, each.slug, f"{each.month:%Y-%m}", each.mailboxes),
+            *("" if each.licensed is None else each.licensed, each.days),
+        ]
+        for each in counts
+    ]
+    return write_csv(_COUNTS, rows)
 
 
 _STORY = ("time_utc", "lane", "sentence", "recipients", "source")

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from api_bridge.models import Connection
-from api_bridge.sight import why_blind
+from api_bridge.sight import NOT_GRANTED, may_act, why_blind
 from seg_bridge.sight import GATE_SILENT_AFTER, SILENT, gates_spoke
 
 
@@ -18,7 +18,8 @@ from seg_bridge.sight import GATE_SILENT_AFTER, SILENT, gates_spoke
 class Blind:
     """Since when a layer cannot see; None: it sees, or is not there at all (``has_…``).
 
-    ``why`` is a sentence.
+    ``why`` is a sentence; ``acts_not`` too: why the mailbox layer sees and does not move mail, ""
+    where it does.
     """
 
     gateway_since: datetime | None = None
@@ -27,6 +28,7 @@ class Blind:
     mailbox_why: str = ""
     has_gateway: bool = False
     has_mailbox: bool = False
+    acts_not: str = ""
 
     @property
     def layers(self) -> list[dict[str, Any]]:
@@ -52,9 +54,9 @@ class Blindness:
         ids = set(tenant_ids)
         connections = {
             connection.tenant_id: connection
-            for connection in Connection.objects.filter(tenant_id__in=ids).only(
-                "id", "tenant_id", "state", "blind_since"
-            )
+            for connection in Connection.objects.filter(tenant_id__in=ids)
+            .only("id", "tenant_id", "state", "blind_since")
+            .annotate(acts=may_act())
         }
         gates = gates_spoke(ids)
         limit = timezone.now() - GATE_SILENT_AFTER
@@ -67,7 +69,8 @@ class Blindness:
         return self._of.get(tenant_id, _NOTHING)
 
 
-def _blind(spoke_at: datetime | None, limit: datetime, connection: Connection | None) -> Blind:
+def _blind(spoke_at: datetime | None, limit: datetime, connection: Any) -> Blind:
+    """``connection``: with ``acts``, or None."""
     is_silent = spoke_at is not None and spoke_at < limit
     mailbox_since = connection.blind_since if connection else None
     return Blind(
@@ -77,4 +80,5 @@ def _blind(spoke_at: datetime | None, limit: datetime, connection: Connection | 
         mailbox_why=why_blind(connection) if connection and mailbox_since else "",
         has_gateway=spoke_at is not None,
         has_mailbox=connection is not None,
+        acts_not=NOT_GRANTED if connection and not connection.acts else "",
     )

@@ -17,6 +17,7 @@ from console.queries.disagreements import Row as Contradiction
 from console.queries.disagreements import of_incident, orders_of
 from console.queries.elsewhere import as_rows, incidents_everywhere
 from console.queries.entities import Thing, entities_of
+from console.queries.findings import Wrong, wrong_with
 from console.queries.rows import (
     Part,
     can_block,
@@ -112,6 +113,7 @@ class IncidentPage:
     contradictions: list[Contradiction]
     orders: list[StandingOrder]
     sentence: str
+    wrong: Wrong | None
     advice: Advice
     others: list[Advice]
     look_again: str
@@ -140,6 +142,7 @@ def incident_page(incident: Incident) -> IncidentPage:
     ).exists()
     advice = advice_for(incident, blind, contradictions, is_blocked=is_blocked)
     elsewhere = same_elsewhere(incident)
+    wrong = wrong_with(incident)
     return IncidentPage(
         incident=incident,
         sla=sla_left(incident, timezone.now()),
@@ -151,7 +154,8 @@ def incident_page(incident: Incident) -> IncidentPage:
         contradictions=contradictions,
         orders=orders_of(incident),
         facts=[CROSS_LAYER[code] for code in incident.cross_layer if code in CROSS_LAYER],
-        sentence=sentence_on_exposure(incident, blind),
+        sentence=wrong.sentence if wrong else sentence_on_exposure(incident, blind),
+        wrong=wrong,
         advice=advice,
         others=other_actions(incident, blind, advice),
         look_again=_question(incident, "look") if can_look(blind, copies) else "",
@@ -272,7 +276,9 @@ def advice_for(
 def _without_a_pull(incident: Incident, sight: Blind, reach: int, *, is_blocked: bool) -> Advice:
     """What helps where no layer can fetch a copy back: stop more, then tell the people."""
     n = copies_words(reach)
-    if sight.has_mailbox:
+    if sight.acts_not and not sight.mailbox_since:
+        why = f"{n.capitalize()} cannot be pulled. {sight.acts_not}"
+    elif sight.has_mailbox:
         why = f"The mailbox layer is blind: {n} cannot be pulled now."
     else:
         why = f"{incident.tenant.name} has no mailbox layer: {n} cannot be pulled."

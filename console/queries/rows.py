@@ -15,6 +15,7 @@ from console.lib.sla import sla_left
 from console.presence import who_looks
 from console.queries.blindness import Blind, Blindness
 from console.queries.elsewhere import campaign_words, clients_of_campaigns
+from console.queries.findings import next_step_of
 from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
@@ -143,7 +144,8 @@ def layer_word(verdict: str, incident: Incident, layer: str, blind_since: dateti
         return "blind"
     counts = incident.counts
     if layer == "gateway":
-        had_no_chance = bool({"gateway_bypassed", "internal_only"} & set(incident.cross_layer))
+        went_past = {"gateway_bypassed", "internal_only"} & set(incident.cross_layer)
+        had_no_chance = bool(went_past) or bool(incident.finding)
     else:
         arrived = ("in_inbox", "in_junk", "removed", "gone", "was_exposed")
         had_no_chance = not any(counts.get(key) for key in arrived)
@@ -174,9 +176,10 @@ def exposure_parts(counts: dict[str, Any]) -> list[Part]:
 
 
 def can_pull(incident: Incident, sight: Blind) -> bool:
-    """A mailbox layer sees the client, or has seen where the copies are."""
+    """A mailbox layer sees the client, or has seen where the copies are, and may move mail."""
     seen = within_reach(incident.counts) - int(incident.counts.get("unseen", 0))
-    return sight.mailbox_since is None and (sight.has_mailbox or seen > 0)
+    is_able = sight.mailbox_since is None and not sight.acts_not
+    return is_able and (sight.has_mailbox or seen > 0)
 
 
 def can_block(incident: Incident, sight: Blind) -> bool:
@@ -191,6 +194,8 @@ def did_and_next(incident: Incident, job: Job | None, sight: Blind) -> tuple[str
     did = job_words(job) if job else "Nothing done yet"
     if job and not job.is_over:
         return did, ""
+    if incident.finding:
+        return "Noticed by Bailey", next_step_of(incident.finding) if incident.is_open else ""
     if incident.kind == Incident.Kind.ACCOUNT and incident.is_open:
         return did if job else "Gateway stopped the sender", "Call the contact"
     held = incident.counts.get("held", 0)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
@@ -26,12 +24,12 @@ from console.lib.onboard_forms import (
     TrialForm,
     way_of,
 )
+from console.lib.steps import saved
 from console.queries.onboarding import gates_of, onboard_page, recipients_page
 from incidents.access import access_client, access_one
 from seg_bridge.onboarding import services
 from seg_bridge.policies.services import templates_for
 from tenants.domains import add_mailboxes, remove_mailbox, set_asks_hop
-from tenants.errors import Conflict, WrongInput
 from tenants.models import Domain, Mailbox, Tenant
 from tenants.people import must_lead
 from tenants.services import open_client
@@ -41,7 +39,7 @@ from tenants.services import open_client
 def client_new(request: PersonRequest) -> HttpResponse:
     must_lead(request.user, services.LEADS)
     form = ClientForm(request.POST or None)
-    if _done(request, form, lambda: open_client(person=request.user, **form.cleaned_data)):
+    if saved(request, form, lambda: open_client(person=request.user, **form.cleaned_data)):
         return redirect("onboard", form.cleaned_data["slug"].strip().lower())
     return ask(request, "console/client_new.html", {"form": form})
 
@@ -58,7 +56,7 @@ def onboard_domain(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
     must_lead(request.user, services.LEADS)
     form = DomainForm(request.POST or None)
-    if _done(request, form, lambda: _add_domain(client, form, request)):
+    if saved(request, form, lambda: _add_domain(client, form, request)):
         return redirect("onboard", slug)
     return _question(request, client, form, "domain")
 
@@ -74,7 +72,7 @@ def domain_way(request: PersonRequest, domain_id: UUID) -> HttpResponse:
     domain = access_one(Domain.objects.select_related("tenant"), domain_id)
     must_lead(request.user, services.LEADS)
     form = DomainWayForm(request.POST or None, initial=way_of(domain))
-    if _done(request, form, lambda: _change_way(domain, form, request)):
+    if saved(request, form, lambda: _change_way(domain, form, request)):
         return redirect("onboard", domain.tenant.slug)
     return _question(request, domain.tenant, form, "way", domain=domain)
 
@@ -91,7 +89,7 @@ def onboard_recipients(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
     must_lead(request.user, services.LEADS)
     form = RecipientsForm(request.POST or None, request.FILES or None)
-    if _done(request, form, lambda: _add_recipients(client, form, request)):
+    if saved(request, form, lambda: _add_recipients(client, form, request)):
         return redirect("onboard", slug)
     return _question(request, client, form, "recipients")
 
@@ -136,7 +134,7 @@ def onboard_policy(request: PersonRequest, slug: str) -> HttpResponse:
     def start() -> None:
         services.start_policy(tenant=client, actor=request.user, **form.cleaned_data)
 
-    if _done(request, form, start):
+    if saved(request, form, start):
         return redirect("onboard", slug)
     return _question(request, client, form, "policy")
 
@@ -151,7 +149,7 @@ def onboard_gates(request: PersonRequest, slug: str) -> HttpResponse:
     def choose() -> None:
         services.set_gates(tenant=client, actor=request.user, **form.cleaned_data)
 
-    if _done(request, form, choose):
+    if saved(request, form, choose):
         return redirect("onboard", slug)
     return _question(request, client, form, "gates")
 
@@ -173,7 +171,7 @@ def onboard_trial(request: PersonRequest, slug: str) -> HttpResponse:
     def send() -> None:
         services.send_trial(tenant=client, actor=request.user, **form.cleaned_data)
 
-    if _done(request, form, send):
+    if saved(request, form, send):
         return redirect("onboard", slug)
     return _question(request, client, form, "trial")
 
@@ -187,26 +185,9 @@ def onboard_behind(request: PersonRequest, slug: str) -> HttpResponse:
     def put_behind() -> None:
         services.put_behind(tenant=client, actor=request.user, **form.cleaned_data)
 
-    if request.method == "POST" and _done(request, form, put_behind):
+    if request.method == "POST" and saved(request, form, put_behind):
         return redirect("onboard", slug)
     return _question(request, client, form, "behind")
-
-
-def _done(request: PersonRequest, form: forms.Form, act: Callable[[], object]) -> bool:
-    """Has the step been saved?  What it refuses stands in the form, beside what was typed."""
-    if request.method != "POST":
-        return False
-    if not form.is_bound:  # a POST without a word
-        form.data, form.is_bound = request.POST, True
-    if not form.is_valid():
-        return False
-    try:
-        with transaction.atomic():
-            act()
-    except (WrongInput, Conflict) as refusal:
-        form.add_error(None, refusal.sentence)
-        return False
-    return True
 
 
 def _question(

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from console.lib.http import PersonRequest, for_staff, said, show
+from console.queries.access import registration_alarms
 from console.queries.clients import client_choices, client_rows
 from console.queries.gates import gate_alarms
 from console.queries.interference import with_summary
@@ -79,6 +80,7 @@ def health(request: PersonRequest) -> HttpResponse:
         "tabs": tabs_for(request.user),
         "rows": with_summary(client_rows()),
         "gates": gate_alarms(),
+        "registrations": registration_alarms(),
     }
     return show(request, "console/health.html", context, partial="list")
 

@@ -12,6 +12,7 @@ from incidents.models.campaign import (
 )
 from incidents.models.disagreement import Disagreement, LateVerdicts, StandingOrder
 from incidents.models.evidence import ContentAccess, Evidence, Report
+from incidents.models.finding import Finding
 from incidents.models.incident import GroupKey, Incident, IncidentMessage
 from incidents.models.interference import Interference
 from incidents.models.ledger import LedgerDay, LedgerEntry, WarningMark
@@ -58,6 +59,7 @@ __all__ = [
     "Disagreement",
     "Edge",
     "Evidence",
+    "Finding",
     "GroupKey",
     "Incident",
     "IncidentMessage",

@@ -27,6 +27,7 @@ class Incident(TenantModel):
     ``quiet`` holds until ``quiet_until`` (incidents/models/work.py); ``waiting_since``: the clocks
     stand still, waiting for the client or another.
     ``merged_into``: its mail and history went there; it is closed, and its number leads there.
+    ``finding`` "": it is about mail; else which kind of loss it is about (incidents/findings.py).
     """
 
     class Kind(models.TextChoices):
@@ -76,6 +77,7 @@ class Incident(TenantModel):
     cause_code = models.CharField(max_length=20, choices=list(CAUSES.items()), blank=True)
     cause = models.TextField(blank=True)
     sender = models.CharField(max_length=320, blank=True)
+    finding = models.CharField(max_length=20, blank=True, default="", db_default="")
     gateway_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     mailbox_verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     cross_layer = ArrayField(models.CharField(max_length=40), default=list)

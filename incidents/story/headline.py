@@ -22,6 +22,8 @@ def headline(
     client: Client,
 ) -> str:
     """``Fraud in the CFO's name at Acme. Two copies were delivered; both are removed. …``"""
+    if incident.finding:
+        return f"{incident.title} at {client.name}."
     codes = {
         str(reason.get("code", ""))
         for each in seen.values()

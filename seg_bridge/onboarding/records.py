@@ -14,12 +14,14 @@ class DomainCheck(TenantModel):
 
     ``token`` is what the client's TXT record has to say.  ``found``: ``owner`` and ``mx``, each
     ``{"state": "seen" | "partly" | "not_seen" | "no_answer", "words", "found": […]}``, and
-    ``gates``: host → its addresses.  ``wanted_at`` None: nobody waits for a look.
+    ``gates``: host → its addresses.  ``wanted_at`` None: nobody waits for a look,
+    and it is looked at hourly.  ``standing``: what was seen once (onboarding/standing.py).
     """
 
     domain = tenant_key("tenants.Domain")
     token = models.CharField(max_length=64)
     found = models.JSONField(default=dict)
+    standing = models.JSONField(default=dict)
     wanted_at = models.DateTimeField(null=True)
     looked_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)

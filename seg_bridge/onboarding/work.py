@@ -13,25 +13,30 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
+from incidents.findings import Trouble, note_findings
 from seg_bridge.engines.embedded.resolver import Lookup, Resolver
 from seg_bridge.gate.ways import split_hop
-from seg_bridge.models import DomainCheck, GateClient, TrialMail
+from seg_bridge.models import DomainCheck, GateClient, SigningKey, TrialMail
 from seg_bridge.onboarding.look import look_at
 from seg_bridge.onboarding.probe import Trial, send_trial_mail, smtp_address, write_trial
+from seg_bridge.onboarding.standing import look_for_keys, stand_now
 from tenants.doors import ClaimedWork
+from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
 
 # Records spread slowly: what is not there yet is looked for again by itself.
 LOOK_AGAIN = timedelta(minutes=10)
 LOOK_FOR = timedelta(days=7)
+STANDING_AGAIN = timedelta(minutes=50)
 TRIALS_AT_ONCE = 5
 
 
 def serve_onboarding(claimed: ClaimedWork) -> datetime | None:
     """What waits for this client; answers when it is to be looked at again."""
-    looked = {one.id: _look(one) for one in _domains(claimed)}
+    looked = {one.id: (_look(one), _keys(one)) for one in _domains(claimed)}
     for trial in _claim_trials(claimed):
         _keep_trial(claimed, trial.id, _send(trial))
     return _keep_looks(claimed, looked)
@@ -44,9 +49,9 @@ def _scope(claimed: ClaimedWork) -> Any:
 class _Wanted:
     """A domain to look at, free of the database."""
 
-    def __init__(self, check: DomainCheck, gates: list[str]) -> None:
+    def __init__(self, check: DomainCheck, gates: list[str], selectors: list[str]) -> None:
         self.id, self.name, self.token = check.id, check.domain.name, check.token
-        self.gates = gates
+        self.gates, self.selectors = gates, selectors
 
 
 def _domains(claimed: ClaimedWork) -> list[_Wanted]:
@@ -56,14 +61,24 @@ def _domains(claimed: ClaimedWork) -> list[_Wanted]:
             .order_by("gate__hostname")
             .values_list("gate__hostname", flat=True)
         )
+        now = timezone.now()
+        by_itself = Q(wanted_at=None, looked_at__lte=now - STANDING_AGAIN)
         due = DomainCheck.objects.filter(
-            tenant_id=claimed.tenant_id, wanted_at__lte=timezone.now()
+            Q(wanted_at__lte=now) | by_itself, tenant_id=claimed.tenant_id
         ).select_related("domain")
-        return [_Wanted(check, gates) for check in due]
+        signing = SigningKey.objects.filter(state=SigningKey.State.SIGNING)
+        ours: dict[UUID, list[str]] = {}
+        for domain_id, selector in signing.values_list("domain_id", "selector"):
+            ours.setdefault(domain_id, []).append(selector)
+        return [_Wanted(check, gates, ours.get(check.domain_id, [])) for check in due]
 
 
 def _look(wanted: _Wanted) -> dict[str, Any]:
     return look_at(resolver(), wanted.name, wanted.token, wanted.gates)
+
+
+def _keys(wanted: _Wanted) -> dict[str, str] | None:
+    return look_for_keys(resolver(), wanted.name, wanted.selectors)
 
 
 def resolver() -> Lookup:
@@ -72,18 +87,41 @@ def resolver() -> Lookup:
     return Resolver(split_hop(server) if server else None)
 
 
-def _keep_looks(claimed: ClaimedWork, looked: dict[UUID, dict[str, Any]]) -> datetime | None:
+_Looked = tuple[dict[str, Any], dict[str, str] | None]
+
+
+def _keep_looks(claimed: ClaimedWork, looked: dict[UUID, _Looked]) -> datetime | None:
     now = timezone.now()
     with _scope(claimed):
-        for check in DomainCheck.objects.filter(id__in=looked):
-            found = looked[check.id]
+        for check in DomainCheck.objects.filter(id__in=looked).select_related("domain"):
+            found, keys = looked[check.id]
+            standing = stand_now(
+                check.standing, domain=check.domain.name, mx=found["mx"], keys=keys, now=now
+            )
             is_done = all(found[each]["state"] == "seen" for each in ("owner", "mx"))
             is_over = is_done or now - check.created_at > LOOK_FOR
             DomainCheck.objects.filter(id=check.id).update(
-                found=found, looked_at=now, wanted_at=None if is_over else now + LOOK_AGAIN
+                found=found,
+                standing=standing,
+                looked_at=now,
+                wanted_at=None if is_over else now + LOOK_AGAIN,
             )
+        if looked:
+            _tell(claimed)
         due = DomainCheck.objects.filter(tenant_id=claimed.tenant_id).exclude(wanted_at=None)
         return due.order_by("wanted_at").values_list("wanted_at", flat=True).first()
+
+
+def _tell(claimed: ClaimedWork) -> None:
+    """What is wrong with any of the client's domains.  Must run in the client's scope."""
+    checks = DomainCheck.objects.filter(tenant_id=claimed.tenant_id, domain__is_active=True)
+    troubles = [
+        Trouble(code=code, key=key[:120], words=words)
+        for standing in checks.values_list("standing", flat=True)
+        for code, key, words in standing.get("troubles", [])
+    ]
+    tenant = Tenant.objects.get(id=claimed.tenant_id)
+    note_findings(tenant, ("mx", "dkim"), troubles)
 
 
 class _Claimed:

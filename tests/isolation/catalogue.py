@@ -29,6 +29,8 @@ PROVIDER_TABLES = {
     "tenants_clientgroup": "provider_id",
     "incidents_campaignlink": "provider_id",
     "seg_bridge_policypush": "provider_id",
+    "api_bridge_appregistration": "provider_id",
+    "api_bridge_relationship": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.
 WITH_PROVIDER_ROWS = {
@@ -49,7 +51,9 @@ APPEND_ONLY = {
 }
 HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
-    *("incidents_answer", "incidents_mailtrait"),
+    *("api_bridge_grant", "api_bridge_consent", "api_bridge_consentlink", "api_bridge_hosttrial"),
+    *("api_bridge_mailboxmove", "api_bridge_mailboxday"),
+    *("incidents_answer", "incidents_mailtrait", "incidents_finding"),
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
     *("incidents_warningmark", "incidents_linkedmail", "incidents_linkedincident"),
     "incidents_recomputation",
@@ -151,6 +155,13 @@ DOORS = {
     # The portal's writes, each one thing by one of the client's own people.
     "door_client_word(p_kind text, p_object uuid, p_person uuid, p_text text)": {"c_portal"},
     "door_held_link(p_link uuid, p_text text)": {"c_portal"},
+    # A link for a client's admin, who has no login: by the digest of a secret that only she has.
+    "door_consent_link(p_digest text, p_browser text)": {"bailey_portal"},
+    "door_consent_begin(p_digest text, p_browser text, p_purpose text, p_state text)": {
+        "bailey_portal"
+    },
+    "door_consent_return(p_state text, p_browser text, p_tenant text, p_stage text, p_words"
+    " text)": {"bailey_portal"},
     "door_body_access(p_allowed boolean, p_person uuid, p_reason text)": {"c_portal"},
 }
 # Owned by the tables' owner: only she may add a partition to her table.
@@ -176,6 +187,8 @@ UNIQUE_OVER_ALL = {
     "tenants_domain (name)": "mail is routed by it: one domain, one client",
     "tenants_person (email)": "people sign in by it",
     "api_bridge_connection (cloud_tenant_id)": "a cloud tenant must not be claimed twice",
+    "api_bridge_consent (state)": "a digest of chance; the redirect names nothing else",
+    "api_bridge_consentlink (digest)": "a digest of chance; the link names nothing else",
     "api_bridge_mailboxsync (push_id)": "given by the mail host; a notification names only this",
     "seg_bridge_policylayer (provider_id)": "of what holds for all clients there is one",
     "seg_bridge_policylayer (group_id)": "of what holds for a group of clients there is one",

@@ -80,6 +80,20 @@ onboard_trial      GET     client     200 403  403  in     in    in
 onboard_trial      POST    client     200 403  403  in     in    in
 onboard_behind     GET     client     200 403  403  in     in    in
 onboard_behind     POST    client     302 403  403  in     in    in
+access             GET     client     200 200  200  in     in    in
+access_ask         GET     client     405 405  405  405    405   405
+access_ask         POST    client     200 403  403  in     in    in
+access_link        GET     client     200 403  403  in     in    in
+access_link        POST    client     200 403  403  in     in    in
+access_link_withdraw GET   consent-link 405 405 405 405    405   405
+access_link_withdraw POST  consent-link 302 403 403 in     in    in
+access_host        GET     -          404 404  404  in     in    in
+access_host        POST    -          404 404  404  in     in    in
+mailbox_counts     GET     -          200 200  200  in     in    in
+consent_return     GET     -          404 404  404  in     in    in
+registrations      GET     -          200 200  200  in     in    in
+registration       GET     -          200 403  403  in     in    in
+registration       POST    -          200 403  403  in     in    in
 recipients         GET     client     200 200  200  in     in    in
 recipient_remove   GET     mailbox    405 405  405  405    405   405
 recipient_remove   POST    mailbox    409 403  403  in     in    in
@@ -398,6 +412,9 @@ api-late-verdicts      POST    client        200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401
 api-blindspots         GET     client        200 200  200  401    200   401
 api-blindspots-list    GET     client        200 200  200  401    200   401
+api-access             GET     client        200 200  200  401    200   401
+api-access-links       POST    client        201 403  403  401    201/403 401
+api-mailbox-counts     GET     -             200 200  200  401    200   401
 api-disagreements      GET     -             200 200  200  401    200   401
 api-disagreement       GET     disagreement  200 200  200  401    200   401
 api-disagreement-rehearse POST disagreement  200 200  200  401    200   401
@@ -481,6 +498,10 @@ portal_held_ask    GET     held       200    in    in    in
 portal_held_ask    POST    held       200    in    in    in
 held_link          GET     -          404    404   404   404
 held_link          POST    -          404    404   404   404
+connect            GET     -          404    404   404   404
+connect_step       GET     -          405    405   405   405
+connect_step       POST    -          404    404   404   404
+connect_return     GET     -          404    404   404   404
 portal_answer      GET     incident   200    in    in    in
 portal_answer      POST    incident   200    in    in    in
 portal_reports     GET     -          200    in    in    in
@@ -651,6 +672,9 @@ BODIES |= {
     "sla_default": AGREEMENT,
     "client_sla": AGREEMENT,
     "onboard_gates": {"gates": ["mx1"]},
+    "access_ask": {"purpose": "detect"},
+    "access_link": {"purposes": ["detect"]},
+    "api-access-links": {"purposes": ["detect"]},
     "queue_order": {"reason": "Again"},
     "onboard_behind": {"despite": "on"},
     "domain_way": {
@@ -694,6 +718,10 @@ BODIES |= {
 # Arguments of addresses besides the object's id.
 MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "held_link": {"token": "1-x"},
+    "connect": {"token": "x"},
+    "connect_step": {"token": "x"},
+    "access_host": {"slug": "acme", "kind": "other"},
+    "registration": {"purpose": "detect"},
     "queue_order": {"action": "retry"},
     "queue_order_all": {"action": "free"},
     "report_file": {"kind": "pdf"},

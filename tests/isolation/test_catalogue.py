@@ -177,6 +177,12 @@ CALLS = {
     "door_body_access(p_allowed boolean, p_person uuid, p_reason text)": (
         "door_body_access(NULL, NULL, '')"
     ),
+    "door_consent_link(p_digest text, p_browser text)": "door_consent_link('', '')",
+    "door_consent_begin(p_digest text, p_browser text, p_purpose text, p_state text)": (
+        "door_consent_begin('', '', '', '')"
+    ),
+    "door_consent_return(p_state text, p_browser text, p_tenant text, p_stage text, p_words"
+    " text)": "door_consent_return('', '', '', '', '')",
     "keep_partitions(months_ahead integer)": "keep_partitions(1)",
 }
 

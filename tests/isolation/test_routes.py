@@ -59,6 +59,7 @@ _ARGUMENT = {
     "disagreement": "item",
     "policy-change": "change",
     "submission-login": "login",
+    "consent-link": "link",
     "signing-key": "key",
     "sender-stop": "stop",
     "policy-push": "push",

@@ -15,7 +15,20 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from api_bridge.models import Connection, Correspondent, MailboxSync, SeenItem
+from api_bridge.access.consent import digest_of
+from api_bridge.access.registrations import NewRegistration, keep_registration
+from api_bridge.models import (
+    Connection,
+    Consent,
+    ConsentLink,
+    Correspondent,
+    Grant,
+    HostTrial,
+    MailboxDay,
+    MailboxMove,
+    MailboxSync,
+    SeenItem,
+)
 from incidents.campaigns.belonging import new_campaign
 from incidents.campaigns.evidence import Link, Part
 from incidents.campaigns.ledger import write_links
@@ -24,6 +37,7 @@ from incidents.client_words import answer, ask_for_release
 from incidents.content import open_original
 from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
+from incidents.findings import Trouble, note_findings
 from incidents.intake import record
 from incidents.models import (
     AllowedCopy,
@@ -151,6 +165,16 @@ def make_world() -> World:
             hostname="mx1.keep.example",
             tenants=[cast.acme, cast.globex],
             actor=BAILEY,
+        )
+        keep_registration(
+            wanted=NewRegistration(
+                purpose="detect",
+                client_id="ba11e700-0000-4000-8000-000000000001",
+                cloud="global",
+                secret="s3cret",
+                expires_at=timezone.now() + timedelta(days=300),
+            ),
+            actor=cast.mo,
         )
     acme = Side(cast.acme, "zqopenacmekwvx", "zqinneracmejyhd")
     globex = Side(cast.globex, "zqopenglobexmtrp", "zqinnerglobexbfns")
@@ -457,6 +481,50 @@ def _mailbox_layer(side: Side) -> None:
     Correspondent.objects.create(
         tenant=tenant, sender=side.inner, first_seen_at=now, last_seen_at=now
     )
+    _access(side, connection)
+
+
+def _access(side: Side, connection: Connection) -> None:
+    """What was asked and granted, a link, a host that was tried, who came, and what is wrong."""
+    tenant, now = side.tenant, timezone.now()
+    soon, word = now + timedelta(days=2), side.inner
+    Grant.objects.create(
+        tenant=tenant,
+        connection=connection,
+        purpose="respond",
+        client_id=word,
+        granted_by=word,
+        granted_at=now,
+        checked_at=now,
+        trouble=word,
+    )
+    link = ConsentLink.objects.create(
+        tenant=tenant, purposes=["detect"], digest=digest_of(word), made_by=word, open_until=soon
+    )
+    Consent.objects.create(
+        tenant=tenant,
+        purpose="detect",
+        client_id=word,
+        state=digest_of(f"state of {word}"),
+        holder=digest_of(word),
+        link=link,
+        asked_by=word,
+        ends_at=now,
+        words=word,
+    )
+    HostTrial.objects.create(
+        tenant=tenant,
+        kind="imap",
+        stage="failed",
+        checks=[{"name": word, "is_ok": False, "words": word, "is_needed": True}],
+        words=word,
+        asked_by=word,
+    )
+    MailboxMove.objects.create(
+        tenant=tenant, kind="joined", address=f"{word}@x.example", display_name=word, seen_at=now
+    )
+    MailboxDay.objects.create(tenant=tenant, day=now.date(), mailboxes=4, licensed=3)
+    note_findings(tenant, ["consent"], [Trouble(code="consent", key=word, words=word)])
 
 
 def _between_layers(side: Side, incident: Incident) -> None:
@@ -646,6 +714,7 @@ def _note_ids(side: Side) -> None:
                 "replay": str(Job.objects.get(kind=Job.Kind.REPLAY).id),
                 "regrouping": str(Regrouping.objects.get().id),
                 "client": side.tenant.slug,
+                "consent-link": str(ConsentLink.objects.get().id),
                 "queue-item": str(QueueItem.objects.get().id),
                 "queue-batch": str(GateCommand.objects.exclude(batch=None).get().batch),
                 "own-group": str(GroupMember.objects.get().group_id),

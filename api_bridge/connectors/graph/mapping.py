@@ -24,7 +24,8 @@ ITEM_FIELDS = (
     "importance,body,internetMessageHeaders"
 )
 USER_FIELDS = (
-    "id,userPrincipalName,mail,displayName,jobTitle,accountEnabled,userType,proxyAddresses"
+    "id,userPrincipalName,mail,displayName,jobTitle,accountEnabled,userType,proxyAddresses,"
+    "assignedLicenses"
 )
 INTERNAL_HEADER = "x-ms-exchange-organization-authas"
 FRACTION = re.compile(r"\.(\d{1,6})\d*")
@@ -196,6 +197,7 @@ def mailbox_of(user: Json) -> Mailbox | None:
     }
     is_guest = text_of(user, "userType").lower() == "guest"
     has_none = is_guest or not text_of(user, "mail")
+    licences = user.get("assignedLicenses")
     return Mailbox(
         id=user_id,
         address=address,
@@ -204,6 +206,7 @@ def mailbox_of(user: Json) -> Mailbox | None:
         aliases=tuple(sorted(proxies - {address, ""})),
         is_enabled=user.get("accountEnabled") is not False,
         state=MailboxState.NO_MAILBOX if has_none else MailboxState.ACTIVE,
+        licences=len(licences) if isinstance(licences, list) else None,
     )
 
 

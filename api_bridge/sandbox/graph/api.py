@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from api_bridge.sandbox.cloud import Cloud
-from api_bridge.sandbox.graph import actions, delta, folders, messages, subscriptions, users
+from api_bridge.sandbox.graph import (
+    actions,
+    delta,
+    folders,
+    messages,
+    partner,
+    subscriptions,
+    users,
+)
 from api_bridge.sandbox.graph.batch import answer_batch
 from api_bridge.sandbox.graph.call import Call, GraphError, Handler, bad_request
 from api_bridge.sandbox.identity import Caller, InvalidToken
@@ -23,6 +31,9 @@ _IN_BRACKETS = re.compile(r"^(\w+)\((?:'(.*)')?\)$")
 
 DIRECTORY = frozenset({"User.Read.All", "User.ReadBasic.All", "Directory.Read.All"})
 ORGANIZATION = DIRECTORY | {"Organization.Read.All"}
+PARTNER = frozenset(
+    {"DelegatedAdminRelationship.Read.All", "DelegatedAdminRelationship.ReadWrite.All"}
+)
 HEADERS = frozenset({"Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"})
 READ = frozenset({"Mail.Read", "Mail.ReadWrite"})
 WRITE = frozenset({"Mail.ReadWrite"})
@@ -51,6 +62,7 @@ SUBSCRIPTION = "subscriptions/{subscription}"
 TABLE: Table = (
     ("GET", "organization", users.get_organization, ORGANIZATION),
     ("GET", "organization/{organization}", users.get_organization, ORGANIZATION),
+    ("GET", "tenantRelationships/delegatedAdminRelationships", partner.list_relationships, PARTNER),
     ("GET", "users", users.list_users, DIRECTORY),
     ("GET", "users/{user}", users.get_user, DIRECTORY),
     ("GET", "users/{user}/mailboxSettings", users.get_settings, SETTINGS),

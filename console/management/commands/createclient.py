@@ -88,9 +88,7 @@ class Command(BaseCommand):
             next_hop = _read_hop(options["next_hop"])
             imap = read_imap(options)
             if imap and mail_host:
-                raise WrongInput(
-                    "Give either --imap-host or another mail host."
-                )
+                raise WrongInput("Give either --imap-host or another mail host.")
             if imap:
                 self._try_out(imap, [mailbox.address for mailbox in mailboxes])
             with maintenance_scope():

@@ -1,0 +1,187 @@
+"""Mail hosts other than Microsoft's: entered, tried out by a worker, and connected if all works.
+
+``HOSTS`` is the one place where a kind is switched on: the pages offer what stands there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from api_bridge.access.consent import LEADS
+from api_bridge.access.models import HostTrial
+from api_bridge.access.registrations import QUEUE
+from api_bridge.errors import BridgeError
+from tenants.audit import Actor, write_audit
+from tenants.doors import ClaimedWork
+from tenants.errors import DomainError, WrongInput
+from tenants.ids import new_id
+from tenants.models import Mailbox, Person, Tenant
+from tenants.people import must_lead
+from tenants.scope import Role, tenant_scope
+from tenants.secrets import seal, unseal
+from tenants.work import want_work
+
+ASKED = "api_bridge.host.asked"
+SETTLED = "api_bridge.host.settled"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that was tried, by a call that really happened.  ``words``: what was found, or what
+    is off and what to do about it.  ``is_needed``: without it there is no connection.
+    """
+
+    name: str
+    is_ok: bool
+    words: str = ""
+    is_needed: bool = True
+
+
+# What was entered, by the names of the form's fields.
+Entered = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Dotted paths.  ``verify(entered, mailboxes) -> Sequence[Checked]`` calls the host outside any
+    scope, ``mailboxes`` being the addresses known of the client, and may raise ``BridgeError``;
+    ``connect(tenant, entered, actor)`` runs in the client's scope and may raise ``DomainError``.
+    """
+
+    verify: str
+    connect: str
+
+
+HOSTS: dict[str, Host] = {}
+
+
+def _function(path: str) -> Callable[..., Any]:
+    module, _, name = path.rpartition(".")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
+
+
+@transaction.atomic
+def ask_host(*, tenant: Tenant, kind: str, entered: Entered, actor: Person) -> HostTrial:
+    """A worker tries it within seconds.  Raises ``NotAllowed`` or ``WrongInput``."""
+    must_lead(actor, LEADS)
+    if kind not in HOSTS:
+        raise WrongInput("This kind of mail host cannot be connected here.")
+    trial = HostTrial(
+        id=new_id(),
+        tenant_id=tenant.id,
+        kind=kind,
+        asked_by_id=actor.id,
+        asked_by=actor.name,
+    )
+    trial.sealed = seal(json.dumps(dict(entered)).encode(), place=_place(tenant.id, trial.id))
+    trial.save(force_insert=True)
+    write_audit(
+        ASKED,
+        actor=actor,
+        provider_id=tenant.provider_id,
+        tenant_id=tenant.id,
+        object_kind="host_trial",
+        object_id=trial.id,
+        kind=kind,
+    )
+    want_work(tenant.id, QUEUE)
+    return trial
+
+
+def _place(tenant_id: int, trial_id: UUID) -> str:
+    return f"api_bridge_hosttrial.sealed/{tenant_id}/{trial_id}"
+
+
+def try_hosts(claimed: ClaimedWork) -> None:
+    """All that wait of this client.  Trying one twice is harmless: it only asks."""
+    waiting, mailboxes = _waiting(claimed)
+    for trial, entered in waiting:
+        host = HOSTS.get(trial.kind)
+        if host is None:
+            _settle(claimed, trial, [], "This kind of mail host cannot be connected here.")
+            continue
+        try:
+            checks = list(_function(host.verify)(entered, mailboxes))
+        except BridgeError as error:
+            _settle(claimed, trial, [], str(error))
+            continue
+        failed = [check.name for check in checks if check.is_needed and not check.is_ok]
+        if failed or not checks:
+            _settle(claimed, trial, checks, f"Did not work: {', '.join(failed) or 'nothing ran'}.")
+        else:
+            _connect(claimed, trial, host, entered, checks)
+
+
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
+    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
+
+
+def _waiting(claimed: ClaimedWork) -> tuple[list[tuple[HostTrial, dict[str, str]]], list[str]]:
+    """Each with what was entered; and the client's mailboxes."""
+    with _scope(claimed):
+        rows = HostTrial.objects.filter(stage=HostTrial.Stage.WAITING).order_by("asked_at")
+        waiting = [
+            (row, json.loads(unseal(bytes(row.sealed), place=_place(row.tenant_id, row.id))))
+            for row in rows
+        ]
+        known = Mailbox.objects.exclude(state=Mailbox.State.GONE).order_by("address")
+        return waiting, list(known.values_list("address", flat=True)) if waiting else []
+
+
+def _connect(
+    claimed: ClaimedWork,
+    trial: HostTrial,
+    host: Host,
+    entered: Entered,
+    checks: Sequence[Checked],
+) -> None:
+    refusal = ""
+    with _scope(claimed):
+        tenant = Tenant.objects.get(id=claimed.tenant_id)
+        try:
+            with transaction.atomic():
+                actor = Actor(trial.asked_by, trial.asked_by_id)
+                _function(host.connect)(tenant=tenant, entered=entered, actor=actor)
+        except DomainError as error:
+            refusal = error.sentence
+    _settle(claimed, trial, checks, refusal, is_connected=not refusal)
+
+
+def _settle(
+    claimed: ClaimedWork,
+    trial: HostTrial,
+    checks: Sequence[Checked],
+    words: str,
+    *,
+    is_connected: bool = False,
+) -> None:
+    """What was entered is not kept beyond this; the connection has its own."""
+    stage = HostTrial.Stage.CONNECTED if is_connected else HostTrial.Stage.FAILED
+    with _scope(claimed):
+        HostTrial.objects.filter(id=trial.id, stage=HostTrial.Stage.WAITING).update(
+            stage=stage,
+            checks=[asdict(check) for check in checks],
+            words=words,
+            sealed=b"",
+            settled_at=timezone.now(),
+        )
+        write_audit(
+            SETTLED,
+            actor=Actor("Bailey"),
+            provider_id=claimed.provider_id,
+            tenant_id=claimed.tenant_id,
+            object_kind="host_trial",
+            object_id=trial.id,
+            reason=words,
+            stage=stage,
+        )

@@ -1,0 +1,78 @@
+"""What each registration needs in a client's cloud tenant, and what is off without it.  Pure.
+
+Names and what covers what: Microsoft's permissions reference for application permissions
+(https://learn.microsoft.com/graph/permissions-reference, as of August 2026).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from api_bridge.access.models import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """``covered_by``: wider permissions that do as well.  ``without``: what is off, a sentence."""
+
+    name: str
+    without: str
+    covered_by: frozenset[str] = frozenset()
+
+    def is_met(self, roles: Collection[str]) -> bool:
+        return self.name in roles or not self.covered_by.isdisjoint(roles)
+
+
+_USERS = Need(
+    "User.Read.All",
+    "Mailboxes and aliases are not listed: joiners are not seen, and the tenant is not proven.",
+    frozenset({"User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}),
+)
+NEEDS: dict[str, tuple[Need, ...]] = {
+    Purpose.DETECT: (
+        Need(
+            "Mail.Read",
+            "No mail is read: nothing is detected after delivery, no copy is found.",
+            frozenset({"Mail.ReadWrite"}),
+        ),
+        _USERS,
+    ),
+    Purpose.REMEDIATE: (
+        Need("Mail.ReadWrite", "No copy is pulled or restored: people are told instead."),
+    ),
+    Purpose.RESPOND: (
+        Need("User.RevokeSessions.All", "Sessions of an account in other hands are not ended."),
+        Need(
+            "User.EnableDisableAccount.All",
+            "An account in other hands is not switched off.",
+            frozenset({"User.ReadWrite.All", "Directory.ReadWrite.All"}),
+        ),
+        Need("AuditLog.Read.All", "Sign-ins of an account are not looked at."),
+    ),
+    Purpose.PARTNER: (
+        Need(
+            "DelegatedAdminRelationship.Read.All",
+            "GDAP relationships are not listed: nobody is warned before one ends.",
+            frozenset({"DelegatedAdminRelationship.ReadWrite.All"}),
+        ),
+    ),
+}
+WHAT_FOR = {
+    Purpose.DETECT: "Reads mail after delivery and lists mailboxes.",
+    Purpose.REMEDIATE: "Moves a mail to a hidden folder, and back.",
+    Purpose.RESPOND: "For ending sessions and switching off an account in other hands; nothing is"
+    " called with it yet.",
+    Purpose.PARTNER: "Lists your GDAP relationships with customers, in your own cloud tenant.",
+}
+WITHOUT_ANY = {
+    Purpose.DETECT: "Nothing is seen after delivery: the client has the gateway alone.",
+    Purpose.REMEDIATE: "Mail is found and not pulled: people are told what to delete.",
+    Purpose.RESPOND: "The client's own admin must end sessions and lock accounts.",
+    Purpose.PARTNER: "GDAP relationships are not listed: nobody is warned before one ends.",
+}
+
+
+def missing(purpose: str, roles: Collection[str]) -> list[Need]:
+    """What of the purpose's needs these permissions do not meet, in their order."""
+    return [need for need in NEEDS[purpose] if not need.is_met(roles)]

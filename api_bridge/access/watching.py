@@ -1,0 +1,218 @@
+"""Does a client's access still stand?  Asked hourly, and at once when a layer goes blind.
+
+Each loss, and each that is coming, is a finding of the client (incidents/findings.py): one open
+health incident for each kind.  What is found again settles itself.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from api_bridge import connectors
+from api_bridge.access.models import AppRegistration, Grant, Purpose, Relationship
+from api_bridge.access.permissions import missing
+from api_bridge.access.proof import Token, fetch_token
+from api_bridge.errors import AuthExpired, BridgeError
+from api_bridge.models import Connection, MailboxSync
+from api_bridge.runtime import wire_connection
+from api_bridge.sight import why_blind
+from incidents.execution import resume_waiting
+from incidents.findings import Trouble, note_findings
+from tenants.doors import ClaimedWork
+from tenants.models import Tenant
+from tenants.scope import Role, tenant_scope
+
+CODES_OF_OURS = ("gdap", "push")
+CODES = ("consent", "permission", "secret", *CODES_OF_OURS)
+EVERY, AGAIN = timedelta(hours=1), timedelta(minutes=5)
+WARNED_BEFORE = timedelta(days=30)
+_OF_CREDENTIALS = frozenset({"bad_credentials", "credentials_expired"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One purpose of a connection, ready to be asked for.  ``grant_id`` None: the connection has an
+    application of its own, which does everything.
+    """
+
+    connection_id: UUID
+    purpose: str
+    grant_id: UUID | None
+    wired: connectors.Connection | None
+
+
+def look(claimed: ClaimedWork) -> datetime | None:
+    """All connections of the client; answers when to look again, None: there are none."""
+    with _scope(claimed):
+        asked = _asked()
+        has_connection = Connection.objects.exists()
+    if not has_connection:
+        return None
+    answers = [(each, _token_of(each)) for each in asked]
+    with _scope(claimed):
+        for each, answer in answers:
+            _keep(claimed.tenant_id, each, answer)
+        tenant = Tenant.objects.get(id=claimed.tenant_id)
+        is_whole = all(isinstance(answer, Token | AuthExpired) for _, answer in answers)
+        # Where the authority did not answer, nothing is known of what it would have said.
+        note_findings(tenant, CODES if is_whole else CODES_OF_OURS, _troubles(answers))
+    return timezone.now() + (EVERY if is_whole else AGAIN)
+
+
+def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
+    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
+
+
+def _asked() -> list[_Asked]:
+    found = []
+    for row in Connection.objects.filter(kind=Connection.Kind.GRAPH):
+        if not row.by_registrations:
+            found.append(_Asked(row.id, Purpose.DETECT, None, wire_connection(row)))
+            continue
+        for grant in Grant.objects.filter(connection=row).order_by("purpose"):
+            try:
+                wired = wire_connection(row, grant.purpose)
+            except AuthExpired:
+                wired = None
+            found.append(_Asked(row.id, grant.purpose, grant.id, wired))
+    return found
+
+
+def _token_of(asked: _Asked) -> Token | BridgeError:
+    if asked.wired is None:
+        label = Purpose(asked.purpose).label
+        return AuthExpired(
+            f"There is no app registration for “{label}” any more.", code="bad_credentials"
+        )
+    try:
+        return fetch_token(asked.wired)
+    except BridgeError as error:
+        return error
+
+
+def _keep(tenant_id: int, asked: _Asked, answer: Token | BridgeError) -> None:
+    """What was seen of a grant.  An authority that does not answer says nothing of it."""
+    if asked.grant_id is None:
+        return
+    rows, now = Grant.objects.filter(id=asked.grant_id), timezone.now()
+    _note_registration(asked, answer)
+    if isinstance(answer, Token):
+        was_lost = rows.exclude(lost_at=None).exists()
+        rows.update(roles=list(answer.roles), checked_at=now, lost_at=None, trouble="")
+        if was_lost:
+            resume_waiting(tenant_id)
+    elif isinstance(answer, AuthExpired):
+        rows.update(checked_at=now, trouble=str(answer))
+        rows.filter(lost_at=None).update(lost_at=now)
+
+
+def _note_registration(asked: _Asked, answer: Token | BridgeError) -> None:
+    """Whether its secret is taken stands with the provider's registration, too."""
+    rows = AppRegistration.objects.filter(purpose=asked.purpose)
+    if isinstance(answer, Token):
+        rows.exclude(trouble="").update(trouble="")
+    elif isinstance(answer, AuthExpired) and answer.code in _OF_CREDENTIALS:
+        rows.exclude(trouble=str(answer)).update(trouble=str(answer))
+
+
+def _troubles(answers: list[tuple[_Asked, Token | BridgeError]]) -> list[Trouble]:
+    found: list[Trouble] = []
+    for asked, answer in answers:
+        if isinstance(answer, Token):
+            found += _of_roles(asked, answer)
+        elif isinstance(answer, AuthExpired):
+            found.append(_of_refusal(asked, answer))
+    found += _of_blindness({trouble.code for trouble in found})
+    everything = [*found, *_of_secrets(), *_of_relationships(), *_of_pushes()]
+    return list({(each.code, each.key): each for each in everything}.values())
+
+
+def _of_roles(asked: _Asked, token: Token) -> list[Trouble]:
+    purposes = (asked.purpose,) if asked.grant_id else (Purpose.DETECT, Purpose.REMEDIATE)
+    return [
+        Trouble(
+            code="permission",
+            key=f"{purpose}/{need.name}",
+            words=f"{need.name} ({Purpose(purpose).label}) is not granted. {need.without}",
+        )
+        for purpose in purposes
+        for need in missing(purpose, token.roles)
+    ]
+
+
+def _of_refusal(asked: _Asked, error: AuthExpired) -> Trouble:
+    label = Purpose(asked.purpose).label
+    if error.code in _OF_CREDENTIALS:
+        words = f"The secret or certificate of “{label}” is refused: {error} Enter a new one."
+        return Trouble(code="secret", key=f"{asked.purpose}/refused", words=words)
+    words = f"“{label}” is no longer granted: {error} Send the client's admin the consent link."
+    return Trouble(code="consent", key=asked.purpose, words=words)
+
+
+def _of_blindness(known: set[str]) -> list[Trouble]:
+    """A layer that cannot read although tokens are given, unless its cause is told already."""
+    if known & {"consent", "secret", "permission"}:
+        return []
+    return [
+        Trouble(
+            code="consent",
+            key="blind",
+            words=f"{row.get_kind_display()} is not read: {why_blind(row)} {row.last_error}",
+        )
+        for row in Connection.objects.exclude(blind_since=None)
+    ]
+
+
+def _of_secrets() -> list[Trouble]:
+    """Those that end within thirty days, of registrations that this client has granted."""
+    limit = timezone.now() + WARNED_BEFORE
+    used = set(Grant.objects.values_list("client_id", flat=True))
+    ending = AppRegistration.objects.filter(client_id__in=used, expires_at__lte=limit)
+    return [
+        Trouble(
+            code="secret",
+            key=f"{row.purpose}/end",
+            words=f"The secret or certificate of “{row.get_purpose_display()}” ends on"
+            f" {row.expires_at:%-d %B %Y}. Make a new one at Microsoft and enter it before.",
+            ends_at=row.expires_at,
+        )
+        for row in ending
+    ]
+
+
+def _of_relationships() -> list[Trouble]:
+    limit = timezone.now() + WARNED_BEFORE
+    tenants = set(Connection.objects.values_list("cloud_tenant_id", flat=True))
+    ending = Relationship.objects.filter(
+        cloud_tenant_id__in=tenants, status="active", ends_at__lte=limit, renews_itself=False
+    )
+    return [
+        Trouble(
+            code="gdap",
+            key=row.external_id,
+            words=f"The relationship “{row.name}” ends on {row.ends_at:%-d %B %Y}: your people"
+            " lose their roles in the client's tenant. Request a new one in Partner Center.",
+            ends_at=row.ends_at,
+        )
+        for row in ending
+    ]
+
+
+def _of_pushes() -> list[Trouble]:
+    """Orders that stood and cannot be renewed; mail is then found by asking, half a minute late."""
+    failing = MailboxSync.objects.exclude(push_error="").exclude(push_expires_at=None)
+    rows = failing.select_related("mailbox").order_by("push_expires_at")
+    first = rows.first()
+    if first is None:
+        return []
+    words = (
+        f"{rows.count()} mailboxes, {first.mailbox.address} first: {first.push_error} New mail is"
+        " still found by asking, up to half a minute later."
+    )
+    return [Trouble(code="push", key="orders", words=words, ends_at=first.push_expires_at)]

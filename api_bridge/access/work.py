@@ -1,0 +1,20 @@
+"""Serves the queue ``access``: what came back from Microsoft, and hourly whether all stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from api_bridge.access.gdap import look_at_relationships
+from api_bridge.access.hosts import try_hosts
+from api_bridge.access.proof import prove_returned
+from api_bridge.access.watching import look
+from tenants.doors import ClaimedWork
+
+
+def serve_access(claimed: ClaimedWork) -> datetime | None:
+    """One client; answers when it is to be called again."""
+    again = prove_returned(claimed)
+    try_hosts(claimed)
+    look_at_relationships(claimed)
+    due = look(claimed)
+    return min((at for at in (again, due) if at), default=None)

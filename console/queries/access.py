@@ -1,0 +1,304 @@
+"""How a client's mail host is connected: what was granted, what is off, what is on its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from api_bridge.access.clouds import MicrosoftCloud, clouds
+from api_bridge.access.consent import console_return, portal_return
+from api_bridge.access.counting import MonthCount, month_counts
+from api_bridge.access.hosts import HOSTS
+from api_bridge.access.models import (
+    OF_CLIENTS,
+    AppRegistration,
+    Consent,
+    ConsentLink,
+    Grant,
+    HostTrial,
+    MailboxDay,
+    MailboxMove,
+    Purpose,
+    Relationship,
+)
+from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need
+from api_bridge.access.registrations import registrations
+from api_bridge.access.watching import WARNED_BEFORE
+from api_bridge.models import Connection
+from console.lib.host_forms import FORMS
+from console.queries.blindness import Blind, Blindness
+from incidents.models import Incident
+from tenants.errors import WrongInput
+from tenants.models import Domain, Mailbox, Person, Tenant
+
+JOURNEYS_SHOWN = 10
+LINKS_SHOWN = 5
+TRIALS_SHOWN = 3
+MOVES_SHOWN = 20
+MOVING_FOR = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedRow:
+    """``is_met`` None: nothing is known yet."""
+
+    need: Need
+    is_met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class PurposeRow:
+    """``state``: ``granted``, ``partly`` (a permission is missing), ``lost``, ``asked``, ``none``,
+    or ``own``: the connection has an application of its own, which does this.
+    """
+
+    purpose: str
+    label: str
+    what_for: str
+    without: str
+    state: str
+    grant: Grant | None
+    registration: AppRegistration | None
+    needs: list[NeedRow]
+    last: Consent | None
+
+    @property
+    def off(self) -> list[str]:
+        """What cannot be done as it stands, in sentences."""
+        if self.state in ("none", "asked", "lost"):
+            return [self.without]
+        return [row.need.without for row in self.needs if row.is_met is False]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """``state``: ``open`` (can be opened), ``opened`` (in use now), ``over``."""
+
+    link: ConsentLink
+    labels: list[str]
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPage:
+    client: Tenant
+    blind: Blind
+    connection: Connection | None
+    purposes: list[PurposeRow]
+    journeys: list[Consent]
+    links: list[LinkRow]
+    relationships: list[Relationship]
+    incidents: list[Incident]
+    trials: list[HostTrial]
+    hosts: list[tuple[str, str]]
+    moves: list[MailboxMove]
+    today: MailboxDay | None
+    mailboxes: int
+    has_domain: bool
+    is_moving: bool
+
+    @property
+    def askable(self) -> list[PurposeRow]:
+        """What the client can be asked for now."""
+        return [row for row in self.purposes if row.registration and row.state != "granted"]
+
+
+def access_page(client: Tenant) -> AccessPage:
+    connection = Connection.objects.filter(tenant=client).order_by("created_at").first()
+    journeys = list(
+        Consent.objects.filter(tenant=client).select_related("link").order_by("-asked_at")[:50]
+    )
+    now = timezone.now()
+    trials = list(HostTrial.objects.filter(tenant=client).order_by("-asked_at")[:TRIALS_SHOWN])
+    return AccessPage(
+        client=client,
+        blind=Blindness([client.id]).of(client.id),
+        connection=connection,
+        purposes=_purposes(client, connection, journeys),
+        journeys=journeys[:JOURNEYS_SHOWN],
+        links=_links(client, now),
+        relationships=relationships_of(client),
+        incidents=list(
+            Incident.objects.filter(tenant=client)
+            .exclude(finding="")
+            .exclude(state=Incident.State.RESOLVED)
+            .order_by("-number")
+        ),
+        trials=trials,
+        hosts=[(kind, FORMS[kind].title) for kind in HOSTS],
+        moves=list(
+            MailboxMove.objects.filter(tenant=client).order_by("-seen_at", "id")[:MOVES_SHOWN]
+        ),
+        today=MailboxDay.objects.filter(tenant=client).order_by("-day").first(),
+        mailboxes=Mailbox.objects.filter(tenant=client, state=Mailbox.State.ACTIVE).count(),
+        has_domain=Domain.objects.filter(tenant=client).exists(),
+        is_moving=any(_is_moving(each, now) for each in journeys)
+        or any(each.stage == HostTrial.Stage.WAITING for each in trials),
+    )
+
+
+def _is_moving(consent: Consent, now: datetime) -> bool:
+    if consent.stage == Consent.Stage.ASKED:
+        return consent.ends_at > now
+    return consent.stage == Consent.Stage.RETURNED
+
+
+def _purposes(
+    client: Tenant, connection: Connection | None, journeys: list[Consent]
+) -> list[PurposeRow]:
+    entered = registrations()
+    grants = {row.purpose: row for row in Grant.objects.filter(tenant=client)}
+    has_own = connection is not None and not connection.by_registrations
+    rows = []
+    for purpose in OF_CLIENTS:
+        grant = grants.get(purpose)
+        last = next((each for each in journeys if each.purpose == purpose), None)
+        needs = [
+            NeedRow(need, need.is_met(grant.roles) if grant and not grant.lost_at else None)
+            for need in NEEDS[purpose]
+        ]
+        rows.append(
+            PurposeRow(
+                purpose=purpose,
+                label=purpose.label,
+                what_for=WHAT_FOR[purpose],
+                without=WITHOUT_ANY[purpose],
+                state=_state(grant, last, needs, has_own=has_own and purpose != Purpose.RESPOND),
+                grant=grant,
+                registration=entered.get(purpose),
+                needs=needs,
+                last=last,
+            )
+        )
+    return rows
+
+
+def _state(
+    grant: Grant | None, last: Consent | None, needs: list[NeedRow], *, has_own: bool
+) -> str:
+    if grant is not None and grant.lost_at is not None:
+        return "lost"
+    if grant is not None:
+        return "granted" if all(row.is_met for row in needs) else "partly"
+    if has_own:
+        return "own"
+    return "asked" if last is not None and _is_moving(last, timezone.now()) else "none"
+
+
+def _links(client: Tenant, now: datetime) -> list[LinkRow]:
+    newest = ConsentLink.objects.filter(tenant=client).order_by("-made_at")[:LINKS_SHOWN]
+    return [
+        LinkRow(link, [Purpose(each).label for each in link.purposes], _link_state(link, now))
+        for link in newest
+    ]
+
+
+def _link_state(link: ConsentLink, now: datetime) -> str:
+    if link.withdrawn_at:
+        return "over"
+    if link.opened_at:
+        return "opened" if link.ends_at and link.ends_at > now else "over"
+    return "open" if link.open_until > now else "over"
+
+
+def relationships_of(client: Tenant) -> list[Relationship]:
+    known = Connection.objects.filter(tenant=client, kind=Connection.Kind.GRAPH)
+    ids = list(known.values_list("cloud_tenant_id", flat=True))
+    return list(Relationship.objects.filter(cloud_tenant_id__in=ids).order_by("ends_at"))
+
+
+def counts_asked(first: str, last: str, slug: str) -> list[MonthCount]:
+    """From the first day of one month to the last of another (``2026-11``); "": the twelve months
+    up to now.  Raises ``WrongInput``.
+    """
+    today = timezone.now().date()
+    begin = _month(first) if first else _month(f"{today.year - 1}-{today.month:02}")
+    end = _month(last) if last else today
+    after = (end.replace(day=1) + timedelta(days=32)).replace(day=1)
+    if begin >= after:
+        raise WrongInput("The first month is later than the last.")
+    return month_counts(begin, after - timedelta(days=1), slug=slug)
+
+
+def _month(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise WrongInput("A month looks like 2026-11.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRow:
+    purpose: str
+    label: str
+    what_for: str
+    needs: tuple[Need, ...]
+    registration: AppRegistration | None
+    cloud: MicrosoftCloud | None
+    clients: int
+    is_ending: bool
+
+
+def registration_alarms() -> list[AppRegistration]:
+    """Those of the provider whose secret is refused, or ends within thirty days."""
+    soon = timezone.now() + WARNED_BEFORE
+    wrong = AppRegistration.objects.filter(Q(expires_at__lte=soon) | ~Q(trouble=""))
+    return list(wrong.order_by("expires_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationsPage:
+    """``returns``: the redirect URIs that each application needs at Microsoft."""
+
+    rows: list[RegistrationRow]
+    returns: tuple[str, str]
+    relationships: list[tuple[Relationship, str]]
+    soon: datetime
+
+
+def registrations_page(person: Person) -> RegistrationsPage:
+    entered, known = registrations(), clouds()
+    soon = timezone.now() + WARNED_BEFORE
+    rows = []
+    for purpose in Purpose:
+        row = entered.get(purpose)
+        using = Grant.objects.filter(client_id=row.client_id, lost_at=None) if row else None
+        rows.append(
+            RegistrationRow(
+                purpose=purpose,
+                label=purpose.label,
+                what_for=WHAT_FOR[purpose],
+                needs=NEEDS[purpose],
+                registration=row,
+                cloud=known.get(row.cloud) if row else None,
+                clients=using.order_by().values("tenant").distinct().count() if using else 0,
+                is_ending=bool(row and row.expires_at <= soon),
+            )
+        )
+    return RegistrationsPage(
+        rows=rows,
+        returns=(console_return(), portal_return()),
+        relationships=_with_clients(person),
+        soon=soon,
+    )
+
+
+def _with_clients(person: Person) -> list[tuple[Relationship, str]]:
+    """Each with the client's name, "" for a customer who is no client: those a lead sees only, for
+    a relationship's name names its customer.
+    """
+    rows = list(Relationship.objects.order_by("ends_at", "name"))
+    names = dict(
+        Connection.objects.filter(
+            Q(kind=Connection.Kind.GRAPH), cloud_tenant_id__in=[row.cloud_tenant_id for row in rows]
+        ).values_list("cloud_tenant_id", "tenant__name")
+    )
+    is_lead = person.role == Person.Role.LEAD
+    return [
+        (row, names.get(row.cloud_tenant_id, ""))
+        for row in rows
+        if is_lead or row.cloud_tenant_id in names
+    ]

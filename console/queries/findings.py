@@ -1,0 +1,93 @@
+"""A health incident about access or records: what is wrong, and where it is put right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from incidents.findings import findings_of
+from incidents.models import Finding, Incident
+
+# Code → what to do, its effect, the page where it is done, and whether that is the client's page.
+_WAYS = {
+    "consent": (
+        "Have consent given again",
+        "Send the client's admin the link, or consent yourself. It is proven by a token; then the"
+        " gap is read and what waits goes on.",
+        "access",
+    ),
+    "permission": (
+        "Have consent given again",
+        "An application that asks for more than was granted needs a new consent. What is off"
+        " without it stands below.",
+        "access",
+    ),
+    "secret": (
+        "Enter a new secret or certificate",
+        "For all clients that granted this registration. Both are good at Microsoft until the old"
+        " one ends.",
+        "registrations",
+    ),
+    "gdap": (
+        "See the relationships",
+        "A new relationship is requested in Partner Center and accepted by the client's admin.",
+        "registrations",
+    ),
+    "push": (
+        "See the mailbox layer",
+        "Can the mail host reach Bailey's address for notifications? Mail is found by asking"
+        " meanwhile.",
+        "access",
+    ),
+    "mx": (
+        "See the MX records",
+        "Who changed them, and on purpose? Mail that goes past the gates is not filtered there.",
+        "onboard",
+    ),
+    "dkim": (
+        "See the signing keys",
+        "Publish the record again: receivers distrust mail whose signature they cannot check.",
+        "client_outbound",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    text: str
+    effect: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong, and where it is put right."""
+
+    rows: list[Finding]
+    way: Way
+
+    @property
+    def standing(self) -> int:
+        return sum(row.settled_at is None for row in self.rows)
+
+    @property
+    def sentence(self) -> str:
+        n = self.standing
+        if not n:
+            return "Nothing of it stands any more."
+        return "One thing is wrong." if n == 1 else f"{n} things are wrong."
+
+
+def next_step_of(code: str) -> str:
+    """In a few words, for a row of a list."""
+    return _WAYS[code][0]
+
+
+def wrong_with(incident: Incident) -> Wrong | None:
+    """None: the incident is about mail."""
+    if not incident.finding:
+        return None
+    text, effect, page = _WAYS[incident.finding]
+    arguments = [] if page == "registrations" else [incident.tenant.slug]
+    return Wrong(findings_of(incident), Way(text, effect, reverse(page, args=arguments)))

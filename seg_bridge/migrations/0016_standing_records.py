@@ -1,0 +1,14 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """What was once seen in a client's DNS, so that its loss is noticed."""
+
+    dependencies = [
+        ("incidents", "0021_findings"),
+        ("seg_bridge", "0015_lessons"),
+    ]
+
+    operations = [
+        migrations.AddField("domaincheck", "standing", models.JSONField(default=dict)),
+    ]

@@ -1,0 +1,94 @@
+"""The console's pages of a client's access, and the way through them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from api_bridge.access.models import AppRegistration, Purpose, Relationship
+from tests.factories import PASSWORD
+
+
+@pytest.fixture
+def console(yard, no_broker):
+    browser = Client()
+    assert browser.login(email=yard.cast.mo.email, password=PASSWORD)
+    return browser
+
+
+def test_from_the_page_to_the_grant(yard, console):
+    page = console.get("/console/clients/acme/mailbox").content.decode()
+    assert "Not granted" in page
+    assert "Nothing is seen after delivery" in page
+    go = console.post("/console/clients/acme/mailbox/ask", {"purpose": "detect"})
+    assert "Go to Microsoft" in go.content.decode()
+    reply = yard.cloud.client.post(
+        go.context["address"], data={"tenant": yard.company.tenant_id, "answer": "yes"}
+    )
+    query = urlsplit(reply.headers["location"]).query
+    assert console.get(f"/console/consent?{query}").url == "/console/clients/acme/mailbox"
+    again = console.get(f"/console/consent?{query}")
+    assert again.status_code == 409
+    yard.serve()
+    page = console.get("/console/clients/acme/mailbox").content.decode()
+    assert "Granted" in page
+    assert yard.company.tenant_id in page
+    other = Client()
+    other.login(email=yard.cast.ana.email, password=PASSWORD)
+    assert other.get(f"/console/consent?{query}").status_code == 404
+    assert other.get("/console/consent?state=%00").status_code == 404
+    assert other.post("/console/clients/acme/mailbox/ask", {"purpose": "detect"}).status_code == 403
+
+
+def test_a_registration_is_entered_and_its_secret_never_shown(yard, console):
+    client_id = "ba11e700-0000-4000-8000-0000000000aa"
+    form = {"client_id": client_id, "cloud": "own", "secret": "very-s3cret"}
+    reply = console.post("/console/registrations/respond", form)
+    assert "the day on which the secret ends" in reply.content.decode()
+    form["expires_on"] = "2027-06-30"
+    assert console.post("/console/registrations/respond", form).status_code == 302
+    for path in ("/console/registrations", "/console/registrations/respond"):
+        page = console.get(path).content.decode()
+        assert client_id in page
+        assert "very-s3cret" not in page
+    with yard.staff():
+        row = AppRegistration.objects.get(purpose=Purpose.RESPOND)
+        assert b"very-s3cret" not in bytes(row.sealed_secret)
+    wrong = console.post("/console/registrations/respond", {**form, "client_id": "acme.example"})
+    assert "GUID" in wrong.content.decode()
+    taken = {**form, "client_id": yard.apps[Purpose.DETECT]}
+    reply = console.post("/console/registrations/respond", taken)
+    assert "Each needs its own" in reply.content.decode()
+
+
+def test_a_link_is_shown_once(yard, console):
+    assert console.get("/console/clients/acme/mailbox/link").status_code == 200
+    made = console.post("/console/clients/acme/mailbox/link", {"purposes": ["detect"]})
+    address = made.context["address"]
+    assert address in made.content.decode()
+    assert address not in console.get("/console/clients/acme/mailbox").content.decode()
+
+
+def test_whose_relationships_there_are_an_analyst_sees_of_her_own_clients_only(yard, console):
+    yard.consent()
+    with yard.staff():
+        for tenant_id, name in ((yard.company.tenant_id, "Keep for Acme"), ("x", "Keep for Other")):
+            Relationship.objects.create(
+                provider=yard.cast.provider,
+                external_id=name,
+                cloud_tenant_id=tenant_id,
+                name=name,
+                status="active",
+                seen_at=timezone.now(),
+            )
+    seen = {}
+    for person in (yard.cast.mo, yard.cast.bo):
+        browser = Client()
+        assert browser.login(email=person.email, password=PASSWORD)
+        seen[person.name] = browser.get("/console/registrations").content.decode()
+    assert "Keep for Other" in seen["Mo"]
+    assert "Keep for Other" not in seen["Bo"]
+    assert "Keep for Acme" in seen["Bo"]
