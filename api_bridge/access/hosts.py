@@ -61,7 +61,11 @@ class Host:
     connect: str
 
 
-HOSTS: dict[str, Host] = {}
+_OTHER = "api_bridge.access.other_hosts"
+HOSTS: dict[str, Host] = {
+    "google": Host(f"{_OTHER}.verify_google_host", f"{_OTHER}.connect_google_host"),
+    "imap": Host(f"{_OTHER}.verify_imap_host", f"{_OTHER}.connect_imap_host"),
+}
 
 
 def _function(path: str) -> Callable[..., Any]:

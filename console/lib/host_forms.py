@@ -102,6 +102,14 @@ class ImapForm(HostForm):
         widget=forms.Textarea(attrs={"rows": 4, **_PLAIN}),
     )
 
+    internal_hosts = forms.CharField(
+        label="The server's name in its Received lines",
+        help_text="As it writes itself behind “by”. Empty: no mail counts as internal.",
+        max_length=500,
+        required=False,
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+
     @override
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or {}

@@ -1,0 +1,92 @@
+"""Google Workspace and IMAP servers, as hosts.py tries them out and connects them.
+
+``entered`` are the texts of console/lib/host_forms.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from api_bridge.access.hosts import Checked, Entered
+from api_bridge.errors import Rejected
+from api_bridge.models import Connection
+from api_bridge.services import (
+    ImapSettings,
+    connect_imap,
+    create_connection,
+    google_cloud,
+    google_credentials,
+    verify_google,
+    verify_imap,
+)
+from tenants.audit import Actor
+from tenants.errors import WrongInput
+from tenants.models import Tenant
+
+
+def verify_google_host(entered: Entered, mailboxes: Sequence[str]) -> list[Checked]:
+    """Each scope by a call.  Raises ``BridgeError``."""
+    try:
+        checks = verify_google(
+            customer_id=entered["customer_id"],
+            key_json=entered["service_account_key"],
+            admin=entered["admin"],
+        )
+    except WrongInput as error:
+        raise Rejected(error.sentence) from error
+    return [
+        Checked(
+            name=check.scope,
+            is_ok=check.is_ok,
+            words=check.tried
+            if check.is_ok
+            else f"{check.problem} Without it: {check.off_without}",
+            is_needed=check.is_needed,
+        )
+        for check in checks
+    ]
+
+
+def connect_google_host(*, tenant: Tenant, entered: Entered, actor: Actor) -> None:
+    create_connection(
+        tenant=tenant,
+        cloud_tenant_id=entered["customer_id"],
+        credentials=google_credentials(entered["service_account_key"]),
+        cloud=google_cloud(admin=entered["admin"]),
+        actor=actor,
+        kind=Connection.Kind.GOOGLE,
+    )
+
+
+def verify_imap_host(entered: Entered, mailboxes: Sequence[str]) -> list[Checked]:
+    """Way, TLS, logins, folders, abilities.  Raises ``BridgeError``."""
+    return [
+        Checked(
+            name=check.name,
+            is_ok=check.is_ok,
+            words=check.says,
+            is_needed=check.weight == "needed",
+        )
+        for check in verify_imap(_imap(entered), mailboxes=mailboxes)
+    ]
+
+
+def connect_imap_host(*, tenant: Tenant, entered: Entered, actor: Actor) -> None:
+    connect_imap(tenant=tenant, settings=_imap(entered), actor=actor)
+
+
+def _imap(entered: Entered) -> ImapSettings:
+    passwords: dict[str, str] = json.loads(entered["passwords"])
+    return ImapSettings(
+        host=entered["host"],
+        port=int(entered["port"]),
+        security=entered["security"],
+        auth=entered["auth"],
+        login=entered["login"],
+        secret=entered["secret"],
+        passwords=passwords,
+        mailboxes=tuple(passwords),
+        token_url=entered["token_url"],
+        internal_hosts=entered["internal_hosts"].split(),
+    )
