@@ -350,8 +350,8 @@ def _batch_body(asks: Mapping[int, Ask], bearers: Mapping[str, str], boundary: s
 
 
 def _batch_answers(reply: Reply) -> dict[str, Mapping[str, Any] | BridgeError]:
-    """By the number of the ask.  Parts are cut at the boundary, bodies are not looked into: a mail
-    in one of them may hold anything, but it is base64 within JSON.
+    """By the number of the ask.  Parts are cut at the boundary at the head of a line: within a body
+    none can stand there, whatever the mail says, because JSON writes no line end inside a text.
     """
     kind = Message()
     kind["Content-Type"] = reply.headers.get("content-type", "")
@@ -359,7 +359,8 @@ def _batch_answers(reply: Reply) -> dict[str, Mapping[str, Any] | BridgeError]:
     if not boundary:
         raise Temporary("The answer to the batch is not whole.", code="cut_answer")
     found: dict[str, Mapping[str, Any] | BridgeError] = {}
-    for part in reply.content.split(b"--" + boundary.encode("ascii", "replace"))[1:-1]:
+    line = b"\r\n--" + boundary.encode("ascii", "replace")
+    for part in (b"\r\n" + reply.content).split(line)[1:-1]:
         head, _, rest = part.lstrip(b"\r\n").partition(b"\r\n\r\n")
         outer = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(head)
         name = str(outer.get("Content-ID", "")).strip("<>").removeprefix("response-")

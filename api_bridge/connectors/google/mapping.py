@@ -66,9 +66,14 @@ def bytes_of(data: Json) -> bytes:
 
 def labels_of(data: Json) -> frozenset[str]:
     """A message's labels; the field is missing where there are none."""
-    value = data.get("labelIds")
+    return _words(data, "labelIds")
+
+
+def _words(data: Json, name: str) -> frozenset[str]:
+    """The texts of a list field."""
+    value = data.get(name)
     found = value if isinstance(value, list) else []
-    return frozenset(label for label in found if isinstance(label, str))
+    return frozenset(each for each in found if isinstance(each, str))
 
 
 def place_of(labels: frozenset[str], quarantine: str) -> Place:
@@ -209,14 +214,8 @@ def mailbox_of(user: Json) -> Mailbox | None:
     if not address:
         return None
     name = user.get("name")
-    listed = [user.get(field) for field in ("aliases", "nonEditableAliases")]
-    aliases = {
-        normal_address(alias)
-        for several in listed
-        if isinstance(several, list)
-        for alias in several
-        if isinstance(alias, str)
-    }
+    named = _words(user, "aliases") | _words(user, "nonEditableAliases")
+    aliases = {normal_address(alias) for alias in named}
     is_active = not (user.get("suspended") is True or user.get("archived") is True)
     has_mail = user.get("isMailboxSetup") is not False
     return Mailbox(
@@ -240,8 +239,7 @@ def rule_of(data: Json, label_names: Mapping[str, str]) -> MailboxRule | None:
     criteria, action = data.get("criteria"), data.get("action")
     looked_for = criteria if isinstance(criteria, dict) else {}
     done = action if isinstance(action, dict) else {}
-    added = {label for label in done.get("addLabelIds") or () if isinstance(label, str)}
-    removed = {label for label in done.get("removeLabelIds") or () if isinstance(label, str)}
+    added, removed = _words(done, "addLabelIds"), _words(done, "removeLabelIds")
     forward = text_of(done, "forward")
     moves = sorted(label_names.get(label, label) for label in added - {"TRASH", "STARRED"})
     words = tuple((name, str(value)) for name, value in sorted(looked_for.items()))

@@ -12,7 +12,7 @@ import pytest
 from api_bridge.connectors import Action, ActionRecord, Connection, Ref, Result, Runtime
 from api_bridge.connectors.google import GoogleConnector, changes, fetch
 from api_bridge.connectors.google import tokens as scopes
-from api_bridge.connectors.google.mapping import item_of, verdicts_of
+from api_bridge.connectors.google.mapping import item_of, rule_of, verdicts_of
 from api_bridge.connectors.google.verify import check_scopes
 from api_bridge.errors import AccessDenied, AuthExpired, NotFound, RateLimited, Rejected, Temporary
 from api_bridge.limits import LocalLimits
@@ -538,6 +538,13 @@ def test_only_google_itself_vouches_for_mail_from_inside(head, is_internal):
     item = item_of(data, "ana@acme.example", "", datetime.now(UTC))
     assert item
     assert item.is_internal is is_internal
+
+
+def test_settings_of_any_shape_are_read_without_trust():
+    rule = rule_of({"id": "1", "criteria": 3, "action": {"addLabelIds": 7, "forward": []}}, {})
+    assert rule
+    assert (rule.criteria, rule.forward_to, rule.deletes) == ((), (), False)
+    assert rule_of({}, {}) is None
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,22 @@
 """Every kind of answer against Google's discovery documents, with misspelt properties refused."""
 
+import datetime as dt
 import json
+import ssl
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+import httpx
 import pytest
 from openapi_core import Config, OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
+from typing_extensions import override
 
+from api_bridge.connectors import Action, Connection, Result, Runtime
+from api_bridge.connectors.google import GoogleConnector
 from tests.api_bridge.sandbox.running import SandboxProcess
 from tests.api_bridge.sandbox.workspace import HEAD, Workspace
 
@@ -75,6 +82,75 @@ class Judge:
 @pytest.fixture
 def judge(workspace: Workspace, specification: OpenAPI) -> Judge:
     return Judge(workspace, specification)
+
+
+class JudgedTransport(httpx.BaseTransport):
+    """The network, with what our connector asks judged before it is answered.  ``seen``: methods
+    and last words of the addresses.
+    """
+
+    def __init__(self, specification: OpenAPI, ca: Path) -> None:
+        self._specification = specification
+        self._inner = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=ca))
+        self.seen: set[tuple[str, str]] = set()
+
+    @override
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        parts = urlsplit(str(request.url))
+        server = next((url for head, url in SERVERS.items() if parts.path.startswith(head)), "")
+        if server:
+            self._specification.validate_request(
+                MockRequest(
+                    server, request.method.lower(), parts.path, args=parse_qs(parts.query),
+                    data=request.content or None, content_type="application/json",
+                )
+            )  # fmt: skip
+            self.seen.add((request.method, parts.path.rpartition("/")[2]))
+        return self._inner.handle_request(request)
+
+    @override
+    def close(self) -> None:
+        self._inner.close()
+
+
+def test_what_our_connector_asks_is_what_google_describes(
+    workspace: Workspace, specification: OpenAPI
+):
+    workspace.subscribe()
+    ana = workspace.mail("ana")
+    transport = JudgedTransport(specification, workspace.cloud.ca)
+    runtime = Runtime(allowed_hosts={workspace.cloud.addresses["https"]})
+    wired = Connection(
+        kind="google",
+        cloud_tenant_id=workspace.customer_id,
+        client_id=workspace.account["client_id"],
+        client_secret=workspace.key_json,
+        authority_url=workspace.cloud.https,
+        api_url=workspace.cloud.https,
+        settings=(("admin", workspace.admin), ("topic", workspace.topic)),
+    )
+    with closing(GoogleConnector(wired, runtime, transport=transport)) as connector:
+        assert len(list(connector.list_mailboxes())) == 3
+        message_id = workspace.receive("ana")
+        page = connector.changes(ana, "", since=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
+        page = connector.changes(ana, page.cursor)
+        connector.changes(ana, page.cursor)
+        (ref,) = connector.find(ana, message_id)
+        record = connector.prepare(ref, Action.QUARANTINE, "k")
+        assert connector.act(record).result is Result.DONE
+        assert connector.undo(record).result is Result.DONE
+        connector.fetch(ref)
+        watch = connector.ensure_push(ana, notification_url="", client_state="", current=None)
+        connector.end_push(watch.id)
+        assert (connector.rules(ana), connector.delegates(ana)) == ([], [])
+        connector.forwarding(ana)
+        connector.verdicts(dt.datetime.now(dt.UTC))
+    assert transport.seen >= {
+        ("GET", "users"), ("GET", "profile"), ("GET", "messages"), ("GET", "history"),
+        ("GET", "labels"), ("POST", "labels"), ("POST", "modify"), ("GET", ref.item_id),
+        ("POST", "watch"), ("POST", "stop"), ("GET", "filters"), ("GET", "autoForwarding"),
+        ("GET", "delegates"), ("GET", "alerts"),
+    }  # fmt: skip
 
 
 ME = "/gmail/v1/users/me"
