@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 
 BLIND_RETRY = timedelta(minutes=2)
 OK_NOTED_EVERY = timedelta(minutes=1)
+# Settings or server are such that we may not, or will not, go there at all.
+NO_WAY_IN = frozenset(
+    {"bad_certificate", "bad_ca_file", "private_address", "host_not_allowed", "no_tls", "no_login"}
+)
 _STATES = {
     "needs_consent": Connection.State.NEEDS_CONSENT,
     "app_missing": Connection.State.NEEDS_CONSENT,
@@ -36,6 +40,11 @@ def blinding_state(error: BridgeError) -> str:
     if isinstance(error, AuthExpired):
         return _STATES.get(error.code, Connection.State.CREDENTIALS_EXPIRED)
     return Connection.State.NEEDS_CONSENT if isinstance(error, AccessDenied) else ""
+
+
+def is_blinding(error: BridgeError) -> bool:
+    """Whether nothing of this connection can be read until a person mends something."""
+    return bool(blinding_state(error)) or error.code in NO_WAY_IN
 
 
 def note_blind(connection_id: UUID, error: BridgeError) -> None:

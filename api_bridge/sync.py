@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from api_bridge.connectors import Capability, Connector
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Temporary
-from api_bridge.health import blinding_state, note_blind, note_seeing
+from api_bridge.health import is_blinding, note_blind, note_seeing
 from api_bridge.hearing import hear, next_pull
 from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
@@ -147,7 +147,7 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
     except BridgeError as error:
         log.warning("mailboxes of connection %s: %s", opened.connection_id, error)
         with _scope(claimed):
-            if blinding_state(error):
+            if is_blinding(error):
                 note_blind(opened.connection_id, error)
             else:
                 Connection.objects.filter(id=opened.connection_id).update(

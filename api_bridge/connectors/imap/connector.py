@@ -56,34 +56,30 @@ class ImapConnector:
         self._remediation = Remediation(self.options, self.pool, self._locator)
 
     def list_mailboxes(self) -> Iterator[Mailbox]:
-        """Those that were named: IMAP cannot list people.  Raises ``AuthExpired`` where the login
-        opens none of them.
+        """Those that were named: IMAP cannot list people.  Raises what went wrong where none of
+        them can be opened, ``AuthExpired`` before all else.
         """
         with ThreadPoolExecutor(AT_ONCE) as threads:
             states = list(threads.map(self._known_state, self.options.mailboxes))
-        refused = [state for state in states if isinstance(state, AuthExpired)]
-        if refused and MailboxState.ACTIVE not in states:
-            raise refused[0]
+        errors = [state for state in states if isinstance(state, BridgeError)]
+        if errors and MailboxState.ACTIVE not in states:
+            raise min(errors, key=lambda error: not isinstance(error, AuthExpired))
         for address, state in zip(self.options.mailboxes, states, strict=True):
-            yield Mailbox(
-                id=address,
-                address=address,
-                state=state if isinstance(state, MailboxState) else MailboxState.DENIED,
-            )
+            if isinstance(state, BridgeError):
+                # One that gives no answer now is not thereby none.
+                is_refused = isinstance(state, AuthExpired)
+                state = MailboxState.DENIED if is_refused else MailboxState.ACTIVE  # noqa: PLW2901
+            yield Mailbox(id=address, address=address, state=state)
 
-    def _known_state(self, address: str) -> MailboxState | AuthExpired:
-        """A mailbox that could be opened lately is not asked again; one that gives no answer now
-        is not thereby none.
-        """
+    def _known_state(self, address: str) -> MailboxState | BridgeError:
+        """A mailbox that could be opened lately is not asked again."""
         key = f"imap.probed.{self.options.key}.{address}"
         if self._cache.get(key):
             return MailboxState.ACTIVE
         try:
             state = self.probe(address)
-        except AuthExpired as error:
+        except BridgeError as error:
             return error
-        except BridgeError:
-            return MailboxState.ACTIVE
         if state is MailboxState.ACTIVE:
             self._cache.set(key, "1", ttl_s=PROBED_FOR_S)
         return state

@@ -14,10 +14,9 @@ PIECE_BYTES = 1024 * 1024
 
 def fetch_mail(locator: Locator, session: Session, ref: Ref) -> Fetched:
     """Raises ``NotFound`` if the copy is gone, ``Rejected`` if it is too big or cannot be had."""
-    folders = locator.folders(session)
-    found = locator.last_seen(session, ref.item_id, folders) or locator.everywhere(
-        session, ref.item_id, folders
-    )
+    found = locator.last_seen(
+        session, ref.item_id, locator.folders_lately(session)
+    ) or locator.everywhere(session, ref.item_id)
     if not found:
         raise NotFound("The mail is not in the mailbox.", code="no_mail")
     return Fetched(ref=ref, raw=read_raw(session, found[0]), acquired=IMAP)

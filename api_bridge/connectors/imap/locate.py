@@ -8,8 +8,10 @@ all folders are searched.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
+from weakref import WeakKeyDictionary
 
 from api_bridge.cache import SharedCache
 from api_bridge.connectors.imap import answers
@@ -28,6 +30,7 @@ from api_bridge.errors import BridgeError, NotFound
 from incidents.words import Place
 
 REMEMBERED_S = 14 * 86_400.0
+LATELY_S = 10.0
 MOST_SPOTS = 50
 FETCHED_AT_ONCE = 100
 
@@ -39,9 +42,20 @@ class Locator:
         self._options = options
         self._cache = cache
         self._fields = item_fields(uses_emailid=options.uses_emailid)
+        self._listed: WeakKeyDictionary[Session, tuple[float, list[Folder]]] = WeakKeyDictionary()
 
     def folders(self, session: Session) -> list[Folder]:
-        return read_folders(session, self._options.quarantine)
+        """As they are now."""
+        listed = read_folders(session, self._options.quarantine)
+        self._listed[session] = (time.monotonic(), listed)
+        return listed
+
+    def folders_lately(self, session: Session) -> list[Folder]:
+        """As they were a moment ago: enough to say which place a folder is, not what is in it."""
+        at, listed = self._listed.get(session, (0.0, []))
+        if listed and time.monotonic() - at < LATELY_S:
+            return listed
+        return self.folders(session)
 
     def last_seen(self, session: Session, item_id: str, folders: Sequence[Folder]) -> list[Found]:
         """The copies that still lie where they were seen last; there may be others."""

@@ -49,12 +49,10 @@ class Remediation:
     def read_state(self, ref: Ref) -> State:
         """A mail that is gone is a state.  Raises ``BridgeError``."""
         with self._pool.session(ref.mailbox_id) as session:
-            return self.state_in(session, ref.item_id, self._locator.folders(session))
-
-    def state_in(self, session: Session, item_id: str, folders: Sequence[Folder]) -> State:
-        found = self._locator.last_seen(session, item_id, folders)
-        if not found or all(each.place in OUT_OF_SIGHT for each in found):
-            found = self._locator.everywhere(session, item_id, folders)
+            folders = self._locator.folders_lately(session)
+            found = self._locator.last_seen(session, ref.item_id, folders)
+            if not found or all(each.place in OUT_OF_SIGHT for each in found):
+                found = self._locator.everywhere(session, ref.item_id)
         return state_of(found) if found else GONE
 
     def prepare(self, ref: Ref, action: Action, key: str) -> ActionRecord:

@@ -306,9 +306,10 @@ def test_a_server_that_is_away_says_so(server, ana):
     given = server.connection(ana, port="9")
     runtime = Runtime(allowed_hosts={"localhost:9", "127.0.0.1:9", "[::1]:9"})
     with closing(ImapConnector(given, runtime)) as connector:
-        with pytest.raises(Temporary) as caught:
-            connector.probe(ana)
-        assert caught.value.code == "no_connection"
+        for ask in (lambda: connector.probe(ana), lambda: list(connector.list_mailboxes())):
+            with pytest.raises(Temporary) as caught:
+                ask()
+            assert caught.value.code == "no_connection"
 
 
 # Settings, and what is said of them.

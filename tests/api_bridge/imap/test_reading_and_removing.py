@@ -62,6 +62,16 @@ def test_a_host_that_calls_nobody_is_polled_and_not_asked_to_call(client_):
     assert "calls nobody" in client_.mailbox_sync("ana").push_error
 
 
+def test_a_server_that_shows_another_certificate_blinds_the_connection(client_):
+    with client_.scope():
+        Connection.objects.update(ca_file="", list_due_at=timezone.now())
+    client_.sync()
+    with client_.scope():
+        row = Connection.objects.get()
+    assert row.blind_since is not None
+    assert "certificate of localhost is not accepted" in row.last_error
+
+
 def test_a_quick_look_finds_what_just_came(client_):
     client_.company.receive("ana")
     client_.company.receive("bo", folder="Junk")
