@@ -5,8 +5,8 @@ class Migration(migrations.Migration):
     """What was once seen in a client's DNS, so that its loss is noticed."""
 
     dependencies = [
-        ("incidents", "0021_findings"),
-        ("seg_bridge", "0015_lessons"),
+        ("incidents", "0023_findings"),
+        ("seg_bridge", "0018_release_that_sticks"),
     ]
 
     operations = [

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     """Health incidents about access and records, which no mail belongs to."""
 
     dependencies: ClassVar = [
-        ("incidents", "0020_waiting_for_in_the_queue"),
+        ("incidents", "0022_release_that_sticks"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
     operations: ClassVar = [
