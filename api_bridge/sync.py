@@ -133,7 +133,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
         if _read(claimed, opened, mine):
             with _scope(claimed):
                 note_seeing(opened.connection_id)
-    watch(claimed, opened.connection_id, opened.connector, kind=opened.kind)
+    watch(claimed, opened.connection_id, opened.connector)
     ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
     listen_to(claimed, opened.connection_id, opened.connector)
 

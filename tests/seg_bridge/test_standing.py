@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from incidents.models import Finding, Incident
 from seg_bridge.engines.embedded.resolver import ResolverFailed
-from seg_bridge.models import DomainCheck
+from seg_bridge.models import DomainCheck, GateClient
 from seg_bridge.onboarding import work
 from seg_bridge.onboarding.standing import look_for_keys, stand_now
 from tenants.doors import ClaimedWork
@@ -71,6 +71,7 @@ def test_keys_are_read_as_they_are_published():
         "selector2._domainkey.acme.example": ("something else",),
     }
     found = look_for_keys(lambda name, _: texts.get(name, ()), "acme.example", ["own"])
+    assert found is not None
     assert sorted(found) == ["google", "own", "selector1"]
     assert found["google"] == ""
 
@@ -87,7 +88,7 @@ def test_a_lost_record_opens_an_incident_and_its_return_settles_it(cast, monkeyp
     claimed = ClaimedWork(cast.acme.id, cast.provider.id, 1)
     scope = {"role": Role.WORKER, "tenant_ids": [cast.acme.id], "provider_id": cast.provider.id}
     with tenant_scope(**scope):
-        gate = cast.provider and list(work.GateClient.objects.values_list("gate__hostname"))
+        gate = cast.provider and list(GateClient.objects.values_list("gate__hostname"))
         records[("acme.example", "MX")] = (f"10 {gate[0][0]}.",)
         DomainCheck.objects.create(
             tenant=cast.acme, domain=Domain.objects.get(), token="t", wanted_at=timezone.now()

@@ -138,7 +138,7 @@ class Yard:
 
     def last(self, tenant: Tenant | None = None) -> Consent:
         with self.worker(tenant):
-            return Consent.objects.order_by("-id").first()
+            return Consent.objects.latest("id")
 
     def connection(self) -> Connection:
         with self.worker():

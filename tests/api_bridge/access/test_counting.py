@@ -75,5 +75,6 @@ def test_the_most_of_a_day_and_of_a_month_stand(acme):
 
 @pytest.mark.parametrize("asked", [("2026-13", ""), ("x", ""), ("2027-01", "2026-01")])
 def test_a_month_that_is_none_is_refused(acme, asked):
+    first, last = asked
     with pytest.raises(WrongInput):
-        counts_asked(*asked, "")
+        counts_asked(first, last, "")

@@ -52,9 +52,9 @@ def test_an_admin_without_a_login_grants_one_and_refuses_the_other(yard):
     assert (reply.status_code, reply.url) == (302, path)
     yard.serve()
     back(yard, browser, go(browser, path, "remediate"), says="no")
-    page = browser.get(path).content.decode()
-    assert "Granted" in page
-    assert "You said no" in page
+    text = browser.get(path).content.decode()
+    assert "Granted" in text
+    assert "You said no" in text
     with yard.worker():
         assert [grant.purpose for grant in Grant.objects.all()] == ["detect"]
         assert set(Consent.objects.values_list("stage", flat=True)) == {"granted", "refused"}

@@ -93,6 +93,7 @@ class _Talk:
                 client.ehlo()
             if self.login is not None and "auth" not in client.esmtp_features:
                 return "no AUTH offered"
+            text: bytes | str
             try:
                 if self.login is not None:
                     client.login(*self.login)
