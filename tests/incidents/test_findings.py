@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from console.queries.portal import shared_incidents
 from incidents.findings import Trouble, note_findings
 from incidents.models import Finding, Incident, Report
 from incidents.opening import open_bypass, refresh_incident
@@ -79,6 +80,9 @@ def test_people_can_do_with_it_what_they_do_with_others(cast, scope, no_broker, 
     ):
         answer = ana.get(path)
         assert answer.status_code == 200, path
+    with scope(Role.PORTAL):
+        (shown,) = shared_incidents()
+        assert shown.exposure == "No mail is concerned."
     with scope(Role.ANALYST):
         incident.refresh_from_db()
         resolve_incident(
