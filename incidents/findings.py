@@ -38,10 +38,16 @@ TITLES = {
     "mx": "MX records have changed",
     "dkim": "DKIM records have changed",
 }
+# What a loss adds to the points of its kind (incidents/assessment.py).
+_HURTS_NOW, _MAY_HURT, _COSTS_SECONDS = (
+    {"code": "lost", "points": 30, "text": "A layer is blind, or mail goes past one"},
+    {"code": "lost", "points": 10, "text": "Something is off, or will be"},
+    {"code": "lost", "points": 0, "text": "Mail is found later"},
+)
 _SEVERITY = {
-    "consent": Incident.Severity.HIGH,
-    "mx": Incident.Severity.HIGH,
-    "push": Incident.Severity.LOW,
+    "consent": (Incident.Severity.HIGH, _HURTS_NOW),
+    "mx": (Incident.Severity.HIGH, _HURTS_NOW),
+    "push": (Incident.Severity.LOW, _COSTS_SECONDS),
 }
 
 
@@ -105,7 +111,7 @@ def open_incident_of(tenant: Tenant, code: str) -> Incident | None:
 
 
 def _open(tenant: Tenant, code: str, now: datetime) -> Incident:
-    severity = _SEVERITY.get(code, Incident.Severity.MEDIUM)
+    severity, part = _SEVERITY.get(code, (Incident.Severity.MEDIUM, _MAY_HURT))
     incident: Incident = Incident.objects.create(
         tenant=tenant,
         number=next_number(tenant.id),
@@ -114,7 +120,7 @@ def _open(tenant: Tenant, code: str, now: datetime) -> Incident:
         finding=code,
         severity=severity,
         severity_rank=RANK[severity],
-        severity_parts=[{"code": "kind", "points": 25, "text": "Kind: Health"}],
+        severity_parts=[{"code": "kind", "points": 25, "text": "Kind: Health"}, part],
         counts=dict.fromkeys(COUNTS, 0),
         first_seen_at=now,
         last_seen_at=now,
