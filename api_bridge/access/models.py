@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_noop as _
 
 from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
@@ -13,9 +14,9 @@ from tenants.ids import new_id
 class Purpose(models.TextChoices):
     """What an app registration is for.  Each is granted, and refused, by itself."""
 
-    DETECT = "detect", "Detect"
-    REMEDIATE = "remediate", "Remediate"
-    RESPOND = "respond", "Account response"
+    DETECT = "detect", _("Detect")
+    REMEDIATE = "remediate", _("Remediate")
+    RESPOND = "respond", _("Account response")
     PARTNER = "partner", "Partner relationships"
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop as _
+
 from api_bridge.access.models import Purpose
 
 
@@ -59,16 +61,18 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     ),
 }
 WHAT_FOR = {
-    Purpose.DETECT: "Reads mail after delivery and lists mailboxes.",
-    Purpose.REMEDIATE: "Moves a mail to a hidden folder, and back.",
-    Purpose.RESPOND: "For ending sessions and switching off an account in other hands; nothing is"
-    " called with it yet.",
+    Purpose.DETECT: _("Reads mail after delivery and lists mailboxes."),
+    Purpose.REMEDIATE: _("Moves a mail to a hidden folder, and back."),
+    Purpose.RESPOND: _(
+        "For ending sessions and switching off an account in other hands; nothing is"
+        " called with it yet."
+    ),
     Purpose.PARTNER: "Lists your GDAP relationships with customers, in your own cloud tenant.",
 }
 WITHOUT_ANY = {
-    Purpose.DETECT: "Nothing is seen after delivery: the client has the gateway alone.",
-    Purpose.REMEDIATE: "Mail is found and not pulled: people are told what to delete.",
-    Purpose.RESPOND: "The client's own admin must end sessions and lock accounts.",
+    Purpose.DETECT: _("Nothing is seen after delivery: the client has the gateway alone."),
+    Purpose.REMEDIATE: _("Mail is found and not pulled: people are told what to delete."),
+    Purpose.RESPOND: _("The client's own admin must end sessions and lock accounts."),
     Purpose.PARTNER: "GDAP relationships are not listed: nobody is warned before one ends.",
 }
 
