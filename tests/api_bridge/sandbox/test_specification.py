@@ -161,6 +161,14 @@ def test_subscriptions(judge: Judge, company: Company):
         judge("DELETE", path, 204)
 
 
+def test_delegated_admin_relationships(judge: Judge, company: Company):
+    wanted = {"customer_id": company.tenant_id, "display_name": "With ourselves", "roles": ["r"]}
+    path = f"tenants/{company.tenant_id}/relationships"
+    company.cloud.admin("PUT", path, {"relationships": [wanted]})
+    listed = judge("GET", "tenantRelationships/delegatedAdminRelationships", 200)
+    assert listed["value"][0]["accessDetails"]["unifiedRoles"] == [{"roleDefinitionId": "r"}]
+
+
 def test_batch(judge: Judge, company: Company, mail: str):
     judge("POST", "$batch", 200, json={"requests": [
         {"id": "1", "method": "GET", "url": f"/{mail}/$value"},
