@@ -16,7 +16,8 @@ from api_bridge.connectors.imap.folders import Folder, read_folders
 from api_bridge.connectors.imap.options import Options, check_imap
 from api_bridge.connectors.imap.pool import Pool
 from api_bridge.connectors.imap.session import Session
-from api_bridge.errors import BridgeError, Rejected
+from api_bridge.errors import BridgeError, Rejected, Temporary
+from api_bridge.health import NO_WAY_IN
 from api_bridge.runtime import shared_runtime
 from incidents.words import Place
 
@@ -193,7 +194,8 @@ def _tried(pool: Pool, options: Options) -> list[Check]:
                 session.open("INBOX")
         except BridgeError as error:
             checks.append(_failed(f"mailbox {mailbox}", error))
-            if error.code in ("no_connection", "no_name", "bad_certificate", "private_address"):
+            if isinstance(error, Temporary) or error.code in NO_WAY_IN:
+                # The others would hear, or wait for, the same.
                 return checks
             continue
         checks.append(_ok(f"mailbox {mailbox}", f"{mailbox} can be opened."))

@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from api_bridge.connectors import Capability, Connector
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Temporary
-from api_bridge.health import is_blinding, note_blind, note_seeing
+from api_bridge.health import NO_WAY_IN, is_blinding, note_blind, note_seeing
 from api_bridge.hearing import hear, next_pull
 from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
@@ -222,6 +222,10 @@ def _read(claimed: ClaimedWork, opened: Opened, mine: Sequence[Mine]) -> bool:
         for each, page in zip(mine, pages, strict=True)
         if not isinstance(page, BridgeError)
     ]
+    shut_out = [page for page in pages if isinstance(page, BridgeError) and page.code in NO_WAY_IN]
+    if shut_out and not good:
+        with _scope(claimed):
+            note_blind(opened.connection_id, shut_out[0])
     if good:
         Round(opened.connector, claimed, good, listed_at).run()
     return bool(good)

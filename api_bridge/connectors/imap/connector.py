@@ -38,7 +38,6 @@ Wanted = TypeVar("Wanted")
 Answer = TypeVar("Answer")
 
 AT_ONCE = 4
-PROBED_FOR_S = 6 * 3600.0
 SNAPSHOT_S = 3_600.0
 
 
@@ -73,16 +72,12 @@ class ImapConnector:
 
     def _known_state(self, address: str) -> MailboxState | BridgeError:
         """A mailbox that could be opened lately is not asked again."""
-        key = f"imap.probed.{self.options.key}.{address}"
-        if self._cache.get(key):
+        if self.pool.was_opened_lately(address):
             return MailboxState.ACTIVE
         try:
-            state = self.probe(address)
+            return self.probe(address)
         except BridgeError as error:
             return error
-        if state is MailboxState.ACTIVE:
-            self._cache.set(key, "1", ttl_s=PROBED_FOR_S)
-        return state
 
     def probe(self, mailbox_id: str) -> MailboxState:
         try:

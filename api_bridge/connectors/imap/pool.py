@@ -25,6 +25,7 @@ from api_bridge.http import tls_context
 IDLE_LIFE_S = 60.0
 TRUSTED_FOR_S = 5.0
 MOST_IDLE = 32
+LATELY_S = 6 * 3600.0
 # Each lane is a name of its own to the limits, which allow four at once of a name.
 LANES = 4
 # So many mailboxes refused, and none opened since: it is the login, not the mailboxes.
@@ -78,10 +79,22 @@ class Pool:
                     raise
                 session = self._logged_in(mailbox, self._tokens.bearer(mailbox, refused=token))
         except AuthExpired as error:
+            self._runtime.cache.drop(self._opened_key(mailbox))
             raise self._judged(mailbox, error) from error
+        except BridgeError:
+            self._runtime.cache.drop(self._opened_key(mailbox))
+            raise
+        self._runtime.cache.set(self._opened_key(mailbox), "1", ttl_s=LATELY_S)
         with self._guard:
             self._refused.clear()
         return session
+
+    def was_opened_lately(self, mailbox: str) -> bool:
+        """By any process, with this login, and not refused since."""
+        return bool(self._runtime.cache.get(self._opened_key(mailbox)))
+
+    def _opened_key(self, mailbox: str) -> str:
+        return f"imap.opened.{self.options.key}.{mailbox}"
 
     def _logged_in(self, mailbox: str, token: str) -> Session:
         return Session(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -300,6 +300,16 @@ def test_no_more_connections_of_a_mailbox_than_the_quota(server, ana):
             connector.probe(ana)
         assert caught.value.code == "own_limit"
         assert connector.probe(ana) is MailboxState.ACTIVE
+
+
+def test_a_mailbox_with_all_connections_in_use_is_tried_later(server, connector, ana):
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(server.person(ana))
+        with pytest.raises(Temporary) as caught:
+            connector.probe(ana)
+        assert caught.value.retry_after_s >= 30
+    assert connector.probe(ana) is MailboxState.ACTIVE
 
 
 def test_a_server_that_is_away_says_so(server, ana):

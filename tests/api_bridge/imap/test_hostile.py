@@ -21,7 +21,7 @@ from api_bridge.errors import (
 )
 from api_bridge.sandbox.certificates import ensure_server_certificate
 from incidents.words import Place
-from tests.api_bridge.imap.scripted import CAPABILITIES, Mail, Scripted, fetched
+from tests.api_bridge.imap.scripted import CAPABILITIES, Box, Mail, Scripted, fetched
 from tests.api_bridge.imap.server import mail
 
 ANA = "ana@delta.example"
@@ -280,6 +280,20 @@ def test_names_of_folders_that_cannot_be_named_are_left_out(server, connector):
     opened = {each for each in server.asked if each.startswith("EXAMINE")}
     assert any("2026" in each for each in opened)
     assert not any("Shut" in each for each in opened)
+
+
+def test_folders_of_other_people_are_not_read_and_the_own_prefix_is_kept(server, connector):
+    said = b'* NAMESPACE (("INBOX." ".")) (("user." ".")) (("shared." "."))\r\n'
+    server.lies["NAMESPACE"] = lambda tag, _: said + f"{tag} OK done\r\n".encode()
+    for name in ("INBOX.Customers", "user.bo.INBOX", "shared.News"):
+        server.boxes[name] = Box()
+        server.boxes[name].put(Mail(mail(f"<{name}@x>")))
+    (item,) = listed(connector).items
+    assert item.folder_id == "INBOX.Customers"
+    record = connector.prepare(item.ref, Action.QUARANTINE, "k")
+    assert connector.act(record).result is Result.DONE
+    assert len(server.boxes["INBOX.Bailey Quarantine"].mails) == 1
+    assert not any("user.bo" in each or "shared" in each for each in server.asked)
 
 
 # What greets us, and what it is called.

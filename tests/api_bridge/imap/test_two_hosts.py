@@ -1,4 +1,4 @@
-"""One client on two mail hosts: a mail condemned in one is pulled and brought back in both."""
+"""One client on two mail hosts: a mail that is condemned in one is pulled and restored in both."""
 
 from __future__ import annotations
 
