@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 from django.utils import timezone
 
-from api_bridge.connectors import Capability, Connector, Heard, Listening
+from api_bridge.connectors import Connector, Heard, Listening, Listens
 from api_bridge.errors import BridgeError
 from api_bridge.models import MailboxSync
 from api_bridge.runtime import shared_runtime
@@ -51,7 +51,7 @@ class Ear:
     sync_id: UUID
     tenant_id: int
     mailbox_id: str
-    connector: Connector
+    connector: Listens
 
 
 @dataclass(slots=True)
@@ -240,7 +240,7 @@ _listener: Listener | None = None
 
 def listen_to(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
     """All mailboxes of the connection, as far as this process may hold connections."""
-    if Capability.IDLE not in connector.capabilities or settings.IMAP_IDLE_AT_MOST <= 0:
+    if not isinstance(connector, Listens) or settings.IMAP_IDLE_AT_MOST <= 0:
         return
     with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
         rows = MailboxSync.objects.filter(

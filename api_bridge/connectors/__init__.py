@@ -54,7 +54,7 @@ class Capability(StrEnum):
     ``push_listed``: the standing orders can be listed.  ``pushes_pulled``: what is pushed waits to
     be fetched (``PullsPushes``).  ``cheap_changes``: ``changes`` costs no more than a quick look.
     ``mailbox_settings``: ``ReadsSettings``.  ``vendor_verdicts``: ``ReadsVerdicts``.  ``idle``: it
-    calls nobody, and speaks on a connection that we hold open.
+    calls nobody, and speaks on a connection that we hold open (``Listens``).
     """
 
     PUSH = "push"
@@ -448,9 +448,6 @@ class Connector(Protocol):
     def end_push(self, subscription_id: str) -> None:
         """Removes it; one that is not there is fine."""
 
-    def listen(self, mailbox_id: str) -> Listening:
-        """A connection to be held open.  ``Rejected``: the host has none (``Capability.IDLE``)."""
-
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         """Mail since ``cursor``, oldest first, safe to repeat: items come again (overlap), the
         store keeps one per immutable id.  ``cursor`` "" begins at ``since`` (None: now).
@@ -525,6 +522,14 @@ class PullsPushes(Protocol):
 
     def settle_pushes(self, receipts: Sequence[str]) -> None:
         """These need not come again."""
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """``Capability.IDLE``."""
+
+    def listen(self, mailbox_id: str) -> Listening:
+        """A connection to be held open."""
 
 
 def open_connector(connection: Connection, runtime: Runtime) -> Connector:

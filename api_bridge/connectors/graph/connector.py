@@ -14,7 +14,6 @@ from api_bridge.connectors import (
     Capability,
     Connection,
     Fetched,
-    Listening,
     Mailbox,
     MailboxState,
     Page,
@@ -41,7 +40,7 @@ from api_bridge.connectors.graph.mapping import (
     text_of,
 )
 from api_bridge.connectors.graph.remediate import Remediation
-from api_bridge.errors import AccessDenied, BridgeError, NotFound, Rejected
+from api_bridge.errors import AccessDenied, BridgeError, NotFound
 
 # Outlook subscriptions live less than 7 days (contract A.3 c); renewed with two days left.
 PUSH_LIFE = timedelta(minutes=10_020)
@@ -145,9 +144,6 @@ class GraphConnector:
             self._client.call("DELETE", path("subscriptions", subscription_id), is_safe=True)
         except NotFound:
             return
-
-    def listen(self, mailbox_id: str) -> Listening:
-        raise Rejected("Graph calls us; it holds no connection.", code="no_idle")
 
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         return changes_page(self._client, self._folders, mailbox_id, cursor, since)

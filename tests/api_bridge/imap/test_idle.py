@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from api_bridge import idle
-from api_bridge.connectors import Heard
+from api_bridge.connectors import Heard, Listens
 from api_bridge.idle import Ear, Listener, listen_to, stop_listening, tell_sync
 from api_bridge.models import MailboxSync
 from api_bridge.runtime import connector_of
@@ -136,6 +136,7 @@ def test_what_was_heard_is_read_next_and_the_quiet_ones_need_no_polling(client_)
         MailboxSync.objects.update(due_at=later)
         Work.objects.filter(queue="sync").update(wanted_at=later)
     connector = connector_of(client_.wired())
+    assert isinstance(connector, Listens)
     ears = [Ear(row.id, client_.tenant.id, "x", connector) for row in (heard, quiet)]
     tell_sync(ears[:1], ears[1:])
     heard, quiet = client_.mailbox_sync("ana"), client_.mailbox_sync("bo")
