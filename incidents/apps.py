@@ -20,3 +20,4 @@ class IncidentsConfig(AppConfig):
         register_queue("ledger", "incidents.ledger.nights.serve_ledger")
         register_queue("respond", "incidents.automation.serve_responses")
         register_queue("compare", "incidents.interference.hourly.serve_compare")
+        register_queue("reported", "incidents.userreports.placing.serve_reported")

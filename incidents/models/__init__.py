@@ -29,6 +29,7 @@ from incidents.models.mail import (
 from incidents.models.remediation import Intent, Job
 from incidents.models.skills import PersonSkill, SkillNeed
 from incidents.models.sla import Pause, SlaPlan
+from incidents.models.userreport import HerdAct, ReportTerms, UserReport
 from incidents.models.work import (
     Attachment,
     CallNote,
@@ -57,6 +58,7 @@ __all__ = [
     "Edge",
     "Evidence",
     "GroupKey",
+    "HerdAct",
     "Incident",
     "IncidentMessage",
     "Intent",
@@ -78,6 +80,7 @@ __all__ = [
     "Recomputation",
     "Regrouping",
     "Report",
+    "ReportTerms",
     "SavedView",
     "Sighting",
     "SkillNeed",
@@ -88,5 +91,6 @@ __all__ = [
     "TaskTemplate",
     "TraceKey",
     "TraitCount",
+    "UserReport",
     "WarningMark",
 ]
