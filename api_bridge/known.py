@@ -19,7 +19,7 @@ from django.utils import timezone
 from api_bridge import history
 from api_bridge.connectors import Item
 from api_bridge.detect import KnownPerson
-from api_bridge.models import Correspondent, SeenItem
+from api_bridge.models import Connection, Correspondent, SeenItem
 from incidents.mail.answers import answered_ids
 from incidents.mail.signals.domains import is_free_mailer
 from incidents.mail.trace import TRACE_HEADER, check_trace
@@ -41,7 +41,9 @@ KEY_ID = re.compile(r"\bk=([A-Za-z0-9_-]{1,32})")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """``protected_since`` None: the gateway is not in front of this client yet.
-    ``report_address`` "": there is no report mailbox.
+    ``report_address`` "": there is no report mailbox.  ``host_marks``: what the mail host itself
+    writes on mail (internal or not, authentication) is known to be its own: Exchange takes these
+    headers off whatever comes from outside.
     """
 
     tenant_id: int
@@ -52,6 +54,7 @@ class Profile:
     history_known: bool
     keys: dict[str, bytes]
     report_address: str = ""
+    host_marks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ def _make_profile(tenant_id: int, provider_id: int) -> Profile:
     client = Correspondent.objects.filter(recipient="")
     oldest = client.aggregate(at=Min("first_seen_at"))["at"]
     vendors = client.filter(Q(mails__gte=VENDOR_MAILS) | Q(replies__gte=1))
+    kinds = Connection.objects.filter(tenant=tenant_id).values_list("kind", flat=True)
     own = tuple(Domain.objects.order_by("name").values_list("name", flat=True))
     domains = {
         sender.rpartition("@")[2]
@@ -167,6 +171,7 @@ def _make_profile(tenant_id: int, provider_id: int) -> Profile:
         history_known=oldest is not None and oldest <= timezone.now() - HISTORY_COUNTS_AFTER,
         keys=trace_keys(provider_id),
         report_address=report_address(tenant_id),
+        host_marks=set(kinds) == {Connection.Kind.GRAPH},
     )
 
 

@@ -2,6 +2,7 @@
 
 Who sent it decides whether it counts: mail from inside, or of an own domain where the gate that set
 the trace found that it wrote this, or, for mail that came without a trace, the mail host did.
+Only a mail host whose marks cannot come from outside is asked (``Profile.host_marks``).
 Behind the gateway the mail host's word counts for nothing: it may have judged the gateway.
 """
 
@@ -35,7 +36,7 @@ def trust_of(
     sender = facts.sender
     if sender is None or sender.domain not in profile.own_domains:
         return Trust.OUTSIDE
-    if direction is Direction.INTERNAL:
+    if direction is Direction.INTERNAL and profile.host_marks:
         return Trust.OWN
     if trace is not None:
         passed = any(
@@ -43,7 +44,7 @@ def trust_of(
             for each in facts.auth_results
         )
         return Trust.OWN if passed else Trust.FORGED
-    is_untraced = trace_state in ("missing", "none_expected")
+    is_untraced = profile.host_marks and trace_state in ("missing", "none_expected")
     is_proven = is_untraced and host_auth(item).get("dmarc") == "pass"
     return Trust.OWN if is_proven else Trust.FORGED
 

@@ -151,9 +151,7 @@ def _as_report(
         trace_state=arrival.state,
         profile=profile,
     )
-    reason = Reason(
-        "read_as_report", "In the report mailbox: read as a report, not judged."
-    )
+    reason = Reason("read_as_report", "In the report mailbox: read as a report, not judged.")
     word = Judgement(verdict=Verdict.CLEAN, score=0.0, confidence=0.0, reasons=(reason,))
     seen = _observation(item, bare_facts(facts), arrival, word, seat, observed_at)
     return Scanned(

@@ -14,7 +14,7 @@ from tenants.errors import NotThere
 _RESOURCES = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
     *("jobs", "reports", "gateway-rules", "accesses", "ledger", "schema"),
-    *("disagreements", "rehearsals", "standing-orders"),
+    *("disagreements", "rehearsals", "standing-orders", "user-reports"),
     *("mentions", "suppressions", "task-templates", "views", "kpis", "sla"),
 )
 

@@ -15,6 +15,7 @@ from console.lib.sla import sla_left
 from console.presence import who_looks
 from console.queries.blindness import Blind, Blindness
 from console.queries.elsewhere import campaign_words, clients_of_campaigns
+from console.queries.user_reports import reporters_of, reporters_words
 from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
@@ -47,6 +48,7 @@ class Row:
     sender: str
     number: str
     campaign: str
+    reported: str
     exposure: list[Part]
     gateway: str
     mailbox: str
@@ -60,7 +62,7 @@ class Row:
 
 
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
-    """Rows of these incidents; five queries and one look into the cache for all of them."""
+    """Rows of these incidents; six queries and one look into the cache for all of them."""
     incidents = list(incidents)
     now = timezone.now()
     blindness = Blindness(incident.tenant_id for incident in incidents)
@@ -68,6 +70,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
     looking = who_looks(incidents, but=person)
     clients = clients_of_campaigns(incidents)
     answered = unread_answers([incident.id for incident in incidents])
+    reporters = reporters_of(incidents)
     return [
         _row(
             incident,
@@ -76,6 +79,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
             jobs.get(incident.id),
             looking.get(incident.id, []),
             campaign_words(clients.get(incident.id, 0)),
+            reporters_words(reporters.get(incident.id, 0)),
             has_answer=incident.id in answered,
         )
         for incident in incidents
@@ -99,6 +103,7 @@ def _row(
     job: Job | None,
     looking: list[str],
     campaign: str,
+    reported: str,
     *,
     has_answer: bool,
 ) -> Row:
@@ -122,6 +127,7 @@ def _row(
         sender=incident.sender,
         number=f"#{incident.number}",
         campaign=campaign,
+        reported=reported,
         exposure=exposure_parts(incident.counts),
         gateway=gateway,
         mailbox=mailbox,
