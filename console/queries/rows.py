@@ -64,6 +64,8 @@ class Row:
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
     """Rows of these incidents; six queries and one look into the cache for all of them."""
     incidents = list(incidents)
+    if not incidents:
+        return []
     now = timezone.now()
     blindness = Blindness(incident.tenant_id for incident in incidents)
     jobs = latest_jobs(incidents)

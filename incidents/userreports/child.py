@@ -29,7 +29,8 @@ def attached_mails(raw: bytes, facts: MailFacts, told: object) -> dict[str, Any]
     Outlook's own format, which is not read; ``too_big`` and ``too_many`` where some are left out.
     """
     del facts, told
-    found, problem, room = [], "", MOST_BYTES
+    found: list[dict[str, str]] = []
+    problem, room = "", MOST_BYTES
     for part in _parts(raw):
         if _is_outlooks(part):
             problem = problem or "msg"

@@ -16,7 +16,6 @@ from incidents.known import storable_id
 from incidents.mail.fingerprint import normal_subject
 from incidents.models import Delivery, UserReport
 from incidents.words import Direction
-from tenants.models import Mailbox
 
 WINDOW = timedelta(days=30)
 BY_SUBJECT_WITHIN = timedelta(days=7)
@@ -55,10 +54,8 @@ def find_original(report: UserReport) -> FoundCopy:
 
 def _copies_of(report: UserReport) -> QuerySet[Delivery]:
     """What came to the reporter before the report, newest first."""
-    boxes = Mailbox.objects.filter(tenant=report.tenant_id, id=report.mailbox_id)
-    names = {report.reporter}
-    for address, aliases in boxes.values_list("address", "aliases"):
-        names |= {address, *aliases}
+    box = report.mailbox
+    names = {report.reporter, *((box.address, *box.aliases) if box else ())}
     return (
         Delivery.objects.filter(
             tenant=report.tenant_id,

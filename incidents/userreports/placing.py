@@ -39,7 +39,6 @@ from incidents.userreports.telling import is_our_own, send_outcome, send_receipt
 from incidents.words import Layer, Verdict
 from tenants.doors import ClaimedWork
 from tenants.errors import is_passing_trouble
-from tenants.models import Mailbox
 from tenants.scope import Role, Scope, tenant_scope
 from tenants.work import want_work
 
@@ -144,8 +143,7 @@ def _word(report: UserReport, found: FoundCopy) -> Word:
         detail["delivery_id"] = str(copy.id)
     else:
         detail["received_at"] = _received_at(report).isoformat()
-    own = Mailbox.objects.filter(tenant=report.tenant_id, id=report.mailbox_id)
-    address = own.values_list("address", flat=True).first() or report.reporter
+    address = report.mailbox.address if report.mailbox else report.reporter
     return Word(
         tenant_id=report.tenant_id,
         layer=Layer.PERSON,

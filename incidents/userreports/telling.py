@@ -167,20 +167,22 @@ def _addressee(report: UserReport, kind: str) -> tuple[str, str]:
         return "", "The client's terms say that reporters are not answered."
     if report.is_automatic:
         return "", "The report is an automatic mail: it is not answered."
-    boxes = Mailbox.objects.filter(tenant=report.tenant_id, id=report.mailbox_id)
-    to = boxes.exclude(state=Mailbox.State.GONE).values_list("address", flat=True).first()
-    if not report.counts or not to:
+    box = report.mailbox
+    if not report.counts or box is None or box.state == Mailbox.State.GONE:
         return "", "No mailbox of the client has this address."
     if report.mailbox_id == terms.mailbox_id:
         return "", "The report mailbox is not answered itself."
     # Whoever answers this mailbox now waits here: the limit holds for all of them together.
-    list(boxes.select_for_update(of=("self",)).values_list("id"))
+    list(Mailbox.objects.filter(id=box.id).select_for_update(of=("self",)).values_list("id"))
     lately = OutgoingMail.objects.filter(
-        tenant=report.tenant_id, kind=kind, to_address=to, created_at__gte=timezone.now() - DAY
+        tenant=report.tenant_id,
+        kind=kind,
+        to_address=box.address,
+        created_at__gte=timezone.now() - DAY,
     )
     if lately.count() >= MOST_A_DAY:
         return "", f"It had {MOST_A_DAY} answers within 24 hours."
-    return to, ""
+    return box.address, ""
 
 
 def _context(report: UserReport) -> dict[str, Any]:
