@@ -99,11 +99,13 @@ def place(report: UserReport) -> None:
         _close(report, State.IGNORED)
         return
     named = report.original.pop("named", [])
-    if is_our_own(report.tenant_id, [report.original_id, *named]):
+    found = find_original(report)
+    # A rule that passes on whatever comes in passes on the receipt, too.
+    about = found.copy.message.internet_message_id if found.copy else ""
+    if is_our_own(report.tenant_id, [report.original_id, about, *named]):
         report.found_why = "It is about a mail of Bailey's own, or answers one."
         _close(report, State.IGNORED)
         return
-    found = find_original(report)
     report.found, report.found_why = found.how, found.why
     if report.is_automatic and found.copy is None and not report.evidence:
         report.found_why = "An automatic mail without a mail attached: no report."

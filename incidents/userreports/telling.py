@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from email.utils import parseaddr
 from typing import Any
 
+from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -167,6 +169,8 @@ def _addressee(report: UserReport, kind: str) -> tuple[str, str]:
         return "", "The client's terms say that reporters are not answered."
     if report.is_automatic:
         return "", "The report is an automatic mail: it is not answered."
+    if report.original_sender == parseaddr(settings.DEFAULT_FROM_EMAIL)[1].lower():
+        return "", "What it reports says that it is Bailey's own mail: it is not answered."
     box = report.mailbox
     if not report.counts or box is None or box.state == Mailbox.State.GONE:
         return "", "No mailbox of the client has this address."

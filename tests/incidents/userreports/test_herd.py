@@ -11,6 +11,7 @@ from django.db import connection
 from incidents.automation import set_late_verdicts
 from incidents.models import HerdAct, Incident, Job, LateVerdicts, UserReport
 from incidents.services import resolve_incident
+from incidents.story.people import audit_lines
 from incidents.userreports.herd import Rehearsed, follow_herd, most_within, rehearse_herd
 from incidents.userreports.terms import set_terms
 from tenants.errors import WrongInput
@@ -77,6 +78,9 @@ def test_the_rule_acts_as_the_client_wishes_and_once(cast: Cast, mode: str, acts
             assert job.reason == "Reported by 5 people within 24 hours."
         noted = AuditEntry.objects.filter(action="incidents.herd.noted")
         assert noted.count() == (mode == "dry_run")
+        told = [line.lead for line in audit_lines(Incident.objects.get())]
+        dry = "Bailey, by reports would have pulled 5 copies (dry run of the herd rule)."
+        assert (dry in told) == (mode == "dry_run")
 
 
 def test_a_dry_run_does_not_use_up_the_pull(cast: Cast):

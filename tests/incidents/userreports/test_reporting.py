@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from incidents.models import Delivery, Incident, LedgerEntry, Observation, UserReport
+from incidents.client_words import REQUESTS
+from incidents.correlation import make_sense_of_backlog
+from incidents.intake import record
+from incidents.models import (
+    ClientWord,
+    Delivery,
+    Incident,
+    LedgerEntry,
+    Observation,
+    UserReport,
+)
+from incidents.notices import address_of
 from incidents.reported import report_mail
 from incidents.services import reopen_incident, resolve_incident
 from incidents.userreports import telling
 from incidents.userreports.terms import set_terms
-from tenants.models import Mailbox, OutgoingMail, Tenant
-from tenants.outbox import post
-from tests.factories import Cast
+from incidents.words import Outcome, Place, Verdict
+from tenants.doors import ClaimedWork
+from tenants.models import Mailbox, OutgoingMail, Tenant, Work
+from tenants.outbox import post, serve_outbox
+from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw
 from tests.incidents.userreports.mails import (
     arrived,
     come,
@@ -124,6 +137,31 @@ def test_what_answers_or_reports_our_own_mail_starts_nothing(acme: Tenant):
     assert sent(acme, "receipt") == [IT]
 
 
+def test_a_rule_that_passes_on_our_receipt_starts_no_loop(acme: Tenant, settings):
+    settings.DEFAULT_FROM_EMAIL = "Bailey <bailey@keep.example>"
+    arrived(acme, INFO)
+    come(acme, report(INFO, lure(INFO)))
+    work(acme)
+    subject = "We have your report, thank you"
+    text = f"From: bailey@keep.example\r\nSubject: {subject}\r\n\r\nHello"
+    # Before a layer has seen the receipt, and after it.
+    come(acme, report(INFO, subject=f"FW: {subject}", text=text), key="early")
+    work(acme)
+    with worker(acme):
+        ours = OutgoingMail.objects.get().message_id
+        facts = {"subject": subject, "sender": {"address": "bailey@keep.example", "name": ""}}
+        seen = {"internet_message_id": ours, "fingerprint": "a" * 32, "trace_ulid": ""}
+        told = mailbox_saw(acme, INFO, mail=mail_json(**facts), trace_state="missing", **seen)
+        record([told])
+        make_sense_of_backlog(acme)
+    come(acme, report(INFO, subject=f"FW: {subject}", text=text), key="late")
+    work(acme)
+    assert sent(acme, "receipt") == [INFO]
+    with worker(acme):
+        rows = UserReport.objects.order_by("taken_at").values_list("state", flat=True)
+        assert list(rows) == ["placed", "missing", "ignored"]
+
+
 def test_one_mailbox_gets_ten_answers_a_day(acme: Tenant):
     arrived(acme, INFO)
     for n in range(telling.MOST_A_DAY + 2):
@@ -234,3 +272,56 @@ def test_not_junk_clears_nothing(acme: Tenant):
         assert Delivery.objects.get().person_verdict == ""
         assert not Incident.objects.exists()
         assert UserReport.objects.get().state == "placed"
+
+
+def test_held_mail_that_is_reported_as_not_junk_is_asked_for_once(acme: Tenant):
+    with worker(acme):
+        held = {"verdict": Verdict.PHISH, "action": Outcome.HELD, "place": Place.HOLD}
+        record([gateway_saw(acme, INFO, **held)])
+        make_sense_of_backlog(acme)
+    for key in ("one", "two"):
+        come(acme, report(INFO, lure(INFO), subject="2|Invoice", text="We know them"), key=key)
+    work(acme)
+    with worker(acme):
+        wish = ClientWord.objects.get()
+        assert (wish.kind, wish.source, wish.text) == ("release", "report", "We know them")
+        assert wish.delivery == Delivery.objects.get()
+        assert address_of(wish) == INFO
+        assert Work.objects.get(queue=REQUESTS).wanted_at is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "classification", "says"),
+    [
+        ("phish", "true_positive", "it was phishing"),
+        ("bec", "true_positive", "it was fraud"),
+        ("malware", "true_positive", "harmful software"),
+        ("spam", "true_positive", "it was spam"),
+        ("suspicious", "true_positive", "it was a threat"),
+        ("phish", "benign", "it is harmless"),
+        ("malware", "false_positive", "it is harmless"),
+    ],
+)
+def test_the_outcome_says_what_it_was(kind: str, classification: str, says: str):
+    incident = Incident(kind=kind, classification=classification)
+    _, said, advice = telling.words_of(telling.outcome_of(incident))
+    assert says in said
+    assert advice
+
+
+def test_what_reporters_are_sent_names_the_mail_and_carries_no_link_of_it(
+    acme: Tenant, cast: Cast, mailoutbox
+):
+    mail = lure(INFO).replace(b"Invoice 4711", b"See https://evil.example/x now")
+    come(acme, report(INFO, mail))
+    work(acme, is_patient=True)
+    resolve(acme, cast)
+    serve_outbox(ClaimedWork(acme.id, cast.provider.id, 1))
+    receipt, outcome = mailoutbox
+    assert (receipt.to, outcome.to) == ([INFO], [INFO])
+    assert receipt.subject == "We have your report, thank you"
+    assert outcome.subject == "The mail that you reported was a threat"
+    for each in mailoutbox:
+        assert "https[:]//evil[.]example/x" in each.body
+        assert "https://" not in each.body
+        assert each.extra_headers["Auto-Submitted"] == "auto-generated"
