@@ -21,7 +21,7 @@ from incidents.assessment import within_reach
 from incidents.models import Incident, UserReport
 from incidents.notices import inert
 from incidents.userreports.terms import terms_of
-from tenants.models import Mailbox, OutgoingMail, Provider, Tenant
+from tenants.models import Mailbox, OutgoingMail, Tenant
 from tenants.outbox import post
 
 MOST_A_DAY = 10
@@ -190,13 +190,12 @@ def _addressee(report: UserReport, kind: str) -> tuple[str, str]:
 
 
 def _context(report: UserReport) -> dict[str, Any]:
-    tenant = Tenant.objects.get(id=report.tenant_id)
-    provider = Provider.objects.filter(id=tenant.provider_id)
+    tenant = Tenant.objects.select_related("provider").get(id=report.tenant_id)
     copy = report.delivery
     subject = copy.message.subject if copy else report.original_subject
     sender = copy.message.sender_address if copy else report.original_sender
     return {
-        "provider": provider.values_list("name", flat=True).first() or tenant.name,
+        "provider": tenant.provider.name,
         "reported_at": report.reported_at,
         "mail_subject": inert(subject) or _("(no subject)"),
         "mail_sender": inert(sender) or _("not readable"),
