@@ -69,12 +69,13 @@ class ReportTermsWishSerializer(serializers.Serializer[Any]):
 
 class UserReportFilter(TenantFilter):
     incident = filters.UUIDFilter(method="filter_incident")
+    delivery = filters.UUIDFilter(field_name="delivery_id")
     since = filters.IsoDateTimeFilter(field_name="reported_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="reported_at", lookup_expr="lt")
 
     class Meta:
         model = UserReport
-        fields = ("tenant", "reporter", "way", "said", "trust", "state", "delivery")
+        fields = ("tenant", "reporter", "way", "said", "trust", "state")
 
     def filter_incident(
         self, rows: QuerySet[UserReport], name: str, value: UUID
