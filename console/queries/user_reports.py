@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from console.lib.cursor import newest_first
 from console.queries.blindness import Blind, Blindness
+from incidents.campaigns.moving import lineage
 from incidents.models import HerdAct, Incident, IncidentMessage, ReportTerms, UserReport
 from incidents.userreports.herd import Rehearsed, rehearse_herd
 from incidents.userreports.terms import terms_of
@@ -130,7 +131,7 @@ def reported_in(incident: Incident) -> Reported:
     )
     counted = reports.aggregate(n=Count("id"), reporters=Count("mailbox", distinct=True))
     rows = reports.defer("original").order_by("-reported_at", "-id")[:SHOWN] if counted["n"] else []
-    acts = HerdAct.objects.filter(tenant=incident.tenant_id, incident=incident)
+    acts = HerdAct.objects.filter(tenant=incident.tenant_id, incident__in=lineage(incident))
     return Reported(list(rows), counted["n"], counted["reporters"], list(acts.order_by("at")))
 
 

@@ -27,6 +27,7 @@ from tenants.outbox import post
 MOST_A_DAY = 10
 DAY = timedelta(hours=24)
 RECEIPT, OUTCOME = "receipt", "outcome"
+HARMLESS = "harmless"
 Kind, Classification = Incident.Kind, Incident.Classification
 
 
@@ -65,6 +66,10 @@ def send_outcome(report: UserReport, incident: Incident) -> None:
     """One mail for all that this reporter reported of the incident; told again only where the
     answer has changed since.  Writes the rows.
     """
+    if incident.kind in (Kind.HEALTH, Kind.ACCOUNT):
+        why = "Its incident is about the way of mail or an account, and says nothing of this mail."
+        UserReport.objects.filter(id=report.id).update(owes_outcome=False, unanswered=why)
+        return
     outcome = outcome_of(incident)
     same = UserReport.objects.filter(
         tenant=report.tenant_id,
@@ -92,6 +97,7 @@ def _post_outcome(report: UserReport, incident: Incident, outcome: str, to: str)
     context = {
         **_context(report),
         "said": said,
+        "was_right": outcome != HARMLESS and report.said != UserReport.Said.NOT_JUNK,
         "advice": advice,
         "removed": _removed(incident),
     }
@@ -108,7 +114,7 @@ def _post_outcome(report: UserReport, incident: Incident, outcome: str, to: str)
 def outcome_of(incident: Incident) -> str:
     """A key of ``words_of``: ``harmless``, or the kind of a true positive."""
     is_threat = incident.classification == Classification.TRUE_POSITIVE
-    return incident.kind if is_threat else "harmless"
+    return incident.kind if is_threat else HARMLESS
 
 
 def words_of(outcome: str) -> tuple[str, str, str]:
@@ -126,30 +132,30 @@ def words_of(outcome: str) -> tuple[str, str, str]:
         case Kind.PHISH:
             return (
                 _("The mail that you reported was phishing"),
-                _("You were right: it was phishing, made to steal passwords or data."),
+                _("It was phishing, made to steal passwords or data."),
                 clicked,
             )
         case Kind.BEC:
             return (
                 _("The mail that you reported was fraud"),
-                _("You were right: it was fraud. Its sender is not who it says."),
+                _("It was fraud. Its sender is not who it says."),
                 _("If you answered it or paid anything, tell your IT and your finance team now."),
             )
         case Kind.MALWARE:
             return (
                 _("The mail that you reported carried malware"),
-                _("You were right: it carried harmful software."),
+                _("It carried harmful software."),
                 _("If you opened the file, disconnect the computer and tell your IT at once."),
             )
         case Kind.SPAM:
             return (
                 _("The mail that you reported was spam"),
-                _("You were right: it was spam."),
+                _("It was spam."),
                 _("Delete it; nothing else is to be done."),
             )
     return (
         _("The mail that you reported was a threat"),
-        _("You were right: it was a threat."),
+        _("It was a threat."),
         clicked,
     )
 

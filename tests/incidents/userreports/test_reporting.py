@@ -292,11 +292,11 @@ def test_held_mail_that_is_reported_as_not_junk_is_asked_for_once(acme: Tenant):
 @pytest.mark.parametrize(
     ("kind", "classification", "says"),
     [
-        ("phish", "true_positive", "it was phishing"),
-        ("bec", "true_positive", "it was fraud"),
+        ("phish", "true_positive", "It was phishing"),
+        ("bec", "true_positive", "It was fraud"),
         ("malware", "true_positive", "harmful software"),
-        ("spam", "true_positive", "it was spam"),
-        ("suspicious", "true_positive", "it was a threat"),
+        ("spam", "true_positive", "It was spam"),
+        ("suspicious", "true_positive", "It was a threat"),
         ("phish", "benign", "it is harmless"),
         ("malware", "false_positive", "it is harmless"),
     ],
@@ -320,7 +320,27 @@ def test_what_reporters_are_sent_names_the_mail_and_carries_no_link_of_it(
     assert (receipt.to, outcome.to) == ([INFO], [INFO])
     assert receipt.subject == "We have your report, thank you"
     assert outcome.subject == "The mail that you reported was a threat"
+    assert "You were right. It was a threat." in outcome.body
     for each in mailoutbox:
         assert "https[:]//evil[.]example/x" in each.body
         assert "https://" not in each.body
         assert each.extra_headers["Auto-Submitted"] == "auto-generated"
+
+
+def test_who_called_a_threat_harmless_is_told_what_it_was_and_not_that_she_was_right(
+    acme: Tenant, cast: Cast, mailoutbox
+):
+    arrived(acme, INFO, IT)
+    come(acme, report(INFO, lure(INFO), subject="2|Invoice"))
+    come(acme, report(IT, lure(IT)))
+    work(acme)
+    with worker(acme):
+        message = Delivery.objects.get(recipient=INFO).message
+        report_mail(message=message, actor=cast.ana, verdict="phish", reason="It asks for money.")
+        make_sense_of_backlog(acme)
+    resolve(acme, cast)
+    serve_outbox(ClaimedWork(acme.id, cast.provider.id, 1))
+    told = {mail.to[0]: mail.body for mail in mailoutbox if "was phishing" in mail.subject}
+    assert "You were right." not in told[INFO]
+    assert "It was phishing" in told[INFO]
+    assert "You were right. It was phishing" in told[IT]
