@@ -26,6 +26,7 @@ from incidents.mail.signals.domains import is_free_mailer
 from incidents.mail.trace import TRACE_HEADER, check_trace
 from incidents.models import Delivery, Message
 from incidents.traces import trace_keys
+from incidents.userreports.terms import report_address
 from incidents.words import Verdict
 from tenants.models import Domain, Mailbox, Tenant
 
@@ -40,7 +41,9 @@ KEY_ID = re.compile(r"\bk=([A-Za-z0-9_-]{1,32})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """``protected_since`` None: the gateway is not in front of this client yet."""
+    """``protected_since`` None: the gateway is not in front of this client yet.
+    ``report_address`` "": there is no report mailbox.
+    """
 
     tenant_id: int
     protected_since: datetime | None
@@ -49,6 +52,7 @@ class Profile:
     vendor_domains: frozenset[str]
     history_known: bool
     keys: dict[str, bytes]
+    report_address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +170,7 @@ def _make_profile(tenant_id: int, provider_id: int) -> Profile:
         ),
         history_known=oldest is not None and oldest <= timezone.now() - HISTORY_COUNTS_AFTER,
         keys=trace_keys(provider_id),
+        report_address=report_address(tenant_id),
     )
 
 

@@ -150,12 +150,16 @@ class Round:
         return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
     def _partial_ones(self, known: Known) -> list[Ref]:
-        """Mails whose list answer is not all of them, in the order in which they are read."""
+        """Mails whose list answer is not all of them, in the order in which they are read; of the
+        report mailbox every one: what it reports may be attached.
+        """
+        reports_to = known.profile.report_address
         refs = [
             item.ref
             for mine, page in self._pages
             for item in page.items
-            if item.is_partial and _wants_scan(item, mine, known)
+            if (item.is_partial or mine.seat.address == reports_to)
+            and _wants_scan(item, mine, known)
         ]
         return list(dict.fromkeys(refs))
 

@@ -32,12 +32,15 @@ from api_bridge.detect.context import TraceState
 from api_bridge.host_auth import host_auth
 from api_bridge.inside import is_from_inside
 from api_bridge.known import GatewayWord, Known, Profile, conversation_of, header_of
+from api_bridge.reports import bare_facts, taken_from, trust_of
 from incidents.layers import SeenMail
 from incidents.mail.authres import parse_auth_results
 from incidents.mail.facts import Address, MailFacts
 from incidents.mail.reader import MailReader
 from incidents.mail.trace import TRACE_HEADER, Trace, check_trace, hash_message_id
 from incidents.observations import Observation, Reason
+from incidents.userreports.reading import read_report
+from incidents.userreports.taking import TakenReport
 from incidents.words import Direction, Layer, Place, Verdict
 
 ENGINE = "detect"
@@ -71,7 +74,8 @@ class Seat:
 class Scanned:
     """``observation`` None: nothing new to say of it; ``is_judged``: an observation of it exists.
     ``wants_evidence``: ``raw``, the bytes that were read, acquired by ``method``, belong into the
-    evidence store; of other mail no bytes are kept.
+    evidence store; of other mail no bytes are kept.  ``reports``: what it reports, where it lies in
+    the client's report mailbox.
     """
 
     item: Item
@@ -81,6 +85,7 @@ class Scanned:
     raw: bytes = b""
     method: str = ""
     wants_evidence: bool = False
+    reports: Sequence[TakenReport] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +116,8 @@ def scan(
     profile = known.profile
     arrival = _arrival(item, profile, seat)
     raw, method = _bytes_of(item, fetched)
+    if seat.address == profile.report_address:
+        return _as_report(item, seat, profile, raw, observed_at)
     facts = mail_reader().read(
         raw,
         own_authserv_ids=_gate_names(item, arrival),
@@ -150,6 +157,36 @@ def _bytes_of(item: Item, fetched: Fetched | None) -> tuple[bytes, str]:
     if item.raw:
         return item.raw, GMAIL_RAW
     return rebuild_mail(item), "graph-json"
+
+
+def _as_report(
+    item: Item, seat: Seat, profile: Profile, raw: bytes, observed_at: datetime
+) -> Scanned:
+    """No threat to this mailbox, whatever is attached: its people are there to read it."""
+    if item.received_at < seat.judged_from:
+        return Scanned(item=item, is_judged=False)
+    arrival = _arrival(item, profile, seat)
+    report = read_report(raw, own_authserv_ids=_gate_names(item, arrival))
+    facts, arrival = _settled(report.facts, arrival)
+    trust = trust_of(
+        item,
+        facts,
+        direction=arrival.direction,
+        trace=arrival.trace,
+        trace_state=arrival.state,
+        profile=profile,
+        kind=seat.kind,
+    )
+    reason = Reason("read_as_report", "In the report mailbox: read as a report, not judged.")
+    word = Judgement(verdict=Verdict.CLEAN, score=0.0, confidence=0.0, reasons=(reason,))
+    seen = _observation(item, bare_facts(facts), arrival, word, seat, observed_at)
+    return Scanned(
+        item=item,
+        observation=replace(
+            seen, verdict=None, score=None, confidence=None, engine="", engine_version=""
+        ),
+        reports=taken_from(item, report, reported_at=item.received_at, trust=trust),
+    )
 
 
 def _sent(item: Item, seat: Seat, observed_at: datetime) -> Scanned:

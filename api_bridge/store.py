@@ -18,6 +18,7 @@ from api_bridge.scan import Scanned, Seat
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.observations import Observation
+from incidents.userreports.taking import take_reports
 from tenants.models import Mailbox
 from tenants.scope import current_scope
 
@@ -79,9 +80,10 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
 
 
 def store_scanned(*scanned: Scanned) -> None:
-    """Observations, and what they teach.  Must run in the client's scope."""
+    """Observations, what they teach, and what people report.  Must run in the client's scope."""
     record([_with_evidence(each) for each in scanned if each.observation])
     tenant_id = current_scope().tenant_ids[0]
+    take_reports(tenant_id, [report for each in scanned for report in each.reports])
     history.learn(tenant_id, [lesson for each in scanned for lesson in each.lessons])
 
 

@@ -32,6 +32,7 @@ class NavigationItem:
 _CONSOLE = (
     ("queue", "Incidents", "shield-alert", "queue", "i"),
     ("disagreements", "Disagreements", "circle-check", "disagreements", "d"),
+    ("user_reports", "Reported", "message-square", "user_reports", "u"),
     ("held", "Held mail", "archive", "held", "h"),
     ("mail", "Mail", "mail", "mail", "m"),
     ("queues", "Queues", "refresh-cw", "queues", "q"),

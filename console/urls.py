@@ -32,6 +32,7 @@ from console.views import (
     tending,
     times,
     together,
+    user_reports,
     work,
 )
 from console.views.health import healthz
@@ -363,6 +364,8 @@ urlpatterns = [
         clients.client_blindspots_list,
         name="client_blindspots_list",
     ),
+    path("console/reported", user_reports.user_reports, name="user_reports"),
+    path("console/clients/<slug:slug>/reported", user_reports.report_terms, name="report_terms"),
     path(
         "console/clients/<slug:slug>/interference",
         clients.client_interference,

@@ -23,3 +23,4 @@ class IncidentsConfig(AppConfig):
         register_queue("look", "incidents.looks.serve_looks")
         register_queue("respond", "incidents.automation.serve_responses")
         register_queue("compare", "incidents.interference.hourly.serve_compare")
+        register_queue("reported", "incidents.userreports.placing.serve_reported")

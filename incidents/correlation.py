@@ -47,10 +47,12 @@ from tenants.doors import ClaimedWork
 from tenants.errors import is_passing_trouble
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
+from tenants.work import want_work
 
 log = logging.getLogger(__name__)
 
 BATCH = 1_000
+REPORTED = "reported"
 ASIDE_FOR = timedelta(hours=1)
 
 
@@ -121,6 +123,8 @@ def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
     condemned |= {mail.id for pair in known.moved for mail in pair}
     note_touched(tenant, _touched(known), condemned=condemned)
     follow_links(tenant, placed)
+    if any(seen.layer == Layer.PERSON for seen, _ in known.sights):
+        want_work(tenant.id, REPORTED)  # it may be a reader's (incidents/userreports)
     return len(batch)
 
 

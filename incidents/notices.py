@@ -99,7 +99,7 @@ def _zone(name: str) -> ZoneInfo:
 
 def address_of(word: ClientWord) -> str:
     """Whom to tell; "" where that person or mailbox is gone."""
-    if word.source == ClientWord.Source.DIGEST:
+    if word.source in (ClientWord.Source.DIGEST, ClientWord.Source.REPORT):
         boxes = Mailbox.objects.filter(tenant_id=word.tenant_id, id=word.person_id)
         return boxes.values_list("address", flat=True).first() or ""
     people = Person.objects.filter(tenant_id=word.tenant_id, id=word.person_id, is_active=True)

@@ -15,6 +15,7 @@ _RESOURCES = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
     *("jobs", "reports", "gateway-rules", "accesses", "ledger", "schema"),
     *("disagreements", "rehearsals", "standing-orders", "sender-stops", "queues", "queue-hops"),
+    "user-reports",
     *("mentions", "suppressions", "task-templates", "views", "kpis", "sla"),
 )
 

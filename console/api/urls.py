@@ -29,6 +29,7 @@ from console.api import (
     tending,
     times,
     together,
+    user_reports,
     work,
 )
 
@@ -167,6 +168,9 @@ urlpatterns = [
         interference.ClientInterference,
         "interference",
     ),
+    _at("user-reports", user_reports.UserReportList, "user-reports"),
+    _at(f"user-reports/{_ID}", user_reports.UserReportDetail, "user-report"),
+    _at(r"tenants/(?P<slug>[-\w]+)/report-terms", user_reports.ClientReportTerms, "report-terms"),
     _at(r"tenants/(?P<slug>[-\w]+)/blind-spots", blindspots.ClientBlindSpots, "blindspots"),
     _at(
         r"tenants/(?P<slug>[-\w]+)/blind-spots/(?P<fate>[a-z]+)",

@@ -27,6 +27,7 @@ from console.queries.rows import (
     has_disagreement,
     layer_word,
 )
+from console.queries.user_reports import Reported, reported_in
 from console.queries.verdicts import Side, sides_of, what_allowed_it
 from incidents.assessment import reach_filter, within_reach
 from incidents.client_words import unread_answers
@@ -128,6 +129,7 @@ class IncidentPage:
     elsewhere: Elsewhere
     jobs: list[Job]
     lessons: list[Told]
+    reported: Reported
     reports: list[Report]
 
 
@@ -176,6 +178,7 @@ def incident_page(incident: Incident) -> IncidentPage:
             )[:20]
         ),
         lessons=lessons_about([each.message.id for each in members], is_last_only=True),
+        reported=reported_in(incident),
         reports=list(
             Report.objects.filter(tenant=incident.tenant_id, incident=incident)
             .defer("document")

@@ -16,6 +16,7 @@ from console.presence import who_looks
 from console.queries.blindness import Blind, Blindness
 from console.queries.elsewhere import campaign_words, clients_of_campaigns
 from console.queries.findings import next_step_of
+from console.queries.user_reports import reporters_of, reporters_words
 from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
 from incidents.models import Incident, Job
@@ -48,6 +49,7 @@ class Row:
     sender: str
     number: str
     campaign: str
+    reported: str
     exposure: list[Part]
     gateway: str
     mailbox: str
@@ -61,14 +63,17 @@ class Row:
 
 
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
-    """Rows of these incidents; five queries and one look into the cache for all of them."""
+    """Rows of these incidents; six queries and one look into the cache for all of them."""
     incidents = list(incidents)
+    if not incidents:
+        return []
     now = timezone.now()
     blindness = Blindness(incident.tenant_id for incident in incidents)
     jobs = latest_jobs(incidents)
     looking = who_looks(incidents, but=person)
     clients = clients_of_campaigns(incidents)
     answered = unread_answers([incident.id for incident in incidents])
+    reporters = reporters_of(incidents)
     return [
         _row(
             incident,
@@ -77,6 +82,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
             jobs.get(incident.id),
             looking.get(incident.id, []),
             campaign_words(clients.get(incident.id, 0)),
+            reporters_words(reporters.get(incident.id, 0)),
             has_answer=incident.id in answered,
         )
         for incident in incidents
@@ -100,6 +106,7 @@ def _row(
     job: Job | None,
     looking: list[str],
     campaign: str,
+    reported: str,
     *,
     has_answer: bool,
 ) -> Row:
@@ -123,6 +130,7 @@ def _row(
         sender=incident.sender,
         number=f"#{incident.number}",
         campaign=campaign,
+        reported=reported,
         exposure=exposure_parts(incident.counts),
         gateway=gateway,
         mailbox=mailbox,

@@ -31,6 +31,7 @@ from incidents.models.releases import AllowedCopy, ReleaseLook
 from incidents.models.remediation import Intent, Job
 from incidents.models.skills import PersonSkill, SkillNeed
 from incidents.models.sla import Pause, SlaPlan
+from incidents.models.userreport import HerdAct, ReportTerms, UserReport
 from incidents.models.work import (
     Attachment,
     CallNote,
@@ -61,6 +62,7 @@ __all__ = [
     "Evidence",
     "Finding",
     "GroupKey",
+    "HerdAct",
     "Incident",
     "IncidentMessage",
     "Intent",
@@ -83,6 +85,7 @@ __all__ = [
     "Regrouping",
     "ReleaseLook",
     "Report",
+    "ReportTerms",
     "SavedView",
     "Sighting",
     "SkillNeed",
@@ -93,5 +96,6 @@ __all__ = [
     "TaskTemplate",
     "TraceKey",
     "TraitCount",
+    "UserReport",
     "WarningMark",
 ]

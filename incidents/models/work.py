@@ -246,13 +246,13 @@ class SavedView(ScopedModel):
 
 
 class ClientWord(TenantModel):
-    """What a client said in its portal or by a link of its digest: an answer, a wish to have held
-    mail released, or to have a digest sent; then ``text`` is the mailbox's address.
+    """What a client said in its portal, by a link of its digest or by a report: an answer, a wish
+    to have held mail released, or to have a digest sent; then ``text`` is the mailbox's address.
 
-    Written through a door alone (the portal's role writes nothing itself).  ``settled_at`` None:
-    nobody has dealt with it yet.  By a digest the asker is a mailbox: its id and its address stand
-    for the person's.  ``scan`` is what a wish's mail was found to be when it was asked for
-    (seg_bridge/held/requests.py); ``scanned_at`` None: nobody has looked yet.
+    The portal's role writes nothing itself: its words come through a door.  ``settled_at`` None:
+    nobody has dealt with it yet.  By a digest or a report the asker is a mailbox: its id and its
+    address stand for the person's.  ``scan`` is what a wish's mail was found to be when it was
+    asked for (seg_bridge/held/requests.py); ``scanned_at`` None: nobody has looked yet.
     """
 
     class Kind(models.TextChoices):
@@ -263,6 +263,7 @@ class ClientWord(TenantModel):
     class Source(models.TextChoices):
         PORTAL = "portal", "Portal"
         DIGEST = "digest", "Digest"
+        REPORT = "report", "Report of a mail as not junk"
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
     incident = tenant_key("incidents.Incident", related_name="client_words", null=True)

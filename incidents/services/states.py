@@ -15,6 +15,7 @@ from incidents.services.acts import change, done, hold
 from incidents.services.quiet import end_quiet
 from incidents.services.tasks import start_tasks
 from incidents.services.waiting import end_pause
+from incidents.userreports.owing import owe_outcomes
 from tenants.colleagues import colleagues_of
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
@@ -140,6 +141,7 @@ def resolve_incident(
         revision=incident.revision,
     )
     teach_from_incident(incident, actor)
+    owe_outcomes(incident)
 
 
 @transaction.atomic

@@ -49,6 +49,7 @@ _AUDIT = {
     "incidents.incident.merged": "made it one with #{other}.",
     "incidents.incident.split": "split some mail off into #{other}.",
     "incidents.incident.mail_moved": "moved some mail to #{other}.",
+    "incidents.herd.noted": "would have pulled {copies} (dry run of the herd rule).",
     "incidents.incident.regrouping_undone": "took back the regrouping with #{other}.",
 }
 
@@ -189,7 +190,14 @@ def _did(entry: AuditEntry) -> str:
             return f"gave it to {after}."
         is_own = before in ("", entry.actor_name)
         return "handed it back." if is_own else f"took it from {before}."
-    return _AUDIT[entry.action].format(other=detail.get("other", ""), after=after)
+    if left := detail.get("left_to_a_person"):
+        return f"left {_copies(left)} to a person: more than it may pull by itself."
+    copies = _copies(detail.get("would_have_pulled", 0))
+    return _AUDIT[entry.action].format(other=detail.get("other", ""), after=after, copies=copies)
+
+
+def _copies(n: int) -> str:
+    return f"{n} copy" if n == 1 else f"{n} copies"
 
 
 def call_lines(incident: Incident) -> Iterator[Line]:

@@ -59,6 +59,7 @@ HIDDEN_FROM_PORTAL = {
     "incidents_recomputation",
     *("incidents_disagreement", "incidents_standingorder", "incidents_lateverdicts"),
     *("incidents_interference", "incidents_allowedcopy", "incidents_releaselook"),
+    *("incidents_userreport", "incidents_reportterms", "incidents_herdact"),
     *("seg_bridge_rehearsal", "seg_bridge_policylayer", "seg_bridge_policychange"),
     *("seg_bridge_policypushitem", "seg_bridge_domaincheck", "seg_bridge_trialmail"),
     "seg_bridge_queueitem",

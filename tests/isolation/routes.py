@@ -285,6 +285,9 @@ policy_push_retry  POST    policy-push   409 409  409  in     in    in
 orders             GET     -             200 200  200  in     in    in
 order_withdraw     GET     order         200 200  200  in     in    in
 order_withdraw     POST    order         302 302  302  in     in    in
+user_reports       GET     -             200 200  200  in     in    in
+report_terms       GET     client        200 200  200  in     in    in
+report_terms       POST    client        302 302  302  in     in    in
 late_verdicts      GET     client        200 200  200  in     in    in
 late_verdicts      POST    client        302 302  302  in     in    in
 job                GET     job        200 200  200  in     in    in
@@ -410,6 +413,10 @@ api-release-look-again POST    release-look  202 202  202  401    202   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401
+api-user-reports       GET     -             200 200  200  401    200   401
+api-user-report        GET     user-report   200 200  200  401    200   401
+api-report-terms       GET     client        200 200  200  401    200   401
+api-report-terms       POST    client        200 200  200  401    200   401
 api-blindspots         GET     client        200 200  200  401    200   401
 api-blindspots-list    GET     client        200 200  200  401    200   401
 api-access             GET     client        200 200  200  401    200   401
@@ -620,6 +627,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-policy-templates": {"name": "Ours", "values": {"held.keep_days": 7}},
     "rehearsal_save": {"reason": "It goes on", "despite": "on"},
     "order_withdraw": {"reason": "It is over"},
+    "report_terms": {"mailbox": "", "herd_mode": "dry_run", "herd_reporters": "4"},
+    "api-report-terms": {"herd_mode": "dry_run"},
     "late_verdicts": {
         "pull_mode": "ask",
         "rule_mode": "auto",

@@ -10,6 +10,7 @@ import pytest
 from django.http import HttpResponse
 
 from console.api import filters, held
+from console.api.user_reports import UserReportFilter
 from tests.isolation.surfaces import surface
 from tests.isolation.visits import Visitor, body_of, visitors
 from tests.isolation.world import Side, World, missing_id
@@ -17,7 +18,7 @@ from tests.isolation.world import Side, World, missing_id
 LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
     *("jobs", "reports", "gateway-rules", "accesses", "suppressions", "release-looks"),
-    *("digests", "wishes", "sent-mail", "legal-holds", "mailboxes"),
+    *("digests", "wishes", "sent-mail", "legal-holds", "mailboxes", "user-reports"),
 )
 FILTERS = {
     "incidents": filters.IncidentFilter,
@@ -36,12 +37,13 @@ FILTERS = {
     "legal-holds": held.LegalHoldFilter,
     "mailboxes": held.MailboxFilter,
     "release-looks": filters.ReleaseLookFilter,
+    "user-reports": UserReportFilter,
 }
 # Filters whose values are no client's: closed lists, times, yes and no.
 NOBODYS = {
     *("kind", "severity", "state", "cross_layer", "is_open", "since", "until", "direction"),
     *("outcome", "place", "is_bypass", "layer", "verdict", "action", "audience", "match"),
-    *("in_force", "is_vip", "is_over"),
+    *("in_force", "is_vip", "is_over", "way", "said", "trust"),
 }
 
 
@@ -63,6 +65,7 @@ def values(side: Side) -> dict[str, tuple[str, str]]:
         "sender": (f"{side.open}@evil.example", "nobody@evil.example"),
         "sender_address": (f"{side.open}@evil.example", "nobody@evil.example"),
         "source": (f"graph:info@{slug}.example", "graph:nobody"),
+        "reporter": (side.inner, "nobody@evil.example"),
         "value": (f"{side.inner}@evil.example", "nobody@evil.example"),
     }
 
@@ -135,7 +138,7 @@ def test_somebody_elses_cursor_leads_through_ones_own_rows(name, staff):
     assert {row["tenant"] for row in seen} <= {"acme"}
 
 
-@pytest.mark.parametrize("name", ["", "handled", "mail", "held"])
+@pytest.mark.parametrize("name", ["", "handled", "mail", "held", "reported"])
 def test_pages_filter_by_a_foreign_client_as_by_none(name, staff, world):
     bo = staff["bo"]
     for wish, foreign, nonsense in (
@@ -149,7 +152,9 @@ def test_pages_filter_by_a_foreign_client_as_by_none(name, staff, world):
         assert answers[0].replace(foreign.encode(), nonsense.encode()) == answers[1]
 
 
-@pytest.mark.parametrize("name", ["", "mail", "held", "clients", "jobs", "handled", "health"])
+@pytest.mark.parametrize(
+    "name", ["", "mail", "held", "clients", "jobs", "handled", "health", "reported"]
+)
 def test_a_page_of_one_client_does_not_show_that_there_are_others(name, staff):
     page = body_of(staff["bo"].get(f"/console/{name}"))
 

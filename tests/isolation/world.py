@@ -47,6 +47,7 @@ from incidents.models import (
     Delivery,
     Disagreement,
     Edge,
+    HerdAct,
     Incident,
     Intent,
     Interference,
@@ -58,7 +59,9 @@ from incidents.models import (
     Regrouping,
     ReleaseLook,
     Report,
+    ReportTerms,
     StandingOrder,
+    UserReport,
 )
 from incidents.observations import Reason
 from incidents.orders import give_order
@@ -556,6 +559,26 @@ def _between_layers(side: Side, incident: Incident) -> None:
     give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
     LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)
     copy = Delivery.objects.filter(message=message)[0]
+    UserReport.objects.create(
+        tenant=side.tenant,
+        way=UserReport.Way.MICROSOFT,
+        source_key=side.inner,
+        reporter=side.inner,
+        mailbox=Mailbox.objects.get(address=f"info@{side.tenant.slug}.example"),
+        reported_at=now,
+        said=UserReport.Said.PHISH,
+        trust=UserReport.Trust.OWN,
+        state=UserReport.State.PLACED,
+        delivery=copy,
+    )
+    ReportTerms.objects.create(tenant=side.tenant, changed_by=side.inner)
+    HerdAct.objects.create(
+        tenant=side.tenant,
+        incident=incident,
+        mode=ReportTerms.Herd.DRY_RUN,
+        reporters=1,
+        copies=1,
+    )
     Interference.objects.create(
         tenant=side.tenant,
         kind=Interference.Kind.LINKS,
@@ -720,6 +743,7 @@ def _note_ids(side: Side) -> None:
                 "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
+                "user-report": str(UserReport.objects.get().id),
                 "domain": str(Domain.objects.get().id),
                 "mailbox": str(Mailbox.objects.get(address=f"info@{side.tenant.slug}.example").id),
                 "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),

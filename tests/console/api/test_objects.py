@@ -25,7 +25,7 @@ from tests.isolation.world import raw_mail
 COUNTED = Path(__file__).resolve().parents[1] / "query_counts.json"
 PAGES = (
     *("", "handled", "health", "mail", "held", "clients", "jobs", "ledger"),
-    *("disagreements", "rules", "standing-orders"),
+    *("disagreements", "rules", "standing-orders", "reported"),
     *("kpis", "sla", "mentions", "suppressions", "incidents/bulk", "?tab=quiet"),
 )
 

@@ -1,0 +1,89 @@
+"""What people reported, on its page, on its incident and in the queue; the client's terms."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from incidents.models import HerdAct, UserReport
+from incidents.userreports.terms import terms_of
+from tenants.models import Mailbox
+from tests.factories import Cast
+from tests.incidents.userreports.mails import (
+    arrived,
+    come,
+    lure,
+    more_people,
+    report,
+    the_incident,
+    work,
+    worker,
+)
+
+pytestmark = pytest.mark.usefixtures("no_broker")
+IT = "it@acme.example"
+
+
+@pytest.fixture
+def reported(cast: Cast) -> list[str]:
+    """Three people of Acme reported one campaign, an outsider and a forger something else."""
+    people = more_people(cast.acme, 3)
+    arrived(cast.acme, *people)
+    for whom in people:
+        come(cast.acme, report(whom, lure(whom), text="Is <b>this</b> ours?"))
+    come(cast.acme, report("eve@evil.example", lure(IT)), trust="outside")
+    come(cast.acme, report(IT, lure(IT)), key="forged", trust="forged")
+    with worker(cast.acme):
+        Mailbox.objects.filter(address=IT).update(external_id="x")
+    work(cast.acme)
+    return people
+
+
+def test_the_list_says_who_counts_and_leads_to_the_incident(client, cast: Cast, reported):
+    client.force_login(cast.ana)
+    page = client.get(reverse("user_reports")).content.decode()
+    assert page.count(reverse("incident", args=[the_incident(cast.acme).id])) == 3
+    assert page.count("not from one of ours") == 1
+    assert page.count("not proven to be one of ours") == 1
+    assert "Is &lt;b&gt;this&lt;/b&gt; ours?" in page
+    assert "From one of the client&#x27;s people (3)" in page
+    narrowed = client.get(reverse("user_reports"), {"trust": "outside"}).content.decode()
+    assert narrowed.count("<tr data-row") == 1
+    nothing = client.get(reverse("user_reports"), {"client": "globex"}).content.decode()
+    assert "Set a report mailbox" in nothing
+
+
+def test_the_incident_and_its_row_name_the_reporters(client, cast: Cast, reported):
+    client.force_login(cast.ana)
+    incident = the_incident(cast.acme)
+    page = client.get(reverse("incident", args=[incident.id])).content.decode()
+    assert "3 reporters" in page
+    assert all(whom in page for whom in reported)
+    queue = client.get(reverse("queue"), {"tab": "team"}).content.decode()
+    assert "reported by 3 people" in queue
+
+
+def test_terms_are_saved_beside_their_dry_run(client, cast: Cast, reported):
+    client.force_login(cast.ana)
+    address = reverse("report_terms", args=["acme"])
+    page = client.get(address).content.decode()
+    assert '<td>3</td><td class="num">1</td><td class="num">3</td>' in page.replace("\n", "")
+    wrong = client.post(address, {"mailbox": IT, "herd_mode": "pull", "herd_reporters": "1"})
+    assert "greater than or equal to 2" in wrong.content.decode()
+    saved = client.post(
+        address,
+        {"mailbox": IT, "answers": "on", "herd_mode": "dry_run", "herd_reporters": "4"},
+    )
+    assert saved.status_code == 302
+    with worker(cast.acme):
+        terms = terms_of(cast.acme.id)
+        assert (terms.mailbox.address, terms.answers, terms.herd_mode) == (IT, True, "dry_run")
+        assert terms.changed_by == "Ana"
+        assert not HerdAct.objects.exists()
+
+
+def test_another_clients_terms_are_not_there(client, cast: Cast, reported):
+    client.force_login(cast.bo)
+    assert client.get(reverse("report_terms", args=["globex"])).status_code == 404
+    with worker(cast.globex):
+        assert not UserReport.objects.exists()
