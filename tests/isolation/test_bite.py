@@ -294,6 +294,10 @@ def test_a_scope_that_is_too_wide_is_noticed_by_every_route(world):
     judge("scope too wide", found)
 
 
+# Its answer holds a secret that is kept nowhere: repeating it would mean to keep it.
+NOT_REPEATED = {"api-access-links"}
+
+
 def replays(row: Row, visitor: Visitor, world: World) -> bool:
     """Is a repeated POST with a key answered from memory?"""
     ids = world.acme.ids
@@ -314,7 +318,8 @@ def test_every_post_without_its_key_is_noticed(world):
         mo = visitors(world, "console")["token of mo"]
         views = patterns("console.urls")
         for row in table(API):
-            if row.method != "POST" or not row.answers["mo"].startswith("2"):  # refused as it is
+            is_refused = not row.answers["mo"].startswith("2")
+            if row.method != "POST" or is_refused or row.route in NOT_REPEATED:
                 continue
             view: Any = views[row.route].callback
             assert replays(row, mo, world), row.route
