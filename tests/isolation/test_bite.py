@@ -294,8 +294,8 @@ def test_a_scope_that_is_too_wide_is_noticed_by_every_route(world):
     judge("scope too wide", found)
 
 
-# Its answer holds a secret that is kept nowhere: repeating it would mean to keep it.
-NOT_REPEATED = {"api-access-links"}
+# The answer holds a secret that is kept nowhere; or it is a question, which changes nothing.
+NOT_REPEATED = {"api-access-links", "api-queue-orders-foresee"}
 
 
 def replays(row: Row, visitor: Visitor, world: World) -> bool:
@@ -313,7 +313,7 @@ def replays(row: Row, visitor: Visitor, world: World) -> bool:
 
 
 def test_every_post_without_its_key_is_noticed(world):
-    found = {}
+    found, unrepeated = {}, []
     with surface("console"):
         mo = visitors(world, "console")["token of mo"]
         views = patterns("console.urls")
@@ -322,9 +322,12 @@ def test_every_post_without_its_key_is_noticed(world):
             if row.method != "POST" or is_refused or row.route in NOT_REPEATED:
                 continue
             view: Any = views[row.route].callback
-            assert replays(row, mo, world), row.route
+            if not replays(row, mo, world):
+                unrepeated.append(row.route)
+                continue
             with mock.patch.object(view.cls, "post", view.cls.post.__wrapped__):
                 found[row.route] = not replays(row, mo, world)
+    assert unrepeated == []
     judge("idempotency", found)
 
 

@@ -44,7 +44,8 @@ def test_from_the_report_mailbox_to_the_incident(client_):
         assert (mine.said, mine.found, mine.reporter) == ("phish", "message_id", ana)
         assert (forged.trust, forged.state, forged.evidence) == ("forged", "ignored", "")
         assert Incident.objects.exclude(kind="health").count() == 1
-        assert Delivery.objects.get(id=mine.delivery_id).recipient == ana
+        assert mine.delivery is not None
+        assert mine.delivery.recipient == ana
         in_mailbox = Delivery.objects.filter(recipient=cfo)
         assert set(in_mailbox.values_list("mailbox_verdict", flat=True)) == {""}
         assert [row.to_address for row in OutgoingMail.objects.all()] == [ana]
