@@ -30,15 +30,21 @@ from django.db.models.functions import Lower, TruncHour
 from django.utils import timezone
 
 from api_bridge.models import MailboxSync
+from incidents.findings import Trouble, note_findings
 from incidents.ledger import Period
 from incidents.models import Delivery
 from incidents.words import LET_THROUGH, Direction
+from tenants.doors import ClaimedWork
 from tenants.models import Mailbox, Tenant
+from tenants.scope import Role, tenant_scope
 
 # Mail becomes visible in a mailbox within seconds, seldom minutes; everything is listed again every
 # ten minutes.  What was not seen so long after its receipt, though its mailbox was read, is lost.
 GRACE = timedelta(minutes=30)
 HOURS = timedelta(hours=24)
+# A person deletes a mail before it is looked at now and then; that is no loss of sight.
+LOST = "lost"
+FEWEST_LOST, LOST_SHARE = 3, 0.01
 
 
 class Fate(StrEnum):
@@ -150,6 +156,27 @@ def _domain(name: str, by_hour: dict[datetime, dict[str, int]]) -> DomainSight:
 
 def total(counts: Iterable[Counts]) -> Counts:
     return sum(counts, start=Counts())
+
+
+def watch_sight(claimed: ClaimedWork) -> None:
+    """Hourly: domains of whose delivered mail too much was never seen have one health incident."""
+    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        tenant = Tenant.objects.get(id=claimed.tenant_id)
+        note_findings(tenant, {LOST}, _troubles(reconcile(tenant, last_hours())))
+
+
+def _troubles(sights: Iterable[DomainSight]) -> list[Trouble]:
+    return [
+        Trouble(
+            code=LOST,
+            key=sight.domain[:120],
+            words=f"{sight.domain}: {counts.lost} of {counts.delivered} mails that the gateway"
+            " delivered within 24 hours were never seen in their mailboxes.",
+        )
+        for sight in sights
+        for counts in [sight.counts]
+        if counts.lost >= FEWEST_LOST and counts.lost >= LOST_SHARE * (counts.seen + counts.lost)
+    ]
 
 
 def copies_of(tenant: Tenant, period: Period, fate: Fate, domain: str = "") -> QuerySet[Delivery]:

@@ -8,6 +8,7 @@ from api_bridge.access.gdap import look_at_relationships
 from api_bridge.access.hosts import try_hosts
 from api_bridge.access.proof import prove_returned
 from api_bridge.access.watching import look
+from api_bridge.blindspots import watch_sight
 from tenants.doors import ClaimedWork
 
 
@@ -17,4 +18,5 @@ def serve_access(claimed: ClaimedWork) -> datetime | None:
     try_hosts(claimed)
     look_at_relationships(claimed)
     due = look(claimed)
+    watch_sight(claimed)
     return min((at for at in (again, due) if at), default=None)

@@ -40,6 +40,12 @@ _WAYS = {
         " meanwhile.",
         "access",
     ),
+    "lost": (
+        "See what was not seen",
+        "A rule of the mailbox or the mail host took it away, or it was overlooked: what nobody"
+        " looks at may hold a threat.",
+        "client_blindspots",
+    ),
     "mx": (
         "See the MX records",
         "Who changed them, and on purpose? Mail that goes past the gates is not filtered there.",

@@ -8,10 +8,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from api_bridge.blindspots import Fate, copies_of, last_hours, reconcile, total
+from api_bridge.blindspots import Fate, copies_of, last_hours, reconcile, total, watch_sight
 from api_bridge.models import Connection, MailboxSync
 from console.templatetags.bailey import percent
-from incidents.models import Delivery
+from incidents.models import Delivery, Finding, Incident
+from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.incidents.test_disagreements import INFO, IT, happened, inside, passed
@@ -152,6 +153,28 @@ def test_the_api_gives_the_same_figures_and_lists(client, cast, mail):
     found = client.get("/api/v1/tenants/acme/blind-spots/lost", ends).json()
     assert len(found["results"]) == 2
     assert client.get("/api/v1/tenants/acme/blind-spots?tenant=x").status_code == 400
+
+
+def test_what_is_lost_opens_one_incident_which_settles_once_it_is_seen(cast, mail):
+    claimed = ClaimedWork(cast.acme.id, cast.provider.id, 1)
+    lost = Delivery.objects.filter(message__internet_message_id="<4@evil.example>")
+    with worker(cast):
+        found = Incident.objects.filter(finding="lost")
+    watch_sight(claimed)  # two are no loss of sight: people delete mail
+    with worker(cast):
+        assert not found.exists()
+        MailboxSync.objects.update(synced_at=AT + timedelta(hours=2))
+    watch_sight(claimed)
+    watch_sight(claimed)
+    with worker(cast):
+        incident = found.get()
+        assert (incident.kind, incident.state) == ("health", "new")
+        (row,) = Finding.objects.all()
+        assert row.words.startswith("acme.example: 3 of 5 mails")
+        lost.update(mailbox_at=AT)
+    watch_sight(claimed)
+    with worker(cast):
+        assert found.get().state == "resolved"
 
 
 @pytest.mark.parametrize(
