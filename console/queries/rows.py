@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from incidents.models import Incident, Job
 from incidents.words import differ
 from tenants.models import Person
 
+_ANY_ID = UUID(int=0)
 OTHERS_AGAINST = {"person_against_layer", "vendor_against_layer"}
 
 
@@ -89,6 +91,12 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
     ]
 
 
+@cache
+def _address(route: str) -> str:
+    """With ``{}`` for the id: a hundred look-ups in the table of routes were a tenth of a page."""
+    return reverse(route, args=[_ANY_ID]).replace(str(_ANY_ID), "{}")
+
+
 def latest_jobs(incidents: Iterable[Incident]) -> dict[UUID, Job]:
     """The latest action of each incident; reports are no action."""
     jobs = Job.objects.filter(
@@ -119,8 +127,8 @@ def _row(
     return Row(
         id=incident.id,
         revision=incident.revision,
-        href=reverse("incident", args=[incident.id]),
-        assign_href=reverse("incident_take", args=[incident.id]),
+        href=_address("incident").format(incident.id),
+        assign_href=_address("incident_take").format(incident.id),
         severity=incident.severity,
         sla_text=sla.text,
         sla_tone=sla.tone,
