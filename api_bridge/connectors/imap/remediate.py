@@ -24,6 +24,7 @@ from api_bridge.connectors.imap.mapping import JOINED, Found, Spot, flags_for, s
 from api_bridge.connectors.imap.options import Options
 from api_bridge.connectors.imap.pool import Pool
 from api_bridge.connectors.imap.session import Session
+from api_bridge.connectors.judge import GONE, judge
 from api_bridge.errors import BridgeError, NotFound, Rejected
 from incidents.words import Place
 
@@ -33,7 +34,6 @@ TARGET = {
     Action.DELETE: Place.DELETED,
     Action.RESTORE: Place.INBOX,
 }
-GONE = State(place=Place.GONE, exists=False)
 # Elsewhere a person does not look for a mail, so "it is only there" needs a search everywhere.
 OUT_OF_SIGHT = frozenset({Place.JUNK, Place.DELETED, Place.QUARANTINE})
 
@@ -86,7 +86,7 @@ class Remediation:
                 [partial(self._move, session, ref, each, target, is_there=has_one) for each in left]
             )
         seen = self._read_back(ref)
-        return _judge(seen, lost, lambda state: set(_folders_of(state)) == {target})
+        return judge(seen, lost, lambda state: set(_folders_of(state)) == {target})
 
     def undo(self, record: ActionRecord) -> ActionSeen:
         """Folders first, then flags, each only if it differs; then everything is compared."""
@@ -113,7 +113,7 @@ class Remediation:
             )
         lost = self._flags_back(ref, before, wanted[0]) or lost
         seen = self._read_back(ref, with_content=True)
-        judged = _judge(seen, lost, lambda state: _is_back(state, before, wanted))
+        judged = judge(seen, lost, lambda state: _is_back(state, before, wanted))
         if seen is not None and seen.exists and seen.content_hash != before.content_hash:
             detail = f"{detail} The content is not what was recorded.".strip()
         return ActionSeen(result=judged.result, state=judged.state, detail=judged.detail or detail)
@@ -259,23 +259,3 @@ def _is_back(state: State, before: State, wanted: Sequence[str]) -> bool:
 def _seen_part(state: State) -> tuple[str, bool, tuple[str, ...], str]:
     """What undo must bring back, but for the content."""
     return state.folder_id, state.is_read, tuple(sorted(state.categories)), state.importance
-
-
-def _judge(
-    seen: State | None, lost: BridgeError | None, is_there: Callable[[State], bool]
-) -> ActionSeen:
-    """From what was read back alone; the call's own answer proves nothing."""
-    if seen is None:
-        return ActionSeen(
-            result=Result.UNKNOWN, state=None, detail="The copy could not be read back."
-        )
-    if not seen.exists:
-        return ActionSeen(result=Result.GONE, state=seen, detail="The copy went while we acted.")
-    if is_there(seen):
-        return ActionSeen(result=Result.DONE, state=seen)
-    if lost is not None and lost.may_have_happened:
-        return ActionSeen(
-            result=Result.UNKNOWN, state=seen, detail=f"No answer to the call: {lost}"
-        )
-    reason = f"The server refused: {lost}" if lost else "The server said done, and it is not."
-    return ActionSeen(result=Result.NOT_DONE, state=seen, detail=reason)
