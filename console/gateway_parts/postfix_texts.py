@@ -113,7 +113,6 @@ default_transport = outgoing
 
 maximal_queue_lifetime = 5d
 bounce_queue_lifetime = 1d
-smtputf8_autodetect_classes = all
 """
 
 MASTER = """\

@@ -93,6 +93,18 @@ async def test_postfix_strips_and_stamps_as_the_gate_says(behind_postfix, postfi
     assert data.endswith(b"\r\n\r\n..dot\r\nend\r\n")
 
 
+async def test_a_subject_in_bare_utf8_reaches_a_host_that_offers_no_smtputf8(
+    behind_postfix, postfix_host, sink
+):
+    """As with any mail host: only who asked for SMTPUTF8 needs it on the way."""
+    sink.extensions = ("SIZE 1000000", "8BITMIME")
+    raw = "Subject: Grüße\r\nFrom: Ann <ann@sender.example>\r\n\r\nhello\r\n".encode()
+    async with behind_postfix() as gate:
+        assert (await send(postfix_host, raw)).startswith("250")
+        await until(lambda: gate.outcomes() == {INFO: "delivered"})
+    assert "Subject: Grüße\r\n".encode() in sink.mails[0].data
+
+
 async def test_held_mail_is_answered_for_and_goes_nowhere(behind_postfix, postfix_host, sink):
     raw = mail_bytes("phish 9")
     async with behind_postfix() as gate:
