@@ -36,7 +36,7 @@ from incidents.models import Delivery
 from incidents.words import LET_THROUGH, Direction
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox, Tenant
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 # Mail becomes visible in a mailbox within seconds, seldom minutes; everything is listed again every
 # ten minutes.  What was not seen so long after its receipt, though its mailbox was read, is lost.
@@ -160,7 +160,7 @@ def total(counts: Iterable[Counts]) -> Counts:
 
 def watch_sight(claimed: ClaimedWork) -> None:
     """Hourly: domains of whose delivered mail too much was never seen have one health incident."""
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
         note_findings(tenant, {LOST}, _troubles(reconcile(tenant, last_hours())))
 

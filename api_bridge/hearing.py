@@ -9,9 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Collection
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -23,7 +21,7 @@ from api_bridge.errors import BridgeError
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.push import note_heard
 from tenants.doors import ClaimedWork
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +38,14 @@ def hear(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> Non
         raise TypeError("the connector promises pushes and cannot pull them")
     try:
         pulled = connector.pull_pushes()
-        with _scope(claimed):
+        with work_scope(claimed):
             mark_heard(connection_id, pulled.addresses)
         connector.settle_pushes(pulled.receipts)
         problem = ""
     except BridgeError as error:
         log.warning("what waits for connection %s cannot be fetched: %s", connection_id, error)
         problem = f"What the mail host tells of changes cannot be fetched: {error}"[:500]
-    with _scope(claimed):
+    with work_scope(claimed):
         _note_problem(connection_id, problem)
 
 
@@ -76,10 +74,6 @@ def _note_problem(connection_id: UUID, problem: str) -> None:
         watched.filter(push_expires_at__isnull=True).exclude(push_error="").update(
             push_error="", push_due_at=timezone.now()
         )
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def is_pushed(connection: Connection) -> bool:

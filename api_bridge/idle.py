@@ -30,7 +30,7 @@ from api_bridge.runtime import shared_runtime
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +242,7 @@ def listen_to(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -
     """All mailboxes of the connection, as far as this process may hold connections."""
     if not isinstance(connector, Listens) or settings.IMAP_IDLE_AT_MOST <= 0:
         return
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         rows = MailboxSync.objects.filter(
             connection_id=connection_id, mailbox__state=Mailbox.State.ACTIVE, failures=0
         ).select_related("mailbox")

@@ -9,7 +9,6 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -23,8 +22,8 @@ from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound
 from api_bridge.models import MailboxSync
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
-from tenants.scope import Role, tenant_scope
 from tenants.secrets import seal
+from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +57,13 @@ def ensure_pushes(
     an order waits for two handshakes.  Raises ``AuthExpired``.
     """
     if Capability.PUSH not in connector.capabilities:
-        with _scope(claimed):
+        with work_scope(claimed):
             none = wanting_push().filter(connection_id=connection_id)
             none.filter(push_due_at__lte=timezone.now()).update(
                 push_error=NO_PUSH, push_due_at=timezone.now() + MAILBOX_RETRY
             )
         return
-    with _scope(claimed):
+    with work_scope(claimed):
         due = wanting_push().filter(connection_id=connection_id, push_due_at__lte=timezone.now())
         rows = list(due.select_related("mailbox").order_by("push_due_at")[:AT_ONCE])
     for row in rows:
@@ -75,21 +74,17 @@ def ensure_pushes(
         except AuthExpired:
             raise
         except (NotFound, AccessDenied) as error:
-            with _scope(claimed):
+            with work_scope(claimed):
                 _note_failure([row.id], error, MAILBOX_RETRY)
         except BridgeError as error:
             # Our address or the mail host: the other mailboxes would hear the same.
             log.warning("no push for connection %s: %s", connection_id, error)
-            with _scope(claimed):
+            with work_scope(claimed):
                 waiting = wanting_push().filter(
                     connection_id=connection_id, push_due_at__lte=timezone.now()
                 )
                 _note_failure(waiting.values_list("id", flat=True), error, RETRY)
             return
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _note_failure(sync_ids: Sequence[UUID], error: BridgeError, wait: timedelta) -> None:
@@ -115,7 +110,7 @@ def _ensure(claimed: ClaimedWork, connector: Connector, row: MailboxSync) -> Non
         client_state=client_state,
         current=current,
     )
-    with _scope(claimed):
+    with work_scope(claimed):
         kept = MailboxSync.objects.select_for_update().get(id=row.id)
         if ordered.id != row.push_id:
             place = client_state_place(kept.tenant_id, kept.id)
@@ -141,7 +136,7 @@ def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector
         return
     standing = {push.id: push for push in connector.pushes()}
     ours = notification_url()
-    with _scope(claimed):
+    with work_scope(claimed):
         rows = MailboxSync.objects.filter(connection_id=connection_id).exclude(push_id="")
         known = dict(rows.values_list("push_id", "id"))
         good = {id for id, push in standing.items() if push.notification_url == ours}

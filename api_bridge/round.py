@@ -9,10 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
@@ -26,7 +24,7 @@ from api_bridge.store import Mine, Outcome, commit_page, park_mailbox, store_sca
 from incidents.mail.reader import ReaderUnavailable
 from incidents.words import Place
 from tenants.doors import ClaimedWork
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +89,7 @@ class Round:
 
     def run(self) -> None:
         """Raises ``AuthExpired``."""
-        with self._scope():
+        with work_scope(self._claimed):
             known = know(
                 self._claimed.tenant_id,
                 self._claimed.provider_id,
@@ -107,7 +105,7 @@ class Round:
                 read.append((mine, page, _Reading(mine, known, fetched, self._at).of(page)))
             except ReaderUnavailable as error:
                 # A fault of this host: nothing is counted against the mail.
-                with self._scope():
+                with work_scope(self._claimed):
                     park_mailbox(mine, str(error))
         originals = self._originals(read)
         for mine, page, outcome in read:
@@ -119,7 +117,7 @@ class Round:
                 self._commit(mine, page, self._without_unstorable(mine, whole, known))
 
     def _commit(self, mine: Mine, page: Page, outcome: Outcome) -> None:
-        with self._scope():
+        with work_scope(self._claimed):
             if not commit_page(mine, page, outcome):
                 log.info("mailbox %s was read by another worker", mine.seat.mailbox_id)
 
@@ -130,7 +128,7 @@ class Round:
         kept, failed, why = [], dict(outcome.failed or {}), outcome.why
         for each in outcome.scanned:
             try:
-                with self._scope():
+                with work_scope(self._claimed):
                     store_scanned(each)
                     transaction.set_rollback(True)
                 kept.append(each)
@@ -144,10 +142,6 @@ class Round:
                     bare = replace(each.item, subject="", sender=None, internet_message_id="")
                     kept.append(give_up(bare, mine.seat, why=why, observed_at=self._at))
         return replace(outcome, scanned=kept, failed=failed, why=why)
-
-    def _scope(self) -> AbstractContextManager[Any]:
-        claimed = self._claimed
-        return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
     def _partial_ones(self, known: Known) -> list[Ref]:
         """Mails whose list answer is not all of them, in the order in which they are read; of the

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,7 +36,7 @@ from api_bridge.store import Mine, forget_old_items, park_mailbox
 from api_bridge.watch import watch
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +70,14 @@ def serve_sync(claimed: ClaimedWork) -> datetime | None:
         try:
             _serve_connection(claimed, opened, until)
         except AuthExpired as error:
-            with _scope(claimed):
+            with work_scope(claimed):
                 note_blind(opened.connection_id, error)
     return _next_due(claimed)
 
 
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
-
-
 def _open_all(claimed: ClaimedWork) -> list[Opened]:
     """The client's connections; a blind one only when it is time to try it again."""
-    with _scope(claimed):
+    with work_scope(claimed):
         wired = []
         for row in Connection.objects.order_by("created_at"):
             if row.state == Connection.State.ACTIVE or row.list_due_at <= timezone.now():
@@ -96,7 +91,7 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
             connector = connector_of(settings)
         except BridgeError as error:
             log.warning("connection %s cannot be opened: %s", row.id, error)
-            with _scope(claimed):
+            with work_scope(claimed):
                 note_blind(row.id, error)
             continue
         hosts = tuple(row.settings.get("internal_hosts", "").lower().split())
@@ -105,7 +100,7 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
 
 
 def _next_due(claimed: ClaimedWork) -> datetime | None:
-    with _scope(claimed):
+    with work_scope(claimed):
         connections = Connection.objects.aggregate(due=Min("list_due_at"))["due"]
         seeing = Connection.objects.filter(state=Connection.State.ACTIVE)
         watches = seeing.aggregate(due=Min("watch_due_at"))["due"]
@@ -131,7 +126,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
         if not mine:
             break
         if _read(claimed, opened, mine):
-            with _scope(claimed):
+            with work_scope(claimed):
                 note_seeing(opened.connection_id)
     watch(claimed, opened.connection_id, opened.connector)
     ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
@@ -146,7 +141,7 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
         raise
     except BridgeError as error:
         log.warning("mailboxes of connection %s: %s", opened.connection_id, error)
-        with _scope(claimed):
+        with work_scope(claimed):
             if is_blinding(error):
                 note_blind(opened.connection_id, error)
             else:
@@ -154,7 +149,7 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
                     list_due_at=timezone.now() + LIST_RETRY, last_error=str(error)
                 )
         return
-    with _scope(claimed):
+    with work_scope(claimed):
         store_mailboxes(opened.connection_id, listed)
         note_seeing(opened.connection_id)
         synced = MailboxSync.objects.filter(connection_id=opened.connection_id)
@@ -169,7 +164,7 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
 
 
 def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
-    with _scope(claimed):
+    with work_scope(claimed):
         due = (
             _read_ones()
             .filter(connection_id=opened.connection_id, due_at__lte=timezone.now())
@@ -224,7 +219,7 @@ def _read(claimed: ClaimedWork, opened: Opened, mine: Sequence[Mine]) -> bool:
     ]
     shut_out = [page for page in pages if isinstance(page, BridgeError) and page.code in NO_WAY_IN]
     if shut_out and not good:
-        with _scope(claimed):
+        with work_scope(claimed):
             note_blind(opened.connection_id, shut_out[0])
     if good:
         Round(opened.connector, claimed, good, listed_at).run()
@@ -240,7 +235,7 @@ def _park(claimed: ClaimedWork, mine: Mine, error: BridgeError) -> None:
         wait_s, state = DAILY_S, Mailbox.State.NO_MAILBOX
     elif isinstance(error, AccessDenied):
         wait_s, state = BLIND_S, Mailbox.State.BLIND
-    with _scope(claimed):
+    with work_scope(claimed):
         if error.code == "bad_cursor":
             MailboxSync.objects.filter(id=mine.sync_id).update(cursor="")
         park_mailbox(mine, str(error), wait_s=wait_s)

@@ -7,9 +7,7 @@ counted twice and no cursor can be lost.
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -21,7 +19,7 @@ from incidents.intake import record
 from incidents.observations import Observation, Reason
 from incidents.words import Layer
 from tenants.doors import ClaimedWork
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +38,7 @@ def tell_verdicts(claimed: ClaimedWork, connection_id: UUID, connector: Connecto
     except BridgeError as error:
         log.warning("verdicts of the mail host of connection %s: %s", connection_id, error)
         return
-    with _scope(claimed):
+    with work_scope(claimed):
         kind = Connection.objects.values_list("kind", flat=True).get(id=connection_id)
         rows = MailboxSync.objects.filter(connection_id=connection_id).select_related("mailbox")
         ours = {name: row.mailbox.address for row in rows for name in _names(row)}
@@ -51,10 +49,6 @@ def tell_verdicts(claimed: ClaimedWork, connection_id: UUID, connector: Connecto
                 if each.recipient in ours
             ]
         )
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _names(row: MailboxSync) -> list[str]:

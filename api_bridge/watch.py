@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -28,7 +26,7 @@ from incidents.observations import Observation
 from incidents.words import Layer, Place
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class _Watched:
 def watch(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
     """If it is time.  Raises ``AuthExpired``; anything else is tried again the next time."""
     now = timezone.now()
-    with _scope(claimed):
+    with work_scope(claimed):
         due = Connection.objects.filter(id=connection_id, watch_due_at__lte=now)
         if not due.update(watch_due_at=now + EVERY):
             return
@@ -74,12 +72,8 @@ def watch(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> No
         for each, state in zip(watched, states, strict=True)
         if isinstance(state, State) and _is_worth_telling(each, state, now)
     ]
-    with _scope(claimed):
+    with work_scope(claimed):
         record(news)
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _exposed_copies(connection_id: UUID, now: datetime) -> list[_Watched]:

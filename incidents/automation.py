@@ -33,8 +33,7 @@ from tenants.doors import ClaimedWork
 from tenants.errors import DomainError, WrongInput, is_passing_trouble
 from tenants.ids import as_uuid
 from tenants.models import Person, Tenant
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ Kind = Disagreement.Kind
 
 def serve_responses(claimed: ClaimedWork) -> datetime | None:
     """Everything that waits for one client; answers None: new facts want the work again."""
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         wish = wish_of(claimed.tenant_id)
         if wish.stopped_at is not None:
             return None
@@ -66,12 +65,12 @@ def serve_responses(claimed: ClaimedWork) -> datetime | None:
 
 
 def _respond_to(claimed: ClaimedWork, item_id: UUID, wish: LateVerdicts) -> None:
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         _respond(Disagreement.objects.select_related("incident").get(id=item_id), wish)
 
 
 def _leave_to_people(claimed: ClaimedWork, item_id: UUID) -> None:
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         _leave(Disagreement.objects.get(id=item_id), "Bailey failed at it; its log says how.")
 
 

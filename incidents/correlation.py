@@ -46,8 +46,7 @@ from tenants.audit import BAILEY, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import is_passing_trouble
 from tenants.models import Tenant
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ def serve_intake(claimed: ClaimedWork) -> datetime | None:
 
 
 def _serve(claimed: ClaimedWork, size: int) -> datetime | None:
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
         make_sense_of_backlog(tenant, size)
         if Backlog.objects.filter(wait_until=None).exists():
@@ -85,7 +84,7 @@ def _serve(claimed: ClaimedWork, size: int) -> datetime | None:
 def _put_aside(claimed: ClaimedWork, error: Exception) -> None:
     """The oldest observation waits; nothing of it is lost, and it is tried again."""
     now = timezone.now()
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         for observation_id in next_ids(claimed.tenant_id, now, 1):
             Backlog.objects.filter(observation_id=observation_id).update(wait_until=now + ASIDE_FOR)
             write_audit(

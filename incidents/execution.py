@@ -42,8 +42,7 @@ from incidents.remediation import LATER_CHECKS_S, settle_job
 from incidents.words import Layer, Place
 from tenants.audit import Actor
 from tenants.doors import ClaimedWork
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -87,23 +86,19 @@ def serve_remediation(claimed: ClaimedWork) -> datetime | None:
     return timezone.now()
 
 
-def _scope(claimed: ClaimedWork) -> Any:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
-
-
 def _mailbox_intents() -> Any:
     return Intent.objects.exclude(action="release").filter(_WAITING | _ABANDONED | _RECHECK)
 
 
 def _next_due(claimed: ClaimedWork) -> datetime | None:
-    with _scope(claimed):
+    with work_scope(claimed):
         due: datetime | None = _mailbox_intents().aggregate(due=Min("due_at"))["due"]
     return due
 
 
 def _claim(claimed: ClaimedWork) -> Claim | None:
     now = timezone.now()
-    with _scope(claimed):
+    with work_scope(claimed):
         intent = (
             _mailbox_intents()
             .filter(due_at__lte=now)
@@ -196,14 +191,14 @@ def _fenced(claim: Claim) -> Intent:
 
 def _keep_undo(claimed: ClaimedWork, claim: Claim, undo: dict[str, Any]) -> None:
     """The undo record is on disk before the call; without it nothing is sent."""
-    with _scope(claimed):
+    with work_scope(claimed):
         intent = _fenced(claim)
         intent.undo = undo
         intent.save(update_fields=["undo"])
 
 
 def _undo_of_pull(claimed: ClaimedWork, claim: Claim) -> dict[str, Any]:
-    with _scope(claimed):
+    with work_scope(claimed):
         pulled = (
             Intent.objects.filter(delivery_id=claim.copy.delivery_id, action="pull")
             .exclude(undo={})
@@ -218,7 +213,7 @@ def _undo_of_pull(claimed: ClaimedWork, claim: Claim) -> dict[str, Any]:
 
 def _finish(claimed: ClaimedWork, claim: Claim, outcome: str, state: CopyState) -> None:
     now = timezone.now()
-    with _scope(claimed):
+    with work_scope(claimed):
         intent = _fenced(claim)
         intent.state = outcome
         intent.error = ""
@@ -272,7 +267,7 @@ def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
     is_unknown = isinstance(error, OutcomeUnknown)
     if is_unknown and wait_s is None:
         wait_s = 1.0
-    with _scope(claimed):
+    with work_scope(claimed):
         try:
             intent = _fenced(claim)
         except Superseded:
@@ -326,7 +321,7 @@ def _is_unwanted(intent: Intent) -> bool:
 
 def _acquire(claimed: ClaimedWork, claim: Claim) -> None:
     raw, method = mailbox_layer().fetch(claim.copy)
-    with _scope(claimed):
+    with work_scope(claimed):
         intent = _fenced(claim)
         digest = store_evidence(
             tenant_id=claimed.tenant_id,

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -47,8 +45,7 @@ from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict
 from tenants.models import Person, Tenant
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -131,12 +128,8 @@ def serve_looks(claimed: ClaimedWork) -> datetime | None:
     return timezone.now()
 
 
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
-
-
 def _next_due(claimed: ClaimedWork) -> datetime | None:
-    with _scope(claimed):
+    with work_scope(claimed):
         waiting = ReleaseLook.objects.filter(tenant=claimed.tenant_id, done_at=None)
         due: datetime | None = waiting.aggregate(due=Min("due_at"))["due"]
     return due
@@ -144,7 +137,7 @@ def _next_due(claimed: ClaimedWork) -> datetime | None:
 
 def _claim(claimed: ClaimedWork) -> Claim | None:
     now = timezone.now()
-    with _scope(claimed):
+    with work_scope(claimed):
         due = ReleaseLook.objects.filter(tenant=claimed.tenant_id, done_at=None, due_at__lte=now)
         look = (
             due.select_related("delivery__message", "intent")
@@ -183,8 +176,8 @@ def _look(claimed: ClaimedWork, claim: Claim) -> None:
         return
     proof = ""
     if state.exists and claim.evidence:
-        proof = compare(claim.copy, claim.evidence, scope=lambda: _scope(claimed))
-    with _scope(claimed):
+        proof = compare(claim.copy, claim.evidence, scope=lambda: work_scope(claimed))
+    with work_scope(claimed):
         look = _fenced(claim)
         _record_place(look, claim, state)
         found = Found(outcome_of(state, claim.put_in), state.place)
@@ -193,7 +186,7 @@ def _look(claimed: ClaimedWork, claim: Claim) -> None:
 
 
 def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
-    with _scope(claimed):
+    with work_scope(claimed):
         look = _fenced(claim)
         outcome = Outcome.BLIND
         if isinstance(error, NoMailbox):

@@ -15,7 +15,7 @@ from incidents.models import Intent
 from incidents.remediation import settle_intent
 from incidents.words import LET_THROUGH
 from tenants.doors import ClaimedWork
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 LOOK_AGAIN = timedelta(seconds=15)
 PATIENCE = timedelta(minutes=15)
@@ -24,7 +24,7 @@ PATIENCE = timedelta(minutes=15)
 def settle_unknown_releases(claimed: ClaimedWork) -> datetime | None:
     """Answers when to look again; None: nothing is open."""
     now = timezone.now()
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         waiting = Intent.objects.filter(action="release", state=Intent.State.UNKNOWN)
         for intent in waiting.select_related("delivery"):
             copy = intent.delivery

@@ -30,9 +30,9 @@ from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.ids import new_id
 from tenants.models import Domain, Person, Provider, Tenant
 from tenants.people import must_lead
-from tenants.scope import NoTenantScope, Role, current_scope, tenant_scope
+from tenants.scope import NoTenantScope, current_scope
 from tenants.secrets import seal
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 SECRET_BYTES = 32
 # As the gate itself takes them (seg_bridge/gate/settings.py); the database has 50 letters.
@@ -254,7 +254,7 @@ def retire_expired_rules(claimed: ClaimedWork) -> datetime | None:
 
     The gate ends a rule by its own clock; this is for the list that people see, and the audit log.
     """
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         kept = GatewayRule.objects.filter(
             Q(tenant_id=claimed.tenant_id) | Q(tenant_id=None), removed_at=None
         )

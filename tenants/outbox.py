@@ -17,7 +17,6 @@ import json
 import logging
 import smtplib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from email.charset import QP, Charset
 from email.message import Message
@@ -35,9 +34,8 @@ from typing_extensions import override
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
 from tenants.models import OutgoingMail, Provider
-from tenants.scope import Role, Scope, tenant_scope
 from tenants.secrets import seal, unseal
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -116,22 +114,18 @@ def sent_lately(tenant_id: int) -> list[OutgoingMail]:
 def serve_outbox(claimed: ClaimedWork) -> datetime | None:
     """Send what is due; answers when something is due again."""
     for _ in range(MOST_AT_ONCE):
-        with _scope(claimed):
+        with work_scope(claimed):
             row = _claim(claimed.tenant_id)
             sender = _sender(claimed.provider_id)
             sealers = [each(claimed.provider_id, claimed.tenant_id) for each in _sealers]
         if row is None:
             break
         state, error = _try(row, sender, [each for each in sealers if each])
-        with _scope(claimed):
+        with work_scope(claimed):
             _settle(row, state, error)
-    with _scope(claimed):
+    with work_scope(claimed):
         rows = OutgoingMail.objects.filter(tenant_id=claimed.tenant_id).exclude(due_at=None)
         return rows.order_by("due_at").values_list("due_at", flat=True).first()
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _claim(tenant_id: int) -> OutgoingMail | None:

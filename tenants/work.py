@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from importlib import import_module
 
@@ -20,7 +21,7 @@ from kombu.exceptions import OperationalError
 
 from tenants.doors import ClaimedWork, claim_work
 from tenants.ids import new_id
-from tenants.scope import Role, tenant_scope
+from tenants.scope import Role, Scope, tenant_scope
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,11 @@ def serve_one(queue: str, *, lease_s: int = 60) -> bool:
         again_at = timezone.now() + timedelta(seconds=10)
     _finish(queue, claimed, again_at)
     return True
+
+
+def work_scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
+    """In which a worker serves this client: hers, with her provider's rows."""
+    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _finish(queue: str, claimed: ClaimedWork, again_at: datetime | None) -> None:

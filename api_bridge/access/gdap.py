@@ -9,7 +9,7 @@ both as of 2026.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, Unexpected
 from api_bridge.runtime import shared_runtime
 from tenants.doors import ClaimedWork
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 EVERY = timedelta(hours=1)
 LISTED = "/tenantRelationships/delegatedAdminRelationships"
@@ -93,19 +93,15 @@ def look_at_relationships(claimed: ClaimedWork) -> None:
         return
     except BridgeError:
         return  # the next hour
-    with _scope(claimed):
+    with work_scope(claimed):
         _keep(claimed.provider_id, listed)
     _note(claimed, "")
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _due(claimed: ClaimedWork) -> connectors.Connection | None:
     """Claims this hour's look.  None: another worker did, or there is nothing to look with."""
     now = timezone.now()
-    with _scope(claimed):
+    with work_scope(claimed):
         rows = AppRegistration.objects.filter(purpose=Purpose.PARTNER)
         due = rows.filter(Q(looked_at=None) | Q(looked_at__lte=now - EVERY))
         if not due.update(looked_at=now):
@@ -115,7 +111,7 @@ def _due(claimed: ClaimedWork) -> connectors.Connection | None:
 
 
 def _note(claimed: ClaimedWork, trouble: str) -> None:
-    with _scope(claimed):
+    with work_scope(claimed):
         AppRegistration.objects.filter(purpose=Purpose.PARTNER).update(trouble=trouble)
 
 

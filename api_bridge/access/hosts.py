@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
@@ -26,9 +25,8 @@ from tenants.errors import DomainError, WrongInput
 from tenants.ids import new_id
 from tenants.models import Mailbox, Person, Tenant
 from tenants.people import must_lead
-from tenants.scope import Role, tenant_scope
 from tenants.secrets import seal, unseal
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 ASKED = "api_bridge.host.asked"
 SETTLED = "api_bridge.host.settled"
@@ -126,13 +124,9 @@ def try_hosts(claimed: ClaimedWork) -> None:
             _connect(claimed, trial, host, entered, checks)
 
 
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
-
-
 def _waiting(claimed: ClaimedWork) -> tuple[list[tuple[HostTrial, dict[str, str]]], list[str]]:
     """Each with what was entered; and the client's mailboxes."""
-    with _scope(claimed):
+    with work_scope(claimed):
         rows = HostTrial.objects.filter(stage=HostTrial.Stage.WAITING).order_by("asked_at")
         waiting = [
             (row, json.loads(unseal(bytes(row.sealed), place=_place(row.tenant_id, row.id))))
@@ -150,7 +144,7 @@ def _connect(
     checks: Sequence[Checked],
 ) -> None:
     refusal = ""
-    with _scope(claimed):
+    with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
         try:
             with transaction.atomic():
@@ -171,7 +165,7 @@ def _settle(
 ) -> None:
     """What was entered is not kept beyond this; the connection has its own."""
     stage = HostTrial.Stage.CONNECTED if is_connected else HostTrial.Stage.FAILED
-    with _scope(claimed):
+    with work_scope(claimed):
         HostTrial.objects.filter(id=trial.id, stage=HostTrial.Stage.WAITING).update(
             stage=stage,
             checks=[asdict(check) for check in checks],

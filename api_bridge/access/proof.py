@@ -13,10 +13,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -36,8 +35,7 @@ from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
 from tenants.models import Domain
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 SETTLED = "api_bridge.consent.settled"
 CONNECTED = "api_bridge.connection.created"
@@ -127,12 +125,8 @@ def prove_returned(claimed: ClaimedWork) -> datetime | None:
     return again
 
 
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
-
-
 def _claims(claimed: ClaimedWork) -> list[_Claim]:
-    with _scope(claimed):
+    with work_scope(claimed):
         waiting = Consent.objects.filter(tenant_id=claimed.tenant_id, stage=Consent.Stage.RETURNED)
         registrations = {row.client_id: row for row in AppRegistration.objects.all()}
         known = Connection.objects.filter(kind=Connection.Kind.GRAPH)
@@ -180,7 +174,7 @@ def _prove(claim: _Claim) -> Token:
 
 
 def _grant(claimed: ClaimedWork, claim: _Claim, token: Token) -> None:
-    with _scope(claimed):
+    with work_scope(claimed):
         try:
             with transaction.atomic():
                 connection = _connection(claimed, claim)
@@ -254,7 +248,7 @@ def _connection(claimed: ClaimedWork, claim: _Claim) -> Connection:
 
 
 def _settle(claimed: ClaimedWork, claim: _Claim, stage: str, words: str) -> None:
-    with _scope(claimed):
+    with work_scope(claimed):
         _note(claimed, claim.consent_id, stage, words)
 
 

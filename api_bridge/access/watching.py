@@ -6,10 +6,8 @@ health incident for each kind.  What is found again settles itself.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -26,7 +24,7 @@ from incidents.execution import resume_waiting
 from incidents.findings import Trouble, note_findings
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 CODES_OF_OURS = ("gdap", "push")
 CODES = ("consent", "permission", "secret", *CODES_OF_OURS)
@@ -49,13 +47,13 @@ class _Asked:
 
 def look(claimed: ClaimedWork) -> datetime | None:
     """All connections of the client; answers when to look again, None: there are none."""
-    with _scope(claimed):
+    with work_scope(claimed):
         asked = _asked()
         has_connection = Connection.objects.exists()
     if not has_connection:
         return None
     answers = [(each, _token_of(each)) for each in asked]
-    with _scope(claimed):
+    with work_scope(claimed):
         for each, answer in answers:
             _keep(claimed.tenant_id, each, answer)
         tenant = Tenant.objects.get(id=claimed.tenant_id)
@@ -63,10 +61,6 @@ def look(claimed: ClaimedWork) -> datetime | None:
         # Where the authority did not answer, nothing is known of what it would have said.
         note_findings(tenant, CODES if is_whole else CODES_OF_OURS, _troubles(answers))
     return timezone.now() + (EVERY if is_whole else AGAIN)
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Any]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _asked() -> list[_Asked]:

@@ -44,6 +44,7 @@ from tenants.audit import BAILEY, write_audit
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 MOST_LOOKS = 3
 LINKED_AT_ONCE = 500
@@ -73,7 +74,7 @@ def serve_regroup(claimed: ClaimedWork) -> datetime | None:
     Rules that are newer than the evidence that stands wait for a person
     (incidents/campaigns/recomputing.py).
     """
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
         if show_what_would_change(tenant) is not None:
             return next_night(timezone.now())  # what a person asked to see is not done at once

@@ -14,8 +14,7 @@ from incidents.interference.pairs import pairs_of
 from incidents.models import Interference
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 QUEUE = "compare"
 PERIOD = timedelta(days=7)
@@ -25,7 +24,7 @@ MOST_COPIES = 20_000
 
 def serve_compare(claimed: ClaimedWork) -> datetime | None:
     """One client's hour; the beat wants the next one."""
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         compare(Tenant.objects.get(id=claimed.tenant_id))
     return None
 

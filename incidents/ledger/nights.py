@@ -12,6 +12,7 @@ from tenants.audit import BAILEY, write_audit
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 CORRECTED = "incidents.ledger.corrected"
 LOOKED_BACK = timedelta(days=7)
@@ -19,7 +20,7 @@ LOOKED_BACK = timedelta(days=7)
 
 def serve_ledger(claimed: ClaimedWork) -> datetime | None:
     """One client's night; its next condemned mail wants the next one."""
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
     check_ledger(tenant)
     return None

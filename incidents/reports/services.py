@@ -20,8 +20,7 @@ from incidents.reports.statement import build_statement, check_period
 from tenants.audit import write_audit
 from tenants.doors import ClaimedWork
 from tenants.models import Person, Tenant
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 ASKED = "incidents.report.asked"
@@ -73,7 +72,7 @@ def _ask(tenant_id: int, incident: Incident | None, actor: Person, detail: dict[
 
 def serve_reports(claimed: ClaimedWork) -> datetime | None:
     """Make the client's oldest report that waits; answers when to come again."""
-    with _scope(claimed):
+    with work_scope(claimed):
         waiting = Job.objects.filter(
             kind=Job.Kind.REPORT, state__in=(Job.State.QUEUED, Job.State.RUNNING)
         )
@@ -90,7 +89,7 @@ def serve_reports(claimed: ClaimedWork) -> datetime | None:
         log.exception("report of job %s", job.id)
         _fail(claimed, job, str(error))
         return timezone.now()
-    with _scope(claimed):
+    with work_scope(claimed):
         _keep(job, document, pdf, csv)
     return timezone.now()
 
@@ -105,10 +104,6 @@ def _document(job: Job) -> dict[str, Any]:
 
 def _period(job: Job) -> tuple[datetime, datetime]:
     return datetime.fromisoformat(job.detail["since"]), datetime.fromisoformat(job.detail["until"])
-
-
-def _scope(claimed: ClaimedWork) -> Any:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _keep(job: Job, document: dict[str, Any], pdf: bytes, csv: bytes) -> None:
@@ -138,7 +133,7 @@ def _keep(job: Job, document: dict[str, Any], pdf: bytes, csv: bytes) -> None:
 
 
 def _fail(claimed: ClaimedWork, job: Job, sentence: str) -> None:
-    with _scope(claimed):
+    with work_scope(claimed):
         job.error = sentence
         _end(job, Job.State.FAILED)
 

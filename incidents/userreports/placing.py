@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -39,8 +38,7 @@ from incidents.userreports.telling import is_our_own, send_outcome, send_receipt
 from incidents.words import Layer, Verdict
 from tenants.doors import ClaimedWork
 from tenants.errors import is_passing_trouble
-from tenants.scope import Role, Scope, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +51,12 @@ def serve_reported(claimed: ClaimedWork) -> datetime | None:
     """Everything that waits for one client; answers when something is left."""
     is_left = False
     for wanted, step in _STEPS:
-        with _scope(claimed):
+        with work_scope(claimed):
             ids = list(_of(claimed.tenant_id, wanted).values_list("id", flat=True)[:MOST_AT_ONCE])
         for report_id in ids:
             _one(claimed, report_id, wanted, step)
         is_left |= len(ids) == MOST_AT_ONCE
     return timezone.now() if is_left else None
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _of(tenant_id: int, wanted: Q) -> QuerySet[UserReport]:
@@ -74,7 +68,7 @@ def _one(
 ) -> None:
     """Each in a transaction of its own, and never by two workers: the row is held meanwhile."""
     try:
-        with _scope(claimed):
+        with work_scope(claimed):
             held = _of(claimed.tenant_id, wanted).filter(id=report_id)
             report = held.select_for_update(of=("self",)).first()
             if report is not None:
@@ -83,7 +77,7 @@ def _one(
         if is_passing_trouble(error):
             raise  # no report's fault
         log.exception("report %s is left to a person", report_id)
-        with _scope(claimed):
+        with work_scope(claimed):
             failed = UserReport.objects.filter(id=report_id)
             failed.filter(state__in=(State.NEW, State.SAID)).update(
                 state=State.MISSING, found_why="Bailey failed at it; its log says how."

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -32,7 +31,7 @@ from tenants.doors import ClaimedWork
 from tenants.ids import new_id
 from tenants.models import Mailbox, Person, Tenant
 from tenants.outbox import post
-from tenants.scope import Role, Scope, tenant_scope
+from tenants.work import work_scope
 
 LOOKED_BACK = timedelta(days=14)
 MOST_COPIES = 5_000
@@ -54,18 +53,14 @@ def serve_digests(claimed: ClaimedWork) -> datetime | None:
     """Send what is due.  The beat asks again every few minutes."""
     from seg_bridge.held.asked import serve_asked  # it makes its digests here
 
-    with _scope(claimed):
+    with work_scope(claimed):
         serve_asked(claimed.tenant_id)
-    with _scope(claimed):
+    with work_scope(claimed):
         due = _due(claimed.tenant_id, timezone.now())
     for each in due:
-        with _scope(claimed):
+        with work_scope(claimed):
             make_digest(each.mailbox, each.slot.isoformat(), each.copies, each.schedule)
     return None
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _due(tenant_id: int, now: datetime) -> list[Due]:

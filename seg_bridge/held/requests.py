@@ -15,7 +15,6 @@ a quarter of an hour, and is a person's after that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,7 +41,7 @@ from seg_bridge.snapshot import policies_of
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import DomainError, NotThere
-from tenants.scope import Role, Scope, tenant_scope
+from tenants.work import work_scope
 
 MOST_AT_ONCE = 10
 AGAIN = timedelta(seconds=1)
@@ -64,20 +63,16 @@ class Finding:
 
 def serve_requests(claimed: ClaimedWork, *, scanner: Scanner = rescan) -> datetime | None:
     """Serve the wishes that nobody has looked at; answers when there are more."""
-    with _scope(claimed):
+    with work_scope(claimed):
         originals = [_original(word) for word in _waiting(timezone.now())]
     found = scanner(originals)
     for original in originals:
-        with _scope(claimed):
+        with work_scope(claimed):
             _serve(original.wish_id, found[original.wish_id])
     if len(originals) == MOST_AT_ONCE:
         return timezone.now() + AGAIN
-    with _scope(claimed):
+    with work_scope(claimed):
         return timezone.now() + PUT_OFF_FOR if _unserved().exists() else None
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _unserved() -> QuerySet[ClientWord]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -31,7 +30,7 @@ from seg_bridge.held.policy import HeldPolicies
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.models import OutgoingMail
-from tenants.scope import Role, Scope, tenant_scope
+from tenants.work import work_scope
 
 MOST_AT_ONCE = 200
 AGAIN = timedelta(seconds=5)
@@ -57,17 +56,13 @@ class Held:
 def serve_retention(claimed: ClaimedWork) -> datetime | None:
     """One bounded pass; answers when there is more to do.  The beat asks every hour."""
     now = timezone.now()
-    with _scope(claimed):
+    with work_scope(claimed):
         dropped = _drop(claimed, expired(claimed.tenant_id, now))
-    with _scope(claimed):
+    with work_scope(claimed):
         removed = _remove_originals(claimed, now)
-    with _scope(claimed):
+    with work_scope(claimed):
         forget_sent(claimed.tenant_id, now)
     return now + AGAIN if MOST_AT_ONCE in (dropped, removed) else None
-
-
-def _scope(claimed: ClaimedWork) -> AbstractContextManager[Scope]:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def forget_sent(tenant_id: int, now: datetime) -> None:

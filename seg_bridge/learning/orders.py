@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -32,8 +31,7 @@ from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict
 from tenants.models import Person, Tenant
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 TAUGHT = "seg_bridge.lesson.ordered"
 TAKEN_BACK = "seg_bridge.lesson.taken_back"
@@ -185,17 +183,13 @@ def _has_mailbox(mail: Message) -> bool:
 
 def fetch_originals(claimed: ClaimedWork) -> None:
     """Asks mailboxes for the bytes that lessons of this client wait for, once each."""
-    with _scope(claimed):
+    with work_scope(claimed):
         waiting = list(_without_bytes().values_list("message_id", flat=True))
     for message_id in dict.fromkeys(waiting):
-        with _scope(claimed):
+        with work_scope(claimed):
             lesson = _without_bytes().filter(message=message_id).select_related("message").last()
             if lesson is not None:
                 _fetch(lesson.message, lesson)
-
-
-def _scope(claimed: ClaimedWork) -> Any:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
 
 
 def _without_bytes() -> QuerySet[Lesson]:

@@ -25,7 +25,7 @@ from seg_bridge.onboarding.probe import Trial, send_trial_mail, smtp_address, wr
 from seg_bridge.onboarding.standing import look_for_keys, stand_now
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 # Records spread slowly: what is not there yet is looked for again by itself.
 LOOK_AGAIN = timedelta(minutes=10)
@@ -42,10 +42,6 @@ def serve_onboarding(claimed: ClaimedWork) -> datetime | None:
     return _keep_looks(claimed, looked)
 
 
-def _scope(claimed: ClaimedWork) -> Any:
-    return tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id)
-
-
 class _Wanted:
     """A domain to look at, free of the database."""
 
@@ -55,7 +51,7 @@ class _Wanted:
 
 
 def _domains(claimed: ClaimedWork) -> list[_Wanted]:
-    with _scope(claimed):
+    with work_scope(claimed):
         gates = list(
             GateClient.objects.filter(tenant_id=claimed.tenant_id)
             .order_by("gate__hostname")
@@ -92,7 +88,7 @@ _Looked = tuple[dict[str, Any], dict[str, str] | None]
 
 def _keep_looks(claimed: ClaimedWork, looked: dict[UUID, _Looked]) -> datetime | None:
     now = timezone.now()
-    with _scope(claimed):
+    with work_scope(claimed):
         for check in DomainCheck.objects.filter(id__in=looked).select_related("domain"):
             found, keys = looked[check.id]
             standing = stand_now(
@@ -140,7 +136,7 @@ class _Claimed:
 
 def _claim_trials(claimed: ClaimedWork) -> list[_Claimed]:
     state = TrialMail.State
-    with _scope(claimed):
+    with work_scope(claimed):
         waiting = TrialMail.objects.filter(tenant_id=claimed.tenant_id, state=state.WAITING)
         found = []
         for trial in waiting.select_related("gate", "tenant").order_by("id")[:TRIALS_AT_ONCE]:
@@ -154,7 +150,7 @@ def _send(trial: _Claimed) -> Trial:
 
 
 def _keep_trial(claimed: ClaimedWork, trial_id: UUID, result: Trial) -> None:
-    with _scope(claimed):
+    with work_scope(claimed):
         TrialMail.objects.filter(id=trial_id, state=TrialMail.State.SENDING).update(
             state=result.state, reply=result.reply
         )

@@ -9,17 +9,17 @@ from seg_bridge.outbound.services import note_check, wanted_checks
 from seg_bridge.outbound.stopping import open_incidents
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
-from tenants.scope import Role, tenant_scope
+from tenants.work import work_scope
 
 
 def serve_outbound(claimed: ClaimedWork) -> datetime | None:
     """One client; answers when it wants to come again."""
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         again_at = open_incidents(Tenant.objects.get(id=claimed.tenant_id))
         wanted = wanted_checks(claimed.tenant_id)
     # The DNS is asked between two scopes: a scope is a transaction.
     for key in wanted:
         found = look_up(key.name, key.public)
-        with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+        with work_scope(claimed):
             note_check(key, found)
     return again_at

@@ -37,8 +37,7 @@ from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, DomainError, WrongInput
 from tenants.models import Person, Tenant
-from tenants.scope import Role, tenant_scope
-from tenants.work import want_work
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +166,7 @@ def pushes_in_sight() -> QuerySet[PolicyPush]:
 
 def serve_push(claimed: ClaimedWork) -> bool:
     """One item of this client; True: there is more to do."""
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         ids = list(_to_do().values_list("id", flat=True)[:2])
     if not ids:
         return False
@@ -190,7 +189,7 @@ def _to_do() -> QuerySet[PolicyPushItem]:
 
 
 def _serve(claimed: ClaimedWork, item_id: UUID) -> None:
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         item = (
             _to_do()
             .select_for_update(of=("self",))
@@ -252,7 +251,7 @@ def _make(item: PolicyPushItem, push: PolicyPush) -> None:
 
 
 def _fail(claimed: ClaimedWork, item_id: UUID, cause: str) -> None:
-    with tenant_scope(Role.WORKER, [claimed.tenant_id], provider_id=claimed.provider_id):
+    with work_scope(claimed):
         PolicyPushItem.objects.filter(id=item_id, state__in=_UNMADE).update(
             state=_State.FAILED, cause=cause, changed_at=timezone.now()
         )
