@@ -116,7 +116,6 @@ def _claim(claimed: ClaimedWork) -> Claim | None:
         # The lease is the due time: an abandoned intent comes round when it has run out.
         intent.due_at = now + LEASE
         intent.save(update_fields=["state", "fence", "attempts", "due_at"])
-        delivery = intent.delivery
         return Claim(
             intent_id=intent.id,
             fence=intent.fence,
@@ -125,14 +124,7 @@ def _claim(claimed: ClaimedWork) -> Claim | None:
             has_called=bool(intent.undo),
             undo=intent.undo,
             attempts=intent.attempts,
-            copy=Copy(
-                tenant_id=claimed.tenant_id,
-                delivery_id=delivery.id,
-                recipient=delivery.recipient,
-                mailbox_item_id=delivery.mailbox_item_id,
-                internet_message_id=delivery.message.internet_message_id,
-                fingerprint=delivery.message.fingerprint,
-            ),
+            copy=Copy.of(intent.delivery),
         )
 
 

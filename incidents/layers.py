@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from uuid import UUID
 
 from incidents.mail.facts import MailFacts
@@ -59,6 +59,18 @@ class Copy:
     mailbox_item_id: str
     internet_message_id: str
     fingerprint: str = ""
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        """Its message is read too."""
+        return cls(
+            tenant_id=delivery.tenant_id,
+            delivery_id=delivery.id,
+            recipient=delivery.recipient,
+            mailbox_item_id=delivery.mailbox_item_id,
+            internet_message_id=delivery.message.internet_message_id,
+            fingerprint=delivery.message.fingerprint,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

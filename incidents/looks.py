@@ -157,14 +157,7 @@ def _claim(claimed: ClaimedWork) -> Claim | None:
             fence=look.fence,
             put_in=look.put_in,
             evidence=delivery.message.evidence if look.intent.action == "release" else "",
-            copy=Copy(
-                tenant_id=claimed.tenant_id,
-                delivery_id=delivery.id,
-                recipient=delivery.recipient,
-                mailbox_item_id=delivery.mailbox_item_id,
-                internet_message_id=delivery.message.internet_message_id,
-                fingerprint=delivery.message.fingerprint,
-            ),
+            copy=Copy.of(delivery),
         )
 
 
