@@ -16,7 +16,7 @@ from api_bridge.connectors.google.client import Ask, GoogleClient, path
 from api_bridge.connectors.google.fetch import MAIL_LIMIT_BYTES
 from api_bridge.connectors.google.labels import Labels
 from api_bridge.connectors.google.mapping import FIXED, Json, labels_in, state_of
-from api_bridge.connectors.judge import GONE, judge
+from api_bridge.connectors.judge import GONE, judge, judge_undo, never_there, stale
 from api_bridge.errors import BridgeError, NotFound, Rejected
 from incidents.words import Place
 
@@ -83,11 +83,7 @@ class Remediation:
         if found.place is place:
             return ActionSeen(result=Result.ALREADY, state=found)
         if labels_in(found) != labels_in(record.before):
-            return ActionSeen(
-                result=Result.STALE,
-                state=found,
-                detail="The copy changed after its undo record was taken.",
-            )
+            return stale(found)
         lost = self._attempt(lambda: self._move(ref, record.action, found))
         seen = self._read_back(ref)
         if seen is not None and seen.exists and seen.place is not place:
@@ -98,9 +94,7 @@ class Remediation:
         """The very labels of the record, but for those that nobody can set or that are gone."""
         before, ref = record.before, record.ref
         if not before.exists:
-            return ActionSeen(
-                result=Result.GONE, state=GONE, detail="There was no copy when it was recorded."
-            )
+            return never_there()
         found = self.read_state(ref)
         if not found.exists:
             return ActionSeen(result=Result.GONE, state=found)
@@ -111,10 +105,9 @@ class Remediation:
         if labels_in(found) != wanted:
             lost = self._attempt(lambda: self._modify(ref, labels_in(found), wanted))
         seen = self._read_back(ref, with_content=True)
-        judged = judge(seen, lost, lambda state: labels_in(state) == wanted)
-        if seen is not None and seen.exists and seen.content_hash != before.content_hash:
-            detail = f"{detail} The content is not what was recorded.".strip()
-        return ActionSeen(result=judged.result, state=judged.state, detail=judged.detail or detail)
+        return judge_undo(
+            seen, lost, lambda state: labels_in(state) == wanted, before=before, detail=detail
+        )
 
     def _labels_back(self, ref: Ref, found: State, before: State) -> tuple[frozenset[str], str]:
         """The labels to bring back, and a sentence about those that cannot be."""

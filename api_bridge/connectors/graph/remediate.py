@@ -22,7 +22,7 @@ from api_bridge.connectors.graph.mapping import (
     state_of,
     text_of,
 )
-from api_bridge.connectors.judge import GONE, judge
+from api_bridge.connectors.judge import GONE, judge, judge_undo, never_there, stale
 from api_bridge.errors import BridgeError, NotFound
 from incidents.words import Place
 
@@ -78,11 +78,7 @@ class Remediation:
         if found.folder_id == target:
             return ActionSeen(result=Result.ALREADY, state=found)
         if _seen_part(found) != _seen_part(record.before):
-            return ActionSeen(
-                result=Result.STALE,
-                state=found,
-                detail="The copy changed after its undo record was taken.",
-            )
+            return stale(found)
         lost = self._attempt(lambda: self._move(ref, target))
         seen = self._read_back(ref)
         if seen is not None and seen.exists and seen.folder_id != target:
@@ -94,9 +90,7 @@ class Remediation:
         """Folder first, then flags, each only if it differs; then everything is compared."""
         before, ref = record.before, record.ref
         if not before.exists:
-            return ActionSeen(
-                result=Result.GONE, state=GONE, detail="There was no copy when it was recorded."
-            )
+            return never_there()
         found = self.read_state(ref)
         if not found.exists:
             return ActionSeen(result=Result.GONE, state=found)
@@ -110,10 +104,9 @@ class Remediation:
         if _seen_part(found)[1:] != wanted[1:]:
             lost = self._attempt(lambda: self._patch(ref, before)) or lost
         seen = self._read_back(ref, with_content=True)
-        judged = judge(seen, lost, lambda state: _seen_part(state) == wanted)
-        if seen is not None and seen.exists and seen.content_hash != before.content_hash:
-            detail = f"{detail} The content is not what was recorded.".strip()
-        return ActionSeen(result=judged.result, state=judged.state, detail=judged.detail or detail)
+        return judge_undo(
+            seen, lost, lambda state: _seen_part(state) == wanted, before=before, detail=detail
+        )
 
     def _folder_back(self, ref: Ref, before: State) -> tuple[str, str]:
         """The recorded folder, or the inbox if that was deleted since, and a sentence about it."""

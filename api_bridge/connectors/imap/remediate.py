@@ -24,7 +24,7 @@ from api_bridge.connectors.imap.mapping import JOINED, Found, Spot, flags_for, s
 from api_bridge.connectors.imap.options import Options
 from api_bridge.connectors.imap.pool import Pool
 from api_bridge.connectors.imap.session import Session
-from api_bridge.connectors.judge import GONE, judge
+from api_bridge.connectors.judge import GONE, judge, judge_undo, never_there, stale
 from api_bridge.errors import BridgeError, NotFound, Rejected
 from incidents.words import Place
 
@@ -75,11 +75,7 @@ class Remediation:
             if all(each.spot.folder == target for each in found):
                 return ActionSeen(result=Result.ALREADY, state=state_of(found))
             if _seen_part(state_of(found)) != _seen_part(record.before):
-                return ActionSeen(
-                    result=Result.STALE,
-                    state=state_of(found),
-                    detail="The copy changed after its undo record was taken.",
-                )
+                return stale(state_of(found))
             left = [each for each in found if each.spot.folder != target]
             has_one = len(left) < len(found)
             lost = self._attempts(
@@ -92,9 +88,7 @@ class Remediation:
         """Folders first, then flags, each only if it differs; then everything is compared."""
         before, ref = record.before, record.ref
         if not before.exists:
-            return ActionSeen(
-                result=Result.GONE, state=GONE, detail="There was no copy when it was recorded."
-            )
+            return never_there()
         with self._pool.session(ref.mailbox_id) as session:
             folders = self._locator.folders(session)
             found = self._locator.everywhere(session, ref.item_id, folders)
@@ -113,10 +107,9 @@ class Remediation:
             )
         lost = self._flags_back(ref, before, wanted[0]) or lost
         seen = self._read_back(ref, with_content=True)
-        judged = judge(seen, lost, lambda state: _is_back(state, before, wanted))
-        if seen is not None and seen.exists and seen.content_hash != before.content_hash:
-            detail = f"{detail} The content is not what was recorded.".strip()
-        return ActionSeen(result=judged.result, state=judged.state, detail=judged.detail or detail)
+        return judge_undo(
+            seen, lost, lambda state: _is_back(state, before, wanted), before=before, detail=detail
+        )
 
     def _target(self, session: Session, folders: Sequence[Folder], place: Place) -> str:
         if place is Place.QUARANTINE:
