@@ -37,7 +37,7 @@ from incidents.layers import (
 )
 from incidents.looks_proof import compare
 from incidents.looks_words import Found, outcome_of, words_of
-from incidents.models import Intent, Job, ReleaseLook
+from incidents.models import Intent, ReleaseLook
 from incidents.notices import tell_not_kept
 from incidents.observations import Observation
 from incidents.words import Direction, Layer, Place
@@ -264,9 +264,3 @@ def _record_place(look: ReleaseLook, claim: Claim, state: CopyState) -> None:
             )
         ]
     )
-
-
-def looks_of_job(job: Job) -> dict[UUID, ReleaseLook]:
-    """Intent → its look."""
-    rows = ReleaseLook.objects.filter(tenant=job.tenant_id, intent__job=job)
-    return {look.intent_id: look for look in rows}

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from api_bridge.access.clouds import cloud_named
-from api_bridge.access.models import OF_CLIENTS, Consent, Grant, Purpose
+from api_bridge.access.models import OF_CLIENTS, Consent, Purpose
 from api_bridge.access.registrations import QUEUE, registrations
 from api_bridge.models import Connection
 from api_bridge.tokens import GUID
@@ -215,8 +215,3 @@ def _note_misuse(consent: Consent, person: Person) -> None:
         object_id=consent.id,
         reason="Brought back in another session than it was asked for in.",
     )
-
-
-def grants_of(tenant: Tenant) -> dict[str, Grant]:
-    """By purpose."""
-    return {row.purpose: row for row in Grant.objects.filter(tenant=tenant)}

@@ -53,17 +53,15 @@ class Capability(StrEnum):
 
     ``push_listed``: the standing orders can be listed.  ``pushes_pulled``: what is pushed waits to
     be fetched (``PullsPushes``).  ``cheap_changes``: ``changes`` costs no more than a quick look.
-    ``mailbox_settings``: ``ReadsSettings``.  ``vendor_verdicts``: ``ReadsVerdicts``.  ``idle``: it
-    calls nobody, and speaks on a connection that we hold open (``Listens``).
+    ``vendor_verdicts``: ``ReadsVerdicts``.  What a connector can always do is its Protocol's to
+    say: ``ReadsSettings``, ``Listens``.
     """
 
     PUSH = "push"
     PUSH_LISTED = "push_listed"
     PUSHES_PULLED = "pushes_pulled"
     CHEAP_CHANGES = "cheap_changes"
-    MAILBOX_SETTINGS = "mailbox_settings"
     VENDOR_VERDICTS = "vendor_verdicts"
-    IDLE = "idle"
     HIDDEN_QUARANTINE = "hidden_quarantine"
     RAW = "raw"
     BATCH = "batch"
@@ -493,7 +491,7 @@ class Connector(Protocol):
 
 @runtime_checkable
 class ReadsSettings(Protocol):
-    """``Capability.MAILBOX_SETTINGS``: what an intruder changes first."""
+    """What an intruder changes first."""
 
     def rules(self, mailbox_id: str) -> list[MailboxRule]:
         """All that the provider shows."""
@@ -526,7 +524,7 @@ class PullsPushes(Protocol):
 
 @runtime_checkable
 class Listens(Protocol):
-    """``Capability.IDLE``."""
+    """A mail host that calls nobody, and speaks on a connection that we hold open."""
 
     def listen(self, mailbox_id: str) -> Listening:
         """A connection to be held open."""

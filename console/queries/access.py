@@ -38,7 +38,6 @@ JOURNEYS_SHOWN = 10
 LINKS_SHOWN = 5
 TRIALS_SHOWN = 3
 MOVES_SHOWN = 20
-MOVING_FOR = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,3 @@ class ReleaseLook(TenantModel):
     @property
     def is_over(self) -> bool:
         return self.done_at is not None
-
-    @property
-    def has_stuck(self) -> bool:
-        return self.outcome == self.Outcome.KEPT

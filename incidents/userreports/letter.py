@@ -8,7 +8,6 @@ format of third-party tools, which the built-in button's mails follow).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from incidents.mail.facts import MailFacts
 
@@ -104,8 +103,3 @@ def storable_json(value: object) -> object:
     if isinstance(value, list | tuple):
         return [storable_json(each) for each in value]
     return value
-
-
-def first_of(texts: Iterable[str], most: int) -> str:
-    """The first that says anything, storable, cut."""
-    return next((storable(text)[:most] for text in texts if text), "")

@@ -63,7 +63,6 @@ ALWAYS = frozenset(
         Capability.HIDDEN_QUARANTINE,
         Capability.RAW,
         Capability.BATCH,
-        Capability.MAILBOX_SETTINGS,
         Capability.VENDOR_VERDICTS,
     }
 )

@@ -44,7 +44,7 @@ SNAPSHOT_S = 3_600.0
 class ImapConnector:
     """One client's mailboxes on one server."""
 
-    capabilities = frozenset({Capability.RAW, Capability.HIDDEN_QUARANTINE, Capability.IDLE})
+    capabilities = frozenset({Capability.RAW, Capability.HIDDEN_QUARANTINE})
 
     def __init__(self, connection: Connection, runtime: Runtime) -> None:
         self.options = check_imap(connection, runtime.allowed_hosts)
