@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -196,13 +196,21 @@ class LoopReader:
     async def _replaced(self, seat: _Seat | None) -> _Seat:
         """Raises ``ReaderUnavailable``."""
         await self._end(seat)
-        loop = asyncio.get_running_loop()
+        starting = self._starter.submit(self._start)
         try:
-            child = await loop.run_in_executor(self._starter, self._start)
-            child.line.setblocking(False)
-            line, answers = await loop.create_unix_connection(_Answers, sock=child.line)
+            child = await asyncio.wrap_future(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(_end_started)  # nobody else knows of it
+            raise
         except (OSError, RuntimeError) as error:
             raise ReaderUnavailable(f"no reading process: {error}") from error
+        try:
+            child.line.setblocking(False)
+            loop = asyncio.get_running_loop()
+            line, answers = await loop.create_unix_connection(_Answers, sock=child.line)
+        except BaseException:
+            child.end()
+            raise
         return _Seat(child, line, answers)
 
     async def _end(self, seat: _Seat | None) -> None:
@@ -210,3 +218,8 @@ class LoopReader:
         if seat is not None:
             seat.kill()
             await asyncio.to_thread(seat.child.process.wait)
+
+
+def _end_started(starting: Future[Child]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        starting.result().end()

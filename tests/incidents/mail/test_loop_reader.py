@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from incidents.mail import read_mail
+from incidents.mail import loop_reader, read_mail
 from incidents.mail.loop_reader import LoopReader
-from incidents.mail.reader import LOOK_EVERY_S, ReaderUnavailable
+from incidents.mail.reader import LOOK_EVERY_S, Child, ReaderUnavailable
 from tests.incidents.mail.bombs import BOMBS
 from tests.incidents.mail.mails import plain_mail
 from tests.incidents.mail.test_reader import LARGE, MAIL, RECEIVED, is_alive, wait_until_gone
@@ -101,6 +101,26 @@ async def test_a_reading_that_is_called_off_leaves_no_answer_for_the_next():
         await asyncio.sleep(0.005)
         reading.cancel()
         assert await reader.read_async(MAIL) == read_mail(MAIL)
+
+
+async def test_a_child_that_is_starting_when_its_mail_is_called_off_is_ended(monkeypatch):
+    started: list[Child] = []
+
+    def start(*arguments: Any) -> Child:
+        started.append(Child(*arguments))
+        return started[0]
+
+    monkeypatch.setattr(loop_reader, "Child", start)
+    async with LoopReader(workers=1) as reader:
+        reading = asyncio.create_task(reader.read_async(MAIL))
+        await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert not started
+    (child,) = started
+    assert child.process.returncode == -signal.SIGKILL
+    assert child.line.fileno() == -1
 
 
 async def test_closing_ends_the_children_and_the_reader():
