@@ -17,6 +17,7 @@ from console.gateway_parts.postfix import PostfixPart
 from console.gateway_parts.prepare import find_or_install, prepare
 from console.launch.ports import free_port
 from console.launch.process import Command, Process, start_ready
+from tests.real_engines import start_all
 
 # What would only make tests slow: the same limits, but lower.
 FASTER = """
@@ -80,9 +81,7 @@ class PostfixHost:
         (local / "main.cf").write_text(own)
         (local / "transport").write_text(transport)
         plan = prepare(self.part, self.settings)
-        self._processes = [
-            start_ready(program.command, program.is_ready) for program in plan.programs
-        ]
+        self._processes = start_all(plan)
 
     def look_up(self, table: str, key: str) -> str:
         """As Postfix itself would find it; "" where it would not."""

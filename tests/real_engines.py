@@ -68,7 +68,20 @@ def write_and_start(plan: PartPlan) -> list[Process]:
         _give(file.path, file.owner)
     done = subprocess.run(plan.check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return [start_ready(each.command, each.is_ready, within_s=60.0) for each in plan.programs]
+    return start_all(plan)
+
+
+def start_all(plan: PartPlan) -> list[Process]:
+    """Each ready before the next one starts; if one does not, none is left running."""
+    running: list[Process] = []
+    try:
+        for each in plan.programs:
+            running.append(start_ready(each.command, each.is_ready, within_s=60.0))
+    except BaseException:
+        for process in reversed(running):
+            process.stop()
+        raise
+    return running
 
 
 def _give(path: Path, owner: Account | None) -> None:

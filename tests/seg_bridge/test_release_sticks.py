@@ -75,31 +75,32 @@ class Town:
 def town(transactional_db: None, tmp_path: Path, settings, monkeypatch) -> Iterator[Town]:
     folder = tmp_path / "cloud"
     folder.mkdir()
-    cloud = SandboxProcess(folder).start()
-    settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
-    monkeypatch.setenv("BAILEY_RELEASE_LOOK_AFTER_S", "1")  # of ingest, which hears of the release
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    shared_runtime.cache_clear()
-    forget_profiles()
-    cast = make_cast()
-    client = make_client(cast, cloud, "delta")
-    host, _, port = cloud.addresses["smtp"].rpartition(":")
-    with maintenance_scope():
-        Domain.objects.filter(tenant=client.tenant).update(
-            next_hop_host=host, next_hop_port=int(port)
-        )
-        Assignment.objects.create(tenant=client.tenant, person=cast.ana)
-    client.sync()
-    mx, smtp_port = make_gate(cast, client.tenant), free_port()
-    try:
-        with EmptyDns() as dns, processes(tmp_path, mx, dns=dns, smtp_port=smtp_port):
-            yield Town(cast, client, smtp_port)
-    finally:
-        client.company.close()
-        close_connectors()
+    with SandboxProcess(folder) as cloud:
+        settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
+        monkeypatch.setenv(
+            "BAILEY_RELEASE_LOOK_AFTER_S", "1"
+        )  # of ingest, which hears of the release
+        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+        settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
         shared_runtime.cache_clear()
-        cloud.stop()
+        forget_profiles()
+        cast = make_cast()
+        client = make_client(cast, cloud, "delta")
+        host, _, port = cloud.addresses["smtp"].rpartition(":")
+        with maintenance_scope():
+            Domain.objects.filter(tenant=client.tenant).update(
+                next_hop_host=host, next_hop_port=int(port)
+            )
+            Assignment.objects.create(tenant=client.tenant, person=cast.ana)
+        client.sync()
+        mx, smtp_port = make_gate(cast, client.tenant), free_port()
+        try:
+            with EmptyDns() as dns, processes(tmp_path, mx, dns=dns, smtp_port=smtp_port):
+                yield Town(cast, client, smtp_port)
+        finally:
+            client.company.close()
+            close_connectors()
+            shared_runtime.cache_clear()
 
 
 def test_a_mail_that_both_layers_condemn_is_released_and_stays(town: Town):

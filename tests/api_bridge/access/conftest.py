@@ -34,9 +34,9 @@ BACK = ["http://127.0.0.1:8000/console/consent", "http://127.0.0.1:8001/portal/c
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """One sandbox for the tests of this folder."""
-    process = SandboxProcess(tmp_path_factory.mktemp("access-sandbox")).start()
-    yield process
-    assert process.stop() == 0
+    with SandboxProcess(tmp_path_factory.mktemp("access-sandbox")) as process:
+        yield process
+        assert process.stop() == 0
 
 
 @pytest.fixture

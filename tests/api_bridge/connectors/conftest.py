@@ -19,9 +19,9 @@ from tests.api_bridge.sandbox.running import Company, SandboxProcess
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """One sandbox for the tests of this folder."""
-    process = SandboxProcess(tmp_path_factory.mktemp("graph-sandbox")).start()
-    yield process
-    assert process.stop() == 0
+    with SandboxProcess(tmp_path_factory.mktemp("graph-sandbox")) as process:
+        yield process
+        assert process.stop() == 0
 
 
 @pytest.fixture

@@ -24,34 +24,33 @@ PHISH_ID = "<phish-1@secure-login.example.net>"
 @pytest.fixture
 def both(cast, server, settings, tmp_path) -> Iterator[Client]:
     """Ana, Bo and the CFO are on Microsoft 365, Dan on the office's own server."""
-    cloud = SandboxProcess(tmp_path / "cloud").start()
-    settings.OUTGOING_HOSTS = [cloud.addresses["https"], *sorted(server.allowed)]
-    settings.EVIDENCE_DIR = tmp_path / "evidence"
-    settings.INGEST_URL = "http://127.0.0.1:9"  # nobody listens: no push
-    settings.IMAP_IDLE_AT_MOST = 0
-    shared_runtime.cache_clear()
-    forget_profiles()
-    client = make_client(cast, cloud, "lambda")
-    with client.scope():
-        connect_imap(
-            tenant=client.tenant,
-            settings=ImapSettings(
-                host=server.host,
-                port=server.imaps_port,
-                auth="master",
-                login=MASTER,
-                secret=MASTER_PASSWORD,
-                mailboxes=[client.company.mail("dan")],
-                ca_file=str(server.ca),
-            ),
-            actor=BAILEY,
-        )
-    client.sync()
-    yield client
-    close_connectors()
-    shared_runtime.cache_clear()
-    client.company.close()
-    cloud.stop()
+    with SandboxProcess(tmp_path / "cloud") as cloud:
+        settings.OUTGOING_HOSTS = [cloud.addresses["https"], *sorted(server.allowed)]
+        settings.EVIDENCE_DIR = tmp_path / "evidence"
+        settings.INGEST_URL = "http://127.0.0.1:9"  # nobody listens: no push
+        settings.IMAP_IDLE_AT_MOST = 0
+        shared_runtime.cache_clear()
+        forget_profiles()
+        client = make_client(cast, cloud, "lambda")
+        with client.scope():
+            connect_imap(
+                tenant=client.tenant,
+                settings=ImapSettings(
+                    host=server.host,
+                    port=server.imaps_port,
+                    auth="master",
+                    login=MASTER,
+                    secret=MASTER_PASSWORD,
+                    mailboxes=[client.company.mail("dan")],
+                    ca_file=str(server.ca),
+                ),
+                actor=BAILEY,
+            )
+        client.sync()
+        yield client
+        close_connectors()
+        shared_runtime.cache_clear()
+        client.company.close()
 
 
 def test_a_mail_condemned_in_one_host_is_pulled_and_restored_in_both(both, server):

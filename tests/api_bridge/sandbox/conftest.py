@@ -8,9 +8,9 @@ from tests.api_bridge.sandbox.running import Company, SandboxProcess
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """One sandbox for the whole run; a test makes its own company in it."""
-    process = SandboxProcess(tmp_path_factory.mktemp("sandbox")).start()
-    yield process
-    assert process.stop() == 0
+    with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as process:
+        yield process
+        assert process.stop() == 0
     process.client.close()
 
 

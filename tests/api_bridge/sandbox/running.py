@@ -15,7 +15,10 @@ from typing import Any
 
 import httpx
 
-START_TIMEOUT_S = 30
+from console.launch.ports import free_port
+
+LISTENERS = ("HTTPS", "HTTP", "SMTP", "DNS")
+STOP_TIMEOUT_S = 30
 
 
 def plain_client() -> httpx.Client:
@@ -28,12 +31,22 @@ class SandboxProcess:
         self.folder = folder
         self._environment = {
             "BAILEY_SANDBOX_DIR": str(folder),
-            **{f"BAILEY_SANDBOX_{n}": "127.0.0.1:0" for n in ("HTTPS", "HTTP", "SMTP", "DNS")},
+            # Not 0: started again it listens where it did, so links and subscriptions stay good.
+            **{f"BAILEY_SANDBOX_{n}": f"127.0.0.1:{free_port()}" for n in LISTENERS},
             **environment,
         }
         self._process: subprocess.Popen[str] | None = None
         self.addresses: dict[str, str] = {}
         self.client = plain_client()
+
+    def __enter__(self) -> "SandboxProcess":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Ended on every way out; one that is ended already stays so."""
+        if self._process is not None and self._process.returncode is None:
+            self.stop()
+        self.client.close()
 
     def start(self) -> "SandboxProcess":
         self._process = subprocess.Popen(
@@ -43,11 +56,10 @@ class SandboxProcess:
             text=True,
         )
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
+        if self._process.stdout.readline() != "ready\n":
+            code = self.stop(signal.SIGKILL)
+            raise AssertionError(f"the sandbox did not start (exit code {code})")
         self.addresses = json.loads((self.folder / "addresses.json").read_text())
-        # Started again it listens where it did: links and subscriptions stay good.
-        for name, address in self.addresses.items():
-            self._environment[f"BAILEY_SANDBOX_{name.upper()}"] = address
         return self
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -56,10 +68,11 @@ class SandboxProcess:
         self.client.close()
         self.client = plain_client()
         self._process.send_signal(number)
-        code = self._process.wait(START_TIMEOUT_S)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        return code
+        with self._process as process:
+            try:
+                return process.wait(STOP_TIMEOUT_S)
+            finally:
+                process.kill()
 
     @property
     def ca(self) -> Path:

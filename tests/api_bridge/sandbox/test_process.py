@@ -26,10 +26,8 @@ IMMUTABLE = {"prefer": 'IdType="ImmutableId"'}
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[SandboxProcess]:
     """A sandbox that the test may stop and kill; the test leaves it running."""
-    process = SandboxProcess(tmp_path / "cloud").start()
-    yield process
-    process.stop()
-    process.client.close()
+    with SandboxProcess(tmp_path / "cloud") as process:
+        yield process
 
 
 def start_with(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -36,9 +36,9 @@ SENT = "outbound"
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """One sandbox for the tests of this folder."""
-    process = SandboxProcess(tmp_path_factory.mktemp("sync-sandbox")).start()
-    yield process
-    assert process.stop() == 0
+    with SandboxProcess(tmp_path_factory.mktemp("sync-sandbox")) as process:
+        yield process
+        assert process.stop() == 0
 
 
 @pytest.fixture(autouse=True)
