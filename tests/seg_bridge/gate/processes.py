@@ -57,7 +57,10 @@ class Running:
 
 
 class Zygote:
-    """The process that forks them; see ``zygote.py``."""
+    """The process that forks them; see ``zygote.py``.  ``is_quiet``: what they say is not shown."""
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self._stderr = subprocess.DEVNULL if is_quiet else None
 
     def __enter__(self) -> Zygote:
         self._process = subprocess.Popen(
@@ -65,6 +68,7 @@ class Zygote:
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._stderr,
             text=True,
         )
         self._scratch = tempfile.TemporaryDirectory(dir=memory_folder())
