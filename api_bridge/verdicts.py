@@ -1,4 +1,5 @@
-"""What the mail host's own protection said of delivered mail, as observations of layer ``vendor``.
+"""What the mail host's own protection said of delivered mail, as observations of layer ``vendor``,
+and what people reported with its button.
 
 It is asked again for some days back each time: the same word makes the same row, so nothing is
 counted twice and no cursor can be lost.
@@ -17,6 +18,8 @@ from api_bridge.errors import BridgeError
 from api_bridge.models import Connection, MailboxSync
 from incidents.intake import record
 from incidents.observations import Observation, Reason
+from incidents.userreports.alerts import report_of_alert
+from incidents.userreports.taking import TakenReport, take_reports
 from incidents.words import Layer
 from tenants.doors import ClaimedWork
 from tenants.work import work_scope
@@ -42,17 +45,31 @@ def tell_verdicts(claimed: ClaimedWork, connection_id: UUID, connector: Connecto
         kind = Connection.objects.values_list("kind", flat=True).get(id=connection_id)
         rows = MailboxSync.objects.filter(connection_id=connection_id).select_related("mailbox")
         ours = {name: row.mailbox.address for row in rows for name in _names(row)}
+        known = [(ours[each.recipient], each) for each in said if each.recipient in ours]
         record(
             [
-                _observation(claimed.tenant_id, kind, ours[each.recipient], each)
-                for each in said
-                if each.recipient in ours
+                _observation(claimed.tenant_id, kind, address, each)
+                for address, each in known
+                if not each.is_report
             ]
+        )
+        take_reports(
+            claimed.tenant_id,
+            [_report(address, each) for address, each in known if each.is_report],
         )
 
 
 def _names(row: MailboxSync) -> list[str]:
     return [row.mailbox.address, *row.mailbox.aliases]
+
+
+def _report(address: str, said: VendorVerdict) -> TakenReport:
+    return report_of_alert(
+        alert_id=said.key,
+        message_id=said.internet_message_id,
+        recipient=address,
+        reported_at=said.at,
+    )
 
 
 def _observation(tenant_id: int, kind: str, address: str, said: VendorVerdict) -> Observation:

@@ -369,7 +369,8 @@ class Delegate:
 class VendorVerdict:
     """What the provider's own protection said of one mail in one mailbox, after delivery.
 
-    ``key`` is stable; ``kind`` are the provider's words.  ``at`` aware, UTC.
+    ``key`` is stable; ``kind`` are the provider's words.  ``at`` aware, UTC.  ``is_report``: the
+    provider only passes on what somebody in that mailbox pressed.
     """
 
     key: str
@@ -380,6 +381,7 @@ class VendorVerdict:
     internet_message_id: str
     subject: str = ""
     sender: str = ""
+    is_report: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,23 +14,23 @@ from incidents.userreports.taking import TakenReport
 
 
 def report_of_alert(
-    *, alert_id: str, message_id: str, recipient: str, reporter: str, reported_at: datetime
+    *, alert_id: str, message_id: str, recipient: str, reported_at: datetime
 ) -> TakenReport:
     """What ``take_reports`` takes, for one mail of an alert.
 
-    ``message_id`` is the mail's Message-ID, ``recipient`` in whose mailbox it lies.  ``reporter``
-    "": the alert does not say, and it is the recipient.  Google itself says who pressed, so the
-    report is from one of the client's people where it has such a mailbox.
+    ``message_id`` is the mail's Message-ID, ``recipient`` in whose mailbox it lies and who pressed:
+    Google itself says so, and the report is from one of the client's people where it has such a
+    mailbox.
     Raises ``ValueError`` without a time zone.
     """
     if reported_at.tzinfo is None:
         raise ValueError("reported_at needs a time zone")
-    whom = (reporter or recipient).lower()
+    whom = recipient.lower()
     name = message_id.strip()
     if name and not name.startswith("<"):
         name = f"<{name}>"
     return TakenReport(
-        source_key=storable(f"gmail-alert/{alert_id}/{name}/{recipient.lower()}")[:600],
+        source_key=storable(f"gmail-alert/{alert_id}/{name}/{whom}")[:600],
         way=UserReport.Way.GMAIL.value,
         reporter=storable(whom)[:320],
         reported_at=reported_at,

@@ -1,8 +1,8 @@
 """The mails that are attached to a report, taken out and read in the process that can be killed.
 
 A ``Judge`` for ``incidents.mail.reader``: limits of memory, CPU and time hold for it, and a bomb in
-an attached mail harms this process alone.  It has two forms of an attached mail: a part that is a
-message (RFC 2046, 5.2.1), and a file of one, ``….eml``.
+an attached mail harms this process alone.  It has three forms of an attached mail: a part that is a
+message (RFC 2046, 5.2.1), a file of one, ``….eml``, and an Outlook item, ``….msg``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from incidents.mail.facts import MailFacts
 from incidents.mail.mime import Part, parse_mime
 from incidents.mail.read import read_mail
 from incidents.mail.wire import pack_facts
+from incidents.userreports.outlook import NoItem, mail_of_item
 
 JUDGE: Final = f"{__name__}:attached_mails"
 MOST_MAILS = 10
@@ -25,17 +26,21 @@ _OUTLOOK = "application/vnd.ms-outlook"
 
 
 def attached_mails(raw: bytes, facts: MailFacts, told: object) -> dict[str, Any]:
-    """``mails``: each with its packed facts and its bytes in base64.  ``problem``: ``msg`` for
-    Outlook's own format, which is not read; ``too_big`` and ``too_many`` where some are left out.
+    """``mails``: each with its packed facts and its bytes in base64.  ``problem``: ``msg`` for an
+    Outlook item that cannot be read, ``made_anew`` for one that can; ``too_big`` and ``too_many``
+    where some are left out.
     """
     del facts, told
     found: list[dict[str, str]] = []
     problem, room = "", MOST_BYTES
     for part in _parts(raw):
-        if _is_outlooks(part):
-            problem = problem or "msg"
-            continue
         inner = _bytes_of(part, raw)
+        if _is_outlooks(part):
+            try:
+                inner, problem = mail_of_item(inner), problem or "made_anew"
+            except NoItem:
+                problem = "msg"
+                continue
         if len(found) == MOST_MAILS:
             problem = "too_many"
             break

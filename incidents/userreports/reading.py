@@ -17,8 +17,10 @@ from incidents.userreports import letter
 from incidents.userreports.child import JUDGE
 
 PROBLEMS = {
-    "msg": "The mail is attached as an Outlook item (.msg), which Bailey does not read. "
+    "msg": "The mail is attached as an Outlook item (.msg) that cannot be read. "
     "Forward it as an attachment (.eml) instead.",
+    "made_anew": "The mail was attached as an Outlook item (.msg): what is shown was made anew of "
+    "its header and texts, without attachments.",
     "too_big": "The attached mails are too big.",
     "too_many": "More than ten mails are attached: those beyond were left out.",
     "unreadable": "The report was too much for the reading process.",

@@ -53,6 +53,7 @@ ALERT_VERDICTS = {
     "Suspicious message reported": Verdict.SUSPICIOUS,
     "User reported spam spike": Verdict.SPAM,
 }
+REPORTS = frozenset({"User reported phishing"})
 
 
 def bytes_of(data: Json) -> bytes:
@@ -304,6 +305,7 @@ def verdicts_of(alert: Json) -> list[VendorVerdict]:
                 internet_message_id=f"<{message_id.strip('<>')}>",
                 subject=text_of(message, "subjectText")[:500],
                 sender=sender[:320],
+                is_report=kind in REPORTS,
             )
         )
     return found

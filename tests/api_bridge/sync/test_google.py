@@ -18,7 +18,10 @@ from api_bridge.runtime import connector_of
 from api_bridge.services import google_cloud, verify_google
 from api_bridge.webhooks import google as push_view
 from incidents.layers import Copy
+from incidents.models import UserReport
+from incidents.userreports.placing import serve_reported
 from incidents.words import Direction, Layer, Place, Verdict
+from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Mailbox
 from tests.api_bridge.sandbox.running import simple_mail
@@ -302,6 +305,26 @@ def test_what_google_says_of_a_mail_stands_beside_our_verdict(google):
     (delivery,) = google.deliveries()
     assert delivery.message.internet_message_id == message_id
     assert delivery.vendor_verdict == Verdict.PHISH
+
+
+def test_what_people_press_in_gmail_is_a_report_and_no_word_of_google(google):
+    message_id = google.company.receive("ana")
+    google.sync()
+    google.company.cloud.admin("POST", f"google/{google.company.tenant_id}/alerts", {
+        "type": "User reported phishing",
+        "data": {"messages": [{"messageId": message_id, "recipient": google.company.mail("ana")}]},
+    }, 201)  # fmt: skip
+    for _ in range(2):
+        with google.scope():
+            Connection.objects.update(watch_due_at=timezone.now())
+        google.sync()
+        google.make_sense()
+        serve_reported(ClaimedWork(google.tenant.id, google.tenant.provider_id, 1))
+    assert not google.observations(layer=Layer.VENDOR)
+    with google.scope():
+        told = UserReport.objects.get()
+    assert (told.way, told.trust, told.said) == ("gmail", "own", "phish")
+    assert told.delivery_id == google.deliveries()[0].id
 
 
 def test_a_customer_belongs_to_one_client(google, cast, cloud, monkeypatch):
