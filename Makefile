@@ -5,6 +5,8 @@ COMPILE := PATH=".venv/bin:$$PATH" uv pip compile --quiet --universal --python-v
 	--generate-hashes --no-header
 CODE := console incidents seg_bridge api_bridge tenants tests deploy
 .DEFAULT_GOAL := help
+# Compiled modules are kept in the checkout: else each of the dozen processes compiles them all.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: run test lint fix types bench crashloop migrations-check clean-data lock help
 
 run: ## set everything up and run it (DEMO=0: no demo; DEMO_MAIL=0: no mail of its; GATEWAY=full: Postfix)
