@@ -40,6 +40,8 @@ from api_bridge.connectors.graph.mapping import (
     text_of,
 )
 from api_bridge.connectors.graph.remediate import Remediation
+from api_bridge.connectors.graph.traces import REACH, WINDOW, trace_page
+from api_bridge.connectors.traces import TracePage
 from api_bridge.errors import AccessDenied, BridgeError, NotFound
 
 # Outlook subscriptions live less than 7 days (contract A.3 c); renewed with two days left.
@@ -59,6 +61,7 @@ class GraphConnector:
             Capability.BATCH,
         }
     )
+    trace_window, trace_reach = WINDOW, REACH
 
     def __init__(
         self,
@@ -203,6 +206,9 @@ class GraphConnector:
 
     def undo(self, record: ActionRecord) -> ActionSeen:
         return self._remediation.undo(record)
+
+    def traced(self, since: datetime, until: datetime, *, link: str = "") -> TracePage:
+        return trace_page(self._client, since, until, link)
 
     def close(self) -> None:
         self._client.close()
