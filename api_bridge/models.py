@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from api_bridge.access.models import (
@@ -34,6 +35,7 @@ __all__ = [
     "Purpose",
     "Relationship",
     "SeenItem",
+    "TracedMail",
 ]
 
 
@@ -46,7 +48,8 @@ class Connection(TenantModel):
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
     that only this kind of host has, none of them secret.  ``by_registrations``: the connection has
     no application of its own and goes by the provider's registrations, as far as the client granted
-    them (api_bridge/access).
+    them (api_bridge/access).  ``traced_until``: up to when the host's own record of its mail was
+    read (api_bridge/traces.py), None: never; ``trace_error`` says why not, "": nothing is wrong.
     """
 
     class Kind(models.TextChoices):
@@ -77,6 +80,9 @@ class Connection(TenantModel):
     mailboxes_listed_at = models.DateTimeField(null=True)
     list_due_at = models.DateTimeField(default=timezone.now)
     watch_due_at = models.DateTimeField(default=timezone.now)
+    trace_due_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    traced_until = models.DateTimeField(null=True)
+    trace_error = models.TextField(blank=True, default="", db_default="")
     quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -154,4 +160,28 @@ class Correspondent(TenantModel):
             models.UniqueConstraint(
                 fields=["tenant", "sender", "recipient"], name="correspondent_once"
             )
+        ]
+
+
+class TracedMail(TenantModel):
+    """A copy that the mail host has on record as passed through it: what it did with it, not what
+    this layer saw.  ``mailbox`` None: the address is of the client, and no mailbox of it is known.
+    """
+
+    mailbox = tenant_key("tenants.Mailbox", null=True)
+    connection = tenant_key("api_bridge.Connection")
+    trace_id = models.CharField(max_length=100)
+    recipient = models.CharField(max_length=320)
+    sender = models.CharField(max_length=320, blank=True)
+    internet_message_id = models.CharField(max_length=1000)
+    subject = models.TextField(blank=True)
+    status = models.CharField(max_length=12)
+    received_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "trace_id", "recipient"], name="traced_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-received_at"], name="traced_received"),
         ]

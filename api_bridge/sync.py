@@ -33,6 +33,7 @@ from api_bridge.round import Round, list_changes
 from api_bridge.runtime import connector_of, wire_connection
 from api_bridge.scan import Seat
 from api_bridge.store import Mine, forget_old_items, park_mailbox
+from api_bridge.traces import read_traces
 from api_bridge.watch import watch
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
@@ -129,6 +130,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
             with work_scope(claimed):
                 note_seeing(opened.connection_id)
     watch(claimed, opened.connection_id, opened.connector)
+    read_traces(claimed, opened.connection_id, opened.connector)
     ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
     listen_to(claimed, opened.connection_id, opened.connector)
 

@@ -364,6 +364,11 @@ urlpatterns = [
         clients.client_blindspots_list,
         name="client_blindspots_list",
     ),
+    path(
+        "console/clients/<slug:slug>/blind-spots/exchange/<slug:fate>",
+        clients.client_traced,
+        name="client_traced",
+    ),
     path("console/reported", user_reports.user_reports, name="user_reports"),
     path("console/clients/<slug:slug>/reported", user_reports.report_terms, name="report_terms"),
     path(

@@ -181,7 +181,7 @@ def _state(
     if grant is not None and grant.lost_at is not None:
         return "lost"
     if grant is not None:
-        return "granted" if all(row.is_met for row in needs) else "partly"
+        return "granted" if all(row.is_met or row.need.is_extra for row in needs) else "partly"
     if has_own:
         return "own"
     return "asked" if last is not None and _is_moving(last, timezone.now()) else "none"
