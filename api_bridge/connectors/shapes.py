@@ -303,7 +303,8 @@ class ActionSeen:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """A standing push order.  Times aware, UTC.  ``renew_at`` None: as late as the caller likes
-    before it ends.
+    before it ends.  ``key_id``: what it tells is sealed with this key of ours; "": it tells nothing
+    but that something changed.
     """
 
     id: str
@@ -311,6 +312,7 @@ class Subscription:
     notification_url: str
     expires_at: datetime
     renew_at: datetime | None = None
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

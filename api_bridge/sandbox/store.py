@@ -88,6 +88,10 @@ CREATE TABLE IF NOT EXISTS subscription (
     lifecycle_url TEXT, client_state TEXT, is_immutable INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL, sent_seq INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS sealing (
+    subscription_id TEXT PRIMARY KEY REFERENCES subscription ON DELETE CASCADE,
+    selected TEXT NOT NULL, certificate TEXT NOT NULL, certificate_id TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS trace (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant_id TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE, id TEXT NOT NULL,
