@@ -33,6 +33,7 @@ __all__ = [
     "MailboxMove",
     "MailboxSync",
     "Purpose",
+    "PushNotice",
     "Relationship",
     "SeenItem",
     "TracedMail",
@@ -50,6 +51,8 @@ class Connection(TenantModel):
     no application of its own and goes by the provider's registrations, as far as the client granted
     them (api_bridge/access).  ``traced_until``: up to when the host's own record of its mail was
     read (api_bridge/traces.py), None: never; ``trace_error`` says why not, "": nothing is wrong.
+    ``seals_pushes``: what is told of its mailboxes brings what changed, sealed with the first of
+    ``sealed_push_keys`` (api_bridge/push_keys.py).
     """
 
     class Kind(models.TextChoices):
@@ -83,6 +86,8 @@ class Connection(TenantModel):
     trace_due_at = models.DateTimeField(default=timezone.now, db_default=Now())
     traced_until = models.DateTimeField(null=True)
     trace_error = models.TextField(blank=True, default="", db_default="")
+    seals_pushes = models.BooleanField(default=False, db_default=False)
+    sealed_push_keys = models.BinaryField(default=bytes, db_default=b"")
     quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -96,6 +101,9 @@ class MailboxSync(TenantModel):
     ``dirty_at`` set: a hint that something changed.  Until ``whole_due_at`` a quick look at the
     newest mail is enough; then everything since the cursor is listed.  The push fields name the
     subscription; ``push_error`` says why there is none, and then the mailbox is only polled.
+    ``push_key``: the key that it was ordered with, "" where it does not bring what changed.
+    ``lifecycle_event``: what the host last said of the order itself, in its own word.
+    ``notices_refused``: how many notices did not prove what they said; ``refused_why``: the last.
     """
 
     mailbox = tenant_key("tenants.Mailbox")
@@ -112,6 +120,11 @@ class MailboxSync(TenantModel):
     push_expires_at = models.DateTimeField(null=True)
     push_due_at = models.DateTimeField(default=timezone.now)
     push_error = models.TextField(blank=True)
+    push_key = models.CharField(max_length=100, blank=True, default="", db_default="")
+    lifecycle_event = models.CharField(max_length=60, blank=True, default="", db_default="")
+    lifecycle_at = models.DateTimeField(null=True)
+    notices_refused = models.PositiveIntegerField(default=0, db_default=0)
+    refused_why = models.TextField(blank=True, default="", db_default="")
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -185,3 +198,18 @@ class TracedMail(TenantModel):
         indexes: ClassVar = [
             models.Index(fields=["tenant", "-received_at"], name="traced_received"),
         ]
+
+
+class PushNotice(TenantModel):
+    """A push that brought what changed, sealed as it came, until the worker has opened it.
+
+    ``tokens``: what it brought as proof.
+    """
+
+    mailbox = tenant_key("tenants.Mailbox")
+    content = models.JSONField()
+    tokens = models.JSONField()
+    came_at = models.DateTimeField(default=timezone.now)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["tenant", "came_at"], name="notice_came")]

@@ -102,7 +102,11 @@ class AccessPage:
     @property
     def askable(self) -> list[PurposeRow]:
         """What the client can be asked for now."""
-        return [row for row in self.purposes if row.registration and row.state != "granted"]
+        return [
+            row
+            for row in self.purposes
+            if row.registration and (row.state != "granted" or row.off)
+        ]
 
 
 def access_page(client: Tenant) -> AccessPage:

@@ -27,6 +27,7 @@ from api_bridge.models import (
     MailboxDay,
     MailboxMove,
     MailboxSync,
+    PushNotice,
     SeenItem,
     TracedMail,
 )
@@ -484,6 +485,9 @@ def _mailbox_layer(side: Side) -> None:
     )
     Correspondent.objects.create(
         tenant=tenant, sender=side.inner, first_seen_at=now, last_seen_at=now
+    )
+    PushNotice.objects.create(
+        tenant=tenant, mailbox=mailbox, content={"data": side.inner}, tokens=[side.inner]
     )
     TracedMail.objects.create(
         tenant=tenant,
