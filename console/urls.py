@@ -324,6 +324,7 @@ urlpatterns = [
     ),
     path("console/clients/<slug:slug>/mailbox", access.access, name="access"),
     path("console/clients/<slug:slug>/mailbox/ask", access.access_ask, name="access_ask"),
+    path("console/clients/<slug:slug>/mailbox/pushes", access.access_pushes, name="access_pushes"),
     path(
         "console/clients/<slug:slug>/mailbox/host/<slug:kind>",
         access.access_host,

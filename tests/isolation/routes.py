@@ -83,6 +83,8 @@ onboard_behind     POST    client     302 403  403  in     in    in
 access             GET     client     200 200  200  in     in    in
 access_ask         GET     client     405 405  405  405    405   405
 access_ask         POST    client     200 403  403  in     in    in
+access_pushes      GET     client     405 405  405  405    405   405
+access_pushes      POST    client     302 403  403  in     in    in
 access_link        GET     client     200 403  403  in     in    in
 access_link        POST    client     200 403  403  in     in    in
 access_link_withdraw GET   consent-link 405 405 405 405    405   405

@@ -220,7 +220,8 @@ def test_a_new_key_comes_with_the_renewal_and_the_old_one_still_opens(sealed, ho
         row = Connection.objects.get()
         old = type(first)(
             id=first.id, private_key_pem=first.private_key_pem,
-            certificate_pem=first.certificate_pem, made_at=first.made_at - push_keys_module.CHANGED_EVERY,
+            certificate_pem=first.certificate_pem,
+            made_at=first.made_at - push_keys_module.CHANGED_EVERY,
         )  # fmt: skip
         push_keys_module._keep(row, [old])
         MailboxSync.objects.update(push_due_at=timezone.now())
