@@ -150,6 +150,10 @@ class GraphApi:
             return _error(request, GraphError(
                 503, "serviceNotAvailable", "The service is temporarily unavailable.",
                 retry_after=f"{busy.seconds:.0f}"))  # fmt: skip
+        # S/MIME mail that Exchange cannot convert, the same each time.
+        if request.segments[-1:] == ["$value"] and faults.take("no_mime", subject):
+            return _error(request, GraphError(500, "ErrorMimeContentConversionFailed",
+                                              "Mime conversion of an item failed."))  # fmt: skip
         silence = faults.take("timeout", subject)
         if silence is not None:
             await asyncio.sleep(silence.seconds)

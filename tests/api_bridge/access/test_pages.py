@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from api_bridge.access.models import AppRegistration, Purpose, Relationship
 from api_bridge.models import MailboxSync
-from tenants.models import Mailbox
+from tenants.models import Domain, Mailbox
 from tests.factories import PASSWORD
 
 
@@ -105,7 +105,10 @@ def test_what_a_push_brings_is_switched_by_a_lead_and_what_was_dropped_is_shown(
     with yard.worker():
         assert yard.connection().seals_pushes
         mailbox = Mailbox.objects.create(
-            tenant=yard.cast.acme, address="push@acme.example", state=Mailbox.State.ACTIVE
+            tenant=yard.cast.acme,
+            domain=Domain.objects.filter(tenant=yard.cast.acme).first(),
+            address="push@acme.example",
+            state=Mailbox.State.ACTIVE,
         )
         MailboxSync.objects.create(
             tenant=yard.cast.acme,
