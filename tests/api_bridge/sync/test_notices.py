@@ -10,11 +10,15 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.db import OperationalError
 from django.utils import timezone
 
+from api_bridge import notices, webhooks
 from api_bridge import push_keys as push_keys_module
 from api_bridge.connectors import Action, Ref
 from api_bridge.connectors.graph.sealed import new_push_key
+from api_bridge.connectors.graph.signing_keys import SigningKeys
+from api_bridge.errors import Temporary
 from api_bridge.models import Connection, MailboxSync, PushNotice, SeenItem
 from api_bridge.push_keys import push_keys
 from api_bridge.runtime import connector_of
@@ -209,6 +213,68 @@ def test_without_the_client_state_nothing_is_even_kept(sealed, hook, machine):
     post(machine, said)
     with sealed.scope():
         assert PushNotice.objects.count() == 0
+    assert sealed.mailbox_sync("ana").notices_refused == 0
+
+
+def test_a_sealed_notice_that_cannot_be_kept_is_not_accepted(sealed, hook, machine, monkeypatch):
+    said = came(sealed, hook)
+
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(webhooks, "_keep_sealed", away)
+        assert post(machine, said).status_code == 503
+    assert serve(sealed, machine, said).notices_refused == 0
+    assert len(sealed.observations()) == 1
+
+
+def test_a_flood_says_no_more_than_that_something_changed(sealed, hook, machine, monkeypatch):
+    said = came(sealed, hook)
+    monkeypatch.setattr(webhooks, "MOST_WAITING", 0)
+    assert post(machine, said).status_code == 202
+    assert due(sealed) == {sealed.company.mail("ana")}
+    with sealed.scope():
+        assert PushNotice.objects.count() == 0
+
+
+def test_where_microsofts_keys_cannot_be_had_a_notice_waits_an_hour(
+    sealed, hook, machine, monkeypatch
+):
+    def away(*_: object) -> None:
+        raise Temporary("The signing keys cannot be had: 503.")
+
+    said = came(sealed, hook)
+    with monkeypatch.context() as patched:
+        patched.setattr(SigningKeys, "find", away)
+        assert serve(sealed, machine, said).notices_refused == 0
+        with sealed.scope():
+            assert PushNotice.objects.count() == 1
+    sealed.sync(everything=False)
+    assert len(sealed.observations()) == 1
+    monkeypatch.setattr(SigningKeys, "find", away)
+    monkeypatch.setattr(notices, "WAITS", timedelta(0))
+    row = serve(sealed, machine, said)
+    assert row.notices_refused == 1
+    assert "could not be checked" in row.refused_why
+
+
+def test_one_clients_notice_is_not_anothers(sealed, hook, machine, connect):
+    other = connect("globule")
+    with other.scope():
+        seal_pushes(connection=other.connection, is_on=True, actor=BAILEY)
+    other.sync()
+    other.sync()
+    said = came(sealed, hook)
+    # Who has another's proofs and envelope, and his own order's secret, proves nothing by them.
+    theirs = came(other, hook, "bo")
+    theirs["value"][0]["encryptedContent"] = said["value"][0]["encryptedContent"]
+    theirs["validationTokens"] = said["validationTokens"]
+    post(machine, theirs)
+    rest(other)
+    other.sync(everything=False)
+    row = other.mailbox_sync("bo")
+    assert (row.notices_refused, row.dirty_at) == (1, None)
     assert sealed.mailbox_sync("ana").notices_refused == 0
 
 
