@@ -12,35 +12,20 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from django.db.models import (
-    Case,
-    CharField,
-    Count,
-    Exists,
-    F,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    Value,
-    When,
-)
-from django.db.models.expressions import Func
-from django.db.models.functions import Lower, TruncHour
+from django.db.models import Case, CharField, Count, QuerySet, Value, When
+from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from api_bridge.models import MailboxSync
+from api_bridge.seen import DOMAIN_OF_RECIPIENT, GRACE, unseen_cases, with_reading
+from api_bridge.trace_sight import trace_troubles
 from incidents.findings import Trouble, note_findings
 from incidents.ledger import Period
 from incidents.models import Delivery
 from incidents.words import LET_THROUGH, Direction
 from tenants.doors import ClaimedWork
-from tenants.models import Mailbox, Tenant
+from tenants.models import Tenant
 from tenants.work import work_scope
 
-# Mail becomes visible in a mailbox within seconds, seldom minutes; everything is listed again every
-# ten minutes.  What was not seen so long after its receipt, though its mailbox was read, is lost.
-GRACE = timedelta(minutes=30)
 HOURS = timedelta(hours=24)
 # A person deletes a mail before it is looked at now and then; that is no loss of sight.
 LOST = "lost"
@@ -139,7 +124,7 @@ def reconcile(tenant: Tenant, period: Period) -> list[DomainSight]:
     found: dict[str, dict[datetime, dict[str, int]]] = {}
     for fates in (_of_gateway(tenant, period), _of_mailboxes(tenant, period)):
         rows = (
-            fates.annotate(domain=_DOMAIN, hour=TruncHour("received_at"))
+            fates.annotate(domain=DOMAIN_OF_RECIPIENT, hour=TruncHour("received_at"))
             .order_by()
             .values_list("domain", "hour", "fate")
             .annotate(n=Count("*"))
@@ -161,8 +146,9 @@ def total(counts: Iterable[Counts]) -> Counts:
 def watch_sight(claimed: ClaimedWork) -> None:
     """Hourly: domains of whose delivered mail too much was never seen have one health incident."""
     with work_scope(claimed):
-        tenant = Tenant.objects.get(id=claimed.tenant_id)
-        note_findings(tenant, {LOST}, _troubles(reconcile(tenant, last_hours())))
+        tenant, period = Tenant.objects.get(id=claimed.tenant_id), last_hours()
+        traced = trace_troubles(tenant, period, code=LOST, fewest=FEWEST_LOST, share=LOST_SHARE)
+        note_findings(tenant, {LOST}, [*_troubles(reconcile(tenant, period)), *traced])
 
 
 def _troubles(sights: Iterable[DomainSight]) -> list[Trouble]:
@@ -183,7 +169,7 @@ def copies_of(tenant: Tenant, period: Period, fate: Fate, domain: str = "") -> Q
     """The copies behind a figure; ``domain`` "": of all."""
     copies = (_of_gateway if fate in OF_GATEWAY else _of_mailboxes)(tenant, period)
     found = copies.filter(fate=fate)
-    return found.annotate(domain=_DOMAIN).filter(domain=domain) if domain else found
+    return found.annotate(domain=DOMAIN_OF_RECIPIENT).filter(domain=domain) if domain else found
 
 
 def _inbound(tenant: Tenant, period: Period) -> QuerySet[Delivery]:
@@ -203,20 +189,11 @@ def _of_mailboxes(tenant: Tenant, period: Period) -> QuerySet[Any]:
 
 def _of_gateway(tenant: Tenant, period: Period) -> QuerySet[Any]:
     """The order of the cases matters: only what was not seen is looked up in the mailboxes."""
-    sync = MailboxSync.objects.filter(tenant=OuterRef("tenant"), mailbox=OuterRef("mailbox"))
-    has_reader = Exists(sync.filter(mailbox__state=Mailbox.State.ACTIVE))
-    read_until = Subquery(sync.values("synced_at")[:1])
     fate = Case(
         When(mailbox_at__isnull=False, then=Value(Fate.SEEN.value)),
-        When(Q(mailbox=None) | Q(has_reader=False), then=Value(Fate.UNREAD.value)),
-        When(read_until__gt=F("received_at") + Value(GRACE), then=Value(Fate.LOST.value)),
+        *unseen_cases(unread=Fate.UNREAD.value, lost=Fate.LOST.value),
         default=Value(Fate.UNLOOKED.value),
         output_field=CharField(),
     )
     passed = _inbound(tenant, period).filter(gateway_at__isnull=False, outcome__in=LET_THROUGH)
-    return passed.alias(has_reader=has_reader, read_until=read_until).annotate(fate=fate)
-
-
-_DOMAIN = Lower(
-    Func(F("recipient"), Value("@"), Value(-1), function="split_part", output_field=CharField())
-)
+    return with_reading(passed).annotate(fate=fate)

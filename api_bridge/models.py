@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from api_bridge.access.models import (
@@ -32,8 +33,10 @@ __all__ = [
     "MailboxMove",
     "MailboxSync",
     "Purpose",
+    "PushNotice",
     "Relationship",
     "SeenItem",
+    "TracedMail",
 ]
 
 
@@ -46,7 +49,10 @@ class Connection(TenantModel):
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
     that only this kind of host has, none of them secret.  ``by_registrations``: the connection has
     no application of its own and goes by the provider's registrations, as far as the client granted
-    them (api_bridge/access).
+    them (api_bridge/access).  ``traced_until``: up to when the host's own record of its mail was
+    read (api_bridge/traces.py), None: never; ``trace_error`` says why not, "": nothing is wrong.
+    ``seals_pushes``: what is told of its mailboxes brings what changed, sealed with the first of
+    ``sealed_push_keys`` (api_bridge/push_keys.py).
     """
 
     class Kind(models.TextChoices):
@@ -77,6 +83,11 @@ class Connection(TenantModel):
     mailboxes_listed_at = models.DateTimeField(null=True)
     list_due_at = models.DateTimeField(default=timezone.now)
     watch_due_at = models.DateTimeField(default=timezone.now)
+    trace_due_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    traced_until = models.DateTimeField(null=True)
+    trace_error = models.TextField(blank=True, default="", db_default="")
+    seals_pushes = models.BooleanField(default=False, db_default=False)
+    sealed_push_keys = models.BinaryField(default=bytes, db_default=b"")
     quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -90,6 +101,9 @@ class MailboxSync(TenantModel):
     ``dirty_at`` set: a hint that something changed.  Until ``whole_due_at`` a quick look at the
     newest mail is enough; then everything since the cursor is listed.  The push fields name the
     subscription; ``push_error`` says why there is none, and then the mailbox is only polled.
+    ``push_key``: the key that it was ordered with, "" where it does not bring what changed.
+    ``lifecycle_event``: what the host last said of the order itself, in its own word.
+    ``notices_refused``: how many notices did not prove what they said; ``refused_why``: the last.
     """
 
     mailbox = tenant_key("tenants.Mailbox")
@@ -106,6 +120,11 @@ class MailboxSync(TenantModel):
     push_expires_at = models.DateTimeField(null=True)
     push_due_at = models.DateTimeField(default=timezone.now)
     push_error = models.TextField(blank=True)
+    push_key = models.CharField(max_length=100, blank=True, default="", db_default="")
+    lifecycle_event = models.CharField(max_length=60, blank=True, default="", db_default="")
+    lifecycle_at = models.DateTimeField(null=True)
+    notices_refused = models.PositiveIntegerField(default=0, db_default=0)
+    refused_why = models.TextField(blank=True, default="", db_default="")
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -155,3 +174,42 @@ class Correspondent(TenantModel):
                 fields=["tenant", "sender", "recipient"], name="correspondent_once"
             )
         ]
+
+
+class TracedMail(TenantModel):
+    """A copy that the mail host has on record as passed through it: what it did with it, not what
+    this layer saw.  ``mailbox`` None: the address is of the client, and no mailbox of it is known.
+    """
+
+    mailbox = tenant_key("tenants.Mailbox", null=True)
+    connection = tenant_key("api_bridge.Connection")
+    trace_id = models.CharField(max_length=100)
+    recipient = models.CharField(max_length=320)
+    sender = models.CharField(max_length=320, blank=True)
+    internet_message_id = models.CharField(max_length=1000)
+    subject = models.TextField(blank=True)
+    status = models.CharField(max_length=12)
+    received_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "trace_id", "recipient"], name="traced_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-received_at"], name="traced_received"),
+        ]
+
+
+class PushNotice(TenantModel):
+    """A push that brought what changed, sealed as it came, until the worker has opened it.
+
+    ``tokens``: what it brought as proof.
+    """
+
+    mailbox = tenant_key("tenants.Mailbox")
+    content = models.JSONField()
+    tokens = models.JSONField()
+    came_at = models.DateTimeField(default=timezone.now)
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["tenant", "came_at"], name="notice_came")]

@@ -18,8 +18,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from api_bridge.connectors import Capability, Connector, Subscription
+from api_bridge.connectors.notices import PushKey, SealsPushes
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound
-from api_bridge.models import MailboxSync
+from api_bridge.models import Connection, MailboxSync
+from api_bridge.push_keys import forget_old_keys, push_key_for
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
 from tenants.secrets import seal
@@ -66,11 +68,12 @@ def ensure_pushes(
     with work_scope(claimed):
         due = wanting_push().filter(connection_id=connection_id, push_due_at__lte=timezone.now())
         rows = list(due.select_related("mailbox").order_by("push_due_at")[:AT_ONCE])
+    key = _key_for(claimed, connection_id, connector) if rows else None
     for row in rows:
         if time.monotonic() > until:
             return
         try:
-            _ensure(claimed, connector, row)
+            _ensure(claimed, connector, row, key)
         except AuthExpired:
             raise
         except (NotFound, AccessDenied) as error:
@@ -93,7 +96,19 @@ def _note_failure(sync_ids: Sequence[UUID], error: BridgeError, wait: timedelta)
     )
 
 
-def _ensure(claimed: ClaimedWork, connector: Connector, row: MailboxSync) -> None:
+def _key_for(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> PushKey | None:
+    """None: what is told of these mailboxes does not bring what changed."""
+    with work_scope(claimed):
+        is_wanted = Connection.objects.filter(id=connection_id, seals_pushes=True).exists()
+    if not is_wanted or not isinstance(connector, SealsPushes):
+        return None
+    forget_old_keys(claimed, connection_id)
+    return push_key_for(claimed, connection_id)
+
+
+def _ensure(
+    claimed: ClaimedWork, connector: Connector, row: MailboxSync, key: PushKey | None
+) -> None:
     """Raises ``BridgeError``."""
     current = None
     if row.push_id and row.push_expires_at:
@@ -102,14 +117,10 @@ def _ensure(claimed: ClaimedWork, connector: Connector, row: MailboxSync) -> Non
             resource="",
             notification_url=notification_url(),
             expires_at=row.push_expires_at,
+            key_id=row.push_key,
         )
     client_state = secrets.token_urlsafe(CLIENT_STATE_BYTES)
-    ordered = connector.ensure_push(
-        row.mailbox.external_id,
-        notification_url=notification_url(),
-        client_state=client_state,
-        current=current,
-    )
+    ordered = _order(connector, row.mailbox.external_id, client_state, current, key)
     with work_scope(claimed):
         kept = MailboxSync.objects.select_for_update().get(id=row.id)
         if ordered.id != row.push_id:
@@ -119,13 +130,38 @@ def _ensure(claimed: ClaimedWork, connector: Connector, row: MailboxSync) -> Non
             # What came before our row knew the order was not listened to.
             kept.due_at = kept.whole_due_at = timezone.now()
         kept.push_expires_at, kept.push_error = ordered.expires_at, ""
+        kept.push_key = ordered.key_id
         kept.push_due_at = ordered.renew_at or ordered.expires_at - RENEW_BEFORE
         kept.save(
             update_fields=[
                 *("push_id", "sealed_client_state", "due_at", "whole_due_at"),
-                *("push_expires_at", "push_error", "push_due_at"),
+                *("push_expires_at", "push_error", "push_due_at", "push_key"),
             ]
         )
+
+
+def _order(
+    connector: Connector,
+    mailbox_id: str,
+    client_state: str,
+    current: Subscription | None,
+    key: PushKey | None,
+) -> Subscription:
+    """Raises ``BridgeError``."""
+    if key is not None and isinstance(connector, SealsPushes):
+        return connector.ensure_sealed_push(
+            mailbox_id,
+            notification_url=notification_url(),
+            client_state=client_state,
+            key=key,
+            current=current,
+        )
+    return connector.ensure_push(
+        mailbox_id,
+        notification_url=notification_url(),
+        client_state=client_state,
+        current=current,
+    )
 
 
 def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
@@ -160,5 +196,10 @@ def forget_pushes(sync_ids: Sequence[UUID]) -> None:
     """These orders stand no more: they are made anew, and the mailboxes read at once."""
     now = timezone.now()
     MailboxSync.objects.filter(id__in=list(sync_ids)).update(
-        push_id="", push_expires_at=None, push_due_at=now, due_at=now, whole_due_at=now
+        push_id="",
+        push_key="",
+        push_expires_at=None,
+        push_due_at=now,
+        due_at=now,
+        whole_due_at=now,
     )

@@ -21,7 +21,7 @@ from api_bridge.connectors.google.verify import ScopeCheck, check_scopes
 from api_bridge.connectors.imap.options import SECURITIES, check_imap
 from api_bridge.errors import Rejected
 from api_bridge.imap_setup import Check, ImapSettings, can_connect, verify_imap
-from api_bridge.models import Connection
+from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import certificate_place, secret_place, shared_runtime, wire_connection
 from api_bridge.tokens import check_connection
 from tenants.audit import Actor, write_audit
@@ -40,6 +40,7 @@ __all__ = [
     "connect_imap",
     "create_connection",
     "replace_credentials",
+    "seal_pushes",
     "verify_imap",
 ]
 
@@ -219,6 +220,33 @@ def replace_credentials(
         object_kind="connection",
         object_id=connection.id,
         client_id=connection.client_id,
+    )
+    want_work(tenant.id, QUEUE)
+
+
+def seal_pushes(*, connection: Connection, is_on: bool, actor: Person | Actor) -> None:
+    """Have the mail host tell with a push what changed, sealed for us, or no more.
+
+    The standing orders are made anew.  Raises ``WrongInput`` where the host cannot do that.
+    """
+    if connection.kind != Connection.Kind.GRAPH:
+        raise WrongInput("Only Microsoft 365 can seal what it tells of changes.")
+    if connection.seals_pushes == is_on:
+        return
+    connection.seals_pushes = is_on
+    connection.save(update_fields=["seals_pushes"])
+    MailboxSync.objects.filter(tenant_id=connection.tenant_id, connection_id=connection.id).update(
+        push_due_at=timezone.now()
+    )
+    tenant = Tenant.objects.get(id=connection.tenant_id)
+    write_audit(
+        "api_bridge.connection.seals_pushes",
+        actor=actor,
+        provider_id=tenant.provider_id,
+        tenant_id=tenant.id,
+        object_kind="connection",
+        object_id=connection.id,
+        is_on=is_on,
     )
     want_work(tenant.id, QUEUE)
 

@@ -28,11 +28,13 @@ from api_bridge.hearing import hear, next_pull
 from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.notices import take_notices
 from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
 from api_bridge.round import Round, list_changes
 from api_bridge.runtime import connector_of, wire_connection
 from api_bridge.scan import Seat
 from api_bridge.store import Mine, forget_old_items, park_mailbox
+from api_bridge.traces import read_traces
 from api_bridge.watch import watch
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
@@ -121,6 +123,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
     if opened.list_due_at <= timezone.now():
         _list_mailboxes(claimed, opened)
     hear(claimed, opened.connection_id, opened.connector)
+    take_notices(claimed, opened.connection_id, opened.connector)
     while time.monotonic() < until:
         mine = _take_up(claimed, opened)
         if not mine:
@@ -129,6 +132,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
             with work_scope(claimed):
                 note_seeing(opened.connection_id)
     watch(claimed, opened.connection_id, opened.connector)
+    read_traces(claimed, opened.connection_id, opened.connector)
     ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
     listen_to(claimed, opened.connection_id, opened.connector)
 

@@ -14,7 +14,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +26,8 @@ from django.views.decorators.http import require_POST
 
 from api_bridge.connectors.google.connector import address_in
 from api_bridge.hearing import connection_in, mark_heard
-from api_bridge.models import MailboxSync
+from api_bridge.models import MailboxSync, PushNotice
+from api_bridge.notices import note_refused
 from api_bridge.push import client_state_place, forget_pushes, note_heard
 from api_bridge.services import QUEUE
 from tenants.doors import ask
@@ -40,6 +41,11 @@ log = logging.getLogger(__name__)
 LONGEST_TOKEN = 1_000
 MOST_ORDERS = 1_000
 LONGEST_ID = 100
+LIFECYCLE_EVENTS = frozenset({"reauthorizationRequired", "subscriptionRemoved", "missed"})
+LONGEST_EVENT = 60
+SEALED_PARTS = ("data", "dataKey", "dataSignature", "encryptionCertificateId")
+LONGEST_CONTENT, LONGEST_PROOF, MOST_TOKENS = 100_000, 8_000, 20
+MOST_WAITING = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ def graph(request: HttpRequest) -> HttpResponse:
     if not isinstance(entries, list):
         return HttpResponse("There is no list 'value'.", status=400, content_type="text/plain")
     try:
-        _take([entry for entry in entries if isinstance(entry, dict)])
+        _take([entry for entry in entries if isinstance(entry, dict)], _tokens(said))
     except (OperationalError, InterfaceError):
         # Not stored, so not taken: Graph sends it again.
         log.exception("notifications could not be stored")
@@ -112,10 +118,26 @@ def _handshake(token: str) -> HttpResponse:
     return response
 
 
-def _take(entries: Iterable[dict[str, Any]]) -> None:
+@dataclass(slots=True)
+class _Said:
+    """What genuine entries say of one order: events, "" for a change, and sealed contents."""
+
+    events: set[str] = field(default_factory=set)
+    contents: list[dict[str, str]] = field(default_factory=list)
+    unreadable: int = 0
+
+
+def _tokens(said: dict[str, Any]) -> list[str]:
+    """The proofs of a delivery; who they prove is the worker's to see."""
+    given = said.get("validationTokens")
+    texts = [each for each in given if isinstance(each, str)] if isinstance(given, list) else []
+    return [each for each in texts[:MOST_TOKENS] if len(each) <= LONGEST_PROOF and each.isascii()]
+
+
+def _take(entries: Iterable[dict[str, Any]], tokens: list[str]) -> None:
     """Stores what is genuine; the rest is passed over in silence, as if it had been."""
     orders: dict[str, Order | None] = {}
-    events: dict[int, dict[UUID, set[str]]] = defaultdict(lambda: defaultdict(set))
+    told: dict[int, dict[Order, _Said]] = defaultdict(lambda: defaultdict(_Said))
     for entry in entries:
         order = _order(str(entry.get("subscriptionId", "")), orders)
         if order is None:
@@ -126,12 +148,59 @@ def _take(entries: Iterable[dict[str, Any]]) -> None:
         ):
             log.warning("a notification for %s has the wrong client state", order.sync_id)
             continue
-        event = entry.get("lifecycleEvent")
-        events[order.tenant_id][order.sync_id].add(event if isinstance(event, str) else "")
-    for tenant_id, of_tenant in events.items():
+        _sort_in(entry, told[order.tenant_id][order])
+    for tenant_id, of_tenant in told.items():
         with tenant_scope(Role.WORKER, [tenant_id]):
-            _mark(of_tenant)
+            _mark({order.sync_id: said.events for order, said in of_tenant.items() if said.events})
+            for order, said in of_tenant.items():
+                _keep_sealed(order, said, tokens)
             want_work(tenant_id, QUEUE)
+
+
+def _sort_in(entry: dict[str, Any], said: _Said) -> None:
+    event = entry.get("lifecycleEvent")
+    if isinstance(event, str) and event:
+        said.events.add(event[:LONGEST_EVENT].replace("\x00", ""))
+    elif not isinstance(entry.get("encryptedContent"), dict):
+        said.events.add("")
+    elif (content := _sealed(entry["encryptedContent"])) is None:
+        said.unreadable += 1
+    else:
+        said.contents.append(content)
+
+
+def _sealed(given: dict[str, Any]) -> dict[str, str] | None:
+    """The parts that opening needs, all of them printable; None if one is missing or too long."""
+    parts = {name: given.get(name) for name in SEALED_PARTS}
+    content = {name: text for name, text in parts.items() if isinstance(text, str)}
+    fits = all(
+        len(text) <= LONGEST_CONTENT and text.isascii() and text.isprintable()
+        for text in content.values()
+    )
+    return content if fits and len(content) == len(SEALED_PARTS) else None
+
+
+def _keep_sealed(order: Order, said: _Said, tokens: list[str]) -> None:
+    """For the worker, who opens them.  Of a flood no more is known than that something changed."""
+    rows = MailboxSync.objects.filter(tenant_id=order.tenant_id, id=order.sync_id)
+    if said.unreadable:
+        note_refused(rows, ["What it brings cannot be read."] * said.unreadable)
+    sync = rows.first() if said.contents else None
+    if sync is None:
+        return
+    waiting = PushNotice.objects.filter(tenant_id=order.tenant_id, mailbox=sync.mailbox_id)
+    if waiting.count() + len(said.contents) > MOST_WAITING:
+        note_heard(rows)
+        return
+    PushNotice.objects.bulk_create(
+        PushNotice(
+            tenant_id=order.tenant_id,
+            mailbox_id=sync.mailbox_id,
+            content=content,
+            tokens=tokens,
+        )
+        for content in said.contents
+    )
 
 
 def _order(push_id: str, known: dict[str, Order | None]) -> Order | None:
@@ -158,8 +227,15 @@ def _ask_order(push_id: str) -> Order | None:
 
 
 def _mark(events: dict[UUID, set[str]]) -> None:
-    """Every event means that the mailbox has to be read; some mean more."""
+    """Every event means that the mailbox has to be read; some mean more.  One that is not known is
+    noted, and means no more than any.
+    """
     now = timezone.now()
+    for sync_id, said in events.items():
+        for event in sorted(said - {""}):
+            if event not in LIFECYCLE_EVENTS:
+                log.warning("an unknown lifecycle event of %s: %r", sync_id, event)
+            MailboxSync.objects.filter(id=sync_id).update(lifecycle_event=event, lifecycle_at=now)
     note_heard(MailboxSync.objects.filter(id__in=list(events)))
     lost = [each for each, said in events.items() if "missed" in said]
     MailboxSync.objects.filter(id__in=lost).update(whole_due_at=now)

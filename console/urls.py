@@ -324,6 +324,7 @@ urlpatterns = [
     ),
     path("console/clients/<slug:slug>/mailbox", access.access, name="access"),
     path("console/clients/<slug:slug>/mailbox/ask", access.access_ask, name="access_ask"),
+    path("console/clients/<slug:slug>/mailbox/pushes", access.access_pushes, name="access_pushes"),
     path(
         "console/clients/<slug:slug>/mailbox/host/<slug:kind>",
         access.access_host,
@@ -363,6 +364,11 @@ urlpatterns = [
         "console/clients/<slug:slug>/blind-spots/<slug:fate>",
         clients.client_blindspots_list,
         name="client_blindspots_list",
+    ),
+    path(
+        "console/clients/<slug:slug>/blind-spots/exchange/<slug:fate>",
+        clients.client_traced,
+        name="client_traced",
     ),
     path("console/reported", user_reports.user_reports, name="user_reports"),
     path("console/clients/<slug:slug>/reported", user_reports.report_terms, name="report_terms"),

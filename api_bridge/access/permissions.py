@@ -16,11 +16,14 @@ from api_bridge.access.models import Purpose
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """``covered_by``: wider permissions that do as well.  ``without``: what is off, a sentence."""
+    """``covered_by``: wider permissions that do as well.  ``without``: what is off, a sentence.
+    ``is_extra``: nothing is blind without it, so its lack opens no health incident.
+    """
 
     name: str
     without: str
     covered_by: frozenset[str] = frozenset()
+    is_extra: bool = False
 
     def is_met(self, roles: Collection[str]) -> bool:
         return self.name in roles or not self.covered_by.isdisjoint(roles)
@@ -31,6 +34,12 @@ _USERS = Need(
     "Mailboxes and aliases are not listed: joiners are not seen, and the tenant is not proven.",
     frozenset({"User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}),
 )
+MESSAGE_TRACE = Need(
+    "ExchangeMessageTrace.Read.All",
+    "Exchange's own record is not compared: mail that it delivered and that was never seen here is"
+    " found only where it came through the gateway.",
+    is_extra=True,
+)
 NEEDS: dict[str, tuple[Need, ...]] = {
     Purpose.DETECT: (
         Need(
@@ -39,6 +48,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
             frozenset({"Mail.ReadWrite"}),
         ),
         _USERS,
+        MESSAGE_TRACE,
     ),
     Purpose.REMEDIATE: (
         Need("Mail.ReadWrite", "No copy is pulled or restored: people are told instead."),

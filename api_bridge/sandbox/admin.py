@@ -16,6 +16,7 @@ from api_bridge.sandbox.google import pubsub
 from api_bridge.sandbox.google import settings as google_settings
 from api_bridge.sandbox.google.authority import put_google
 from api_bridge.sandbox.google.directory import put_alert
+from api_bridge.sandbox.traces import put_trace
 from api_bridge.sandbox.web import Request, Response, is_loopback, json_response
 from api_bridge.sandbox.zone import BadRecord, Zone
 
@@ -63,6 +64,8 @@ class Admin:
                 return self._withdraw
             case "PUT", ["tenants", _, "relationships"]:
                 return self._put_relationships
+            case "POST", ["tenants", _, "traces"]:
+                return self._add_trace
             case "PUT", ["dns"]:
                 return self._put_dns
             case "DELETE", ["dns"]:
@@ -138,6 +141,10 @@ class Admin:
         wanted = _object(request).get("relationships")
         directory.put_relationships(self._cloud.store, tenant_id, wanted)
         return json_response({"id": tenant_id.lower()})
+
+    async def _add_trace(self, request: Request, tenant_id: str) -> Response:
+        """What Exchange has on record of a mail that never lay in a mailbox."""
+        return json_response({"id": put_trace(self._cloud.store, tenant_id, _object(request))}, 201)
 
     async def _put_dns(self, request: Request) -> Response:
         records = _object(request).get("records")

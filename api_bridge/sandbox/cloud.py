@@ -1,6 +1,6 @@
 """The parts of the running cloud, as every door needs them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api_bridge.sandbox.faults import Faults
 from api_bridge.sandbox.google.authority import GoogleAuthority
@@ -16,3 +16,5 @@ class Cloud:
     authority: Authority
     google: GoogleAuthority
     notifier: Notifier
+    # When traces were asked for, by tenant and application, in Unix seconds.
+    traces_asked: dict[tuple[str, str], list[int]] = field(default_factory=dict)

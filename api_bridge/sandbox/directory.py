@@ -13,9 +13,9 @@ from api_bridge.sandbox.clock import now_s
 from api_bridge.sandbox.store import Store
 
 ROLES = (
-    "AuditLog.Read.All", "DelegatedAdminRelationship.Read.All", "Group.Read.All",
-    "LicenseAssignment.Read.All", "Mail.Read", "Mail.ReadBasic.All", "Mail.ReadWrite",
-    "MailboxSettings.Read", "MailboxSettings.ReadWrite", "Organization.Read.All",
+    "AuditLog.Read.All", "DelegatedAdminRelationship.Read.All", "ExchangeMessageTrace.Read.All",
+    "Group.Read.All", "LicenseAssignment.Read.All", "Mail.Read", "Mail.ReadBasic.All",
+    "Mail.ReadWrite", "MailboxSettings.Read", "MailboxSettings.ReadWrite", "Organization.Read.All",
     "User.EnableDisableAccount.All", "User.Read.All", "User.RevokeSessions.All",
 )  # fmt: skip
 PURPOSES = ("user", "linked", "shared", "room", "equipment", "others")

@@ -27,6 +27,7 @@ from api_bridge.sandbox.web import Request, Response, json_response
 
 TOKEN_LIFE_S = 3599
 GRAPH_AUDIENCE = "https://graph.microsoft.com"
+PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGORITHMS = ["RS256", "PS256"]
 
@@ -80,6 +81,17 @@ class Authority:
             "aud": GRAPH_AUDIENCE, "iss": f"https://sts.windows.net/{caller.tenant_id}/",
             "iat": now, "nbf": now, "exp": now + TOKEN_LIFE_S, "appid": caller.client_id,
             "idtyp": "app", "tid": caller.tenant_id, "roles": sorted(caller.roles),
+            "uti": uuid.uuid4().hex, "ver": "1.0",
+        }  # fmt: skip
+        return jwt.encode(claims, self._key, "RS256", headers={"kid": self._key_id})
+
+    def prove(self, tenant_id: str, client_id: str) -> str:
+        """What Graph's publisher of changes shows an application that it tells of them."""
+        now = int(time.time())
+        issuer = f"https://sts.windows.net/{tenant_id}/"
+        claims = {
+            "aud": client_id, "iss": issuer, "idp": issuer, "iat": now, "nbf": now,
+            "exp": now + TOKEN_LIFE_S, "appid": PUBLISHER, "appidacr": "2", "tid": tenant_id,
             "uti": uuid.uuid4().hex, "ver": "1.0",
         }  # fmt: skip
         return jwt.encode(claims, self._key, "RS256", headers={"kid": self._key_id})

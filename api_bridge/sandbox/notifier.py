@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import httpx
 
-from api_bridge.sandbox import ids
+from api_bridge.sandbox import ids, mailboxes
 from api_bridge.sandbox.clock import as_graph_time, now_s
 from api_bridge.sandbox.faults import Faults
 from api_bridge.sandbox.store import Store, marks
@@ -38,9 +38,19 @@ class NotValidated(Exception):
 
 class Notifier:
     def __init__(
-        self, store: Store, faults: Faults, *, on_wake: Callable[[], None] = lambda: None
+        self,
+        store: Store,
+        faults: Faults,
+        *,
+        prove: Callable[[str, str], str],
+        seal: Callable[[sqlite3.Row, sqlite3.Row, bool], dict[str, str]],
+        on_wake: Callable[[], None] = lambda: None,
     ) -> None:
+        """``prove``: the token that goes with what is told to an application of a tenant; ``seal``:
+        a message for the holder of a certificate, with an immutable id or a normal one.
+        """
         self._store, self._faults, self._on_wake = store, faults, on_wake
+        self._prove, self._seal = prove, seal
         self._client = httpx.AsyncClient(timeout=DELIVERY_TIMEOUT_S, trust_env=False)
         self._woken = asyncio.Event()
         self._senders: dict[str, asyncio.Task[None]] = {}
@@ -152,6 +162,7 @@ class Notifier:
         )
         path = f"Users/{change['user_id']}/Messages/{shown}"
         return {
+            **self._sealed(subscription, change),
             "subscriptionId": subscription["id"],
             "subscriptionExpirationDateTime": as_graph_time(subscription["expires_at"]),
             "changeType": change["kind"],
@@ -163,6 +174,28 @@ class Notifier:
             "clientState": subscription["client_state"],
             "tenantId": subscription["tenant_id"],
         }  # fmt: skip
+
+    def _sealed(self, subscription: sqlite3.Row, change: sqlite3.Row) -> dict[str, Any]:
+        """What changed, where the subscriber asked for it and it is still there."""
+        sealing = self._store.row(
+            "SELECT * FROM sealing WHERE subscription_id = ?", subscription["id"]
+        )
+        message = self._store.row("SELECT * FROM message WHERE number = ?", change["message"])
+        if sealing is None or message is None or change["kind"] == mailboxes.DELETED:
+            return {}
+        is_immutable = bool(subscription["is_immutable"])
+        return {"encryptedContent": self._seal(sealing, message, is_immutable)}
+
+    def _proofs(self, items: list[dict[str, Any]]) -> list[str]:
+        """One for each application and tenant of which something is told in full."""
+        pairs = {}
+        for item in items:
+            if "encryptedContent" in item:
+                client_id = self._store.value(
+                    "SELECT client_id FROM subscription WHERE id = ?", item["subscriptionId"]
+                )
+                pairs[item["tenantId"], client_id] = client_id is not None
+        return [self._prove(*pair) for pair, is_known in pairs.items() if is_known]
 
     def _with_faults(self, url: str, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         kept = []
@@ -189,7 +222,10 @@ class Notifier:
         if not items:
             return True
         try:
-            response = await self._client.post(url, json={"value": items})
+            told: dict[str, Any] = {"value": items}
+            if proofs := self._proofs(items):
+                told["validationTokens"] = proofs
+            response = await self._client.post(url, json=told)
         except httpx.HTTPError as error:
             log.warning("a subscriber can't be reached: %s", type(error).__name__)
             return False

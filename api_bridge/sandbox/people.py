@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from email.message import EmailMessage
 
-from api_bridge.sandbox import directory, mailboxes, mime
+from api_bridge.sandbox import directory, mailboxes, mime, traces
 from api_bridge.sandbox.store import Store
 
 INTERNAL = b"X-MS-Exchange-Organization-AuthAs: Internal\r\n"
@@ -23,6 +23,7 @@ def send(store: Store, sender: sqlite3.Row, recipients: Sequence[sqlite3.Row], r
     inboxes = [(number, "inbox") for number in sorted({each["number"] for each in recipients})]
     if inboxes:
         mailboxes.deliver(store, raw=_marked(store, sender) + clean, mail=mail, copies=inboxes)
+        traces.note(store, mail, recipients, size=len(clean), from_ip="")
     sent = [(sender["number"], "sentitems")]
     mailboxes.deliver(store, raw=clean, mail=mail, is_read=True, copies=sent)
 

@@ -24,6 +24,7 @@ from api_bridge.sandbox.google.api import GoogleApi
 from api_bridge.sandbox.google.authority import GoogleAuthority
 from api_bridge.sandbox.google.pubsub import Publisher
 from api_bridge.sandbox.graph.api import GraphApi
+from api_bridge.sandbox.graph.sealing import sealed
 from api_bridge.sandbox.identity import Authority
 from api_bridge.sandbox.notifier import Notifier
 from api_bridge.sandbox.page import Page
@@ -102,10 +103,12 @@ async def _open(settings: Settings, store: Store, stack: contextlib.AsyncExitSta
     https_base = f"https://{_bound(https).netloc}"
     faults = Faults()
     publisher = Publisher(store, faults)
-    notifier = Notifier(store, faults, on_wake=publisher.wake)
+    authority = Authority(store, signing_key, https_base)
+    notifier = Notifier(
+        store, faults, prove=authority.prove, seal=sealed, on_wake=publisher.wake
+    )  # fmt: skip
     cloud = Cloud(
-        store, faults, Authority(store, signing_key, https_base),
-        GoogleAuthority(store, signing_key, https_base), notifier,
+        store, faults, authority, GoogleAuthority(store, signing_key, https_base), notifier
     )  # fmt: skip
     zone = Zone(store)
     apis = (GraphApi(cloud).serve, GoogleApi(cloud).serve)

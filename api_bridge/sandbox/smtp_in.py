@@ -13,7 +13,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from typing_extensions import override
 
-from api_bridge.sandbox import directory, mailboxes, mime
+from api_bridge.sandbox import directory, mailboxes, mime, traces
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.directory import new_guid
 
@@ -76,6 +76,8 @@ async def deliver_from_outside(
         if mailbox is not None:
             copies[mailbox["number"]] = "inbox"
     mailboxes.deliver(cloud.store, raw=raw, mail=mail, copies=list(copies.items()))
+    reached = {box["number"]: box for box in found if box is not None}
+    traces.note(cloud.store, mail, list(reached.values()), size=len(raw), from_ip=peer)
     cloud.notifier.wake()
 
 

@@ -88,6 +88,18 @@ CREATE TABLE IF NOT EXISTS subscription (
     lifecycle_url TEXT, client_state TEXT, is_immutable INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL, sent_seq INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS sealing (
+    subscription_id TEXT PRIMARY KEY REFERENCES subscription ON DELETE CASCADE,
+    selected TEXT NOT NULL, certificate TEXT NOT NULL, certificate_id TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS trace (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE, id TEXT NOT NULL,
+    sender TEXT NOT NULL COLLATE NOCASE, recipient TEXT NOT NULL COLLATE NOCASE,
+    internet_message_id TEXT NOT NULL, received_at INTEGER NOT NULL, subject TEXT NOT NULL,
+    size INTEGER NOT NULL, from_ip TEXT NOT NULL, status TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS trace_received ON trace (tenant_id, received_at);
 CREATE TABLE IF NOT EXISTS service_account (
     client_email TEXT PRIMARY KEY, client_id TEXT NOT NULL, key_id TEXT NOT NULL,
     public_key_pem TEXT NOT NULL

@@ -13,6 +13,8 @@ from rest_framework.views import APIView
 from typing_extensions import override
 
 from api_bridge.blindspots import WORDS, Fate, copies_of
+from api_bridge.models import TracedMail
+from api_bridge.trace_sight import TRACE_WORDS, TraceFate, traced_of
 from console.api.base import PAGING, ListView
 from console.api.serializers import DeliverySerializer
 from console.api.sight import BlindLayerSerializer
@@ -52,6 +54,33 @@ class DomainSerializer(serializers.Serializer[Any]):
     hours = HourSerializer(many=True, help_text="Those with mail")
 
 
+class TraceCountsSerializer(serializers.Serializer[Any]):
+    delivered = serializers.IntegerField(help_text="seen + lost + unlooked + unread")
+    seen = serializers.IntegerField()
+    lost = serializers.IntegerField(help_text="Its mailbox was read since, without it")
+    unlooked = serializers.IntegerField(help_text="Its mailbox was not read since")
+    unread = serializers.IntegerField(help_text="To an address whose mailbox nobody reads")
+    filtered = serializers.IntegerField(help_text="Kept back by Exchange's own protection")
+    seen_share = serializers.FloatField(allow_null=True, help_text="seen / (seen + lost)")
+
+
+class ExchangeSerializer(serializers.Serializer[Any]):
+    """Exchange's own record of all mail to the client."""
+
+    off = serializers.CharField(help_text='Why it is not read; "": it is')
+    until = serializers.DateTimeField(allow_null=True, help_text="Up to when it was read")
+    counts = TraceCountsSerializer()
+
+
+class TracedSerializer(serializers.ModelSerializer[TracedMail]):
+    class Meta:
+        model = TracedMail
+        fields = (
+            *("id", "received_at", "sender", "recipient", "subject"),
+            *("internet_message_id", "status"),
+        )
+
+
 class BlindSpotsSerializer(serializers.Serializer[Any]):
     tenant = serializers.SlugField()
     blind = BlindLayerSerializer(many=True)
@@ -59,6 +88,7 @@ class BlindSpotsSerializer(serializers.Serializer[Any]):
     until = serializers.DateTimeField(help_text="The period ends before it")
     counts = CountsSerializer()
     domains = DomainSerializer(many=True)
+    exchange = ExchangeSerializer(allow_null=True, help_text="Null: the mail host keeps none")
 
 
 class ClientBlindSpots(APIView):
@@ -93,6 +123,27 @@ class ClientBlindSpotsList(ListView):
         return found.select_related("message", "tenant")
 
 
+class ClientTraced(ListView):
+    """The copies behind one figure of Exchange's own record, newest first."""
+
+    serializer_class = TracedSerializer
+    filter_backends = ()  # its own parameters, not a filter set
+    queryset = TracedMail.objects.none()
+
+    @extend_schema(parameters=_PERIOD)
+    @override
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @override
+    def get_queryset(self) -> QuerySet[TracedMail]:
+        client = access_client(self.kwargs["slug"])
+        if self.kwargs["fate"] not in TRACE_WORDS:
+            raise NotThere(f"There is no figure of this name. Known are: {', '.join(TraceFate)}.")
+        period = _asked(self.request, *PAGING)
+        return traced_of(client, period, TraceFate(self.kwargs["fate"]))
+
+
 def _asked(request: Request, *more: str) -> Period:
     """Raises ``WrongInput``, also for a parameter that is not known."""
     said = request.query_params
@@ -110,4 +161,5 @@ def _told(page: Page) -> dict[str, Any]:
         "until": page.period.until,
         "counts": page.counts,
         "domains": [row.sight for row in page.rows],
+        "exchange": page.exchange,
     }

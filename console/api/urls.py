@@ -177,6 +177,11 @@ urlpatterns = [
         blindspots.ClientBlindSpotsList,
         "blindspots-list",
     ),
+    _at(
+        r"tenants/(?P<slug>[-\w]+)/blind-spots/exchange/(?P<fate>[a-z]+)",
+        blindspots.ClientTraced,
+        "traced",
+    ),
     _at("disagreements", layers.DisagreementList, "disagreements"),
     _at(f"disagreements/{_ID}", layers.DisagreementDetail, "disagreement"),
     _at(f"disagreements/{_ID}/rehearse", layers.RehearseDisagreement, "disagreement-rehearse"),

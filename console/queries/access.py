@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from api_bridge.access.clouds import MicrosoftCloud, clouds
@@ -27,17 +27,18 @@ from api_bridge.access.models import (
 from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need
 from api_bridge.access.registrations import registrations
 from api_bridge.access.watching import WARNED_BEFORE
-from api_bridge.models import Connection
+from api_bridge.models import Connection, MailboxSync
 from console.lib.host_forms import FORMS
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Incident
-from tenants.errors import WrongInput
+from tenants.errors import NotThere, WrongInput
 from tenants.models import Domain, Mailbox, Person, Tenant
 
 JOURNEYS_SHOWN = 10
 LINKS_SHOWN = 5
 TRIALS_SHOWN = 3
 MOVES_SHOWN = 20
+REFUSING_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,24 @@ class LinkRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PushSight:
+    """Of how many mailboxes the host tells us, how many are polled and why the first of them, and
+    those of which something was told that did not prove itself.
+    """
+
+    told: int
+    polled: int
+    why_polled: str
+    refused: int
+    refusing: list[MailboxSync]
+
+
+@dataclass(frozen=True, slots=True)
 class AccessPage:
     client: Tenant
     blind: Blind
     connection: Connection | None
+    pushes: PushSight | None
     purposes: list[PurposeRow]
     journeys: list[Consent]
     links: list[LinkRow]
@@ -102,7 +117,9 @@ class AccessPage:
     @property
     def askable(self) -> list[PurposeRow]:
         """What the client can be asked for now."""
-        return [row for row in self.purposes if row.registration and row.state != "granted"]
+        return [
+            row for row in self.purposes if row.registration and (row.state != "granted" or row.off)
+        ]
 
 
 def access_page(client: Tenant) -> AccessPage:
@@ -116,6 +133,7 @@ def access_page(client: Tenant) -> AccessPage:
         client=client,
         blind=Blindness([client.id]).of(client.id),
         connection=connection,
+        pushes=_pushes(connection, now) if connection else None,
         purposes=_purposes(client, connection, journeys),
         journeys=journeys[:JOURNEYS_SHOWN],
         links=_links(client, now),
@@ -136,6 +154,33 @@ def access_page(client: Tenant) -> AccessPage:
         has_domain=Domain.objects.filter(tenant=client).exists(),
         is_moving=any(_is_moving(each, now) for each in journeys)
         or any(each.stage == HostTrial.Stage.WAITING for each in trials),
+    )
+
+
+def graph_connection(client: Tenant) -> Connection:
+    """Raises ``NotThere``: the client is not connected at Microsoft."""
+    rows = Connection.objects.filter(tenant=client, kind=Connection.Kind.GRAPH)
+    row = rows.order_by("created_at").first()
+    if row is None:
+        raise NotThere
+    return row
+
+
+def _pushes(connection: Connection, now: datetime) -> PushSight:
+    rows = MailboxSync.objects.filter(
+        tenant_id=connection.tenant_id,
+        connection=connection,
+        mailbox__state=Mailbox.State.ACTIVE,
+    )
+    stands = Q(push_expires_at__gt=now, push_error="") & ~Q(push_id="")
+    polled = rows.exclude(stands)
+    refusing = rows.filter(notices_refused__gt=0).select_related("mailbox")
+    return PushSight(
+        told=rows.filter(stands).count(),
+        polled=polled.count(),
+        why_polled=polled.exclude(push_error="").values_list("push_error", flat=True).first() or "",
+        refused=rows.aggregate(n=Sum("notices_refused"))["n"] or 0,
+        refusing=list(refusing.order_by("-notices_refused")[:REFUSING_SHOWN]),
     )
 
 
@@ -181,7 +226,7 @@ def _state(
     if grant is not None and grant.lost_at is not None:
         return "lost"
     if grant is not None:
-        return "granted" if all(row.is_met for row in needs) else "partly"
+        return "granted" if all(row.is_met or row.need.is_extra for row in needs) else "partly"
     if has_own:
         return "own"
     return "asked" if last is not None and _is_moving(last, timezone.now()) else "none"

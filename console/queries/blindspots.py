@@ -17,6 +17,14 @@ from api_bridge.blindspots import (
     reconcile,
     total,
 )
+from api_bridge.models import TracedMail
+from api_bridge.trace_sight import (
+    TRACE_WORDS,
+    TraceFate,
+    TraceSight,
+    trace_sight,
+    traced_of,
+)
 from console.lib.cursor import newest_first
 from console.lib.period import read_period
 from console.queries.blindness import Blind, Blindness
@@ -47,7 +55,9 @@ class DomainRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """``query``: the period, for the address of a list.  ``bypass``: the open incident."""
+    """``query``: the period, for the address of a list.  ``bypass``: the open incident.
+    ``exchange``: the mail host's own record, None where it keeps none.
+    """
 
     client: Tenant
     blind: Blind
@@ -56,6 +66,7 @@ class Page:
     counts: Counts
     rows: list[DomainRow]
     bypass: Incident | None
+    exchange: TraceSight | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +77,16 @@ class ListPage:
     words: str
     domain: str
     copies: list[Delivery]
+    older: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedPage:
+    client: Tenant
+    blind: Blind
+    period: Period
+    words: str
+    traced: list[TracedMail]
     older: str
 
 
@@ -89,6 +110,7 @@ def blindspots_page(client: Tenant, period: Period) -> Page:
         counts=total(sight.counts for sight in sights),
         rows=[_row(sight, period) for sight in sights],
         bypass=open_bypass(client),
+        exchange=trace_sight(client, period),
     )
 
 
@@ -109,6 +131,22 @@ def blindspots_list(
         words=WORDS[Fate(fate)],
         domain=domain,
         copies=copies,
+        older=older,
+    )
+
+
+def traced_list(client: Tenant, period: Period, fate: str, cursor: str) -> TracedPage:
+    """Raises ``NotThere`` for a fate that there is not, ``WrongInput`` for a wrong cursor."""
+    if fate not in TRACE_WORDS:
+        raise NotThere
+    found = traced_of(client, period, TraceFate(fate))
+    traced, older = newest_first(found, cursor, at="received_at")
+    return TracedPage(
+        client=client,
+        blind=Blindness([client.id]).of(client.id),
+        period=period,
+        words=TRACE_WORDS[TraceFate(fate)],
+        traced=traced,
         older=older,
     )
 

@@ -17,12 +17,18 @@ from api_bridge.access.links import make_link, withdraw_link
 from api_bridge.access.models import ConsentLink, Purpose
 from api_bridge.access.permissions import NEEDS
 from api_bridge.access.registrations import LEADS, keep_registration, registrations
+from api_bridge.services import seal_pushes
 from console.lib.access_forms import AnswerForm, ConsentForm, LinkForm, RegistrationForm
 from console.lib.exports import CSV, counts_csv, download
 from console.lib.host_forms import FORMS
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.lib.steps import saved
-from console.queries.access import access_page, counts_asked, registrations_page
+from console.queries.access import (
+    access_page,
+    counts_asked,
+    graph_connection,
+    registrations_page,
+)
 from incidents.access import access_client, access_one
 from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.people import must_lead
@@ -92,6 +98,16 @@ def access_link_withdraw(request: PersonRequest, link_id: UUID) -> HttpResponse:
     withdraw_link(link=link, actor=request.user)
     messages.success(request, "The link is withdrawn: nobody can use it any more.")
     return redirect("access", link.tenant.slug)
+
+
+@require_POST
+@for_staff
+def access_pushes(request: PersonRequest, slug: str) -> HttpResponse:
+    client = access_client(slug)
+    must_lead(request.user, ACCESS_LEADS)
+    is_on = request.POST.get("is_on") == "yes"
+    seal_pushes(connection=graph_connection(client), is_on=is_on, actor=request.user)
+    return redirect("access", client.slug)
 
 
 @for_staff

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.queries.blindspots import blindspots_list, blindspots_page, read_asked
+from console.queries.blindspots import blindspots_list, blindspots_page, read_asked, traced_list
 from console.queries.clients import client_page, client_rows
 from console.queries.interference import interference_page
 from incidents.access import access_client
@@ -49,6 +49,16 @@ def client_blindspots_list(request: PersonRequest, slug: str, fate: str) -> Http
     older = "?" + urlencode(wish | {"cursor": page.older}) if page.older else ""
     context = {"at": "clients", "page": page, "older": older}
     return show(request, "console/client_blindspots_list.html", context, partial="list")
+
+
+@for_staff
+def client_traced(request: PersonRequest, slug: str, fate: str) -> HttpResponse:
+    period = _period(request)
+    page = traced_list(access_client(slug), period, fate, request.GET.get("cursor", ""))
+    wish = {"from": period.since.isoformat(), "to": period.until.isoformat()}
+    older = "?" + urlencode(wish | {"cursor": page.older}) if page.older else ""
+    context = {"at": "clients", "page": page, "older": older}
+    return show(request, "console/client_traced.html", context, partial="list")
 
 
 def _period(request: PersonRequest) -> Period:

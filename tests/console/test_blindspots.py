@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.blindspots import Fate, copies_of, last_hours, reconcile, total, watch_sight
-from api_bridge.models import Connection, MailboxSync
+from api_bridge.models import Connection, MailboxSync, TracedMail
 from console.templatetags.bailey import percent
 from incidents.models import Delivery, Finding, Incident
 from tenants.doors import ClaimedWork
@@ -153,6 +153,62 @@ def test_the_api_gives_the_same_figures_and_lists(client, cast, mail):
     found = client.get("/api/v1/tenants/acme/blind-spots/lost", ends).json()
     assert len(found["results"]) == 2
     assert client.get("/api/v1/tenants/acme/blind-spots?tenant=x").status_code == 400
+
+
+@pytest.fixture
+def traced(cast, mail):
+    """Of Exchange's record: one seen, one lost, one filtered."""
+    with worker(cast):
+        connection = Connection.objects.get()
+        connection.traced_until = AT + timedelta(hours=1)
+        connection.save()
+        mailbox = Mailbox.objects.get(address=INFO)
+        seen = Delivery.objects.filter(mailbox_at__isnull=False).first()
+        assert seen is not None
+        seen_id = seen.message.internet_message_id
+        Delivery.objects.filter(id=seen.id).update(mailbox=mailbox)
+        for number, (message_id, status) in enumerate(
+            [(seen_id, "delivered"), ("<7@x.example>", "delivered"), (seen_id, "quarantined")]
+        ):
+            TracedMail.objects.create(
+                tenant=cast.acme,
+                mailbox=mailbox,
+                connection=connection,
+                trace_id=str(number),
+                recipient=INFO,
+                internet_message_id=message_id,
+                subject="<b>Gone</b>",
+                status=status,
+                received_at=AT,
+            )
+
+
+def test_exchanges_own_record_stands_beside_the_gateways(client, cast, traced):
+    client.force_login(cast.ana)
+    text = client.get(reverse("client_blindspots", args=["acme"])).content.decode()
+    assert "1 of 2 delivered mails seen" in text
+    assert "1 filtered by Exchange" in text
+    for fate, rows in (("seen", 1), ("lost", 1), ("unlooked", 0), ("filtered", 1)):
+        listed = reverse("client_traced", args=["acme", fate])
+        assert (f'href="{listed}?' in text) == bool(rows)
+        found = client.get(listed).content.decode()
+        assert found.count("data-row") == rows
+        assert "<b>Gone" not in found
+        api = client.get(f"/api/v1/tenants/acme/blind-spots/exchange/{fate}").json()
+        assert len(api["results"]) == rows
+    assert client.get(reverse("client_traced", args=["acme", "x"])).status_code == 404
+    told = client.get("/api/v1/tenants/acme/blind-spots").json()["exchange"]
+    wanted = {"delivered": 2, "seen": 1, "lost": 1, "filtered": 1, "seen_share": 0.5}
+    assert told["counts"] == wanted | {"unlooked": 0, "unread": 0}
+
+
+def test_a_record_that_is_not_read_says_why(client, cast, mail):
+    with worker(cast):
+        Connection.objects.update(trace_error="ExchangeMessageTrace.Read.All is not granted.")
+    client.force_login(cast.ana)
+    text = client.get(reverse("client_blindspots", args=["acme"])).content.decode()
+    assert "ExchangeMessageTrace.Read.All is not granted." in text
+    assert "delivered mails seen" not in text
 
 
 def test_what_is_lost_opens_one_incident_which_settles_once_it_is_seen(cast, mail):

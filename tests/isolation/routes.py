@@ -83,6 +83,8 @@ onboard_behind     POST    client     302 403  403  in     in    in
 access             GET     client     200 200  200  in     in    in
 access_ask         GET     client     405 405  405  405    405   405
 access_ask         POST    client     200 403  403  in     in    in
+access_pushes      GET     client     405 405  405  405    405   405
+access_pushes      POST    client     302 403  403  in     in    in
 access_link        GET     client     200 403  403  in     in    in
 access_link        POST    client     200 403  403  in     in    in
 access_link_withdraw GET   consent-link 405 405 405 405    405   405
@@ -103,6 +105,7 @@ client_hubs        GET     client     200 200  200  in     in    in
 client_interference GET    client     200 200  200  in     in    in
 client_blindspots GET      client     200 200  200  in     in    in
 client_blindspots_list GET client     200 200  200  in     in    in
+client_traced      GET     client     200 200  200  in     in    in
 client_grouping    GET     client     200 200  200  in     in    in
 client_grouping    POST    client     302 302  302  in     in    in
 client_grouping_decide GET client     405 405  405  405    405   405
@@ -419,6 +422,7 @@ api-report-terms       GET     client        200 200  200  401    200   401
 api-report-terms       POST    client        200 200  200  401    200   401
 api-blindspots         GET     client        200 200  200  401    200   401
 api-blindspots-list    GET     client        200 200  200  401    200   401
+api-traced             GET     client        200 200  200  401    200   401
 api-access             GET     client        200 200  200  401    200   401
 api-access-links       POST    client        201 403  403  401    201/403 401
 api-mailbox-counts     GET     -             200 200  200  401    200   401
@@ -737,6 +741,8 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "ledger_figure": {"figure": "condemned"},
     "client_blindspots_list": {"fate": "seen"},
     "api-blindspots-list": {"fate": "seen"},
+    "client_traced": {"fate": "unlooked"},
+    "api-traced": {"fate": "unlooked"},
     "view_remove": {"view_id": UUID(int=1)},
     "person_skills": {"person_id": UUID(int=1)},
     "api-person-skills": {"object_id": str(UUID(int=1))},

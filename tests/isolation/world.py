@@ -27,7 +27,9 @@ from api_bridge.models import (
     MailboxDay,
     MailboxMove,
     MailboxSync,
+    PushNotice,
     SeenItem,
+    TracedMail,
 )
 from incidents.campaigns.belonging import new_campaign
 from incidents.campaigns.evidence import Link, Part
@@ -483,6 +485,21 @@ def _mailbox_layer(side: Side) -> None:
     )
     Correspondent.objects.create(
         tenant=tenant, sender=side.inner, first_seen_at=now, last_seen_at=now
+    )
+    PushNotice.objects.create(
+        tenant=tenant, mailbox=mailbox, content={"data": side.inner}, tokens=[side.inner]
+    )
+    TracedMail.objects.create(
+        tenant=tenant,
+        mailbox=mailbox,
+        connection=connection,
+        trace_id=side.inner,
+        recipient=mailbox.address,
+        sender=f"{side.inner}@evil.example",
+        internet_message_id=f"<traced.{side.inner}@evil.example>",
+        subject=side.inner,
+        status="delivered",
+        received_at=now - timedelta(hours=2),
     )
     _access(side, connection)
 

@@ -22,10 +22,15 @@ from api_bridge.connectors import Connection, Runtime
 from api_bridge.errors import BridgeError, RateLimited, Temporary, Unexpected
 from api_bridge.http import ATTEMPTS, JSON_LIMIT_BYTES, OutgoingClient, Reply, refusal
 from api_bridge.http import retry_after_s as retry_after
+from api_bridge.limits import Quota
 from api_bridge.tokens import TokenSource, check_connection
 
 BATCH_SIZE = 20
 PAGE_LIMIT = 2_000
+# Message traces have a limit of their own, for each application and tenant: never more than 100 in
+# any five minutes, whatever was saved up.
+TRACES = "traces"
+QUOTAS = {TRACES: Quota(concurrent=1, per_s=50 / 300, burst=50.0)}
 IMMUTABLE = 'IdType="ImmutableId"'
 PREFER = f"{IMMUTABLE}, outlook.allow-unsafe-html"
 
@@ -105,6 +110,7 @@ class GraphClient:
             ca_file=connection.ca_file,
             transport=transport,
             sleep=sleep,
+            quota_of=lambda name: QUOTAS.get(name.rpartition(".")[2]),
         )
 
     def close(self) -> None:
@@ -120,12 +126,17 @@ class GraphClient:
         body: Mapping[str, Any] | None = None,
         is_safe: bool | None = None,
         limit_bytes: int = JSON_LIMIT_BYTES,
+        slot: str = "",
     ) -> Reply:
-        """``mailbox_id`` "": the call counts for the tenant.  Raises ``BridgeError``."""
+        """``mailbox_id`` "": the call counts for the tenant, or for ``slot``, one of ``QUOTAS``.
+
+        Raises ``BridgeError``.
+        """
+        name = f"{self._tenant_slot}.{slot}" if slot else self._slot(mailbox_id)
         return self._http.call(
             method,
             target,
-            slots={self._slot(mailbox_id): 1},
+            slots={name: 1},
             body=body,
             headers={"Prefer": PREFER, "Accept": "application/json"},
             is_safe=is_safe,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import httpx
 
@@ -35,16 +35,19 @@ from api_bridge.connectors.graph.fetch import fetch_mail, fetch_mails
 from api_bridge.connectors.graph.folders import Folders
 from api_bridge.connectors.graph.mapping import (
     USER_FIELDS,
+    is_true,
     mailbox_of,
-    subscription_of,
     text_of,
 )
+from api_bridge.connectors.graph.pushes import Pushes
 from api_bridge.connectors.graph.remediate import Remediation
-from api_bridge.errors import AccessDenied, BridgeError, NotFound
-
-# Outlook subscriptions live less than 7 days (contract A.3 c); renewed with two days left.
-PUSH_LIFE = timedelta(minutes=10_020)
-PUSH_RENEW_BEFORE = timedelta(days=2)
+from api_bridge.connectors.graph.sealed import open_notice
+from api_bridge.connectors.graph.signing_keys import SigningKeys
+from api_bridge.connectors.graph.traces import REACH, WINDOW, trace_page
+from api_bridge.connectors.notices import Noticed, PushKey, SealedNotice
+from api_bridge.connectors.traces import TracePage
+from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound
+from incidents.words import Place
 
 
 class GraphConnector:
@@ -59,6 +62,7 @@ class GraphConnector:
             Capability.BATCH,
         }
     )
+    trace_window, trace_reach = WINDOW, REACH
 
     def __init__(
         self,
@@ -71,6 +75,10 @@ class GraphConnector:
         self._client = client or GraphClient(connection, runtime, transport=transport)
         self._folders = Folders(self._client, runtime.cache, connection)
         self._remediation = Remediation(self._client, self._folders)
+        self._pushes = Pushes(self._client)
+        self._signing_keys = SigningKeys(connection, runtime.cache)
+        self._tenant_id = connection.cloud_tenant_id.lower()
+        self._application = connection.client_id
 
     def list_mailboxes(self) -> Iterator[Mailbox]:
         for page in self._client.pages(path("users", select=USER_FIELDS, top="999")):
@@ -100,50 +108,61 @@ class GraphConnector:
         client_state: str,
         current: Subscription | None,
     ) -> Subscription:
-        if current is not None and current.notification_url != notification_url:
-            # The address of a subscription cannot be changed.
-            self.end_push(current.id)
-            current = None
-        if current is not None:
-            if current.expires_at - datetime.now(UTC) > PUSH_RENEW_BEFORE:
-                return current
-            try:
-                return self.renew(current)
-            except NotFound:
-                current = None
-        return self._order_push(mailbox_id, notification_url, client_state)
+        return self._pushes.ensure(
+            mailbox_id,
+            notification_url=notification_url,
+            client_state=client_state,
+            current=current,
+        )
 
-    def _order_push(
-        self, mailbox_id: str, notification_url: str, client_state: str
+    def ensure_sealed_push(
+        self,
+        mailbox_id: str,
+        *,
+        notification_url: str,
+        client_state: str,
+        key: PushKey,
+        current: Subscription | None,
     ) -> Subscription:
-        body = {
-            "changeType": "created",
-            "notificationUrl": notification_url,
-            "lifecycleNotificationUrl": notification_url,
-            "resource": f"/users/{mailbox_id}/messages",
-            "expirationDateTime": _push_end(),
-            "clientState": client_state,
-        }
-        return subscription_of(self._client.call("POST", "/subscriptions", body=body).json())
+        return self._pushes.ensure(
+            mailbox_id,
+            notification_url=notification_url,
+            client_state=client_state,
+            current=current,
+            key=key,
+        )
+
+    def open_notice(self, notice: SealedNotice, keys: Sequence[PushKey]) -> Noticed:
+        data = open_notice(
+            notice,
+            keys,
+            tenant_id=self._tenant_id,
+            application=self._application,
+            signing_key=self._signing_keys.find,
+        )
+        try:
+            folder_id = text_of(data, "parentFolderId")
+            place = self._folders.place_of(notice.mailbox_id, folder_id)
+        except AuthExpired:
+            raise
+        except BridgeError:
+            # Where it lies is not known, so that nothing is saved; the notice is genuine.
+            place = Place.OTHER
+        return Noticed(
+            item_id=text_of(data, "id"),
+            place=place,
+            is_draft=is_true(data, "isDraft"),
+            is_read=is_true(data, "isRead"),
+        )
 
     def renew(self, subscription: Subscription) -> Subscription:
-        reply = self._client.call(
-            "PATCH",
-            path("subscriptions", subscription.id),
-            body={"expirationDateTime": _push_end()},
-            is_safe=True,
-        )
-        return subscription_of(reply.json())
+        return self._pushes.renew(subscription)
 
     def pushes(self) -> Iterator[Subscription]:
-        for page in self._client.pages("/subscriptions"):
-            yield from (subscription_of(entry) for entry in page)
+        return self._pushes.standing()
 
     def end_push(self, subscription_id: str) -> None:
-        try:
-            self._client.call("DELETE", path("subscriptions", subscription_id), is_safe=True)
-        except NotFound:
-            return
+        self._pushes.end(subscription_id)
 
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         return changes_page(self._client, self._folders, mailbox_id, cursor, since)
@@ -204,6 +223,9 @@ class GraphConnector:
     def undo(self, record: ActionRecord) -> ActionSeen:
         return self._remediation.undo(record)
 
+    def traced(self, since: datetime, until: datetime, *, link: str = "") -> TracePage:
+        return trace_page(self._client, since, until, link)
+
     def close(self) -> None:
         self._client.close()
 
@@ -217,7 +239,3 @@ def _find_path(mailbox_id: str, internet_message_id: str) -> str:
         select="id",
         top="50",
     )
-
-
-def _push_end() -> str:
-    return (datetime.now(UTC) + PUSH_LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -220,4 +220,5 @@ def subscription_of(data: Json) -> Subscription:
         resource=text_of(data, "resource"),
         notification_url=text_of(data, "notificationUrl"),
         expires_at=expires_at,
+        key_id=text_of(data, "encryptionCertificateId"),
     )

@@ -18,6 +18,7 @@ from api_bridge.sandbox.graph import (
     messages,
     partner,
     subscriptions,
+    traces,
     users,
 )
 from api_bridge.sandbox.graph.batch import answer_batch
@@ -34,6 +35,7 @@ ORGANIZATION = DIRECTORY | {"Organization.Read.All"}
 PARTNER = frozenset(
     {"DelegatedAdminRelationship.Read.All", "DelegatedAdminRelationship.ReadWrite.All"}
 )
+TRACES = frozenset({"ExchangeMessageTrace.Read.All"})
 HEADERS = frozenset({"Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"})
 READ = frozenset({"Mail.Read", "Mail.ReadWrite"})
 WRITE = frozenset({"Mail.ReadWrite"})
@@ -63,6 +65,7 @@ TABLE: Table = (
     ("GET", "organization", users.get_organization, ORGANIZATION),
     ("GET", "organization/{organization}", users.get_organization, ORGANIZATION),
     ("GET", "tenantRelationships/delegatedAdminRelationships", partner.list_relationships, PARTNER),
+    ("GET", "admin/exchange/tracing/messageTraces", traces.list_traces, TRACES),
     ("GET", "users", users.list_users, DIRECTORY),
     ("GET", "users/{user}", users.get_user, DIRECTORY),
     ("GET", "users/{user}/mailboxSettings", users.get_settings, SETTINGS),
@@ -147,6 +150,10 @@ class GraphApi:
             return _error(request, GraphError(
                 503, "serviceNotAvailable", "The service is temporarily unavailable.",
                 retry_after=f"{busy.seconds:.0f}"))  # fmt: skip
+        # S/MIME mail that Exchange cannot convert, the same each time.
+        if request.segments[-1:] == ["$value"] and faults.take("no_mime", subject):
+            return _error(request, GraphError(500, "ErrorMimeContentConversionFailed",
+                                              "Mime conversion of an item failed."))  # fmt: skip
         silence = faults.take("timeout", subject)
         if silence is not None:
             await asyncio.sleep(silence.seconds)

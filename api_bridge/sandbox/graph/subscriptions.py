@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 from api_bridge.sandbox import directory, mailboxes
 from api_bridge.sandbox.clock import as_graph_time, now_s, read_graph_time
 from api_bridge.sandbox.graph.call import GRAPH, Call, GraphError, answer, bad_request, nothing
+from api_bridge.sandbox.graph.sealing import read_certificate, read_sealing
 from api_bridge.sandbox.notifier import NotValidated
 from api_bridge.sandbox.web import Response, is_loopback
 
 SHORTEST_S = 45 * 60
 LONGEST_S = 10_080 * 60
+LONGEST_SEALED_S = 1_440 * 60
+CERTIFICATE = {"encryptionCertificate", "encryptionCertificateId"}
+FULL = {"Mail.Read", "Mail.ReadWrite"}
 LARGEST_CLIENT_STATE = 128
 MOST_PER_MAILBOX = 1000
 _RESOURCE = re.compile(
@@ -29,15 +33,16 @@ _RESOURCE = re.compile(
 
 async def create_subscription(call: Call) -> Response:
     body = call.body()
-    if body.get("includeResourceData") is True:
-        raise bad_request("The sandbox sends notifications without resource data only.")
+    sealing = read_sealing(body)
+    if sealing and not call.caller.roles & FULL:
+        raise GraphError(403, "ExtensionError", "Access to the mail's properties is denied.")
     mailbox, folder = _resource(call, body)
     kinds = _kinds(body)
     client_state = body.get("clientState")
     if client_state is not None and len(str(client_state)) > LARGEST_CLIENT_STATE:
         raise bad_request(f"clientState is longer than {LARGEST_CLIENT_STATE} characters.",
                           "InvalidRequest")  # fmt: skip
-    expires_at = _expiry(body.get("expirationDateTime"))
+    expires_at = _expiry(body.get("expirationDateTime"), is_sealed=sealing is not None)
     url, lifecycle_url = _url(body, "notificationUrl"), body.get("lifecycleNotificationUrl")
     urls = [url, _url(body, "lifecycleNotificationUrl")] if lifecycle_url else [url]
     for address in urls:  # one handshake for each, even if they are the same
@@ -59,6 +64,8 @@ async def create_subscription(call: Call) -> Response:
             body["resource"], ",".join(kinds), url, lifecycle_url, client_state,
             call.wants_immutable, expires_at, now_s(),
         )  # fmt: skip
+        if sealing:
+            store.execute("INSERT INTO sealing VALUES (?, ?, ?, ?)", subscription_id, *sealing)
     call.cloud.notifier.wake()
     return _answer(call, _own(call, subscription_id), 201)
 
@@ -70,7 +77,8 @@ def list_subscriptions(call: Call) -> Response:
         call.caller.tenant_id, call.caller.client_id, now_s(),
     )  # fmt: skip
     context = f"{GRAPH}/$metadata#subscriptions"
-    return answer(call, {"@odata.context": context, "value": [_json(row) for row in rows]})
+    value = [_json(row, _sealing(call, row)) for row in rows]
+    return answer(call, {"@odata.context": context, "value": value})
 
 
 def get_subscription(call: Call) -> Response:
@@ -80,14 +88,23 @@ def get_subscription(call: Call) -> Response:
 def change_subscription(call: Call) -> Response:
     subscription = _own(call, call.values["subscription"])
     body = call.body()
-    # Its life may be changed, its addresses may not.
-    unknown = set(body) - {"expirationDateTime", "@odata.type"}
+    sealing = _sealing(call, subscription)
+    # Its life and its key may be changed, its addresses may not.
+    known = {"expirationDateTime", "@odata.type"} | (CERTIFICATE if sealing else set())
+    unknown = set(body) - known
     if unknown:
         raise bad_request(f"The property '{min(unknown)}' of a subscription can't be changed.")
-    call.cloud.store.execute(
-        "UPDATE subscription SET expires_at = ? WHERE id = ?",
-        _expiry(body.get("expirationDateTime")), subscription["id"],
-    )  # fmt: skip
+    expires_at = _expiry(body.get("expirationDateTime"), is_sealed=sealing is not None)
+    certificate = read_certificate(body) if CERTIFICATE & set(body) else None
+    with call.cloud.store.transaction():
+        call.cloud.store.execute(
+            "UPDATE subscription SET expires_at = ? WHERE id = ?", expires_at, subscription["id"]
+        )
+        if certificate:
+            call.cloud.store.execute(
+                "UPDATE sealing SET certificate = ?, certificate_id = ? WHERE subscription_id = ?",
+                *certificate, subscription["id"],
+            )  # fmt: skip
     return get_subscription(call)
 
 
@@ -100,6 +117,12 @@ def delete_subscription(call: Call) -> Response:
 def reauthorize(call: Call) -> Response:
     _own(call, call.values["subscription"])
     return nothing()
+
+
+def _sealing(call: Call, subscription: sqlite3.Row) -> sqlite3.Row | None:
+    return call.cloud.store.row(
+        "SELECT * FROM sealing WHERE subscription_id = ?", subscription["id"]
+    )
 
 
 def _own(call: Call, subscription_id: str) -> sqlite3.Row:
@@ -140,7 +163,7 @@ def _kinds(body: dict[str, Any]) -> list[str]:
     return kinds
 
 
-def _expiry(text: Any) -> int:
+def _expiry(text: Any, *, is_sealed: bool) -> int:
     """Raises GraphError."""
     try:
         expires_at = int(read_graph_time(str(text)))
@@ -149,8 +172,9 @@ def _expiry(text: Any) -> int:
     now = now_s()
     if expires_at <= now:
         raise bad_request("Subscription expiration must be in the future.", "ExtensionError")
-    if expires_at > now + LONGEST_S:
-        raise bad_request(f"Subscription expiration can only be {LONGEST_S // 60} minutes in the "
+    longest_s = LONGEST_SEALED_S if is_sealed else LONGEST_S
+    if expires_at > now + longest_s:
+        raise bad_request(f"Subscription expiration can only be {longest_s // 60} minutes in the "
                           "future.", "ExtensionError")  # fmt: skip
     return max(expires_at, now + SHORTEST_S)
 
@@ -168,10 +192,11 @@ def _url(body: dict[str, Any], name: str) -> str:
 
 def _answer(call: Call, subscription: sqlite3.Row, status: int) -> Response:
     context = f"{GRAPH}/$metadata#subscriptions/$entity"
-    return answer(call, {"@odata.context": context, **_json(subscription)}, status)
+    return answer(call, {"@odata.context": context,
+                         **_json(subscription, _sealing(call, subscription))}, status)  # fmt: skip
 
 
-def _json(row: sqlite3.Row) -> dict[str, Any]:
+def _json(row: sqlite3.Row, sealing: sqlite3.Row | None) -> dict[str, Any]:
     return {
         "id": row["id"],
         "resource": row["resource"],
@@ -183,9 +208,9 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
         "lifecycleNotificationUrl": row["lifecycle_url"],
         "expirationDateTime": as_graph_time(row["expires_at"]),
         "creatorId": row["client_id"],
-        "includeResourceData": None,
+        "includeResourceData": True if sealing else None,
         "latestSupportedTlsVersion": "v1_2",
         "encryptionCertificate": None,
-        "encryptionCertificateId": None,
+        "encryptionCertificateId": sealing["certificate_id"] if sealing else None,
         "notificationUrlAppId": None,
     }

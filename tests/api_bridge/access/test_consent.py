@@ -25,7 +25,7 @@ def test_a_consent_connects_the_client_and_each_purpose_is_granted_alone(yard):
     assert (connection.cloud_tenant_id, connection.client_id) == (yard.company.tenant_id, "")
     with yard.worker():
         assert list(Grant.objects.values_list("purpose", "roles")) == [
-            ("detect", ["Mail.Read", "User.Read.All"])
+            ("detect", ["ExchangeMessageTrace.Read.All", "Mail.Read", "User.Read.All"])
         ]
     assert yard.consent(Purpose.REMEDIATE).stage == Stage.GRANTED
     with yard.worker():

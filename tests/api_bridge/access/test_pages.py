@@ -9,6 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from api_bridge.access.models import AppRegistration, Purpose, Relationship
+from api_bridge.models import MailboxSync
+from tenants.models import Domain, Mailbox
 from tests.factories import PASSWORD
 
 
@@ -92,3 +94,38 @@ def test_whose_relationships_there_are_an_analyst_sees_of_her_own_clients_only(y
     assert "Keep for Other" in seen["Mo"]
     assert "Keep for Other" not in seen["Bo"]
     assert "Keep for Acme" in seen["Bo"]
+
+
+def test_what_a_push_brings_is_switched_by_a_lead_and_what_was_dropped_is_shown(yard, console):
+    yard.consent()
+    yard.serve()
+    page = console.get("/console/clients/acme/mailbox").content.decode()
+    assert "no more than that something changed" in page
+    assert console.post("/console/clients/acme/mailbox/pushes", {"is_on": "yes"}).status_code == 302
+    with yard.worker():
+        assert yard.connection().seals_pushes
+        mailbox = Mailbox.objects.create(
+            tenant=yard.cast.acme,
+            domain=Domain.objects.filter(tenant=yard.cast.acme).first(),
+            address="push@acme.example",
+            state=Mailbox.State.ACTIVE,
+        )
+        MailboxSync.objects.create(
+            tenant=yard.cast.acme,
+            mailbox=mailbox,
+            connection=yard.connection(),
+            due_at=timezone.now(),
+            push_error="Nobody answers.",
+            notices_refused=3,
+            refused_why="It brings no proof.",
+        )
+    page = console.get("/console/clients/acme/mailbox").content.decode()
+    assert "what changed, sealed for Bailey" in page
+    assert "3 notices dropped" in page
+    assert "It brings no proof." in page
+    assert "Nobody answers." in page
+    assert console.get("/console/clients/acme/mailbox/pushes").status_code == 405
+    analyst = Client()
+    assert analyst.login(email=yard.cast.ana.email, password=PASSWORD)
+    reply = analyst.post("/console/clients/acme/mailbox/pushes", {"is_on": "no"})
+    assert reply.status_code == 403

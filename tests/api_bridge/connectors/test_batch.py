@@ -52,6 +52,51 @@ def test_a_429_inside_a_batch_repeats_only_what_was_refused(graph):
     assert graph.time.now >= 3
 
 
+def test_a_429_inside_a_full_batch_of_twenty_repeats_that_one_alone(graph):
+    refs = put_states(graph, 20)
+    good = graph.routes["GET /users/u/messages/m13"]
+    graph.routes["GET /users/u/messages/m13"] = [error(429, Retry_After="2"), good]
+    connector = graph.connector()
+    sizes, whole = [], graph.batch
+
+    def counting(body):
+        sizes.append([entry["url"].partition("?")[0] for entry in body["requests"]])
+        return whole(body)
+
+    graph.batch = counting
+    states = connector.read_states(refs)
+    assert [state.internet_message_id for state in states] == [
+        f"<{ref.item_id}@sender.example>" for ref in refs
+    ]
+    of_mails = [urls for urls in sizes if "/messages/" in urls[0]]
+    assert [len(urls) for urls in of_mails] == [20, 1]
+    assert of_mails[1] == ["/users/u/messages/m13"]
+
+
+def test_a_429_for_one_mailbox_in_a_batch_pauses_that_mailbox_alone(graph):
+    refs = [Ref("u", "m0"), Ref("v", "m0")]
+    good = ok(**message("m0", parentFolderId=""))
+    graph.routes["GET /users/u/messages/m0"] = [error(429, Retry_After="5"), good]
+    graph.routes["GET /users/v/messages/m0"] = good
+    states = graph.connector().read_states(refs)
+    assert all(isinstance(state, State) for state in states)
+    with graph.limits.slot("app.v"):
+        pass
+    assert graph.count("GET /users/v/messages/m0") == 1
+    assert graph.count("GET /users/u/messages/m0") == 2
+
+
+def test_ids_that_differ_by_case_alone_are_two_mails(graph):
+    """Immutable ids are case-sensitive: neither the asking nor the sorting folds them."""
+    refs = [Ref("u", "AAkALgAAq="), Ref("u", "AAkALgAAQ="), Ref("u", "aakalgaaq=")]
+    for number, ref in enumerate(refs):
+        graph.routes[f"GET /users/u/messages/{ref.item_id}"] = ok(
+            **message(ref.item_id, internetMessageId=f"<{number}@x>", parentFolderId="F-junk")
+        )
+    states = graph.connector().read_states(refs)
+    assert [state.internet_message_id for state in states] == ["<0@x>", "<1@x>", "<2@x>"]
+
+
 def test_a_long_429_inside_a_batch_is_left_to_the_caller(graph):
     refs = put_states(graph, 2)
     graph.routes["GET /users/u/messages/m1"] = error(429, Retry_After="600")

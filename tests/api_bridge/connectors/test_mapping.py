@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api_bridge.connectors import MailboxState
+from api_bridge.connectors.graph.client import entries_of, next_link_of
 from api_bridge.connectors.graph.mapping import (
     ITEM_FIELDS,
     item_of,
@@ -18,6 +19,8 @@ from api_bridge.connectors.graph.mapping import (
     time_of,
 )
 from api_bridge.connectors.graph.rebuild import rebuild_mail
+from api_bridge.connectors.graph.traces import trace_of
+from api_bridge.connectors.traces import TraceStatus
 from incidents.words import Place
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -71,6 +74,70 @@ def test_every_official_subscription_is_read(samples):
     assert len(found) >= 2
     for body in found:
         assert subscription_of(body).expires_at.tzinfo is not None
+
+
+@pytest.mark.shared
+def test_every_official_answer_is_read_as_a_page_or_an_object(samples):
+    """Whatever list it is of, its rows and its next link are found, and nothing is made up."""
+    lists = 0
+    for sample in samples:
+        body = sample["body"]
+        if sample["method"] != "get" or not isinstance(body, dict):
+            continue
+        if isinstance(body.get("value"), list):
+            assert len(entries_of(body)) == len(body["value"])
+            assert next_link_of(body) == body.get("@odata.nextLink", "")
+            lists += 1
+    assert lists >= 15
+
+
+@pytest.mark.shared
+def test_no_official_answer_of_another_kind_is_taken_for_ours(samples):
+    for body in bodies(samples, ""):
+        if not isinstance(body, dict):
+            continue
+        traced = trace_of(body)
+        assert traced is None
+        item = item_of(body, "u", Place.INBOX, NOW)
+        assert item is None or item.ref.item_id == body["id"]
+
+
+# As Microsoft's page of messageTraces shows one (January 2026).
+TRACE = {
+    "id": "4451a062-48cb-e80d-e8c0-196330437ae6",
+    "senderAddress": "sender@contoso.com",
+    "recipientAddress": "Recipient@contoso.com",
+    "messageId": "<d9683b4c-127b-413a-ae2e-fa7dfb32c69d@contoso.com>",
+    "receivedDateTime": "2025-06-13T10:30:00Z",
+    "subject": "Quarterly Report",
+    "size": 45678,
+    "fromIP": "192.168.1.100",
+    "toIP": "",
+    "status": "delivered",
+}
+
+
+def test_the_official_trace_is_read():
+    traced = trace_of(TRACE)
+    assert traced is not None
+    assert (traced.recipient, traced.status) == ("recipient@contoso.com", TraceStatus.DELIVERED)
+    assert traced.internet_message_id == TRACE["messageId"]
+    assert traced.received_at == datetime(2025, 6, 13, 10, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("missing", ["id", "recipientAddress", "receivedDateTime"])
+def test_a_trace_that_does_not_say_which_mail_is_none(missing):
+    assert trace_of({**TRACE, missing: None}) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [("FilteredAsSpam", "filtered"), ("recalled", "other"), (None, "other"), (7, "other")],
+)
+def test_a_status_that_is_not_known_is_another(said, status):
+    traced = trace_of({**TRACE, "status": said})
+    assert traced is not None
+    assert traced.status == status
 
 
 @pytest.mark.shared

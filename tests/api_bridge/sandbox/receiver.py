@@ -20,6 +20,7 @@ class Receiver:
         self.handshakes: list[str] = []
         self.is_valid = True  # answers handshakes as it must
         self.refusals = 0  # how many posts it answers with 503 first
+        self.proofs: list[str] = []  # the last post's validation tokens
         self.url = ""
 
     def next(self, wait_s: float = WAIT_S) -> list[dict[str, Any]]:
@@ -55,6 +56,7 @@ def handler_for(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 self._answer(503, b"")
             else:
                 content = json.loads(body)
+                receiver.proofs = content.get("validationTokens", [])
                 receiver.posts.put(content.get("value", [content]))
                 self._answer(202, b"")
 

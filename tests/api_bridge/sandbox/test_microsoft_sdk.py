@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from tests.api_bridge.sandbox.receiver import receiving
 from tests.api_bridge.sandbox.running import Company
+from tests.api_bridge.sandbox.test_sealing import OURS, SELECTED
 
 with warnings.catch_warnings():
     # kiota warns of itself while it is imported.
@@ -23,6 +24,7 @@ with warnings.catch_warnings():
         BaseBearerTokenAuthenticationProvider,
     )
     from kiota_abstractions.base_request_configuration import RequestConfiguration
+    from msgraph.generated.models.exchange_message_trace_status import ExchangeMessageTraceStatus
     from msgraph.generated.models.message import Message
     from msgraph.generated.models.o_data_errors.o_data_error import ODataError
     from msgraph.generated.models.subscription import Subscription
@@ -171,6 +173,39 @@ async def test_the_sdk_makes_renews_and_ends_a_subscription(
     left = await sdk.subscriptions.get()
     assert left is not None
     assert left.value == []
+
+
+async def test_the_sdk_orders_resource_data_and_authorises_anew(
+    sdk: GraphServiceClient, company: Company
+):
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)
+    with receiving() as receiver:
+        made = await sdk.subscriptions.post(Subscription(
+            change_type="created", notification_url=receiver.url, client_state="s",
+            lifecycle_notification_url=receiver.url, expiration_date_time=end,
+            resource=f"/users/{company.ids['ana']}/messages?$select={SELECTED}",
+            include_resource_data=True, encryption_certificate=OURS.certificate,
+            encryption_certificate_id="first",
+        ))  # fmt: skip
+        assert made is not None
+        assert (made.include_resource_data, made.encryption_certificate_id) == (True, "first")
+        one = sdk.subscriptions.by_subscription_id(str(made.id))
+        await one.reauthorize.post()
+        company.receive("ana", subject="By the SDK")
+        (told,) = receiver.next()
+        assert OURS.open(told["encryptedContent"])["subject"] == "By the SDK"
+        await one.delete()
+
+
+async def test_the_sdk_reads_message_traces(sdk: GraphServiceClient, company: Company):
+    message_id = company.receive("ana", subject="Traced")
+    page = await sdk.admin.exchange.tracing.message_traces.get()
+    assert page is not None
+    (found,) = page.value or []
+    assert (found.message_id, found.subject) == (message_id, "Traced")
+    assert found.recipient_address == company.mail("ana")
+    assert found.status == ExchangeMessageTraceStatus.Delivered
+    assert found.received_date_time is not None
 
 
 async def test_the_sdk_sends_a_batch(

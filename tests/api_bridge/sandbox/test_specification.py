@@ -8,30 +8,39 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from jsonschema import ValidationError
 from openapi_core import Config, OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
+from openapi_schema_validator import OAS30Validator
 
 from tests.api_bridge.sandbox.receiver import receiving
 from tests.api_bridge.sandbox.running import Company
 from tests.api_bridge.sandbox.test_messages import HTML
+from tests.api_bridge.sandbox.test_sealing import OURS, SELECTED
 
 pytestmark = pytest.mark.shared
 IMMUTABLE = {"prefer": 'IdType="ImmutableId"'}
 
 
 @pytest.fixture(scope="module")
-def specification(shared_dir: Path) -> OpenAPI:
+def raw(shared_dir: Path) -> dict[str, Any]:
     path = shared_dir / "contracts" / "graph" / "graph-v1.0-cut-strict.json"
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def specification(raw: dict[str, Any]) -> OpenAPI:
     # The cut comes from metadata that is known to be good; checking it again takes half a minute.
     config = Config(spec_validator_cls=None)
-    return OpenAPI.from_dict(json.loads(path.read_text()), config=config)
+    return OpenAPI.from_dict(raw, config=config)
 
 
 class Judge:
     """Calls Graph and has every answer judged.  ``seen``: method and kind of each."""
 
-    def __init__(self, company: Company, specification: OpenAPI) -> None:
-        self._company, self._specification = company, specification
+    def __init__(self, company: Company, specification: OpenAPI, raw: dict[str, Any]) -> None:
+        self._company, self._specification, self._raw = company, specification, raw
 
     def __call__(self, method: str, path: str, status: int, **options: Any) -> Any:
         response = self._company.graph.request(method, path, **options)
@@ -41,20 +50,37 @@ class Judge:
         return response.json() if kind.startswith("application/json") else response.content
 
     def _validate(self, response: httpx.Response) -> None:
-        parts = urlsplit(str(response.request.url))
-        request = MockRequest(
-            "https://graph.microsoft.com", response.request.method.lower(), parts.path,
-            args=dict(parse_qsl(parts.query)),
-        )  # fmt: skip
+        request = self._asked(response.request)
         kind = response.headers.get("content-type", "application/json").split(";")[0]
         self._specification.validate_response(
             request, MockResponse(response.content, response.status_code, content_type=kind)
         )
 
+    def _asked(self, sent: httpx.Request) -> MockRequest:
+        parts = urlsplit(str(sent.url))
+        return MockRequest(
+            "https://graph.microsoft.com", sent.method.lower(), parts.path,
+            args=dict(parse_qsl(parts.query)), data=sent.content or None,
+            content_type=sent.headers.get("content-type", "application/json"),
+        )  # fmt: skip
+
+    def both(self, method: str, path: str, status: int, **options: Any) -> Any:
+        """What is asked is judged as well."""
+        sent = self._company.graph.build_request(method, path, **options)
+        self._specification.validate_request(self._asked(sent))
+        return self(method, path, status, **options)
+
+    def notification(self, told: dict[str, Any]) -> None:
+        """What a subscriber is told is no answer of Graph's: judged by its schema alone."""
+        schemas = self._raw["components"]["schemas"]
+        name = "microsoft.graph.changeNotificationCollection"
+        whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+        OAS30Validator(whole).validate(told)
+
 
 @pytest.fixture
-def judge(company: Company, specification: OpenAPI) -> Judge:
-    return Judge(company, specification)
+def judge(company: Company, specification: OpenAPI, raw: dict[str, Any]) -> Judge:
+    return Judge(company, specification, raw)
 
 
 @pytest.fixture
@@ -159,6 +185,42 @@ def test_subscriptions(judge: Judge, company: Company):
         judge("PATCH", path, 200, json={"expirationDateTime": end})
         judge("POST", f"{path}/reauthorize", 204)
         judge("DELETE", path, 204)
+
+
+def test_subscriptions_with_resource_data_and_what_they_tell(judge: Judge, company: Company):
+    end = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).isoformat()
+    sealing = {"encryptionCertificate": OURS.certificate, "encryptionCertificateId": "first"}
+    with receiving() as receiver:
+        made = judge.both("POST", "subscriptions", 201, json={
+            "changeType": "created", "notificationUrl": receiver.url, "expirationDateTime": end,
+            "lifecycleNotificationUrl": receiver.url, "clientState": "s",
+            "resource": f"/users/{company.ids['ana']}/messages?$select={SELECTED}",
+            "includeResourceData": True, **sealing,
+        })  # fmt: skip
+        path = f"subscriptions/{made['id']}"
+        judge.both("PATCH", path, 200, json={"expirationDateTime": end, **sealing})
+        company.receive("ana")
+        told = receiver.next()
+        judge.notification({"value": told, "validationTokens": receiver.proofs})
+        order = {"event": "missed", "subscription_id": made["id"]}
+        company.cloud.admin("POST", "lifecycle", order)
+        judge.notification({"value": receiver.next()})
+        with pytest.raises(ValidationError):
+            judge.notification({"value": [{**told[0], "encryptedcontent": {}}]})
+
+
+def test_message_traces(judge: Judge, company: Company):
+    for name in ("ana", "bo"):
+        company.receive(name)
+    path = "admin/exchange/tracing/messageTraces"
+    until, since = (
+        (dt.datetime.now(dt.UTC) - dt.timedelta(hours=h)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for h in (0, 9)
+    )
+    bounds = f"receivedDateTime ge {since} and receivedDateTime le {until}"
+    page = judge.both("GET", path, 200, params={"$filter": bounds, "$top": "1"})
+    judge("GET", page["@odata.nextLink"], 200)
+    judge("GET", path, 400, params={"$filter": f"receivedDateTime ge {since}"})
 
 
 def test_delegated_admin_relationships(judge: Judge, company: Company):

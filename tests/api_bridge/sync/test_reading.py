@@ -36,3 +36,14 @@ def test_reading_again_repeats_nothing(client_):
     for _ in range(3):
         client_.sync()
     assert len(client_.observations()) == 1
+
+
+def test_mails_whose_ids_differ_by_case_alone_are_read_each_for_itself(client_):
+    sent = {client_.company.receive("ana") for _ in range(3)}
+    for _ in range(2):
+        client_.sync()
+    seen = client_.observations()
+    assert {row.internet_message_id for row in seen} == sent
+    ids = [row.mailbox_item_id for row in seen]
+    assert len(set(ids)) == 3 > len({item_id.lower() for item_id in ids})
+    assert {copy.mailbox_item_id for copy in client_.deliveries()} == set(ids)

@@ -160,6 +160,18 @@ def test_a_mail_that_the_mail_host_never_gives_is_parked(client_, no_pauses):
     assert seen.internet_message_id == "<never@x.example>"
 
 
+def test_a_mail_without_a_mime_form_is_judged_from_its_properties(client_):
+    address = client_.company.mail("ana")
+    client_.company.receive("ana", raw=with_attachment(address, "<smime@x.example>"))
+    fault(client_, "no_mime", count=100, match=f"{client_.company.ids['ana']}/messages/")
+    client_.sync()
+    (seen,) = client_.observations()
+    assert seen.internet_message_id == "<smime@x.example>"
+    assert seen.verdict != Verdict.UNSCANNABLE
+    assert [name["name"] for name in seen.mail["attachments"]]
+    assert client_.mailbox_sync("ana").failures == 0
+
+
 def test_being_told_to_slow_down_is_no_fault_of_the_mail(client_):
     client_.company.receive(
         "ana", raw=with_attachment(client_.company.mail("ana"), "<slow@x.example>")
