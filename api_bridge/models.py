@@ -18,6 +18,7 @@ from api_bridge.access.models import (
     Purpose,
     Relationship,
 )
+from api_bridge.scanback.models import ScanBack, ScanBackFinding, ScanBackMailbox
 from tenants.base import TenantModel, tenant_key
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
     "MailboxSync",
     "Purpose",
     "Relationship",
+    "ScanBack",
+    "ScanBackFinding",
+    "ScanBackMailbox",
     "SeenItem",
 ]
 

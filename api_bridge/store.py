@@ -34,6 +34,8 @@ class Mine:
 
     ``is_quick``: only what was received since ``since``; the cursor stays where it is.  Otherwise
     everything since the cursor, and ``since`` is for a mailbox that has none.
+    ``is_back``: mail from before the watching, that only taught so far, is judged
+    (api_bridge/scanback).
     """
 
     sync_id: UUID
@@ -44,6 +46,7 @@ class Mine:
     is_quick: bool
     synced_at: datetime | None
     dirty_at: datetime | None
+    is_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
     store_scanned(*outcome.scanned)
-    _remember(mine, page, outcome)
+    remember(mine, page, outcome)
     row.synced_at = timezone.now()
     if outcome.failed:
         _park(row, outcome.why)
@@ -122,7 +125,7 @@ def _with_evidence(scanned: Scanned) -> Observation:
     return replace(observation, evidence=digest)
 
 
-def _remember(mine: Mine, page: Page, outcome: Outcome) -> None:
+def remember(mine: Mine, page: Page, outcome: Outcome) -> None:
     """What was listed, so that only changes count next time."""
     failed = outcome.failed or {}
     judged = {each.item.ref.item_id: each.is_judged for each in outcome.scanned}
