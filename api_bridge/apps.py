@@ -11,11 +11,14 @@ class ApiBridgeConfig(AppConfig):
     @override
     def ready(self) -> None:
         from api_bridge.layer import ConnectedMailboxLayer  # models are not ready before
+        from api_bridge.scanback.document import build_found
         from api_bridge.sight import mailbox_blindness, why_not_acting
+        from incidents.reports.builders import register_report
 
         register_queue("sync", "api_bridge.sync.serve_sync")
         register_queue("access", "api_bridge.access.work.serve_access")
         register_queue("lookback", "api_bridge.scanback.work.serve_lookback")
+        register_report("found_in_mailboxes", build_found)
         register_mailbox_layer(ConnectedMailboxLayer())
         register_sight(mailbox_blindness)
         register_acting(why_not_acting)
