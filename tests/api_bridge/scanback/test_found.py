@@ -25,7 +25,7 @@ from tests.api_bridge.scanback.test_looking import phish
 
 @pytest.fixture
 def found(looker):
-    """A phish each in the mailboxes of Ana and Bo, and a harmless mail; looked at and made sense of."""
+    """A phish each in the mailboxes of Ana and Bo, and a harmless mail; all made sense of."""
     for name in ("ana", "bo"):
         phish(looker, name)
     looker.client.company.receive("cfo")
