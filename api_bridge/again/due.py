@@ -65,5 +65,6 @@ FROM incidents_mailtrait t
 JOIN incidents_delivery d ON d.tenant_id = t.tenant_id AND d.message_id = t.message_id
 WHERE t.tenant_id = %s AND t.key = ANY(%s) AND t.seen_at >= %s
   AND d.mailbox_item_id <> ''
-  AND i.tenant_id = %s AND i.item_id = d.mailbox_item_id AND i.again_at > %s
+  AND i.tenant_id = %s AND i.mailbox_id = d.mailbox_id AND i.item_id = d.mailbox_item_id
+  AND i.again_at > %s
 """
