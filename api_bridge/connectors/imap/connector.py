@@ -25,7 +25,7 @@ from api_bridge.connectors import (
     Subscription,
 )
 from api_bridge.connectors.back import BackCursor
-from api_bridge.connectors.imap.changes import Changes
+from api_bridge.connectors.imap.back import ChangesAndBack
 from api_bridge.connectors.imap.fetch import fetch_mail
 from api_bridge.connectors.imap.folders import Folder
 from api_bridge.connectors.imap.listening import ImapListening
@@ -52,7 +52,7 @@ class ImapConnector:
         self.pool = Pool(self.options, runtime)
         self._cache = runtime.cache
         self._locator = Locator(self.options, runtime.cache)
-        self._changes = Changes(self.options, self._locator)
+        self._changes = ChangesAndBack(self.options, self._locator)
         self._remediation = Remediation(self.options, self.pool, self._locator)
 
     def list_mailboxes(self) -> Iterator[Mailbox]:
