@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -53,10 +54,17 @@ WAITS_BLIND = "The mailbox layer is blind: it goes on when access is back."
 def serve_lookback(claimed: ClaimedWork) -> datetime | None:
     """One slice of the client's open run; answers when it goes on, None: nothing is open."""
     try:
-        with shared_runtime().limits.slot(ALONE, quota=ONE):
+        # Nobody waits for it: a waiting worker would be one less for new mail.
+        with _limits(0.0).slot(ALONE, quota=ONE):
             return _slice(claimed)
     except RateLimited:
         return timezone.now() + AGAIN_SOON
+
+
+@cache
+def _limits(wait_s: float) -> RedisLimits:
+    """The shared counts, for whoever waits no longer than that."""
+    return RedisLimits(open_broker(settings.REDIS_URL), wait_s=wait_s)
 
 
 def _slice(claimed: ClaimedWork) -> datetime | None:
@@ -79,9 +87,9 @@ def _slice(claimed: ClaimedWork) -> datetime | None:
 
 
 def _running(tenant_id: int) -> ScanBack | None:
-    run: ScanBack | None = ScanBack.objects.filter(
-        tenant=tenant_id, state=ScanBack.State.RUNNING
-    ).first()
+    """Held, so that nobody stops it unseen while its next turn is decided."""
+    open_run = ScanBack.objects.filter(tenant=tenant_id, state=ScanBack.State.RUNNING)
+    run: ScanBack | None = open_run.select_for_update(of=("self",)).first()
     return run
 
 
@@ -201,8 +209,7 @@ class _Opened:
 
     def __init__(self, wired: connectors.Connection) -> None:
         shared = shared_runtime()
-        lower = RedisLimits(open_broker(settings.REDIS_URL), wait_s=PATIENCE_S)
-        self.limits = LowerLimits(lower)
+        self.limits = LowerLimits(_limits(PATIENCE_S))
         self.connector: Connector = open_connector(
             wired,
             Runtime(

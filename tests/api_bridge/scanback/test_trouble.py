@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from api_bridge import limits as limits_module
 from api_bridge.errors import AccessDenied
 from api_bridge.limits import LocalLimits, Quota
 from api_bridge.models import MailboxSync, ScanBack, ScanBackMailbox
@@ -130,12 +129,9 @@ def test_it_gives_way_while_the_live_sync_has_a_mailbox_due(older):
     assert older.run().state == ScanBack.State.DONE
 
 
-def test_only_one_worker_of_the_installation_looks_back_at_a_time(older, monkeypatch):
-    monkeypatch.setattr(limits_module, "BUSY_POLL_S", 0.01)
+def test_only_one_worker_of_the_installation_looks_back_at_a_time(older):
     older.start()
-    runtime = shared_runtime()
-    monkeypatch.setattr(runtime.limits, "_wait_s", 0.0)
-    with runtime.limits.slot(work.ALONE, quota=work.ONE):
+    with shared_runtime().limits.slot(work.ALONE, quota=work.ONE):
         again = older.look()
     assert again > timezone.now()
     assert older.run().mails == 0
