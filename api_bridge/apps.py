@@ -1,7 +1,12 @@
 from django.apps import AppConfig
 from typing_extensions import override
 
-from incidents.layers import register_acting, register_mailbox_layer, register_sight
+from incidents.layers import (
+    register_acting,
+    register_condemned,
+    register_mailbox_layer,
+    register_sight,
+)
 from tenants.work import register_queue
 
 
@@ -10,11 +15,18 @@ class ApiBridgeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from api_bridge.again.due import wake_for
         from api_bridge.layer import ConnectedMailboxLayer  # models are not ready before
+        from api_bridge.scanback.document import build_found
         from api_bridge.sight import mailbox_blindness, why_not_acting
+        from incidents.reports.builders import register_report
 
         register_queue("sync", "api_bridge.sync.serve_sync")
         register_queue("access", "api_bridge.access.work.serve_access")
+        register_queue("lookback", "api_bridge.scanback.work.serve_lookback")
+        register_report("found_in_mailboxes", build_found)
+        register_queue("again", "api_bridge.again.work.serve_again")
+        register_condemned(wake_for)
         register_mailbox_layer(ConnectedMailboxLayer())
         register_sight(mailbox_blindness)
         register_acting(why_not_acting)

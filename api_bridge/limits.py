@@ -33,13 +33,14 @@ LOCAL_NAMES = 20_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """``per_s`` requests flow in each second up to ``burst``; ``lease_s`` is when a slot whose
-    holder died is free again.
+    holder died is free again; ``spare``: so many tokens must be left to others.
     """
 
     concurrent: int = 4
     per_s: float = 10_000 / 600
     burst: float = 400.0
     lease_s: float = 120.0
+    spare: float = 0.0
 
 
 class Limits(Protocol):
@@ -149,8 +150,8 @@ class LocalLimits:
                 return BUSY_POLL_S
             count.tokens = min(quota.burst, count.tokens + (now - count.at) * quota.per_s)
             count.at = now
-            if count.tokens < cost:
-                return (cost - count.tokens) / quota.per_s
+            if count.tokens < cost + quota.spare:
+                return (cost + quota.spare - count.tokens) / quota.per_s
             count.tokens -= cost
             count.holders[holder] = now + quota.lease_s
             return 0.0
@@ -222,6 +223,7 @@ class RedisLimits:
         wanted, quota = quota, quota or self.quota
         keys = [self._key(name, part) for part in ("pause", "slots", "bucket")]
         values = [holder, cost, quota.concurrent, quota.per_s, quota.burst, quota.lease_s]
+        values.append(quota.spare)
         try:
             wait_ms = self._take(keys=keys, args=values)
         except redis.RedisError as error:
@@ -242,7 +244,7 @@ class RedisLimits:
         return f"{self._prefix}{{{name}}}.{part}"
 
 
-# KEYS: pause, slots, bucket.  ARGV: holder, cost, concurrent, per_s, burst, lease_s.
+# KEYS: pause, slots, bucket.  ARGV: holder, cost, concurrent, per_s, burst, lease_s, spare.
 # Answers 0 (taken) or the milliseconds to wait.
 TAKE = """
 local paused = redis.call('PTTL', KEYS[1])
@@ -256,7 +258,8 @@ local kept = redis.call('HMGET', KEYS[3], 'tokens', 'at')
 local tokens = tonumber(kept[1]) or burst
 local at = tonumber(kept[2]) or now
 tokens = math.min(burst, tokens + math.max(0, now - at) * per_s)
-if tokens < cost then return math.ceil((cost - tokens) / per_s * 1000) end
+local needed = cost + tonumber(ARGV[7])
+if tokens < needed then return math.ceil((needed - tokens) / per_s * 1000) end
 redis.call('HSET', KEYS[3], 'tokens', tostring(tokens - cost), 'at', string.format('%.6f', now))
 redis.call('PEXPIRE', KEYS[3], math.ceil(burst / per_s * 1000) + 1000)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[6]), ARGV[1])

@@ -19,6 +19,7 @@ from api_bridge.access.models import (
     Purpose,
     Relationship,
 )
+from api_bridge.scanback.models import ScanBack, ScanBackFinding, ScanBackMailbox
 from tenants.base import TenantModel, tenant_key
 
 __all__ = [
@@ -35,6 +36,9 @@ __all__ = [
     "Purpose",
     "PushNotice",
     "Relationship",
+    "ScanBack",
+    "ScanBackFinding",
+    "ScanBackMailbox",
     "SeenItem",
     "TracedMail",
 ]
@@ -140,7 +144,8 @@ class SeenItem(TenantModel):
     """An item of a mailbox as it was last listed, so that only changes become observations.
 
     ``place`` "": it could not be scanned yet, ``failures`` times.  ``is_judged`` False: known, and
-    no observation tells of it (sent mail, mail from before the connection).
+    no observation tells of it (sent mail, mail from before the connection).  ``again_at``: when it
+    is judged again as far as more is known (api_bridge/again), None: not any more.
     """
 
     mailbox = tenant_key("tenants.Mailbox")
@@ -150,10 +155,19 @@ class SeenItem(TenantModel):
     received_at = models.DateTimeField()
     failures = models.PositiveSmallIntegerField(default=0)
     is_judged = models.BooleanField(default=True)
+    again_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "mailbox", "item_id"], name="item_once")
+        ]
+        indexes: ClassVar = [
+            # Mail of the last 72 hours only.
+            models.Index(
+                fields=["tenant", "again_at"],
+                name="item_again",
+                condition=models.Q(again_at__isnull=False),
+            )
         ]
 
 

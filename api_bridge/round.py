@@ -86,18 +86,13 @@ class Round:
         self._claimed = claimed
         self._pages = pages
         self._at = listed_at
+        self._seen: Mapping[tuple[UUID, str], SeenItem] = {}
 
     def run(self) -> None:
         """Raises ``AuthExpired``."""
         with work_scope(self._claimed):
-            known = know(
-                self._claimed.tenant_id,
-                self._claimed.provider_id,
-                [
-                    (mine.seat.mailbox_id, mine.seat.address, page.items)
-                    for mine, page in self._pages
-                ],
-            )
+            known = self._know()
+        self._seen = known.seen
         fetched = _Fetching(self._connector, self._partial_ones(known))
         read: list[tuple[Mine, Page, Outcome]] = []
         for mine, page in self._pages:
@@ -105,8 +100,7 @@ class Round:
                 read.append((mine, page, _Reading(mine, known, fetched, self._at).of(page)))
             except ReaderUnavailable as error:
                 # A fault of this host: nothing is counted against the mail.
-                with work_scope(self._claimed):
-                    park_mailbox(mine, str(error))
+                self._park(mine, str(error))
         originals = self._originals(read)
         for mine, page, outcome in read:
             whole = _with_originals(outcome, originals)
@@ -115,6 +109,18 @@ class Round:
             except UNSTORABLE as error:
                 log.warning("a page of mailbox %s: %s", mine.seat.mailbox_id, type(error).__name__)
                 self._commit(mine, page, self._without_unstorable(mine, whole, known))
+
+    def _know(self) -> Known:
+        """What is known around these pages; read in one scope."""
+        return know(
+            self._claimed.tenant_id,
+            self._claimed.provider_id,
+            [(mine.seat.mailbox_id, mine.seat.address, page.items) for mine, page in self._pages],
+        )
+
+    def _park(self, mine: Mine, why: str) -> None:
+        with work_scope(self._claimed):
+            park_mailbox(mine, why)
 
     def _commit(self, mine: Mine, page: Page, outcome: Outcome) -> None:
         with work_scope(self._claimed):
@@ -215,12 +221,14 @@ def _wants_scan(item: Item, mine: Mine, known: Known) -> bool:
         return False
     if item.received_at < mine.seat.judged_from:
         return False
-    return _is_new(item, known.seen.get((mine.seat.mailbox_id, item.ref.item_id)))
+    return _is_new(item, known.seen.get((mine.seat.mailbox_id, item.ref.item_id)), mine)
 
 
-def _is_new(item: Item, seen: SeenItem | None) -> bool:
+def _is_new(item: Item, seen: SeenItem | None, mine: Mine) -> bool:
     if seen is None or not seen.place:
         return True
+    if mine.is_back and not seen.is_judged:
+        return item.place is not Place.QUARANTINE
     # Bailey had put it away before it was ever judged, and somebody took it out again.
     was_put_away = seen.place == Place.QUARANTINE and not seen.is_judged
     return was_put_away and item.place is not Place.QUARANTINE
@@ -251,7 +259,7 @@ class _Reading:
             seen = self._known.seen.get((self._mine.seat.mailbox_id, item.ref.item_id))
             if item.is_draft:
                 self._unchanged.append(item)
-            elif _is_new(item, seen):
+            elif _is_new(item, seen, self._mine):
                 self._take_new(item, seen.failures if seen else 0)
             elif seen is not None:
                 self._take_known(item, seen)

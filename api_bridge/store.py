@@ -12,6 +12,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from api_bridge import history
+from api_bridge.again.due import QUEUE as AGAIN
+from api_bridge.again.due import first_look
 from api_bridge.connectors import Item, Page
 from api_bridge.models import MailboxSync, SeenItem
 from api_bridge.scan import Scanned, Seat
@@ -21,6 +23,7 @@ from incidents.observations import Observation
 from incidents.userreports.taking import take_reports
 from tenants.models import Mailbox
 from tenants.scope import current_scope
+from tenants.work import want_work
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,8 @@ class Mine:
 
     ``is_quick``: only what was received since ``since``; the cursor stays where it is.  Otherwise
     everything since the cursor, and ``since`` is for a mailbox that has none.
+    ``is_back``: mail from before the watching, that only taught so far, is judged
+    (api_bridge/scanback).
     """
 
     sync_id: UUID
@@ -44,6 +49,7 @@ class Mine:
     is_quick: bool
     synced_at: datetime | None
     dirty_at: datetime | None
+    is_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +72,7 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
     store_scanned(*outcome.scanned)
-    _remember(mine, page, outcome)
+    remember(mine, page, outcome)
     row.synced_at = timezone.now()
     if outcome.failed:
         _park(row, outcome.why)
@@ -113,19 +119,25 @@ def _with_evidence(scanned: Scanned) -> Observation:
     assert observation is not None
     if not scanned.wants_evidence:
         return observation
+    return keep_original(observation, scanned.raw, method=scanned.method)
+
+
+def keep_original(observation: Observation, raw: bytes, *, method: str) -> Observation:
+    """The observation with the name of its mail's bytes, which are in the store now."""
     digest = store_evidence(
         tenant_id=observation.tenant_id,
-        raw=scanned.raw,
+        raw=raw,
         source=f"mailbox {observation.recipient}",
-        method=scanned.method,
+        method=method,
     )
     return replace(observation, evidence=digest)
 
 
-def _remember(mine: Mine, page: Page, outcome: Outcome) -> None:
+def remember(mine: Mine, page: Page, outcome: Outcome) -> None:
     """What was listed, so that only changes count next time."""
     failed = outcome.failed or {}
     judged = {each.item.ref.item_id: each.is_judged for each in outcome.scanned}
+    again = _looked_at_again(outcome)
     known = {item.ref.item_id for item in outcome.unchanged}
     rows = [
         SeenItem(
@@ -137,16 +149,35 @@ def _remember(mine: Mine, page: Page, outcome: Outcome) -> None:
             received_at=item.received_at,
             failures=failed.get(item_id, 0),
             is_judged=judged.get(item_id, False),
+            again_at=again.get(item_id),
         )
         for item_id, item in {item.ref.item_id: item for item in page.items}.items()
         if item_id not in known
     ]
-    SeenItem.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["tenant", "mailbox", "item_id"],
-        update_fields=["place", "is_read", "failures", "is_judged"],
-    )
+    names = ["place", "is_read", "failures", "is_judged"]
+    # Of a mail that only moved it stays as it was.
+    for some, fields in (
+        ([row for row in rows if row.item_id in again], [*names, "again_at"]),
+        ([row for row in rows if row.item_id not in again], names),
+    ):
+        SeenItem.objects.bulk_create(
+            some,
+            update_conflicts=True,
+            unique_fields=["tenant", "mailbox", "item_id"],
+            update_fields=fields,
+        )
+    if times := [at for at in again.values() if at is not None]:
+        want_work(mine.seat.tenant_id, AGAIN, at=min(times))
+
+
+def _looked_at_again(outcome: Outcome) -> dict[str, datetime | None]:
+    """Item id → when a mail that was judged just now is looked at again."""
+    now = timezone.now()
+    return {
+        each.item.ref.item_id: first_look(each.observation.verdict, each.item.received_at, now)
+        for each in outcome.scanned
+        if each.observation and each.observation.verdict
+    }
 
 
 def park_mailbox(mine: Mine, why: str, *, wait_s: float | None = None) -> None:

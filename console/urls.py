@@ -28,6 +28,7 @@ from console.views import (
     queues,
     reports,
     rules,
+    scan_back,
     story,
     tending,
     times,
@@ -329,6 +330,27 @@ urlpatterns = [
         "console/clients/<slug:slug>/mailbox/host/<slug:kind>",
         access.access_host,
         name="access_host",
+    ),
+    path("console/clients/<slug:slug>/mailbox/back", scan_back.scan_back, name="scan_back"),
+    path(
+        "console/clients/<slug:slug>/mailbox/back/new",
+        scan_back.scan_back_new,
+        name="scan_back_new",
+    ),
+    path("console/scan-backs/<uuid:run_id>/stop", scan_back.scan_back_stop, name="scan_back_stop"),
+    path(
+        "console/scan-backs/<uuid:run_id>/go-on", scan_back.scan_back_go_on, name="scan_back_go_on"
+    ),
+    path("console/scan-backs/<uuid:run_id>/pull", scan_back.scan_back_pull, name="scan_back_pull"),
+    path(
+        "console/scan-backs/<uuid:run_id>/report",
+        scan_back.scan_back_report,
+        name="scan_back_report",
+    ),
+    path(
+        "console/scan-backs/<uuid:run_id>/list/<slug:figure>",
+        scan_back.scan_back_list,
+        name="scan_back_list",
     ),
     path("console/mailboxes.csv", access.mailbox_counts, name="mailbox_counts"),
     path("console/clients/<slug:slug>/mailbox/link", access.access_link, name="access_link"),

@@ -30,6 +30,7 @@ urlpatterns = [
     path("portal/consent", consent.connect_return, name="connect_return"),
     path("portal/access", views.portal_access, name="portal_access"),
     path("portal/access/right", views.portal_access_right, name="portal_access_right"),
+    path("portal/found/<uuid:report_id>", views.portal_found, name="portal_found"),
     path("portal/reports", views.portal_reports, name="portal_reports"),
     path(
         "portal/reports/<uuid:report_id>.<str:kind>",

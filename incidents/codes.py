@@ -1,6 +1,7 @@
 """Closed lists of an incident's facts, as the API, the pages and the reports use them."""
 
 CROSS_LAYER = {
+    "found_by_looking_back": "Found by looking back at older mail: it did not come just now.",
     "gateway_passed_mailbox_condemned": "Passed by the gateway, condemned by the mailbox layer.",
     "gateway_bypassed": "It reached a mailbox from outside without passing the gateway.",
     "partly_held": "The gateway held some copies; others were delivered.",

@@ -35,6 +35,7 @@ from incidents.identity import Identified, identify, settle_pending
 from incidents.known import Copy, Known, Seen
 from incidents.known_rows import load_known, next_batch, next_ids
 from incidents.known_store import leave_empty, store_known
+from incidents.layers import tell_condemned
 from incidents.ledger import note_touched
 from incidents.models import Backlog
 from incidents.models.mail import Outcome
@@ -121,6 +122,7 @@ def make_sense_of_backlog(tenant: Tenant, size: int = BATCH) -> int:
     # A copy takes its words along to the mail it turns out to be of.
     condemned |= {mail.id for pair in known.moved for mail in pair}
     note_touched(tenant, _touched(known), condemned=condemned)
+    tell_condemned(tenant.id, condemned)
     follow_links(tenant, placed)
     if any(seen.layer == Layer.PERSON for seen, _ in known.sights):
         want_work(tenant.id, REPORTED)  # it may be a reader's (incidents/userreports)

@@ -359,6 +359,22 @@ def register_sight(sight: Callable[[int], BlindLayer | None]) -> None:
     _sights.append(sight)
 
 
+_condemned: list[Callable[[int, Collection[UUID]], None]] = []
+
+
+def register_condemned(tell: Callable[[int, Collection[UUID]], None]) -> None:
+    """``tell(tenant_id, message_ids)`` hears of mail that somebody condemned just now, in the
+    transaction that stores it.
+    """
+    _condemned.append(tell)
+
+
+def tell_condemned(tenant_id: int, message_ids: Collection[UUID]) -> None:
+    if message_ids:
+        for tell in _condemned:
+            tell(tenant_id, message_ids)
+
+
 _acting: list[Callable[[int], str]] = []
 
 

@@ -13,6 +13,9 @@ from typing import Any, Self
 
 from incidents.words import Layer, Outcome, Place, Verdict
 
+# In ``detail``: the look back over older mail that found it (api_bridge/scanback).
+LOOKED_BACK = "looked_back"
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:

@@ -249,12 +249,13 @@ def refresh_incident(incident: Incident) -> None:
     copies = list(Delivery.objects.filter(message__in=messages))
     vips = frozenset(Mailbox.objects.filter(is_vip=True).values_list("address", flat=True))
     was_exposed, was_grave = incident.counts.get("in_inbox", 0), incident.severity_rank
+    clues = clues_of(newest_of(messages), copies)
     found = assess(
         messages,
         copies,
         vip_addresses=vips,
         kept_kind=incident.kind if incident.kind in NOT_GROUPED else "",
-        clues=clues_of(newest_of(messages), copies),
+        clues=clues,
     )
     for name in (
         *("kind", "severity", "severity_parts", "cross_layer", "counts"),
@@ -272,7 +273,9 @@ def refresh_incident(incident: Incident) -> None:
     to_mind = without_allowed(copies)
     _follow_exposure(incident, was_exposed, was_grave, to_mind)
     marks = follow_incident(incident, messages, to_mind)
-    incident.cross_layer = [code for code in CROSS_LAYER if code in {*found.cross_layer, *marks}]
+    old = {"found_by_looking_back"} if clues.is_old else set()
+    codes = {*found.cross_layer, *marks, *old}
+    incident.cross_layer = [code for code in CROSS_LAYER if code in codes]
     follow_orders(incident, to_mind)
     follow_quiet(incident)
     reckon(incident)

@@ -56,12 +56,14 @@ class Clues:
 
     ``codes``: those of its reasons; ``brand``: what it poses as; ``person``: the role or name of
     the client's person in whose name it came ("CFO", "Karla Berg"); "" where there is none.
+    ``is_old``: it was found by looking back over older mail.
     """
 
     codes: Collection[str] = frozenset()
     brand: str = ""
     person: str = ""
     domain: str = ""
+    is_old: bool = False
 
 
 def title_of(

@@ -97,6 +97,14 @@ class Connector(Protocol):
         ``more``: there is more than that.
         """
 
+    def older(
+        self, mailbox_id: str, cursor: str, *, since: datetime, until: datetime, most: int
+    ) -> Page:
+        """Mail received from ``since`` until before ``until``, in all folders, from the newest to
+        the oldest, at most ``most`` a page.  ``cursor`` "" begins at ``until``; no item is listed
+        twice.  Not ``more``: that was all.
+        """
+
     def fetch(self, ref: Ref) -> Fetched:
         """The whole mail.  ``NotFound``: the copy is gone."""
 

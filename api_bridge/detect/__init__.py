@@ -7,7 +7,7 @@ signals of ``incidents.mail.signals`` look at the mail alone.  Weights: ``weight
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ __all__ = [
     "MailboxContext",
     "judge",
     "mailbox_reasons",
+    "weighed",
 ]
 
 
@@ -80,12 +81,17 @@ def judge(facts: MailFacts, context: MailboxContext) -> Judgement:
     if not facts.is_readable:
         reason = Reason("unreadable", "The mail could not be read.", ", ".join(facts.problems))
         return Judgement(verdict=Verdict.UNSCANNABLE, score=0.0, confidence=1.0, reasons=(reason,))
-    score = weigh(mailbox_reasons(facts, context), load_scale(WEIGHTS))
+    return weighed(mailbox_reasons(facts, context), has_links=bool(facts.links))
+
+
+def weighed(reasons: Iterable[Reason], *, has_links: bool) -> Judgement:
+    """What these reasons come to together."""
+    score = weigh(reasons, load_scale(WEIGHTS))
     verdict = score.verdict
     codes = frozenset(reason.code for reason in score.reasons if reason.weight > 0)
     if verdict in (Verdict.PHISH, Verdict.SPAM, Verdict.SUSPICIOUS) and together.is_fraud(codes):
         verdict = Verdict.BEC
-    elif verdict is Verdict.BEC and facts.links and together.is_lure(codes):
+    elif verdict is Verdict.BEC and has_links and together.is_lure(codes):
         verdict = Verdict.PHISH
     return Judgement(
         verdict=verdict,

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _l
 from django.utils.translation import gettext_noop as _n
 
 from console.lib.exports import download
-from console.lib.http import PersonRequest, ask, for_client, show
+from console.lib.http import PersonRequest, ask, for_client, said, show
 from console.portal.forms import DigestForm
 from console.queries.portal import (
     access_held,
@@ -30,6 +30,7 @@ from console.queries.portal import (
     shared_incidents,
     words_on,
 )
+from console.queries.portal_found import found_in_mailboxes
 from console.queries.story import story_of
 from incidents.client_words import answer, ask_for_release, set_body_access
 from incidents.evidence import read_evidence
@@ -168,3 +169,9 @@ def portal_answer(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_client
 def portal_reports(request: PersonRequest) -> HttpResponse:
     return show(request, "portal/reports.html", {"at": "reports", "reports": reports()})
+
+
+@for_client
+def portal_found(request: PersonRequest, report_id: UUID) -> HttpResponse:
+    page = found_in_mailboxes(report_id, said(request, "kind"))
+    return show(request, "portal/found.html", {"at": "reports", "page": page})

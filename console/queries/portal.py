@@ -329,9 +329,10 @@ def reports() -> list[Report]:
 
 
 def reports_for_client() -> QuerySet[Report]:
-    """Made for the client: of her agreed times, and of incidents that are shared."""
+    """Made for the client: of her agreed times and mailboxes, and of incidents that are shared."""
     is_shared = Q(kind=Report.Kind.INCIDENT, incident__shared_at__isnull=False)
-    return Report.objects.filter(is_shared | Q(kind=Report.Kind.AGREED_TIMES), audience="client")
+    of_period = Q(kind__in=(Report.Kind.AGREED_TIMES, Report.Kind.FOUND))
+    return Report.objects.filter(is_shared | of_period, audience="client")
 
 
 def copies_of_shared(shared: SharedIncident) -> list[CopyRow]:

@@ -58,12 +58,14 @@ class ContentAccess(TenantModel):
 class Report(TenantModel):
     """A finished report: one JSON document and the files rendered from it.
 
-    Of one incident, or of the agreed times of a period (``since``, ``until``; no incident).
+    Of one incident, or of a period (``since``, ``until``; no incident): its agreed times, or what
+    was found by looking back over its mail.
     """
 
     class Kind(models.TextChoices):
         INCIDENT = "incident", "Incident"
         AGREED_TIMES = "agreed_times", "Agreed times"
+        FOUND = "found_in_mailboxes", "Found in your mailboxes"
 
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.INCIDENT)
     incident = tenant_key("incidents.Incident", related_name="reports", null=True)
@@ -85,7 +87,11 @@ class Report(TenantModel):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(kind="incident", incident__isnull=False)
-                | models.Q(kind="agreed_times", incident=None, since__lt=models.F("until")),
+                | models.Q(
+                    kind__in=["agreed_times", "found_in_mailboxes"],
+                    incident=None,
+                    since__lt=models.F("until"),
+                ),
                 name="report_of_one_thing",
             )
         ]
@@ -95,12 +101,13 @@ class Report(TenantModel):
         """What it is about, as a list of reports says it."""
         if self.incident is not None:
             return str(self.incident)
-        return f"Agreed times, {period_words(self.since, self.until)}"
+        return f"{self.get_kind_display()}, {period_words(self.since, self.until)}"
 
     @property
     def file_stem(self) -> str:
         """The name of its files, without what says which kind they are."""
-        about = self.incident.number if self.incident is not None else "agreed-times"
+        of_period = self.kind.replace("_", "-")
+        about = self.incident.number if self.incident is not None else of_period
         return f"{self.tenant.slug}-{about}-{self.created_at:%Y%m%d-%H%M}"
 
 

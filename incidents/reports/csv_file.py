@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from incidents.reports.builders import FOUND_SCHEMA
 from incidents.reports.statement import SCHEMA as STATEMENT
 
 _COLUMNS = (
@@ -18,6 +19,9 @@ _COLUMNS = (
 _TARGET_COLUMNS = (
     *("severity", "target", "state", "agreed_s", "ran_s", "opened_at", "reached_at"),
     "agreement",
+)
+_FOUND_COLUMNS = (
+    *("recipient", "kind", "sender", "received_at", "found_at", "now", "is_read", "was_exposed"),
 )
 # What makes a cell a formula in some spreadsheet, full-width forms included.
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠", "|", "%")
@@ -41,9 +45,11 @@ def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def render_csv(document: dict[str, Any]) -> bytes:
-    """One line a copy; of a statement one line a target."""
-    is_statement = document["schema"] == STATEMENT
-    names, *rows = _targets(document) if is_statement else _copies(document)
+    """One line a copy; of a statement one line a target; of a look back one line for each finding
+    and for each mailbox that was not read to the end.
+    """
+    lines = {STATEMENT: _targets, FOUND_SCHEMA: _found}.get(document["schema"], _copies)
+    names, *rows = lines(document)
     return write_csv(names, rows)
 
 
@@ -67,3 +73,18 @@ def _targets(document: dict[str, Any]) -> Iterator[Sequence[Any]]:
         yield [client, each["number"], *values, "; ".join(stood[each["number"]]), blind]
     if blind and not document["targets"]:  # an empty list would read as "nothing was found"
         yield [client, *[""] * (len(_TARGET_COLUMNS) + 2), blind]
+
+
+def _found(document: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    head, blind = document["found"], " ".join(document["blind"])
+    first = [head["client"], head["since"], head["until"]]
+    yield ["client", "since", "until", *_FOUND_COLUMNS, "not_looked_at", "blind"]
+    for each in document["findings"]:
+        yield [*first, *(each[name] for name in _FOUND_COLUMNS), "", blind]
+    for box in document["mailboxes"]:
+        if box["state"] != "done":
+            why = f"only back to {box['reached_at']}. {box['why']}".strip()
+            empty = [""] * (len(_FOUND_COLUMNS) - 1)
+            yield [*first, box["address"], *empty, why, blind]
+    if not document["findings"]:  # an empty list would read as "nothing was found"
+        yield [*first, *[""] * len(_FOUND_COLUMNS), head["sentence"], blind]

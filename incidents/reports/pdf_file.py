@@ -16,6 +16,7 @@ from typing import Any
 import typst
 from django.conf import settings
 
+from incidents.reports.builders import FOUND_SCHEMA
 from incidents.reports.document import SCHEMA as INCIDENT
 from incidents.reports.statement import SCHEMA as STATEMENT
 
@@ -75,6 +76,7 @@ def _prepared(value: Any) -> Any:
 _TEMPLATES = {
     INCIDENT: ("incident.typ", "case"),
     STATEMENT: ("statement.typ", "statement"),
+    FOUND_SCHEMA: ("found.typ", "found"),
 }
 
 

@@ -13,18 +13,21 @@ from incidents.announce import announce_job
 from incidents.evidence import store_evidence
 from incidents.models import Incident, Job, Report
 from incidents.models.evidence import period_words
+from incidents.reports.builders import builder_of
 from incidents.reports.csv_file import render_csv
 from incidents.reports.document import build_document
 from incidents.reports.pdf_file import ReportDoesNotRender, render_pdf
 from incidents.reports.statement import build_statement, check_period
 from tenants.audit import write_audit
 from tenants.doors import ClaimedWork
+from tenants.errors import WrongInput
 from tenants.models import Person, Tenant
 from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 ASKED = "incidents.report.asked"
 STATEMENT_ASKED = "incidents.statement.asked"
+FOUND_ASKED = "api_bridge.scan_back.report_asked"
 AUDIENCES = ("internal", "client")
 
 
@@ -48,6 +51,18 @@ def ask_statement(
     return _ask(tenant.id, None, actor, {"audience": audience, **period})
 
 
+@transaction.atomic
+def ask_about(
+    *, tenant_id: int, kind: str, actor: Person, audience: str, detail: dict[str, str]
+) -> Job:
+    """The job that makes a report whose document another room builds
+    (incidents/reports/builders.py).  Raises ``WrongInput`` for an audience that does not exist.
+    """
+    if audience not in AUDIENCES:
+        raise WrongInput("A report is for the provider or for the client: internal or client.")
+    return _ask(tenant_id, None, actor, {**detail, "about": kind, "audience": audience})
+
+
 def _ask(tenant_id: int, incident: Incident | None, actor: Person, detail: dict[str, str]) -> Job:
     job = Job.objects.create(
         tenant_id=tenant_id,
@@ -58,7 +73,7 @@ def _ask(tenant_id: int, incident: Incident | None, actor: Person, detail: dict[
         detail=detail,
     )
     write_audit(
-        ASKED if incident else STATEMENT_ASKED,
+        _action(incident, detail),
         actor=actor,
         provider_id=actor.provider_id,
         tenant_id=tenant_id,
@@ -68,6 +83,12 @@ def _ask(tenant_id: int, incident: Incident | None, actor: Person, detail: dict[
     )
     want_work(tenant_id, "report")
     return job
+
+
+def _action(incident: Incident | None, detail: dict[str, str]) -> str:
+    if incident is not None:
+        return ASKED
+    return FOUND_ASKED if "about" in detail else STATEMENT_ASKED
 
 
 def serve_reports(claimed: ClaimedWork) -> datetime | None:
@@ -98,6 +119,8 @@ def _document(job: Job) -> dict[str, Any]:
     said = {"audience": job.detail["audience"], "created_by": job.requested_by}
     if job.incident is not None:
         return build_document(job.incident, **said)
+    if about := job.detail.get("about"):
+        return builder_of(about)(job, job.detail["audience"])
     since, until = _period(job)
     return build_statement(job.tenant, since=since, until=until, as_of=job.created_at, **said)
 
@@ -110,6 +133,10 @@ def _keep(job: Job, document: dict[str, Any], pdf: bytes, csv: bytes) -> None:
     if job.incident is not None:
         about: dict[str, Any] = {"incident": job.incident}
         source = f"report of incident {job.incident.number}"
+    elif kind := job.detail.get("about"):
+        since, until = (datetime.fromisoformat(document["found"][at]) for at in ("since", "until"))
+        about = {"kind": kind, "since": since, "until": until}
+        source = f"found in mailboxes, {period_words(since, until)}"
     else:
         since, until = _period(job)
         about = {"kind": Report.Kind.AGREED_TIMES, "since": since, "until": until}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from incidents.models import Delivery, Message
+from incidents.observations import LOOKED_BACK
 from incidents.sightings import history_of
 from incidents.story.sender import role_of
 from incidents.titles import BORROWED_PERSON, NAMED_BRAND, Clues
@@ -29,4 +30,5 @@ def clues_of(mail: Message, copies: Iterable[Delivery]) -> Clues:
         brand=next(brands, ""),
         person=role_of(mail.tenant_id, mail.sender_name) if is_borrowed else "",
         domain=mail.sender_domain,
+        is_old=any(LOOKED_BACK in one.detail for each in seen.values() for one in each),
     )

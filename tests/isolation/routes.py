@@ -91,6 +91,18 @@ access_link_withdraw GET   consent-link 405 405 405 405    405   405
 access_link_withdraw POST  consent-link 302 403 403 in     in    in
 access_host        GET     -          404 404  404  in     in    in
 access_host        POST    -          404 404  404  in     in    in
+scan_back          GET     client     200 200  200  in     in    in
+scan_back_new      GET     client     200 403  403  in     in    in
+scan_back_new      POST    client     200 403  403  in     in    in
+scan_back_stop     GET     scan-back  405 405  405  405    405   405
+scan_back_stop     POST    scan-back  302 403  403  in     in    in
+scan_back_go_on    GET     scan-back  405 405  405  405    405   405
+scan_back_go_on    POST    scan-back  409 403  403  in     in    in
+scan_back_pull     GET     scan-back  200 200  200  in     in    in
+scan_back_pull     POST    scan-back  200 200  200  in     in    in
+scan_back_report   GET     scan-back  405 405  405  405    405   405
+scan_back_report   POST    scan-back  302 302  302  in     in    in
+scan_back_list     GET     scan-back  200 200  200  in     in    in
 mailbox_counts     GET     -          200 200  200  in     in    in
 consent_return     GET     -          404 404  404  in     in    in
 registrations      GET     -          200 200  200  in     in    in
@@ -425,6 +437,14 @@ api-blindspots-list    GET     client        200 200  200  401    200   401
 api-traced             GET     client        200 200  200  401    200   401
 api-access             GET     client        200 200  200  401    200   401
 api-access-links       POST    client        201 403  403  401    201/403 401
+api-scan-back          GET     client        200 200  200  401    200   401
+api-scan-back          POST    client        409 403  403  401    409/403 401
+api-scan-back-stop     POST    scan-back     200 403  403  401    200/403 401
+api-scan-back-go-on    POST    scan-back     409 403  403  401    409/403 401
+api-scan-back-findings GET     scan-back     200 200  200  401    200   401
+api-scan-back-pull     GET     scan-back     200 200  200  401    200   401
+api-scan-back-pull     POST    scan-back     409 409  409  401    409   401
+api-scan-back-report   POST    scan-back     202 202  202  401    202   401
 api-mailbox-counts     GET     -             200 200  200  401    200   401
 api-disagreements      GET     -             200 200  200  401    200   401
 api-disagreement       GET     disagreement  200 200  200  401    200   401
@@ -517,6 +537,7 @@ portal_answer      GET     incident   200    in    in    in
 portal_answer      POST    incident   200    in    in    in
 portal_reports     GET     -          200    in    in    in
 portal_incident    GET     incident   200    in    in    in
+portal_found       GET     found-report 200  in    in    in
 report_file        GET     report     200    in    in    in
 portal_attachment  GET     attachment 200    in    in    in
 """
@@ -686,6 +707,12 @@ BODIES |= {
     "client_sla": AGREEMENT,
     "onboard_gates": {"gates": ["mx1"]},
     "access_ask": {"purpose": "detect"},
+    "scan_back_new": {"days": "8"},
+    "scan_back_pull": {"digest": "another"},
+    "scan_back_report": {"audience": "client"},
+    "api-scan-back": {"days": 30},
+    "api-scan-back-pull": {"digest": "another"},
+    "api-scan-back-report": {"audience": "client"},
     "access_link": {"purposes": ["detect"]},
     "api-access-links": {"purposes": ["detect"]},
     "queue_order": {"reason": "Again"},
@@ -738,6 +765,7 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "queue_order": {"action": "retry"},
     "queue_order_all": {"action": "free"},
     "report_file": {"kind": "pdf"},
+    "scan_back_list": {"figure": "all"},
     "ledger_figure": {"figure": "condemned"},
     "client_blindspots_list": {"fate": "seen"},
     "api-blindspots-list": {"fate": "seen"},

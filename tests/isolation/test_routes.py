@@ -60,6 +60,8 @@ _ARGUMENT = {
     "policy-change": "change",
     "submission-login": "login",
     "consent-link": "link",
+    "scan-back": "run",
+    "found-report": "report",
     "signing-key": "key",
     "sender-stop": "stop",
     "policy-push": "push",

@@ -28,9 +28,13 @@ from api_bridge.models import (
     MailboxMove,
     MailboxSync,
     PushNotice,
+    ScanBack,
+    ScanBackFinding,
+    ScanBackMailbox,
     SeenItem,
     TracedMail,
 )
+from api_bridge.scanback.document import ask_found
 from incidents.campaigns.belonging import new_campaign
 from incidents.campaigns.evidence import Link, Part
 from incidents.campaigns.ledger import write_links
@@ -351,7 +355,7 @@ def _fill(side: Side, cast: Cast) -> None:
         _outbound(side, cast)
         _campaign(side, found[SHARED], found[HIDDEN])
         save_group(name=f"Group {side.inner}", clients=[tenant], actor=cast.mo)
-    for _ in range(4):
+    for _ in range(6):
         serve_reports(ClaimedWork(tenant.id, tenant.provider_id, 1))
     _say_in_the_portal(side, cast)
     _note_ids(side)
@@ -502,6 +506,40 @@ def _mailbox_layer(side: Side) -> None:
         received_at=now - timedelta(hours=2),
     )
     _access(side, connection)
+    _look_back(side, mailbox)
+
+
+def _look_back(side: Side, mailbox: Mailbox) -> None:
+    """A look back that runs, with a finding, and its report for the client and for the staff."""
+    tenant, now = side.tenant, timezone.now()
+    run = ScanBack.objects.create(
+        tenant=tenant,
+        since=now - timedelta(days=30),
+        until=now,
+        days=30,
+        most_mails=1_000,
+        mails_per_hour=1_000,
+        requests_per_hour=1_000,
+        is_all=True,
+        asked_by_id=new_id(),
+        asked_by=side.inner,
+        stopped_by=side.inner,
+    )
+    ScanBackMailbox.objects.create(
+        tenant=tenant, run=run, mailbox=mailbox, until=now, reached_at=now, mails=1
+    )
+    ScanBackFinding.objects.create(
+        tenant=tenant,
+        run=run,
+        mailbox=mailbox,
+        item_id=f"item-{SHARED}-{side.open}",
+        verdict="phish",
+        received_at=now - timedelta(days=1),
+        found_at=now,
+    )
+    lead = Person.objects.get(role=Person.Role.LEAD)
+    for audience in ("client", "internal"):
+        ask_found(run=run, actor=lead, audience=audience)
 
 
 def _access(side: Side, connection: Connection) -> None:
@@ -757,6 +795,7 @@ def _note_ids(side: Side) -> None:
                 "consent-link": str(ConsentLink.objects.get().id),
                 "queue-item": str(QueueItem.objects.get().id),
                 "queue-batch": str(GateCommand.objects.exclude(batch=None).get().batch),
+                "scan-back": str(ScanBack.objects.get().id),
                 "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
@@ -770,6 +809,9 @@ def _note_ids(side: Side) -> None:
                 "policy-push": str(PolicyPushItem.objects.get().push_id),
                 "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),
             }
+            audience = "client" if number == SHARED else "internal"
+            made = Report.objects.get(kind=Report.Kind.FOUND, audience=audience)
+            ids["found-report"] = str(made.id)
             ids.update(ids_of_work(incident))
         # The client sees all its held mail: none of it is hidden.
         side.hidden_ids |= {"held": missing_id(), "digest": missing_id()}

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from api_bridge.connectors import Item, Page, Ref
+from api_bridge.connectors.back import BackCursor
 from api_bridge.connectors.google import units
 from api_bridge.connectors.google.client import Ask, GoogleClient, entries_of, path, text_of
 from api_bridge.connectors.google.fetch import get_many
@@ -27,6 +28,7 @@ from incidents.words import Place
 HISTORY_PAGE = 100
 LIST_PAGE = 50
 NEWEST_PAGE = 20
+LARGEST_PAGE = 500
 # Where nobody says since when: longer than any silence that a lost id comes from.
 LOST_CURSOR = timedelta(days=1)
 RESTARTS_IN_A_ROW = 4
@@ -129,11 +131,14 @@ def _list(
     return client.mail("GET", mailbox_id, target, cost=units.LIST_MESSAGES).json()
 
 
-def list_path(since: datetime, *, token: str = "", size: int = LIST_PAGE) -> str:
-    """Everything received since then, spam and trash included."""
+def list_path(
+    since: datetime, *, before: datetime | None = None, token: str = "", size: int = LIST_PAGE
+) -> str:
+    """Everything received since then, and before that, spam and trash included; newest first."""
+    until = f" before:{int(before.timestamp())}" if before else ""
     return path(
         "messages",
-        q=f"after:{int(since.timestamp())}",
+        q=f"after:{int(since.timestamp())}{until}",
         includeSpamTrash="true",
         maxResults=str(size),
         pageToken=token,
@@ -244,6 +249,43 @@ def _bare(mailbox_id: str, item_id: str, now: datetime) -> Item:
         place=Place.UNKNOWN,
         is_summary=True,
     )
+
+
+def older_page(
+    client: GoogleClient,
+    labels: Labels,
+    mailbox_id: str,
+    at: BackCursor,
+    *,
+    since: datetime,
+    most: int,
+) -> Page:
+    """Raises ``BridgeError``; the old cursor then stays good.
+
+    Only whole mails tell when they were received.  Where a page names none of which that is known
+    (drafts, or what cannot be had), the next one is asked for at once.
+    """
+    token, skipped, met = "", 0, at
+    while True:
+        target = list_path(
+            since, before=at.upper, token=token, size=min(most + len(at.edge), LARGEST_PAGE)
+        )
+        data = client.mail("GET", mailbox_id, target, cost=units.LIST_MESSAGES).json()
+        ids = [text_of(entry, "id") for entry in entries_of(data, "messages")]
+        wanted = [each for each in ids if each not in met.edge][:most]
+        items, lost = _items(client, labels, mailbox_id, whole=wanted, brief=())
+        skipped += lost
+        met = met.after(items, timeless=[item.ref.item_id for item in items if _is_bare(item)])
+        following = text_of(data, "nextPageToken")
+        more = bool(following) or len(ids) > len(wanted) + len(at.edge.intersection(ids))
+        if items or not following or following == token:
+            newest_first = tuple(reversed(items))
+            return Page(items=newest_first, cursor=met.as_text(), more=more, skipped=skipped)
+        token = following
+
+
+def _is_bare(item: Item) -> bool:
+    return item.is_summary and item.place is Place.UNKNOWN
 
 
 def newest_pages(

@@ -34,8 +34,9 @@ from api_bridge.connectors import (
     Subscription,
     VendorVerdict,
 )
+from api_bridge.connectors.back import BackCursor
 from api_bridge.connectors.google import units
-from api_bridge.connectors.google.changes import changes_page, newest_pages
+from api_bridge.connectors.google.changes import changes_page, newest_pages, older_page
 from api_bridge.connectors.google.client import Ask, GoogleClient, entries_of, path, text_of
 from api_bridge.connectors.google.fetch import fetch_mail, fetch_mails
 from api_bridge.connectors.google.labels import Labels
@@ -190,6 +191,12 @@ class GoogleConnector:
 
     def newest_many(self, wanted: Sequence[tuple[str, datetime]]) -> list[Page | BridgeError]:
         return newest_pages(self._client, self._labels, wanted)
+
+    def older(
+        self, mailbox_id: str, cursor: str, *, since: datetime, until: datetime, most: int
+    ) -> Page:
+        at = BackCursor.of(cursor, until)
+        return older_page(self._client, self._labels, mailbox_id, at, since=since, most=most)
 
     def fetch(self, ref: Ref) -> Fetched:
         return fetch_mail(self._client, ref)

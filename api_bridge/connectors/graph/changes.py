@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import Self
 
 from api_bridge.connectors import Item, Page
+from api_bridge.connectors.back import BackCursor
 from api_bridge.connectors.graph.client import Ask, GraphClient, entries_of, next_link_of, path
 from api_bridge.connectors.graph.folders import Folders
 from api_bridge.connectors.graph.mapping import ITEM_FIELDS, Json, item_of, text_of
@@ -26,7 +27,7 @@ from api_bridge.http import Reply
 
 OVERLAP = timedelta(minutes=15)
 PAGE_SIZE = 50
-SMALLEST_PAGE = 5
+SMALLEST_PAGE, LARGEST_PAGE = 5, 1_000
 RESTARTS_IN_A_ROW = 4
 CURSOR_VERSION = 1
 
@@ -124,6 +125,51 @@ def newest_pages(
         more = bool(next_link_of(data))
         pages.append(Page(items=kept, cursor="", more=more, skipped=skipped))
     return pages
+
+
+def older_page(
+    client: GraphClient,
+    folders: Folders,
+    mailbox_id: str,
+    at: BackCursor,
+    *,
+    since: datetime,
+    most: int,
+) -> Page:
+    """Raises ``BridgeError``; the old cursor then stays good."""
+    now = datetime.now(UTC)
+    size = most + len(at.edge)
+    target = _back_path(mailbox_id, since, at.upper, size)
+    while True:
+        try:
+            data = client.call("GET", target, mailbox_id=mailbox_id).json()
+        except Temporary as error:
+            # A big page of whole bodies ends in 504.
+            if error.status != 504 or size <= SMALLEST_PAGE:
+                raise
+            size = max(SMALLEST_PAGE, size // 3)
+            target = _back_path(mailbox_id, since, at.upper, size)
+            continue
+        found, skipped = _items(folders, mailbox_id, entries_of(data), now)
+        items = [item for item in found if item.ref.item_id not in at.edge]
+        target = next_link_of(data)
+        if items or not target:
+            break
+    kept = tuple(item for item in items if not item.is_draft)
+    return Page(items=kept, cursor=at.after(items).as_text(), more=bool(target), skipped=skipped)
+
+
+def _back_path(mailbox_id: str, since: datetime, upper: datetime, size: int) -> str:
+    first, last = (each.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for each in (since, upper))
+    return path(
+        "users",
+        mailbox_id,
+        "messages",
+        filter=f"receivedDateTime ge {first} and receivedDateTime lt {last}",
+        orderby="receivedDateTime desc",
+        top=str(min(size, LARGEST_PAGE)),
+        select=ITEM_FIELDS,
+    )
 
 
 def _page(at: Cursor, items: list[Item], skipped: int, link: str) -> Page:

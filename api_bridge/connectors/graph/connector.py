@@ -22,7 +22,8 @@ from api_bridge.connectors import (
     State,
     Subscription,
 )
-from api_bridge.connectors.graph.changes import changes_page, newest_pages
+from api_bridge.connectors.back import BackCursor
+from api_bridge.connectors.graph.changes import changes_page, newest_pages, older_page
 from api_bridge.connectors.graph.client import (
     Ask,
     BatchReply,
@@ -169,6 +170,12 @@ class GraphConnector:
 
     def newest_many(self, wanted: Sequence[tuple[str, datetime]]) -> list[Page | BridgeError]:
         return newest_pages(self._client, self._folders, wanted)
+
+    def older(
+        self, mailbox_id: str, cursor: str, *, since: datetime, until: datetime, most: int
+    ) -> Page:
+        at = BackCursor.of(cursor, until)
+        return older_page(self._client, self._folders, mailbox_id, at, since=since, most=most)
 
     def fetch(self, ref: Ref) -> Fetched:
         return fetch_mail(self._client, ref)

@@ -99,7 +99,7 @@ class Cursor:
 
 
 @dataclass(slots=True)
-class _Listing:
+class Listing:
     """What one page has gathered.  ``items`` by name; ``twice`` lie in several folders."""
 
     room: int
@@ -115,15 +115,15 @@ class Changes:
     """Lists one server's mailboxes."""
 
     def __init__(self, options: Options, locator: Locator) -> None:
-        self._locator = locator
+        self.locator = locator
         self._fields = item_fields(uses_emailid=options.uses_emailid)
 
     def page(self, session: Session, cursor: str, since: datetime | None) -> Page:
         """Raises ``BridgeError``; the old cursor then stays good."""
         now = datetime.now(UTC)
         at = Cursor.from_text(cursor) if cursor else Cursor(floor=since or now)
-        folders = self._locator.folders(session)
-        listing = _Listing(PAGE_SIZE)
+        folders = self.locator.folders(session)
+        listing = Listing(PAGE_SIZE)
         states: dict[str, FolderState] = {}
         for folder in folders:
             if folder.is_drafts:
@@ -140,7 +140,7 @@ class Changes:
                 after = state
             if after is not None:
                 states[folder.name] = after
-        self._settle_copies(session, folders, listing)
+        self.settle_copies(session, folders, listing)
         floor = at.floor if listing.more else max(at.floor, now - LOOK_BACK)
         return Page(
             items=tuple(sorted(listing.items.values(), key=lambda item: item.received_at)),
@@ -152,18 +152,18 @@ class Changes:
 
     def newest(self, session: Session, since: datetime, grown: Sequence[Folder]) -> Page:
         """What these folders have received since a time, in one page."""
-        listing = _Listing(PAGE_SIZE)
+        listing = Listing(PAGE_SIZE)
         for folder in grown:
             if folder.is_drafts or listing.room <= 0:
                 continue
             try:
                 opened = session.open(folder.name)
                 uids = _received_since(session, "", since)
-                self._take(session, folder, opened, uids[-listing.room :], since, listing)
+                self.take(session, folder, opened, uids[-listing.room :], since, listing)
             except (NotFound, Rejected):
                 if session.is_dead:
                     raise
-        self._settle_copies(session, grown, listing)
+        self.settle_copies(session, grown, listing)
         items = sorted(listing.items.values(), key=lambda item: item.received_at)
         return Page(items=tuple(items), cursor="", more=listing.room <= 0, skipped=listing.skipped)
 
@@ -173,7 +173,7 @@ class Changes:
         folder: Folder,
         state: FolderState | None,
         floor: datetime,
-        listing: _Listing,
+        listing: Listing,
     ) -> FolderState | None:
         """The folder's state after this page."""
         if state is not None and _is_unchanged(folder, state):
@@ -203,13 +203,13 @@ class Changes:
         opened: Opened,
         state: FolderState,
         floor: datetime,
-        listing: _Listing,
+        listing: Listing,
     ) -> FolderState:
         found = _received_since(session, f"UID {state.next_uid}:* ", floor)
         # ``n:*`` is the last mail, too, if that has a lower number.
         uids = [uid for uid in found if uid >= state.next_uid]
         taken = uids[: listing.room]
-        self._take(session, folder, opened, taken, floor, listing)
+        self.take(session, folder, opened, taken, floor, listing)
         if len(taken) < len(uids):
             listing.more = True
         return replace(state, next_uid=taken[-1] + 1) if taken else state
@@ -221,7 +221,7 @@ class Changes:
         opened: Opened,
         state: FolderState,
         known: tuple[int, int, datetime],
-        listing: _Listing,
+        listing: Listing,
     ) -> FolderState:
         """Flags of mail that was listed before this page."""
         known_to, mark, floor = known
@@ -243,20 +243,20 @@ class Changes:
         )
         uids = [uid for uid in found if state.flag_uid < uid < known_to]
         taken = uids[: listing.room]
-        self._take(session, folder, opened, taken, floor, listing)
+        self.take(session, folder, opened, taken, floor, listing)
         if len(taken) < len(uids):
             listing.more = True
             return replace(state, flag_uid=taken[-1], target=target)
         return replace(state, mark=target, flag_uid=0, target=0)
 
-    def _take(
+    def take(
         self,
         session: Session,
         folder: Folder,
         opened: Opened,
         uids: Sequence[int],
         floor: datetime,
-        listing: _Listing,
+        listing: Listing,
     ) -> None:
         """Reads these mails of the opened folder into the listing."""
         listing.room -= len(uids)
@@ -271,7 +271,7 @@ class Changes:
             at = received_at(fields)
             if at is not None and at < floor.replace(microsecond=0):
                 continue
-            item_id = self._locator.name_of(session.mailbox, fields)
+            item_id = self.locator.name_of(session.mailbox, fields)
             if not item_id:
                 listing.skipped += 1
                 continue
@@ -281,25 +281,23 @@ class Changes:
             spot = Spot(folder.name, opened.validity, uid)
             listing.spots.setdefault(item_id, []).append(spot)
 
-    def _settle_copies(
-        self, session: Session, folders: Sequence[Folder], listing: _Listing
-    ) -> None:
+    def settle_copies(self, session: Session, folders: Sequence[Folder], listing: Listing) -> None:
         """A mail that lies in several folders is where a person finds it first."""
         for item_id, item in listing.items.items():
             here = listing.spots[item_id]
-            before = self._locator.remembered(session.mailbox, item_id)
+            before = self.locator.remembered(session.mailbox, item_id)
             if item_id not in listing.twice and {spot.folder for spot in before} <= {
                 spot.folder for spot in here
             }:
                 if before != here:
-                    self._locator.remember(session.mailbox, item_id, here)
+                    self.locator.remember(session.mailbox, item_id, here)
                 continue
-            self._locator.remember(session.mailbox, item_id, list(dict.fromkeys(before + here)))
-            found = self._locator.last_seen(session, item_id, folders)
+            self.locator.remember(session.mailbox, item_id, list(dict.fromkeys(before + here)))
+            found = self.locator.last_seen(session, item_id, folders)
             if not found:
                 # It moved on just now and is listed where it went.
                 continue
-            self._locator.remember(session.mailbox, item_id, [each.spot for each in found])
+            self.locator.remember(session.mailbox, item_id, [each.spot for each in found])
             state = state_of(found)
             listing.items[item_id] = replace(
                 item,

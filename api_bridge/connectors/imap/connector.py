@@ -24,7 +24,8 @@ from api_bridge.connectors import (
     State,
     Subscription,
 )
-from api_bridge.connectors.imap.changes import Changes
+from api_bridge.connectors.back import BackCursor
+from api_bridge.connectors.imap.back import ChangesAndBack
 from api_bridge.connectors.imap.fetch import fetch_mail
 from api_bridge.connectors.imap.folders import Folder
 from api_bridge.connectors.imap.listening import ImapListening
@@ -51,7 +52,7 @@ class ImapConnector:
         self.pool = Pool(self.options, runtime)
         self._cache = runtime.cache
         self._locator = Locator(self.options, runtime.cache)
-        self._changes = Changes(self.options, self._locator)
+        self._changes = ChangesAndBack(self.options, self._locator)
         self._remediation = Remediation(self.options, self.pool, self._locator)
 
     def list_mailboxes(self) -> Iterator[Mailbox]:
@@ -151,6 +152,13 @@ class ImapConnector:
                 grown.append(folder)
         self._cache.set(key, json.dumps(after), ttl_s=SNAPSHOT_S)
         return grown
+
+    def older(
+        self, mailbox_id: str, cursor: str, *, since: datetime, until: datetime, most: int
+    ) -> Page:
+        at = BackCursor.of(cursor, until)
+        with self.pool.session(mailbox_id) as session:
+            return self._changes.older(session, at, since=since, most=most)
 
     def fetch(self, ref: Ref) -> Fetched:
         with self.pool.session(ref.mailbox_id) as session:

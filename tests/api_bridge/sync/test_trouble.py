@@ -47,7 +47,7 @@ def no_pauses(client_):
     connector._client._sleep = connector._client._http._sleep = at_once
 
 
-@pytest.mark.parametrize("where", ["record", "learn", "_remember"])
+@pytest.mark.parametrize("where", ["record", "learn", "remember"])
 def test_a_crash_between_listing_and_commit_repeats_nothing(client_, monkeypatch, where):
     client_.company.receive("ana")
     before = client_.mailbox_sync("ana").cursor

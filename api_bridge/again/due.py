@@ -1,0 +1,70 @@
+"""When a mail is judged again: 1, 6, 24 and 72 hours after delivery, and at once when something
+that it shares was condemned.
+
+One column of the table of seen items, ``again_at``, says it; an index holds only rows that have it,
+so that mail that is older costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from incidents.bulk import run
+from incidents.campaigns.hubs import is_hub
+from incidents.campaigns.traits import Trait, traits_of
+from incidents.models import Message
+from incidents.prevalence import LISTED, trait_key
+from incidents.words import Verdict
+from tenants.work import want_work
+
+QUEUE = "again"
+STEPS = tuple(timedelta(hours=hours) for hours in (1, 6, 24, 72))
+LASTS = STEPS[-1]
+# A verdict that more knowledge may turn: what is grave already is acted on, and spam is spam.
+UNSURE = frozenset({Verdict.CLEAN, Verdict.GRAYMAIL, Verdict.SUSPICIOUS})
+MOST_WOKEN_BY = 200
+
+
+def first_look(verdict: Verdict | None, received_at: datetime, now: datetime) -> datetime | None:
+    """When a mail that was judged ``verdict`` is looked at first, None: never."""
+    return next_look(received_at, now) if verdict in UNSURE else None
+
+
+def next_look(received_at: datetime, now: datetime) -> datetime | None:
+    """The first step that is still ahead; None where all of them have passed."""
+    return next((received_at + step for step in STEPS if received_at + step > now), None)
+
+
+def shared_traits(facts: dict[str, object]) -> list[Trait]:
+    """What leads from a mail to others, without what everybody's mail shares."""
+    return [each for each in traits_of(facts) if each.kind in LISTED and not is_hub(each)]
+
+
+def wake_for(tenant_id: int, condemned: Collection[UUID]) -> None:
+    """These messages were condemned just now: mail of the last 72 hours that shares something with
+    one of them is due at once.  Needs the client's scope.
+    """
+    facts = Message.objects.filter(tenant=tenant_id, id__in=list(condemned)[:MOST_WOKEN_BY])
+    keys = {
+        trait_key(trait)
+        for each in facts.values_list("facts", flat=True)
+        for trait in shared_traits(each)
+    }
+    now = timezone.now()
+    if keys and run(_WAKE, [now, tenant_id, sorted(keys), now - LASTS, tenant_id, now]):
+        want_work(tenant_id, QUEUE)
+
+
+_WAKE = """
+UPDATE api_bridge_seenitem AS i SET again_at = %s
+FROM incidents_mailtrait t
+JOIN incidents_delivery d ON d.tenant_id = t.tenant_id AND d.message_id = t.message_id
+WHERE t.tenant_id = %s AND t.key = ANY(%s) AND t.seen_at >= %s
+  AND d.mailbox_item_id <> ''
+  AND i.tenant_id = %s AND i.mailbox_id = d.mailbox_id AND i.item_id = d.mailbox_item_id
+  AND i.again_at > %s
+"""
