@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
 from django.utils.translation import gettext_noop as _n
 
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_client, show
-from console.portal.forms import DigestForm
+from console.portal.forms import DigestForm, RightForm, WordForm
 from console.queries.portal import (
     access_held,
     access_own_mailbox,
@@ -36,19 +34,6 @@ from incidents.evidence import read_evidence
 from incidents.warnings import also_seen_at
 from seg_bridge.held.asked import ask_for_digest
 from tenants.models import Tenant
-
-
-class WordForm(forms.Form):
-    text = forms.CharField(
-        label=_l("Your answer"), max_length=2000, widget=forms.Textarea(attrs={"rows": 4})
-    )
-
-
-class RightForm(forms.Form):
-    allowed = forms.BooleanField(required=False, widget=forms.HiddenInput)
-    reason = forms.CharField(
-        label=_l("Reason"), max_length=500, required=False, help_text=_l("Your provider reads it.")
-    )
 
 
 def _client_of(request: PersonRequest) -> Tenant:
