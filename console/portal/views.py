@@ -50,18 +50,21 @@ def portal(request: PersonRequest) -> HttpResponse:
 
 @for_client
 def portal_incidents(request: PersonRequest) -> HttpResponse:
-    context = {"at": "incidents", "shared": shared_incidents()}
+    shared, older = shared_incidents(request.GET.get("cursor", ""))
+    context = {"at": "incidents", "shared": shared, **_places(request, older)}
     return show(request, "portal/incidents.html", context, partial="list")
 
 
 @for_client
 def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     shared = access_shared_incident(incident_id)
+    copies, older = copies_of_shared(shared, request.GET.get("cursor", ""))
     context = {
         "at": "incidents",
         "shared": shared,
         "story": story_of(shared.incident, is_plain=True),
-        "copies": copies_of_shared(shared),
+        "copies": copies,
+        **_places(request, older),
         "also_seen": also_seen_at(shared.incident),
         "words": words_on(shared.incident),
     }
@@ -78,8 +81,9 @@ def portal_attachment(request: PersonRequest, attachment_id: UUID) -> HttpRespon
 @for_client
 def portal_access(request: PersonRequest) -> HttpResponse:
     client = _client_of(request)
-    context = {"at": "access", "accesses": accesses(), "client": client}
-    return show(request, "portal/access.html", context)
+    opened, older = accesses(request.GET.get("cursor", ""))
+    context = {"at": "access", "accesses": opened, "client": client, **_places(request, older)}
+    return show(request, "portal/access.html", context, partial="list")
 
 
 @for_client
@@ -104,11 +108,13 @@ _WITHDRAWN = _n("From now on nobody of your provider can open the content of you
 @for_client
 def portal_held(request: PersonRequest) -> HttpResponse:
     held, older = held_mail(request.GET.get("cursor", ""))
+    asked, asked_older = asked_lately(request.GET.get("asked", ""))
     context = {
         "at": "held",
         "held": held,
-        "asked": asked_lately(),
-        "older": f"?cursor={older}" if older else "",
+        "asked": asked,
+        "asked_older": f"?asked={asked_older}" if asked_older else "",
+        **_places(request, older),
     }
     return show(request, "portal/held.html", context, partial="list")
 
@@ -152,4 +158,11 @@ def portal_answer(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 
 @for_client
 def portal_reports(request: PersonRequest) -> HttpResponse:
-    return show(request, "portal/reports.html", {"at": "reports", "reports": reports()})
+    found, older = reports(request.GET.get("cursor", ""))
+    context = {"at": "reports", "reports": found, **_places(request, older)}
+    return show(request, "portal/reports.html", context, partial="list")
+
+
+def _places(request: PersonRequest, older: str) -> dict[str, str]:
+    """Where a list goes on ("" at its end), and the place that is shown, for live updates."""
+    return {"older": f"?cursor={older}" if older else "", "here": request.get_full_path()}
