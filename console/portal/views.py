@@ -30,7 +30,7 @@ from console.queries.portal import (
 )
 from console.queries.story import story_of
 from incidents.client_words import answer, ask_for_release, set_body_access
-from incidents.evidence import read_evidence
+from incidents.downloads import open_attachment
 from incidents.warnings import also_seen_at
 from seg_bridge.held.asked import ask_for_digest
 from tenants.models import Tenant
@@ -74,8 +74,7 @@ def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_client
 def portal_attachment(request: PersonRequest, attachment_id: UUID) -> HttpResponse:
     found = access_shown_attachment(attachment_id)
-    data = read_evidence(tenant_id=found.tenant_id, digest=found.sha256)
-    return download(data, found.name)
+    return download(open_attachment(attachment=found, actor=request.user), found.name)
 
 
 @for_client
