@@ -21,10 +21,12 @@ REASONS = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
     """One source's word.  ``rule_id``, ``owner`` and ``entry_reason`` are "" where no list entry
-    decided; ``at`` is ISO 8601; ``observation`` the id of the row of history.
+    decided; ``at`` is ISO 8601; ``observation`` the id of the row of history.  ``who``: the person
+    or the mail host that said it, "" for the layers.
     """
 
     layer: str
+    who: str
     source: str
     verdict: str
     score: float | None
@@ -110,6 +112,7 @@ def _side(seen: Observation) -> Side:
     weighty = sorted(seen.reasons, key=lambda reason: -abs(reason.get("weight") or 0))
     return Side(
         layer=seen.layer,
+        who=_who(seen),
         source=seen.source,
         verdict=seen.verdict or "",
         score=seen.score,
@@ -125,6 +128,16 @@ def _side(seen: Observation) -> Side:
         at=seen.observed_at.isoformat(),
         engine=" ".join(filter(None, (seen.engine, seen.engine_version))),
     )
+
+
+def _who(seen: Observation) -> str:
+    """``Ana Keller``, ``kim@acme.example``, ``The mail host``."""
+    if seen.layer == Layer.VENDOR:
+        return "The mail host"
+    if seen.layer != Layer.PERSON:
+        return ""
+    reporter = seen.source.removeprefix("report:") if seen.source.startswith("report:") else ""
+    return str(seen.detail.get("person") or reporter or "Somebody")
 
 
 def decision_of(seen: Observation) -> dict[str, str]:

@@ -24,9 +24,12 @@ def gates_spoke(tenant_ids: Collection[int]) -> dict[int, datetime]:
         spoke = ask("door_gateway_spoke")
         return {one: datetime.fromisoformat(spoke) for one in tenant_ids} if spoke else {}
     latest: dict[int, datetime] = {}
-    for link in GateClient.objects.filter(tenant_id__in=tenant_ids).select_related("gate"):
-        seen = link.gate.last_seen_at or link.gate.created_at
-        latest[link.tenant_id] = max(seen, latest.get(link.tenant_id, seen))
+    gates = GateClient.objects.filter(tenant_id__in=tenant_ids)
+    for tenant_id, spoke_at, made_at in gates.values_list(
+        "tenant_id", "gate__last_seen_at", "gate__created_at"
+    ):
+        seen = spoke_at or made_at
+        latest[tenant_id] = max(seen, latest.get(tenant_id, seen))
     return latest
 
 

@@ -36,7 +36,12 @@ TEMPLATES = (
 CODE = (
     *("console/portal/*.py", "console/queries/portal*.py", "console/context.py"),
     *("api_bridge/access/permissions.py", "api_bridge/access/models.py"),
-    *("console/lib/words.py", "console/lib/throttle.py", "console/views/people.py"),
+    *(
+        "console/lib/words.py",
+        "console/lib/throttle.py",
+        "console/views/people.py",
+        "console/lib/sign_in_forms.py",
+    ),
     *("seg_bridge/held/*.py", "incidents/notices.py", "incidents/client_words.py"),
 )
 _KEYWORDS: dict[str, Any] = {

@@ -35,6 +35,9 @@ class SideSerializer(serializers.Serializer[Any]):
     """One source's word."""
 
     layer = serializers.CharField()
+    who = serializers.CharField(
+        default="", help_text="The person or the mail host that said it; empty: a layer did"
+    )
     source = serializers.CharField()  # type: ignore[assignment]
     verdict = serializers.CharField()
     score = serializers.FloatField(allow_null=True)

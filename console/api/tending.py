@@ -28,6 +28,7 @@ from console.queries.similar import similar_to
 from incidents import services
 from incidents.access import access_attachment, access_client, access_incident, access_one
 from incidents.campaigns.moving import lineage
+from incidents.downloads import open_attachment
 from incidents.models import (
     Attachment,
     CallNote,
@@ -40,7 +41,7 @@ from incidents.models import (
     TaskTemplate,
 )
 from incidents.services import comments, many, quiet, tasks, views, waiting
-from incidents.services.attachments import NewFile, open_attachment
+from incidents.services.attachments import NewFile
 from tenants.colleagues import colleagues_of
 from tenants.errors import NotThere, WrongInput
 from tenants.ids import as_uuid

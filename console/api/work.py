@@ -20,7 +20,7 @@ from console.api.onboarding import NewClientSerializer, StartedSerializer
 from console.lib.exports import download
 from console.lib.people import person_of
 from incidents.access import access_client, access_one, access_report
-from incidents.evidence import read_evidence
+from incidents.downloads import open_report
 from incidents.models import Intent, Job, Report
 from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule
@@ -99,8 +99,7 @@ class ReportFile(APIView):
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def get(self, request: Request, object_id: str, kind: str) -> HttpResponse:
         report = access_report(object_id)
-        digest = report.pdf_sha256 if kind == "pdf" else report.csv_sha256
-        data = read_evidence(tenant_id=report.tenant_id, digest=digest)
+        data = open_report(report=report, kind=kind, actor=person_of(request))
         content_type = "application/pdf" if kind == "pdf" else "text/csv; charset=utf-8"
         return download(data, f"report-{report.id}.{kind}", content_type=content_type)
 

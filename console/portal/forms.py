@@ -22,3 +22,16 @@ class LinkForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+
+
+class WordForm(forms.Form):
+    text = forms.CharField(
+        label=_("Your answer"), max_length=2000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+
+class RightForm(forms.Form):
+    allowed = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label=_("Reason"), max_length=500, required=False, help_text=_("Your provider reads it.")
+    )

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
 from django.utils.translation import gettext_noop as _n
 
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_client, said, show
-from console.portal.forms import DigestForm
+from console.portal.forms import DigestForm, RightForm, WordForm
 from console.queries.portal import (
     access_held,
     access_own_mailbox,
@@ -33,23 +31,10 @@ from console.queries.portal import (
 from console.queries.portal_found import found_in_mailboxes
 from console.queries.story import story_of
 from incidents.client_words import answer, ask_for_release, set_body_access
-from incidents.evidence import read_evidence
+from incidents.downloads import open_attachment
 from incidents.warnings import also_seen_at
 from seg_bridge.held.asked import ask_for_digest
 from tenants.models import Tenant
-
-
-class WordForm(forms.Form):
-    text = forms.CharField(
-        label=_l("Your answer"), max_length=2000, widget=forms.Textarea(attrs={"rows": 4})
-    )
-
-
-class RightForm(forms.Form):
-    allowed = forms.BooleanField(required=False, widget=forms.HiddenInput)
-    reason = forms.CharField(
-        label=_l("Reason"), max_length=500, required=False, help_text=_l("Your provider reads it.")
-    )
 
 
 def _client_of(request: PersonRequest) -> Tenant:
@@ -66,18 +51,21 @@ def portal(request: PersonRequest) -> HttpResponse:
 
 @for_client
 def portal_incidents(request: PersonRequest) -> HttpResponse:
-    context = {"at": "incidents", "shared": shared_incidents()}
+    shared, older = shared_incidents(request.GET.get("cursor", ""))
+    context = {"at": "incidents", "shared": shared, **_places(request, older)}
     return show(request, "portal/incidents.html", context, partial="list")
 
 
 @for_client
 def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     shared = access_shared_incident(incident_id)
+    copies, older = copies_of_shared(shared, request.GET.get("cursor", ""))
     context = {
         "at": "incidents",
         "shared": shared,
         "story": story_of(shared.incident, is_plain=True),
-        "copies": copies_of_shared(shared),
+        "copies": copies,
+        **_places(request, older),
         "also_seen": also_seen_at(shared.incident),
         "words": words_on(shared.incident),
     }
@@ -87,15 +75,15 @@ def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_client
 def portal_attachment(request: PersonRequest, attachment_id: UUID) -> HttpResponse:
     found = access_shown_attachment(attachment_id)
-    data = read_evidence(tenant_id=found.tenant_id, digest=found.sha256)
-    return download(data, found.name)
+    return download(open_attachment(attachment=found, actor=request.user), found.name)
 
 
 @for_client
 def portal_access(request: PersonRequest) -> HttpResponse:
     client = _client_of(request)
-    context = {"at": "access", "accesses": accesses(), "client": client}
-    return show(request, "portal/access.html", context)
+    opened, older = accesses(request.GET.get("cursor", ""))
+    context = {"at": "access", "accesses": opened, "client": client, **_places(request, older)}
+    return show(request, "portal/access.html", context, partial="list")
 
 
 @for_client
@@ -120,11 +108,13 @@ _WITHDRAWN = _n("From now on nobody of your provider can open the content of you
 @for_client
 def portal_held(request: PersonRequest) -> HttpResponse:
     held, older = held_mail(request.GET.get("cursor", ""))
+    asked, asked_older = asked_lately(request.GET.get("asked", ""))
     context = {
         "at": "held",
         "held": held,
-        "asked": asked_lately(),
-        "older": f"?cursor={older}" if older else "",
+        "asked": asked,
+        "asked_older": f"?asked={asked_older}" if asked_older else "",
+        **_places(request, older),
     }
     return show(request, "portal/held.html", context, partial="list")
 
@@ -168,7 +158,14 @@ def portal_answer(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 
 @for_client
 def portal_reports(request: PersonRequest) -> HttpResponse:
-    return show(request, "portal/reports.html", {"at": "reports", "reports": reports()})
+    found, older = reports(request.GET.get("cursor", ""))
+    context = {"at": "reports", "reports": found, **_places(request, older)}
+    return show(request, "portal/reports.html", context, partial="list")
+
+
+def _places(request: PersonRequest, older: str) -> dict[str, str]:
+    """Where a list goes on ("" at its end), and the place that is shown, for live updates."""
+    return {"older": f"?cursor={older}" if older else "", "here": request.get_full_path()}
 
 
 @for_client

@@ -12,6 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from console.lib.cursor import newest_first
+from console.queries.against import who_of
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Disagreement, Incident, StandingOrder
 from incidents.orders import orders_in_force
@@ -45,6 +46,11 @@ class Row:
     def differ(self) -> bool:
         """The layers' own words; a person or the mail host may contradict two that agree."""
         return differ(self.gateway, self.mailbox)
+
+    @property
+    def who(self) -> str:
+        """Who said ``other``; "" where nobody beside the layers did."""
+        return who_of(self.other) if self.other else ""
 
     @property
     def is_proposal(self) -> bool:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from console.lib.sla import Sla, sla_left
+from console.queries.against import words_against
 from console.queries.blindness import Blind, Blindness
 from console.queries.disagreements import Row as Contradiction
 from console.queries.disagreements import of_incident, orders_of
@@ -24,7 +25,6 @@ from console.queries.rows import (
     can_pull,
     copies_words,
     exposure_parts,
-    has_disagreement,
     layer_word,
 )
 from console.queries.user_reports import Reported, reported_in
@@ -45,7 +45,7 @@ from incidents.models import (
 from incidents.remediation import was_delivered
 from incidents.sightings import history_of
 from incidents.warnings import also_seen_at
-from incidents.words import is_threat
+from incidents.words import differ, is_threat
 from seg_bridge.learning.told import Told, lessons_about
 
 SHOWN_COPIES = 500
@@ -110,6 +110,7 @@ class IncidentPage:
     gateway: str
     mailbox: str
     differ: bool
+    against: str
     facts: list[str]
     contradictions: list[Contradiction]
     orders: list[StandingOrder]
@@ -152,7 +153,8 @@ def incident_page(incident: Incident) -> IncidentPage:
         exposure=exposure_parts(incident.counts),
         gateway=layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since),
         mailbox=layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since),
-        differ=has_disagreement(incident),
+        differ=differ(incident.gateway_verdict, incident.mailbox_verdict),
+        against=words_against([each.item for each in contradictions]),
         contradictions=contradictions,
         orders=orders_of(incident),
         facts=[CROSS_LAYER[code] for code in incident.cross_layer if code in CROSS_LAYER],

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 from django.utils.translation import ngettext
 
+from console.lib.cursor import newest_first
 from console.queries.incident import CopyRow, copy_row
 from console.queries.mail import page_of
 from incidents.access import access_one
@@ -100,6 +101,7 @@ class Overview:
     standing: Standing
     needs: list[Need]
     open_incidents: list[SharedIncident]
+    open_count: int
     held: list[HeldMail]
     held_count: int
     month: Month
@@ -111,7 +113,8 @@ class Overview:
 
 def overview(client: Tenant) -> Overview:
     """Needs the portal's scope: one client."""
-    shared = shared_incidents(only_open=True)
+    open_now = _shared_ones().exclude(state=Incident.State.RESOLVED)
+    shared, _ = _page_of_shared(open_now, "")
     needed = needs()
     blind = blind_layers(client.id)
     held, _ = held_mail("")
@@ -119,13 +122,14 @@ def overview(client: Tenant) -> Overview:
         standing=standing(needed, blind),
         needs=needed,
         open_incidents=shared,
+        open_count=open_now.count(),
         held=held[:5],
         held_count=_held().count(),
         month=month(),
         blind=blind,
         may_open=client.body_access_allowed,
-        accesses=accesses()[:5],
-        reports=reports()[:5],
+        accesses=accesses("")[0][:5],
+        reports=reports("")[0][:5],
     )
 
 
@@ -173,7 +177,7 @@ def threats_within_reach() -> int:
 def needs() -> list[Need]:
     """Shared incidents that stand still until the client says something."""
     pauses = Pause.objects.filter(ended_at=None).select_related("incident")
-    waiting = [pause for pause in pauses.order_by("started_at")[:50] if pause.is_for_client]
+    waiting = [pause for pause in pauses.order_by("started_at") if pause.is_for_client]
     said: dict[UUID, ClientWord] = {}
     for word in ClientWord.objects.filter(
         kind=ClientWord.Kind.ANSWER, incident__in=[pause.incident_id for pause in waiting]
@@ -204,12 +208,12 @@ def held_mail(cursor: str) -> tuple[list[HeldMail], str]:
     return [HeldMail(copy, wishes.get(copy.id)) for copy in page.copies], page.older
 
 
-def asked_lately() -> list[ClientWord]:
-    """Wishes of the last 30 days for held mail, newest first, the latest 20."""
+def asked_lately(cursor: str) -> tuple[list[ClientWord], str]:
+    """Wishes of the last 30 days for held mail, newest first, and the next cursor."""
     words = ClientWord.objects.filter(
         kind=ClientWord.Kind.RELEASE, created_at__gte=timezone.now() - MONTH
     )
-    return list(words.select_related("delivery__message").order_by("-created_at")[:20])
+    return newest_first(words.select_related("delivery__message"), cursor, at="created_at")
 
 
 def access_held(delivery_id: UUID) -> Delivery:
@@ -238,15 +242,19 @@ def _mailboxes(address: str) -> QuerySet[Mailbox]:
     return boxes.filter(Q(address=wanted) | Q(aliases__contains=[wanted])).order_by("address")
 
 
-def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:
-    """Only what was shared; latest first."""
-    found = Incident.objects.filter(shared_at__isnull=False, merged_into=None)
-    found = found.order_by("-last_seen_at")
-    if only_open:
-        found = found.exclude(state=Incident.State.RESOLVED)
-    shared = list(found[:200])
+def shared_incidents(cursor: str) -> tuple[list[SharedIncident], str]:
+    """Only what was shared, the latest first, and the next cursor."""
+    return _page_of_shared(_shared_ones(), cursor)
+
+
+def _shared_ones() -> QuerySet[Incident]:
+    return Incident.objects.filter(shared_at__isnull=False, merged_into=None)
+
+
+def _page_of_shared(found: QuerySet[Incident], cursor: str) -> tuple[list[SharedIncident], str]:
+    shared, older = newest_first(found, cursor, at="last_seen_at")
     is_blind = bool(shared) and _is_blind(shared[0].tenant_id)
-    return [_shared(incident, is_blind=is_blind) for incident in shared]
+    return [_shared(incident, is_blind=is_blind) for incident in shared], older
 
 
 def _shared(incident: Incident, *, is_blind: bool) -> SharedIncident:
@@ -311,21 +319,17 @@ _CAUGHT = {
 }
 
 
-def accesses() -> list[ContentAccess]:
-    """Who of the provider opened whose mail and why, the last 30 days."""
-    since = timezone.now() - MONTH
-    return list(
-        ContentAccess.objects.filter(at__gte=since)
-        .select_related("message")
-        .prefetch_related("message__deliveries")
-        .order_by("-at")[:500]
-    )
+def accesses(cursor: str) -> tuple[list[ContentAccess], str]:
+    """Who of the provider opened whose mail and why, the last 30 days, and the next cursor."""
+    opened = ContentAccess.objects.filter(at__gte=timezone.now() - MONTH)
+    opened = opened.select_related("message").prefetch_related("message__deliveries")
+    return newest_first(opened, cursor, at="at")
 
 
-def reports() -> list[Report]:
-    """The latest finished reports that the client may read."""
+def reports(cursor: str) -> tuple[list[Report], str]:
+    """The finished reports that the client may read, newest first, and the next cursor."""
     found = reports_for_client().defer("document").select_related("incident")
-    return list(found.order_by("-created_at")[:100])
+    return newest_first(found, cursor, at="created_at")
 
 
 def reports_for_client() -> QuerySet[Report]:
@@ -335,9 +339,11 @@ def reports_for_client() -> QuerySet[Report]:
     return Report.objects.filter(is_shared | of_period, audience="client")
 
 
-def copies_of_shared(shared: SharedIncident) -> list[CopyRow]:
+def copies_of_shared(shared: SharedIncident, cursor: str) -> tuple[list[CopyRow], str]:
+    """Its copies, newest first, and the next cursor."""
     copies = Delivery.objects.filter(message__memberships__incident=shared.incident)
-    return [copy_row(copy) for copy in copies.order_by("recipient", "id")[:500]]
+    found, older = newest_first(copies, cursor, at="received_at")
+    return [copy_row(copy) for copy in found], older
 
 
 def words_on(incident: Incident) -> list[Comment | ClientWord]:
@@ -348,6 +354,6 @@ def words_on(incident: Incident) -> list[Comment | ClientWord]:
     ).prefetch_related("attachments")
     answers = ClientWord.objects.filter(incident__in=whole)
     return sorted(
-        [*comments.order_by("created_at")[:100], *answers.order_by("created_at")[:100]],
+        [*comments, *answers],
         key=lambda word: word.created_at,
     )

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from console.lib.cursor import PAGE, read_cursor, read_id, read_time, write_cursor
-from console.queries.rows import OTHERS_AGAINST, Row, rows_for
+from console.queries.against import OTHERS_AGAINST
+from console.queries.rows import ROW_FIELDS, Row, rows_for
 from incidents.campaigns.traits import make_trait
 from incidents.codes import CROSS_LAYER
 from incidents.mail.urls import registered_domain
@@ -21,7 +22,7 @@ from incidents.services.quiet import awake
 from incidents.services.skills import fitting_skills
 from incidents.words import HARMLESS, THREATS
 from tenants.groups import of_clients
-from tenants.models import Person
+from tenants.models import Person, Tenant
 from tenants.scope import current_scope
 
 MOST_MAILS = 1_000
@@ -144,7 +145,8 @@ def queue_page(tab: str, person: Person, filters: Filters, cursor: str) -> Page:
     # With their clients said, each is looked up by its id; else each id at every client in sight.
     rows = Incident.objects.filter(
         tenant_id__any_of=set(clients.values()), id__any_of=list(clients)
-    ).prefetch_related("tenant")
+    ).prefetch_related(Prefetch("tenant", Tenant.objects.only("name")))
+    rows = rows.only(*ROW_FIELDS)
     by_id = {incident.id: incident for incident in rows}
     incidents = [by_id[each] for each in clients if each in by_id]
     older = ""

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from console.lib.sla import sla_left
 from console.presence import who_looks
+from console.queries.against import others_against
 from console.queries.blindness import Blind, Blindness
 from console.queries.elsewhere import campaign_words, clients_of_campaigns
 from console.queries.findings import next_step_of
@@ -25,7 +26,12 @@ from incidents.words import differ
 from tenants.models import Person
 
 _ANY_ID = UUID(int=0)
-OTHERS_AGAINST = {"person_against_layer", "vendor_against_layer"}
+# Of an incident, what a row is made of and its place in the queue; it has twice as many columns.
+ROW_FIELDS = (
+    *("tenant", "number", "revision", "title", "subject", "sender", "kind", "finding", "state"),
+    *("severity", "queue_rank", "opened_at", "due_at", "waiting_since", "owner_name", "campaign"),
+    *("gateway_verdict", "mailbox_verdict", "cross_layer", "counts"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One incident in two lines, as ``_components/queue_row.html`` wants it."""
+    """One incident in two lines, as the tag ``queue_row`` draws it.
+
+    ``differ``: the layers disagree; ``against``: who else disagrees with them, in words.
+    """
 
     id: UUID
     revision: int
@@ -56,6 +65,7 @@ class Row:
     gateway: str
     mailbox: str
     differ: bool
+    against: str
     did: str
     next_step: str
     owner: str
@@ -65,7 +75,7 @@ class Row:
 
 
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
-    """Rows of these incidents; six queries and one look into the cache for all of them."""
+    """Rows of these incidents; seven queries and one look into the cache for all of them."""
     incidents = list(incidents)
     if not incidents:
         return []
@@ -76,6 +86,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
     clients = clients_of_campaigns(incidents)
     answered = unread_answers([incident.id for incident in incidents])
     reporters = reporters_of(incidents)
+    against = others_against(incidents)
     return [
         _row(
             incident,
@@ -85,6 +96,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
             looking.get(incident.id, []),
             campaign_words(clients.get(incident.id, 0)),
             reporters_words(reporters.get(incident.id, 0)),
+            against.get(incident.id, ""),
             has_answer=incident.id in answered,
         )
         for incident in incidents
@@ -115,6 +127,7 @@ def _row(
     looking: list[str],
     campaign: str,
     reported: str,
+    against: str,
     *,
     has_answer: bool,
 ) -> Row:
@@ -142,7 +155,8 @@ def _row(
         exposure=exposure_parts(incident.counts),
         gateway=gateway,
         mailbox=mailbox,
-        differ=has_disagreement(incident),
+        differ=differ(incident.gateway_verdict, incident.mailbox_verdict),
+        against=against,
         did=did,
         next_step=next_step,
         owner=incident.owner_name,
@@ -166,16 +180,6 @@ def layer_word(verdict: str, incident: Incident, layer: str, blind_since: dateti
         arrived = ("in_inbox", "in_junk", "removed", "gone", "was_exposed")
         had_no_chance = not any(counts.get(key) for key in arrived)
     return "not_seen" if had_no_chance else ""
-
-
-def has_disagreement(incident: Incident) -> bool:
-    """One layer holds it a threat and the other harmless, or somebody else holds against a layer.
-
-    In SQL: console/queries/queue.py, the filter by any disagreement.
-    """
-    if OTHERS_AGAINST.intersection(incident.cross_layer):
-        return True
-    return differ(incident.gateway_verdict, incident.mailbox_verdict)
 
 
 def exposure_parts(counts: dict[str, Any]) -> list[Part]:

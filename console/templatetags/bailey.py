@@ -5,6 +5,8 @@ Shown on ``/console/components``; the words are in ``console/lib/words.py``.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +14,7 @@ from django import template
 from django.contrib.messages.storage.base import Message
 from django.templatetags.static import static
 from django.utils.formats import date_format
-from django.utils.html import escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
@@ -62,8 +64,8 @@ def options(pairs: Iterable[tuple[object, object]], at: object) -> SafeString:
     """
     return mark_safe(  # noqa: S308 - each value and text is escaped
         "".join(
-            f'<option value="{escape(value)}"{" selected" if value == at else ""}>{escape(text)}'
-            "</option>"
+            f'<option value="{escape(str(value))}"{" selected" if value == at else ""}>'
+            f"{escape(str(text))}</option>"
             for value, text in pairs
         )
     )
@@ -102,21 +104,21 @@ def _written(at: datetime, shape: str) -> str:
 @register.simple_tag
 def tag(word: Word) -> SafeString:
     """A word on its tint: severity, state, outcome."""
-    return format_html('<span class="tag" data-tone="{}">{}</span>', word.tone, gettext(word.text))
+    return _span("tag", word.tone, word.text, get_language())
 
 
 @register.simple_tag
 def coloured(word: Word) -> SafeString:
     """A word in its colour, without a tint: verdicts and places in dense rows."""
-    return mark_safe(_coloured(word))  # noqa: S308 - escaped
+    return _coloured(word)
 
 
 @register.simple_tag
 def layers(gateway: str, mailbox: str, differ: bool) -> SafeString:
     """Both verdicts as words, ≠ where they differ.
 
-    Each a verdict, "" = not scanned, "blind" or "not_seen".  In Python, as are the next two: a row
-    of a list holds all three, and templates of their own were a third of the list's time.
+    Each a verdict, "" = not scanned, "blind" or "not_seen".  In Python, as are the next two: rows
+    of a list hold all three, and templates of their own were a third of the list's time.
     """
     between = (
         '<span class="ne" role="img" aria-label="but" title="The layers disagree">≠</span>'
@@ -150,8 +152,14 @@ def urgency(severity: str, sla_text: str, sla_tone: str) -> SafeString:
     )
 
 
-def _coloured(word: Word | Part) -> str:
-    return f'<span class="word" data-tone="{escape(word.tone)}">{escape(gettext(word.text))}</span>'
+def _coloured(word: Word | Part) -> SafeString:
+    return _span("word", word.tone, word.text, get_language())
+
+
+@lru_cache(maxsize=1_000)
+def _span(kind: str, tone: str, text: str, language: str | None) -> SafeString:
+    """The same few words stand in every row: translated and escaped once for each language."""
+    return format_html('<span class="{}" data-tone="{}">{}</span>', kind, tone, gettext(text))
 
 
 @register.filter
@@ -201,13 +209,16 @@ def message_tone(message: Message) -> str:
     return {"success": "good", "info": "info", "debug": "info"}.get(message.level_tag, "high")
 
 
-@register.filter
-def initials(name: str) -> str:
-    """``Ana Keller`` → ``AK``; one word gives its first two letters."""
+@register.simple_tag
+def avatar(name: str) -> SafeString:
+    """A person as initials: ``Ana Keller`` → ``AK``; one word gives its first two letters."""
     parts = name.split()
-    if len(parts) > 1:
-        return (parts[0][0] + parts[-1][0]).upper()
-    return name[:2].upper()
+    initials = parts[0][0] + parts[-1][0] if len(parts) > 1 else name[:2]
+    return format_html(
+        '<span class="avatar" role="img" aria-label="{0}" title="{0}">{1}</span>',
+        name,
+        initials.upper(),
+    )
 
 
 @register.filter

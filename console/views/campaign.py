@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.lib.incident_forms import BlockForm, ReasonForm, WhereForm
 from console.queries.campaign import (
     campaign_everywhere,
     campaign_page,
@@ -22,25 +22,11 @@ from console.queries.campaign import (
 )
 from console.queries.jobs import group_page
 from console.queries.rows import copies_words
-from console.views.incident import BlockForm, ReasonForm
 from incidents.access import access_incident
 from incidents.assessment import within_reach
 from incidents.campaigns.moving import successor
 from incidents.everywhere import block_everywhere, pull_everywhere
 from incidents.models import Incident
-
-
-class WhereForm(forms.Form):
-    """At which clients: everything in sight unless somebody takes one away."""
-
-    def __init__(self, data: Any, *, choices: list[tuple[str, str]]) -> None:
-        super().__init__(data)
-        self.fields["where"] = forms.MultipleChoiceField(
-            choices=choices,
-            initial=[value for value, _ in choices],
-            widget=forms.CheckboxSelectMultiple,
-            error_messages={"required": "Choose at least one client."},
-        )
 
 
 @for_staff

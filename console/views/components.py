@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
 
+from console.lib.held_forms import RefuseForm
 from console.lib.http import PersonRequest, for_staff
 from console.lib.words import KINDS, SEVERITIES, STATES, VERDICTS, Word
 from console.queries.blindness import Blind
@@ -24,17 +24,6 @@ class Show:
     sample: dict[str, Any]
 
 
-class _ReasonForm(forms.Form):
-    reason = forms.CharField(
-        label="Why do you open this mail?",
-        help_text="The client sees your name, this reason and the time.",
-        widget=forms.TextInput,
-    )
-    is_spam = forms.BooleanField(
-        label="It is spam", help_text="The gateway's filter learns it.", required=False
-    )
-
-
 @for_staff
 def components(request: PersonRequest) -> HttpResponse:
     shows = [
@@ -47,7 +36,7 @@ def components(request: PersonRequest) -> HttpResponse:
 
 
 def _sample(key: str) -> dict[str, Any]:
-    form = _ReasonForm({"reason": ""}, auto_id=f"{key}-%s")
+    form = RefuseForm({"reason": ""}, auto_id=f"{key}-%s")
     return {
         "tabs": samples.tabs(),
         "rows": samples.rows(key),

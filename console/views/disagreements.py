@@ -5,38 +5,18 @@ from __future__ import annotations
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.lib.incident_forms import AcceptForm, DismissForm
 from console.queries.clients import client_choices
 from console.queries.disagreements import Filters, disagreements_page, item_page
 from console.queries.story import story_of
 from incidents.access import access_disagreement
 from incidents.disagreements import accept, dismiss, rehearse_repair
-
-
-class DismissForm(forms.Form):
-    reason = forms.CharField(
-        label="Why does it need no repair?",
-        help_text="Stands in the log.",
-        max_length=500,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-
-
-class AcceptForm(forms.Form):
-    reason = forms.CharField(
-        label="Reason",
-        help_text="Stands on the rule and in the log. Needed where the rehearsal objects.",
-        max_length=500,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-    despite = forms.BooleanField(label="Do it although the rehearsal objects", required=False)
 
 
 @for_staff

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from console.lib.http import PersonRequest, for_staff, show
+from console.lib.incident_forms import DecisionForm
 from console.queries.grouping import grouping_page
 from console.queries.hubs import hubs_page
 from console.views.together import checked
 from incidents.access import access_client, access_open_recomputation
 from incidents.campaigns.recomputing import ask_recomputation, decide_recomputation
-
-
-class DecisionForm(forms.Form):
-    reason = forms.CharField(
-        label="Why",
-        help_text="A few words; they stand in the audit log.",
-        min_length=5,
-        max_length=500,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
 
 
 @for_staff

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from console.lib.forms import ResolveForm, RevisionForm
 from console.lib.http import PersonRequest, ask, for_staff, show
+from console.lib.incident_forms import BlockForm, PullForm, ReasonForm, ReportForm
 from console.presence import look_at
 from console.queries.incident import incident_page
 from console.queries.rows import copies_words
@@ -42,49 +42,6 @@ from incidents.services import (
     unshare_incident,
 )
 from incidents.services.comments import mark_seen
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        label="Reason",
-        help_text="Stands in the log and in the report.",
-        max_length=500,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-
-
-class PullForm(ReasonForm):
-    late_days = forms.TypedChoiceField(
-        label="Copies that arrive later",
-        help_text="By your standing order, which you can withdraw.",
-        choices=[(7, "Pull them too, for 7 days"), (30, "For 30 days"), (0, "Leave them")],
-        coerce=int,
-        initial=7,
-        required=False,
-    )
-
-
-class BlockForm(ReasonForm):
-    days = forms.TypedChoiceField(
-        label="For how long",
-        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days")],
-        coerce=int,
-        initial=30,
-    )
-    despite = forms.BooleanField(
-        label="Block although the rehearsal objects",
-        help_text="Give the reason below.",
-        required=False,
-    )
-
-
-class ReportForm(forms.Form):
-    audience = forms.ChoiceField(
-        label="For whom",
-        choices=[("internal", "Ourselves"), ("client", "The client")],
-        help_text="The client finds hers in the portal once the incident is shared.",
-    )
 
 
 def seen_revision(request: PersonRequest) -> int | None:

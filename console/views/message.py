@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from console.lib.exports import download
 from console.lib.http import PersonRequest, ask, for_staff, show
+from console.lib.message_forms import OpenForm, ReportMailForm
 from console.queries.held import held_copies, pulled_copies
 from console.queries.looks import looks_of_message
 from console.queries.message import message_page
@@ -20,7 +20,7 @@ from incidents.content import has_opened, open_original
 from incidents.mail.render import safe_html, visible_text
 from incidents.models import ContentAccess
 from incidents.remediation import acquire_original
-from incidents.reported import SAYABLE, report_mail
+from incidents.reported import report_mail
 from seg_bridge.held.legal import holds_on
 from tenants.errors import NotThere
 
@@ -33,34 +33,6 @@ FRAME_HEAD = (
     "<style>:root{color-scheme:light}body{margin:1rem;font:15px/1.5 sans-serif;"
     "overflow-wrap:anywhere}</style>"
 )
-_OPENED = (
-    ContentAccess.What.TEXT.value,
-    ContentAccess.What.HTML.value,
-    ContentAccess.What.ORIGINAL.value,
-)
-
-
-class OpenForm(forms.Form):
-    what = forms.ChoiceField(
-        choices=[(what, ContentAccess.What(what).label) for what in _OPENED],
-        widget=forms.HiddenInput,
-    )
-    reason = forms.CharField(
-        label="Why do you open this mail?",
-        help_text="The client sees your name, this reason and the time.",
-        max_length=500,
-        widget=forms.TextInput(attrs={"autofocus": "", "autocomplete": "off"}),
-    )
-
-
-class ReportMailForm(forms.Form):
-    verdict = forms.ChoiceField(label="What is it?", choices=list(SAYABLE.items()))
-    reason = forms.CharField(
-        label="Why? In a sentence",
-        help_text="Stands in the history and in the log.",
-        max_length=500,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
 
 
 @for_staff

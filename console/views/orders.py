@@ -4,46 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.lib.incident_forms import LateVerdictsForm, WithdrawForm
 from console.queries.clients import client_choices
 from console.queries.rules import orders_list
 from incidents.access import access_client, access_order
 from incidents.automation import set_late_verdicts, wish_of
-from incidents.models import LateVerdicts
 from incidents.orders import withdraw_order
-
-
-class WithdrawForm(forms.Form):
-    reason = forms.CharField(
-        label="Reason",
-        help_text="Stands in the log.",
-        max_length=500,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-
-
-class LateVerdictsForm(forms.Form):
-    pull_mode = forms.ChoiceField(
-        label="The gateway, or an analyst, condemns what was delivered: pull it",
-        choices=LateVerdicts.Mode.choices,
-    )
-    rule_mode = forms.ChoiceField(
-        label="The mailbox layer condemns what the gateway passed: block it there",
-        choices=LateVerdicts.Mode.choices,
-    )
-    most_copies = forms.IntegerField(
-        label="At most so many copies without a person", min_value=1, max_value=10_000
-    )
-    rule_days = forms.IntegerField(label="Days that a rule holds", min_value=1, max_value=365)
-    stop = forms.BooleanField(
-        label="Stop: nothing is done by itself, standing orders included", required=False
-    )
 
 
 @for_staff

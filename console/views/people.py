@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django import forms
 from django.contrib.auth import authenticate, login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from console.lib.sign_in_forms import SignInForm
 from console.lib.throttle import count_try
 from tenants.audit import write_audit
 from tenants.middleware import scope_role, without_scope
@@ -21,18 +20,6 @@ from tenants.models import Person
 from tenants.scope import tenant_scope
 
 SIGNED_IN = "tenants.person.signed_in"
-
-
-class SignInForm(forms.Form):
-    email = forms.EmailField(
-        label=_l("E-mail"),
-        widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": ""}),
-    )
-    password = forms.CharField(
-        label=_l("Password"),
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        max_length=1000,
-    )
 
 
 @without_scope

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.lib.policy_forms import MakeForm
 from console.queries.gates import gate_alarms
 from console.queries.policies import (
     change_page,
@@ -29,16 +29,6 @@ from tenants.models import Domain, Mailbox
 
 NO_TEXT = "-"
 ALL = "*"
-
-
-class MakeForm(forms.Form):
-    reason = forms.CharField(
-        label="Reason",
-        help_text="Stands at every value that changes, and in the log.",
-        max_length=500,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-    despite = forms.BooleanField(label="Do it although the rehearsal objects", required=False)
 
 
 @for_staff

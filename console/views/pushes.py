@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
-from typing_extensions import override
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.lib.policy_forms import MakeForm, PushForm
 from console.queries.policies import client_levels
 from console.queries.pushes import push_page
-from console.views.policies import MakeForm, access_change
+from console.views.policies import access_change
 from incidents.access import access_one
 from seg_bridge.models import PolicyPush
 from seg_bridge.policies.effective import Level
@@ -28,43 +27,7 @@ from seg_bridge.policies.push import (
 )
 from seg_bridge.policies.services import templates_for
 from tenants.errors import NotThere
-from tenants.groups import PREFIX, group_choices, of_clients
-from tenants.models import Tenant
-
-
-class PushForm(forms.Form):
-    """``what``: ``template:Strict``, or ``change:<id>`` of a change that was made at a client."""
-
-    what = forms.ChoiceField(label="What every client shall state", widget=forms.RadioSelect)
-    groups = forms.MultipleChoiceField(
-        label="Groups", required=False, widget=forms.CheckboxSelectMultiple
-    )
-    clients: forms.ModelMultipleChoiceField[Tenant] = forms.ModelMultipleChoiceField(
-        label="Clients",
-        queryset=None,
-        to_field_name="slug",
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-    )
-
-    def __init__(self, data: QueryDict | None, wishes: dict[str, dict[str, Any]]) -> None:
-        super().__init__(data)
-        choices = [(what, wish["words"]) for what, wish in wishes.items()]
-        self.fields["what"].choices = choices  # type: ignore[attr-defined]
-        self.fields["groups"].choices = group_choices()  # type: ignore[attr-defined]
-        self.fields["clients"].queryset = Tenant.objects.all()  # type: ignore[attr-defined]
-
-    @override
-    def clean(self) -> dict[str, Any]:
-        """``chosen``: the clients that are named, and those of the groups, each once."""
-        said = super().clean() or {}
-        chosen = {client.id: client for client in said.get("clients") or ()}
-        for group in said.get("groups") or ():
-            found = of_clients(Tenant.objects.all(), group, path="")
-            chosen |= {client.id: client for client in found}
-        if not chosen:
-            self.add_error("clients", "Choose at least one client or group.")
-        return {**said, "chosen": list(chosen.values())}
+from tenants.groups import PREFIX, group_choices
 
 
 def access_push(push_id: UUID | str) -> PolicyPush:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from console.lib.exports import CSV, download
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.lib.queues_forms import OrderAllForm, OrderForm
 from console.queries.clients import client_choices
 from console.queries.queues import (
     Filters,
@@ -40,20 +40,6 @@ ALL_OF_THEM = (
     *(("return", "Return all"), ("remove", "Take all out")),
 )
 OLDER = (("1", "Longer than an hour"), ("4", "Longer than 4 hours"), ("24", "Longer than a day"))
-
-
-class OrderForm(forms.Form):
-    reason = forms.CharField(
-        label="Why?",
-        help_text="Stands in the log. Needed to hold, to take out and to return.",
-        max_length=500,
-        required=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-
-
-class OrderAllForm(OrderForm):
-    counted = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
 
 
 @for_staff

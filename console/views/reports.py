@@ -10,24 +10,16 @@ from console.lib.exports import CSV, download
 from console.lib.http import PersonRequest, for_client, for_staff
 from console.queries.portal import reports_for_client
 from incidents.access import access_report
-from incidents.evidence import read_evidence
+from incidents.downloads import open_report
 from incidents.models import Report
 from tenants.errors import NotThere
 
 KINDS = {"pdf": "application/pdf", "csv": CSV}
 
 
-def _file(report: Report, kind: str) -> HttpResponse:
-    digest = {"pdf": report.pdf_sha256, "csv": report.csv_sha256}.get(kind)
-    if not digest:
-        raise NotThere("This report has no such file.")
-    content = read_evidence(tenant_id=report.tenant_id, digest=digest)
-    return download(content, f"{report.file_stem}.{kind}", KINDS[kind])
-
-
 @for_staff
 def report_file(request: PersonRequest, report_id: UUID, kind: str) -> HttpResponse:
-    return _file(access_report(report_id), kind)
+    return _file(request, access_report(report_id), kind)
 
 
 @for_client
@@ -36,4 +28,9 @@ def portal_report_file(request: PersonRequest, report_id: UUID, kind: str) -> Ht
     report = access_report(report_id)
     if not reports_for_client().filter(id=report.id).exists():
         raise NotThere
-    return _file(report, kind)
+    return _file(request, report, kind)
+
+
+def _file(request: PersonRequest, report: Report, kind: str) -> HttpResponse:
+    content = open_report(report=report, kind=kind, actor=request.user)
+    return download(content, f"{report.file_stem}.{kind}", KINDS[kind])

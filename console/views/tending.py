@@ -25,9 +25,10 @@ from console.lib.forms import (
 from console.lib.http import PersonRequest, ask, for_staff
 from console.views.incident import seen_revision
 from incidents.access import access_attachment, access_incident, access_one
+from incidents.downloads import open_attachment
 from incidents.models import Task
 from incidents.services import assign_incident, triage_incident
-from incidents.services.attachments import MOST_FILES, check_files, open_attachment
+from incidents.services.attachments import MOST_FILES, check_files
 from incidents.services.comments import add_comment, log_call
 from incidents.services.quiet import quiet_incident, wake_incident
 from incidents.services.skills import rank_by_skill

@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from console.lib.http import PersonRequest, for_staff, show
+from console.lib.incident_forms import OtherForm, WhyForm
 from console.queries.together import together_page
 from incidents.access import access_incident, access_regrouping
 from incidents.campaigns.moving import successor
@@ -19,20 +20,6 @@ from incidents.regroup import merge_incidents, move_messages, split_incident, un
 from incidents.regroup_campaigns import join_campaign, leave_campaign
 from incidents.regrouping_rules import by_number
 from tenants.errors import WrongInput
-
-
-class WhyForm(forms.Form):
-    reason = forms.CharField(
-        label="Why",
-        help_text="A few words; they stand beside the mail from now on.",
-        min_length=5,
-        max_length=500,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-
-
-class OtherForm(WhyForm):
-    number = forms.IntegerField(label="Number of the other incident", min_value=1)
 
 
 def checked(form: forms.Form) -> dict[str, Any]:

@@ -10,15 +10,12 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from incidents.evidence import read_evidence, store_evidence
+from incidents.evidence import store_evidence
 from incidents.mail.archives import Budget, look_inside
 from incidents.mail.filetypes import kind_of
 from incidents.models import Attachment, Comment
-from tenants.audit import write_audit
 from tenants.errors import TooLarge, WrongInput
-from tenants.models import Person
 
-DOWNLOADED = "incidents.attachment.downloaded"
 MOST_FILES = 5
 MOST_BYTES = 10 * 1024 * 1024
 MOST_BYTES_TOGETHER = 20 * 1024 * 1024
@@ -112,19 +109,3 @@ def _kind(file: NewFile) -> str:
         return kind
     # The directory alone tells an office file from an archive: nothing is unpacked here.
     return look_inside(file.content, kind, Budget(_MEMBERS_READ, bytes_left=0)).kind
-
-
-def open_attachment(*, attachment: Attachment, actor: Person) -> bytes:
-    """The bytes for somebody of the provider, on record.  Raises ``NotThere``."""
-    content = read_evidence(tenant_id=attachment.tenant_id, digest=attachment.sha256)
-    write_audit(
-        DOWNLOADED,
-        actor=actor,
-        provider_id=actor.provider_id,
-        tenant_id=attachment.tenant_id,
-        object_kind="attachment",
-        object_id=attachment.id,
-        name=attachment.name,
-        sha256=attachment.sha256,
-    )
-    return content

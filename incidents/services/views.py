@@ -27,7 +27,8 @@ def views_of(person: Person) -> list[SavedView]:
     """
     rows = SavedView.objects.filter(Q(person=person) | Q(is_shared=True)).order_by("name", "id")
     named = {row.filters["client"] for row in rows if row.filters.get("client")}
-    clients = set(Tenant.objects.filter(slug__in=named).values_list("slug", flat=True))
+    known = Tenant.objects.filter(slug__in=named).values_list("slug", flat=True)
+    clients = set(known) if named else set()
     names_groups = any(name.startswith(PREFIX) for name in named)
     groups = group_choices() if names_groups else []
     hers = {"", *clients, *(address for address, _ in groups)}

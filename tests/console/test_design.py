@@ -95,6 +95,13 @@ def test_templates_trust_no_text(template):
     assert not re.search(r"\|\s*safe\b|autoescape off", template.read_text())
 
 
+def test_forms_stand_in_modules_of_forms_and_never_in_views():
+    views = [*(ROOT / "console/views").glob("*.py"), ROOT / "console/portal/views.py"]
+    forms = re.compile(r"^class \w+\(.*Form\w*\)", re.MULTILINE)
+
+    assert [path.name for path in views if forms.search(path.read_text())] == []
+
+
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda path: path.stem)
 def test_every_component_begins_with_its_contract_in_one_line(component):
     first = component.read_text().splitlines()[0]

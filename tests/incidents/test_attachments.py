@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as django_settings
 
+from incidents.downloads import open_attachment
 from incidents.evidence import read_evidence
 from incidents.models import Attachment, Comment, Evidence, Incident
 from incidents.reports.document import build_document
@@ -19,7 +20,6 @@ from incidents.services.attachments import (
     MOST_FILES,
     NewFile,
     clean_name,
-    open_attachment,
 )
 from incidents.services.comments import add_comment
 from incidents.story import tell_story

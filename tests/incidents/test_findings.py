@@ -81,7 +81,7 @@ def test_people_can_do_with_it_what_they_do_with_others(cast, scope, no_broker, 
         answer = ana.get(path)
         assert answer.status_code == 200, path
     with scope(Role.PORTAL):
-        (shown,) = shared_incidents()
+        (shown,), _ = shared_incidents("")
         assert shown.exposure == "No mail is concerned."
     with scope(Role.ANALYST):
         incident.refresh_from_db()

@@ -166,6 +166,9 @@ DOORS = {
     "door_consent_return(p_state text, p_browser text, p_tenant text, p_stage text, p_words"
     " text)": {"bailey_portal"},
     "door_body_access(p_allowed boolean, p_person uuid, p_reason text)": {"c_portal"},
+    "door_downloaded(p_kind text, p_object uuid, p_person uuid, p_name text, p_sha256 text)": {
+        "c_portal"
+    },
 }
 # Owned by the tables' owner: only she may add a partition to her table.
 OWNERS_FUNCTIONS = {"keep_partitions(months_ahead integer)": {"bailey_worker", "c_worker"}}

@@ -177,6 +177,9 @@ CALLS = {
     "door_body_access(p_allowed boolean, p_person uuid, p_reason text)": (
         "door_body_access(NULL, NULL, '')"
     ),
+    "door_downloaded(p_kind text, p_object uuid, p_person uuid, p_name text, p_sha256 text)": (
+        "door_downloaded('', NULL, NULL, '', '')"
+    ),
     "door_consent_link(p_digest text, p_browser text)": "door_consent_link('', '')",
     "door_consent_begin(p_digest text, p_browser text, p_purpose text, p_state text)": (
         "door_consent_begin('', '', '', '')"
