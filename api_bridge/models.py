@@ -46,7 +46,8 @@ class Connection(TenantModel):
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
     that only this kind of host has, none of them secret.  ``by_registrations``: the connection has
     no application of its own and goes by the provider's registrations, as far as the client granted
-    them (api_bridge/access).
+    them (api_bridge/access).  ``rests_until`` not None: its host did not answer, and no worker asks
+    it before then.
     """
 
     class Kind(models.TextChoices):
@@ -77,6 +78,7 @@ class Connection(TenantModel):
     mailboxes_listed_at = models.DateTimeField(null=True)
     list_due_at = models.DateTimeField(default=timezone.now)
     watch_due_at = models.DateTimeField(default=timezone.now)
+    rests_until = models.DateTimeField(null=True)
     quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -90,6 +92,9 @@ class MailboxSync(TenantModel):
     ``dirty_at`` set: a hint that something changed.  Until ``whole_due_at`` a quick look at the
     newest mail is enough; then everything since the cursor is listed.  The push fields name the
     subscription; ``push_error`` says why there is none, and then the mailbox is only polled.
+    ``push_began_at``: since when it stands; ``heard_at``: the last hint.  ``caught_up_at``: what was
+    received before it should be known; ``checked_at``, ``check_due_at``: when the list of ids was
+    last, and is next, held against what is known (api_bridge/gaps).
     """
 
     mailbox = tenant_key("tenants.Mailbox")
@@ -105,6 +110,11 @@ class MailboxSync(TenantModel):
     sealed_client_state = models.BinaryField(default=bytes)
     push_expires_at = models.DateTimeField(null=True)
     push_due_at = models.DateTimeField(default=timezone.now)
+    push_began_at = models.DateTimeField(null=True)
+    heard_at = models.DateTimeField(null=True)
+    caught_up_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    check_due_at = models.DateTimeField(default=timezone.now)
     push_error = models.TextField(blank=True)
 
     class Meta(TenantModel.Meta):
@@ -121,8 +131,13 @@ class SeenItem(TenantModel):
     """An item of a mailbox as it was last listed, so that only changes become observations.
 
     ``place`` "": it could not be scanned yet, ``failures`` times.  ``is_judged`` False: known, and
-    no observation tells of it (sent mail, mail from before the connection).
+    no observation tells of it (sent mail, mail from before the connection).  ``gap``: how it should
+    have been found, and was not; ``found_at``: when it was, where there is one.
     """
+
+    class Gap(models.TextChoices):
+        UNANNOUNCED = "unannounced", "No push announced it"
+        MISSED = "missed", "An earlier reading missed it"
 
     mailbox = tenant_key("tenants.Mailbox")
     item_id = models.CharField(max_length=500)
@@ -131,10 +146,21 @@ class SeenItem(TenantModel):
     received_at = models.DateTimeField()
     failures = models.PositiveSmallIntegerField(default=0)
     is_judged = models.BooleanField(default=True)
+    gap = models.CharField(
+        max_length=12, choices=Gap.choices, blank=True, default="", db_default=""
+    )
+    found_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "mailbox", "item_id"], name="item_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant", "mailbox", "found_at"],
+                condition=~models.Q(gap=""),
+                name="item_gap",
+            )
         ]
 
 

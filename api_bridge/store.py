@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from api_bridge import history
 from api_bridge.connectors import Item, Page
+from api_bridge.gaps import gap_of, settle_late_hints
 from api_bridge.models import MailboxSync, SeenItem
 from api_bridge.scan import Scanned, Seat
 from incidents.evidence import store_evidence
@@ -33,7 +34,9 @@ class Mine:
     """One mailbox to read now, as it stood when it was taken up.
 
     ``is_quick``: only what was received since ``since``; the cursor stays where it is.  Otherwise
-    everything since the cursor, and ``since`` is for a mailbox that has none.
+    everything since the cursor, and ``since`` is for a mailbox that has none.  ``by_history``:
+    the host tells what changed, not what there is.  ``is_check``: what the list of ids showed to be
+    unknown; the cursor stays where it is.
     """
 
     sync_id: UUID
@@ -44,6 +47,8 @@ class Mine:
     is_quick: bool
     synced_at: datetime | None
     dirty_at: datetime | None
+    by_history: bool = False
+    is_check: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,8 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
     store_scanned(*outcome.scanned)
-    _remember(mine, page, outcome)
+    _remember(mine, page, outcome, row)
+    settle_late_hints(row)
     row.synced_at = timezone.now()
     if outcome.failed:
         _park(row, outcome.why)
@@ -92,6 +98,10 @@ def _move_on(row: MailboxSync, mine: Mine, page: Page) -> None:
     assert row.synced_at is not None
     now = row.synced_at
     row.failures, row.last_error = 0, ""
+    if not page.more:
+        row.caught_up_at = now
+    if mine.is_check:
+        return
     if mine.is_quick:
         row.whole_due_at = now if page.more else row.whole_due_at
     else:
@@ -122,11 +132,12 @@ def _with_evidence(scanned: Scanned) -> Observation:
     return replace(observation, evidence=digest)
 
 
-def _remember(mine: Mine, page: Page, outcome: Outcome) -> None:
+def _remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync) -> None:
     """What was listed, so that only changes count next time."""
     failed = outcome.failed or {}
     judged = {each.item.ref.item_id: each.is_judged for each in outcome.scanned}
     known = {item.ref.item_id for item in outcome.unchanged}
+    now = timezone.now()
     rows = [
         SeenItem(
             tenant_id=mine.seat.tenant_id,
@@ -137,6 +148,8 @@ def _remember(mine: Mine, page: Page, outcome: Outcome) -> None:
             received_at=item.received_at,
             failures=failed.get(item_id, 0),
             is_judged=judged.get(item_id, False),
+            gap=gap_of(item, mine, row),
+            found_at=now,
         )
         for item_id, item in {item.ref.item_id: item for item in page.items}.items()
         if item_id not in known

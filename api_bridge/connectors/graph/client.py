@@ -90,6 +90,7 @@ class GraphClient:
         transport: httpx.BaseTransport | None = None,
         tokens: TokenSource | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_connection(connection, runtime.allowed_hosts)
         self._limits = runtime.limits
@@ -105,6 +106,7 @@ class GraphClient:
             ca_file=connection.ca_file,
             transport=transport,
             sleep=sleep,
+            clock=clock,
         )
 
     def close(self) -> None:

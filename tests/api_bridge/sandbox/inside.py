@@ -264,7 +264,9 @@ def opener(cloud: InsideCloud, time: Time) -> Callable[[Connection, Runtime], Co
     def open_connector(connection: Connection, runtime: Runtime) -> Connector:
         transport, runtime = InsideTransport(cloud), replace(runtime, limits=limits)
         if connection.kind == "google":
-            google = GoogleClient(connection, runtime, transport=transport, sleep=time.sleep)
+            google = GoogleClient(
+                connection, runtime, transport=transport, sleep=time.sleep, clock=time
+            )
             return GoogleConnector(connection, runtime, client=google)
         http = PinnedHttp(connection.authority_url, "")
         http._session.mount("https://", InsideAdapter(cloud))
@@ -274,6 +276,7 @@ def opener(cloud: InsideCloud, time: Time) -> Callable[[Connection, Runtime], Co
             transport=transport,
             tokens=TokenSource(connection, runtime.cache, http=http),
             sleep=time.sleep,
+            clock=time,
         )
         return GraphConnector(connection, runtime, client=graph)
 

@@ -218,9 +218,7 @@ class GoogleMachine(Machine):
 
 
 def post(content: object) -> None:
-    request = RequestFactory().post(
-        "/graph", json.dumps(content), content_type="application/json"
-    )
+    request = RequestFactory().post("/graph", json.dumps(content), content_type="application/json")
     assert webhooks.graph(request).status_code == 202
 
 
