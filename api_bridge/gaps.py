@@ -1,4 +1,4 @@
-"""The gap counter of a mailbox: mails that were not found in the way in which they should have been.
+"""The gap counter of a mailbox: mails that were not found in the way in which they should have.
 
 - ``unannounced``: a push order stood, and no hint came between the mail's receipt and its finding.
 - ``missed``: a complete reading after its receipt had not shown it; a later one did.

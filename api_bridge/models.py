@@ -92,9 +92,9 @@ class MailboxSync(TenantModel):
     ``dirty_at`` set: a hint that something changed.  Until ``whole_due_at`` a quick look at the
     newest mail is enough; then everything since the cursor is listed.  The push fields name the
     subscription; ``push_error`` says why there is none, and then the mailbox is only polled.
-    ``push_began_at``: since when it stands; ``heard_at``: the last hint.  ``caught_up_at``: what was
-    received before it should be known; ``checked_at``, ``check_due_at``: when the list of ids was
-    last, and is next, held against what is known (api_bridge/gaps).
+    ``push_began_at``: since when it stands; ``heard_at``: the last hint.  ``caught_up_at``: what
+    was received before it should be known; ``checked_at``, ``check_due_at``: when the list of ids
+    was last, and is next, held against what is known (api_bridge/gaps).
     """
 
     mailbox = tenant_key("tenants.Mailbox")

@@ -86,7 +86,7 @@ class Client:
         if everything:
             now = timezone.now() - timedelta(seconds=1)
             with self.scope():
-                MailboxSync.objects.update(due_at=now, whole_due_at=now)
+                MailboxSync.objects.update(due_at=now, whole_due_at=now, check_due_at=now)
         claimed = ClaimedWork(self.tenant.id, self.tenant.provider_id, 1)
         return serve_sync(claimed)
 
