@@ -7,7 +7,7 @@ CODE := console incidents seg_bridge api_bridge tenants tests deploy
 .DEFAULT_GOAL := help
 # Compiled modules are kept in the checkout: else each of the dozen processes compiles them all.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: run test lint fix types bench crashloop migrations-check clean-data lock help
+.PHONY: run test lint fix types bench crashloop converge migrations-check clean-data lock help
 
 run: ## set everything up and run it (DEMO=0: no demo; DEMO_MAIL=0: no mail of its; GATEWAY=full: Postfix)
 	@$(PYTHON) deploy/bootstrap.py
@@ -36,6 +36,10 @@ bench: ## measure against named baselines (ONLY=name for one); writes var/bench.
 crashloop: ## kill processes at random while mail flows and count it (KILLS=10000; OF=gate: the gate alone, faster)
 	@$(PYTHON) deploy/bootstrap.py --dev
 	@$(PY) -m tests.crash$(if $(OF),.$(OF)) $(if $(KILLS),--kills $(KILLS))
+
+converge: ## take sync at Microsoft and Google through STEPS steps of loss and faults (10,000)
+	@$(PYTHON) deploy/bootstrap.py --dev
+	@BAILEY_SYNC_STEPS=$$(( $(or $(STEPS),10000) / 2 )) $(PY) -m pytest -s tests/api_bridge/sync/test_convergence.py
 
 migrations-check: ## fail if a model has changed without its migration
 	@$(PYTHON) deploy/bootstrap.py --dev

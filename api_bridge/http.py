@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from api_bridge.circuit import NOT_THERE, Circuit
 from api_bridge.errors import (
     AccessDenied,
     AuthExpired,
@@ -182,10 +183,18 @@ class OutgoingClient:
         ca_file: str = "",
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
         quota_of: Callable[[str], Quota | None] = lambda name: None,
+        paused_by: Callable[[RateLimited, Collection[str]], Collection[str]] = lambda _, names: (
+            names
+        ),
     ) -> None:
+        """``paused_by``: which of the names that a call counts for its 429 pauses."""
         check_outgoing(base_url, allowed_hosts)
         self._quota_of = quota_of
+        self._paused_by = paused_by
+        self._clock = clock
+        self._circuit = Circuit(clock=clock)
         self._base_url = base_url.rstrip("/")
         self._authorize = authorize
         self._limits = limits
@@ -239,7 +248,8 @@ class OutgoingClient:
         attempt = 0
         while True:
             attempt += 1
-            token = (authorize or self._authorize)(refused_token)
+            self._circuit.check()
+            token = self._token(authorize or self._authorize, refused_token)
             try:
                 return self._send(request, token, slots)
             except AuthExpired:
@@ -250,6 +260,15 @@ class OutgoingClient:
                 if attempt >= ATTEMPTS or (error.may_have_happened and not safe):
                     raise
                 self._wait(error, attempt, slots)
+
+    def _token(self, authorize: Callable[[str], str], refused: str) -> str:
+        """An authority that is away stops this client like a mail host that is."""
+        began = self._clock()
+        try:
+            return authorize(refused)
+        except Temporary:
+            self._circuit.failed(self._clock() - began)
+            raise
 
     def _wait(self, error: Temporary, attempt: int, slots: Mapping[str, int]) -> None:
         """A 429 pauses the names it counts for; waiting for a slot then waits it out, or gives up.
@@ -262,7 +281,7 @@ class OutgoingClient:
         elif error.code == "own_limit":
             raise error
         else:
-            for name in slots:
+            for name in self._paused_by(error, slots):
                 self._limits.pause(name, max(error.retry_after_s, own_s))
 
     def _send(self, request: _Request, token: str, slots: Mapping[str, int]) -> Reply:
@@ -275,6 +294,7 @@ class OutgoingClient:
             with self._limits.slot(name, cost=slots[name], quota=self._quota_of(name)):
                 return self._send(request, token, rest)
         headers = {**request.headers, "Authorization": f"Bearer {token}"}
+        began = self._clock()
         try:
             with self._http.stream(
                 request.method,
@@ -285,12 +305,18 @@ class OutgoingClient:
             ) as response:
                 content = _read(response, request.limit_bytes)
         except NEVER_SENT as error:
+            self._circuit.failed(self._clock() - began)
             raise Temporary(f"No connection: {type(error).__name__}.") from error
         except httpx.HTTPError as error:
+            self._circuit.failed(self._clock() - began)
             raise Temporary(
                 f"The answer was lost: {type(error).__name__}.",
                 may_have_happened=not request.is_safe,
             ) from error
+        if response.status_code in NOT_THERE:
+            self._circuit.failed(self._clock() - began)
+        else:
+            self._circuit.answered()
         if response.is_success:
             return Reply(response.status_code, dict(response.headers), content)
         wait_s = retry_after_s(response.headers, datetime.now(UTC))

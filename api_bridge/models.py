@@ -57,6 +57,7 @@ class Connection(TenantModel):
     read (api_bridge/traces.py), None: never; ``trace_error`` says why not, "": nothing is wrong.
     ``seals_pushes``: what is told of its mailboxes brings what changed, sealed with the first of
     ``sealed_push_keys`` (api_bridge/push_keys.py).
+    ``rests_until`` not None: its host did not answer, and no worker asks it before then.
     """
 
     class Kind(models.TextChoices):
@@ -92,6 +93,7 @@ class Connection(TenantModel):
     trace_error = models.TextField(blank=True, default="", db_default="")
     seals_pushes = models.BooleanField(default=False, db_default=False)
     sealed_push_keys = models.BinaryField(default=bytes, db_default=b"")
+    rests_until = models.DateTimeField(null=True)
     quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -108,6 +110,9 @@ class MailboxSync(TenantModel):
     ``push_key``: the key that it was ordered with, "" where it does not bring what changed.
     ``lifecycle_event``: what the host last said of the order itself, in its own word.
     ``notices_refused``: how many notices did not prove what they said; ``refused_why``: the last.
+    ``push_began_at``: since when it stands; ``heard_at``: the last hint.  ``caught_up_at``: what
+    was received before it should be known; ``checked_at``, ``check_due_at``: when the list of ids
+    was last, and is next, held against what is known (api_bridge/gaps).
     """
 
     mailbox = tenant_key("tenants.Mailbox")
@@ -123,6 +128,11 @@ class MailboxSync(TenantModel):
     sealed_client_state = models.BinaryField(default=bytes)
     push_expires_at = models.DateTimeField(null=True)
     push_due_at = models.DateTimeField(default=timezone.now)
+    push_began_at = models.DateTimeField(null=True)
+    heard_at = models.DateTimeField(null=True)
+    caught_up_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    check_due_at = models.DateTimeField(default=timezone.now)
     push_error = models.TextField(blank=True)
     push_key = models.CharField(max_length=100, blank=True, default="", db_default="")
     lifecycle_event = models.CharField(max_length=60, blank=True, default="", db_default="")
@@ -146,7 +156,13 @@ class SeenItem(TenantModel):
     ``place`` "": it could not be scanned yet, ``failures`` times.  ``is_judged`` False: known, and
     no observation tells of it (sent mail, mail from before the connection).  ``again_at``: when it
     is judged again as far as more is known (api_bridge/again), None: not any more.
+    ``gap``: how it should have been found, and was not; ``found_at``: when it was, where there is
+    one.
     """
+
+    class Gap(models.TextChoices):
+        UNANNOUNCED = "unannounced", "No push announced it"
+        MISSED = "missed", "An earlier reading missed it"
 
     mailbox = tenant_key("tenants.Mailbox")
     item_id = models.CharField(max_length=500)
@@ -156,6 +172,10 @@ class SeenItem(TenantModel):
     failures = models.PositiveSmallIntegerField(default=0)
     is_judged = models.BooleanField(default=True)
     again_at = models.DateTimeField(null=True)
+    gap = models.CharField(
+        max_length=12, choices=Gap.choices, blank=True, default="", db_default=""
+    )
+    found_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -167,7 +187,12 @@ class SeenItem(TenantModel):
                 fields=["tenant", "again_at"],
                 name="item_again",
                 condition=models.Q(again_at__isnull=False),
-            )
+            ),
+            models.Index(
+                fields=["tenant", "mailbox", "found_at"],
+                condition=~models.Q(gap=""),
+                name="item_gap",
+            ),
         ]
 
 

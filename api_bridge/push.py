@@ -128,13 +128,13 @@ def _ensure(
             kept.push_id = ordered.id
             kept.sealed_client_state = seal(client_state.encode(), place=place)
             # What came before our row knew the order was not listened to.
-            kept.due_at = kept.whole_due_at = timezone.now()
+            kept.due_at = kept.whole_due_at = kept.push_began_at = timezone.now()
         kept.push_expires_at, kept.push_error = ordered.expires_at, ""
         kept.push_key = ordered.key_id
         kept.push_due_at = ordered.renew_at or ordered.expires_at - RENEW_BEFORE
         kept.save(
             update_fields=[
-                *("push_id", "sealed_client_state", "due_at", "whole_due_at"),
+                *("push_id", "sealed_client_state", "due_at", "whole_due_at", "push_began_at"),
                 *("push_expires_at", "push_error", "push_due_at", "push_key"),
             ]
         )
@@ -188,7 +188,7 @@ def note_heard(rows: QuerySet[MailboxSync]) -> None:
     A mailbox that has to wait (told to slow down, not readable) goes on waiting.
     """
     now = timezone.now()
-    rows.update(dirty_at=now)
+    rows.update(dirty_at=now, heard_at=now)
     rows.filter(failures=0).update(due_at=now)
 
 
@@ -199,6 +199,7 @@ def forget_pushes(sync_ids: Sequence[UUID]) -> None:
         push_id="",
         push_key="",
         push_expires_at=None,
+        push_began_at=None,
         push_due_at=now,
         due_at=now,
         whole_due_at=now,

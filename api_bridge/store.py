@@ -15,6 +15,7 @@ from api_bridge import history
 from api_bridge.again.due import QUEUE as AGAIN
 from api_bridge.again.due import first_look
 from api_bridge.connectors import Item, Page
+from api_bridge.gaps import gap_of, settle_late_hints
 from api_bridge.models import MailboxSync, SeenItem
 from api_bridge.scan import Scanned, Seat
 from incidents.evidence import store_evidence
@@ -36,9 +37,10 @@ class Mine:
     """One mailbox to read now, as it stood when it was taken up.
 
     ``is_quick``: only what was received since ``since``; the cursor stays where it is.  Otherwise
-    everything since the cursor, and ``since`` is for a mailbox that has none.
-    ``is_back``: mail from before the watching, that only taught so far, is judged
-    (api_bridge/scanback).
+    everything since the cursor, and ``since`` is for a mailbox that has none.  ``by_history``:
+    the host tells what changed, not what there is.  ``is_check``: what the list of ids showed to be
+    unknown; the cursor stays where it is.  ``is_back``: mail from before the watching, that only
+    taught so far, is judged (api_bridge/scanback).
     """
 
     sync_id: UUID
@@ -50,6 +52,8 @@ class Mine:
     synced_at: datetime | None
     dirty_at: datetime | None
     is_back: bool = False
+    by_history: bool = False
+    is_check: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,8 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
     store_scanned(*outcome.scanned)
-    remember(mine, page, outcome)
+    remember(mine, page, outcome, row)
+    settle_late_hints(row)
     row.synced_at = timezone.now()
     if outcome.failed:
         _park(row, outcome.why)
@@ -98,6 +103,10 @@ def _move_on(row: MailboxSync, mine: Mine, page: Page) -> None:
     assert row.synced_at is not None
     now = row.synced_at
     row.failures, row.last_error = 0, ""
+    if not page.more:
+        row.caught_up_at = now
+    if mine.is_check:
+        return
     if mine.is_quick:
         row.whole_due_at = now if page.more else row.whole_due_at
     else:
@@ -133,12 +142,13 @@ def keep_original(observation: Observation, raw: bytes, *, method: str) -> Obser
     return replace(observation, evidence=digest)
 
 
-def remember(mine: Mine, page: Page, outcome: Outcome) -> None:
+def remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync | None = None) -> None:
     """What was listed, so that only changes count next time."""
     failed = outcome.failed or {}
     judged = {each.item.ref.item_id: each.is_judged for each in outcome.scanned}
     again = _looked_at_again(outcome)
     known = {item.ref.item_id for item in outcome.unchanged}
+    now = timezone.now()
     rows = [
         SeenItem(
             tenant_id=mine.seat.tenant_id,
@@ -150,6 +160,8 @@ def remember(mine: Mine, page: Page, outcome: Outcome) -> None:
             failures=failed.get(item_id, 0),
             is_judged=judged.get(item_id, False),
             again_at=again.get(item_id),
+            gap=gap_of(item, mine, row) if row else "",
+            found_at=now,
         )
         for item_id, item in {item.ref.item_id: item for item in page.items}.items()
         if item_id not in known
@@ -157,8 +169,8 @@ def remember(mine: Mine, page: Page, outcome: Outcome) -> None:
     names = ["place", "is_read", "failures", "is_judged"]
     # Of a mail that only moved it stays as it was.
     for some, fields in (
-        ([row for row in rows if row.item_id in again], [*names, "again_at"]),
-        ([row for row in rows if row.item_id not in again], names),
+        ([each for each in rows if each.item_id in again], [*names, "again_at"]),
+        ([each for each in rows if each.item_id not in again], names),
     ):
         SeenItem.objects.bulk_create(
             some,

@@ -13,16 +13,25 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Min
+from django.db.models import F, Min, Q
 from django.utils import timezone
 
-from api_bridge.connectors import Capability, Connector
-from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, Temporary
+from api_bridge.circuit import OPEN_CODE
+from api_bridge.connectors import Capability, Connector, ListsIds
+from api_bridge.errors import (
+    AccessDenied,
+    AuthExpired,
+    BridgeError,
+    NotFound,
+    RateLimited,
+    Temporary,
+)
+from api_bridge.gaps import due_for_check, note_checked, pages_to_check
 from api_bridge.health import NO_WAY_IN, is_blinding, note_blind, note_seeing
 from api_bridge.hearing import hear, next_pull
 from api_bridge.idle import listen_to
@@ -42,8 +51,16 @@ from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
-BUDGET_S = 30.0
+# A turn is short, and its connections share it: one client with a flood does not keep the others
+# waiting.  Who has more to do comes round again.
+BUDGET_S = 5.0
+PUSH_S = 5.0
 AT_ONCE = 16
+# So many of them for mailboxes of which nothing was heard: hints may be lost, and never stop.
+KEPT_FOR_UNHEARD = 4
+# A round in which no mailbox had an answer, of at least so many, is the host's trouble.
+MOST_UNANSWERED = 3
+HOST_REST_S = 15.0
 LIST_RETRY = timedelta(minutes=1)
 # A new connection learns from what already lies in the mailboxes, and judges what comes.
 LOOK_BACK = timedelta(days=30)
@@ -67,10 +84,10 @@ class Opened:
 
 
 def serve_sync(claimed: ClaimedWork) -> datetime | None:
-    until = time.monotonic() + BUDGET_S
-    for opened in _open_all(claimed):
+    all_opened = _open_all(claimed)
+    for opened in all_opened:
         try:
-            _serve_connection(claimed, opened, until)
+            _serve_connection(claimed, opened, time.monotonic() + BUDGET_S / len(all_opened))
         except AuthExpired as error:
             with work_scope(claimed):
                 note_blind(opened.connection_id, error)
@@ -78,10 +95,12 @@ def serve_sync(claimed: ClaimedWork) -> datetime | None:
 
 
 def _open_all(claimed: ClaimedWork) -> list[Opened]:
-    """The client's connections; a blind one only when it is time to try it again."""
+    """The client's connections; a blind one only when it is time to try it again, and none whose
+    host is left alone.
+    """
     with work_scope(claimed):
         wired = []
-        for row in Connection.objects.order_by("created_at"):
+        for row in Connection.objects.exclude(_resting()).order_by("created_at"):
             if row.state == Connection.State.ACTIVE or row.list_due_at <= timezone.now():
                 try:
                     wired.append((row, wire_connection(row)))
@@ -103,15 +122,24 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
 
 def _next_due(claimed: ClaimedWork) -> datetime | None:
     with work_scope(claimed):
-        connections = Connection.objects.aggregate(due=Min("list_due_at"))["due"]
-        seeing = Connection.objects.filter(state=Connection.State.ACTIVE)
+        awake = Connection.objects.exclude(_resting())
+        rests = Connection.objects.filter(_resting()).aggregate(due=Min("rests_until"))["due"]
+        connections = awake.aggregate(due=Min("list_due_at"))["due"]
+        seeing = awake.filter(state=Connection.State.ACTIVE)
         watches = seeing.aggregate(due=Min("watch_due_at"))["due"]
-        mailboxes = _read_ones().aggregate(due=Min("due_at"))["due"]
+        mailboxes = (
+            _read_ones().exclude(_resting("connection__")).aggregate(due=Min("due_at"))["due"]
+        )
         orders = wanting_push().filter(connection__state=Connection.State.ACTIVE)
-        pushes = orders.aggregate(due=Min("push_due_at"))["due"]
-        pulls = next_pull(timezone.now())
-    dues = (connections, watches, mailboxes, pushes, pulls)
+        pushes = orders.exclude(_resting("connection__")).aggregate(due=Min("push_due_at"))["due"]
+        pulls = next_pull(timezone.now()) if connections else None
+    dues = (rests, connections, watches, mailboxes, pushes, pulls)
     return min([due for due in dues if due], default=None)
+
+
+def _resting(path: str = "") -> Q:
+    """Its host did not answer, and is left alone."""
+    return Q(**{f"{path}rests_until__gt": timezone.now()})
 
 
 def _read_ones() -> Any:
@@ -128,12 +156,19 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
         mine = _take_up(claimed, opened)
         if not mine:
             break
-        if _read(claimed, opened, mine):
+        try:
+            has_answered = _read(claimed, opened, mine)
+        except _HostAway as away:
+            _let_rest(claimed, opened.connection_id, away.seconds)
+            return
+        if has_answered:
             with work_scope(claimed):
                 note_seeing(opened.connection_id)
+    _check_lists(claimed, opened, until)
     watch(claimed, opened.connection_id, opened.connector)
     read_traces(claimed, opened.connection_id, opened.connector)
-    ensure_pushes(claimed, opened.connection_id, opened.connector, until=until)
+    # Orders have time of their own: a flood must not let them end.
+    ensure_pushes(claimed, opened.connection_id, opened.connector, until=time.monotonic() + PUSH_S)
     listen_to(claimed, opened.connection_id, opened.connector)
 
 
@@ -167,15 +202,54 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
         log.warning("push orders of connection %s: %s", opened.connection_id, error)
 
 
+class _HostAway(Exception):
+    """The mail host as a whole does not answer; worth another try after ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer for {seconds:.0f} s")
+        self.seconds = seconds
+
+
+def _let_rest(claimed: ClaimedWork, connection_id: UUID, seconds: float) -> None:
+    """All workers leave this host alone; the other clients lose no time by it."""
+    log.warning("connection %s rests for %.0f s: its host does not answer", connection_id, seconds)
+    with work_scope(claimed):
+        Connection.objects.filter(id=connection_id).update(
+            rests_until=timezone.now() + timedelta(seconds=seconds),
+            last_error="The mail host does not answer; it is asked again in a while.",
+        )
+
+
+def _check_lists(claimed: ClaimedWork, opened: Opened, until: float) -> None:
+    """Holds histories against lists of ids.  Raises ``AuthExpired``."""
+    if not isinstance(opened.connector, ListsIds):
+        return
+    with work_scope(claimed):
+        rows = due_for_check(opened.connection_id).select_related("mailbox")
+        due = [
+            (replace(_mine(row, opened), is_check=True), row.checked_at)
+            for row in rows.order_by("check_due_at")[:AT_ONCE]
+        ]
+    pages = pages_to_check(claimed, opened.connector, due, until=until)
+    if pages:
+        Round(opened.connector, claimed, pages, timezone.now()).run()
+        with work_scope(claimed):
+            note_checked([mine.sync_id for mine, _ in pages], has_failed=False)
+
+
 def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
+    """Those of which something was heard first, and always some of the others."""
     with work_scope(claimed):
         due = (
             _read_ones()
             .filter(connection_id=opened.connection_id, due_at__lte=timezone.now())
             .select_related("mailbox")
-            .order_by(F("dirty_at").asc(nulls_last=True), "due_at")[:AT_ONCE]
         )
-        return [_mine(row, opened) for row in due]
+        rows = list(due.order_by(F("dirty_at").asc(nulls_last=True), "due_at")[:AT_ONCE])
+        if len(rows) == AT_ONCE and rows[-KEPT_FOR_UNHEARD].dirty_at is not None:
+            unheard = list(due.filter(dirty_at=None).order_by("due_at")[:KEPT_FOR_UNHEARD])
+            rows = rows[: AT_ONCE - len(unheard)] + unheard
+        return [_mine(row, opened) for row in rows]
 
 
 def _mine(row: MailboxSync, opened: Opened) -> Mine:
@@ -204,17 +278,21 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
         is_quick=is_quick,
         synced_at=row.synced_at,
         dirty_at=row.dirty_at,
+        by_history=is_cheap,
     )
 
 
 def _read(claimed: ClaimedWork, opened: Opened, mine: Sequence[Mine]) -> bool:
-    """One page of each mailbox.  True: the mail host answered.  Raises ``AuthExpired``."""
+    """One page of each mailbox.  True: the mail host answered.  Raises ``AuthExpired`` and, where
+    the host as a whole is away, ``_HostAway``.
+    """
     listed_at = timezone.now()
     pages = list_changes(opened.connector, mine)
+    resting = [page for page in pages if isinstance(page, Temporary) and page.code == OPEN_CODE]
     for each, page in zip(mine, pages, strict=True):
         if isinstance(page, AuthExpired):
             raise page
-        if isinstance(page, BridgeError):
+        if isinstance(page, BridgeError) and page not in resting:
             _park(claimed, each, page)
     good = [
         (each, page)
@@ -227,7 +305,15 @@ def _read(claimed: ClaimedWork, opened: Opened, mine: Sequence[Mine]) -> bool:
             note_blind(opened.connection_id, shut_out[0])
     if good:
         Round(opened.connector, claimed, good, listed_at).run()
+    if resting:
+        raise _HostAway(max(page.retry_after_s for page in resting))
+    if len(pages) >= MOST_UNANSWERED and all(_is_no_answer(page) for page in pages):
+        raise _HostAway(HOST_REST_S)
     return bool(good)
+
+
+def _is_no_answer(page: object) -> bool:
+    return isinstance(page, Temporary) and not isinstance(page, RateLimited) and page.status != 500
 
 
 def _park(claimed: ClaimedWork, mine: Mine, error: BridgeError) -> None:

@@ -194,6 +194,8 @@ OTHER_CLOUD = env.other_cloud("BAILEY_OTHER_CLOUD")
 # everything since its cursor is listed (seconds).
 SYNC_POLLED_S = 30.0
 SYNC_WHOLE_S = 600.0
+# A history (Google) is held against the list of ids so often: five units for each mailbox.
+SYNC_CHECKED_S = 21_600.0
 
 # Connections that a worker process holds open to hear of new mail, where a mail host calls nobody.
 IMAP_IDLE_AT_MOST = env.number("BAILEY_IMAP_IDLE", 200, least=0, most=10_000)

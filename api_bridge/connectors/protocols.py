@@ -170,6 +170,17 @@ class PullsPushes(Protocol):
 
 
 @runtime_checkable
+class ListsIds(Protocol):
+    """A mail host whose changes are told by a history: what there is can be listed besides."""
+
+    def ids_since(self, mailbox_id: str, since: datetime) -> list[str]:
+        """Ids of all mail received since then, in any folder."""
+
+    def items_of(self, mailbox_id: str, ids: Sequence[str]) -> Page:
+        """These, as far as they are there; its cursor is ""."""
+
+
+@runtime_checkable
 class Listens(Protocol):
     """A mail host that calls nobody, and speaks on a connection that we hold open."""
 

@@ -13,6 +13,7 @@ KINDS = (
     "delayed_notification", "truncated_body", "repeated_link", "expired_delta", "smtp_451",
     "smtp_down", "status_500", "quota_403", "expired_history",
     "no_mime",
+    "late_item",
 )  # fmt: skip
 DEFAULT_SECONDS = {"status_429": 1.0, "status_503": 1.0, "timeout": 30.0, "move_back": 2.0,
                    "delayed_notification": 5.0}  # fmt: skip

@@ -56,6 +56,7 @@ def test_the_pages_between_the_layers_can_be_used_by_everybody(
     disturb(cast, 11, 12)
     paths += [reverse("client_interference", args=["acme"]), reverse("health")]
     paths.append(reverse("client_blindspots", args=["acme"]))
+    paths.append(reverse("client_gaps", args=["acme"]))
 
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.ana.email, paths) == []

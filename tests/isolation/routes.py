@@ -118,6 +118,8 @@ client_interference GET    client     200 200  200  in     in    in
 client_blindspots GET      client     200 200  200  in     in    in
 client_blindspots_list GET client     200 200  200  in     in    in
 client_traced      GET     client     200 200  200  in     in    in
+client_gaps        GET     client     200 200  200  in     in    in
+client_gaps_list   GET     client     200 200  200  in     in    in
 client_grouping    GET     client     200 200  200  in     in    in
 client_grouping    POST    client     302 302  302  in     in    in
 client_grouping_decide GET client     405 405  405  405    405   405
@@ -435,6 +437,8 @@ api-report-terms       POST    client        200 200  200  401    200   401
 api-blindspots         GET     client        200 200  200  401    200   401
 api-blindspots-list    GET     client        200 200  200  401    200   401
 api-traced             GET     client        200 200  200  401    200   401
+api-gaps               GET     client        200 200  200  401    200   401
+api-gaps-list          GET     client        200 200  200  401    200   401
 api-access             GET     client        200 200  200  401    200   401
 api-access-links       POST    client        201 403  403  401    201/403 401
 api-scan-back          GET     client        200 200  200  401    200   401
@@ -771,6 +775,8 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "api-blindspots-list": {"fate": "seen"},
     "client_traced": {"fate": "unlooked"},
     "api-traced": {"fate": "unlooked"},
+    "client_gaps_list": {"kind": "missed"},
+    "api-gaps-list": {"kind": "missed"},
     "view_remove": {"view_id": UUID(int=1)},
     "person_skills": {"person_id": UUID(int=1)},
     "api-person-skills": {"object_id": str(UUID(int=1))},

@@ -29,6 +29,7 @@ HISTORY_PAGE = 100
 LIST_PAGE = 50
 NEWEST_PAGE = 20
 LARGEST_PAGE = 500
+IDS_PAGE = 500
 # Where nobody says since when: longer than any silence that a lost id comes from.
 LOST_CURSOR = timedelta(days=1)
 RESTARTS_IN_A_ROW = 4
@@ -286,6 +287,21 @@ def older_page(
 
 def _is_bare(item: Item) -> bool:
     return item.is_summary and item.place is Place.UNKNOWN
+
+
+def ids_since(client: GoogleClient, mailbox_id: str, since: datetime) -> list[str]:
+    """Ids of all mail received since then, spam and trash included.  Raises ``BridgeError``."""
+
+    def ask(token: str) -> Json:
+        return _list(client, mailbox_id, since, token, IDS_PAGE)
+
+    return [text_of(entry, "id") for entry in client.pages(ask, "messages")]
+
+
+def page_of(client: GoogleClient, labels: Labels, mailbox_id: str, ids: Sequence[str]) -> Page:
+    """Those of them that are there.  Raises ``BridgeError``."""
+    items, skipped = _items(client, labels, mailbox_id, whole=ids, brief=())
+    return Page(items=items, cursor="", more=False, skipped=skipped)
 
 
 def newest_pages(

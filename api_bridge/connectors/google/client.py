@@ -11,7 +11,7 @@ import email.policy
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,6 +52,8 @@ PAGE_LIMIT = 2_000
 READ_ONLY_S = 600.0
 # A person's mail service is off, or was never on.
 NO_MAIL_SERVICE = "failedPrecondition"
+# Beside 403 Google's words for what all of a project did; 429 and any other word mean one person.
+PROJECT_TOO_FAST = frozenset({"rateLimitExceeded", "dailyLimitExceeded"})
 Query = str | Sequence[str]
 
 
@@ -84,6 +86,7 @@ class GoogleClient:
         *,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.customer: Customer = read_customer(connection, runtime.allowed_hosts)
         self._limits = runtime.limits
@@ -105,7 +108,9 @@ class GoogleClient:
                 ca_file=connection.ca_file,
                 transport=transport,
                 sleep=sleep,
+                clock=clock,
                 quota_of=self._quota_of,
+                paused_by=self._paused_by,
             )
 
         self._gmail = outgoing(self.customer.gmail_url)
@@ -310,6 +315,12 @@ class GoogleClient:
 
     def _user(self, mailbox_id: str) -> str:
         return f"{self._project}.{mailbox_id}"
+
+    def _paused_by(self, error: RateLimited, names: Collection[str]) -> Collection[str]:
+        """Too fast for one person says nothing of the project, which other clients may share."""
+        if error.status == 403 and error.code in PROJECT_TOO_FAST:
+            return names
+        return [name for name in names if name != self._project] or names
 
     def _quota_of(self, name: str) -> Quota:
         if name == self._other:

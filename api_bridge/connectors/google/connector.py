@@ -36,7 +36,13 @@ from api_bridge.connectors import (
 )
 from api_bridge.connectors.back import BackCursor
 from api_bridge.connectors.google import units
-from api_bridge.connectors.google.changes import changes_page, newest_pages, older_page
+from api_bridge.connectors.google.changes import (
+    changes_page,
+    ids_since,
+    newest_pages,
+    older_page,
+    page_of,
+)
 from api_bridge.connectors.google.client import Ask, GoogleClient, entries_of, path, text_of
 from api_bridge.connectors.google.fetch import fetch_mail, fetch_mails
 from api_bridge.connectors.google.labels import Labels
@@ -188,6 +194,12 @@ class GoogleConnector:
 
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         return changes_page(self._client, self._labels, mailbox_id, cursor, since)
+
+    def ids_since(self, mailbox_id: str, since: datetime) -> list[str]:
+        return ids_since(self._client, mailbox_id, since)
+
+    def items_of(self, mailbox_id: str, ids: Sequence[str]) -> Page:
+        return page_of(self._client, self._labels, mailbox_id, ids)
 
     def newest_many(self, wanted: Sequence[tuple[str, datetime]]) -> list[Page | BridgeError]:
         return newest_pages(self._client, self._labels, wanted)

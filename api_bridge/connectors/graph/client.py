@@ -95,6 +95,7 @@ class GraphClient:
         transport: httpx.BaseTransport | None = None,
         tokens: TokenSource | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_connection(connection, runtime.allowed_hosts)
         self._limits = runtime.limits
@@ -111,6 +112,7 @@ class GraphClient:
             transport=transport,
             sleep=sleep,
             quota_of=lambda name: QUOTAS.get(name.rpartition(".")[2]),
+            clock=clock,
         )
 
     def close(self) -> None:

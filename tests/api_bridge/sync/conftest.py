@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.utils import timezone
 
-from api_bridge import connectors
+from api_bridge import connectors, runtime
 from api_bridge.known import forget_profiles
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import close_connectors, shared_runtime, wire_connection
@@ -26,6 +30,13 @@ from tenants.doors import ClaimedWork
 from tenants.models import Domain, Tenant
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tenants.secrets import new_data_key
+from tests.api_bridge.sandbox.inside import (
+    InsideCloud,
+    InsideCompany,
+    InsideWorkspace,
+    Time,
+    opener,
+)
 from tests.api_bridge.sandbox.running import Company, SandboxProcess
 from tests.api_bridge.sandbox.workspace import Workspace
 from tests.factories import Cast
@@ -42,8 +53,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture(autouse=True)
-def outgoing(cloud: SandboxProcess, settings, tmp_path) -> Iterator[None]:
+def outgoing(request, settings, tmp_path) -> Iterator[None]:
     """Connectors may reach the sandbox, and nothing is kept from the test before."""
+    if "inside" in request.fixturenames:
+        yield  # no process: the cloud is in this one
+        return
+    cloud = request.getfixturevalue("cloud")
     settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
     settings.EVIDENCE_DIR = tmp_path / "evidence"
     settings.INGEST_URL = "http://127.0.0.1:9"  # nobody listens: no push unless a test wants it
@@ -71,7 +86,7 @@ class Client:
         if everything:
             now = timezone.now() - timedelta(seconds=1)
             with self.scope():
-                MailboxSync.objects.update(due_at=now, whole_due_at=now)
+                MailboxSync.objects.update(due_at=now, whole_due_at=now, check_due_at=now)
         claimed = ClaimedWork(self.tenant.id, self.tenant.provider_id, 1)
         return serve_sync(claimed)
 
@@ -126,6 +141,58 @@ class Client:
         )
 
 
+@dataclass
+class Inside:
+    """The sandbox in this process, and clients whose mail hosts are in it.  Nobody waits: ``time``
+    moves instead.
+    """
+
+    cloud: InsideCloud
+    time: Time
+    cast: Cast
+    made: list[Client] = field(default_factory=list)
+
+    def connect(self, slug: str, names: tuple[str, ...] = ("ana", "bo", "cfo")) -> Client:
+        company = InsideCompany(self.cloud, names=names)
+        self.made.append(make_client(self.cast, self.cloud, slug, company=company))
+        return self.made[-1]
+
+    def connect_google(self, slug: str) -> Client:
+        """Its changes are published, and pulled by the worker."""
+        company = InsideWorkspace(self.cloud)
+        made = make_google_client(self.cast, self.cloud, slug, is_heard=True, company=company)
+        self.made.append(made)
+        return made
+
+
+@contextmanager
+def open_inside(cast: Cast, settings: Any, evidence: Path) -> Iterator[Inside]:
+    cloud, time = InsideCloud(), Time()
+    settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
+    settings.EVIDENCE_DIR = evidence
+    settings.INGEST_URL = "https://hook.example"
+    shared_runtime.cache_clear()
+    forget_profiles()
+    inside = Inside(cloud, time, cast)
+    try:
+        with patch.object(runtime, "open_connector", opener(cloud, time)):
+            yield inside
+    finally:
+        close_connectors()
+        shared_runtime.cache_clear()
+        for client in inside.made:
+            client.company.close()
+        cloud.close()
+
+
+@pytest.fixture
+def inside(cast: Cast, settings, tmp_path) -> Iterator[Inside]:
+    with maintenance_scope():
+        make_trace_key(provider_id=cast.provider.id)
+    with open_inside(cast, settings, tmp_path / "evidence") as opened:
+        yield opened
+
+
 def make_tenant(cast: Cast, slug: str, domain: str) -> Tenant:
     with maintenance_scope():
         tenant: Tenant = Tenant.objects.create(
@@ -140,10 +207,15 @@ def make_tenant(cast: Cast, slug: str, domain: str) -> Tenant:
 
 
 def make_google_client(
-    cast: Cast, cloud: SandboxProcess, slug: str, *, is_heard: bool = False
+    cast: Cast,
+    cloud: SandboxProcess | InsideCloud,
+    slug: str,
+    *,
+    is_heard: bool = False,
+    company: Workspace | None = None,
 ) -> Client:
     """A client at Google.  ``is_heard``: its changes are published, and pulled."""
-    company = Workspace(cloud)
+    company = company or Workspace(cloud)
     settings = {"admin": company.admin}
     if is_heard:
         company.subscribe()
@@ -170,11 +242,12 @@ def make_google_client(
 
 def make_client(
     cast: Cast,
-    cloud: SandboxProcess,
+    cloud: SandboxProcess | InsideCloud,
     slug: str,
     names: tuple[str, ...] = ("ana", "bo", "cfo"),
+    company: Company | None = None,
 ) -> Client:
-    company = Company(cloud, names=names)
+    company = company or Company(cloud, names=names)
     tenant = make_tenant(cast, slug, company.domain)
     with tenant_scope(Role.WORKER, [tenant.id], provider_id=cast.provider.id):
         connection = create_connection(

@@ -1,0 +1,75 @@
+"""The gap counters of a client's mailboxes, and the mails behind each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from typing_extensions import override
+
+from api_bridge.models import SeenItem
+from console.api.base import PAGING, ListView
+from console.queries.gaps import gap_items, gaps_page
+from incidents.access import access_client
+from tenants.errors import WrongInput
+
+
+class MailboxGapsSerializer(serializers.Serializer[Any]):
+    address = serializers.CharField()
+    unannounced = serializers.IntegerField()
+    missed = serializers.IntegerField()
+    pushed_since = serializers.DateTimeField(
+        allow_null=True, help_text="null: no push order stands"
+    )
+    caught_up_at = serializers.DateTimeField(allow_null=True)
+
+
+class GapsSerializer(serializers.Serializer[Any]):
+    tenant = serializers.SlugField(source="client.slug")
+    mailboxes = serializers.IntegerField(help_text="That are read")
+    pushed = serializers.IntegerField(help_text="For which a push order stands")
+    unannounced = serializers.IntegerField(help_text="Found, and no push had announced them")
+    missed = serializers.IntegerField(help_text="Found, and an earlier reading had missed them")
+    rows = MailboxGapsSerializer(many=True, help_text="Mailboxes with a gap")
+
+
+class GapItemSerializer(serializers.ModelSerializer[SeenItem]):
+    mailbox = serializers.CharField(source="mailbox.address")
+
+    class Meta:
+        model = SeenItem
+        fields = ("id", "mailbox", "item_id", "gap", "place", "received_at", "found_at")
+
+
+class ClientGaps(APIView):
+    """How many mails were found late, by mailbox."""
+
+    @extend_schema(responses=GapsSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(GapsSerializer(gaps_page(access_client(slug))).data)
+
+
+class ClientGapsList(ListView):
+    """The mails behind one of its figures."""
+
+    serializer_class = GapItemSerializer
+    filter_backends = ()  # its own parameters, not a filter set
+    queryset = SeenItem.objects.none()
+
+    @extend_schema(parameters=[OpenApiParameter("mailbox", str, description="Of this one alone")])
+    @override
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @override
+    def get_queryset(self) -> QuerySet[SeenItem]:
+        said = self.request.query_params
+        if unknown := set(said) - {"mailbox", "format", *PAGING}:
+            raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
+        address = said.get("mailbox", "")[:320].replace("\x00", "")
+        return gap_items(access_client(self.kwargs["slug"]), self.kwargs["kind"], address)
