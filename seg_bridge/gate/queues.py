@@ -154,7 +154,6 @@ class SpoolQueue:
         return Told(tuple(items[:MOST_ITEMS]), max(0, len(items) - MOST_ITEMS))
 
     def _items(self, entry: SpoolEntry) -> list[Item]:
-        snapshot = self._latest()
         return [
             Item(
                 tenant_id=entry.tenant_id,
@@ -162,7 +161,7 @@ class SpoolQueue:
                 where="hold" if entry.is_held else "deferred",
                 recipient=recipient,
                 sender=entry.mail_from,
-                next_hop=str(route.domain.way) if route is not None else "",
+                next_hop=str(self._spool.way_of(entry) or ""),
                 reason=entry.last_reply[:MAX_REASON_CHARS],
                 arrived_at=datetime.fromtimestamp(entry.spooled_at_s, UTC).isoformat(),
                 size_bytes=self._spool.size_of(entry),
@@ -170,7 +169,6 @@ class SpoolQueue:
                 may_return=may_return(entry),
             )
             for recipient in entry.recipients
-            for route in [snapshot.find(recipient) if snapshot is not None else None]
         ]
 
     async def do(self, command: Command, action: str) -> Done:

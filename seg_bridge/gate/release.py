@@ -8,7 +8,7 @@ in front.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
@@ -148,16 +148,24 @@ class Releaser:
     async def release(self, command: Command) -> Done:
         """Raises ``JournalError`` or ``OSError`` before anything was sent."""
         try:
-            snapshot, way = self._check_route(command)
+            snapshot, ways = self._check_route(command)
             raw = await self.original(command)
         except (CannotRelease, NoOriginal) as error:
             return Done(False, str(error))
-        mail = await self._outgoing(command, raw, snapshot, way)
-        await self._journal.append(self._begun(command, str(way)))
+        by_way: dict[Way, tuple[str, ...]] = {}
+        for recipient, way in ways.items():
+            by_way[way] = (*by_way.get(way, ()), recipient)
+        mails = [
+            (way, await self._outgoing(replace(command, recipients=each), raw, snapshot, way))
+            for way, each in by_way.items()
+        ]
+        await self._journal.append(self._begun(command, ways))
         failpoint("commands.after_begun")
-        answers = await self._relay.send(way, mail)
+        answers: dict[str, HopAnswer] = {}
+        for way, mail in mails:
+            answers |= await self._relay.send(way, mail)
         failpoint("commands.after_relay")
-        return self._conclude(command, str(way), answers)
+        return self._conclude(command, ways, answers)
 
     def drop(self, command: Command) -> Done:
         gone = tuple(
@@ -169,27 +177,32 @@ class Releaser:
     def let_go(self, command: Command, done: Done) -> None:
         self._originals.let_go(command.tenant_id, command.ulid, done.let_go)
 
-    def _check_route(self, command: Command) -> tuple[PolicySnapshot, Way]:
+    def _check_route(self, command: Command) -> tuple[PolicySnapshot, dict[str, Way]]:
+        """Recipient → its way.  Raises ``CannotRelease``."""
         snapshot = self._keeper.current
         if snapshot is None or not command.recipients:
             raise CannotRelease("the gate has no policy yet, or the command no recipients")
         if command.direction is Direction.OUTBOUND:
-            return snapshot, self._way_out(command, snapshot)
-        ways: set[Way | None] = set()
+            return snapshot, self._ways_for_outbound(command, snapshot)
+        ways: dict[str, Way] = {}
         for recipient in command.recipients:
             route = snapshot.find(recipient)
             if route is None or not route.is_known or route.tenant.tenant_id != command.tenant_id:
                 raise CannotRelease(f"{recipient} is not, or no longer, a mailbox of this client")
-            ways.add(Way.of(self._reinject_hop) if self._reinject_hop else route.domain.way)
-        return snapshot, _the_one(ways)
+            own = Way.of(self._reinject_hop) if self._reinject_hop else None
+            ways[recipient] = own or route.domain.way
+        return snapshot, ways
 
-    def _way_out(self, command: Command, snapshot: PolicySnapshot) -> Way:
+    def _ways_for_outbound(self, command: Command, snapshot: PolicySnapshot) -> dict[str, Way]:
         tenant = snapshot.tenant(command.tenant_id)
         terms = tenant.outbound if tenant is not None else None
-        ways = {self._ways_out.way(terms, each, snapshot) for each in command.recipients}
-        if None in ways:
-            raise CannotRelease("this client has no next mail server for outbound mail any more")
-        return _the_one(ways)
+        ways = {}
+        for recipient in command.recipients:
+            way = self._ways_out.way(terms, recipient, snapshot)
+            if way is None:
+                raise CannotRelease("this client sends no outbound mail by this gateway any more")
+            ways[recipient] = way
+        return ways
 
     async def original(self, command: Command) -> bytes:
         """Raises ``NoOriginal``."""
@@ -254,7 +267,7 @@ class Releaser:
             signer=self._signer,
         )
 
-    def _begun(self, command: Command, next_hop: str) -> Record:
+    def _begun(self, command: Command, ways: Mapping[str, Way]) -> Record:
         """With what there is to say if the gate dies now."""
         unknown = [
             self._observe(
@@ -263,7 +276,7 @@ class Releaser:
                 Outcome.UNKNOWN,
                 Place.UNKNOWN,
                 f"released by {command.by}; the gate stopped before the next hop's answer",
-                next_hop,
+                str(ways[recipient]),
             )
             for recipient in command.recipients
         ]
@@ -271,7 +284,9 @@ class Releaser:
         record["command"] = command.acknowledge(ok=False, detail=GATE_DIED)
         return record
 
-    def _conclude(self, command: Command, next_hop: str, answers: Mapping[str, HopAnswer]) -> Done:
+    def _conclude(
+        self, command: Command, ways: Mapping[str, Way], answers: Mapping[str, HopAnswer]
+    ) -> Done:
         observations, let_go, problems = [], [], []
         for recipient, answer in answers.items():
             rule = f"released by {command.by}"
@@ -289,7 +304,13 @@ class Releaser:
                 continue
             observations.append(
                 self._observe(
-                    command, recipient, outcome, place, rule, answer.hop or next_hop, answer.text
+                    command,
+                    recipient,
+                    outcome,
+                    place,
+                    rule,
+                    answer.hop or str(ways[recipient]),
+                    answer.text,
                 )
             )
         return Done(
@@ -327,14 +348,6 @@ class Releaser:
                 "decided": {"by": "release", "owner": command.by},
             },
         )
-
-
-def _the_one(ways: set[Way | None]) -> Way:
-    """Raises ``CannotRelease``."""
-    way = ways.pop()
-    if ways or way is None:
-        raise CannotRelease("the recipients have different mail hosts: release one by one")
-    return way
 
 
 def _usable_sender(facts: MailFacts) -> str:

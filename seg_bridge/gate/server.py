@@ -26,6 +26,7 @@ from seg_bridge.gate.journal import Journal, JournalError
 from seg_bridge.gate.known import Known
 from seg_bridge.gate.lessons import Learner, make_teacher
 from seg_bridge.gate.limits import FrontLimits
+from seg_bridge.gate.mail_hosts import MailHosts
 from seg_bridge.gate.maillog import MailLog, queue_log
 from seg_bridge.gate.maps import PostfixMaps
 from seg_bridge.gate.milter import MilterParts, MilterSession
@@ -76,6 +77,7 @@ class Gate:
         rescan_pause_s: float = FIRST_PAUSE_S,
         number: int = 0,
         listener: socket.socket | None = None,
+        mail_hosts: MailHosts | None = None,
     ) -> None:
         self._settings = settings
         self._engines = engines
@@ -92,7 +94,12 @@ class Gate:
         self.keeper = SnapshotKeeper(
             settings.snapshot_file, gate=settings.name, secret=settings.secret
         )
-        self._relay = Relay(helo=settings.hostname, timeouts=timeouts)
+        self._lookup = Resolver(settings.dns)
+        self._relay = Relay(
+            helo=settings.hostname,
+            timeouts=timeouts,
+            mail_hosts=mail_hosts or MailHosts(self._lookup, to_loopback=settings.takes_xclient),
+        )
         self._known = Known(self._relay)
         self._commits: set[asyncio.Task[Any]] = set()
         self._submission: Submission | None = None
@@ -147,7 +154,7 @@ class Gate:
             ways_out=submission.ways_out,
             returner=Returner(
                 relay=self._relay,
-                lookup=Resolver(settings.dns),
+                lookup=self._lookup,
                 hostname=settings.hostname,
                 latest=lambda: self.keeper.current,
             ),

@@ -225,7 +225,7 @@ class Spool:
                 recipient=recipient,
                 outcome=Outcome.REJECTED,
                 rule=rule,
-                next_hop=str(self._way(entry) or ""),
+                next_hop=str(self.way_of(entry) or ""),
                 answer=HopAnswer("refused", entry.last_reply),
             )
             for recipient in entry.recipients
@@ -264,7 +264,7 @@ class Spool:
     async def _deliver(self, entry: SpoolEntry) -> None:
         """Raises ``OSError`` or ``JournalError``; the entry is then tried again."""
         data = await asyncio.to_thread(self._path(entry.name, ".eml").read_bytes)
-        way = self._way(entry)
+        way = self.way_of(entry)
         if way is None:
             answers = dict.fromkeys(entry.recipients, HopAnswer("deferred", "no route by policy"))
         else:
@@ -306,7 +306,8 @@ class Spool:
         else:
             self._forget(entry)
 
-    def _way(self, entry: SpoolEntry) -> Way | None:
+    def way_of(self, entry: SpoolEntry) -> Way | None:
+        """None: by the policy of now there is none."""
         snapshot = self._snapshot()
         if entry.direction == Direction.OUTBOUND:
             tenant = snapshot.tenant(entry.tenant_id) if snapshot is not None else None

@@ -56,7 +56,7 @@ class Submission:
         self._known = known
         self._commits = commits
         self._lines = lines
-        self.ways_out = WaysOut(settings.own_postfix)
+        self.ways_out = WaysOut(settings.own_postfix, asks_dns=settings.own_postfix is None)
         self.signer = Signer(settings.secret)
         self.watch = SenderWatch(settings.folder / "outbound.json", journal=journal, usage=Usage())
         self._servers: list[asyncio.Server | Acceptor] = []

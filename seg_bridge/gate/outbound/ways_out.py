@@ -4,7 +4,8 @@
 2. Else to our own Postfix, where the gate stands behind one: it has a queue and looks up the MX.
    Mail for a mailbox of one of our clients goes back in by a listener of its own, so that it is
    scanned and traced as any mail that comes in.
-3. Else nowhere: the mail stays with its sender.
+3. Else, in the embedded front, to the mail hosts of each recipient's domain, as DNS names them
+   (mail_hosts.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from seg_bridge.gate.outbound.terms import OutboundTerms
 from seg_bridge.gate.policy import PolicySnapshot
-from seg_bridge.gate.ways import Way
+from seg_bridge.gate.ways import Way, mx_hop
 
 SENT_HEADER = "X-Bailey-Sent"
 
@@ -30,12 +31,17 @@ class OwnPostfix:
 
 @dataclass(frozen=True, slots=True)
 class WaysOut:
+    """``asks_dns``: the gate looks up each recipient's mail hosts itself."""
+
     own_postfix: OwnPostfix | None = None
+    asks_dns: bool = False
 
     def hop(self, terms: OutboundTerms, address: str, snapshot: PolicySnapshot) -> str:
         """ "" : there is no way for this recipient."""
-        if terms.next_hop or self.own_postfix is None:
+        if terms.next_hop:
             return terms.next_hop
+        if self.own_postfix is None:
+            return mx_hop(address) if self.asks_dns else ""
         is_inside = snapshot.find(address) is not None
         return self.own_postfix.inside if is_inside else self.own_postfix.outgoing
 
@@ -46,7 +52,7 @@ class WaysOut:
         return Way.of(hop) if hop else None
 
     def has_any(self, terms: OutboundTerms) -> bool:
-        return bool(terms.next_hop) or self.own_postfix is not None
+        return bool(terms.next_hop) or self.own_postfix is not None or self.asks_dns
 
     def is_outgoing(self, hop: str) -> bool:
         return self.own_postfix is not None and hop == self.own_postfix.outgoing

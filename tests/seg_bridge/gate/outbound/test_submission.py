@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import ssl
 import subprocess
 
@@ -9,7 +10,9 @@ import dkim
 import pytest
 
 from incidents.words import MatrixAction, Verdict
+from seg_bridge.gate.mail_hosts import MailHosts
 from seg_bridge.gate.outbound.terms import SigningKey
+from tests.seg_bridge.engines.dns import TableLookup
 from tests.seg_bridge.gate.outbound.parts import (
     CEO,
     HOST_IP,
@@ -124,9 +127,53 @@ async def test_what_becomes_of_a_verdict(outbound_gate, sink, subject, policy, c
         assert bool(gate.originals()) is (outcome == "held")
 
 
-async def test_without_a_way_out_mail_stays_with_its_sender(outbound_gate):
-    async with outbound_gate(next_hop="") as gate:
-        assert (await gate.submit(submitted())).startswith("451 4.3.5 Acme has no next mail server")
+def mx_of(sink, broken=()):
+    """DNS that names the sink for two domains; a third takes no mail."""
+    table = {("other.example", "MX"): ("10 mx.other.example",), ("more.example", "MX"): ()}
+    table |= {("mx.other.example", "A"): ("127.0.0.1",), ("more.example", "A"): ("127.0.0.1",)}
+    table |= {("null.example", "MX"): ("0 .",)}
+    lookup = TableLookup(table, frozenset(broken))
+    return {"mail_hosts": MailHosts(lookup, port=sink.port, to_loopback=True)}
+
+
+async def test_without_a_next_mail_server_each_recipients_mx_gets_its_copy(outbound_gate, sink):
+    async with outbound_gate(next_hop="", settings=mx_of(sink)) as gate:
+        reply = await gate.submit(submitted(), "bob@other.example", "eve@MORE.example")
+        assert reply.startswith("250"), reply
+        assert sorted(mail.recipients for mail in sink.mails) == [
+            ["bob@other.example"],
+            ["eve@MORE.example"],
+        ]
+        hops = {seen["recipient"]: seen["detail"]["next_hop"] for seen in gate.observations()}
+        assert hops["bob@other.example"] == f"mx.other.example:{sink.port}"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "broken", "reply"),
+    [
+        ("bob@null.example", (), "550 5.0.0"),
+        ("bob@nowhere.example", (), "550 5.0.0"),
+        ("bob@other.example", ("*",), "451 4.4.0"),
+        ("bob@other.example", ("mx.other.example",), "451 4.4.0"),
+    ],
+)
+async def test_no_mail_host_is_for_good_and_silent_dns_is_not(
+    outbound_gate, sink, recipient, broken, reply
+):
+    async with outbound_gate(next_hop="", settings=mx_of(sink, broken)) as gate:
+        assert (await gate.submit(submitted(), recipient)).startswith(reply)
+        assert not sink.mails
+
+
+async def test_what_silent_dns_holds_up_waits_and_names_its_domain(outbound_gate, sink):
+    async with outbound_gate(next_hop="", settings=mx_of(sink, {"more.example"})) as gate:
+        reply = await gate.submit(submitted(), "bob@other.example", "eve@more.example")
+        assert reply.startswith("250"), reply
+        assert [mail.recipients for mail in sink.mails] == [["bob@other.example"]]
+        (path,) = gate.settings.spool_folder.glob("*.json")
+        entry = json.loads(path.read_text())
+        assert entry["recipients"] == ["eve@more.example"]
+        assert entry["last_reply"].startswith("451 4.4.3 DNS did not say")
 
 
 @pytest.mark.parametrize(
