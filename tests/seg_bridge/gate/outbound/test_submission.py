@@ -9,6 +9,7 @@ import subprocess
 import dkim
 import pytest
 
+from incidents.mail.headers import header_values
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.mail_hosts import MailHosts
 from seg_bridge.gate.outbound.terms import SigningKey
@@ -448,3 +449,51 @@ async def test_inbound_mail_knows_no_logins(outbound_gate):
         assert "AUTH" not in await client.command("EHLO x")
         assert (await client.command(f"AUTH PLAIN {plain()}")).startswith("500")
         client.close()
+
+
+BARE = f"From: <{CEO}>\r\nTo: bob@other.example\r\nSubject: {{}}\r\n{{}}\r\nA line.\r\n"
+THERE = "Message-ID: <own@acme.example>\r\n", "DATE: whenever\r\n"
+
+
+@pytest.mark.parametrize("given", [(), THERE[:1], THERE[1:], THERE])
+async def test_date_and_message_id_are_added_where_they_are_missing(
+    outbound_gate, sink, rsa_key, given
+):
+    """Before the signature, which holds for them; what is there stays as it is (RFC 6409, 8)."""
+    private, public = rsa_key
+    async with outbound_gate(keys=(signing_key(private),)) as gate:
+        raw = BARE.format("Scan", "".join(given)).encode()
+        assert (await gate.submit(raw)).startswith("250")
+        assert (await gate.submit(raw)).startswith("250")
+        told = [seen["internet_message_id"] for seen in gate.observations()]
+    first, second = sink.mails
+    record = b"v=DKIM1; k=rsa; p=" + public
+    for mail in (first, second):
+        head = mail.data.partition(b"\r\n\r\n")[0].lower()
+        assert (head.count(b"\r\ndate:"), head.count(b"\r\nmessage-id:")) == (1, 1)
+        for field in given:
+            assert field.encode() in mail.data
+        assert dkim.verify(mail.data, dnsfunc=lambda name, timeout=5: record)
+        signed = header_values(mail.data, "DKIM-Signature")[0].lower().replace("\r\n", "")
+        assert "date" in signed
+        assert "message-id" in signed
+    ids = [header_values(mail.data, "Message-ID")[0] for mail in (first, second)]
+    assert told == ids, "our record names the mail as its reader will"
+    assert (ids[0] == ids[1]) is (THERE[0] in given), "the same bytes twice are two mails"
+
+
+async def test_a_held_mail_keeps_the_id_that_it_was_given(outbound_gate):
+    async with outbound_gate() as gate:
+        assert (await gate.submit(BARE.format("phish 9", "").encode())).startswith("250")
+        (seen,) = gate.observations()
+        (kept,) = gate.originals()
+        assert seen["internet_message_id"]
+        assert header_values(kept.read_bytes(), "Message-ID") == [seen["internet_message_id"]]
+
+
+async def test_mail_that_comes_in_gets_neither(outbound_gate, sink):
+    async with outbound_gate(tenant("globex", 2, sink.hop)) as gate:
+        raw = BARE.format("Hello", "").encode()
+        assert (await gate.send(raw, "info@globex.example")).startswith("250")
+    (mail,) = sink.mails
+    assert header_values(mail.data, "Date") == header_values(mail.data, "Message-ID") == []
