@@ -101,6 +101,7 @@ class Gate:
             mail_hosts=mail_hosts or MailHosts(self._lookup, to_loopback=settings.takes_xclient),
         )
         self._known = Known(self._relay)
+        self._maps = PostfixMaps(settings.postfix) if settings.postfix is not None else None
         self._commits: set[asyncio.Task[Any]] = set()
         self._submission: Submission | None = None
         self._lines: set[asyncio.Transport] = set()
@@ -219,7 +220,8 @@ class Gate:
         postfix = self._settings.postfix
         if postfix is None or mail_log is None:
             return []
-        return [PostfixMaps(postfix).run(lambda: self.keeper.current), mail_log.run()]
+        assert self._maps is not None
+        return [self._maps.run(lambda: self.keeper.current), mail_log.run()]
 
     async def stop(self) -> None:
         """Takes no more mail, finishes what was begun, closes the books."""
@@ -310,6 +312,7 @@ class Gate:
             known=self._known,
             commits=self._commits,
             lines=self._lines,
+            smart_hosts=self._maps.smart_hosts if self._maps is not None else dict,
         )
 
     def _make_commands(

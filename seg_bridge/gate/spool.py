@@ -314,7 +314,8 @@ class Spool:
             terms = tenant.outbound if tenant is not None else None
             if snapshot is None:
                 return None
-            return self._ways_out.way(terms, normalise_address(entry.recipients[0]), snapshot)
+            recipient = normalise_address(entry.recipients[0])
+            return self._ways_out.way(terms, recipient, snapshot, sender=entry.mail_from)
         route = snapshot.find(entry.recipients[0]) if snapshot is not None else None
         if route is None or route.tenant.tenant_id != entry.tenant_id:
             return None

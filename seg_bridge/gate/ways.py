@@ -60,7 +60,7 @@ class Way:
 
     def transport(self) -> str:
         """As Postfix's transport table says it; it tries the hosts in this order."""
-        return f"{_TRANSPORTS[self.tls]}:" + ", ".join(map(_destination, self.hops))
+        return f"{_TRANSPORTS[self.tls]}:" + ", ".join(map(destination, self.hops))
 
 
 def _is_mx(hop: str) -> bool:
@@ -72,7 +72,8 @@ def mx_hop(address: str) -> str:
     return MX + address.rpartition("@")[2].lower()
 
 
-def _destination(hop: str) -> str:
+def destination(hop: str) -> str:
+    """As Postfix writes a host that is not to be asked of DNS for its MX."""
     host, port = split_hop(hop)
     return f"[{host}]:{port}"
 
