@@ -198,6 +198,12 @@ urlpatterns = [
     ),
     path("console/held", held.held, name="held"),
     path("console/held.csv", held.held_csv, name="held_csv"),
+    path("console/held/release", held.held_release_all, name="held_release_all"),
+    path(
+        "console/incidents/<uuid:incident_id>/release",
+        held.incident_release,
+        name="incident_release",
+    ),
     path("console/held/digest", held.held_digest, name="held_digest"),
     path("console/held/<uuid:delivery_id>/delete", held.held_delete, name="held_delete"),
     path("console/messages/<uuid:message_id>/keep", held.message_keep, name="message_keep"),

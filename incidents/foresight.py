@@ -1,7 +1,8 @@
 """What each layer will do now with a mail that somebody is about to let go, before she does.
 
-``foresee(copy)``   the other layer first: of a mail that the gateway holds the mailbox layer, of
-                    one that was pulled from a mailbox the gateway
+``foresee(copy)``     the other layer first: of a mail that the gateway holds the mailbox layer, of
+                      one that was pulled from a mailbox the gateway
+``foresee_all(…)``    of many copies, what is said of several once
 
 Each layer judges by its own code; what follows from that is said here, from the client's settings,
 standing orders and exceptions of now.  Where it cannot be known, why.  docs/held-mail.md.
@@ -9,7 +10,7 @@ standing orders and exceptions of now.  Where it cannot be known, why.  docs/hel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from incidents.allowed import NEVER_BEATEN, allowing_entries, let_be
@@ -21,6 +22,9 @@ from incidents.models.mail import Place, Verdict
 from incidents.orders import orders_in_force
 from incidents.sides import condemned_late
 from incidents.words import GRAVE, HARMLESS, Layer, MatrixAction, is_threat
+
+MOST_FORESEEN = 25
+_WORST_FIRST = ("pull", "ask", "unknown", "nobody", "reject", "hold", "defer", "tag", "deliver")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,31 @@ def foresee(copy: Delivery) -> list[Foresight]:
     if copy.place == Place.QUARANTINE:
         return [_gateway(copy), _put_back(copy)]
     return [_mailbox(copy), _gateway(copy)]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeseenTogether:
+    """``what`` is said of each of these copies; ``example`` is one of them."""
+
+    what: Foresight
+    copies: int
+    example: Delivery
+
+
+def foresee_all(copies: Sequence[Delivery]) -> tuple[list[ForeseenTogether], int]:
+    """Of one client; and how many copies nobody looked at, for each costs a reading of the mail.
+
+    The worst first: what is pulled again, what asks a person, what nobody knows.
+    """
+    looked_at = copies[:MOST_FORESEEN]
+    found: dict[tuple[str, str], list[tuple[Foresight, Delivery]]] = {}
+    for copy in looked_at:
+        for seen in foresee(copy):
+            found.setdefault((seen.layer, seen.text), []).append((seen, copy))
+    together = [ForeseenTogether(each[0][0], len(each), each[0][1]) for each in found.values()]
+    order = {acts: n for n, acts in enumerate(_WORST_FIRST)}
+    together.sort(key=lambda each: (order.get(each.what.acts, len(order)), -each.copies))
+    return together, len(copies) - len(looked_at)
 
 
 def why_exception_fails(copy: Delivery, seen: list[Foresight]) -> str:

@@ -156,7 +156,7 @@ def _except(
     if not reason.strip():
         raise WrongInput("Say why: the exception is shown with its reason.")
     made = gateway_layer().make_exception(
-        delivery=delivery, wish=wish, reason=reason.strip(), actor=actor
+        deliveries=[delivery], wish=wish, reason=reason.strip(), actor=actor
     )
     allow_copy(delivery, made)
     return made

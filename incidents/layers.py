@@ -128,7 +128,8 @@ class Entries(Protocol):
 class ExceptionWish:
     """One entry for both layers, asked for with a release.
 
-    ``match``: ``mail`` (this one), or what the narrowest proposal for the copy names.
+    ``match``: ``mail`` (this one), what the narrowest proposal for the copies names, or ``like``
+    for whichever that is.
     ``beats_threats``: for malware and phishing too.  ``despite``: the rehearsal may object.
     """
 
@@ -233,9 +234,15 @@ class GatewayLayer(Protocol):
         ...
 
     def make_exception(
-        self, *, delivery: Delivery, wish: ExceptionWish, reason: str, actor: Person | Actor
+        self,
+        *,
+        deliveries: Sequence[Delivery],
+        wish: ExceptionWish,
+        reason: str,
+        actor: Person | Actor,
     ) -> ExceptionMade:
-        """One entry for both layers, rehearsed first; where the same is in force, that one.
+        """One entry for both layers that all these copies of one client fit, rehearsed first; where
+        the same is in force, that one.
 
         Raises ``WrongInput`` where the mail is not fit for it, ``Objections`` as ``block_sender``.
         """

@@ -129,13 +129,24 @@ def release_copies(
     actor: Person | Actor,
     reason: str,
     incident: Incident | None = None,
+    group_id: UUID | None = None,
+    detail: dict[str, Any] | None = None,
 ) -> Job:
     """The one way out of the hold, whoever asks by whatever door: rights first, then one job.
 
     Raises ``NotAllowed``, or ``Conflict`` where others are releasing all of them already.
     """
     check_may_release(copies, actor)
-    job = start_job(Job.Kind.RELEASE, "release", copies, incident, actor=actor, reason=reason)
+    job = start_job(
+        Job.Kind.RELEASE,
+        "release",
+        copies,
+        incident,
+        actor=actor,
+        reason=reason,
+        group_id=group_id,
+        detail=detail,
+    )
     intents = dict(Intent.objects.filter(job=job).values_list("delivery_id", "id"))
     if not intents:
         raise Conflict("Somebody else is releasing this already.")

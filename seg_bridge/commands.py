@@ -19,6 +19,7 @@ from incidents.announce import announce_incident
 from incidents.models import Delivery, Intent, Observation, Sighting
 from incidents.models.mail import Layer, Outcome
 from incidents.remediation import settle_intent
+from incidents.words import Direction
 from seg_bridge.models import Gate, GateClient, GateCommand, Lesson
 from seg_bridge.snapshot import KnownGate
 
@@ -58,7 +59,7 @@ def unacknowledged(gate: KnownGate, *, after: int | None) -> list[dict[str, Any]
             "direction": row.direction,
             "released_by": row.released_by,
             "queue_id": row.queue_id,
-            **({"terms": row.terms} if row.kind == GateCommand.Kind.LEARN else {}),
+            **({"terms": row.terms} if row.terms else {}),
         }
         for row in sorted(rows[:MAX_OFFERED], key=lambda row: row.seq)
     ]
@@ -196,7 +197,15 @@ def _command(
         evidence=held.evidence,
         direction=copy.direction,
         released_by=by,
+        terms=_submitted_from(copy, held),
     )
+
+
+def _submitted_from(copy: Delivery, held: Observation) -> dict[str, str]:
+    """The host that submitted an outbound mail: to another client it comes in by that name."""
+    client_ip = str(held.detail.get("client_ip") or "")
+    is_outbound = copy.direction == Direction.OUTBOUND
+    return {"client_ip": client_ip} if is_outbound and client_ip else {}
 
 
 def order_lift(*, tenant_id: int, stop_ulid: str, mailbox: str, lifted_by: str) -> int:

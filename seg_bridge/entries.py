@@ -77,15 +77,18 @@ def _decidable(mail: SeenMail) -> Decidable:
 
 def condemned_inside(tenant_id: int, rule: WireRule, since: datetime, now: datetime) -> list[UUID]:
     """Deliveries, newest first: of the newest ``MOST_LOOKED_AT`` that the mailbox layer condemned
-    in the mailbox that the entry is for.
+    in the mailboxes that the entry is for.
     """
     rows = Observation.objects.filter(
         tenant_id=tenant_id,
         layer=Layer.MAILBOX,
         verdict__in=THREATS,
         observed_at__gte=since,
-        recipient__in=[rule.recipient, *rule.also],
     )
+    if rule.recipient.startswith("@"):
+        rows = rows.filter(recipient__endswith=rule.recipient)
+    elif rule.recipient:
+        rows = rows.filter(recipient__in=[rule.recipient, *rule.also])
     entries = EntriesForBoth([rule])
     found = [
         seen.id

@@ -40,9 +40,16 @@ class Gateway:
         return both_layers.entries_of(tenant_id)
 
     def make_exception(
-        self, *, delivery: Delivery, wish: ExceptionWish, reason: str, actor: Person | Actor
+        self,
+        *,
+        deliveries: Sequence[Delivery],
+        wish: ExceptionWish,
+        reason: str,
+        actor: Person | Actor,
     ) -> ExceptionMade:
-        return both_layers.make_exception(delivery=delivery, wish=wish, reason=reason, actor=actor)
+        return both_layers.make_exception(
+            deliveries=deliveries, wish=wish, reason=reason, actor=actor
+        )
 
     def exceptions_among(self, rule_ids: Collection[UUID]) -> dict[UUID, ExceptionMade]:
         return both_layers.exceptions_among(rule_ids)

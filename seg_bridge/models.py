@@ -426,7 +426,8 @@ class GateCommand(TenantModel):
     ``recipients`` the mailbox that may send again.
     ``batch``: of orders that one person gave at once (queues/together.py); ``stopped_by`` who
     stopped one before its gate had answered.
-    ``terms``: what there is to say of a lesson, as the gate reads it (gate/lessons.py).
+    ``terms``: what there is to say of a lesson, as the gate reads it (gate/lessons.py); of an
+    outbound mail's release the host that submitted it.
     """
 
     class Kind(models.TextChoices):

@@ -147,7 +147,10 @@ def _check_allow(rule: GatewayRule, own_domains: Collection[str]) -> None:
             raise WrongInput(f"Allowing {rule.value} would let in mail that forges this client.")
     if rule.beats_threats and rule.expires_at is None:
         raise WrongInput("An entry that lets threats pass needs an end.")
-    if (rule.in_mailboxes or rule.match == GatewayRule.Match.MAIL) and not (
-        rule.recipient.rpartition("@")[0] and rule.expires_at
+    is_one = rule.match == GatewayRule.Match.MAIL
+    if (rule.in_mailboxes or is_one) and not (
+        rule.expires_at and rule.tenant_id and (rule.recipient or is_one)
     ):
-        raise WrongInput("An exception for both layers is for one mailbox, and has an end.")
+        raise WrongInput(
+            "An exception for both layers is for a mailbox or domain of one client, and has an end."
+        )

@@ -49,7 +49,11 @@ class HeldForesight(APIView):
     def get(self, request: Request, object_id: str) -> Response:
         copy = access_delivery(object_id)
         seen = foresee(copy)
-        found = {"layers": seen, "caution": why_exception_fails(copy, seen), "ways": ways_for(copy)}
+        found = {
+            "layers": seen,
+            "caution": why_exception_fails(copy, seen),
+            "ways": ways_for([copy]),
+        }
         return Response(told.ForesightSerializer(found).data)
 
 

@@ -108,7 +108,8 @@ smtp_tls_loglevel = 1
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = {sasl}
 smtpd_tls_auth_only = yes
-# What clients send to others goes to their MX.
+# What clients send to others goes to the client's next mail server, else to their MX.
+sender_dependent_default_transport_maps = lmdb:{maps}/senders
 default_transport = outgoing
 
 maximal_queue_lifetime = 5d
@@ -228,4 +229,4 @@ LOCAL_TRANSPORT = """\
 
 
 NO_POLICY_YET = "state 451 4.3.5 The gateway has no policy yet\n"
-TABLES = ("domains", "recipients", "transport", "state")
+TABLES = ("domains", "recipients", "transport", "senders", "state")

@@ -55,7 +55,7 @@ class DigestForm(forms.Form):
     )
 
 
-class ReleaseForm(forms.Form):
+class _LetGoForm(forms.Form):
     reason = forms.CharField(
         label="Why is it safe?",
         help_text="Stands in the log and in the report.",
@@ -67,7 +67,6 @@ class ReleaseForm(forms.Form):
         help_text="The gateway's filter learns it, where the client's policy lets it learn.",
         required=False,
     )
-    also = forms.TypedMultipleChoiceField(label="Others", coerce=UUID, required=False)
     match = forms.ChoiceField(
         label="Make an exception for both layers?", widget=forms.RadioSelect, required=False
     )
@@ -90,18 +89,9 @@ class ReleaseForm(forms.Form):
         required=False,
     )
 
-    def __init__(
-        self, data: QueryDict | None, same: SameRule, ways: Sequence[ExceptionWay] = ()
-    ) -> None:
-        super().__init__(data)
-        offered = [(str(copy.id), copy.recipient) for copy in same.others]
-        self.fields["also"].choices = offered  # type: ignore[attr-defined]
-        choices = [("", "No exception"), *((way.match, way.label) for way in ways)]
-        self.fields["match"].choices = choices  # type: ignore[attr-defined]
-
     @override
     def clean(self) -> dict[str, object]:
-        """As ``incidents.held.let_go`` takes it."""
+        """As the services take it: ``incidents.held``, ``incidents.letting_go``."""
         said = super().clean() or {}
         match, days = said.pop("match", ""), said.pop("days", "") or USUAL_DAYS
         beats, despite = said.pop("beats_threats", False), said.pop("despite", False)
@@ -116,6 +106,27 @@ class ReleaseForm(forms.Form):
     def chosen(self) -> str:
         return str(self["match"].value() or "")
 
+
+class ReleaseForm(_LetGoForm):
+    also = forms.TypedMultipleChoiceField(label="Others", coerce=UUID, required=False)
+
+    def __init__(
+        self, data: QueryDict | None, same: SameRule, ways: Sequence[ExceptionWay] = ()
+    ) -> None:
+        super().__init__(data)
+        offered = [(str(copy.id), copy.recipient) for copy in same.others]
+        self.fields["also"].choices = offered  # type: ignore[attr-defined]
+        choices = [("", "No exception"), *((way.match, way.label) for way in ways)]
+        self.fields["match"].choices = choices  # type: ignore[attr-defined]
+
     @property
     def also_chosen(self) -> list[str]:
         return self.data.getlist("also") if isinstance(self.data, QueryDict) else []
+
+
+class ReleaseAllForm(_LetGoForm):
+    """``kinds``: which exceptions fit the copies of some client, as pairs of code and words."""
+
+    def __init__(self, data: QueryDict | None, kinds: Sequence[tuple[str, str]]) -> None:
+        super().__init__(data)
+        self.fields["match"].choices = [("", "No exception"), *kinds]  # type: ignore[attr-defined]

@@ -47,7 +47,7 @@ def release_question(copy: Delivery, person: Person) -> ReleaseQuestion:
         right,
         may=True,
         seen=seen,
-        ways=ways_for(copy),
+        ways=ways_for([copy]),
         caution=why_exception_fails(copy, seen),
     )
 

@@ -304,6 +304,9 @@ def other_actions(incident: Incident, sight: Blind, advice: Advice) -> list[Advi
         wish.append(Advice("Block sender", "", _question(incident, "block"), "ban"))
     if incident.counts.get("removed"):
         wish.append(Advice("Restore", "", _question(incident, "restore"), "corner-up-left"))
+    if held := int(incident.counts.get("held", 0)):
+        text = f"Release {copies_words(held)}"
+        wish.append(Advice(text, "", _question(incident, "release"), "send"))
     if incident.is_open:
         wish.append(Advice("Resolve", "", _question(incident, "resolve"), "check"))
     else:

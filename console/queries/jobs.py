@@ -9,6 +9,7 @@ from uuid import UUID
 from console.lib.cursor import newest_first
 from console.lib.words import JOBS, Word
 from console.queries.blindness import Blind, Blindness
+from console.queries.looks import LookRow, looks_of_jobs
 from incidents.models import Intent, Job
 from tenants.errors import NotThere
 from tenants.groups import of_clients
@@ -66,6 +67,7 @@ class GroupPage:
     done: int
     total: int
     is_over: bool
+    looks: list[LookRow]
 
 
 def group_page(group_id: UUID) -> GroupPage:
@@ -87,6 +89,7 @@ def group_page(group_id: UUID) -> GroupPage:
         done=sum(row.done for row in rows),
         total=sum(row.total for row in rows),
         is_over=all(job.is_over for job in found),
+        looks=looks_of_jobs(found),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -52,8 +52,12 @@ def looks_of_message(message: Message) -> list[LookRow]:
     return _rows(found, has_mail=False)
 
 
-def looks_of_job_page(job: Job) -> list[LookRow]:
-    return _rows(ReleaseLook.objects.filter(tenant=job.tenant_id, intent__job=job), has_mail=True)
+def looks_of_jobs(jobs: Sequence[Job]) -> list[LookRow]:
+    """What did not stay first; at most ``MOST``."""
+    tenants = {job.tenant_id for job in jobs}
+    found = ReleaseLook.objects.filter(tenant__in=tenants, intent__job__in=jobs)
+    rows = _rows(found, has_mail=True)
+    return sorted(rows, key=lambda row: row.tone == "good")
 
 
 def not_kept_lately() -> list[LookRow]:

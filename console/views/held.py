@@ -8,25 +8,37 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from console.lib.exports import CSV, copies_csv, download
-from console.lib.held_forms import DeleteForm, DigestForm, ReasonForm, RefuseForm, ReleaseForm
+from console.lib.held_forms import (
+    DeleteForm,
+    DigestForm,
+    ReasonForm,
+    RefuseForm,
+    ReleaseAllForm,
+    ReleaseForm,
+)
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.queries.held import access_mailbox_named, release_question
+from console.queries.letting_go import chosen_copies, release_all_question
 from console.queries.looks import not_kept_lately
 from console.queries.mail import copies_to_export, held_page
 from console.views.mail import filter_context, read_filters
 from incidents.access import (
     access_client,
     access_delivery,
+    access_incident,
     access_look,
     access_message,
     access_one,
 )
 from incidents.client_words import refuse_release, wishes_in_sight
 from incidents.held import let_go
+from incidents.letting_go import kept_copies, let_all_go
 from incidents.looks import ask_look
+from incidents.models import Delivery
 from seg_bridge.held.asked import send_digest_now
 from seg_bridge.held.drop import delete_held
 from seg_bridge.held.legal import end_hold, set_hold
@@ -76,6 +88,36 @@ def held_release(request: PersonRequest, delivery_id: UUID) -> HttpResponse:
         return redirect("job", job.id)
     context = {"copy": copy, "question": question, "same": question.same, "form": form}
     return ask(request, "console/held_release.html", context)
+
+
+@for_staff
+def held_release_all(request: PersonRequest) -> HttpResponse:
+    """The chosen ones, by ``copy``."""
+    sent = (request.POST if request.method == "POST" else request.GET).getlist("copy")
+    return _release_all(request, chosen_copies(sent), reverse("held"))
+
+
+@for_staff
+def incident_release(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    copies = chosen_copies(str(copy.id) for copy in kept_copies(found))
+    return _release_all(request, copies, reverse("incident", args=[found.id]))
+
+
+def _release_all(request: PersonRequest, copies: list[Delivery], back: str) -> HttpResponse:
+    question = release_all_question(copies, request.user)
+    form = ReleaseAllForm(request.POST or None, question.kinds)
+    sent = request.POST.getlist("copy")
+    if request.method == "POST" and form.is_valid():
+        chosen = [copy for copy in copies if str(copy.id) in sent]
+        jobs = let_all_go(copies=chosen, actor=request.user, **form.cleaned_data)
+        messages.success(request, "They are on their way; each job says when they have arrived.")
+        if len(jobs) == 1:
+            return redirect("job", jobs[0].id)
+        return redirect("job_group", jobs[0].group_id)
+    context = {"question": question, "form": form, "sent": sent}
+    context |= {"action": request.path, "back": back}
+    return ask(request, "console/held_release_all.html", context)
 
 
 @require_POST

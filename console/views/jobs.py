@@ -11,7 +11,7 @@ from console.lib.http import PersonRequest, for_staff, said, show
 from console.queries.blindness import Blindness
 from console.queries.clients import client_choices
 from console.queries.jobs import job_row, job_rows, steps_of
-from console.queries.looks import looks_of_job_page
+from console.queries.looks import looks_of_jobs
 from incidents.access import access_job
 
 
@@ -35,5 +35,5 @@ def job(request: PersonRequest, job_id: UUID) -> HttpResponse:
     found = access_job(job_id)
     row = job_row(found, Blindness([found.tenant_id]))
     context = {"at": "jobs", "row": row, "job": found, "steps": steps_of(found)}
-    context["looks"] = looks_of_job_page(found)
+    context["looks"] = looks_of_jobs([found])
     return show(request, "console/job.html", context, partial="progress")

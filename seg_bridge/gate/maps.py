@@ -17,6 +17,7 @@ from pathlib import Path
 
 from seg_bridge.gate.files import make_folder, replace_file
 from seg_bridge.gate.policy import PolicySnapshot
+from seg_bridge.gate.ways import destination
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,24 @@ class MapsError(Exception):
     """The tables stay as they were."""
 
 
+def smart_hosts(snapshot: PolicySnapshot) -> dict[str, str]:
+    """Sending domain → the ``host:port`` that all of its client's outbound mail goes to."""
+    return {
+        domain.name: tenant.outbound.next_hop
+        for tenant in snapshot.tenants
+        if tenant.outbound is not None and tenant.outbound.next_hop
+        for domain in tenant.domains
+    }
+
+
 def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
     """Table → its source, keys in small letters, in one order."""
     domains, recipients, transport = [], [], []
+    senders = [
+        f"@{name} outgoing:{destination(hop)}"
+        for domain, hop in smart_hosts(snapshot).items()
+        for name in _spellings(domain)
+    ]
     for tenant in snapshot.tenants:
         for domain in tenant.domains:
             for name in _spellings(domain.name):
@@ -52,6 +68,7 @@ def map_texts(snapshot: PolicySnapshot) -> dict[str, str]:
         "domains": domains,
         "recipients": recipients,
         "transport": transport,
+        "senders": senders,
         STATE: state,
     }
     return {name: "".join(f"{line}\n" for line in sorted(lines)) for name, lines in texts.items()}
@@ -79,6 +96,11 @@ class PostfixMaps:
         self._etc = postfix / "etc"
         self._folder = postfix / "maps"
         self._written: dict[str, str] = {}
+        self._smart_hosts: dict[str, str] = {}
+
+    def smart_hosts(self) -> dict[str, str]:
+        """As Postfix knows them by now."""
+        return self._smart_hosts
 
     async def follow(self, snapshot: PolicySnapshot) -> list[str]:
         """The tables that changed.  Raises ``MapsError`` or ``OSError``."""
@@ -86,10 +108,13 @@ class PostfixMaps:
         changed = {name for name, text in texts.items() if self._written.get(name) != text}
         if not changed:
             return []
+        # While the table is being written nobody relies on it.
+        now = smart_hosts(snapshot)
+        self._smart_hosts = {k: v for k, v in self._smart_hosts.items() if now.get(k) == v}
         changed.discard(STATE)
         await asyncio.to_thread(self._write, {name: texts[name] for name in sorted(changed)})
         await asyncio.to_thread(self._replace, STATE, texts[STATE])
-        self._written = texts
+        self._written, self._smart_hosts = texts, smart_hosts(snapshot)
         log.info("Postfix follows policy %s: %s", snapshot.version, ", ".join(sorted(changed)))
         return sorted(changed)
 

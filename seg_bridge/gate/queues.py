@@ -18,10 +18,12 @@ from typing import Any, Protocol
 from seg_bridge.gate.desk import NO_CLERK, Desk, Listed
 from seg_bridge.gate.ingest import IngestClient, IngestError
 from seg_bridge.gate.maillog import Queued
+from seg_bridge.gate.maps import smart_hosts
 from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.release import Command, Done
 from seg_bridge.gate.returning import may_return
 from seg_bridge.gate.spool import Spool, SpoolEntry
+from seg_bridge.gate.ways import Way, mx_hop
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +109,10 @@ class PostfixQueue:
         snapshot, known = self._latest(), self._queued(mail.queue_id)
         route = snapshot.find(address) if snapshot is not None else None
         if known is not None and known.is_outbound:
-            tenant_id, next_hop = known.tenant_id, "MX of " + address.rpartition("@")[2].lower()
+            tenant_id, next_hop = (
+                known.tenant_id,
+                _way_out(snapshot, known.tenant_id, mail, address),
+            )
         elif route is not None:
             tenant_id, next_hop = route.tenant.tenant_id, str(route.domain.way)
         else:
@@ -142,6 +147,14 @@ class PostfixQueue:
         return all(each is not None and each.tenant_id == tenant_id for each in items)
 
 
+def _way_out(snapshot: PolicySnapshot | None, tenant_id: int, mail: Listed, address: str) -> str:
+    """As Postfix finds it by the sender: the client's next mail server, else the MX."""
+    hop = smart_hosts(snapshot).get(mail.sender.rpartition("@")[2].lower()) if snapshot else None
+    tenant = snapshot.tenant(tenant_id) if snapshot is not None else None
+    is_theirs = tenant is not None and tenant.outbound and tenant.outbound.next_hop == hop
+    return hop if hop and is_theirs else str(Way.of(mx_hop(address)))
+
+
 class SpoolQueue:
     """What the gate has answered for and must still deliver."""
 
@@ -154,7 +167,6 @@ class SpoolQueue:
         return Told(tuple(items[:MOST_ITEMS]), max(0, len(items) - MOST_ITEMS))
 
     def _items(self, entry: SpoolEntry) -> list[Item]:
-        snapshot = self._latest()
         return [
             Item(
                 tenant_id=entry.tenant_id,
@@ -162,7 +174,7 @@ class SpoolQueue:
                 where="hold" if entry.is_held else "deferred",
                 recipient=recipient,
                 sender=entry.mail_from,
-                next_hop=str(route.domain.way) if route is not None else "",
+                next_hop=str(self._spool.way_of(entry) or ""),
                 reason=entry.last_reply[:MAX_REASON_CHARS],
                 arrived_at=datetime.fromtimestamp(entry.spooled_at_s, UTC).isoformat(),
                 size_bytes=self._spool.size_of(entry),
@@ -170,7 +182,6 @@ class SpoolQueue:
                 may_return=may_return(entry),
             )
             for recipient in entry.recipients
-            for route in [snapshot.find(recipient) if snapshot is not None else None]
         ]
 
     async def do(self, command: Command, action: str) -> Done:

@@ -12,6 +12,7 @@ import contextlib
 import time
 from dataclasses import replace
 
+from seg_bridge.engines.embedded.resolver import ResolverFailed
 from seg_bridge.gate.hop import (
     HopAnswer,
     HopConnection,
@@ -20,6 +21,7 @@ from seg_bridge.gate.hop import (
     OutgoingMail,
     TlsRefused,
 )
+from seg_bridge.gate.mail_hosts import MailHost, MailHosts, NoMailHost
 from seg_bridge.gate.ways import HopTls, Way, split_hop
 
 KEEP_IDLE_S = 4.0
@@ -27,10 +29,17 @@ KEEP_CONNECTIONS = 8
 
 
 class Relay:
-    """``helo`` is our own host name."""
+    """``helo`` is our own host name; without ``mail_hosts`` it sends to named hosts only."""
 
-    def __init__(self, *, helo: str, timeouts: HopTimeouts | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        helo: str,
+        timeouts: HopTimeouts | None = None,
+        mail_hosts: MailHosts | None = None,
+    ) -> None:
         self._helo = helo
+        self._mail_hosts = mail_hosts
         self._timeouts = timeouts or HopTimeouts()
         self._idle: dict[tuple[str, HopTls], list[HopConnection]] = {}
         self._without_tls: set[str] = set()
@@ -42,14 +51,29 @@ class Relay:
         then: what a host has answered for is its own.
         """
         troubles = []
-        for hop in way.hops:
+        try:
+            hosts = await self._hosts(way)
+        except NoMailHost as error:
+            return dict.fromkeys(mail.recipients, HopAnswer("refused", str(error)))
+        except ResolverFailed as error:
+            text = f"451 4.4.3 DNS did not say where mail for {way.mx_of} goes: {error}"
+            return dict.fromkeys(mail.recipients, HopAnswer("deferred", text))
+        for host in hosts:
             try:
-                answers = await self._send_to(hop, way.tls, mail)
+                answers = await self._send_to(host.hop, way.tls, mail)
             except HopError as error:
-                troubles.append(f"{hop}: {error}")
+                troubles.append(f"{host.name}: {error}")
             else:
-                return {name: replace(answer, hop=hop) for name, answer in answers.items()}
+                return {name: replace(answer, hop=host.name) for name, answer in answers.items()}
         return dict.fromkeys(mail.recipients, HopAnswer("deferred", "; ".join(troubles)))
+
+    async def _hosts(self, way: Way) -> list[MailHost]:
+        """Raises ``NoMailHost`` or ``ResolverFailed``."""
+        if not way.mx_of:
+            return [MailHost(hop, hop) for hop in way.hops]
+        if self._mail_hosts is None:
+            raise ResolverFailed("this gate asks no DNS")
+        return await self._mail_hosts.of(way.mx_of)
 
     async def ask_for(self, way: Way, recipient: str) -> HopAnswer:
         """Whether the mail host knows this address; ``deferred``: it could not be asked."""

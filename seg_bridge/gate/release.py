@@ -7,8 +7,9 @@ in front.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
@@ -26,7 +27,7 @@ from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Journal, Record
 from seg_bridge.gate.originals import Originals
 from seg_bridge.gate.outbound.dkim import Signer
-from seg_bridge.gate.outbound.ways_out import WaysOut, sent_field
+from seg_bridge.gate.outbound.ways_out import WaysOut, claim, sent_field
 from seg_bridge.gate.outbound.writing import visible_sender, write_outbound
 from seg_bridge.gate.outgoing import Stamp, received_value, stamp_mail
 from seg_bridge.gate.paths import BadCommand, check_sender
@@ -148,16 +149,32 @@ class Releaser:
     async def release(self, command: Command) -> Done:
         """Raises ``JournalError`` or ``OSError`` before anything was sent."""
         try:
-            snapshot, way = self._check_route(command)
+            snapshot = self._check_policy(command)
+            is_out = command.direction is Direction.OUTBOUND
+            ways = {} if is_out else self._ways_in(command, snapshot)
             raw = await self.original(command)
+            facts = await self._reader.read_async(raw)
+            if is_out:
+                ways = self._ways_for_outbound(command, snapshot, _usable_sender(facts))
         except (CannotRelease, NoOriginal) as error:
             return Done(False, str(error))
-        mail = await self._outgoing(command, raw, snapshot, way)
-        await self._journal.append(self._begun(command, str(way)))
+        by_way: dict[Way, tuple[str, ...]] = {}
+        for recipient, way in ways.items():
+            by_way[way] = (*by_way.get(way, ()), recipient)
+        mails = [
+            (
+                way,
+                await self._outgoing(replace(command, recipients=each), raw, facts, snapshot, way),
+            )
+            for way, each in by_way.items()
+        ]
+        await self._journal.append(self._begun(command, ways))
         failpoint("commands.after_begun")
-        answers = await self._relay.send(way, mail)
+        answers: dict[str, HopAnswer] = {}
+        for way, mail in mails:
+            answers |= await self._relay.send(way, mail)
         failpoint("commands.after_relay")
-        return self._conclude(command, str(way), answers)
+        return self._conclude(command, ways, answers)
 
     def drop(self, command: Command) -> Done:
         gone = tuple(
@@ -169,27 +186,36 @@ class Releaser:
     def let_go(self, command: Command, done: Done) -> None:
         self._originals.let_go(command.tenant_id, command.ulid, done.let_go)
 
-    def _check_route(self, command: Command) -> tuple[PolicySnapshot, Way]:
+    def _check_policy(self, command: Command) -> PolicySnapshot:
+        """Raises ``CannotRelease``."""
         snapshot = self._keeper.current
         if snapshot is None or not command.recipients:
             raise CannotRelease("the gate has no policy yet, or the command no recipients")
-        if command.direction is Direction.OUTBOUND:
-            return snapshot, self._way_out(command, snapshot)
-        ways: set[Way | None] = set()
+        return snapshot
+
+    def _ways_in(self, command: Command, snapshot: PolicySnapshot) -> dict[str, Way]:
+        """Recipient → its way.  Raises ``CannotRelease``."""
+        ways: dict[str, Way] = {}
         for recipient in command.recipients:
             route = snapshot.find(recipient)
             if route is None or not route.is_known or route.tenant.tenant_id != command.tenant_id:
                 raise CannotRelease(f"{recipient} is not, or no longer, a mailbox of this client")
-            ways.add(Way.of(self._reinject_hop) if self._reinject_hop else route.domain.way)
-        return snapshot, _the_one(ways)
+            own = Way.of(self._reinject_hop) if self._reinject_hop else None
+            ways[recipient] = own or route.domain.way
+        return ways
 
-    def _way_out(self, command: Command, snapshot: PolicySnapshot) -> Way:
+    def _ways_for_outbound(
+        self, command: Command, snapshot: PolicySnapshot, sender: str
+    ) -> dict[str, Way]:
         tenant = snapshot.tenant(command.tenant_id)
         terms = tenant.outbound if tenant is not None else None
-        ways = {self._ways_out.way(terms, each, snapshot) for each in command.recipients}
-        if None in ways:
-            raise CannotRelease("this client has no next mail server for outbound mail any more")
-        return _the_one(ways)
+        ways = {}
+        for recipient in command.recipients:
+            way = self._ways_out.way(terms, recipient, snapshot, sender=sender)
+            if way is None:
+                raise CannotRelease("this client sends no outbound mail by this gateway any more")
+            ways[recipient] = way
+        return ways
 
     async def original(self, command: Command) -> bytes:
         """Raises ``NoOriginal``."""
@@ -202,9 +228,13 @@ class Releaser:
         )
 
     async def _outgoing(
-        self, command: Command, raw: bytes, snapshot: PolicySnapshot, way: Way
+        self,
+        command: Command,
+        raw: bytes,
+        facts: MailFacts,
+        snapshot: PolicySnapshot,
+        way: Way,
     ) -> OutgoingMail:
-        facts = await self._reader.read_async(raw)
         received_at = ULID.from_str(command.ulid).datetime
         sender = _usable_sender(facts)
         stamp = Stamp(
@@ -233,7 +263,20 @@ class Releaser:
             recipients=command.recipients,
             data=data,
             is_8bit=not raw.isascii(),
+            claimed=self._claimed(command, way),
         )
+
+    def _claimed(self, command: Command, way: Way) -> str:
+        """To another client it comes in by the name of the host that submitted it: SPF would be
+        checked against loopback, and disown a mail that its own host sent.
+        """
+        if command.direction is not Direction.OUTBOUND or not self._ways_out.is_inside(way.hops[0]):
+            return ""
+        try:
+            address = ipaddress.ip_address(str(command.terms.get("client_ip", "")))
+        except ValueError:
+            return ""  # nobody remembers it
+        return claim(str(address))
 
     async def _signed(
         self,
@@ -254,7 +297,7 @@ class Releaser:
             signer=self._signer,
         )
 
-    def _begun(self, command: Command, next_hop: str) -> Record:
+    def _begun(self, command: Command, ways: Mapping[str, Way]) -> Record:
         """With what there is to say if the gate dies now."""
         unknown = [
             self._observe(
@@ -263,7 +306,7 @@ class Releaser:
                 Outcome.UNKNOWN,
                 Place.UNKNOWN,
                 f"released by {command.by}; the gate stopped before the next hop's answer",
-                next_hop,
+                str(ways[recipient]),
             )
             for recipient in command.recipients
         ]
@@ -271,7 +314,9 @@ class Releaser:
         record["command"] = command.acknowledge(ok=False, detail=GATE_DIED)
         return record
 
-    def _conclude(self, command: Command, next_hop: str, answers: Mapping[str, HopAnswer]) -> Done:
+    def _conclude(
+        self, command: Command, ways: Mapping[str, Way], answers: Mapping[str, HopAnswer]
+    ) -> Done:
         observations, let_go, problems = [], [], []
         for recipient, answer in answers.items():
             rule = f"released by {command.by}"
@@ -289,7 +334,13 @@ class Releaser:
                 continue
             observations.append(
                 self._observe(
-                    command, recipient, outcome, place, rule, answer.hop or next_hop, answer.text
+                    command,
+                    recipient,
+                    outcome,
+                    place,
+                    rule,
+                    answer.hop or str(ways[recipient]),
+                    answer.text,
                 )
             )
         return Done(
@@ -327,14 +378,6 @@ class Releaser:
                 "decided": {"by": "release", "owner": command.by},
             },
         )
-
-
-def _the_one(ways: set[Way | None]) -> Way:
-    """Raises ``CannotRelease``."""
-    way = ways.pop()
-    if ways or way is None:
-        raise CannotRelease("the recipients have different mail hosts: release one by one")
-    return way
 
 
 def _usable_sender(facts: MailFacts) -> str:

@@ -17,6 +17,7 @@ from ulid import ULID
 
 from seg_bridge.engines.embedded.resolver import Lookup, ResolverFailed
 from seg_bridge.gate.hop import OutgoingMail
+from seg_bridge.gate.mail_hosts import MOST_HOSTS, MX_PORT, ranked
 from seg_bridge.gate.outgoing import strip_own_words
 from seg_bridge.gate.policy import PolicySnapshot, join_hop
 from seg_bridge.gate.relay import Relay
@@ -25,8 +26,6 @@ from seg_bridge.gate.ways import Way
 if TYPE_CHECKING:
     from seg_bridge.gate.spool import SpoolEntry
 
-MX_PORT = 25
-MOST_HOSTS = 5
 _MOST_HEADER_BYTES = 64 * 1024
 _NOT_A_WORD = re.compile(r"[^\x20-\x7e]+")
 
@@ -87,8 +86,7 @@ def mail_hosts(domain: str, lookup: Lookup) -> list[str]:
     if not records:
         exists = lookup(domain, "A") or lookup(domain, "AAAA")
         return [domain] if exists else []
-    ranked = sorted((int(each.split()[0]), each.partition(" ")[2]) for each in records)
-    return [host for _, host in ranked if host.strip(".@")][:MOST_HOSTS]
+    return ranked(records)[:MOST_HOSTS]
 
 
 def write_notice(entry: SpoolEntry, data: bytes, hostname: str) -> bytes:

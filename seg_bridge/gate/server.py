@@ -26,6 +26,7 @@ from seg_bridge.gate.journal import Journal, JournalError
 from seg_bridge.gate.known import Known
 from seg_bridge.gate.lessons import Learner, make_teacher
 from seg_bridge.gate.limits import FrontLimits
+from seg_bridge.gate.mail_hosts import MailHosts
 from seg_bridge.gate.maillog import MailLog, queue_log
 from seg_bridge.gate.maps import PostfixMaps
 from seg_bridge.gate.milter import MilterParts, MilterSession
@@ -76,6 +77,7 @@ class Gate:
         rescan_pause_s: float = FIRST_PAUSE_S,
         number: int = 0,
         listener: socket.socket | None = None,
+        mail_hosts: MailHosts | None = None,
     ) -> None:
         self._settings = settings
         self._engines = engines
@@ -92,8 +94,14 @@ class Gate:
         self.keeper = SnapshotKeeper(
             settings.snapshot_file, gate=settings.name, secret=settings.secret
         )
-        self._relay = Relay(helo=settings.hostname, timeouts=timeouts)
+        self._lookup = Resolver(settings.dns)
+        self._relay = Relay(
+            helo=settings.hostname,
+            timeouts=timeouts,
+            mail_hosts=mail_hosts or MailHosts(self._lookup, to_loopback=settings.takes_xclient),
+        )
         self._known = Known(self._relay)
+        self._maps = PostfixMaps(settings.postfix) if settings.postfix is not None else None
         self._commits: set[asyncio.Task[Any]] = set()
         self._submission: Submission | None = None
         self._lines: set[asyncio.Transport] = set()
@@ -147,7 +155,7 @@ class Gate:
             ways_out=submission.ways_out,
             returner=Returner(
                 relay=self._relay,
-                lookup=Resolver(settings.dns),
+                lookup=self._lookup,
                 hostname=settings.hostname,
                 latest=lambda: self.keeper.current,
             ),
@@ -212,7 +220,8 @@ class Gate:
         postfix = self._settings.postfix
         if postfix is None or mail_log is None:
             return []
-        return [PostfixMaps(postfix).run(lambda: self.keeper.current), mail_log.run()]
+        assert self._maps is not None
+        return [self._maps.run(lambda: self.keeper.current), mail_log.run()]
 
     async def stop(self) -> None:
         """Takes no more mail, finishes what was begun, closes the books."""
@@ -303,6 +312,7 @@ class Gate:
             known=self._known,
             commits=self._commits,
             lines=self._lines,
+            smart_hosts=self._maps.smart_hosts if self._maps is not None else dict,
         )
 
     def _make_commands(

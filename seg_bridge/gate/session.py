@@ -350,7 +350,9 @@ class GateSession(SMTP):
         if len(taken) >= self._limits.recipients and route.address not in taken:
             return "452 4.5.3 Too many recipients in one mail"
         way = next(iter(taken.values()), route).domain.way
-        if route.domain.way != way:
+        # A mail program that submits a mail to many domains would repeat it for none of them.
+        are_asked_of_dns = bool(way.mx_of and route.domain.way.mx_of)
+        if route.domain.way != way and not are_asked_of_dns:
             return "452 4.5.3 This recipient needs a mail of its own, please repeat"
         return "250 2.1.5 Ok"
 

@@ -225,7 +225,7 @@ class Spool:
                 recipient=recipient,
                 outcome=Outcome.REJECTED,
                 rule=rule,
-                next_hop=str(self._way(entry) or ""),
+                next_hop=str(self.way_of(entry) or ""),
                 answer=HopAnswer("refused", entry.last_reply),
             )
             for recipient in entry.recipients
@@ -264,7 +264,7 @@ class Spool:
     async def _deliver(self, entry: SpoolEntry) -> None:
         """Raises ``OSError`` or ``JournalError``; the entry is then tried again."""
         data = await asyncio.to_thread(self._path(entry.name, ".eml").read_bytes)
-        way = self._way(entry)
+        way = self.way_of(entry)
         if way is None:
             answers = dict.fromkeys(entry.recipients, HopAnswer("deferred", "no route by policy"))
         else:
@@ -306,14 +306,16 @@ class Spool:
         else:
             self._forget(entry)
 
-    def _way(self, entry: SpoolEntry) -> Way | None:
+    def way_of(self, entry: SpoolEntry) -> Way | None:
+        """None: by the policy of now there is none."""
         snapshot = self._snapshot()
         if entry.direction == Direction.OUTBOUND:
             tenant = snapshot.tenant(entry.tenant_id) if snapshot is not None else None
             terms = tenant.outbound if tenant is not None else None
             if snapshot is None:
                 return None
-            return self._ways_out.way(terms, normalise_address(entry.recipients[0]), snapshot)
+            recipient = normalise_address(entry.recipients[0])
+            return self._ways_out.way(terms, recipient, snapshot, sender=entry.mail_from)
         route = snapshot.find(entry.recipients[0]) if snapshot is not None else None
         if route is None or route.tenant.tenant_id != entry.tenant_id:
             return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Submission:
         known: Known,
         commits: set[asyncio.Task[object]],
         lines: set[asyncio.Transport],
+        smart_hosts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._settings = settings
         self._latest = latest
@@ -56,7 +57,11 @@ class Submission:
         self._known = known
         self._commits = commits
         self._lines = lines
-        self.ways_out = WaysOut(settings.own_postfix)
+        self.ways_out = WaysOut(
+            settings.own_postfix,
+            asks_dns=settings.own_postfix is None,
+            smart_hosts=smart_hosts,
+        )
         self.signer = Signer(settings.secret)
         self.watch = SenderWatch(settings.folder / "outbound.json", journal=journal, usage=Usage())
         self._servers: list[asyncio.Server | Acceptor] = []

@@ -1,7 +1,8 @@
 """Where a domain's mail goes on: its hosts in the order in which they are tried, and how safely.
 
 ``Way.of(…)``     checked, from plain values
-``Way.hops``      ``host:port``, the first one that takes the connection gets the mail
+``Way.hops``      ``host:port``, the first one that takes the connection gets the mail; one
+                  ``mx:example.org`` is whatever DNS says of that domain
 ``transport`` says the same to Postfix (transport(5)).  How safely is a transport of its own for
 each kind of TLS (postfix_texts.py), so two domains with one host keep each its own.
 """
@@ -13,6 +14,8 @@ from enum import StrEnum
 from typing import Self
 
 from typing_extensions import override
+
+MX = "mx:"
 
 
 class HopTls(StrEnum):
@@ -42,19 +45,35 @@ class Way:
         """Raises ``ValueError`` for a hop that is none, or an unknown kind of TLS."""
         hops = (next_hop, backup_hop) if backup_hop else (next_hop,)
         for hop in hops:
-            split_hop(hop)
+            if not _is_mx(hop):
+                split_hop(hop)
         return cls(hops, HopTls(tls))
+
+    @property
+    def mx_of(self) -> str:
+        """The domain whose mail hosts are asked of DNS; "" where the hosts are named."""
+        return self.hops[0].removeprefix(MX) if _is_mx(self.hops[0]) else ""
 
     @override
     def __str__(self) -> str:
-        return ", then ".join(self.hops)
+        return f"MX of {self.mx_of}" if self.mx_of else ", then ".join(self.hops)
 
     def transport(self) -> str:
         """As Postfix's transport table says it; it tries the hosts in this order."""
-        return f"{_TRANSPORTS[self.tls]}:" + ", ".join(map(_destination, self.hops))
+        return f"{_TRANSPORTS[self.tls]}:" + ", ".join(map(destination, self.hops))
 
 
-def _destination(hop: str) -> str:
+def _is_mx(hop: str) -> bool:
+    return hop.startswith(MX) and len(hop) > len(MX)
+
+
+def mx_hop(address: str) -> str:
+    """The hop of whoever takes mail for this address."""
+    return MX + address.rpartition("@")[2].lower()
+
+
+def destination(hop: str) -> str:
+    """As Postfix writes a host that is not to be asked of DNS for its MX."""
     host, port = split_hop(hop)
     return f"[{host}]:{port}"
 

@@ -246,6 +246,10 @@ message_frame      GET     html       200 200  200  in     in    in
 held_release       GET     held       200 200  200  in     in    in
 held_release       POST    held       302 403  403  in     in    in
 release_look       POST    release-look 302 302 302  in     in    in
+held_release_all   GET     -          200 200  200  in     in    in
+held_release_all   POST    -          400 400  400  in     in    in
+incident_release   GET     incident   200 200  200  in     in    in
+incident_release   POST    incident   400 400  400  in     in    in
 held_digest        GET     -          200 200  200  in     in    in
 held_digest        POST    -          302 302  302  in     in    in
 held_delete        GET     held       200 200  200  in     in    in
@@ -619,6 +623,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
     "held_release": {"reason": "It is expected"},
+    "held_release_all": {"reason": "It is expected"},
+    "incident_release": {"reason": "It is expected"},
     "held_digest": {"address": "cfo@acme.example"},
     "api-legal-holds": {"reason": "A lawsuit"},
     "api-legal-hold-end": {"reason": "It is over"},

@@ -25,7 +25,8 @@ function show() {
   const button = document.querySelector("[data-chosen]");
   if (button) {
     button.disabled = n === 0;
-    button.textContent = n ? `Act on ${n} chosen` : "Act on chosen";
+    const does = button.dataset.chosen || "Act on";
+    button.textContent = n ? `${does} ${n} chosen` : `${does} chosen`;
   }
   return n;
 }

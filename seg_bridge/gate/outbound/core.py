@@ -1,8 +1,9 @@
 """One outbound mail from its last byte to our answer.
 
 As for mail that comes in: scan, decide, originals to disk, ``begun``, relay, ``done``, answer.
-Besides, the visible sender must be the client's own, each mail counts against its mailbox's limits,
-the mail is signed in the client's name, and a condemned one counts towards stopping its sender.
+Besides, Date and Message-ID are added where they are missing, the visible sender must be the
+client's own, each mail counts against its mailbox's limits, the mail is signed in the client's
+name, and a condemned one counts towards stopping its sender.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from seg_bridge.gate.outbound.submitter import stopped_reply
 from seg_bridge.gate.outbound.terms import OutboundTerms
 from seg_bridge.gate.outbound.watch import SenderWatch
 from seg_bridge.gate.outbound.ways_out import WaysOut, claim, sent_field
-from seg_bridge.gate.outbound.writing import visible_sender, write_outbound
+from seg_bridge.gate.outbound.writing import complete, visible_sender, write_outbound
 from seg_bridge.gate.outgoing import received_value
 from seg_bridge.gate.policy import PolicySnapshot, Route, TenantPolicy, normalise_address
 from seg_bridge.gate.records import Copy, SeenMail, Transaction
@@ -52,6 +53,8 @@ class OutboundCore(RelayCore):
 
     @override
     async def _receive(self, raw: bytes, transaction: Transaction) -> str:
+        # First of all: the original that is kept, our record and the signature have them, too.
+        raw = complete(raw, at=transaction.envelope.received_at, hostname=self._hostname)
         mail = await self._look(raw, transaction)
         client = mail.copies[0].route.tenant
         terms = terms_of(client)

@@ -50,6 +50,7 @@ class Submitter:
         self._ways_out = ways_out
         self._client: TenantPolicy | None = None
         self._mailbox = ""
+        self._sender = ""
         self._is_refused = False
         self.submitted_by = ""
 
@@ -62,6 +63,7 @@ class Submitter:
         if not clients:
             raise BadCommand(_WHO)
         self._client, self._mailbox = _whose(sender, clients, snapshot, login.name)
+        self._sender = sender
         terms = _terms(self._client)
         if not self._ways_out.has_any(terms):
             raise BadCommand(
@@ -73,7 +75,7 @@ class Submitter:
 
     def route_to(self, address: str, snapshot: PolicySnapshot) -> Route:
         client = cast(TenantPolicy, self._client)
-        hop = self._ways_out.hop(_terms(client), address, snapshot)
+        hop = self._ways_out.hop(_terms(client), address, snapshot, sender=self._sender)
         domain = DomainRoute(name=OUTSIDE, next_hop=hop, recipients=frozenset())
         written = address.strip()
         return Route(normalise_address(address), client, domain, is_listed=True, written=written)

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from email.utils import format_datetime
+
+from ulid import ULID
+
 from incidents.mail.facts import MailFacts
-from incidents.mail.headers import prepend_headers
+from incidents.mail.headers import prepend_headers, scan_block
+from incidents.mail.limits import Limits
 from seg_bridge.gate.outbound.dkim import Signer
 from seg_bridge.gate.outbound.terms import SigningKey
 from seg_bridge.gate.outgoing import strip_own_words
 from seg_bridge.gate.policy import PolicySnapshot, normalise_address
+
+
+def complete(raw: bytes, *, at: datetime, hostname: str) -> bytes:
+    """The mail with Date and Message-ID, each where it has none (RFC 6409, sections 8.2 and 8.3).
+
+    Only of mail that is submitted: what comes in stays as it came.  A field that is there stays,
+    whatever it says.  The Message-ID is new each time, for a device may send the same bytes twice
+    and mean two mails.
+    """
+    # Every field, also those beyond the limits of reading.
+    limits = Limits(headers=len(raw), header_bytes=len(raw), all_headers_bytes=len(raw))
+    there = {field.key for field in scan_block(raw, limits=limits).fields}
+    fields = {"Date": format_datetime(at), "Message-ID": f"<{ULID()}@{hostname}>"}
+    missing = [(name, value) for name, value in fields.items() if name.lower() not in there]
+    return prepend_headers(raw, missing) if missing else raw
 
 
 async def write_outbound(

@@ -23,6 +23,7 @@ from seg_bridge.gate.hop import HopTimeouts
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.journal import Record, read_all
 from seg_bridge.gate.limits import FrontLimits
+from seg_bridge.gate.mail_hosts import MailHosts
 from seg_bridge.gate.policy import (
     DomainRoute,
     GatewayRule,
@@ -341,8 +342,10 @@ class RunningGate:
         rescan_pause_s: float = 60.0,
         rspamd_learn: tuple[str, int] | None = None,
         rspamd_password: str = "sesame",
+        mail_hosts: MailHosts | None = None,
         **settings: Any,
     ) -> None:
+        self.mail_hosts = mail_hosts
         self.folder = folder
         self.tenants = tenants
         self.ingest = ingest or Ingest()
@@ -372,6 +375,7 @@ class RunningGate:
             limits=self.limits,
             timeouts=TIMEOUTS,
             spool_times=self.spool_times,
+            mail_hosts=self.mail_hosts,
             rescan_pause_s=self.rescan_pause_s,
         )
         if self.tenants:

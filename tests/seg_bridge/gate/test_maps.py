@@ -95,7 +95,7 @@ async def test_a_table_that_could_not_be_made_is_made_the_next_time(tmp_path, mo
     with pytest.raises(MapsError):
         await maps.follow(policy)
     monkeypatch.setattr(maps, "_postmap", lambda names: touch(tmp_path, names, calls))
-    assert await maps.follow(policy) == ["domains", "recipients", "transport"]
+    assert await maps.follow(policy) == ["domains", "recipients", "senders", "transport"]
 
 
 def touch(folder, names, calls):

@@ -139,7 +139,8 @@ def test_a_stop_for_too_much_mail_has_what_was_sent_as_its_evidence(cast: Cast, 
 
 
 def test_a_released_outbound_mail_goes_out_and_not_in(cast: Cast, wire: Wire):
-    wire.ship(sent(cast, 1, evidence="a" * 64))
+    detail = {"client_ip": "203.0.113.5", "mail_from": CEO}
+    wire.ship(sent(cast, 1, evidence="a" * 64, detail=detail))
     serve(cast)
     with analyst(cast):
         held = Delivery.objects.get()
@@ -147,6 +148,7 @@ def test_a_released_outbound_mail_goes_out_and_not_in(cast: Cast, wire: Wire):
     (command,) = wire.news()["commands"]
     assert (command["kind"], command["direction"]) == ("release", "outbound")
     assert command["recipients"] == ["bob1@other.example"]
+    assert command["terms"] == {"client_ip": "203.0.113.5"}
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,33 @@ async def test_mail_to_another_client_comes_in_by_the_name_of_its_host(
     assert len(header_values(data, "X-Bailey-Trace")) == 1
 
 
+async def test_a_released_mail_to_another_client_comes_in_by_the_name_of_its_host(
+    submitting, postfix_host, sink
+):
+    inside = "info@globex.example"
+    async with submitting(tenant("globex", 2, sink.hop)) as gate:
+        raw = submitted("phish 9")
+        assert await talk(postfix_host, raw=raw, recipients=(inside,)).run() == "250 taken"
+        (held,) = gate.observations()
+        gate.ingest.commands = [
+            {
+                "seq": 1,
+                "id": "01a20000-0000-0000-0000-000000000001",
+                "kind": "release",
+                "tenant_id": 1,
+                "ulid": held["trace_ulid"],
+                "recipients": [inside],
+                "evidence": held["evidence"],
+                "released_by": "Ana",
+                "direction": "outbound",
+                "terms": {"client_ip": held["detail"]["client_ip"]},
+            }
+        ]
+        await until(lambda: any(e["direction"] == "inbound" for e in gate.observations()), 8)
+        came = next(each for each in gate.observations() if each["direction"] == "inbound")
+        assert (came["tenant_id"], came["detail"]["client_ip"]) == (2, HOST_IP)
+
+
 async def test_a_notice_to_a_clients_mailbox_is_looked_at_like_mail_that_comes_in(
     submitting, postfix_host, sink
 ):
@@ -257,3 +284,38 @@ async def test_what_waits_for_an_mx_is_told_as_the_clients_own(submitting, postf
         (item,) = gate.ingest.queues[-1]["items"]
         assert (item["tenant_id"], item["recipient"]) == (1, BOB)
         assert (item["next_hop"], item["sender"]) == ("MX of other.example", CEO)
+
+
+async def test_what_a_smart_host_puts_off_waits_in_the_queue_as_the_clients_own(
+    submitting, postfix_host, sink
+):
+    """Without it the mail would have gone to no MX: its domain does not exist."""
+    far = "bob@behind-the-smart-host.invalid"
+    async with Sink(replies={f"RCPT TO:<{far}": "450 4.7.1 busy"}) as smart:
+        async with submitting(next_hop=smart.hop) as gate:
+            await until(lambda: gate.gate._maps.smart_hosts() == {"acme.example": smart.hop})
+            assert await talk(postfix_host, recipients=(far,)).run() == "250 taken"
+            await until(lambda: bool(gate.ingest.queues and gate.ingest.queues[-1]["items"]), 12)
+            (item,) = gate.ingest.queues[-1]["items"]
+            assert (item["tenant_id"], item["recipient"], item["next_hop"]) == (1, far, smart.hop)
+            assert "busy" in item["reason"]
+            smart.replies.clear()
+            await asyncio.to_thread(postfix_host.flush)
+            await until(lambda: gate.outcomes()[far] == "delivered", 12)
+        (mail,) = smart.mails
+        assert (mail.mail_from, mail.recipients) == (CEO, [far])
+        assert b"X-Bailey-" not in mail.data
+    assert not sink.mails
+
+
+async def test_for_another_client_and_from_nobody_the_smart_host_is_asked_by_the_gate(
+    submitting, postfix_host, sink
+):
+    """Postfix would send the one inside and the other to the MX: neither went by the smart host."""
+    globex = tenant("globex", 2, sink.hop)
+    async with Sink() as smart, submitting(globex, next_hop=smart.hop) as gate:
+        await until(lambda: bool(gate.gate._maps.smart_hosts()))
+        assert await talk(postfix_host, recipients=("info@globex.example",)).run() == "250 taken"
+        assert await talk(postfix_host, sender="").run() == "250 taken"
+        assert smart.recipients() == [BOB, "info@globex.example"]
+    assert not sink.mails

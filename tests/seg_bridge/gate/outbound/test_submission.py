@@ -2,14 +2,18 @@
 
 import asyncio
 import base64
+import json
 import ssl
 import subprocess
 
 import dkim
 import pytest
 
+from incidents.mail.headers import header_values
 from incidents.words import MatrixAction, Verdict
+from seg_bridge.gate.mail_hosts import MailHosts
 from seg_bridge.gate.outbound.terms import SigningKey
+from tests.seg_bridge.engines.dns import TableLookup
 from tests.seg_bridge.gate.outbound.parts import (
     CEO,
     HOST_IP,
@@ -124,9 +128,53 @@ async def test_what_becomes_of_a_verdict(outbound_gate, sink, subject, policy, c
         assert bool(gate.originals()) is (outcome == "held")
 
 
-async def test_without_a_way_out_mail_stays_with_its_sender(outbound_gate):
-    async with outbound_gate(next_hop="") as gate:
-        assert (await gate.submit(submitted())).startswith("451 4.3.5 Acme has no next mail server")
+def mx_of(sink, broken=()):
+    """DNS that names the sink for two domains; a third takes no mail."""
+    table = {("other.example", "MX"): ("10 mx.other.example",), ("more.example", "MX"): ()}
+    table |= {("mx.other.example", "A"): ("127.0.0.1",), ("more.example", "A"): ("127.0.0.1",)}
+    table |= {("null.example", "MX"): ("0 .",)}
+    lookup = TableLookup(table, frozenset(broken))
+    return {"mail_hosts": MailHosts(lookup, port=sink.port, to_loopback=True)}
+
+
+async def test_without_a_next_mail_server_each_recipients_mx_gets_its_copy(outbound_gate, sink):
+    async with outbound_gate(next_hop="", settings=mx_of(sink)) as gate:
+        reply = await gate.submit(submitted(), "bob@other.example", "eve@MORE.example")
+        assert reply.startswith("250"), reply
+        assert sorted(mail.recipients for mail in sink.mails) == [
+            ["bob@other.example"],
+            ["eve@MORE.example"],
+        ]
+        hops = {seen["recipient"]: seen["detail"]["next_hop"] for seen in gate.observations()}
+        assert hops["bob@other.example"] == f"mx.other.example:{sink.port}"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "broken", "reply"),
+    [
+        ("bob@null.example", (), "550 5.0.0"),
+        ("bob@nowhere.example", (), "550 5.0.0"),
+        ("bob@other.example", ("*",), "451 4.4.0"),
+        ("bob@other.example", ("mx.other.example",), "451 4.4.0"),
+    ],
+)
+async def test_no_mail_host_is_for_good_and_silent_dns_is_not(
+    outbound_gate, sink, recipient, broken, reply
+):
+    async with outbound_gate(next_hop="", settings=mx_of(sink, broken)) as gate:
+        assert (await gate.submit(submitted(), recipient)).startswith(reply)
+        assert not sink.mails
+
+
+async def test_what_silent_dns_holds_up_waits_and_names_its_domain(outbound_gate, sink):
+    async with outbound_gate(next_hop="", settings=mx_of(sink, {"more.example"})) as gate:
+        reply = await gate.submit(submitted(), "bob@other.example", "eve@more.example")
+        assert reply.startswith("250"), reply
+        assert [mail.recipients for mail in sink.mails] == [["bob@other.example"]]
+        (path,) = gate.settings.spool_folder.glob("*.json")
+        entry = json.loads(path.read_text())
+        assert entry["recipients"] == ["eve@more.example"]
+        assert entry["last_reply"].startswith("451 4.4.3 DNS did not say")
 
 
 @pytest.mark.parametrize(
@@ -401,3 +449,51 @@ async def test_inbound_mail_knows_no_logins(outbound_gate):
         assert "AUTH" not in await client.command("EHLO x")
         assert (await client.command(f"AUTH PLAIN {plain()}")).startswith("500")
         client.close()
+
+
+BARE = f"From: <{CEO}>\r\nTo: bob@other.example\r\nSubject: {{}}\r\n{{}}\r\nA line.\r\n"
+THERE = "Message-ID: <own@acme.example>\r\n", "DATE: whenever\r\n"
+
+
+@pytest.mark.parametrize("given", [(), THERE[:1], THERE[1:], THERE])
+async def test_date_and_message_id_are_added_where_they_are_missing(
+    outbound_gate, sink, rsa_key, given
+):
+    """Before the signature, which holds for them; what is there stays as it is (RFC 6409, 8)."""
+    private, public = rsa_key
+    async with outbound_gate(keys=(signing_key(private),)) as gate:
+        raw = BARE.format("Scan", "".join(given)).encode()
+        assert (await gate.submit(raw)).startswith("250")
+        assert (await gate.submit(raw)).startswith("250")
+        told = [seen["internet_message_id"] for seen in gate.observations()]
+    first, second = sink.mails
+    record = b"v=DKIM1; k=rsa; p=" + public
+    for mail in (first, second):
+        head = mail.data.partition(b"\r\n\r\n")[0].lower()
+        assert (head.count(b"\r\ndate:"), head.count(b"\r\nmessage-id:")) == (1, 1)
+        for field in given:
+            assert field.encode() in mail.data
+        assert dkim.verify(mail.data, dnsfunc=lambda name, timeout=5: record)
+        signed = header_values(mail.data, "DKIM-Signature")[0].lower().replace("\r\n", "")
+        assert "date" in signed
+        assert "message-id" in signed
+    ids = [header_values(mail.data, "Message-ID")[0] for mail in (first, second)]
+    assert told == ids, "our record names the mail as its reader will"
+    assert (ids[0] == ids[1]) is (THERE[0] in given), "the same bytes twice are two mails"
+
+
+async def test_a_held_mail_keeps_the_id_that_it_was_given(outbound_gate):
+    async with outbound_gate() as gate:
+        assert (await gate.submit(BARE.format("phish 9", "").encode())).startswith("250")
+        (seen,) = gate.observations()
+        (kept,) = gate.originals()
+        assert seen["internet_message_id"]
+        assert header_values(kept.read_bytes(), "Message-ID") == [seen["internet_message_id"]]
+
+
+async def test_mail_that_comes_in_gets_neither(outbound_gate, sink):
+    async with outbound_gate(tenant("globex", 2, sink.hop)) as gate:
+        raw = BARE.format("Hello", "").encode()
+        assert (await gate.send(raw, "info@globex.example")).startswith("250")
+    (mail,) = sink.mails
+    assert header_values(mail.data, "Date") == header_values(mail.data, "Message-ID") == []

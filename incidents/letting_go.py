@@ -1,0 +1,167 @@
+"""Many kept copies let go at once, of one client or of several, with one exception for each client.
+
+``let_all_go(…)``       a job for each client and layer, each with its result
+``kept_copies(incident)`` what of an incident the gateway holds, or was taken out of mailboxes
+
+What holds for one copy (incidents/held.py) holds for each of them: rights, exception, the look
+after five minutes.  docs/held-mail.md.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from incidents.allowed import allow_copy
+from incidents.layers import ExceptionMade, ExceptionWish, gateway_layer
+from incidents.lessons import Act, teach_from_held
+from incidents.models import Delivery, Incident, Intent, Job
+from incidents.models.mail import Place
+from incidents.release_rights import check_may_release
+from incidents.remediation import copies_of, release_copies, start_job
+from tenants.audit import Actor
+from tenants.errors import Conflict, DomainError, WrongInput
+from tenants.ids import new_id
+from tenants.models import Person
+
+MOST = 200
+KEPT = (Place.HOLD, Place.QUARANTINE)
+
+
+def kept_copies(incident: Incident) -> list[Delivery]:
+    """At most ``MOST``."""
+    return [copy for copy in copies_of(incident) if copy.place in KEPT][:MOST]
+
+
+def let_all_go(
+    *,
+    copies: Sequence[Delivery],
+    actor: Person | Actor,
+    reason: str = "",
+    is_false_alarm: bool = False,
+    exception: ExceptionWish | None = None,
+) -> list[Job]:
+    """Each to its recipient, from whichever layer keeps it; answers the jobs, which share a group.
+
+    ``exception``: one entry for each client that all of its copies fit.  What one client's part
+    refuses is that client's failed job; of one client alone it is raised: ``NotAllowed``,
+    ``Conflict`` where nothing is kept any more, ``WrongInput``, ``Objections``.
+    """
+    if not copies:
+        raise WrongInput("Choose at least one mail.")
+    if len(copies) > MOST:
+        raise WrongInput(f"At most {MOST} mails in one order.")
+    if exception is not None and not reason.strip():
+        raise WrongInput("Say why: the exception is shown with its reason.")
+    by_client: dict[int, list[Delivery]] = defaultdict(list)
+    for copy in copies:
+        by_client[copy.tenant_id].append(copy)
+    part = _Part(actor, reason.strip(), is_false_alarm, exception, new_id())
+    if len(by_client) == 1:
+        return part.carry_out(copies)
+    jobs: list[Job] = []
+    # In the order in which all take them: two such orders never wait for each other.
+    for tenant_id in sorted(by_client):
+        try:
+            jobs += part.carry_out(by_client[tenant_id])
+        except DomainError as error:
+            jobs.append(part.failed(tenant_id, error))
+    return jobs
+
+
+class _Part:
+    """One client's part of the order."""
+
+    def __init__(
+        self,
+        actor: Person | Actor,
+        reason: str,
+        is_false_alarm: bool,
+        exception: ExceptionWish | None,
+        group_id: UUID,
+    ) -> None:
+        self._actor, self._reason, self._group_id = actor, reason, group_id
+        self._is_false_alarm, self._exception = is_false_alarm, exception
+
+    @transaction.atomic
+    def carry_out(self, copies: Sequence[Delivery]) -> list[Job]:
+        kept = _still_kept(copies)
+        if not kept:
+            raise Conflict("None of these mails is kept any more.")
+        check_may_release(kept, self._actor)
+        made = self._except(kept)
+        detail = {"exception": str(made.rule_id)} if made else {}
+        held = [copy for copy in kept if copy.place == Place.HOLD]
+        pulled = [copy for copy in kept if copy.place == Place.QUARANTINE]
+        jobs = []
+        if held:
+            if self._is_false_alarm:
+                teach_from_held(held, Act.FALSE_ALARM, self._actor)
+            jobs.append(
+                release_copies(
+                    held,
+                    actor=self._actor,
+                    reason=self._reason,
+                    group_id=self._group_id,
+                    detail=detail,
+                )
+            )
+        if pulled:
+            jobs.append(self._give_back(pulled, detail))
+        if made is not None:
+            gateway_layer().note_release(made.rule_id, jobs[0].id)
+        return jobs
+
+    def _except(self, copies: Sequence[Delivery]) -> ExceptionMade | None:
+        """Before the mails go on their way: the mailbox layer may meet them at once."""
+        if self._exception is None:
+            return None
+        made = gateway_layer().make_exception(
+            deliveries=copies, wish=self._exception, reason=self._reason, actor=self._actor
+        )
+        for copy in copies:
+            allow_copy(copy, made)
+        return made
+
+    def _give_back(self, copies: Sequence[Delivery], detail: dict[str, Any]) -> Job:
+        job = start_job(
+            Job.Kind.RESTORE,
+            "restore",
+            copies,
+            None,
+            actor=self._actor,
+            reason=self._reason,
+            group_id=self._group_id,
+            detail=detail,
+        )
+        if not Intent.objects.filter(tenant=job.tenant_id, job=job).exists():
+            raise Conflict("Somebody else is giving them back already.")
+        return job
+
+    def failed(self, tenant_id: int, error: DomainError) -> Job:
+        """Beside those that could be done, with the reason."""
+        job: Job = Job.objects.create(
+            tenant_id=tenant_id,
+            kind=Job.Kind.RELEASE,
+            state=Job.State.FAILED,
+            group_id=self._group_id,
+            requested_by_id=self._actor.id,
+            requested_by=self._actor.name,
+            reason=self._reason,
+            error=str(error),
+            finished_at=timezone.now(),
+        )
+        return job
+
+
+def _still_kept(copies: Sequence[Delivery]) -> list[Delivery]:
+    """As they are now: others may have decided about some of them since the page was shown."""
+    rows = Delivery.objects.filter(
+        tenant_id=copies[0].tenant_id, id__in=[copy.id for copy in copies], place__in=KEPT
+    )
+    return list(rows.select_related("tenant", "message").order_by("received_at", "id"))
