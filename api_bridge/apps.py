@@ -15,6 +15,7 @@ class ApiBridgeConfig(AppConfig):
 
         register_queue("sync", "api_bridge.sync.serve_sync")
         register_queue("access", "api_bridge.access.work.serve_access")
+        register_queue("accounts", "api_bridge.accounts.work.serve_accounts")
         register_mailbox_layer(ConnectedMailboxLayer())
         register_sight(mailbox_blindness)
         register_acting(why_not_acting)

@@ -18,9 +18,19 @@ from api_bridge.access.models import (
     Purpose,
     Relationship,
 )
+from api_bridge.accounts.models import (
+    AccountLook,
+    AccountStep,
+    AccountTerms,
+    MailboxSnapshot,
+    SignIn,
+)
 from tenants.base import TenantModel, tenant_key
 
 __all__ = [
+    "AccountLook",
+    "AccountStep",
+    "AccountTerms",
     "AppRegistration",
     "Connection",
     "Consent",
@@ -30,10 +40,12 @@ __all__ = [
     "HostTrial",
     "MailboxDay",
     "MailboxMove",
+    "MailboxSnapshot",
     "MailboxSync",
     "Purpose",
     "Relationship",
     "SeenItem",
+    "SignIn",
 ]
 
 
