@@ -91,8 +91,10 @@ def mailbox_of(incident: Incident) -> Mailbox | None:
 def offers_for(incident: Incident) -> list[Offer]:
     """Steps about the account, then about each rule and grant of its newest settings.
 
-    Empty where no mail host with accounts is connected.
+    Empty where it is about no account, or no mail host with accounts is connected.
     """
+    if incident.kind != Incident.Kind.ACCOUNT:
+        return []
     mailbox = mailbox_of(incident)
     connection = _connection(incident.tenant_id)
     if mailbox is None or connection is None:

@@ -29,10 +29,15 @@ def terms_of(tenant: Tenant) -> AccountTerms:
     return found or AccountTerms(tenant=tenant)
 
 
+def must_set(actor: Person) -> None:
+    """Raises ``NotAllowed`` for anybody but a lead."""
+    must_lead(actor, _LEADS)
+
+
 @transaction.atomic
 def set_sensitivity(*, tenant: Tenant, sensitivity: str, actor: Person) -> None:
     """Counts from the next look on.  Raises ``NotAllowed`` or ``WrongInput``."""
-    must_lead(actor, _LEADS)
+    must_set(actor)
     if sensitivity not in THRESHOLDS:
         raise WrongInput("Sensitivity is low, normal or high.")
     was = terms_of(tenant).sensitivity

@@ -233,7 +233,7 @@ def access_mailbox(mailbox_id: UUID) -> Mailbox:
     return access_one(Mailbox.objects.select_related("tenant"), mailbox_id)
 
 
-def access_step(step_id: UUID) -> AccountStep:
+def access_step(step_id: UUID | str) -> AccountStep:
     rows = AccountStep.objects.select_related("tenant", "incident", "mailbox")
     return access_one(rows, step_id)
 

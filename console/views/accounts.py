@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from api_bridge.accounts.steps import offer_of, order_step, undo_step
-from api_bridge.accounts.terms import set_sensitivity, terms_of
+from api_bridge.accounts.terms import must_set, set_sensitivity, terms_of
 from console.lib.account_forms import SensitivityForm, WhichStepForm, WhyForm
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.queries.accounts import (
@@ -33,6 +33,7 @@ def client_accounts(request: PersonRequest, slug: str) -> HttpResponse:
 @for_staff
 def client_accounts_terms(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
+    must_set(request.user)
     form = SensitivityForm(
         request.POST or None, initial={"sensitivity": terms_of(client).sensitivity}
     )

@@ -53,6 +53,8 @@ HIDDEN_FROM_PORTAL = {
     *("api_bridge_correspondent", "api_bridge_mailboxsync", "api_bridge_seenitem"),
     *("api_bridge_grant", "api_bridge_consent", "api_bridge_consentlink", "api_bridge_hosttrial"),
     *("api_bridge_mailboxmove", "api_bridge_mailboxday"),
+    *("api_bridge_accountterms", "api_bridge_accountlook", "api_bridge_mailboxsnapshot"),
+    *("api_bridge_signin", "api_bridge_accountstep", "incidents_accountsign"),
     *("incidents_answer", "incidents_mailtrait", "incidents_finding"),
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
     *("incidents_warningmark", "incidents_linkedmail", "incidents_linkedincident"),
