@@ -79,7 +79,8 @@ class GraphSource:
 
     def events(self, now: datetime, sign_ins_since: datetime, audits_since: datetime) -> Events:
         found = self._try("AuditLog.Read.All", lambda: read_sign_ins(self._graph, sign_ins_since))
-        sign_ins, until = [], None
+        sign_ins: Sequence[SeenSignIn] = ()
+        until = None
         if found is not None:
             sign_ins, is_all = found
             until = now if is_all else sign_ins[-1].at

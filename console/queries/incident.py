@@ -249,7 +249,7 @@ def advice_for(
     if incident.kind == Incident.Kind.ACCOUNT:
         effect = "Ask whether it was the person herself. If not, have the password of "
         effect += f"{incident.sender} renewed and its sessions ended."
-        if incident.counts.get("copies"):
+        if not incident.is_without_mail:
             effect += " It cannot send until somebody lifts the stop."
         return Advice("Call the contact", effect, _question(incident, "call"), "phone")
     reach = within_reach(incident.counts)
@@ -323,7 +323,7 @@ def _question(incident: Incident, name: str) -> str:
 def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
     """One sentence: who can reach a copy now; never "none" while a layer cannot look."""
     counts = incident.counts
-    if incident.kind == Incident.Kind.ACCOUNT and not counts.get("copies"):
+    if incident.is_without_mail:
         return "No mail belongs to it: it stands on what was seen of the account."
     unseen = int(counts.get("unseen", 0))
     found = within_reach(counts) - unseen

@@ -252,6 +252,8 @@ def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:
 def _shared(incident: Incident, *, is_blind: bool) -> SharedIncident:
     if incident.finding:
         return SharedIncident(incident, incident.title, "No mail is concerned.")
+    if incident.is_without_mail:
+        return SharedIncident(incident, _(_KINDS[incident.kind]), "No mail is concerned.")
     where = exposure(incident.counts, is_blind=is_blind)
     return SharedIncident(incident, _(_KINDS[incident.kind]), where)
 
