@@ -27,6 +27,7 @@ class ApiBridgeConfig(AppConfig):
         register_report("found_in_mailboxes", build_found)
         register_queue("again", "api_bridge.again.work.serve_again")
         register_condemned(wake_for)
+        register_queue("accounts", "api_bridge.accounts.work.serve_accounts")
         register_mailbox_layer(ConnectedMailboxLayer())
         register_sight(mailbox_blindness)
         register_acting(why_not_acting)

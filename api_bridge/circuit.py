@@ -1,5 +1,5 @@
-"""A mail host that does not answer is not asked for a while: who waits for it holds up a worker, and
-with it the other clients.
+"""A mail host that does not answer is not asked for a while: who waits for it holds up a worker,
+and with it the other clients.
 
 One circuit for each outgoing client, so for each client's connection.  It opens when the host has
 failed several times in a row, whichever mailbox was asked, and stays open longer each time; after

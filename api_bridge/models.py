@@ -19,10 +19,20 @@ from api_bridge.access.models import (
     Purpose,
     Relationship,
 )
+from api_bridge.accounts.models import (
+    AccountLook,
+    AccountStep,
+    AccountTerms,
+    MailboxSnapshot,
+    SignIn,
+)
 from api_bridge.scanback.models import ScanBack, ScanBackFinding, ScanBackMailbox
 from tenants.base import TenantModel, tenant_key
 
 __all__ = [
+    "AccountLook",
+    "AccountStep",
+    "AccountTerms",
     "AppRegistration",
     "Connection",
     "Consent",
@@ -32,6 +42,7 @@ __all__ = [
     "HostTrial",
     "MailboxDay",
     "MailboxMove",
+    "MailboxSnapshot",
     "MailboxSync",
     "Purpose",
     "PushNotice",
@@ -40,6 +51,7 @@ __all__ = [
     "ScanBackFinding",
     "ScanBackMailbox",
     "SeenItem",
+    "SignIn",
     "TracedMail",
 ]
 

@@ -5,6 +5,7 @@ from django.views.generic import RedirectView
 
 from console.views import (
     access,
+    accounts,
     campaign,
     clients,
     components,
@@ -222,6 +223,24 @@ urlpatterns = [
         "console/queues/orders/<uuid:batch_id>/stop",
         queues.queue_batch_stop,
         name="queue_batch_stop",
+    ),
+    path("console/clients/<slug:slug>/accounts", accounts.client_accounts, name="client_accounts"),
+    path(
+        "console/clients/<slug:slug>/accounts/terms",
+        accounts.client_accounts_terms,
+        name="client_accounts_terms",
+    ),
+    path(
+        "console/mailboxes/<uuid:mailbox_id>/settings",
+        accounts.mailbox_settings,
+        name="mailbox_settings",
+    ),
+    path("console/account-signs/<uuid:sign_id>", accounts.account_sign, name="account_sign"),
+    path("console/incidents/<uuid:incident_id>/step", accounts.incident_step, name="incident_step"),
+    path(
+        "console/account-steps/<uuid:step_id>/undo",
+        accounts.account_step_undo,
+        name="account_step_undo",
     ),
     path("console/entities", entities.entity, name="entity"),
     path("console/entities/graph", entities.entity_graph, name="entity_graph"),

@@ -107,12 +107,11 @@ def assess(
     counts = count(messages, deliveries)
     codes = cross_layer(deliveries)
     parts = severity_parts(kind, counts, codes, _vips(deliveries, vip_addresses))
-    points = sum(part["points"] for part in parts)
     newest = newest_of(messages)
     clues = clues or Clues(domain=newest.sender_domain)
     return Assessment(
         kind=kind,
-        severity=next(severity for limit, severity in _LIMITS if points >= limit),
+        severity=severity_of(parts),
         severity_parts=parts,
         cross_layer=codes,
         counts=counts,
@@ -123,6 +122,16 @@ def assess(
         sender=newest.sender_address,
         queue_rank=queue_rank(kind, counts, codes),
     )
+
+
+def severity_of(parts: Iterable[Mapping[str, Any]]) -> Incident.Severity:
+    points = sum(part["points"] for part in parts)
+    return next(severity for limit, severity in _LIMITS if points >= limit)
+
+
+def kind_part(kind: str) -> dict[str, Any]:
+    label = Incident.Kind(kind).label
+    return {"code": "kind", "points": _BASE[Incident.Kind(kind)], "text": f"Kind: {label}"}
 
 
 def newest_of(messages: Sequence[Message]) -> Message:
@@ -252,11 +261,9 @@ def severity_parts(
     def part(code: str, points: int, text: str) -> dict[str, Any]:
         return {"code": code, "points": points, "text": text}
 
-    parts = [part("kind", _BASE[Incident.Kind(kind)], f"Kind: {Incident.Kind(kind).label}")]
+    parts = [kind_part(kind)]
     if kind in (Incident.Kind.SPAM, Incident.Kind.HEALTH):
         return parts
-    if kind == Incident.Kind.ACCOUNT:
-        parts.append(part("stopped", 10, "Stopped from sending by the gateway"))
     if counts["in_inbox"]:
         parts.append(part("exposed", 15, f"{counts['in_inbox']} in an inbox now"))
     if counts["read"]:

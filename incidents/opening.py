@@ -22,7 +22,10 @@ from incidents.assessment import (
     RANK,
     assess,
     copies_within_reach,
+    kind_part,
     newest_of,
+    queue_rank,
+    severity_of,
 )
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
@@ -40,11 +43,20 @@ from incidents.grouping import (
 from incidents.holding import take_turn
 from incidents.late_copies import follow_orders
 from incidents.ledger import note_incident
-from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage, Message
+from incidents.models import (
+    AccountSign,
+    Delivery,
+    Edge,
+    GroupKey,
+    Incident,
+    IncidentMessage,
+    Message,
+)
 from incidents.models.mail import Outcome, Place
 from incidents.services.acts import done
 from incidents.services.quiet import follow_quiet
 from incidents.services.states import REOPENED
+from incidents.signs import severity_part, signs_of, title_by_signs
 from incidents.sla.reckoning import reckon
 from incidents.story.clues import clues_of
 from incidents.titles import KIND_WORDS
@@ -242,6 +254,10 @@ def refresh_incident(incident: Incident) -> None:
         return  # no mail is in it (incidents/findings.py)
     # What the mails said of themselves is large, and was put to use when they were placed.
     messages = list(Message.objects.filter(memberships__incident=incident).defer("facts"))
+    signs = signs_of(incident) if incident.kind == Incident.Kind.ACCOUNT else []
+    if signs and not messages:
+        _follow_signs(incident, signs)
+        return
     if not messages:
         settle_all(incident)
         _close_empty(incident)
@@ -263,12 +279,17 @@ def refresh_incident(incident: Incident) -> None:
     ):
         if name != "sender" or incident.kind != Incident.Kind.ACCOUNT:
             setattr(incident, name, getattr(found, name))
+    if part := severity_part(signs):
+        incident.severity_parts = [*found.severity_parts, part]
+        incident.severity = severity_of(incident.severity_parts)
     incident.gateway_verdict = found.gateway_verdict
     incident.mailbox_verdict = found.mailbox_verdict
-    incident.severity_rank = RANK[Incident.Severity(found.severity)]
+    incident.severity_rank = RANK[Incident.Severity(incident.severity)]
     incident.queue_rank = found.queue_rank
-    incident.first_seen_at = min(message.first_seen_at for message in messages)
-    incident.last_seen_at = max(message.last_seen_at for message in messages)
+    seen = [(each.first_seen_at, each.last_seen_at) for each in messages]
+    seen += [(sign.at, sign.at) for sign in signs]
+    incident.first_seen_at = min(first for first, _ in seen)
+    incident.last_seen_at = max(last for _, last in seen)
     was_open = incident.is_open
     to_mind = without_allowed(copies)
     _follow_exposure(incident, was_exposed, was_grave, to_mind)
@@ -283,6 +304,24 @@ def refresh_incident(incident: Incident) -> None:
     if incident.is_open != was_open:
         note_incident(incident)
         done(incident, REOPENED, BAILEY, "More of it came into an inbox.")
+    transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
+
+
+def _follow_signs(incident: Incident, signs: Sequence[AccountSign]) -> None:
+    """An account's incident that no mail belongs to: it stands on its signs alone."""
+    part = severity_part(signs)
+    incident.severity_parts = [kind_part(incident.kind), *([part] if part else [])]
+    incident.severity = severity_of(incident.severity_parts)
+    incident.severity_rank = RANK[Incident.Severity(incident.severity)]
+    incident.title, incident.subject = title_by_signs(signs), ""
+    incident.counts = dict.fromkeys(COUNTS, 0)
+    incident.cross_layer = []
+    incident.queue_rank = queue_rank(incident.kind, incident.counts, ())
+    incident.first_seen_at = min(sign.at for sign in signs)
+    incident.last_seen_at = max(sign.at for sign in signs)
+    follow_quiet(incident)
+    reckon(incident)
+    incident.save()
     transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
 
 

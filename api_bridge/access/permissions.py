@@ -60,7 +60,39 @@ NEEDS: dict[str, tuple[Need, ...]] = {
             "An account in other hands is not switched off.",
             frozenset({"User.ReadWrite.All", "Directory.ReadWrite.All"}),
         ),
-        Need("AuditLog.Read.All", "Sign-ins of an account are not looked at."),
+        Need(
+            "AuditLog.Read.All",
+            "Sign-ins, and new ways to sign in, are not looked at.",
+        ),
+        Need(
+            "MailboxSettings.ReadWrite",
+            "Mail rules are not looked at, and none is switched off.",
+        ),
+        Need(
+            "DelegatedPermissionGrant.ReadWrite.All",
+            "What applications may do in a person's name is not looked at, and not withdrawn.",
+            frozenset({"Directory.ReadWrite.All"}),
+        ),
+        Need(
+            "UserAuthenticationMethod.Read.All",
+            "Ways to sign in are not listed.",
+            frozenset({"UserAuthenticationMethod.ReadWrite.All"}),
+        ),
+        Need(
+            "IdentityRiskyUser.Read.All",
+            "Microsoft's own word on accounts at risk is not read.",
+            frozenset({"IdentityRiskyUser.ReadWrite.All"}),
+        ),
+        Need(
+            "User-PasswordProfile.ReadWrite.All",
+            "Nobody is made to choose a new password.",
+            frozenset({"User.ReadWrite.All", "Directory.ReadWrite.All"}),
+        ),
+        Need(
+            "User.Read.All",
+            "What was done with an account is not read back, so nothing is done with it.",
+            _USERS.covered_by,
+        ),
     ),
     Purpose.PARTNER: (
         Need(
@@ -74,15 +106,17 @@ WHAT_FOR = {
     Purpose.DETECT: _("Reads mail after delivery and lists mailboxes."),
     Purpose.REMEDIATE: _("Moves a mail to a hidden folder, and back."),
     Purpose.RESPOND: _(
-        "For ending sessions and switching off an account in other hands; nothing is"
-        " called with it yet."
+        "Looks at rules, sign-ins and applications of accounts; ends sessions and switches"
+        " off signing in, by a person's order."
     ),
     Purpose.PARTNER: "Lists your GDAP relationships with customers, in your own cloud tenant.",
 }
 WITHOUT_ANY = {
     Purpose.DETECT: _("Nothing is seen after delivery: the client has the gateway alone."),
     Purpose.REMEDIATE: _("Mail is found and not pulled: people are told what to delete."),
-    Purpose.RESPOND: _("The client's own admin must end sessions and lock accounts."),
+    Purpose.RESPOND: _(
+        "Accounts are not watched, and the client's own admin must end sessions and lock them."
+    ),
     Purpose.PARTNER: "GDAP relationships are not listed: nobody is warned before one ends.",
 }
 

@@ -10,6 +10,7 @@ from api_bridge.access.proof import prove_returned
 from api_bridge.access.watching import look
 from api_bridge.blindspots import watch_sight
 from tenants.doors import ClaimedWork
+from tenants.work import want_work, work_scope
 
 
 def serve_access(claimed: ClaimedWork) -> datetime | None:
@@ -19,4 +20,6 @@ def serve_access(claimed: ClaimedWork) -> datetime | None:
     look_at_relationships(claimed)
     due = look(claimed)
     watch_sight(claimed)
+    with work_scope(claimed):
+        want_work(claimed.tenant_id, "accounts")
     return min((at for at in (again, due) if at), default=None)

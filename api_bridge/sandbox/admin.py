@@ -16,6 +16,7 @@ from api_bridge.sandbox.google import pubsub
 from api_bridge.sandbox.google import settings as google_settings
 from api_bridge.sandbox.google.authority import put_google
 from api_bridge.sandbox.google.directory import put_alert
+from api_bridge.sandbox.graph import accounts
 from api_bridge.sandbox.traces import put_trace
 from api_bridge.sandbox.web import Request, Response, is_loopback, json_response
 from api_bridge.sandbox.zone import BadRecord, Zone
@@ -86,6 +87,10 @@ class Admin:
                 return self._answer
             case "PUT", ["mailboxes", _, "rules"]:
                 return self._put_rules
+            case "PUT", ["mailboxes", _, "account"]:
+                return self._put_account
+            case "GET", ["mailboxes", _, "account"]:
+                return self._show_account
             case "POST", ["lifecycle"]:
                 return self._send_lifecycle
         raise AdminRefused(404, "no such admin address")
@@ -254,6 +259,16 @@ class Admin:
                 store.execute("INSERT INTO rule (mailbox, content) VALUES (?, ?)",
                               mailbox["number"], json.dumps(content))  # fmt: skip
         return json_response({"rules": len(rules)})
+
+    async def _put_account(self, request: Request, address: str) -> Response:
+        """What happened to an account, in Graph's own shapes: lists of ``grants``, ``methods``,
+        ``sign_ins``, ``audits``, ``risk``; names of ``applications`` by their principal's id.
+        """
+        accounts.put_account(self._cloud.store, self._mailbox(address), _object(request))
+        return json_response({})
+
+    async def _show_account(self, _request: Request, address: str) -> Response:
+        return json_response(accounts.show_account(self._cloud.store, self._mailbox(address)))
 
     async def _send_lifecycle(self, request: Request) -> Response:
         wanted = _object(request)

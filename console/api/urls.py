@@ -8,6 +8,7 @@ from rest_framework.views import APIView
 
 from console.api import (
     access,
+    accounts,
     blindspots,
     entities,
     everywhere,
@@ -228,6 +229,14 @@ urlpatterns = [
     _at(r"tenants/(?P<slug>[-\w]+)/access/links", access.MakeLink, "access-links"),
     _at("mailbox-counts", access.MailboxCounts, "mailbox-counts"),
     _at("gates", gates.GateList, "gates"),
+    _at(r"tenants/(?P<slug>[-\w]+)/accounts", accounts.ClientAccounts, "client-accounts"),
+    _at("accounts/signs", accounts.AccountSignList, "account-signs"),
+    _at(f"accounts/signs/{_ID}", accounts.AccountSignDetail, "account-sign"),
+    _at("accounts/snapshots", accounts.MailboxSnapshotList, "mailbox-snapshots"),
+    _at("accounts/steps", accounts.AccountStepList, "account-steps"),
+    _at(f"accounts/steps/{_ID}", accounts.AccountStepDetail, "account-step"),
+    _at(f"accounts/steps/{_ID}/undo", accounts.UndoAccountStep, "account-step-undo"),
+    _at(f"incidents/{_ID}/steps", accounts.OrderAccountStep, "incident-steps"),
     _at(r"tenants/(?P<slug>[-\w]+)/outbound", outbound.ClientOutbound, "client-outbound"),
     _at("sender-stops", outbound.SenderStopList, "sender-stops"),
     _at(f"sender-stops/{_ID}", outbound.SenderStopDetail, "sender-stop"),

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from console.lib.sla import Sla, sla_left
+from console.queries.accounts import AccountCase, account_case
 from console.queries.against import words_against
 from console.queries.blindness import Blind, Blindness
 from console.queries.disagreements import Row as Contradiction
@@ -116,6 +117,7 @@ class IncidentPage:
     orders: list[StandingOrder]
     sentence: str
     wrong: Wrong | None
+    account: AccountCase | None
     advice: Advice
     others: list[Advice]
     look_again: str
@@ -146,6 +148,7 @@ def incident_page(incident: Incident) -> IncidentPage:
     advice = advice_for(incident, blind, contradictions, is_blocked=is_blocked)
     elsewhere = same_elsewhere(incident)
     wrong = wrong_with(incident)
+    account = account_case(incident)
     return IncidentPage(
         incident=incident,
         sla=sla_left(incident, timezone.now()),
@@ -160,6 +163,7 @@ def incident_page(incident: Incident) -> IncidentPage:
         facts=[CROSS_LAYER[code] for code in incident.cross_layer if code in CROSS_LAYER],
         sentence=wrong.sentence if wrong else sentence_on_exposure(incident, blind),
         wrong=wrong,
+        account=account,
         advice=advice,
         others=other_actions(incident, blind, advice),
         look_again=_question(incident, "look") if can_look(blind, copies) else "",
@@ -245,8 +249,10 @@ def advice_for(
 ) -> Advice:
     """Never a purge; what can be undone comes first; nothing that the client's layers cannot do."""
     if incident.kind == Incident.Kind.ACCOUNT:
-        effect = f"Have the password of {incident.sender} renewed and its sessions ended at the "
-        effect += "mail host. It cannot send until somebody lifts the stop."
+        effect = "Ask whether it was the person herself. If not, have the password of "
+        effect += f"{incident.sender} renewed and its sessions ended."
+        if not incident.is_without_mail:
+            effect += " It cannot send until somebody lifts the stop."
         return Advice("Call the contact", effect, _question(incident, "call"), "phone")
     reach = within_reach(incident.counts)
     if reach and not can_pull(incident, sight):
@@ -322,6 +328,8 @@ def _question(incident: Incident, name: str) -> str:
 def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
     """One sentence: who can reach a copy now; never "none" while a layer cannot look."""
     counts = incident.counts
+    if incident.is_without_mail:
+        return "No mail belongs to it: it stands on what was seen of the account."
     unseen = int(counts.get("unseen", 0))
     found = within_reach(counts) - unseen
     if blind.mailbox_since:

@@ -260,6 +260,8 @@ def _page_of_shared(found: QuerySet[Incident], cursor: str) -> tuple[list[Shared
 def _shared(incident: Incident, *, is_blind: bool) -> SharedIncident:
     if incident.finding:
         return SharedIncident(incident, incident.title, "No mail is concerned.")
+    if incident.is_without_mail:
+        return SharedIncident(incident, _(_KINDS[incident.kind]), "No mail is concerned.")
     where = exposure(incident.counts, is_blind=is_blind)
     return SharedIncident(incident, _(_KINDS[incident.kind]), where)
 

@@ -175,7 +175,7 @@ def layer_word(verdict: str, incident: Incident, layer: str, blind_since: dateti
     counts = incident.counts
     if layer == "gateway":
         went_past = {"gateway_bypassed", "internal_only"} & set(incident.cross_layer)
-        had_no_chance = bool(went_past) or bool(incident.finding)
+        had_no_chance = bool(went_past) or incident.is_without_mail
     else:
         arrived = ("in_inbox", "in_junk", "removed", "gone", "was_exposed")
         had_no_chance = not any(counts.get(key) for key in arrived)
@@ -217,7 +217,8 @@ def did_and_next(incident: Incident, job: Job | None, sight: Blind) -> tuple[str
     if incident.finding:
         return "Noticed by Bailey", next_step_of(incident.finding) if incident.is_open else ""
     if incident.kind == Incident.Kind.ACCOUNT and incident.is_open:
-        return did if job else "Gateway stopped the sender", "Call the contact"
+        noticed = "Noticed by Bailey" if incident.is_without_mail else "Gateway stopped the sender"
+        return did if job else noticed, "Call the contact"
     held = incident.counts.get("held", 0)
     if reach := within_reach(incident.counts):
         if can_pull(incident, sight):

@@ -1,5 +1,6 @@
 """What: mail, what was seen of it, incidents, actions and evidence."""
 
+from incidents.models.account import AccountSign
 from incidents.models.campaign import (
     Campaign,
     CampaignLink,
@@ -46,6 +47,7 @@ from incidents.models.work import (
 )
 
 __all__ = [
+    "AccountSign",
     "AllowedCopy",
     "Answer",
     "Attachment",

@@ -157,6 +157,12 @@ class Incident(TenantModel):
         return not self.is_open and self.classification in harmless
 
     @property
+    def is_without_mail(self) -> bool:
+        """It is about access, about records, or about an account and none of its mail."""
+        is_of_account = self.kind == self.Kind.ACCOUNT and not self.counts.get("copies")
+        return bool(self.finding) or is_of_account
+
+    @property
     def is_open(self) -> bool:
         return self.state != self.State.RESOLVED
 

@@ -22,7 +22,7 @@ def headline(
     client: Client,
 ) -> str:
     """``Fraud in the CFO's name at Acme. Two copies were delivered; both are removed. …``"""
-    if incident.finding:
+    if incident.is_without_mail:
         return f"{incident.title} at {client.name}."
     codes = {
         str(reason.get("code", ""))

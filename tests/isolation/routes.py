@@ -126,6 +126,15 @@ client_grouping_decide GET client     405 405  405  405    405   405
 client_grouping_decide POST client    302 302  302  in     in    in
 client_warnings    GET     client     200 200  200  in     in    in
 client_warnings    POST    client     302 302  302  in     in    in
+client_accounts    GET     client     200 200  200  in     in    in
+client_accounts_terms GET  client     200 403  403  in     in    in
+client_accounts_terms POST client     302 403  403  in     in    in
+mailbox_settings   GET     mailbox    200 200  200  in     in    in
+account_sign       GET     account-sign 200 200 200 in     in    in
+incident_step      GET     incident   400 400  400  in     in    in
+incident_step      POST    incident   400 400  400  in     in    in
+account_step_undo  GET     account-step 200 200 200 in     in    in
+account_step_undo  POST    account-step 302 302 302 in     in    in
 client_outbound    GET     client     200 200  200  in     in    in
 client_outbound_terms GET  client     200 403  403  in     in    in
 client_outbound_terms POST client     302 403  403  in     in    in
@@ -496,6 +505,14 @@ api-policy-change-make POST    policy-change 200 200  200  401    200   401
 api-policy-templates   GET     -             200 200  200  401    200   401
 api-policy-templates   POST    -             201 403  403  401    201/403 401
 api-policy-template-remove POST -            404 404  404  401    404   401
+api-client-accounts    GET     client        200 200  200  401    200   401
+api-account-signs      GET     -             200 200  200  401    200   401
+api-account-sign       GET     account-sign  200 200  200  401    200   401
+api-mailbox-snapshots  GET     -             200 200  200  401    200   401
+api-account-steps      GET     -             200 200  200  401    200   401
+api-account-step       GET     account-step  200 200  200  401    200   401
+api-account-step-undo  POST    account-step  202 202  202  401    202   401
+api-incident-steps     POST    incident      400 400  400  401    400   401
 api-client-outbound    GET     client        200 200  200  401    200   401
 api-sender-stops       GET     -             200 200  200  401    200   401
 api-sender-stop        GET     sender-stop   200 200  200  401    200   401
@@ -600,6 +617,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-incident-leave-campaign": {"reason": "Another hand"},
     "message_open": {"what": "text", "reason": "The client asked"},
     "client_warnings": {"is_on": "no"},
+    "client_accounts_terms": {"sensitivity": "high"},
+    "incident_step": {"kind": "disable", "target": ""},
+    "api-incident-steps": {"kind": "disable"},
     "client_outbound_terms": {
         "is_on": "on",
         "next_hop_host": "smtp.keep.example",

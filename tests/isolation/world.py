@@ -17,7 +17,12 @@ from django.utils import timezone
 
 from api_bridge.access.consent import digest_of
 from api_bridge.access.registrations import NewRegistration, keep_registration
+from api_bridge.accounts.shapes import Settings
+from api_bridge.connectors import MailboxRule
 from api_bridge.models import (
+    AccountLook,
+    AccountStep,
+    AccountTerms,
     Connection,
     Consent,
     ConsentLink,
@@ -26,12 +31,14 @@ from api_bridge.models import (
     HostTrial,
     MailboxDay,
     MailboxMove,
+    MailboxSnapshot,
     MailboxSync,
     PushNotice,
     ScanBack,
     ScanBackFinding,
     ScanBackMailbox,
     SeenItem,
+    SignIn,
     TracedMail,
 )
 from api_bridge.scanback.document import ask_found
@@ -46,6 +53,7 @@ from incidents.evidence import store_evidence
 from incidents.findings import Trouble, note_findings
 from incidents.intake import record
 from incidents.models import (
+    AccountSign,
     AllowedCopy,
     Campaign,
     ClientWord,
@@ -506,6 +514,7 @@ def _mailbox_layer(side: Side) -> None:
         received_at=now - timedelta(hours=2),
     )
     _access(side, connection)
+    _accounts(side, mailbox, connection)
     _look_back(side, mailbox)
 
 
@@ -540,6 +549,51 @@ def _look_back(side: Side, mailbox: Mailbox) -> None:
     lead = Person.objects.get(role=Person.Role.LEAD)
     for audience in ("client", "internal"):
         ask_found(run=run, actor=lead, audience=audience)
+
+
+def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
+    """A look, settings, a sign-in, a sign and a step of a response that was done."""
+    tenant, now, word = side.tenant, timezone.now(), side.inner
+    rule = MailboxRule(id=word, name=word, criteria=(("subject", word),), deletes=True)
+    settings = Settings(rules=(rule,))
+    AccountTerms.objects.create(tenant=tenant, changed_by=word)
+    off = [{"what": "rules", "words": word}]
+    AccountLook.objects.create(tenant=tenant, connection=connection, off=off, looked_at=now)
+    MailboxSnapshot.objects.create(
+        tenant=tenant,
+        mailbox=mailbox,
+        digest=settings.digest,
+        content=settings.as_json(),
+        changes=[word],
+        taken_at=now,
+    )
+    SignIn.objects.create(tenant=tenant, mailbox=mailbox, external_id=word, at=now, country="DE")
+    incident = _incident(side, SHARED)
+    AccountSign.objects.create(
+        tenant=tenant,
+        incident=incident,
+        mailbox=mailbox.address,
+        code="hides_mail",
+        key=word,
+        words=word,
+        weight=30,
+        source=word,
+        raw={"rule": word},
+        at=now,
+    )
+    AccountStep.objects.create(
+        tenant=tenant,
+        incident=incident,
+        mailbox=mailbox,
+        kind=AccountStep.Kind.DISABLE,
+        target=word,
+        label=word,
+        before={"note": word},
+        words=word,
+        reason=word,
+        state=AccountStep.State.VERIFIED,
+        asked_by=word,
+    )
 
 
 def _access(side: Side, connection: Connection) -> None:
@@ -805,6 +859,8 @@ def _note_ids(side: Side) -> None:
                 "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),
                 "submission-login": str(SubmissionLogin.objects.get().id),
                 "signing-key": str(SigningKey.objects.get().id),
+                "account-sign": str(AccountSign.objects.get().id),
+                "account-step": str(AccountStep.objects.get().id),
                 "sender-stop": str(SenderStop.objects.get().id),
                 "policy-push": str(PolicyPushItem.objects.get().push_id),
                 "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),

@@ -12,6 +12,7 @@ from typing import Any
 
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.graph import (
+    accounts,
     actions,
     delta,
     folders,
@@ -43,6 +44,12 @@ SETTINGS = frozenset({"MailboxSettings.Read", "MailboxSettings.ReadWrite"})
 JSON_KIND = ("application/json;odata.metadata=minimal;odata.streaming=true;"
              "IEEE754Compatible=false;charset=utf-8")  # fmt: skip
 NO_ROLE: frozenset[str] = frozenset()
+RULES = frozenset({"MailboxSettings.ReadWrite"})
+GRANTS = frozenset({"DelegatedPermissionGrant.ReadWrite.All", "Directory.ReadWrite.All"})
+METHODS = frozenset({"UserAuthenticationMethod.Read.All", "UserAuthenticationMethod.ReadWrite.All"})
+AUDITED = frozenset({"AuditLog.Read.All"})
+RISK = frozenset({"IdentityRiskyUser.Read.All", "IdentityRiskyUser.ReadWrite.All"})
+SESSIONS = frozenset({"User.RevokeSessions.All"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Route:
 
 Table = tuple[tuple[str, str, Handler, frozenset[str]], ...]
 FOLDERS = "users/{user}/mailFolders"
+RULE = f"{FOLDERS}/inbox/messageRules/{{rule}}"
 FOLDER = f"{FOLDERS}/{{folder}}"
 MESSAGE = "users/{user}/messages/{message}"
 ATTACHMENT = f"{MESSAGE}/attachments/{{attachment}}"
@@ -74,6 +82,20 @@ TABLE: Table = (
     ("GET", FOLDERS, folders.list_folders, HEADERS),
     ("POST", FOLDERS, folders.create_folder, WRITE),
     ("GET", f"{FOLDERS}/inbox/messageRules", users.list_rules, SETTINGS),
+    ("POST", f"{FOLDERS}/inbox/messageRules", accounts.create_rule, RULES),
+    ("GET", RULE, accounts.get_rule, SETTINGS),
+    ("PATCH", RULE, accounts.change_rule, RULES),
+    ("DELETE", RULE, accounts.delete_rule, RULES),
+    ("PATCH", "users/{user}", accounts.change_user, NO_ROLE),
+    ("POST", "users/{user}/revokeSignInSessions", accounts.revoke_sessions, SESSIONS),
+    ("GET", "users/{user}/oauth2PermissionGrants", accounts.list_grants, GRANTS),
+    ("GET", "oauth2PermissionGrants/{grant}", accounts.get_grant, GRANTS),
+    ("DELETE", "oauth2PermissionGrants/{grant}", accounts.delete_grant, GRANTS),
+    ("GET", "users/{user}/authentication/methods", accounts.list_methods, METHODS),
+    ("GET", "servicePrincipals/{principal}", accounts.get_principal, DIRECTORY | GRANTS),
+    ("GET", "auditLogs/signIns", accounts.list_sign_ins, AUDITED),
+    ("GET", "auditLogs/directoryAudits", accounts.list_audits, AUDITED),
+    ("GET", "identityProtection/riskyUsers", accounts.list_risky, RISK),
     ("GET", FOLDER, folders.get_folder, HEADERS),
     ("PATCH", FOLDER, folders.change_folder, WRITE),
     ("DELETE", FOLDER, folders.delete_folder, WRITE),

@@ -9,6 +9,7 @@ import sqlite3
 from typing import Any
 
 from api_bridge.sandbox.clock import as_graph_time
+from api_bridge.sandbox.graph.accounts import account_of
 from api_bridge.sandbox.graph.call import GRAPH, Call, answer, item_not_found
 from api_bridge.sandbox.odata import EVERYTHING, Column, read_filter, read_orderby, read_select
 from api_bridge.sandbox.web import Response
@@ -62,7 +63,10 @@ def user_json(call: Call, user: sqlite3.Row) -> dict[str, Any]:
         "SELECT address FROM address WHERE mailbox = ? ORDER BY address", user["number"]
     )
     licences = [{"disabledPlans": [], "skuId": EXCHANGE_SKU}]
+    account = account_of(call.cloud.store, user)
     return {
+        "signInSessionsValidFromDateTime": account["signInSessionsValidFromDateTime"],
+        "passwordProfile": account["passwordProfile"],
         "businessPhones": [],
         "displayName": user["display_name"],
         "givenName": given,
@@ -151,7 +155,8 @@ def _selected(call: Call) -> list[str] | None:
     if text is None:
         return None
     names = (*DEFAULT, "accountEnabled", "userType", "createdDateTime", "mailNickname",
-             "proxyAddresses", "otherMails", "assignedLicenses")  # fmt: skip
+             "proxyAddresses", "otherMails", "assignedLicenses",
+             "signInSessionsValidFromDateTime", "passwordProfile")  # fmt: skip
     return read_select(text, names, "microsoft.graph.user")
 
 

@@ -231,6 +231,44 @@ def test_delegated_admin_relationships(judge: Judge, company: Company):
     assert listed["value"][0]["accessDetails"]["unifiedRoles"] == [{"roleDefinitionId": "r"}]
 
 
+def test_accounts(judge: Judge, company: Company):
+    user = f"users/{company.mail('ana')}"
+    place = {
+        "city": "Berlin",
+        "countryOrRegion": "DE",
+        "geoCoordinates": {"latitude": 52.5, "longitude": 13.4},
+    }
+    company.cloud.admin("PUT", f"mailboxes/{company.mail('ana')}/account", {
+        "sign_ins": [{"ipAddress": "198.51.100.7", "location": place, "appDisplayName": "Outlook",
+                      "riskLevelDuringSignIn": "none"}],
+        "audits": [{"activityDisplayName": "User registered security info"}],
+        "risk": [{"riskLevel": "high", "riskDetail": "none"}],
+        "applications": {"5e3ce6c0-2b1f-4285-8d4b-75ee78787346": "Mail Helper"},
+    })  # fmt: skip
+    since = "createdDateTime ge 2026-01-01T00:00:00Z"
+    order = {"$filter": since, "$orderby": "createdDateTime", "$top": "500"}
+    assert len(judge("GET", "auditLogs/signIns", 200, params=order)["value"]) == 1
+    wanted = "activityDateTime ge 2026-01-01T00:00:00Z and loggedByService eq "
+    wanted += "'Authentication Methods'"
+    audits = judge("GET", "auditLogs/directoryAudits", 200, params={"$filter": wanted})
+    assert len(audits["value"]) == 1
+    at_risk = {"$filter": "riskState eq 'atRisk'"}
+    assert len(judge("GET", "identityProtection/riskyUsers", 200, params=at_risk)["value"]) == 1
+    judge("GET", "servicePrincipals/5e3ce6c0-2b1f-4285-8d4b-75ee78787346", 200)
+    rules = f"{user}/mailFolders/inbox/messageRules"
+    made = {"displayName": "x", "sequence": 1, "actions": {"markAsRead": True}}
+    rule = judge("POST", rules, 201, json=made)
+    judge("PATCH", f"{rules}/{rule['id']}", 200, json={"isEnabled": False})
+    assert judge("GET", f"{rules}/{rule['id']}", 200)["isEnabled"] is False
+    judge("DELETE", f"{rules}/{rule['id']}", 204)
+    judge("GET", f"{rules}/{rule['id']}", 404)
+    judge("POST", f"{user}/revokeSignInSessions", 200)
+    judge("PATCH", user, 204, json={"accountEnabled": False})
+    fields = {"$select": "accountEnabled,signInSessionsValidFromDateTime,passwordProfile"}
+    assert judge("GET", user, 200, params=fields)["accountEnabled"] is False
+    judge("PATCH", user, 400, json={"displayName": "Nobody"})
+
+
 def test_batch(judge: Judge, company: Company, mail: str):
     judge("POST", "$batch", 200, json={"requests": [
         {"id": "1", "method": "GET", "url": f"/{mail}/$value"},

@@ -1,12 +1,15 @@
 """A stop that a gate tells: one incident of the account, and a person who lifts it."""
 
 import pytest
+from django.utils import timezone
 
+from incidents.accounts import Sign, note_signs
 from incidents.correlation import serve_intake
 from incidents.models import Delivery, Incident, IncidentMessage, LedgerEntry
 from incidents.opening import assess_messages
 from incidents.remediation import release_held
 from incidents.services import resolve_incident
+from incidents.signs import signs_of
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.gate.outbound.watch import Stop
 from seg_bridge.gate.ship import lines_of
@@ -16,6 +19,7 @@ from seg_bridge.outbound.stopping import lift_stop
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, WrongInput
 from tenants.models import AuditEntry
+from tenants.scope import Role, tenant_scope
 from tests.factories import Cast
 from tests.seg_bridge.conftest import Wire, make_gate
 from tests.seg_bridge.outbound.parts import (
@@ -111,6 +115,30 @@ def test_a_second_stop_joins_the_open_incident_and_reopens_none(cast: Cast, wire
     wire.ship(sent(cast, 3), stopped(cast, 3, ulid="01J0000000000000000000ST03"))
     serve(cast)
     assert [each.counts["messages"] for each in accounts(cast)] == [2, 1]
+
+
+@pytest.mark.parametrize("signs_come", ["before", "below the threshold", "after"])
+def test_signs_of_the_account_and_its_stop_are_one_incident(
+    cast: Cast, wire: Wire, signs_come: str
+):
+    def note(*codes: str) -> None:
+        now = timezone.now()
+        signs = [Sign(code=each, key=each, words=each, source="test", at=now) for each in codes]
+        with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+            note_signs(cast.acme, CEO, signs, threshold=60)
+
+    if signs_come != "after":
+        note("mail_grant", *(["new_country"] if signs_come == "before" else []))
+        assert len(accounts(cast)) == (signs_come == "before")
+    wire.ship(sent(cast, 1), stopped(cast, 1))
+    serve(cast)
+    if signs_come == "after":
+        note("mail_grant")
+    (incident,) = accounts(cast)
+    assert (incident.counts["messages"], incident.sender) == (1, CEO)
+    with analyst(cast):
+        codes = {sign.code for sign in signs_of(incident)}
+    assert codes >= {"stopped", "mail_grant"}
 
 
 def test_a_mail_that_looks_alike_joins_no_account(cast: Cast, wire: Wire):

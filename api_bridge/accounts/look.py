@@ -1,0 +1,191 @@
+"""Looks at a client's accounts every quarter of an hour.  No scope is open while a host is called.
+
+1. what counts for all: sign-ins, new ways to sign in, accounts that Microsoft holds at risk; and
+   bursts of mail, by what both layers saw;
+2. the settings of each mailbox, twenty mailboxes at a time: a snapshot where they changed.
+What the client's permissions do not allow is off, with a sentence; the rest goes on.  A round that
+takes longer than one turn goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from api_bridge import connectors
+from api_bridge.access.models import Purpose
+from api_bridge.access.permissions import NEEDS
+from api_bridge.accounts.keep import Keeper, own_domains_of
+from api_bridge.accounts.models import AccountLook
+from api_bridge.accounts.reading import ConnectorSource, GraphSource, Noted, Source
+from api_bridge.connectors.graph.client import GraphClient
+from api_bridge.errors import AuthExpired, BridgeError
+from api_bridge.models import Connection
+from api_bridge.runtime import NotGranted, connector_of, shared_runtime, wire_connection
+from tenants.doors import ClaimedWork
+from tenants.models import Mailbox, Tenant
+from tenants.work import work_scope
+
+EVERY = timedelta(minutes=15)
+AGAIN = timedelta(seconds=2)
+# Of sign-ins and audits before the first look; they make what is usual.
+FIRST = timedelta(days=3)
+# Microsoft shows a sign-in minutes after it happened.
+OVERLAP = timedelta(minutes=30)
+BUDGET_S = 30.0
+MAILBOXES_AT_ONCE = 20
+NOT_LOOKED_AT = "Accounts are not looked at. "
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A connection whose accounts are to be looked at.  ``trouble``: why they cannot be."""
+
+    look_id: UUID
+    kind: str
+    host: str
+    wired: connectors.Connection | None
+    wired_mail: connectors.Connection | None
+    trouble: str = ""
+
+
+def look_at_accounts(claimed: ClaimedWork) -> datetime | None:
+    """All connections of the client; answers when to look again, None: there are none."""
+    for due in _due(claimed):
+        if due.wired is None:
+            _settle(claimed, due, Noted(off={"all": due.trouble}))
+            continue
+        try:
+            with _opened(due) as source:
+                _one(claimed, due, source)
+        except BridgeError as error:
+            _settle(claimed, due, Noted(errors=[str(error)]))
+    with work_scope(claimed):
+        first = AccountLook.objects.order_by("due_at").first()
+        return first.due_at if first else None
+
+
+def _due(claimed: ClaimedWork) -> list[_Due]:
+    now, found = timezone.now(), []
+    with work_scope(claimed):
+        for row in Connection.objects.filter(tenant_id=claimed.tenant_id).order_by("id"):
+            if row.kind == Connection.Kind.IMAP:
+                continue  # a mail server has no accounts that could be asked
+            look, _ = AccountLook.objects.get_or_create(
+                tenant_id=claimed.tenant_id, connection=row, defaults={"due_at": now}
+            )
+            if look.due_at <= now:
+                found.append(_wired(look, row))
+    return found
+
+
+def _wired(look: AccountLook, row: Connection) -> _Due:
+    host = row.get_kind_display()
+    try:
+        if row.kind != Connection.Kind.GRAPH:
+            return _Due(look.id, row.kind, host, wire_connection(row), None)
+        wired = wire_connection(row, Purpose.RESPOND, must_be_granted=True)
+    except (NotGranted, AuthExpired) as error:
+        return _Due(look.id, row.kind, host, None, None, f"{NOT_LOOKED_AT}{error}")
+    try:
+        mail = wire_connection(row, Purpose.DETECT, must_be_granted=True)
+    except (NotGranted, AuthExpired):
+        mail = None
+    return _Due(look.id, row.kind, host, wired, mail)
+
+
+@contextmanager
+def _opened(due: _Due) -> Iterator[Source]:
+    assert due.wired is not None  # the caller looked
+    if due.kind != Connection.Kind.GRAPH:
+        yield ConnectorSource(connector_of(due.wired), due.host)
+        return
+    runtime = shared_runtime()
+    with closing(GraphClient(due.wired, runtime)) as graph:
+        if due.wired_mail is None:
+            yield GraphSource(graph, None)
+        else:
+            with closing(GraphClient(due.wired_mail, runtime)) as mail:
+                yield GraphSource(graph, mail)
+
+
+def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
+    until = time.monotonic() + BUDGET_S
+    now = timezone.now()
+    with work_scope(claimed):
+        look = AccountLook.objects.get(id=due.look_id)
+    if look.reached is None:
+        _events(claimed, look, source, now)
+    while batch := _next_mailboxes(claimed, look):
+        read = source.settings([each.external_id for each in batch])
+        with work_scope(claimed):
+            tenant = Tenant.objects.get(id=claimed.tenant_id)
+            keeper, own = Keeper(tenant, now, source.name), own_domains_of(tenant)
+            for mailbox in batch:
+                if settings := read.get(mailbox.external_id):
+                    keeper.settings(mailbox, settings, own)
+            keeper.tell()
+            look.reached = batch[-1].id
+            AccountLook.objects.filter(id=look.id).update(reached=look.reached)
+        if time.monotonic() > until:
+            _settle(claimed, due, source.noted, is_through=False)
+            return
+    _settle(claimed, due, source.noted)
+
+
+def _events(claimed: ClaimedWork, look: AccountLook, source: Source, now: datetime) -> None:
+    first = now - FIRST
+    events = source.events(
+        now,
+        look.sign_ins_until - OVERLAP if look.sign_ins_until else first,
+        look.audits_until - OVERLAP if look.audits_until else first,
+    )
+    with work_scope(claimed):
+        tenant = Tenant.objects.get(id=claimed.tenant_id)
+        mailboxes = list(Mailbox.objects.filter(tenant=tenant).exclude(external_id=""))
+        keeper = Keeper(tenant, now, source.name)
+        keeper.events(events, {each.external_id.lower(): each for each in mailboxes})
+        keeper.bursts(mailboxes)
+        keeper.tell()
+        AccountLook.objects.filter(id=look.id).update(
+            sign_ins_until=events.sign_ins_until or look.sign_ins_until,
+            audits_until=events.audits_until or look.audits_until,
+        )
+
+
+def _next_mailboxes(claimed: ClaimedWork, look: AccountLook) -> list[Mailbox]:
+    with work_scope(claimed):
+        rows = Mailbox.objects.filter(tenant_id=claimed.tenant_id, state=Mailbox.State.ACTIVE)
+        rows = rows.exclude(external_id="")
+        if look.reached is not None:
+            rows = rows.filter(id__gt=look.reached)
+        return list(rows.order_by("id")[:MAILBOXES_AT_ONCE])
+
+
+def _settle(claimed: ClaimedWork, due: _Due, noted: Noted, *, is_through: bool = True) -> None:
+    now = timezone.now()
+    off = [{"what": what, "words": _sentence(words)} for what, words in noted.off.items()]
+    with work_scope(claimed):
+        rows = AccountLook.objects.filter(id=due.look_id)
+        if not is_through:
+            rows.update(due_at=now + AGAIN)
+            return
+        rows.update(
+            due_at=now + EVERY,
+            looked_at=now,
+            reached=None,
+            off=off,
+            error=noted.errors[0] if noted.errors else "",
+        )
+
+
+def _sentence(words: str) -> str:
+    """What is off without a permission stands with the permission."""
+    need = next((each for each in NEEDS[Purpose.RESPOND] if each.name == words), None)
+    return f"{need.name} is not granted. {need.without}" if need else words

@@ -1,0 +1,181 @@
+"""One connection, opened for looking at its accounts.  Calls a mail host: never inside a scope.
+
+What a permission does not cover is noted in ``off`` and left out; what failed for the moment is
+noted in ``errors``.  Neither stops the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from api_bridge.accounts.graph_read import (
+    ReadMailbox,
+    read_app_names,
+    read_audits,
+    read_folder_names,
+    read_mailboxes,
+    read_risky_users,
+    read_sign_ins,
+)
+from api_bridge.accounts.shapes import RiskyUser, SeenAudit, SeenSignIn, Settings
+from api_bridge.connectors import Connector, ReadsSettings
+from api_bridge.connectors.graph.client import GraphClient
+from api_bridge.errors import AccessDenied, BridgeError
+
+_T = TypeVar("_T")
+NOT_IN_GRAPH = (
+    "Rules that are hidden, and forwarding that an admin set on the mailbox itself: Graph does not"
+    " show them."
+)
+
+
+@dataclass(slots=True)
+class Noted:
+    """``off``: what is not looked at → the permission that is missing, or a sentence."""
+
+    off: dict[str, str] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """``until`` None: that could not be read this time, its watermark stays."""
+
+    sign_ins: Sequence[SeenSignIn] = ()
+    sign_ins_until: datetime | None = None
+    audits: Sequence[SeenAudit] = ()
+    audits_until: datetime | None = None
+    risky: Sequence[RiskyUser] = ()
+
+
+class Source(Protocol):
+    """A host's accounts.  ``name`` stands in the evidence."""
+
+    name: str
+    noted: Noted
+
+    def events(self, now: datetime, sign_ins_since: datetime, audits_since: datetime) -> Events: ...
+
+    def settings(self, ids: Sequence[str]) -> dict[str, Settings]:
+        """Of each that answered."""
+
+
+class GraphSource:
+    """``graph`` by the registration *account response*; ``mail``: by *detect*, which alone may name
+    folders; None: folders have no names.
+    """
+
+    name = "Mailbox settings (Graph)"
+
+    def __init__(self, graph: GraphClient, mail: GraphClient | None) -> None:
+        self._graph, self._mail = graph, mail
+        self.noted = Noted(off={"hidden": NOT_IN_GRAPH})
+        self._app_names: dict[str, str] = {}
+        self._folder_names: dict[tuple[str, str], str] = {}
+
+    def events(self, now: datetime, sign_ins_since: datetime, audits_since: datetime) -> Events:
+        found = self._try("AuditLog.Read.All", lambda: read_sign_ins(self._graph, sign_ins_since))
+        sign_ins: Sequence[SeenSignIn] = ()
+        until = None
+        if found is not None:
+            sign_ins, is_all = found
+            until = now if is_all else sign_ins[-1].at
+        audits = self._try("AuditLog.Read.All", lambda: read_audits(self._graph, audits_since))
+        risky = self._try("IdentityRiskyUser.Read.All", lambda: read_risky_users(self._graph))
+        return Events(
+            sign_ins=sign_ins,
+            sign_ins_until=until,
+            audits=audits or (),
+            audits_until=None if audits is None else now,
+            risky=risky or (),
+        )
+
+    def settings(self, ids: Sequence[str]) -> dict[str, Settings]:
+        read = self._try("", lambda: read_mailboxes(self._graph, ids)) or {}
+        self._note_parts(read)
+        return {
+            user_id: self._named(user_id, each.settings)
+            for user_id, each in read.items()
+            if len(each.denied) + len(each.failed) < len(_NEEDS_OF)
+        }
+
+    def _note_parts(self, read: dict[str, ReadMailbox]) -> None:
+        for part, need in _NEEDS_OF.items():
+            # One mailbox may be out of reach for a reason of its own; all are a permission.
+            if read and all(part in each.denied for each in read.values()):
+                self.noted.off[need] = need
+        self.noted.errors += [words for each in read.values() for words in each.failed.values()][:1]
+
+    def _named(self, user_id: str, settings: Settings) -> Settings:
+        """Folders and applications by their names, where those can be read."""
+        folders = {rule.moves_to for rule in settings.rules or () if rule.moves_to}
+        new = sorted(each for each in folders if (user_id, each) not in self._folder_names)
+        mail = self._mail
+        if new and mail is not None:
+            with suppress(BridgeError):
+                found = read_folder_names(mail, user_id, new)
+                self._folder_names |= {(user_id, each): name for each, name in found.items()}
+        apps = {grant.app_id for grant in settings.grants or ()} - self._app_names.keys()
+        if apps:
+            with suppress(BridgeError):
+                self._app_names |= read_app_names(self._graph, sorted(apps))
+        rules = settings.rules and tuple(
+            replace(rule, moves_to=self._folder_names.get((user_id, rule.moves_to), UNNAMED))
+            if rule.moves_to
+            else rule
+            for rule in settings.rules
+        )
+        grants = settings.grants and tuple(
+            replace(grant, app_name=self._app_names.get(grant.app_id, ""))
+            for grant in settings.grants
+        )
+        return replace(settings, rules=rules, grants=grants)
+
+    def _try(self, need: str, read: Callable[[], _T]) -> _T | None:
+        try:
+            return read()
+        except AccessDenied as error:
+            self.noted.off[need or str(error)] = need or str(error)
+        except BridgeError as error:
+            self.noted.errors.append(str(error))
+        return None
+
+
+UNNAMED = "a folder whose name could not be read"
+_NEEDS_OF = {
+    "rules": "MailboxSettings.ReadWrite",
+    "grants": "DelegatedPermissionGrant.ReadWrite.All",
+    "methods": "UserAuthenticationMethod.Read.All",
+}
+
+
+class ConnectorSource:
+    """Rules, forwarding and delegates by the connector itself, as Google has them."""
+
+    def __init__(self, connector: Connector, name: str) -> None:
+        assert isinstance(connector, ReadsSettings)  # the caller asked
+        self._connector: ReadsSettings = connector
+        self.name = f"Mailbox settings ({name})"
+        self.noted = Noted(off={"events": f"Sign-ins and applications: {name} is not asked yet."})
+
+    def events(self, now: datetime, sign_ins_since: datetime, audits_since: datetime) -> Events:
+        return Events()
+
+    def settings(self, ids: Sequence[str]) -> dict[str, Settings]:
+        found = {}
+        for mailbox_id in ids:
+            try:
+                found[mailbox_id] = Settings(
+                    rules=tuple(self._connector.rules(mailbox_id)),
+                    forwarding=self._connector.forwarding(mailbox_id),
+                    delegates=tuple(self._connector.delegates(mailbox_id)),
+                )
+            except AccessDenied as error:
+                self.noted.off["settings"] = f"Settings of mailboxes: {error}"
+            except BridgeError as error:
+                self.noted.errors = [*self.noted.errors, str(error)][:5]
+        return found

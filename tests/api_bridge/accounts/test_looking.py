@@ -1,0 +1,175 @@
+"""From what a mail host shows of an account to one incident of it, against a live sandbox."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from api_bridge.access.models import Grant, Purpose
+from incidents.services import resolve_incident
+from tests.api_bridge.accounts.conftest import Watched
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HIDES = {
+    "displayName": ".",
+    "conditions": {"subjectContains": ["invoice"]},
+    "actions": {"moveToFolder": "conversationhistory", "markAsRead": True},
+}
+FORWARDS = {
+    "displayName": "to me",
+    "actions": {"forwardTo": [{"emailAddress": {"address": "thief@evil.example"}}]},
+}
+
+
+def at(**ago: float) -> str:
+    return (datetime.now(UTC) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def sign_in(country: str, city: str, lat: float, lon: float, **ago: float) -> dict[str, Any]:
+    place = {"latitude": lat, "longitude": lon}
+    return {
+        "createdDateTime": at(**ago),
+        "ipAddress": "198.51.100.7",
+        "appDisplayName": "Office 365 Exchange Online",
+        "location": {"city": city, "countryOrRegion": country, "geoCoordinates": place},
+    }
+
+
+def test_rules_make_one_incident_of_the_account(watched: Watched) -> None:
+    watched.serve()
+    assert (watched.incidents(), len(watched.snapshots())) == ([], 1)
+    watched.rules(HIDES)
+    watched.serve()
+    # One sign alone is not enough at the usual sensitivity.
+    assert (watched.incidents(), watched.signs()) == ([], [("hides_money", False)])
+    watched.rules(HIDES, FORWARDS)
+    watched.serve()
+    (incident,) = watched.incidents()
+    assert (incident.sender, incident.state) == (watched.address, "new")
+    assert watched.signs() == [("forward_outside", True), ("hides_money", True)]
+    assert incident.severity == "high"
+    first, second, third = watched.snapshots()
+    assert first.changes == []
+    assert second.changes == [
+        "A rule named “.” is new: it moves mail with “invoice” in its subject to Conversation"
+        " History and marks it read."
+    ]
+    assert third.changes == ["Rule “to me” is new: it sends all mail on to thief@evil.example."]
+
+
+def test_looking_again_changes_nothing(watched: Watched) -> None:
+    watched.rules(HIDES, FORWARDS)
+    for _ in range(3):
+        watched.serve()
+    assert len(watched.snapshots()) == 1
+    assert [each.number for each in watched.incidents()] == [1]
+    assert watched.signs() == [("forward_outside", True), ("hides_money", True)]
+
+
+@pytest.mark.parametrize(
+    ("classification", "comes_back"), [("benign", False), ("true_positive", True)]
+)
+def test_what_a_person_closed_stays_closed_by_the_same_evidence(
+    watched: Watched, classification: str, comes_back: bool
+) -> None:
+    watched.rules(HIDES, FORWARDS)
+    watched.serve()
+    (incident,) = watched.incidents()
+    with watched.yard.staff():
+        resolve_incident(
+            incident=incident,
+            actor=watched.yard.cast.ana,
+            classification=classification,
+            cause="account",
+        )
+    watched.serve()
+    watched.rules()
+    watched.serve()
+    assert len(watched.incidents()) == 1
+    watched.rules(HIDES, FORWARDS)
+    watched.serve()
+    assert (len(watched.incidents()) == 2) is comes_back
+
+
+def test_sign_ins_and_a_new_way_to_sign_in(watched: Watched) -> None:
+    home = [sign_in("DE", "Berlin", 52.5, 13.4, hours=hours) for hours in (4, 3, 2)]
+    watched.account(sign_ins=home)
+    watched.serve()
+    assert watched.signs() == []
+    watched.account(
+        sign_ins=[sign_in("NG", "Lagos", 6.5, 3.4, minutes=20)],
+        audits=[
+            {
+                "activityDisplayName": "User registered security info",
+                "activityDateTime": at(minutes=10),
+                "initiatedBy": {"user": {"userPrincipalName": watched.address}},
+            }
+        ],
+    )
+    watched.serve()
+    (incident,) = watched.incidents()
+    assert watched.signs() == [
+        ("far_sign_in", True),
+        ("mfa_after_risk", True),
+        ("new_country", True),
+    ]
+    assert incident.title.startswith("An account at risk: two sign-ins too far apart")
+
+
+def test_grants_and_risk_join_the_open_incident(watched: Watched) -> None:
+    watched.rules(HIDES, FORWARDS)
+    watched.account(applications={"p-1": "Mail Helper"})
+    watched.serve()
+    grant = {"id": "g-1", "clientId": "p-1", "scope": "offline_access Mail.ReadWrite openid"}
+    watched.account(grants=[grant], risk=[{"riskLevel": "high", "riskDetail": "none"}])
+    watched.serve()
+    assert len(watched.incidents()) == 1
+    assert ("mail_grant", True) in watched.signs()
+    assert ("risky_user", True) in watched.signs()
+    assert watched.snapshots()[-1].changes == [
+        "New: application “Mail Helper” may act for this person: Mail.ReadWrite, offline_access,"
+        " openid."
+    ]
+
+
+@pytest.mark.parametrize("fault", ["status_429", "status_503", "drop_after_commit"])
+def test_a_fault_makes_nothing_gone(watched: Watched, fault: str) -> None:
+    watched.rules(HIDES)
+    watched.serve()
+    watched.yard.cloud.admin(
+        "POST", "faults", {"kind": fault, "count": 4, "match": "messageRules", "seconds": 0}, 201
+    )
+    watched.serve()
+    watched.yard.cloud.admin("DELETE", "faults", status=204)
+    assert [each.changes for each in watched.snapshots()] == [[]]
+    watched.serve()
+    assert watched.look().error == ""
+
+
+def test_without_the_permission_it_is_off_and_says_so(watched: Watched) -> None:
+    roles = ["User.Read.All", "MailboxSettings.ReadWrite"]
+    watched.yard.application(Purpose.RESPOND, roles=roles)
+    watched.yard.consent(Purpose.RESPOND)
+    watched.rules(HIDES, FORWARDS)
+    watched.serve()
+    assert len(watched.incidents()) == 1
+    off = {each["what"]: each["words"] for each in watched.look().off}
+    assert off.keys() == {
+        *("AuditLog.Read.All", "IdentityRiskyUser.Read.All", "hidden"),
+        *("DelegatedPermissionGrant.ReadWrite.All", "UserAuthenticationMethod.Read.All"),
+    }
+    assert off["AuditLog.Read.All"].startswith("AuditLog.Read.All is not granted. Sign-ins")
+
+
+def test_without_the_consent_nothing_is_asked(watched: Watched) -> None:
+    with watched.yard.worker():
+        Grant.objects.filter(purpose=Purpose.RESPOND).delete()
+    assert watched.serve() is not None
+    (off,) = watched.look().off
+    assert off["words"] == (
+        "Accounts are not looked at. The client has not consented to “Account response”."
+    )
+    assert watched.snapshots() == []

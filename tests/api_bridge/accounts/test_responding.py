@@ -1,0 +1,142 @@
+"""Steps of a response against a live sandbox: each once, read back, taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api_bridge.access.models import Purpose
+from api_bridge.accounts.models import AccountStep
+from api_bridge.accounts.steps import can_undo, offers_for, order_step, undo_step
+from incidents.models import Incident
+from tenants.errors import Conflict
+from tests.api_bridge.accounts.conftest import Watched
+from tests.api_bridge.accounts.test_looking import FORWARDS, HIDES
+
+pytestmark = pytest.mark.django_db(transaction=True)
+GRANT = {"id": "g-1", "clientId": "p-1", "scope": "Mail.ReadWrite offline_access"}
+
+
+@pytest.fixture
+def case(watched: Watched) -> Incident:
+    watched.rules(HIDES, FORWARDS)
+    watched.account(grants=[GRANT], applications={"p-1": "Mail Helper"})
+    watched.serve()
+    (incident,) = watched.incidents()
+    return incident
+
+
+def target_of(watched: Watched, incident: Incident, kind: str) -> str:
+    with watched.yard.staff():
+        return next(each.target for each in offers_for(incident) if each.kind == kind)
+
+
+def order(watched: Watched, incident: Incident, kind: str) -> AccountStep:
+    target = target_of(watched, incident, kind)
+    with watched.yard.staff():
+        order_step(incident=incident, kind=kind, target=target, actor=watched.yard.cast.bo)
+    watched.serve(is_due=False)
+    return watched.step()
+
+
+def undo(watched: Watched, step: AccountStep) -> AccountStep:
+    with watched.yard.staff():
+        undo_step(step=AccountStep.objects.get(id=step.id), actor=watched.yard.cast.bo)
+    watched.serve(is_due=False)
+    return watched.step()
+
+
+def enabled(shown: dict[str, Any]) -> list[bool]:
+    return [rule["isEnabled"] for rule in shown["rules"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("disable", True, False),
+        ("new_password", False, True),
+        ("disable_rule", [True, True], [False, True]),
+        ("revoke_grant", 1, 0),
+    ],
+)
+def test_a_step_is_done_and_read_back(
+    watched: Watched, case: Incident, kind: str, before: Any, after: Any
+) -> None:
+    look = {
+        "disable": lambda shown: shown["is_enabled"],
+        "new_password": lambda shown: shown["passwordProfile"]["forceChangePasswordNextSignIn"],
+        "disable_rule": enabled,
+        "revoke_grant": lambda shown: len(shown["grants"]),
+    }[kind]
+    assert look(watched.shown()) == before
+    step = order(watched, case, kind)
+    assert (step.state, step.asked_by) == ("verified", "Bo")
+    assert step.words
+    assert look(watched.shown()) == after
+    # Done again, it is known to be so already, and nothing is called.
+    if kind in ("disable", "new_password"):
+        assert order(watched, case, kind).state == "already"
+
+
+def test_sessions_end_once(watched: Watched, case: Incident) -> None:
+    was = watched.shown()["signInSessionsValidFromDateTime"]
+    step = order(watched, case, "revoke_sessions")
+    assert step.state in ("verified", "already")  # the user is seconds old here
+    assert watched.shown()["signInSessionsValidFromDateTime"] >= was
+
+
+@pytest.mark.parametrize("kind", ["disable", "disable_rule"])
+def test_what_is_reversible_is_taken_back(watched: Watched, case: Incident, kind: str) -> None:
+    before = watched.shown()
+    step = order(watched, case, kind)
+    back = undo(watched, step)
+    assert (back.state, back.undoes_id) == ("verified", step.id)
+    after = watched.shown()
+    assert (after["is_enabled"], after["rules"]) == (before["is_enabled"], before["rules"])
+    with watched.yard.staff():
+        assert not can_undo(step)
+        with pytest.raises(Conflict):
+            undo_step(step=step, actor=watched.yard.cast.bo)
+
+
+def test_a_rule_that_was_deleted_meanwhile_is_made_anew(watched: Watched, case: Incident) -> None:
+    step = order(watched, case, "disable_rule")
+    watched.rules(FORWARDS)  # its id is the first one's now
+    watched.rules()
+    back = undo(watched, step)
+    assert back.state == "verified"
+    (rule,) = watched.shown()["rules"]
+    assert (rule["actions"], rule["isEnabled"]) == (HIDES["actions"], True)
+
+
+@pytest.mark.parametrize("kind", ["disable", "disable_rule", "revoke_grant"])
+def test_a_lost_answer_is_read_and_not_repeated(
+    watched: Watched, case: Incident, kind: str
+) -> None:
+    match = {"disable": "PATCH", "disable_rule": "PATCH", "revoke_grant": "DELETE"}[kind]
+    fault = {"kind": "drop_after_commit", "count": 1, "match": match}
+    watched.yard.cloud.admin("POST", "faults", fault, 201)
+    step = order(watched, case, kind)
+    assert step.state == "verified"
+    watched.yard.cloud.admin("DELETE", "faults", status=204)
+
+
+def test_two_clicks_are_one_order(watched: Watched, case: Incident) -> None:
+    with watched.yard.staff():
+        order_step(incident=case, kind="disable", target="", actor=watched.yard.cast.ana)
+        with pytest.raises(Conflict, match="already"):
+            order_step(incident=case, kind="disable", target="", actor=watched.yard.cast.bo)
+
+
+def test_without_the_permission_the_offer_says_what_is_missing(
+    watched: Watched, case: Incident
+) -> None:
+    watched.yard.application(Purpose.RESPOND, roles=["User.Read.All", "MailboxSettings.ReadWrite"])
+    watched.yard.consent(Purpose.RESPOND)
+    with watched.yard.staff():
+        offers = {each.kind: each.missing for each in offers_for(case)}
+        assert offers["disable_rule"] == ""
+        assert offers["disable"].startswith("User.EnableDisableAccount.All is not granted.")
+        with pytest.raises(Conflict, match="not granted"):
+            order_step(incident=case, kind="disable", target="", actor=watched.yard.cast.ana)

@@ -1,0 +1,123 @@
+"""Pages about accounts in other hands: what they show, what they say where nothing is known."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from api_bridge.accounts.models import AccountLook, AccountTerms, MailboxSnapshot, SignIn
+from api_bridge.accounts.shapes import Settings
+from api_bridge.connectors import MailboxRule
+from api_bridge.models import Connection
+from incidents.accounts import Sign, note_signs
+from incidents.models import AccountSign, Incident
+from tenants.ids import new_id
+from tenants.models import Domain, Mailbox
+from tenants.scope import Role, maintenance_scope, tenant_scope
+from tests.factories import Cast
+
+pytestmark = pytest.mark.usefixtures("no_broker")
+WORDS = "Rule “x” moves mail with “invoice” to RSS Feeds and marks it read."
+
+
+@pytest.fixture
+def mailbox(cast: Cast) -> Mailbox:
+    with maintenance_scope():
+        address = "cfo@acme.example"
+        found = Mailbox.objects.filter(tenant=cast.acme, address=address).first()
+        found = found or Mailbox(tenant=cast.acme, address=address)
+        found.domain, found.external_id = Domain.objects.filter(tenant=cast.acme)[0], "u-1"
+        found.save()
+        return found
+
+
+@pytest.fixture
+def incident(cast: Cast, mailbox: Mailbox) -> Incident:
+    now = timezone.now()
+    rule = MailboxRule(id="r-1", name="x", criteria=(("subject", "invoice"),), moves_to="RSS Feeds")
+    settings = Settings(rules=(rule,))
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        connection = Connection.objects.create(
+            tenant=cast.acme,
+            cloud_tenant_id=str(new_id()),
+            authority_url="https://login.example",
+            api_url="https://graph.example",
+            by_registrations=True,
+        )
+        off = [{"what": "x", "words": "AuditLog.Read.All is not granted."}]
+        AccountLook.objects.create(tenant=cast.acme, connection=connection, looked_at=now, off=off)
+        MailboxSnapshot.objects.create(
+            tenant=cast.acme,
+            mailbox=mailbox,
+            digest=settings.digest,
+            content=settings.as_json(),
+            changes=[WORDS],
+            taken_at=now,
+        )
+        SignIn.objects.create(
+            tenant=cast.acme, mailbox=mailbox, external_id="s", at=now, city="Lagos", country="NG"
+        )
+        signs = [
+            Sign(code=code, key=code, words=WORDS, source="Rules", at=now, raw={"rule": "r-1"})
+            for code in ("hides_money", "forward_outside")
+        ]
+        found = note_signs(cast.acme, mailbox.address, signs, threshold=60)
+        assert found is not None
+        return found
+
+
+def read(client, person, name: str, *args) -> str:
+    client.force_login(person)
+    answer = client.get(reverse(name, args=args))
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def test_the_incident_shows_evidence_and_says_what_is_missing(client, cast: Cast, incident):
+    text = read(client, cast.bo, "incident", incident.id)
+    assert "What speaks for other hands" in text
+    assert WORDS in text
+    assert "100 points" in text
+    assert "The client has not consented to “Account response”." in text
+    assert reverse("access", args=["acme"]) in text
+    assert "No mail belongs to it" in text
+    assert "lifts the stop" not in text
+    answer = client.get(
+        reverse("incident_step", args=[incident.id]), {"kind": "disable_rule", "target": "r-1"}
+    )
+    assert "acts on no further mail" in answer.content.decode()
+    assert ">Do it<" not in answer.content.decode()
+
+
+def test_the_record_stands_behind_each_sign(client, cast: Cast, incident):
+    with maintenance_scope():
+        sign = AccountSign.objects.filter(incident=incident)[0]
+    assert "&quot;rule&quot;: &quot;r-1&quot;" in read(client, cast.ana, "account_sign", sign.id)
+
+
+def test_a_mailbox_shows_its_settings_over_time(client, cast: Cast, incident, mailbox):
+    text = read(client, cast.ana, "mailbox_settings", mailbox.id)
+    assert WORDS in text
+    assert "Lagos" in text
+    assert "No application" not in text, "what was not read is not said to be none"
+    assert "Not read: the mail host does not show it" in text
+
+
+def test_a_client_says_how_its_accounts_are_watched(client, cast: Cast, incident):
+    text = read(client, cast.ana, "client_accounts", "acme")
+    assert "Sensitivity: Normal" in text
+    assert "AuditLog.Read.All is not granted." in text
+    assert f"#{incident.number}" in text
+    assert "Nobody has looked yet" in read(client, cast.ana, "client_accounts", "globex")
+
+
+def test_a_lead_sets_the_sensitivity(client, cast: Cast):
+    client.force_login(cast.mo)
+    address = reverse("client_accounts_terms", args=["acme"])
+    assert client.post(address, {"sensitivity": "extreme"}).status_code == 200
+    assert client.post(address, {"sensitivity": "high"}).status_code == 302
+    with maintenance_scope():
+        assert AccountTerms.objects.get().sensitivity == "high"
+    client.force_login(cast.ana)
+    assert client.post(address, {"sensitivity": "low"}).status_code == 403

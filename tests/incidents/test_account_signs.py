@@ -1,0 +1,90 @@
+"""Signs add up to one incident of the account; what is known counts once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from incidents.accounts import Sign, note_signs
+from incidents.models import AccountSign, Incident
+from incidents.opening import refresh_incident
+from incidents.services import resolve_incident
+from incidents.signs import HIGH, LOW, NORMAL, THRESHOLDS, WINDOW
+from tenants.scope import Role, tenant_scope
+from tests.factories import Cast
+
+CFO = "cfo@acme.example"
+
+
+@pytest.fixture
+def scope(cast: Cast):
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        yield
+
+
+def sign(code: str, key: str = "k", **changes) -> Sign:
+    fields = {"words": f"{code}.", "source": "test", "at": timezone.now()}
+    return Sign(code=code, key=key, **(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("codes", "opens"),
+    [
+        (["mfa_added"], []),
+        (["mail_grant"], [HIGH]),
+        (["forward_outside"], [HIGH]),
+        (["burst"], [HIGH, NORMAL]),
+        (["new_country", "mail_grant"], [HIGH, NORMAL]),
+        (["forward_outside", "hides_money"], [HIGH, NORMAL, LOW]),
+    ],
+)
+@pytest.mark.parametrize("sensitivity", [LOW, NORMAL, HIGH])
+@pytest.mark.usefixtures("scope")
+def test_the_threshold_decides(cast: Cast, codes, opens, sensitivity):
+    signs = [sign(code) for code in codes]
+    found = note_signs(cast.acme, CFO, signs, threshold=THRESHOLDS[sensitivity])
+    assert (found is not None) is (sensitivity in opens)
+
+
+@pytest.mark.usefixtures("scope")
+def test_signs_join_and_an_incident_without_mail_stays(cast: Cast):
+    first = note_signs(cast.acme, CFO, [sign("burst")], threshold=60)
+    later = note_signs(cast.acme, CFO, [sign("mfa_added"), sign("burst")], threshold=60)
+    assert first == later
+    refresh_incident(first)
+    first.refresh_from_db()
+    assert (first.state, first.severity, first.sender) == ("new", "high", CFO)
+    assert first.title == "An account at risk: far more mail than it ever sends"
+    assert AccountSign.objects.filter(incident=first).count() == 2
+    assert note_signs(cast.acme, "ceo@acme.example", [sign("mfa_added")], threshold=60) is None
+
+
+@pytest.mark.usefixtures("scope")
+def test_old_signs_are_not_added_up(cast: Cast):
+    old = sign("forward_outside", at=timezone.now() - WINDOW - timedelta(hours=1))
+    assert note_signs(cast.acme, CFO, [old, sign("mail_grant")], threshold=60) is None
+
+
+@pytest.mark.parametrize(
+    ("classification", "is_again", "opens"),
+    [
+        ("benign", False, False),
+        ("benign", True, False),
+        ("true_positive", False, False),
+        ("true_positive", True, True),
+    ],
+)
+def test_the_same_evidence_after_closing(cast: Cast, classification, is_again, opens):
+    who = {"tenant_ids": [cast.acme.id], "provider_id": cast.provider.id}
+    with tenant_scope(Role.WORKER, **who):
+        incident = note_signs(cast.acme, CFO, [sign("burst")], threshold=60)
+    with tenant_scope(Role.ANALYST, **who):
+        resolve_incident(
+            incident=incident, actor=cast.ana, classification=classification, cause="Asked her"
+        )
+    with tenant_scope(Role.WORKER, **who):
+        note_signs(cast.acme, CFO, [sign("burst", is_again=is_again)], threshold=60)
+        open_ones = Incident.objects.filter(kind="account").exclude(state="resolved")
+        assert open_ones.exists() is opens
