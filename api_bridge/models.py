@@ -46,7 +46,8 @@ class Connection(TenantModel):
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
     that only this kind of host has, none of them secret.  ``by_registrations``: the connection has
     no application of its own and goes by the provider's registrations, as far as the client granted
-    them (api_bridge/access).
+    them (api_bridge/access).  ``groups_at``: when the directory's groups were last listed, with
+    ``groups_error`` "" or why the last try found none.
     """
 
     class Kind(models.TextChoices):
@@ -75,6 +76,8 @@ class Connection(TenantModel):
     last_ok_at = models.DateTimeField(null=True)
     last_error = models.TextField(blank=True)
     mailboxes_listed_at = models.DateTimeField(null=True)
+    groups_at = models.DateTimeField(null=True)
+    groups_error = models.TextField(blank=True, default="", db_default="")
     list_due_at = models.DateTimeField(default=timezone.now)
     watch_due_at = models.DateTimeField(default=timezone.now)
     quarantine_folder = models.CharField(max_length=100, default="Bailey Quarantine")

@@ -16,11 +16,14 @@ from api_bridge.access.models import Purpose
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """``covered_by``: wider permissions that do as well.  ``without``: what is off, a sentence."""
+    """``covered_by``: wider permissions that do as well.  ``without``: what is off, a sentence.
+    ``is_extra``: reading and acting work without it, so its absence is shown and no alarm.
+    """
 
     name: str
     without: str
     covered_by: frozenset[str] = frozenset()
+    is_extra: bool = False
 
     def is_met(self, roles: Collection[str]) -> bool:
         return self.name in roles or not self.covered_by.isdisjoint(roles)
@@ -39,6 +42,18 @@ NEEDS: dict[str, tuple[Need, ...]] = {
             frozenset({"Mail.ReadWrite"}),
         ),
         _USERS,
+        Need(
+            "GroupMember.Read.All",
+            "Groups of the directory are not listed: no mode or entry holds for one.",
+            frozenset({"Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All"}),
+            is_extra=True,
+        ),
+        Need(
+            "SecurityAlert.Read.All",
+            "What Microsoft Defender says of delivered mail later is not known.",
+            frozenset({"SecurityAlert.ReadWrite.All"}),
+            is_extra=True,
+        ),
     ),
     Purpose.REMEDIATE: (
         Need("Mail.ReadWrite", "No copy is pulled or restored: people are told instead."),

@@ -137,6 +137,7 @@ def _of_roles(asked: _Asked, token: Token) -> list[Trouble]:
         )
         for purpose in purposes
         for need in missing(purpose, token.roles)
+        if not need.is_extra
     ]
 
 

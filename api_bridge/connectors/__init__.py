@@ -53,8 +53,8 @@ class Capability(StrEnum):
 
     ``push_listed``: the standing orders can be listed.  ``pushes_pulled``: what is pushed waits to
     be fetched (``PullsPushes``).  ``cheap_changes``: ``changes`` costs no more than a quick look.
-    ``vendor_verdicts``: ``ReadsVerdicts``.  What a connector can always do is its Protocol's to
-    say: ``ReadsSettings``, ``Listens``.
+    ``vendor_verdicts``: ``ReadsVerdicts``; ``groups``: ``ListsGroups``.  What a connector can
+    always do is its Protocol's to say: ``ReadsSettings``, ``Listens``.
     """
 
     PUSH = "push"
@@ -62,6 +62,7 @@ class Capability(StrEnum):
     PUSHES_PULLED = "pushes_pulled"
     CHEAP_CHANGES = "cheap_changes"
     VENDOR_VERDICTS = "vendor_verdicts"
+    GROUPS = "groups"
     HIDDEN_QUARANTINE = "hidden_quarantine"
     RAW = "raw"
     BATCH = "batch"
@@ -162,6 +163,25 @@ class Mailbox:
     is_enabled: bool = True
     state: MailboxState = MailboxState.ACTIVE
     licences: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A group of the directory.  ``id`` stays when it is renamed; ``address`` "": it has none."""
+
+    id: str
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """``mailbox_ids``: of the people in a group, by whatever chain of groups in between, as
+    ``Mailbox.id`` has them.  ``is_everyone``: everybody of the client is in it, listed or not.
+    """
+
+    mailbox_ids: frozenset[str]
+    is_everyone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +521,17 @@ class ReadsSettings(Protocol):
 
     def delegates(self, mailbox_id: str) -> list[Delegate]:
         """Empty where the mailbox has none."""
+
+
+@runtime_checkable
+class ListsGroups(Protocol):
+    """``Capability.GROUPS``.  Both read to the end or raise: half a list is none."""
+
+    def groups(self) -> list[Group]:
+        """All of the directory."""
+
+    def members(self, group_id: str) -> Members:
+        """``NotFound``: the group is gone."""
 
 
 @runtime_checkable

@@ -14,9 +14,11 @@ from api_bridge.sandbox.store import Store
 
 ROLES = (
     "AuditLog.Read.All", "DelegatedAdminRelationship.Read.All", "Group.Read.All",
+    "GroupMember.Read.All",
     "LicenseAssignment.Read.All", "Mail.Read", "Mail.ReadBasic.All", "Mail.ReadWrite",
     "MailboxSettings.Read", "MailboxSettings.ReadWrite", "Organization.Read.All",
-    "User.EnableDisableAccount.All", "User.Read.All", "User.RevokeSessions.All",
+    "SecurityAlert.Read.All", "User.EnableDisableAccount.All", "User.Read.All",
+    "User.RevokeSessions.All",
 )  # fmt: skip
 PURPOSES = ("user", "linked", "shared", "room", "equipment", "others")
 FOLDERS = (  # well-known name, display name; all below the first

@@ -14,13 +14,16 @@ from api_bridge.connectors import (
     Capability,
     Connection,
     Fetched,
+    Group,
     Mailbox,
     MailboxState,
+    Members,
     Page,
     Ref,
     Runtime,
     State,
     Subscription,
+    VendorVerdict,
 )
 from api_bridge.connectors.graph.changes import changes_page, newest_pages
 from api_bridge.connectors.graph.client import (
@@ -34,12 +37,16 @@ from api_bridge.connectors.graph.client import (
 from api_bridge.connectors.graph.fetch import fetch_mail, fetch_mails
 from api_bridge.connectors.graph.folders import Folders
 from api_bridge.connectors.graph.mapping import (
+    GROUP_FIELDS,
     USER_FIELDS,
+    group_of,
     mailbox_of,
+    member_of,
     subscription_of,
     text_of,
 )
 from api_bridge.connectors.graph.remediate import Remediation
+from api_bridge.connectors.graph.security import verdicts_of
 from api_bridge.errors import AccessDenied, BridgeError, NotFound
 
 # Outlook subscriptions live less than 7 days (contract A.3 c); renewed with two days left.
@@ -57,6 +64,8 @@ class GraphConnector:
             Capability.HIDDEN_QUARANTINE,
             Capability.RAW,
             Capability.BATCH,
+            Capability.GROUPS,
+            Capability.VENDOR_VERDICTS,
         }
     )
 
@@ -78,6 +87,19 @@ class GraphConnector:
                 mailbox = mailbox_of(user)
                 if mailbox is not None:
                     yield mailbox
+
+    def groups(self) -> list[Group]:
+        found = [
+            group_of(entry)
+            for page in self._client.pages(path("groups", select=GROUP_FIELDS, top="999"))
+            for entry in page
+        ]
+        return [group for group in found if group is not None]
+
+    def members(self, group_id: str) -> Members:
+        target = path("groups", group_id, "transitiveMembers", select="id", top="999")
+        found = [member_of(entry) for page in self._client.pages(target) for entry in page]
+        return Members(frozenset(found) - {""})
 
     def probe(self, mailbox_id: str) -> MailboxState:
         try:
@@ -203,6 +225,18 @@ class GraphConnector:
 
     def undo(self, record: ActionRecord) -> ActionSeen:
         return self._remediation.undo(record)
+
+    def verdicts(self, since: datetime) -> list[VendorVerdict]:
+        """Alerts of Defender that name mails.  ``analyzedEmails`` says more and is beta."""
+        at = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        target = path("security", "alerts_v2", filter=f"createdDateTime ge {at}")
+        said = [
+            verdict
+            for page in self._client.pages(target)
+            for alert in page
+            for verdict in verdicts_of(alert)
+        ]
+        return sorted(said, key=lambda verdict: (verdict.at, verdict.key))
 
     def close(self) -> None:
         self._client.close()

@@ -13,8 +13,10 @@ from typing import Any
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.graph import (
     actions,
+    alerts,
     delta,
     folders,
+    groups,
     messages,
     partner,
     subscriptions,
@@ -34,6 +36,8 @@ ORGANIZATION = DIRECTORY | {"Organization.Read.All"}
 PARTNER = frozenset(
     {"DelegatedAdminRelationship.Read.All", "DelegatedAdminRelationship.ReadWrite.All"}
 )
+GROUPS = frozenset({"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"})
+ALERTS = frozenset({"SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All"})
 HEADERS = frozenset({"Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"})
 READ = frozenset({"Mail.Read", "Mail.ReadWrite"})
 WRITE = frozenset({"Mail.ReadWrite"})
@@ -63,6 +67,9 @@ TABLE: Table = (
     ("GET", "organization", users.get_organization, ORGANIZATION),
     ("GET", "organization/{organization}", users.get_organization, ORGANIZATION),
     ("GET", "tenantRelationships/delegatedAdminRelationships", partner.list_relationships, PARTNER),
+    ("GET", "groups", groups.list_groups, GROUPS),
+    ("GET", "groups/{group}/transitiveMembers", groups.list_members, GROUPS),
+    ("GET", "security/alerts_v2", alerts.list_alerts, ALERTS),
     ("GET", "users", users.list_users, DIRECTORY),
     ("GET", "users/{user}", users.get_user, DIRECTORY),
     ("GET", "users/{user}/mailboxSettings", users.get_settings, SETTINGS),
