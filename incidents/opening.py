@@ -42,6 +42,7 @@ from incidents.late_copies import follow_orders
 from incidents.ledger import note_incident
 from incidents.models import Delivery, Edge, GroupKey, Incident, IncidentMessage, Message
 from incidents.models.mail import Outcome, Place
+from incidents.proposals import follow_condemned
 from incidents.services.acts import done
 from incidents.services.quiet import follow_quiet
 from incidents.services.states import REOPENED
@@ -274,6 +275,7 @@ def refresh_incident(incident: Incident) -> None:
     marks = follow_incident(incident, messages, to_mind)
     incident.cross_layer = [code for code in CROSS_LAYER if code in {*found.cross_layer, *marks}]
     follow_orders(incident, to_mind)
+    follow_condemned(incident, to_mind)
     follow_quiet(incident)
     reckon(incident)
     incident.save()

@@ -29,10 +29,6 @@ class WithdrawForm(forms.Form):
 
 
 class LateVerdictsForm(forms.Form):
-    pull_mode = forms.ChoiceField(
-        label="The gateway, or an analyst, condemns what was delivered: pull it",
-        choices=LateVerdicts.Mode.choices,
-    )
     rule_mode = forms.ChoiceField(
         label="The mailbox layer condemns what the gateway passed: block it there",
         choices=LateVerdicts.Mode.choices,
@@ -73,7 +69,7 @@ def order_withdraw(request: PersonRequest, order_id: UUID) -> HttpResponse:
 def late_verdicts(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
     wish = wish_of(client.id)
-    now = {name: getattr(wish, name) for name in ("pull_mode", "rule_mode", "most_copies")}
+    now = {name: getattr(wish, name) for name in ("rule_mode", "most_copies")}
     initial = {**now, "rule_days": wish.rule_days, "stop": wish.stopped_at is not None}
     form = LateVerdictsForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():

@@ -27,6 +27,7 @@ from incidents.models.mail import (
     TraceKey,
     TraitCount,
 )
+from incidents.models.mode import LayerMode, PullProposal
 from incidents.models.releases import AllowedCopy, ReleaseLook
 from incidents.models.remediation import Intent, Job
 from incidents.models.skills import PersonSkill, SkillNeed
@@ -69,6 +70,7 @@ __all__ = [
     "Interference",
     "Job",
     "LateVerdicts",
+    "LayerMode",
     "LedgerDay",
     "LedgerEntry",
     "LinkedIncident",
@@ -80,6 +82,7 @@ __all__ = [
     "Observation",
     "Pause",
     "PersonSkill",
+    "PullProposal",
     "Quiet",
     "Recomputation",
     "Regrouping",

@@ -630,12 +630,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "report_terms": {"mailbox": "", "herd_mode": "dry_run", "herd_reporters": "4"},
     "api-report-terms": {"herd_mode": "dry_run"},
     "late_verdicts": {
-        "pull_mode": "ask",
         "rule_mode": "auto",
         "most_copies": "9",
         "rule_days": "9",
     },
-    "api-late-verdicts": {"pull_mode": "ask"},
+    "api-late-verdicts": {"rule_mode": "ask"},
     "api-disagreement-dismiss": {"reason": "A drill"},
     "api-rehearsals": {"do": "add_rule", "value": "eve@evil.example"},
     "api-rehearsal-save": {"reason": "It goes on", "despite": "true"},
