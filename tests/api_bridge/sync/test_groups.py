@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +10,6 @@ import pytest
 
 from api_bridge.access.permissions import NEEDS, missing
 from api_bridge.models import Connection
-from api_bridge.runtime import close_connectors, shared_runtime
 from incidents.modes import modes_of, set_mode
 from tenants.audit import Actor
 from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember
@@ -123,15 +122,14 @@ def test_a_page_that_fails_never_empties_a_group(client_: Client, match: str):
     assert trouble(client_) == ""
 
 
-def test_without_the_permission_mail_is_read_and_it_is_said(client_: Client):
+def test_without_the_permission_mail_is_read_and_it_is_said(connect: Callable[[str], Client]):
+    client_ = connect("delta")
     company = client_.company
     path = f"tenants/{company.tenant_id}"
     app = {"client_id": company.client_id, "secret": company.secret}
     roles = ["User.Read.All", "Mail.ReadWrite"]
     company.cloud.admin("PUT", path, {"domain": company.domain, "apps": [app | {"roles": roles}]})
-    close_connectors()
-    shared_runtime.cache_clear()  # the token of before had the permission
-    listed(client_)
+    client_.sync()
     assert "groups cannot be listed" in trouble(client_)
     with client_.scope():
         assert Mailbox.objects.filter(state="active").count() == len(company.names)
