@@ -25,7 +25,7 @@ from django.utils import timezone
 from incidents.allowed import without_allowed
 from incidents.campaigns.moving import lineage
 from incidents.disagreements import accept
-from incidents.late_copies import QUEUE, carry_out_order
+from incidents.late_copies import carry_out_order
 from incidents.models import (
     Delivery,
     Disagreement,
@@ -34,7 +34,7 @@ from incidents.models import (
     PullProposal,
     StandingOrder,
 )
-from incidents.modes import Mode, Modes, modes_of
+from incidents.modes import QUEUE, Mode, Modes, modes_of
 from incidents.orders import orders_in_force
 from incidents.proposals import SURE, answer_proposals
 from incidents.remediation import copies_of, pull_incident, pullable

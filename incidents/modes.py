@@ -157,10 +157,10 @@ def modes_of(tenant_id: int, *, at: datetime | None = None) -> Modes:
             pending.append(row)
     own = in_force.pop(None, None)
     client = Effective(mode=Mode(own.mode) if own else UNSET, row=own)
-    wanted = {key: row for key, row in in_force.items() if row.mode}
+    wanted = {key: row for key, row in in_force.items() if key is not None and row.mode}
     if not wanted:
         return Modes(client, {}, {}, pending)
-    standing = MailboxGroup.objects.filter(tenant=tenant_id, id__in=wanted, gone_at=None)
+    standing = MailboxGroup.objects.filter(tenant=tenant_id, id__in=list(wanted), gone_at=None)
     groups = {
         group.id: Effective(mode=Mode(wanted[group.id].mode), group=group, row=wanted[group.id])
         for group in standing

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from typing_extensions import override
 
 from console.api import serializers as shown
 from console.api.base import DetailView, ListView, parse
@@ -147,11 +148,12 @@ def _scope(row: ScopeRow, name: str) -> dict[str, Any]:
 
 
 class PullProposalList(ListView):
-    """Pulls that wait for a yes, oldest first; ``state=`` shows the decided ones."""
+    """Pulls that wait for a yes."""
 
     serializer_class = PullProposalSerializer
     filterset_class = TenantFilter
 
+    @override
     def get_queryset(self) -> QuerySet[PullProposal]:
         rows = PullProposal.objects.select_related("tenant")
         return rows.filter(state=PullProposal.State.OPEN, waiting__gt=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -31,7 +32,8 @@ def mode_set(request: PersonRequest, slug: str) -> HttpResponse:
     group = group_of(client, said(request, "group"))
     known = modes_of(client.id)
     now = known.groups.get(group.id) if group else known.client
-    form = ModeForm(request.POST or None, initial={"mode": now.mode if now else ""}, group=group)
+    mode_now = str(now.mode) if now else ""
+    form = ModeForm(request.POST or None, initial={"mode": mode_now}, group=group)
     forecast = None
     if request.method == "POST" and form.is_valid():
         wish = dict(form.cleaned_data)
@@ -39,9 +41,10 @@ def mode_set(request: PersonRequest, slug: str) -> HttpResponse:
             set_mode(tenant=client, group=group, actor=request.user, **wish)
             messages.success(request, f"The mode of {group or client.name} is saved.")
             return redirect("modes", client.slug)
-        forecast = rehearse_mode(client.id, group, wish["mode"] or ("" if group else now.mode))
-    context = {"client": client, "group": group, "now": now, "form": form}
-    context |= {"forecast": forecast, "effects": [(mode.label, EFFECTS[mode]) for mode in EFFECTS]}
+        forecast = rehearse_mode(client.id, group, wish["mode"] or ("" if group else mode_now))
+    effects = [(mode.label, EFFECTS[mode]) for mode in EFFECTS]
+    context: dict[str, Any] = {"client": client, "group": group, "form": form}
+    context |= {"forecast": forecast, "effects": effects}
     return ask(request, "console/mode_set.html", context)
 
 

@@ -18,7 +18,7 @@ def test_modes_are_told_rehearsed_and_set(mo, world):
     changed = mo.post("tenants/acme/modes", wish).json()
     assert (changed["groups"][0]["mode"], changed["groups"][0]["set_by"]) == ("monitor", "Mo")
     assert "tells" in changed["groups"][0]["effect"]
-    with tenant_scope(Role.WORKER, [world.acme.tenant.id]):
+    with tenant_scope(Role.ANALYST, [world.acme.tenant.id]):
         assert LayerMode.objects.latest("set_at").mode == "monitor"
 
 
