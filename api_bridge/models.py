@@ -70,6 +70,8 @@ class Connection(TenantModel):
     ``seals_pushes``: what is told of its mailboxes brings what changed, sealed with the first of
     ``sealed_push_keys`` (api_bridge/push_keys.py).
     ``rests_until`` not None: its host did not answer, and no worker asks it before then.
+    ``groups_at``: when the directory's groups were last listed, with ``groups_error`` "" or why the
+    last try found none.
     """
 
     class Kind(models.TextChoices):
@@ -98,6 +100,8 @@ class Connection(TenantModel):
     last_ok_at = models.DateTimeField(null=True)
     last_error = models.TextField(blank=True)
     mailboxes_listed_at = models.DateTimeField(null=True)
+    groups_at = models.DateTimeField(null=True)
+    groups_error = models.TextField(blank=True, default="", db_default="")
     list_due_at = models.DateTimeField(default=timezone.now)
     watch_due_at = models.DateTimeField(default=timezone.now)
     trace_due_at = models.DateTimeField(default=timezone.now, db_default=Now())

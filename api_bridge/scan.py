@@ -30,6 +30,7 @@ from api_bridge.detect import Judgement, MailboxContext
 from api_bridge.detect.child import JUDGE, judgement_of
 from api_bridge.detect.context import TraceState
 from api_bridge.host_auth import host_auth
+from api_bridge.host_filter import filtered, sender_ip
 from api_bridge.inside import is_from_inside
 from api_bridge.known import GatewayWord, Known, Profile, conversation_of, header_of
 from api_bridge.reports import bare_facts, taken_from, trust_of
@@ -44,6 +45,7 @@ from incidents.userreports.taking import TakenReport
 from incidents.words import Direction, Layer, Place, Verdict
 
 ENGINE = "detect"
+FILTER = "exchange-online-protection"
 READERS = 2
 MOST_RECIPIENTS = 50
 
@@ -73,6 +75,7 @@ class Seat:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
     """``observation`` None: nothing new to say of it; ``is_judged``: an observation of it exists.
+    ``beside``: what others said of it that only this source can tell, the mail host's own filter.
     ``wants_evidence``: ``raw``, the bytes that were read, acquired by ``method``, belong into the
     evidence store; of other mail no bytes are kept.  ``reports``: what it reports, where it lies in
     the client's report mailbox.
@@ -80,6 +83,7 @@ class Scanned:
 
     item: Item
     observation: Observation | None = None
+    beside: Sequence[Observation] = ()
     is_judged: bool = True
     lessons: Sequence[history.Lesson] = ()
     raw: bytes = b""
@@ -143,11 +147,43 @@ def scan(
     return Scanned(
         item=item,
         observation=observation,
+        beside=_beside(item, observation, seat),
         lessons=lessons,
         raw=raw if wants_evidence else b"",
         method=method,
         wants_evidence=wants_evidence,
     )
+
+
+def _beside(item: Item, seen: Observation, seat: Seat) -> list[Observation]:
+    """The word of the host's filter, where it condemns; its "harmless" weighs nothing, and stands
+    in the detail of ours.
+    """
+    told = filtered(item, seat.kind)
+    if told is None or told.verdict is None or not told.verdict.is_threat:
+        return []
+    text = f"Microsoft's filter called this mail {told.words} when it came in."
+    value = told.category or f"SCL {told.scl}"
+    return [
+        replace(
+            seen,
+            layer=Layer.VENDOR,
+            source=f"vendor:{seat.kind}",
+            source_key=f"{item.ref.item_id}/filter",
+            trace_state="",
+            verdict=told.verdict,
+            score=None,
+            confidence=None,
+            reasons=(Reason("vendor_verdict", text, value),),
+            engine=FILTER,
+            engine_version="",
+            rule="",
+            place=None,
+            is_read=None,
+            mail={},
+            detail={"host_filter": told.as_json()},
+        )
+    ]
 
 
 def _bytes_of(item: Item, fetched: Fetched | None) -> tuple[bytes, str]:
@@ -264,15 +300,29 @@ def _gate_names(item: Item, arrival: _Arrival) -> list[str]:
     """The authserv-id of the gate that set the trace: it writes trace, Authentication-Results and
     its Received line with the same ulid on top of what came, so these three stand together.
     """
-    if arrival.trace is None:
+    at = _gate_block(item, arrival)
+    if at is None:
         return []
+    results = parse_auth_results(item.headers[at + 1][1])
+    return [results[0].authserv_id] if results else []
+
+
+def _gate_line(item: Item, arrival: _Arrival) -> str:
+    """The Received line of the gate, "" where none stands with a genuine trace."""
+    at = _gate_block(item, arrival)
+    return item.headers[at + 2][1] if at is not None else ""
+
+
+def _gate_block(item: Item, arrival: _Arrival) -> int | None:
+    """Where trace, results and Received line of the gate stand together; None: nowhere."""
+    if arrival.trace is None:
+        return None
     names = [name.lower() for name, _ in item.headers]
     at = names.index(TRACE_HEADER.lower())
     together = ["authentication-results", "received"]
     if names[at + 1 : at + 3] != together or arrival.trace.ulid not in item.headers[at + 2][1]:
-        return []
-    results = parse_auth_results(item.headers[at + 1][1])
-    return [results[0].authserv_id] if results else []
+        return None
+    return at
 
 
 def _fits(trace: Trace, facts: MailFacts) -> bool:
@@ -372,6 +422,18 @@ def _observation(
     observed_at: datetime,
 ) -> Observation:
     told = host_auth(item, seat.kind)
+    by_filter = filtered(item, seat.kind)
+    from_ip = sender_ip(
+        item,
+        seat.kind,
+        gate_line=_gate_line(item, arrival),
+        internal_hosts=seat.internal_hosts,
+    )
+    known = {
+        "host_auth": told,
+        "host_filter": by_filter.as_json() if by_filter else {},
+        "client_ip": from_ip,
+    }
     return Observation(
         tenant_id=seat.tenant_id,
         layer=Layer.MAILBOX,
@@ -394,7 +456,7 @@ def _observation(
         place=item.place,
         is_read=item.is_read,
         mail=facts.as_json(),
-        detail=_detail(item) | ({"host_auth": told} if told else {}),
+        detail=_detail(item) | {name: value for name, value in known.items() if value},
     )
 
 

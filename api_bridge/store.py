@@ -92,7 +92,8 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
 
 def store_scanned(*scanned: Scanned) -> None:
     """Observations, what they teach, and what people report.  Must run in the client's scope."""
-    record([_with_evidence(each) for each in scanned if each.observation])
+    told = [_with_evidence(each) for each in scanned if each.observation]
+    record([*told, *(word for each in scanned for word in each.beside)])
     tenant_id = current_scope().tenant_ids[0]
     take_reports(tenant_id, [report for each in scanned for report in each.reports])
     history.learn(tenant_id, [lesson for each in scanned for lesson in each.lessons])

@@ -32,6 +32,7 @@ from api_bridge.errors import (
     Temporary,
 )
 from api_bridge.gaps import due_for_check, note_checked, pages_to_check
+from api_bridge.groups import follow_groups
 from api_bridge.health import NO_WAY_IN, is_blinding, note_blind, note_seeing
 from api_bridge.hearing import hear, next_pull
 from api_bridge.idle import listen_to
@@ -194,6 +195,7 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
         synced = MailboxSync.objects.filter(connection_id=opened.connection_id)
         ids = list(synced.values_list("mailbox_id", flat=True))
         forget_old_items(ids, before=timezone.now() - ITEMS_KEPT)
+    follow_groups(claimed, opened.connection_id, opened.connector)
     try:
         sweep_pushes(claimed, opened.connection_id, opened.connector)
     except AuthExpired:

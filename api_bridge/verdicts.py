@@ -27,7 +27,10 @@ from tenants.work import work_scope
 log = logging.getLogger(__name__)
 
 LOOK_BACK = timedelta(days=3)
-ENGINES = {Connection.Kind.GOOGLE: "google-alert-center"}
+ENGINES = {
+    Connection.Kind.GOOGLE: "google-alert-center",
+    Connection.Kind.GRAPH: "microsoft-defender",
+}
 
 
 def tell_verdicts(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:

@@ -17,6 +17,7 @@ from incidents.models import (
     Incident,
     Job,
     Message,
+    PullProposal,
     Recomputation,
     Regrouping,
     ReleaseLook,
@@ -87,6 +88,10 @@ def access_disagreement(object_id: UUID | str) -> Disagreement:
     return access_one(
         Disagreement.objects.select_related("tenant", "incident__tenant", "message"), object_id
     )
+
+
+def access_proposal(object_id: UUID | str) -> PullProposal:
+    return access_one(PullProposal.objects.select_related("tenant", "incident"), object_id)
 
 
 def access_order(object_id: UUID | str) -> StandingOrder:

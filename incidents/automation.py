@@ -1,32 +1,43 @@
-"""What Bailey does by itself where the layers differ: each client's wish, and standing orders.
+"""What Bailey does by itself: where the layers differ, by proposals to pull, by standing orders.
 
 Serves the queue ``respond``.  A late verdict of one layer acts in the other:
 
 * the gateway (or an analyst) condemns what was delivered → it is pulled from the mailboxes
 * the mailbox layer condemns what the gateway passed → a gateway rule, rehearsed first
 
-``ask``: the item stays in the queue of disagreements with its proposal.  ``auto``: it is accepted
-here, by an actor of its own, after a count without effect; what is too much, or has objections, is
-left to a person, and the item says so.  ``stop`` is the switch: nothing is done by itself any more,
-standing orders included.
+What may be pulled is the mode of each mailbox (incidents/modes.py); whether rules are made, the
+client's ``rule_mode``.  Where Bailey asks, the item stays in the queue of disagreements with its
+proposal.  Where it acts, it is accepted here, by an actor of its own, after a count without effect;
+what is too much, or has objections, is left to a person, and the item says so.  ``stop`` is the
+switch: nothing is done by itself any more, standing orders included.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.allowed import without_allowed
 from incidents.campaigns.moving import lineage
 from incidents.disagreements import accept
-from incidents.late_copies import QUEUE, carry_out_order
-from incidents.models import Disagreement, LateVerdicts, StandingOrder
+from incidents.late_copies import carry_out_order
+from incidents.models import (
+    Delivery,
+    Disagreement,
+    Incident,
+    LateVerdicts,
+    PullProposal,
+    StandingOrder,
+)
+from incidents.modes import QUEUE, Mode, Modes, modes_of
 from incidents.orders import orders_in_force
-from incidents.remediation import copies_of, pullable
+from incidents.proposals import SURE, answer_proposals
+from incidents.remediation import copies_of, pull_incident, pullable
 from incidents.words import GRAVE, Layer
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
@@ -40,33 +51,34 @@ log = logging.getLogger(__name__)
 CHANGED = "incidents.late_verdicts.changed"
 ACTOR = Actor("Bailey, by late verdict")
 BATCH = 20
-SURE = 0.8
 Kind = Disagreement.Kind
 
 
 def serve_responses(claimed: ClaimedWork) -> datetime | None:
     """Everything that waits for one client; answers None: new facts want the work again."""
     with work_scope(claimed):
-        wish = wish_of(claimed.tenant_id)
-        if wish.stopped_at is not None:
-            return None
-        _carry_out_orders(claimed.tenant_id, wish)
-        left = [item.id for item in _waiting(wish)]
+        wish, modes = wish_of(claimed.tenant_id), modes_of(claimed.tenant_id)
+    is_more = answer_proposals(claimed, wish)
+    if wish.stopped_at is not None:
+        return timezone.now() if is_more else modes.next_change_at
+    with work_scope(claimed):
+        _carry_out_orders(claimed.tenant_id, wish, modes)
+        left = [item.id for item in _waiting(wish, modes)]
     # Each in a transaction of its own: one refusal leaves the others alone.
     for item_id in left:
         try:
-            _respond_to(claimed, item_id, wish)
+            _respond_to(claimed, item_id, wish, modes)
         except Exception as error:
             if is_passing_trouble(error):
                 raise  # no item's fault
             log.exception("disagreement %s is left to a person", item_id)
             _leave_to_people(claimed, item_id)
-    return timezone.now() if len(left) == BATCH else None
+    return timezone.now() if is_more or len(left) == BATCH else modes.next_change_at
 
 
-def _respond_to(claimed: ClaimedWork, item_id: UUID, wish: LateVerdicts) -> None:
+def _respond_to(claimed: ClaimedWork, item_id: UUID, wish: LateVerdicts, modes: Modes) -> None:
     with work_scope(claimed):
-        _respond(Disagreement.objects.select_related("incident").get(id=item_id), wish)
+        _respond(Disagreement.objects.select_related("incident").get(id=item_id), wish, modes)
 
 
 def _leave_to_people(claimed: ClaimedWork, item_id: UUID) -> None:
@@ -81,27 +93,29 @@ def wish_of(tenant_id: int) -> LateVerdicts:
     )
 
 
-def _carry_out_orders(tenant_id: int, wish: LateVerdicts) -> None:
+def _carry_out_orders(tenant_id: int, wish: LateVerdicts, modes: Modes) -> None:
     orders = StandingOrder.objects.select_for_update(of=("self",)).filter(
         orders_in_force(), tenant_id=tenant_id, kind=StandingOrder.Kind.PULL
     )
     for order in orders.select_related("incident__merged_into").order_by("created_at"):
-        carry_out_order(order, most=wish.most_copies)
+        carry_out_order(order, modes, most=wish.most_copies)
 
 
-def _waiting(wish: LateVerdicts) -> list[Disagreement]:
+def _waiting(wish: LateVerdicts, modes: Modes) -> list[Disagreement]:
     items = Disagreement.objects.filter(
         tenant_id=wish.tenant_id, state=Disagreement.State.OPEN, result__left__isnull=True
     ).order_by("seen_at")
-    return [item for item in items[: BATCH * 5] if _is_wanted(item, wish)][:BATCH]
+    return [item for item in items[: BATCH * 5] if _is_wanted(item, wish, modes)][:BATCH]
 
 
-def _is_wanted(item: Disagreement, wish: LateVerdicts) -> bool:
+def _is_wanted(item: Disagreement, wish: LateVerdicts, modes: Modes) -> bool:
     """May Bailey act here by itself at all?"""
     action = item.proposal.get("action")
     if action == "pull":
         is_ours = item.kind == Kind.LATE or (item.kind == Kind.PERSON and _said_by_staff(item))
-        return wish.pull_mode == LateVerdicts.Mode.AUTO and is_ours and item.incident_id is not None
+        if not (modes.may_act and is_ours and item.incident_id is not None):
+            return False
+        return not modes.groups or bool(modes.of_copies(_to_pull(item.incident), Mode.AUTO))
     # What a person has entered, no machine removes; and letting mail in is a person's decision.
     is_block = action == "add_rule" and item.proposal.get("kind") == "block"
     is_ours = item.kind in (Kind.PASSED, Kind.RELEASED) and _is_sure(item)
@@ -124,18 +138,42 @@ def _said_by_staff(item: Disagreement) -> bool:
     return False
 
 
-def _respond(item: Disagreement, wish: LateVerdicts) -> None:
-    if refusal := _too_much(item, wish):
+def _to_pull(incident: Incident) -> list[Delivery]:
+    return without_allowed(pullable(copies_of(incident)))
+
+
+def _respond(item: Disagreement, wish: LateVerdicts, modes: Modes) -> None:
+    if refusal := _too_much(item, wish, modes):
         _leave(item, refusal)
         return
+    others = []
+    if item.proposal["action"] == "pull":
+        others = modes.of_copies(_to_pull(item.incident), Mode.MONITOR, Mode.ASK)
     try:
         with transaction.atomic():
-            accept(item=item, actor=ACTOR)
+            if others:
+                # The others' part stays open for a person.
+                _pull_some(item, len(others))
+            else:
+                accept(item=item, actor=ACTOR)
     except DomainError as error:
         _leave(item, error.sentence)
 
 
-def _too_much(item: Disagreement, wish: LateVerdicts) -> str:
+def _pull_some(item: Disagreement, others: int) -> None:
+    job = pull_incident(
+        incident=item.incident,
+        actor=ACTOR,
+        reason=item.proposal["text"],
+        late=timedelta(days=item.proposal["days"]),
+        detail={"disagreement": str(item.id)},
+    )
+    where = "mailbox" if others == 1 else "mailboxes"
+    why = f"Bailey pulled where it may; {others} more in {where} where it may not."
+    _leave(item, why, job=str(job.id))
+
+
+def _too_much(item: Disagreement, wish: LateVerdicts, modes: Modes) -> str:
     """The count without effect; "" where the client's limits are kept."""
     if item.proposal["action"] != "pull":
         return ""
@@ -145,30 +183,29 @@ def _too_much(item: Disagreement, wish: LateVerdicts) -> str:
         orders_in_force(), incident__in=lineage(item.incident), kind=StandingOrder.Kind.LEAVE
     ).exists():
         return "A person has said that the copies stay where they are."
-    number = len(pullable(copies_of(item.incident)))
+    number = len(modes.of_copies(_to_pull(item.incident), Mode.AUTO))
     if number > wish.most_copies:
         return f"It would pull {number} copies; without a person at most {wish.most_copies}."
     Disagreement.objects.filter(id=item.id).update(result={**item.result, "counted": number})
     return ""
 
 
-def _leave(item: Disagreement, why: str) -> None:
+def _leave(item: Disagreement, why: str, **result: str) -> None:
     """Left to a person, and not tried again by itself."""
     Disagreement.objects.filter(id=item.id, state=Disagreement.State.OPEN).update(
-        result={**item.result, "left": why}
+        result={**item.result, "left": why, **result}
     )
 
 
 def set_late_verdicts(*, tenant: Tenant, actor: Person | Actor, **changes: Any) -> LateVerdicts:
-    """Change the client's setting: ``pull_mode``, ``rule_mode``, ``most_copies``, ``rule_days``,
-    ``stop`` (bool).  Raises ``WrongInput``.
+    """Change the client's setting: ``rule_mode``, ``most_copies``, ``rule_days``, ``stop`` (bool).
+    Raises ``WrongInput``.
     """
     wish, _ = LateVerdicts.objects.get_or_create(tenant_id=tenant.id)
     before = {name: getattr(wish, name) for name in _SETTINGS}
     for name in set(_SETTINGS) & set(changes):
         setattr(wish, name, changes[name])
-    modes = LateVerdicts.Mode.values
-    if wish.pull_mode not in modes or wish.rule_mode not in modes:
+    if wish.rule_mode not in LateVerdicts.Mode.values:
         raise WrongInput("A late verdict is proposed or acts: ask or auto.")
     if not 1 <= wish.most_copies <= 10_000 or not 1 <= wish.rule_days <= 365:
         raise WrongInput("At most 10,000 copies, and a rule for 1 to 365 days.")
@@ -189,8 +226,9 @@ def set_late_verdicts(*, tenant: Tenant, actor: Person | Actor, **changes: Any) 
         stopped=wish.stopped_at is not None,
     )
     # What waited for a person may be wanted now.
+    PullProposal.objects.filter(tenant=tenant, state=PullProposal.State.OPEN).update(looked_at=None)
     want_work(tenant.id, QUEUE)
     return wish
 
 
-_SETTINGS = ("pull_mode", "rule_mode", "most_copies", "rule_days")
+_SETTINGS = ("rule_mode", "most_copies", "rule_days")

@@ -19,7 +19,7 @@ from django.utils import timezone
 from incidents.allowed import without_allowed
 from incidents.announce import announce_incident
 from incidents.contradictions import contradictions, may_be_late
-from incidents.late_copies import QUEUE, carry_out_in_mailboxes
+from incidents.late_copies import carry_out_in_mailboxes
 from incidents.layers import Objections, RepairForecast, gateway_layer
 from incidents.models import (
     Delivery,
@@ -30,6 +30,7 @@ from incidents.models import (
     Message,
 )
 from incidents.models.mail import Outcome
+from incidents.modes import QUEUE
 from incidents.repairs import repair_for
 from incidents.sides import condemned_late, sides_of
 from incidents.sightings import history_of

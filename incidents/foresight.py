@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from incidents.allowed import NEVER_BEATEN, allowing_entries, let_be
-from incidents.automation import SURE, wish_of
+from incidents.automation import wish_of
 from incidents.campaigns.moving import lineage
 from incidents.layers import Judged, LayerError, NoMailbox, gateway_layer, mailbox_layer
 from incidents.models import Delivery, Incident, Intent, LateVerdicts, StandingOrder
 from incidents.models.mail import Place, Verdict
+from incidents.modes import Mode, modes_of
 from incidents.orders import orders_in_force
+from incidents.proposals import SURE
 from incidents.sides import condemned_late
 from incidents.words import GRAVE, HARMLESS, Layer, MatrixAction, is_threat
 
@@ -125,8 +127,24 @@ def _mailbox_acts(copy: Delivery, judged: Judged) -> tuple[str, str]:
             f"{said}, and pull it from the inbox: the standing order of {order.owner_name} holds"
             f" until {until}. An exception for both layers keeps it there."
         )
+    is_sure = judged.verdict in GRAVE and (judged.confidence or 0) >= SURE
+    if is_sure and _acts_there(copy, wish) and not _was_pulled(copy):
+        return "pull", (
+            f"{said}, and pull it from the inbox: Bailey acts by itself in this mailbox. An"
+            " exception for both layers keeps it there."
+        )
     where = f"It stays in incident #{incident.number}" if incident else "It opens an incident"
     return "ask", f"{said}. {where}, and a person decides.{_rule_words(judged, wish)}"
+
+
+def _acts_there(copy: Delivery, wish: LateVerdicts) -> bool:
+    mode = modes_of(copy.tenant_id).of(copy.recipient).mode
+    return mode is Mode.AUTO and wish.stopped_at is None
+
+
+def _was_pulled(copy: Delivery) -> bool:
+    """By itself each copy is pulled once."""
+    return bool(Intent.objects.filter(tenant=copy.tenant_id, delivery=copy, action="pull").exists())
 
 
 def _allowed_by(copy: Delivery, judged: Judged) -> str:
@@ -152,8 +170,8 @@ def _order_for(
     """Who would have it pulled as soon as it is seen (incidents/late_copies.py)."""
     if incident is None or incident.is_called_harmless or wish.stopped_at is not None:
         return None
-    if Intent.objects.filter(tenant=copy.tenant_id, delivery=copy, action="pull").exists():
-        return None  # by order each copy is pulled once
+    if _was_pulled(copy):
+        return None
     orders = StandingOrder.objects.filter(
         orders_in_force(),
         tenant=copy.tenant_id,
@@ -175,8 +193,7 @@ def _rule_words(judged: Judged, wish: LateVerdicts) -> str:
 
 def _put_back(copy: Delivery) -> Foresight:
     """A copy that was pulled, in its own layer: it is put back, and not judged anew."""
-    wish = wish_of(copy.tenant_id)
-    is_auto = wish.pull_mode == LateVerdicts.Mode.AUTO and wish.stopped_at is None
+    is_auto = _acts_there(copy, wish_of(copy.tenant_id))
     said = f"It judged it {_name(copy.mailbox_verdict)}" if copy.mailbox_verdict else "It is silent"
     acts, text = "nothing", "It is put back and not judged anew; no order pulls a copy twice."
     if copy.id in let_be([copy]):
@@ -184,8 +201,8 @@ def _put_back(copy: Delivery) -> Foresight:
     elif is_auto and condemned_late(copy.tenant_id, [copy]):
         acts = "pull"
         text = (
-            "The gateway condemned it late, and this client's late verdicts act by themselves: it"
-            " may be pulled again, unless an exception lets it be."
+            "The gateway condemned it late, and Bailey acts by itself in this mailbox: it may be"
+            " pulled again, unless an exception lets it be."
         )
     return Foresight(
         layer=Layer.MAILBOX, acts=acts, text=f"{said}. {text}", verdict=copy.mailbox_verdict

@@ -8,14 +8,13 @@ from incidents.allowed import without_allowed
 from incidents.assessment import copies_within_reach
 from incidents.campaigns.moving import lineage, successor
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
+from incidents.modes import QUEUE, Mode, Modes
 from incidents.orders import give_order, orders_in_force
 from incidents.remediation import copies_of, pull_incident, start_job
 from tenants.audit import Actor
 from tenants.errors import WrongInput
 from tenants.models import Person
 from tenants.work import want_work
-
-QUEUE = "respond"
 
 
 def follow_orders(incident: Incident, copies: list[Delivery]) -> None:
@@ -41,16 +40,19 @@ def late_copies(copies: list[Delivery]) -> list[Delivery]:
     return [copy for copy in reach if copy.id not in asked]
 
 
-def carry_out_order(order: StandingOrder, *, most: int) -> Job | None:
+def carry_out_order(order: StandingOrder, modes: Modes, *, most: int) -> Job | None:
     """Pull what came since, in the name of who gave the order; None where nothing did.
 
-    At most ``most`` copies: more than that is for a person to decide.
+    A person's order is her yes to later copies, but where Bailey only tells; an order that Bailey
+    left behind holds where it acts by itself.  At most ``most`` copies: more than that is for a
+    person to decide.
     """
     # An incident that was merged lives on in another, and so do the orders about it.
     incident = successor(order.incident)
     if incident.is_called_harmless:
         return None
-    copies = late_copies(copies_of(incident))
+    held_by = (Mode.ASK, Mode.AUTO) if order.owner_id is not None else (Mode.AUTO,)
+    copies = modes.of_copies(late_copies(copies_of(incident)), *held_by)
     if not copies:
         return None
     until = f"{order.expires_at:%d %B %H:%M} UTC"

@@ -53,6 +53,7 @@ from incidents.models import (
     Message,
 )
 from incidents.models.mail import Outcome, Place
+from incidents.proposals import follow_condemned
 from incidents.services.acts import done
 from incidents.services.quiet import follow_quiet
 from incidents.services.states import REOPENED
@@ -298,6 +299,7 @@ def refresh_incident(incident: Incident) -> None:
     codes = {*found.cross_layer, *marks, *old}
     incident.cross_layer = [code for code in CROSS_LAYER if code in codes]
     follow_orders(incident, to_mind)
+    follow_condemned(incident, to_mind)
     follow_quiet(incident)
     reckon(incident)
     incident.save()

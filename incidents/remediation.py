@@ -23,6 +23,7 @@ from incidents.layers import gateway_layer, why_not_acting
 from incidents.looks import plan_look
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Place
+from incidents.modes import Mode, modes_of
 from incidents.orders import LATE_COPIES, give_order, withdraw_orders_of
 from incidents.release_rights import check_may_release
 from incidents.words import LET_THROUGH
@@ -60,15 +61,17 @@ def pull_incident(
     """Move every copy of the incident's mails to the hidden quarantine folder.  Reversible.
 
     ``group_id`` is that of an order over several clients (incidents/everywhere.py); ``late``: for
-    how long copies that arrive later are pulled too, None: they are not.  Raises ``Conflict`` where
-    a person asks for it and the client does not let its mail be moved.
+    how long copies that arrive later are pulled too, None: they are not.  Where no person asks,
+    only copies in mailboxes where Bailey acts by itself (incidents/modes.py).  Raises ``Conflict``
+    where a person asks for it and the client does not let its mail be moved.
     """
     if isinstance(actor, Person) and (why := why_not_acting(incident.tenant_id)):
         raise Conflict(why)
     copies = pullable(copies_of(incident))
     if not isinstance(actor, Person):
-        # What a person has let be, nobody but a person takes away.
-        copies = without_allowed(copies)
+        # What a person has let be, nobody but a person takes away; and by itself Bailey moves
+        # nothing but where it may.
+        copies = modes_of(incident.tenant_id).of_copies(without_allowed(copies), Mode.AUTO)
     job = start_job(
         Job.Kind.PULL,
         "pull",

@@ -17,7 +17,7 @@ from api_bridge.access.models import Purpose
 @dataclass(frozen=True, slots=True)
 class Need:
     """``covered_by``: wider permissions that do as well.  ``without``: what is off, a sentence.
-    ``is_extra``: nothing is blind without it, so its lack opens no health incident.
+    ``is_extra``: reading and acting work without it, so its absence is shown and no alarm.
     """
 
     name: str
@@ -49,6 +49,18 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         ),
         _USERS,
         MESSAGE_TRACE,
+        Need(
+            "GroupMember.Read.All",
+            "Groups of the directory are not listed: no mode or entry holds for one.",
+            frozenset({"Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All"}),
+            is_extra=True,
+        ),
+        Need(
+            "SecurityAlert.Read.All",
+            "What Microsoft Defender says of delivered mail later is not known.",
+            frozenset({"SecurityAlert.ReadWrite.All"}),
+            is_extra=True,
+        ),
     ),
     Purpose.REMEDIATE: (
         Need("Mail.ReadWrite", "No copy is pulled or restored: people are told instead."),

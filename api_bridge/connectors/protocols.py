@@ -18,9 +18,11 @@ from api_bridge.connectors.shapes import (
     Delegate,
     Fetched,
     Forwarding,
+    Group,
     Mailbox,
     MailboxRule,
     MailboxState,
+    Members,
     Page,
     PulledPushes,
     Ref,
@@ -167,6 +169,17 @@ class PullsPushes(Protocol):
 
     def settle_pushes(self, receipts: Sequence[str]) -> None:
         """These need not come again."""
+
+
+@runtime_checkable
+class ListsGroups(Protocol):
+    """``Capability.GROUPS``.  Both read to the end or raise: half a list is none."""
+
+    def groups(self) -> list[Group]:
+        """All of the directory."""
+
+    def members(self, group_id: str) -> Members:
+        """``NotFound``: the group is gone."""
 
 
 @runtime_checkable

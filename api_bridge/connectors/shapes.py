@@ -40,8 +40,8 @@ class Capability(StrEnum):
 
     ``push_listed``: the standing orders can be listed.  ``pushes_pulled``: what is pushed waits to
     be fetched (``PullsPushes``).  ``cheap_changes``: ``changes`` costs no more than a quick look.
-    ``vendor_verdicts``: ``ReadsVerdicts``.  What a connector can always do is its Protocol's to
-    say: ``ReadsSettings``, ``Listens``.
+    ``vendor_verdicts``: ``ReadsVerdicts``; ``groups``: ``ListsGroups``.  What a connector can
+    always do is its Protocol's to say: ``ReadsSettings``, ``Listens``.
     """
 
     PUSH = "push"
@@ -49,6 +49,7 @@ class Capability(StrEnum):
     PUSHES_PULLED = "pushes_pulled"
     CHEAP_CHANGES = "cheap_changes"
     VENDOR_VERDICTS = "vendor_verdicts"
+    GROUPS = "groups"
     HIDDEN_QUARANTINE = "hidden_quarantine"
     RAW = "raw"
     BATCH = "batch"
@@ -149,6 +150,25 @@ class Mailbox:
     is_enabled: bool = True
     state: MailboxState = MailboxState.ACTIVE
     licences: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A group of the directory.  ``id`` stays when it is renamed; ``address`` "": it has none."""
+
+    id: str
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """``mailbox_ids``: of the people in a group, by whatever chain of groups in between, as
+    ``Mailbox.id`` has them.  ``is_everyone``: everybody of the client is in it, listed or not.
+    """
+
+    mailbox_ids: frozenset[str]
+    is_everyone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

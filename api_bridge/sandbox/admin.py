@@ -12,11 +12,13 @@ from api_bridge.sandbox.clock import as_graph_time
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.directory import BadDirectory
 from api_bridge.sandbox.faults import BadFault
+from api_bridge.sandbox.filters import put_rules
 from api_bridge.sandbox.google import pubsub
 from api_bridge.sandbox.google import settings as google_settings
 from api_bridge.sandbox.google.authority import put_google
 from api_bridge.sandbox.google.directory import put_alert
-from api_bridge.sandbox.graph import accounts
+from api_bridge.sandbox.graph import accounts, alerts
+from api_bridge.sandbox.groups import put_groups
 from api_bridge.sandbox.traces import put_trace
 from api_bridge.sandbox.web import Request, Response, is_loopback, json_response
 from api_bridge.sandbox.zone import BadRecord, Zone
@@ -63,10 +65,16 @@ class Admin:
                 return self._put_application
             case "DELETE", ["tenants", _, "apps", _]:
                 return self._withdraw
+            case "PUT", ["tenants", _, "groups"]:
+                return self._put_groups
+            case "POST", ["tenants", _, "alerts"]:
+                return self._add_defender_alert
             case "PUT", ["tenants", _, "relationships"]:
                 return self._put_relationships
             case "POST", ["tenants", _, "traces"]:
                 return self._add_trace
+            case "PUT", ["filter"]:
+                return self._put_filter
             case "PUT", ["dns"]:
                 return self._put_dns
             case "DELETE", ["dns"]:
@@ -150,6 +158,20 @@ class Admin:
     async def _add_trace(self, request: Request, tenant_id: str) -> Response:
         """What Exchange has on record of a mail that never lay in a mailbox."""
         return json_response({"id": put_trace(self._cloud.store, tenant_id, _object(request))}, 201)
+
+    async def _put_groups(self, request: Request, tenant_id: str) -> Response:
+        """All groups of the directory, in place of those it had."""
+        put_groups(self._cloud.store, tenant_id.lower(), _object(request).get("groups"))
+        return json_response({"id": tenant_id.lower()})
+
+    async def _add_defender_alert(self, request: Request, tenant_id: str) -> Response:
+        alert_id = alerts.put_alert(self._cloud.store, tenant_id.lower(), _object(request))
+        return json_response({"id": alert_id}, 201)
+
+    async def _put_filter(self, request: Request) -> Response:
+        """What the filter says of whose mail, in place of what it said before."""
+        put_rules(self._cloud.store, _object(request).get("rules"))
+        return json_response({})
 
     async def _put_dns(self, request: Request) -> Response:
         records = _object(request).get("records")

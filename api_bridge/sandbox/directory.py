@@ -15,10 +15,11 @@ from api_bridge.sandbox.store import Store
 ROLES = (
     "AuditLog.Read.All", "DelegatedAdminRelationship.Read.All",
     "DelegatedPermissionGrant.ReadWrite.All", "ExchangeMessageTrace.Read.All", "Group.Read.All",
-    "IdentityRiskyUser.Read.All", "LicenseAssignment.Read.All", "Mail.Read", "Mail.ReadBasic.All",
-    "Mail.ReadWrite", "MailboxSettings.Read", "MailboxSettings.ReadWrite", "Organization.Read.All",
-    "User-PasswordProfile.ReadWrite.All", "User.EnableDisableAccount.All", "User.Read.All",
-    "User.RevokeSessions.All", "UserAuthenticationMethod.Read.All",
+    "GroupMember.Read.All", "IdentityRiskyUser.Read.All", "LicenseAssignment.Read.All", "Mail.Read",
+    "Mail.ReadBasic.All", "Mail.ReadWrite", "MailboxSettings.Read", "MailboxSettings.ReadWrite",
+    "Organization.Read.All", "SecurityAlert.Read.All", "User-PasswordProfile.ReadWrite.All",
+    "User.EnableDisableAccount.All", "User.Read.All", "User.RevokeSessions.All",
+    "UserAuthenticationMethod.Read.All",
 )  # fmt: skip
 PURPOSES = ("user", "linked", "shared", "room", "equipment", "others")
 FOLDERS = (  # well-known name, display name; all below the first

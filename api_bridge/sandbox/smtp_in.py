@@ -13,7 +13,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from typing_extensions import override
 
-from api_bridge.sandbox import directory, mailboxes, mime, traces
+from api_bridge.sandbox import directory, filters, mailboxes, mime, traces
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.directory import new_guid
 
@@ -68,6 +68,7 @@ async def deliver_from_outside(
     # Google lets these headers through: to it they are any sender's.
     if not all(each and directory.is_google(cloud.store, each["tenant_id"]) for each in found):
         content = mime.without_headers(content, OWN_HEADERS)
+        content = filters.stamped(cloud.store, content, peer)
     raw = received.encode() + content
     # Parsing a large mail takes its time; the thread keeps the other connections going.
     mail = await asyncio.to_thread(mime.read_mail, raw)

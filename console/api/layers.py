@@ -108,7 +108,7 @@ class LateVerdictsSerializer(serializers.ModelSerializer[LateVerdicts]):
     class Meta:
         model = LateVerdicts
         fields = (
-            *("tenant", "pull_mode", "rule_mode", "most_copies", "rule_days", "stopped"),
+            *("tenant", "rule_mode", "most_copies", "rule_days", "stopped"),
             *("stopped_by", "changed_by"),
         )
 
@@ -165,7 +165,6 @@ class SaveSerializer(WhySerializer):
 
 
 class LateVerdictsWishSerializer(serializers.Serializer[Any]):
-    pull_mode = serializers.ChoiceField(choices=LateVerdicts.Mode.choices, required=False)
     rule_mode = serializers.ChoiceField(choices=LateVerdicts.Mode.choices, required=False)
     most_copies = serializers.IntegerField(min_value=1, max_value=10_000, required=False)
     rule_days = serializers.IntegerField(min_value=1, max_value=365, required=False)

@@ -90,6 +90,15 @@ def set_up_sandbox(app_secrets: dict[str, str]) -> None:
                     "apps": [{"client_id": client.client_id, "secret": app_secrets[client.slug]}],
                 },
             ).raise_for_status()
+            sandbox.put(
+                f"/_sandbox/tenants/{client.cloud_id}/groups",
+                json={
+                    "groups": [
+                        {"name": name, "members": [client.address(local) for local in locals_]}
+                        for name, locals_ in world.GROUPS
+                    ]
+                },
+            ).raise_for_status()
         records = [record for sender in world.SENDERS for record in sender.records()]
         sandbox.put("/_sandbox/dns", json={"records": records}).raise_for_status()
 

@@ -60,6 +60,8 @@ def _boxes(ceo: str, cfo: str, it: str, people: tuple[tuple[str, str], ...]) -> 
     )
 
 
+# Of each client's directory.
+GROUPS = (("Board", ("ceo", "cfo")), ("Back office", ("accounting", "hr", "it")))
 CLIENTS = (
     ClientFacts(
         "acme",

@@ -120,10 +120,6 @@ class WithdrawForm(forms.Form):
 
 
 class LateVerdictsForm(forms.Form):
-    pull_mode = forms.ChoiceField(
-        label="The gateway, or an analyst, condemns what was delivered: pull it",
-        choices=LateVerdicts.Mode.choices,
-    )
     rule_mode = forms.ChoiceField(
         label="The mailbox layer condemns what the gateway passed: block it there",
         choices=LateVerdicts.Mode.choices,

@@ -40,6 +40,7 @@ from incidents.models import (
     IncidentMessage,
     Job,
     Message,
+    PullProposal,
     Report,
     StandingOrder,
 )
@@ -119,6 +120,7 @@ class IncidentPage:
     wrong: Wrong | None
     account: AccountCase | None
     advice: Advice
+    proposal: PullProposal | None
     others: list[Advice]
     look_again: str
     everywhere: str
@@ -165,6 +167,7 @@ def incident_page(incident: Incident) -> IncidentPage:
         wrong=wrong,
         account=account,
         advice=advice,
+        proposal=proposal_of(incident),
         others=other_actions(incident, blind, advice),
         look_again=_question(incident, "look") if can_look(blind, copies) else "",
         everywhere=(
@@ -298,6 +301,12 @@ def _without_a_pull(incident: Incident, sight: Blind, reach: int, *, is_blocked:
         return Advice("Block sender", effect, _question(incident, "block"), "ban")
     effect = f"{why} Call the contact, have them deleted, and note what was said."
     return Advice("Tell the recipients", effect, _question(incident, "call"), "phone")
+
+
+def proposal_of(incident: Incident) -> PullProposal | None:
+    """What waits for a person's yes; None where nothing does."""
+    rows = PullProposal.objects.filter(tenant=incident.tenant_id, incident=incident)
+    return rows.filter(state=PullProposal.State.OPEN, waiting__gt=0).first()
 
 
 def other_actions(incident: Incident, sight: Blind, advice: Advice) -> list[Advice]:

@@ -44,7 +44,7 @@ def order_withdraw(request: PersonRequest, order_id: UUID) -> HttpResponse:
 def late_verdicts(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
     wish = wish_of(client.id)
-    now = {name: getattr(wish, name) for name in ("pull_mode", "rule_mode", "most_copies")}
+    now = {name: getattr(wish, name) for name in ("rule_mode", "most_copies")}
     initial = {**now, "rule_days": wish.rule_days, "stop": wish.stopped_at is not None}
     form = LateVerdictsForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():

@@ -28,6 +28,7 @@ from incidents.models.mail import (
     TraceKey,
     TraitCount,
 )
+from incidents.models.mode import LayerMode, PullProposal
 from incidents.models.releases import AllowedCopy, ReleaseLook
 from incidents.models.remediation import Intent, Job
 from incidents.models.skills import PersonSkill, SkillNeed
@@ -71,6 +72,7 @@ __all__ = [
     "Interference",
     "Job",
     "LateVerdicts",
+    "LayerMode",
     "LedgerDay",
     "LedgerEntry",
     "LinkedIncident",
@@ -82,6 +84,7 @@ __all__ = [
     "Observation",
     "Pause",
     "PersonSkill",
+    "PullProposal",
     "Quiet",
     "Recomputation",
     "Regrouping",

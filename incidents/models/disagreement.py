@@ -120,15 +120,16 @@ class StandingOrder(TenantModel):
 class LateVerdicts(TenantModel):
     """What a late verdict of one layer does in the other, for one client.
 
-    ``ask``: it is proposed; ``auto``: Bailey does it, at most ``most_copies`` at a time, and only
-    where the rehearsal has no objection.  ``stopped_at``: nothing is done by itself any more.
+    ``rule_mode`` is the gateway's side: ``ask``: a rule is proposed; ``auto``: Bailey makes it,
+    where the rehearsal has no objection.  What may be done in the mailboxes is their mode
+    (``LayerMode``), at most ``most_copies`` at a time.  ``stopped_at``: nothing is done by itself
+    any more, on either side.
     """
 
     class Mode(models.TextChoices):
         ASK = "ask", "Propose it"
         AUTO = "auto", "Do it"
 
-    pull_mode = models.CharField(max_length=10, choices=Mode.choices, default=Mode.ASK)
     rule_mode = models.CharField(max_length=10, choices=Mode.choices, default=Mode.ASK)
     most_copies = models.PositiveIntegerField(default=50)
     rule_days = models.PositiveSmallIntegerField(default=30)

@@ -50,6 +50,7 @@ _AUDIT = {
     "incidents.incident.split": "split some mail off into #{other}.",
     "incidents.incident.mail_moved": "moved some mail to #{other}.",
     "incidents.herd.noted": "would have pulled {copies} (dry run of the herd rule).",
+    "incidents.herd.left": "left it to a person, although the herd rule was met.",
     "incidents.incident.regrouping_undone": "took back the regrouping with #{other}.",
 }
 

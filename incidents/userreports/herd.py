@@ -1,8 +1,9 @@
 """The herd rule: so many people of a client report one incident within a day, and it acts.
 
 Once for each incident and mode, whoever notices it: the row that says so is unique, and is written
-in the transaction that starts the pull.  The client's kill switch and its limit of copies hold as
-for late verdicts (incidents/automation.py).
+in the transaction that starts the pull.  It says when; whether a copy is then pulled, asked for or
+only told of is the mode of its mailbox (incidents/modes.py).  The client's kill switch and its
+limit of copies hold as for late verdicts (incidents/automation.py).
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from incidents.models import (
     StandingOrder,
     UserReport,
 )
+from incidents.modes import Mode, modes_of
 from incidents.orders import orders_in_force
+from incidents.proposals import propose_whole
 from incidents.remediation import copies_of, pull_incident, pullable
 from incidents.userreports.terms import terms_of
 from tenants.audit import Actor, write_audit
@@ -40,6 +43,7 @@ LOOKED_BACK = timedelta(days=30)
 MOST_LOOKED_AT = 20_000
 ACTOR = Actor("Bailey, by reports")
 NOTED = "incidents.herd.noted"
+LEFT = "incidents.herd.left"
 _Herd = ReportTerms.Herd
 
 
@@ -129,24 +133,35 @@ def _claim(incident: Incident, mode: str, reporters: int, copies: int) -> HerdAc
 
 def _pull(incident: Incident, act: HerdAct, copies: list[Delivery]) -> None:
     wish = LateVerdicts.objects.filter(tenant=incident.tenant_id).first() or LateVerdicts()
+    modes = modes_of(incident.tenant_id)
+    reason = f"Reported by {act.reporters} people within 24 hours."
+    if asked := modes.of_copies(copies, Mode.ASK):
+        propose_whole(incident, why=reason)
+    copies = modes.of_copies(copies, Mode.AUTO)
+    act.copies = len(copies)
+    if not copies:
+        # Where Bailey asks, the proposal waits for a person; where it only tells, it has told.
+        act.save(update_fields=["copies"])
+        _note(incident, act, left=len(asked))
+        return
     if len(copies) > wish.most_copies:
         # Beyond what may be done without a person: it is said, and left to one.
         act.copies = 0
         act.save(update_fields=["copies"])
-        _note(incident, act, left=len(copies))
+        _note(incident, act, left=len(copies) + len(asked))
         return
     act.job = pull_incident(
         incident=incident,
         actor=ACTOR,
-        reason=f"Reported by {act.reporters} people within 24 hours.",
+        reason=reason,
         detail={"herd": str(act.id)},
     )
-    act.save(update_fields=["job"])
+    act.save(update_fields=["job", "copies"])
 
 
 def _note(incident: Incident, act: HerdAct, left: int = 0) -> None:
     write_audit(
-        NOTED,
+        LEFT if act.mode == _Herd.PULL else NOTED,
         actor=ACTOR,
         provider_id=Tenant.objects.values_list("provider_id", flat=True).get(id=act.tenant_id),
         tenant_id=incident.tenant_id,

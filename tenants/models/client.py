@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from typing_extensions import override
 
-from tenants.base import ScopedModel, TenantModel
+from tenants.base import ScopedModel, TenantModel, tenant_key
 from tenants.ids import new_id
 
 
@@ -158,3 +158,49 @@ class Mailbox(TenantModel):
     @override
     def __str__(self) -> str:
         return self.address
+
+
+class MailboxGroup(TenantModel):
+    """A group of a client's mailboxes, as its mail host's directory has it.
+
+    It is followed, never changed here.  ``external_id`` is the host's own id, which stays when it
+    is renamed; ``source_id`` the connection that lists it.  ``members_at`` None: its members were
+    never read whole.  ``gone_at``: when the directory no longer listed it; such a group decides
+    nothing, and comes back under the same id.
+    """
+
+    source_id = models.UUIDField()
+    external_id = models.CharField(max_length=200)
+    name = models.CharField(max_length=256)
+    address = models.CharField(max_length=320, blank=True)
+    members_at = models.DateTimeField(null=True)
+    gone_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "source_id", "external_id"], name="mailbox_group_once"
+            )
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+
+class MailboxGroupMember(TenantModel):
+    """This mailbox is in this group, by whatever chain of groups in between."""
+
+    group = tenant_key("tenants.MailboxGroup", related_name="members")
+    mailbox = tenant_key("tenants.Mailbox")
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "group", "mailbox"], name="mailbox_group_member_once"
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "mailbox"], name="mailbox_group_of_mailbox")
+        ]

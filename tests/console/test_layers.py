@@ -296,11 +296,11 @@ def test_a_pull_without_an_order(cast: Cast, as_ana, item):
 
 def test_the_clients_wish_and_the_switch(cast: Cast, as_ana):
     address = reverse("late_verdicts", args=["acme"])
-    wish = {"pull_mode": "auto", "rule_mode": "ask", "most_copies": "5", "rule_days": "14"}
+    wish = {"rule_mode": "auto", "most_copies": "5", "rule_days": "14"}
     assert as_ana.post(address, {**wish, "stop": "on"}).status_code == 302
     with scope(cast.acme):
         row = LateVerdicts.objects.get()
-        assert (row.pull_mode, row.most_copies, row.stopped_by) == ("auto", 5, "Ana")
+        assert (row.rule_mode, row.most_copies, row.stopped_by) == ("auto", 5, "Ana")
     assert "Stopped by Ana" in text(as_ana, "late_verdicts", "acme")
     as_ana.post(address, wish)
     with scope(cast.acme):

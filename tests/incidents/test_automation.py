@@ -13,6 +13,7 @@ from incidents.automation import ACTOR, serve_responses, set_late_verdicts
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
+from incidents.modes import set_mode
 from incidents.observations import Observation
 from incidents.orders import give_order, withdraw_order
 from incidents.regroup import merge_incidents
@@ -34,9 +35,12 @@ def mailboxes(cast: Cast, monkeypatch: pytest.MonkeyPatch):
     return boxes
 
 
-def wish(cast: Cast, **changes: Any) -> None:
+def wish(cast: Cast, *, mode: str = "", **changes: Any) -> None:
     with _scope(cast.acme):
-        set_late_verdicts(tenant=cast.acme, actor=cast.ana, **changes)
+        if mode:
+            set_mode(tenant=cast.acme, mode=mode, actor=cast.ana)
+        if changes:
+            set_late_verdicts(tenant=cast.acme, actor=cast.ana, **changes)
 
 
 def happened(cast: Cast, *seen: Observation) -> None:
@@ -84,7 +88,7 @@ def test_without_a_wish_it_is_only_proposed(cast: Cast, mailboxes: Mailboxes):
 def test_what_fails_unexpectedly_is_left_to_a_person_and_holds_up_no_other(
     cast: Cast, mailboxes: Mailboxes
 ):
-    wish(cast, pull_mode="auto", rule_mode="auto")
+    wish(cast, mode="auto", rule_mode="auto")
     happened(cast, passed(cast), inside(cast), late(cast))
     happened(cast, passed(cast, number=2), inside(cast, number=2, verdict=Verdict.PHISH))
     with _scope(cast.acme):
@@ -97,7 +101,7 @@ def test_what_fails_unexpectedly_is_left_to_a_person_and_holds_up_no_other(
 
 
 def test_a_late_gateway_verdict_pulls_once(cast: Cast, mailboxes: Mailboxes):
-    wish(cast, pull_mode="auto")
+    wish(cast, mode="auto")
     happened(cast, passed(cast), inside(cast), late(cast))
     for _ in range(3):
         respond(cast)
@@ -114,7 +118,7 @@ def test_a_late_gateway_verdict_pulls_once(cast: Cast, mailboxes: Mailboxes):
 
 
 def test_too_many_copies_are_left_to_a_person(cast: Cast, mailboxes: Mailboxes):
-    wish(cast, pull_mode="auto", most_copies=1)
+    wish(cast, mode="auto", most_copies=1)
     happened(cast, passed(cast), passed(cast, IT), inside(cast), inside(cast, IT))
     happened(cast, late(cast), late(cast, IT))
     respond(cast)
@@ -125,7 +129,7 @@ def test_too_many_copies_are_left_to_a_person(cast: Cast, mailboxes: Mailboxes):
 
 
 def test_the_switch_stops_everything(cast: Cast, mailboxes: Mailboxes):
-    wish(cast, pull_mode="auto", rule_mode="auto", stop=True)
+    wish(cast, mode="auto", rule_mode="auto", stop=True)
     happened(cast, passed(cast), inside(cast), late(cast))
     respond(cast)
     assert mailboxes.moves == 0
@@ -142,7 +146,7 @@ def test_the_switch_stops_everything(cast: Cast, mailboxes: Mailboxes):
 def test_an_analysts_word_pulls_and_a_readers_is_looked_at(
     cast: Cast, mailboxes: Mailboxes, who: str, moves: int
 ):
-    wish(cast, pull_mode="auto")
+    wish(cast, mode="auto")
     happened(cast, passed(cast), inside(cast))
     person = getattr(cast, who, None)
     with _scope(cast.acme):
@@ -210,7 +214,7 @@ def test_objections_of_the_rehearsal_leave_it_to_a_person(cast: Cast, mailboxes:
 
 
 def test_no_machine_lets_mail_in_or_takes_a_persons_entry_away(cast: Cast, mailboxes: Mailboxes):
-    wish(cast, rule_mode="auto", pull_mode="auto")
+    wish(cast, mode="auto", rule_mode="auto")
     happened(cast, held(cast), passed(cast, IT, verdict=Verdict.SPAM, score=8.0))
     happened(cast, inside(cast, IT))
     assert item(cast, kind=Disagreement.Kind.HELD).proposal["kind"] == "allow"
@@ -287,7 +291,7 @@ def test_what_is_restored_is_not_pulled_again(cast: Cast, mailboxes: Mailboxes):
 
 
 def test_what_a_person_called_harmless_is_not_pulled(cast: Cast, mailboxes: Mailboxes):
-    wish(cast, pull_mode="auto")
+    wish(cast, mode="auto")
     pulled(cast)
     with _scope(cast.acme):
         Incident.objects.update(state="resolved", classification="benign")
@@ -330,7 +334,7 @@ def test_a_flood_under_an_order_is_left_to_a_person(cast: Cast, mailboxes: Mailb
 
 
 def test_leave_them_keeps_bailey_from_pulling(cast: Cast, mailboxes: Mailboxes):
-    wish(cast, pull_mode="auto")
+    wish(cast, mode="auto")
     happened(cast, passed(cast), inside(cast), late(cast))
     with _scope(cast.acme):
         give_order(incident=Incident.objects.get(), kind="leave", actor=cast.ana)
@@ -341,7 +345,7 @@ def test_leave_them_keeps_bailey_from_pulling(cast: Cast, mailboxes: Mailboxes):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"pull_mode": "always"}, {"most_copies": 0}, {"most_copies": 10_001}, {"rule_days": 0}],
+    [{"rule_mode": "always"}, {"most_copies": 0}, {"most_copies": 10_001}, {"rule_days": 0}],
 )
 def test_a_wish_that_makes_no_sense_is_refused(cast: Cast, changes: dict[str, Any]):
     with pytest.raises(WrongInput), _scope(cast.acme):
@@ -349,10 +353,10 @@ def test_a_wish_that_makes_no_sense_is_refused(cast: Cast, changes: dict[str, An
 
 
 def test_a_wish_is_in_the_audit_log_with_before_and_after(cast: Cast):
-    wish(cast, pull_mode="auto")
+    wish(cast, rule_mode="auto")
     with _scope(cast.acme):
         entry = AuditEntry.objects.get(action="incidents.late_verdicts.changed")
-    assert (entry.detail["before"]["pull_mode"], entry.detail["after"]["pull_mode"]) == (
+    assert (entry.detail["before"]["rule_mode"], entry.detail["after"]["rule_mode"]) == (
         "ask",
         "auto",
     )
@@ -368,7 +372,7 @@ def test_copies_of_an_order_are_never_asked_for_twice(cast: Cast, mailboxes: Mai
 
 
 def test_what_bailey_contained_alone_nobody_has_triaged(cast: Cast, mailboxes: Mailboxes):
-    wish(cast, pull_mode="auto")
+    wish(cast, mode="auto")
     happened(cast, passed(cast), inside(cast), late(cast))
     respond(cast)
     with _scope(cast.acme):

@@ -75,6 +75,8 @@ HIDDEN_FROM_PORTAL = {
     *("incidents_mention", "incidents_callnote", "incidents_task", "incidents_suppression"),
     *("incidents_quiet", "incidents_slaplan", "tenants_auditentry"),
     *("tenants_groupmember", "tenants_outgoingmail"),
+    *("tenants_mailboxgroup", "tenants_mailboxgroupmember"),
+    *("incidents_layermode", "incidents_pullproposal"),
     *("seg_bridge_digest", "seg_bridge_legalhold"),
 }
 # Tables of which the portal reads these columns only.

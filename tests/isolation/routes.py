@@ -320,6 +320,13 @@ report_terms       GET     client        200 200  200  in     in    in
 report_terms       POST    client        302 302  302  in     in    in
 late_verdicts      GET     client        200 200  200  in     in    in
 late_verdicts      POST    client        302 302  302  in     in    in
+modes              GET     client        200 200  200  in     in    in
+mode_set           GET     client        200 200  200  in     in    in
+mode_set           POST    client        302 302  302  in     in    in
+proposal_approve   GET     pull-proposal 405 405  405  405    405   405
+proposal_approve   POST    pull-proposal 409 409  409  in     in    in
+proposal_decline   GET     pull-proposal 200 200  200  in     in    in
+proposal_decline   POST    pull-proposal 302 302  302  in     in    in
 job                GET     job        200 200  200  in     in    in
 report_file        GET     report     200 200  200  in     in    in
 """
@@ -442,6 +449,13 @@ api-release-look       GET     release-look  200 200  200  401    200   401
 api-release-look-again POST    release-look  202 202  202  401    202   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
+api-modes              GET     client        200 200  200  401    200   401
+api-modes              POST    client        200 200  200  401    200   401
+api-modes-rehearse     POST    client        200 200  200  401    200   401
+api-pull-proposals     GET     -             200 200  200  401    200   401
+api-pull-proposal      GET     pull-proposal 200 200  200  401    200   401
+api-pull-proposal-approve POST pull-proposal 409 409  409  401    409   401
+api-pull-proposal-decline POST pull-proposal 200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401
 api-user-reports       GET     -             200 200  200  401    200   401
 api-user-report        GET     user-report   200 200  200  401    200   401
@@ -685,12 +699,16 @@ BODIES: dict[str, dict[str, Any]] = {
     "report_terms": {"mailbox": "", "herd_mode": "dry_run", "herd_reporters": "4"},
     "api-report-terms": {"herd_mode": "dry_run"},
     "late_verdicts": {
-        "pull_mode": "ask",
         "rule_mode": "auto",
         "most_copies": "9",
         "rule_days": "9",
     },
-    "api-late-verdicts": {"pull_mode": "ask"},
+    "api-late-verdicts": {"rule_mode": "ask"},
+    "mode_set": {"mode": "ask", "is_seen": "on"},
+    "proposal_decline": {"reason": "A drill"},
+    "api-modes": {"mode": "ask"},
+    "api-modes-rehearse": {"mode": "auto"},
+    "api-pull-proposal-decline": {"reason": "A drill"},
     "api-disagreement-dismiss": {"reason": "A drill"},
     "api-rehearsals": {"do": "add_rule", "value": "eve@evil.example"},
     "api-rehearsal-save": {"reason": "It goes on", "despite": "true"},

@@ -67,8 +67,10 @@ from incidents.models import (
     Interference,
     Job,
     LateVerdicts,
+    LayerMode,
     Message,
     Observation,
+    PullProposal,
     Recomputation,
     Regrouping,
     ReleaseLook,
@@ -118,6 +120,8 @@ from tenants.models import (
     GroupMember,
     IdempotencyKey,
     Mailbox,
+    MailboxGroup,
+    MailboxGroupMember,
     OutgoingMail,
     Person,
     Tenant,
@@ -635,6 +639,15 @@ def _access(side: Side, connection: Connection) -> None:
     MailboxMove.objects.create(
         tenant=tenant, kind="joined", address=f"{word}@x.example", display_name=word, seen_at=now
     )
+    group = MailboxGroup.objects.create(
+        tenant=tenant, source_id=new_id(), external_id=word, name=word, address=f"{word}@x.example"
+    )
+    MailboxGroupMember.objects.create(
+        tenant=tenant, group=group, mailbox=Mailbox.objects.filter(tenant=tenant)[0]
+    )
+    LayerMode.objects.create(
+        tenant=tenant, group=group, mode="ask", effective_from=now, set_by=word, reason=word
+    )
     MailboxDay.objects.create(tenant=tenant, day=now.date(), mailboxes=4, licensed=3)
     note_findings(tenant, ["consent"], [Trouble(code="consent", key=word, words=word)])
 
@@ -667,6 +680,11 @@ def _between_layers(side: Side, incident: Incident) -> None:
     )
     give_order(incident=incident, kind="pull", actor=Actor(side.inner), reason=side.inner)
     LateVerdicts.objects.create(tenant=side.tenant, stopped_by=side.inner)
+    PullProposal.objects.update_or_create(
+        tenant=side.tenant,
+        incident=incident,
+        defaults={"why": side.inner, "left": side.inner, "waiting": 1, "state": "open"},
+    )
     copy = Delivery.objects.filter(message=message)[0]
     UserReport.objects.create(
         tenant=side.tenant,
@@ -853,6 +871,7 @@ def _note_ids(side: Side) -> None:
                 "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
+                "pull-proposal": str(PullProposal.objects.get(why=side.inner).id),
                 "user-report": str(UserReport.objects.get().id),
                 "domain": str(Domain.objects.get().id),
                 "mailbox": str(Mailbox.objects.get(address=f"info@{side.tenant.slug}.example").id),

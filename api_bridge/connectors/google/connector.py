@@ -23,9 +23,11 @@ from api_bridge.connectors import (
     Delegate,
     Fetched,
     Forwarding,
+    Group,
     Mailbox,
     MailboxRule,
     MailboxState,
+    Members,
     Page,
     PulledPushes,
     Ref,
@@ -35,6 +37,7 @@ from api_bridge.connectors import (
     VendorVerdict,
 )
 from api_bridge.connectors.back import BackCursor
+from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google import units
 from api_bridge.connectors.google.changes import (
     changes_page,
@@ -49,7 +52,9 @@ from api_bridge.connectors.google.labels import Labels
 from api_bridge.connectors.google.mapping import (
     delegate_of,
     forwarding_of,
+    group_of,
     mailbox_of,
+    members_of,
     rule_of,
     verdicts_of,
 )
@@ -71,6 +76,7 @@ ALWAYS = frozenset(
         Capability.RAW,
         Capability.BATCH,
         Capability.VENDOR_VERDICTS,
+        Capability.GROUPS,
     }
 )
 
@@ -108,6 +114,26 @@ class GoogleConnector:
             mailbox = mailbox_of(user)
             if mailbox is not None:
                 yield mailbox
+
+    def groups(self) -> list[Group]:
+        def ask(token: str) -> Mapping[str, Any]:
+            target = path("groups", customer="my_customer", maxResults="200", pageToken=token)
+            return self._client.directory(target, scope=scopes.GROUPS)
+
+        found = [group_of(each) for each in self._client.pages(ask, "groups")]
+        return [group for group in found if group is not None]
+
+    def members(self, group_id: str) -> Members:
+        def ask(token: str) -> Mapping[str, Any]:
+            target = path(
+                *("groups", group_id, "members"),
+                includeDerivedMembership="true",
+                maxResults="200",
+                pageToken=token,
+            )
+            return self._client.directory(target, scope=scopes.GROUPS)
+
+        return members_of(list(self._client.pages(ask, "members")))
 
     def probe(self, mailbox_id: str) -> MailboxState:
         try:

@@ -14,10 +14,12 @@ from typing import Any
 from api_bridge.connectors import (
     Delegate,
     Forwarding,
+    Group,
     Item,
     Mailbox,
     MailboxRule,
     MailboxState,
+    Members,
     Ref,
     State,
     VendorVerdict,
@@ -231,6 +233,28 @@ def mailbox_of(user: Json) -> Mailbox | None:
         is_enabled=is_active,
         state=MailboxState.ACTIVE if has_mail and is_active else MailboxState.NO_MAILBOX,
     )
+
+
+def group_of(data: Json) -> Group | None:
+    """None without an id: the address of a group can change."""
+    group_id = text_of(data, "id")
+    if not group_id:
+        return None
+    address = normal_address(text_of(data, "email"))
+    return Group(
+        id=group_id, name=text_of(data, "name").strip() or address or group_id, address=address
+    )
+
+
+def members_of(entries: Sequence[Json]) -> Members:
+    """With derived membership, groups among the members count by the people in them."""
+    people = {
+        normal_address(text_of(each, "email"))
+        for each in entries
+        if text_of(each, "type").upper() == "USER"
+    }
+    is_everyone = any(text_of(each, "type").upper() == "CUSTOMER" for each in entries)
+    return Members(frozenset(people - {""}), is_everyone=is_everyone)
 
 
 def rule_of(data: Json, label_names: Mapping[str, str]) -> MailboxRule | None:

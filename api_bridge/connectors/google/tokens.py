@@ -27,6 +27,7 @@ SCOPE_HEAD = "https://www.googleapis.com/auth/"
 MAIL = f"{SCOPE_HEAD}gmail.modify"
 MAIL_READ = f"{SCOPE_HEAD}gmail.readonly"
 USERS = f"{SCOPE_HEAD}admin.directory.user.readonly"
+GROUPS = f"{SCOPE_HEAD}admin.directory.group.readonly"
 ALERTS = f"{SCOPE_HEAD}apps.alerts"
 PUBSUB = f"{SCOPE_HEAD}pubsub"
 # A token endpoint's answer is small.

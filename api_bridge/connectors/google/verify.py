@@ -70,6 +70,10 @@ def _alerts(client: GoogleClient, scope: str) -> object:
     return client.alerts(path("alerts", pageSize="1"))
 
 
+def _groups(client: GoogleClient, scope: str) -> object:
+    return client.directory(path("groups", customer="my_customer", maxResults="1"), scope=scope)
+
+
 def _pull(client: GoogleClient, scope: str) -> Mapping[str, Any]:
     """One message is looked at and comes again."""
     return client.pubsub("pull", {"maxMessages": 1, "returnImmediately": True})
@@ -90,6 +94,13 @@ _SCOPES = (
         "read the profile of the administrator's mailbox",
         "Mail is not removed. With gmail.readonly instead it is still read and judged.",
         _mail(path("profile"), units.GET_PROFILE),
+    ),
+    _Scope(
+        scopes.GROUPS,
+        False,
+        "list one group of the directory",
+        "Groups are not listed: no mode or entry holds for one.",
+        _groups,
     ),
     _Scope(
         scopes.ALERTS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import httpx
 
@@ -14,13 +14,16 @@ from api_bridge.connectors import (
     Capability,
     Connection,
     Fetched,
+    Group,
     Mailbox,
     MailboxState,
+    Members,
     Page,
     Ref,
     Runtime,
     State,
     Subscription,
+    VendorVerdict,
 )
 from api_bridge.connectors.back import BackCursor
 from api_bridge.connectors.graph.changes import changes_page, newest_pages, older_page
@@ -35,14 +38,18 @@ from api_bridge.connectors.graph.client import (
 from api_bridge.connectors.graph.fetch import fetch_mail, fetch_mails
 from api_bridge.connectors.graph.folders import Folders
 from api_bridge.connectors.graph.mapping import (
+    GROUP_FIELDS,
     USER_FIELDS,
+    group_of,
     is_true,
     mailbox_of,
+    member_of,
     text_of,
 )
 from api_bridge.connectors.graph.pushes import Pushes
 from api_bridge.connectors.graph.remediate import Remediation
 from api_bridge.connectors.graph.sealed import open_notice
+from api_bridge.connectors.graph.security import verdicts_of
 from api_bridge.connectors.graph.signing_keys import SigningKeys
 from api_bridge.connectors.graph.traces import REACH, WINDOW, trace_page
 from api_bridge.connectors.notices import Noticed, PushKey, SealedNotice
@@ -61,6 +68,8 @@ class GraphConnector:
             Capability.HIDDEN_QUARANTINE,
             Capability.RAW,
             Capability.BATCH,
+            Capability.GROUPS,
+            Capability.VENDOR_VERDICTS,
         }
     )
     trace_window, trace_reach = WINDOW, REACH
@@ -87,6 +96,19 @@ class GraphConnector:
                 mailbox = mailbox_of(user)
                 if mailbox is not None:
                     yield mailbox
+
+    def groups(self) -> list[Group]:
+        found = [
+            group_of(entry)
+            for page in self._client.pages(path("groups", select=GROUP_FIELDS, top="999"))
+            for entry in page
+        ]
+        return [group for group in found if group is not None]
+
+    def members(self, group_id: str) -> Members:
+        target = path("groups", group_id, "transitiveMembers", select="id", top="999")
+        found = [member_of(entry) for page in self._client.pages(target) for entry in page]
+        return Members(frozenset(found) - {""})
 
     def probe(self, mailbox_id: str) -> MailboxState:
         try:
@@ -232,6 +254,18 @@ class GraphConnector:
 
     def traced(self, since: datetime, until: datetime, *, link: str = "") -> TracePage:
         return trace_page(self._client, since, until, link)
+
+    def verdicts(self, since: datetime) -> list[VendorVerdict]:
+        """Alerts of Defender that name mails.  ``analyzedEmails`` says more and is beta."""
+        at = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        target = path("security", "alerts_v2", filter=f"createdDateTime ge {at}")
+        said = [
+            verdict
+            for page in self._client.pages(target)
+            for alert in page
+            for verdict in verdicts_of(alert)
+        ]
+        return sorted(said, key=lambda verdict: (verdict.at, verdict.key))
 
     def close(self) -> None:
         self._client.close()

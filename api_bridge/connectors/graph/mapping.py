@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from api_bridge.connectors import Item, Mailbox, MailboxState, Ref, State, Subscription
+from api_bridge.connectors import (
+    Group,
+    Item,
+    Mailbox,
+    MailboxState,
+    Ref,
+    State,
+    Subscription,
+)
 from api_bridge.errors import Unexpected
 from incidents.mail.facts import Address
 from incidents.words import Place
@@ -27,6 +35,7 @@ USER_FIELDS = (
     "id,userPrincipalName,mail,displayName,jobTitle,accountEnabled,userType,proxyAddresses,"
     "assignedLicenses"
 )
+GROUP_FIELDS = "id,displayName,mail"
 INTERNAL_HEADER = "x-ms-exchange-organization-authas"
 FRACTION = re.compile(r"\.(\d{1,6})\d*")
 
@@ -208,6 +217,22 @@ def mailbox_of(user: Json) -> Mailbox | None:
         state=MailboxState.NO_MAILBOX if has_none else MailboxState.ACTIVE,
         licences=len(licences) if isinstance(licences, list) else None,
     )
+
+
+def group_of(data: Json) -> Group | None:
+    """None without an id.  A group that says no name is called by its address or id."""
+    group_id = text_of(data, "id")
+    if not group_id:
+        return None
+    address = plain_address(text_of(data, "mail"))
+    name = text_of(data, "displayName").strip() or address or group_id
+    return Group(id=group_id, name=name, address=address)
+
+
+def member_of(data: Json) -> str:
+    """A person's id; "" for groups, devices and contacts among the members."""
+    is_person = text_of(data, "@odata.type").lower() == "#microsoft.graph.user"
+    return text_of(data, "id") if is_person else ""
 
 
 def subscription_of(data: Json) -> Subscription:

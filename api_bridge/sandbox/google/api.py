@@ -34,6 +34,9 @@ SETTINGS = READ | _scopes("gmail.settings.basic")
 BASIC = _scopes("gmail.settings.basic")
 SHARING = _scopes("gmail.settings.sharing")
 USERS = _scopes("admin.directory.user", "admin.directory.user.readonly")
+GROUPS = _scopes(
+    *("admin.directory.group", "admin.directory.group.readonly"),
+)
 SECURITY = _scopes("admin.directory.user.security")
 ALERTS = _scopes("apps.alerts")
 PUBSUB = _scopes("pubsub", "cloud-platform")
@@ -69,6 +72,8 @@ TABLE: tuple[tuple[str, str, Handler, frozenset[str]], ...] = (
     ("DELETE", f"{SET}/forwardingAddresses/{{address}}", settings.delete_address, SHARING),
     ("GET", f"{SET}/delegates", settings.list_delegates, SETTINGS),
     ("DELETE", f"{SET}/delegates/{{address}}", settings.delete_delegate, SHARING),
+    ("GET", "admin/directory/v1/groups", directory.list_groups, GROUPS),
+    ("GET", "admin/directory/v1/groups/{key}/members", directory.list_members, GROUPS),
     ("GET", "admin/directory/v1/users", directory.list_users, USERS),
     ("GET", "admin/directory/v1/users/{key}", directory.get_user, USERS),
     ("GET", "admin/directory/v1/users/{key}/tokens", directory.list_tokens, SECURITY),

@@ -34,6 +34,7 @@ SCOPES = frozenset(
             "gmail.metadata", "gmail.readonly", "gmail.modify", "gmail.insert",
             "gmail.settings.basic", "gmail.settings.sharing", "admin.directory.user.readonly",
             "admin.directory.user", "admin.directory.user.security",
+            "admin.directory.group", "admin.directory.group.readonly",
             "admin.reports.audit.readonly", "apps.alerts", "pubsub", "cloud-platform",
         )
     }

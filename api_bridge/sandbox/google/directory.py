@@ -8,7 +8,7 @@ import re
 import sqlite3
 from typing import Any
 
-from api_bridge.sandbox import directory
+from api_bridge.sandbox import directory, groups
 from api_bridge.sandbox.clock import as_graph_time, now_s, read_graph_time
 from api_bridge.sandbox.google.call import Call, GoogleError, answer, bad_request, not_found
 from api_bridge.sandbox.store import Store
@@ -75,6 +75,52 @@ def list_tokens(call: Call) -> Response:
     if directory.user_in(call.cloud.store, call.caller.tenant_id, call.values["key"]) is None:
         raise not_found()
     return answer({"kind": "admin#directory#tokenList"})
+
+
+def list_groups(call: Call) -> Response:
+    customer = customer_of(call)
+    if call.request.first("customer") not in ("my_customer", customer["customer_id"]):
+        raise bad_request("Bad Request", "badRequest")
+    size, after = call.number("maxResults", 200, 200), call.request.first("pageToken") or ""
+    rows = groups.groups_after(call.cloud.store, call.caller.tenant_id, after, size + 1)
+    content: dict[str, Any] = {"kind": "admin#directory#groups"}
+    if rows:
+        content["groups"] = [
+            {"kind": "admin#directory#group", "id": row["id"], "email": row["mail"] or "",
+             "name": row["name"]}
+            for row in rows[:size]
+        ]  # fmt: skip
+    if len(rows) > size:
+        content["nextPageToken"] = rows[size - 1]["id"]
+    return answer(content)
+
+
+def list_members(call: Call) -> Response:
+    """With ``includeDerivedMembership`` the people in inner groups too, each once."""
+    customer_of(call)
+    store = call.cloud.store
+    group = groups.group_in(store, call.caller.tenant_id, call.values["key"])
+    if group is None:
+        raise not_found()
+    is_derived = call.request.first("includeDerivedMembership") == "true"
+    below = groups.inner_groups(store, group["id"]) if is_derived else []
+    people = groups.people_in(store, [group["id"], *(row["id"] for row in below)])
+    members: list[dict[str, Any]] = [
+        {"kind": "admin#directory#member", "id": user_id(row), "email": row["mail"],
+         "role": "MEMBER", "type": "USER"}
+        for row in people
+    ]  # fmt: skip
+    if group["is_everyone"]:
+        members.append({"kind": "admin#directory#member", "role": "MEMBER", "type": "CUSTOMER"})
+    size = call.number("maxResults", 200, 200)
+    token = call.request.first("pageToken") or "0"
+    start = int(token) if token.isdigit() else 0
+    content: dict[str, Any] = {"kind": "admin#directory#members"}
+    if page := members[start : start + size]:
+        content["members"] = page
+    if start + size < len(members):
+        content["nextPageToken"] = str(start + size)
+    return answer(content)
 
 
 def _user_json(store: Store, user: sqlite3.Row, customer: sqlite3.Row) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.graph import (
     accounts,
     actions,
+    alerts,
     delta,
     folders,
+    groups,
     messages,
     partner,
     subscriptions,
@@ -37,6 +39,8 @@ PARTNER = frozenset(
     {"DelegatedAdminRelationship.Read.All", "DelegatedAdminRelationship.ReadWrite.All"}
 )
 TRACES = frozenset({"ExchangeMessageTrace.Read.All"})
+GROUPS = frozenset({"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"})
+ALERTS = frozenset({"SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All"})
 HEADERS = frozenset({"Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"})
 READ = frozenset({"Mail.Read", "Mail.ReadWrite"})
 WRITE = frozenset({"Mail.ReadWrite"})
@@ -74,6 +78,9 @@ TABLE: Table = (
     ("GET", "organization/{organization}", users.get_organization, ORGANIZATION),
     ("GET", "tenantRelationships/delegatedAdminRelationships", partner.list_relationships, PARTNER),
     ("GET", "admin/exchange/tracing/messageTraces", traces.list_traces, TRACES),
+    ("GET", "groups", groups.list_groups, GROUPS),
+    ("GET", "groups/{group}/transitiveMembers", groups.list_members, GROUPS),
+    ("GET", "security/alerts_v2", alerts.list_alerts, ALERTS),
     ("GET", "users", users.list_users, DIRECTORY),
     ("GET", "users/{user}", users.get_user, DIRECTORY),
     ("GET", "users/{user}/mailboxSettings", users.get_settings, SETTINGS),

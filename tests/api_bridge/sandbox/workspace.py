@@ -17,7 +17,8 @@ GRANTED = tuple(
     f"{HEAD}{name}"
     for name in (
         "gmail.modify", "gmail.readonly", "gmail.settings.basic", "gmail.settings.sharing",
-        "admin.directory.user.readonly", "admin.directory.user", "admin.directory.user.security",
+        "admin.directory.group.readonly", "admin.directory.user.readonly",
+        "admin.directory.user", "admin.directory.user.security",
         "apps.alerts",
     )
 )  # fmt: skip

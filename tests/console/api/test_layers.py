@@ -123,14 +123,14 @@ def test_standing_orders_are_listed_and_withdrawn(mo, world):
 
 
 def test_the_clients_wish_about_late_verdicts(mo, world):
-    assert mo.get("tenants/acme/late-verdicts").json()["pull_mode"] == "ask"
-    wish = mo.post("tenants/acme/late-verdicts", {"pull_mode": "auto", "stop": False}).json()
-    assert (wish["pull_mode"], wish["stopped"], wish["changed_by"]) == ("auto", False, "Mo")
+    assert mo.get("tenants/acme/late-verdicts").json()["rule_mode"] == "ask"
+    wish = mo.post("tenants/acme/late-verdicts", {"rule_mode": "auto", "stop": False}).json()
+    assert (wish["rule_mode"], wish["stopped"], wish["changed_by"]) == ("auto", False, "Mo")
     with tenant_scope(Role.ANALYST, [world.acme.tenant.id]):
-        assert LateVerdicts.objects.get().pull_mode == "auto"
+        assert LateVerdicts.objects.get().rule_mode == "auto"
     assert_problem(mo.post("tenants/acme/late-verdicts", {}), 400)
-    assert_problem(mo.post("tenants/acme/late-verdicts", {"pull_mode": "x"}), 400)
-    assert_problem(mo.post("tenants/nobody/late-verdicts", {"pull_mode": "ask"}), 404)
+    assert_problem(mo.post("tenants/acme/late-verdicts", {"rule_mode": "x"}), 400)
+    assert_problem(mo.post("tenants/nobody/late-verdicts", {"rule_mode": "ask"}), 404)
 
 
 def test_what_allowed_a_copy_is_told_and_nothing_is_nothing(mo, world):

@@ -12,7 +12,7 @@ from tests.console.api.caller import Caller, assert_problem
 LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
     *("jobs", "reports", "gateway-rules", "accesses"),
-    *("disagreements", "rehearsals", "standing-orders", "user-reports"),
+    *("disagreements", "rehearsals", "standing-orders", "user-reports", "pull-proposals"),
     "suppressions",
     *("sender-stops", "queues"),
 )

@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from incidents.automation import set_late_verdicts
-from incidents.models import HerdAct, Incident, Job, LateVerdicts, UserReport
+from incidents.automation import serve_responses, set_late_verdicts
+from incidents.models import HerdAct, Incident, Job, LateVerdicts, PullProposal, UserReport
+from incidents.modes import set_mode
 from incidents.services import resolve_incident
 from incidents.story.people import audit_lines
 from incidents.userreports.herd import Rehearsed, follow_herd, most_within, rehearse_herd
 from incidents.userreports.terms import set_terms
+from tenants.doors import ClaimedWork
 from tenants.errors import WrongInput
 from tenants.models import AuditEntry, Mailbox, Tenant
 from tests.factories import Cast
@@ -53,8 +55,9 @@ def reported(tenant: Tenant, people: list[str]) -> None:
     work(tenant)
 
 
-def agree(cast: Cast, **changes: object) -> None:
+def agree(cast: Cast, *, mode: str = "auto", **changes: object) -> None:
     with worker(cast.acme):
+        set_mode(tenant=cast.acme, mode=mode, actor=cast.ana)
         set_terms(tenant=cast.acme, actor=cast.ana, **changes)
 
 
@@ -93,6 +96,21 @@ def test_a_dry_run_does_not_use_up_the_pull(cast: Cast):
         assert set(HerdAct.objects.values_list("mode", flat=True)) == {"dry_run", "pull"}
 
 
+@pytest.mark.parametrize(("mode", "waiting"), [("ask", 3), ("monitor", 0)])
+def test_where_bailey_does_not_act_by_itself_the_rule_asks_or_only_tells(
+    cast: Cast, mode: str, waiting: int
+):
+    agree(cast, mode=mode, herd_mode="pull", herd_reporters=3)
+    reported(cast.acme, more_people(cast.acme, 3))
+    serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    with worker(cast.acme):
+        assert not Job.objects.filter(kind=Job.Kind.PULL).exists()
+        asked = list(PullProposal.objects.values_list("waiting", "why"))
+        noted = AuditEntry.objects.get(action="incidents.herd.left").detail
+    assert asked == ([(3, "Reported by 3 people within 24 hours.")] if waiting else [])
+    assert noted["left_to_a_person"] == waiting
+
+
 @pytest.mark.parametrize("why", ["stopped", "too many", "few", "one reporter", "not junk"])
 def test_what_keeps_the_rule_from_pulling(cast: Cast, why: str):
     agree(cast, herd_mode="pull", herd_reporters=3)
@@ -108,7 +126,7 @@ def test_what_keeps_the_rule_from_pulling(cast: Cast, why: str):
     work(cast.acme)
     with worker(cast.acme):
         assert not Job.objects.filter(kind=Job.Kind.PULL).exists()
-        noted = AuditEntry.objects.filter(action="incidents.herd.noted")
+        noted = AuditEntry.objects.filter(action="incidents.herd.left")
         assert [entry.detail["left_to_a_person"] for entry in noted] == (
             [3] if why == "too many" else []
         )

@@ -1,0 +1,44 @@
+"""Forms of how far Bailey goes by itself, as incidents/modes.py takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from incidents.modes import Mode
+from tenants.models import MailboxGroup
+
+
+class ModeForm(forms.Form):
+    """``is_seen``: the forecast was on the page from which it is sent."""
+
+    mode = forms.ChoiceField(label="Mode", choices=Mode.choices, required=False)
+    effective_from = forms.DateTimeField(
+        label="In force from (UTC)",
+        help_text="Empty: at once. Until then the mode of now holds.",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+    )
+    reason = forms.CharField(
+        label="Reason",
+        help_text="Stands in the log.",
+        max_length=500,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    is_seen = forms.BooleanField(required=False, widget=forms.HiddenInput())
+
+    def __init__(self, *args: Any, group: MailboxGroup | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if group is not None:
+            choices = [("", "None of its own: as the client"), *Mode.choices]
+            self.fields["mode"].choices = choices  # type: ignore[attr-defined]
+
+
+class DeclineForm(forms.Form):
+    reason = forms.CharField(
+        label="Why they stay",
+        max_length=500,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

@@ -1,0 +1,124 @@
+"""The page of modes: rehearsed before it is saved, and the one click that pulls what waits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from incidents.automation import serve_responses
+from incidents.models import Incident, Job, LayerMode, PullProposal
+from incidents.modes import set_mode
+from incidents.words import Verdict
+from tenants.doors import ClaimedWork
+from tenants.ids import new_id
+from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember
+from tests.console.test_layers import happened, scope, text
+from tests.factories import Cast
+from tests.incidents.test_disagreements import INFO, IT, inside, passed
+
+pytestmark = pytest.mark.usefixtures("no_broker")
+
+
+@pytest.fixture
+def as_ana(client, cast: Cast):
+    client.force_login(cast.ana)
+    return client
+
+
+@pytest.fixture
+def board(cast: Cast) -> MailboxGroup:
+    with scope(cast.acme):
+        made = MailboxGroup.objects.create(
+            tenant=cast.acme, source_id=new_id(), external_id="g1", name="Board <b>"
+        )
+        MailboxGroupMember.objects.create(
+            tenant=cast.acme, group=made, mailbox=Mailbox.objects.get(address=INFO)
+        )
+        return made
+
+
+def condemned(cast: Cast) -> PullProposal:
+    for recipient in (INFO, IT):
+        seen = inside(cast, recipient, verdict=Verdict.PHISH, confidence=0.95)
+        happened(cast, passed(cast, recipient), seen)
+    serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    with scope(cast.acme):
+        return PullProposal.objects.get()
+
+
+def test_a_mode_is_rehearsed_and_then_saved(cast: Cast, as_ana, board: MailboxGroup):
+    condemned(cast)
+    address = f"{reverse('mode_set', args=['acme'])}?group={board.id}"
+    wish = {"mode": "auto", "reason": "They asked"}
+    page = as_ana.post(address, wish).content.decode()
+    assert "1 of 2 condemned copies: “Act by itself” instead of “Ask before each pull”" in page
+    assert "Up to 1 copies that wait now are pulled" in page
+    with scope(cast.acme):
+        assert not LayerMode.objects.exists(), "a rehearsal changes nothing"
+    assert as_ana.post(address, {**wish, "is_seen": "on"}).status_code == 302
+    with scope(cast.acme):
+        row = LayerMode.objects.get()
+        assert (row.group_id, row.mode, row.set_by) == (board.id, "auto", "Ana")
+    page = text(as_ana, "modes", "acme")
+    assert "group Board &lt;b&gt;" in page
+    assert "Ask before each pull: " in page
+    assert "They asked" in page
+
+
+def test_what_is_decided_for_later_is_shown_with_what_holds_until_then(cast: Cast, as_ana):
+    address = reverse("mode_set", args=["acme"])
+    at = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+    wish = {"mode": "monitor", "effective_from": at, "is_seen": "on"}
+    assert as_ana.post(address, wish).status_code == 302
+    page = text(as_ana, "modes", "acme")
+    assert "Until then: ask before each pull." in page
+    assert "prepares each pull" in page, "the effect of the mode that holds"
+
+
+@pytest.mark.parametrize("wish", [{"mode": "always"}, {"mode": "ask", "effective_from": "soon"}])
+def test_bad_input_is_said_and_nothing_is_saved(cast: Cast, as_ana, wish: dict[str, Any]):
+    address = reverse("mode_set", args=["acme"])
+    assert as_ana.post(address, {**wish, "is_seen": "on"}).status_code in (200, 422)
+    with scope(cast.acme):
+        assert not LayerMode.objects.exists()
+    assert as_ana.get(f"{address}?group={new_id()}").status_code == 404
+
+
+def test_one_click_on_the_incident_pulls_what_waits(cast: Cast, as_ana):
+    proposal = condemned(cast)
+    page = text(as_ana, "incident", proposal.incident_id)
+    assert "Approve: pull 2" in page
+    assert "Pull 2" in text(as_ana, "modes", "acme")
+    answer = as_ana.post(reverse("proposal_approve", args=[proposal.id]))
+    with scope(cast.acme):
+        job = Job.objects.get(kind="pull")
+        assert (job.requested_by, job.counts["copies"]) == ("Ana", 2)
+    assert answer.url == reverse("job", args=[job.id])
+    assert "Approve: pull" not in text(as_ana, "incident", proposal.incident_id)
+    assert as_ana.post(reverse("proposal_approve", args=[proposal.id])).status_code == 409
+
+
+def test_declining_takes_a_reason(cast: Cast, as_ana):
+    proposal = condemned(cast)
+    address = reverse("proposal_decline", args=[proposal.id])
+    assert "asks no more" in as_ana.get(address).content.decode()
+    as_ana.post(address, {"reason": ""})
+    with scope(cast.acme):
+        assert PullProposal.objects.get().state == "open"
+    assert as_ana.post(address, {"reason": "A drill"}).status_code == 302
+    with scope(cast.acme):
+        assert PullProposal.objects.get().state == "declined"
+
+
+def test_a_monitored_client_is_told_and_asked_for_nothing(cast: Cast, as_ana):
+    with scope(cast.acme):
+        set_mode(tenant=cast.acme, mode="monitor", actor=cast.ana)
+    proposal = condemned(cast)
+    assert "Approve: pull" not in text(as_ana, "incident", proposal.incident_id)
+    assert "Waiting for a yes" not in text(as_ana, "modes", "acme")
+    with scope(cast.acme):
+        assert Incident.objects.get().is_open
