@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     """Whether a client's directory tells its groups; for staff, the portal's columns stay."""
 
     dependencies = [
-        ("api_bridge", "0007_access"),
+        ("api_bridge", "0012_gaps"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("api_bridge", "0008_scan_back"),
+        ("api_bridge", "0010_scan_back"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("api_bridge", "0007_access"),
+        ("api_bridge", "0011_again"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 

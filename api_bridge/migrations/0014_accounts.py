@@ -12,8 +12,8 @@ class Migration(migrations.Migration):
     """Accounts in other hands: settings over time, sign-ins, steps of a response."""
 
     dependencies: ClassVar = [
-        ("api_bridge", "0007_access"),
-        ("incidents", "0025_account_signs"),
+        ("api_bridge", "0013_groups"),
+        ("incidents", "0028_account_signs"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 

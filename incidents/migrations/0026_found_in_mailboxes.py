@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("incidents", "0024_user_reports"),
+        ("incidents", "0025_downloads_of_clients"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 

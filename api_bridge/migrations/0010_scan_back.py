@@ -8,7 +8,7 @@ from tenants.rls import AddTenantForeignKey, AddTenantPolicy
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("api_bridge", "0007_access"),
+        ("api_bridge", "0009_push_notices"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 
