@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 
@@ -21,6 +23,11 @@ from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd
 from tests.services import SERVICES, Services
 
 ROOT = Path(__file__).resolve().parents[1]
+# How long an example takes says how busy the machine is, not whether a law holds.
+hypothesis_settings.register_profile(
+    "bailey", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("bailey")
 # Files are given out whole to the test processes, in this order and then as they are found.  What
 # takes minutes comes first: at the end it would leave the other process idle.  What shares a world
 # stands together: one process makes it once for all files that follow each other.

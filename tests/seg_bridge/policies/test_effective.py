@@ -43,9 +43,14 @@ def _value(key: str) -> st.SearchStrategy[Any]:
     return st.floats(spec.low, spec.high)
 
 
-def _values(*, most: int = 6) -> st.SearchStrategy[dict[str, Any]]:
-    keys = st.lists(st.sampled_from(sorted(KEYS)), unique=True, max_size=most)
-    return keys.flatmap(lambda found: st.fixed_dictionaries({key: _value(key) for key in found}))
+VALUES = {key: _value(key) for key in KEYS}
+KEY_LISTS = st.lists(st.sampled_from(sorted(KEYS)), unique=True, max_size=6)
+
+
+@st.composite
+def _values(draw: st.DrawFn) -> dict[str, Any]:
+    """Strategies are made once: making them for each example took longer than the tests."""
+    return {key: draw(VALUES[key]) for key in draw(KEY_LISTS)}
 
 
 LEVELS = [Level.PROVIDER, Level.GROUP, Level.GROUP, Level.CLIENT, Level.DOMAIN, Level.MAILBOX]
