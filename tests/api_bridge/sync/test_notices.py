@@ -282,7 +282,6 @@ def test_a_new_key_comes_with_the_renewal_and_the_old_one_still_opens(sealed, ho
     first = keys_of(sealed)[0]
     said = came(sealed, hook)
     with sealed.scope():
-
         row = Connection.objects.get()
         old = type(first)(
             id=first.id, private_key_pem=first.private_key_pem,
