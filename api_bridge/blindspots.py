@@ -196,4 +196,5 @@ def _of_gateway(tenant: Tenant, period: Period) -> QuerySet[Any]:
         output_field=CharField(),
     )
     passed = _inbound(tenant, period).filter(gateway_at__isnull=False, outcome__in=LET_THROUGH)
-    return with_reading(passed).annotate(fate=fate)
+    found: QuerySet[Any] = with_reading(passed).annotate(fate=fate)
+    return found

@@ -23,10 +23,11 @@ DOMAIN_OF_RECIPIENT = Lower(
 def with_reading(rows: QuerySet[Any]) -> QuerySet[Any]:
     """Rows with ``mailbox`` and ``received_at``, for ``unseen_cases``."""
     sync = MailboxSync.objects.filter(tenant=OuterRef("tenant"), mailbox=OuterRef("mailbox"))
-    return rows.alias(
+    found: QuerySet[Any] = rows.alias(
         has_reader=Exists(sync.filter(mailbox__state=Mailbox.State.ACTIVE)),
         read_until=Subquery(sync.values("synced_at")[:1]),
     )
+    return found
 
 
 def unseen_cases(*, unread: str, lost: str) -> tuple[When, When]:

@@ -146,4 +146,5 @@ def _fates(tenant: Tenant, period: Period) -> QuerySet[Any]:
     rows = TracedMail.objects.filter(
         tenant=tenant, received_at__gte=period.since, received_at__lt=period.until
     )
-    return with_reading(rows).annotate(fate=fate)
+    found: QuerySet[Any] = with_reading(rows).annotate(fate=fate)
+    return found

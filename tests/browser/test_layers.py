@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
+from api_bridge.models import Connection, MailboxSync, TracedMail
 from incidents.correlation import make_sense_of_backlog
 from incidents.disagreements import rehearse_repair
 from incidents.intake import record
 from incidents.models import Delivery, Disagreement
 from incidents.orders import give_order
 from incidents.words import Place, Verdict
+from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.browser.test_accessibility import findings
 from tests.console.test_interference_page import disturb
@@ -35,6 +40,36 @@ def contradiction(cast: Cast) -> Disagreement:
         return item
 
 
+def on_exchanges_record(cast: Cast) -> None:
+    """One mail that Exchange delivered and nobody saw; of a mailbox somebody was told nonsense."""
+    at = timezone.now() - timedelta(hours=3)
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        mailbox = Mailbox.objects.get(address="info@acme.example")
+        connection = Connection.objects.create(tenant=cast.acme, kind="graph", traced_until=at)
+        MailboxSync.objects.create(
+            tenant=cast.acme,
+            mailbox=mailbox,
+            connection=connection,
+            due_at=timezone.now(),
+            synced_at=timezone.now(),
+            notices_refused=2,
+            refused_why="It brings no proof.",
+        )
+        for number, status in enumerate(("delivered", "quarantined")):
+            TracedMail.objects.create(
+                tenant=cast.acme,
+                mailbox=mailbox,
+                connection=connection,
+                trace_id=str(number),
+                recipient=mailbox.address,
+                sender="eve@evil.example",
+                internet_message_id=f"<{number}.a.long.name.of.a.mail.that.nobody.saw@evil.example>",
+                subject="Your invoice",
+                status=status,
+                received_at=at,
+            )
+
+
 def test_the_pages_between_the_layers_can_be_used_by_everybody(
     in_browser, live_server, transactional_cast
 ):
@@ -55,7 +90,9 @@ def test_the_pages_between_the_layers_can_be_used_by_everybody(
     paths += [reverse("held_release", args=[copy.id])]
     disturb(cast, 11, 12)
     paths += [reverse("client_interference", args=["acme"]), reverse("health")]
-    paths.append(reverse("client_blindspots", args=["acme"]))
+    on_exchanges_record(cast)
+    paths += [reverse("client_blindspots", args=["acme"]), reverse("access", args=["acme"])]
+    paths.append(reverse("client_traced", args=["acme", "lost"]))
     paths.append(reverse("client_gaps", args=["acme"]))
 
     site, login = live_server.url, reverse("login")
