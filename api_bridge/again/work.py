@@ -136,7 +136,8 @@ def _changing(claimed: ClaimedWork, items: dict[tuple[UUID, str], SeenItem]) -> 
 
 def _judged(copy: Delivery) -> Judged:
     assert copy.mailbox_at is not None
-    return Judged(copy.message_id, copy.message.facts, copy.mailbox_at)
+    mail = copy.message
+    return Judged(mail.id, mail.facts, mail.fingerprint, copy.mailbox_at)
 
 
 def _judged_last(seen: Sequence[Observation]) -> Observation | None:
