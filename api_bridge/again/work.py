@@ -79,7 +79,8 @@ def serve_again(claimed: ClaimedWork) -> datetime | None:
     with work_scope(claimed):
         _settle(claimed.tenant_id, items, now)
         due = SeenItem.objects.filter(tenant=claimed.tenant_id, again_at__isnull=False)
-        return due.aggregate(at=Min("again_at"))["at"]
+        at: datetime | None = due.aggregate(at=Min("again_at"))["at"]
+        return at
 
 
 def _claim(tenant_id: int, now: datetime) -> dict[tuple[UUID, str], SeenItem]:
