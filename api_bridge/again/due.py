@@ -63,25 +63,29 @@ def wake_for(tenant_id: int, condemned: Collection[UUID]) -> None:
     ):
         if shared:
             wake = statement.format(of_these=_OF_THESE)
-            woken += run(wake, [now, tenant_id, shared, *of, *until])
+            woken += run(wake, [now, tenant_id, tenant_id, shared, *of, *until])
     if woken:
         want_work(tenant_id, QUEUE)
 
 
+# A row that the sync holds just now is looked at at its next step: nobody waits for it here.
 _OF_THESE = """
-  AND d.tenant_id = %s AND d.mailbox_item_id <> ''
-  AND i.tenant_id = %s AND i.mailbox_id = d.mailbox_id AND i.item_id = d.mailbox_item_id
-  AND i.again_at > %s
+JOIN incidents_delivery d ON d.tenant_id = shared.tenant_id AND d.message_id = shared.message_id
+JOIN api_bridge_seenitem i ON i.tenant_id = d.tenant_id AND i.mailbox_id = d.mailbox_id
+    AND i.item_id = d.mailbox_item_id
+WHERE d.tenant_id = %s AND d.mailbox_item_id <> '' AND i.tenant_id = %s AND i.again_at > %s
+FOR UPDATE OF i SKIP LOCKED
+)
 """
 _WAKE_BY_TRAIT = """
-UPDATE api_bridge_seenitem AS i SET again_at = %s
-FROM incidents_mailtrait t
-JOIN incidents_delivery d ON d.message_id = t.message_id
-WHERE t.tenant_id = %s AND t.key = ANY(%s) AND t.seen_at >= %s
-{of_these}"""
+UPDATE api_bridge_seenitem SET again_at = %s WHERE tenant_id = %s AND id IN (
+SELECT i.id FROM (
+    SELECT tenant_id, message_id FROM incidents_mailtrait
+    WHERE tenant_id = %s AND key = ANY(%s) AND seen_at >= %s
+) AS shared {of_these}"""
 _WAKE_BY_CONTENT = """
-UPDATE api_bridge_seenitem AS i SET again_at = %s
-FROM incidents_message m
-JOIN incidents_delivery d ON d.message_id = m.id
-WHERE m.tenant_id = %s AND m.fingerprint = ANY(%s) AND m.first_seen_at >= %s
-{of_these}"""
+UPDATE api_bridge_seenitem SET again_at = %s WHERE tenant_id = %s AND id IN (
+SELECT i.id FROM (
+    SELECT tenant_id, id AS message_id FROM incidents_message
+    WHERE tenant_id = %s AND fingerprint = ANY(%s) AND first_seen_at >= %s
+) AS shared {of_these}"""
