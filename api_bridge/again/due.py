@@ -48,23 +48,44 @@ def wake_for(tenant_id: int, condemned: Collection[UUID]) -> None:
     """These messages were condemned just now: mail of the last 72 hours that shares something with
     one of them is due at once.  Needs the client's scope.
     """
-    facts = Message.objects.filter(tenant=tenant_id, id__in=list(condemned)[:MOST_WOKEN_BY])
-    keys = {
-        trait_key(trait)
-        for each in facts.values_list("facts", flat=True)
-        for trait in shared_traits(each)
-    }
+    mails = Message.objects.filter(tenant=tenant_id, id__in=list(condemned)[:MOST_WOKEN_BY])
+    keys: set[int] = set()
+    contents: set[str] = set()
+    for facts, fingerprint in mails.values_list("facts", "fingerprint"):
+        keys |= {trait_key(trait) for trait in shared_traits(facts)}
+        contents |= {fingerprint} - {""}
     now = timezone.now()
-    if keys and run(_WAKE, [now, tenant_id, sorted(keys), now - LASTS, tenant_id, now]):
+    of, until = [now - LASTS, tenant_id], [tenant_id, now]
+    woken = 0
+    for statement, shared in (
+        (_WAKE_BY_TRAIT, sorted(keys)),
+        (_WAKE_BY_CONTENT, sorted(contents)),
+    ):
+        if shared:
+            wake = statement.format(of_these=_OF_THESE)
+            woken += run(wake, [now, tenant_id, tenant_id, shared, *of, *until])
+    if woken:
         want_work(tenant_id, QUEUE)
 
 
-_WAKE = """
-UPDATE api_bridge_seenitem AS i SET again_at = %s
-FROM incidents_mailtrait t
-JOIN incidents_delivery d ON d.tenant_id = t.tenant_id AND d.message_id = t.message_id
-WHERE t.tenant_id = %s AND t.key = ANY(%s) AND t.seen_at >= %s
-  AND d.mailbox_item_id <> ''
-  AND i.tenant_id = %s AND i.mailbox_id = d.mailbox_id AND i.item_id = d.mailbox_item_id
-  AND i.again_at > %s
+# A row that the sync holds just now is looked at at its next step: nobody waits for it here.
+_OF_THESE = """
+JOIN incidents_delivery d ON d.tenant_id = shared.tenant_id AND d.message_id = shared.message_id
+JOIN api_bridge_seenitem i ON i.tenant_id = d.tenant_id AND i.mailbox_id = d.mailbox_id
+    AND i.item_id = d.mailbox_item_id
+WHERE d.tenant_id = %s AND d.mailbox_item_id <> '' AND i.tenant_id = %s AND i.again_at > %s
+FOR UPDATE OF i SKIP LOCKED
+)
 """
+_WAKE_BY_TRAIT = """
+UPDATE api_bridge_seenitem SET again_at = %s WHERE tenant_id = %s AND id IN (
+SELECT i.id FROM (
+    SELECT tenant_id, message_id FROM incidents_mailtrait
+    WHERE tenant_id = %s AND key = ANY(%s) AND seen_at >= %s
+) AS shared {of_these}"""
+_WAKE_BY_CONTENT = """
+UPDATE api_bridge_seenitem SET again_at = %s WHERE tenant_id = %s AND id IN (
+SELECT i.id FROM (
+    SELECT tenant_id, id AS message_id FROM incidents_message
+    WHERE tenant_id = %s AND fingerprint = ANY(%s) AND first_seen_at >= %s
+) AS shared {of_these}"""

@@ -79,7 +79,8 @@ def serve_again(claimed: ClaimedWork) -> datetime | None:
     with work_scope(claimed):
         _settle(claimed.tenant_id, items, now)
         due = SeenItem.objects.filter(tenant=claimed.tenant_id, again_at__isnull=False)
-        return due.aggregate(at=Min("again_at"))["at"]
+        at: datetime | None = due.aggregate(at=Min("again_at"))["at"]
+        return at
 
 
 def _claim(tenant_id: int, now: datetime) -> dict[tuple[UUID, str], SeenItem]:
@@ -136,7 +137,8 @@ def _changing(claimed: ClaimedWork, items: dict[tuple[UUID, str], SeenItem]) -> 
 
 def _judged(copy: Delivery) -> Judged:
     assert copy.mailbox_at is not None
-    return Judged(copy.message_id, copy.message.facts, copy.mailbox_at)
+    mail = copy.message
+    return Judged(mail.id, mail.facts, mail.fingerprint, copy.mailbox_at)
 
 
 def _judged_last(seen: Sequence[Observation]) -> Observation | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -217,7 +218,7 @@ def _held(run: ScanBack) -> ScanBack:
     return found
 
 
-def _audit(action: str, run: ScanBack, actor: Person, **more: int) -> None:
+def _audit(action: str, run: ScanBack, actor: Person, **more: Any) -> None:
     write_audit(
         action,
         actor=actor,

@@ -53,7 +53,8 @@ def condemn(client, **changes) -> None:
         "rewriter": "",
     }
     sender = changes.pop("sender", word)
-    facts = mail_json(sender=sender, from_all=[sender], links=[link], subject="Invoice")
+    links = [link] if link["url"] else []
+    facts = mail_json(sender=sender, from_all=[sender], links=links, subject="Invoice")
     seen = gateway_saw(
         client.tenant,
         client.company.mail("bo"),
@@ -61,7 +62,7 @@ def condemn(client, **changes) -> None:
         verdict=changes.pop("verdict", Verdict.PHISH),
         action=Outcome.HELD,
         internet_message_id=changes.pop("message_id", "<other@else.example>"),
-        fingerprint="9" * 64,
+        fingerprint=changes.pop("fingerprint", "9" * 64),
         observed_at=timezone.now(),
         mail=facts,
     )
@@ -107,6 +108,22 @@ def test_a_link_that_was_condemned_since_turns_the_verdict_and_says_so(harmless)
     assert (copy.mailbox_verdict, incident.kind) == (Verdict.PHISH, "phish")
     serve(harmless, is_due=True)
     assert len(judged(harmless)) == 2  # told once
+
+
+def test_the_same_content_condemned_elsewhere_turns_it_too(harmless):
+    (first,) = judged(harmless)
+    condemn(harmless, link="", fingerprint=first.fingerprint)
+    serve(harmless)
+    codes = {reason["code"] for reason in judged(harmless)[-1].reasons}
+    assert "since_same_content_condemned" in codes
+
+
+def test_what_else_the_sender_sent_turns_it_too(harmless):
+    kim = {"address": "kim@partner-firm.example", "name": "Kim", "raw": "Kim"}
+    condemn(harmless, link="", sender=kim)
+    serve(harmless)
+    codes = {reason["code"] for reason in judged(harmless)[-1].reasons}
+    assert {"since_sender_condemned", "since_sender_domain_condemned"} <= codes
 
 
 def test_a_mail_that_cannot_be_had_is_judged_by_what_is_stored(harmless, monkeypatch):
