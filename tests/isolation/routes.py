@@ -293,10 +293,10 @@ late_verdicts      POST    client        302 302  302  in     in    in
 modes              GET     client        200 200  200  in     in    in
 mode_set           GET     client        200 200  200  in     in    in
 mode_set           POST    client        302 302  302  in     in    in
-proposal_approve   GET     pull-proposal 405 405  405  405    405   405
-proposal_approve   POST    pull-proposal 409 409  409  in     in    in
-proposal_decline   GET     pull-proposal 200 200  200  in     in    in
-proposal_decline   POST    pull-proposal 302 302  302  in     in    in
+proposal_approve   GET     proposal 405 405  405  405    405   405
+proposal_approve   POST    proposal 409 409  409  in     in    in
+proposal_decline   GET     proposal 200 200  200  in     in    in
+proposal_decline   POST    proposal 302 302  302  in     in    in
 job                GET     job        200 200  200  in     in    in
 report_file        GET     report     200 200  200  in     in    in
 """
@@ -423,9 +423,9 @@ api-modes              GET     client        200 200  200  401    200   401
 api-modes              POST    client        200 200  200  401    200   401
 api-modes-rehearse     POST    client        200 200  200  401    200   401
 api-pull-proposals     GET     -             200 200  200  401    200   401
-api-pull-proposal      GET     pull-proposal 200 200  200  401    200   401
-api-pull-proposal-approve POST pull-proposal 409 409  409  401    409   401
-api-pull-proposal-decline POST pull-proposal 200 200  200  401    200   401
+api-pull-proposal      GET     proposal 200 200  200  401    200   401
+api-pull-proposal-approve POST proposal 409 409  409  401    409   401
+api-pull-proposal-decline POST proposal 200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401
 api-user-reports       GET     -             200 200  200  401    200   401
 api-user-report        GET     user-report   200 200  200  401    200   401
