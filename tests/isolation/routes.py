@@ -649,7 +649,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "rule_days": "9",
     },
     "api-late-verdicts": {"rule_mode": "ask"},
-    "mode_set": {"mode": "ask", "is_seen": "on"},
+    "mode_set": {"mode": "ask", "is_seen": "ask"},
     "proposal_decline": {"reason": "A drill"},
     "api-modes": {"mode": "ask"},
     "api-modes-rehearse": {"mode": "auto"},
