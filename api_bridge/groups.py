@@ -22,6 +22,7 @@ from api_bridge.connectors import Capability, Connector, Group, ListsGroups, Mem
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, RateLimited
 from api_bridge.models import Connection, MailboxSync
 from incidents.modes import govern_some
+from incidents.proposals import look_anew
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember
 from tenants.work import work_scope
@@ -48,12 +49,14 @@ def follow_groups(claimed: ClaimedWork, connection_id: UUID, connector: Connecto
             _note(connection_id, f"The directory's groups cannot be listed: {error}")
         return
     with work_scope(claimed):
-        store_groups(claimed.tenant_id, connection_id, listed)
+        moved = store_groups(claimed.tenant_id, connection_id, listed)
         wanted = _whose_turn(claimed.tenant_id, connection_id)
     read, problem = _read(connector, wanted)
     with work_scope(claimed):
-        store_members(claimed.tenant_id, connection_id, read)
+        moved |= store_members(claimed.tenant_id, connection_id, read)
         _note(connection_id, problem)
+        if moved & govern_some(claimed.tenant_id):
+            look_anew(claimed.tenant_id)
 
 
 def _note(connection_id: UUID, problem: str) -> None:
@@ -63,21 +66,26 @@ def _note(connection_id: UUID, problem: str) -> None:
     Connection.objects.filter(id=connection_id).update(**changes)
 
 
-def store_groups(tenant_id: int, source_id: UUID, listed: Sequence[Group]) -> None:
-    """``listed`` is the whole list.  Rows that did not change are not written."""
+def store_groups(tenant_id: int, source_id: UUID, listed: Sequence[Group]) -> set[UUID]:
+    """``listed`` is the whole list.  Answers the groups that went or came back.  Rows that did not
+    change are not written.
+    """
     mine = MailboxGroup.objects.filter(tenant=tenant_id, source_id=source_id)
     known = {row.external_id: row for row in mine}
+    moved: set[UUID] = set()
     for group in {group.id: group for group in listed}.values():
         row = known.pop(group.id, None) or MailboxGroup(
             tenant_id=tenant_id, source_id=source_id, external_id=group.id[:200]
         )
         wanted = {"name": group.name[:256], "address": group.address[:320], "gone_at": None}
         if row._state.adding or any(getattr(row, name) != wanted[name] for name in wanted):
+            moved |= {row.id} if row.gone_at is not None else set()
             for name, value in wanted.items():
                 setattr(row, name, value)
             row.save()
-    gone = [row.id for row in known.values() if row.gone_at is None]
+    gone = {row.id for row in known.values() if row.gone_at is None}
     mine.filter(id__in=gone).update(gone_at=timezone.now())
+    return moved | gone
 
 
 def _whose_turn(tenant_id: int, source_id: UUID) -> dict[UUID, str]:
@@ -111,10 +119,12 @@ def _read(connector: ListsGroups, wanted: Mapping[UUID, str]) -> tuple[dict[UUID
     return read, f"Members of a group cannot be read, and stay as they were: {problems[-1]}"
 
 
-def store_members(tenant_id: int, source_id: UUID, read: Mapping[UUID, Members]) -> None:
-    """Exactly these are in each of the groups now; mailboxes that nobody reads are left out."""
+def store_members(tenant_id: int, source_id: UUID, read: Mapping[UUID, Members]) -> set[UUID]:
+    """Exactly these are in each of the groups now; mailboxes that nobody reads are left out.
+    Answers the groups in which somebody came or went.
+    """
     if not read:
-        return
+        return set()
     synced = MailboxSync.objects.filter(tenant=tenant_id, connection=source_id)
     boxes = Mailbox.objects.filter(tenant=tenant_id, id__in=synced.values("mailbox_id"))
     by_id = dict(boxes.values_list("external_id", "id"))
@@ -123,10 +133,14 @@ def store_members(tenant_id: int, source_id: UUID, read: Mapping[UUID, Members])
     for group_id, mailbox_id in rows.values_list("group_id", "mailbox_id"):
         known.setdefault(group_id, set()).add(mailbox_id)
     now = timezone.now()
+    moved: set[UUID] = set()
     for group_id, members in read.items():
-        wanted = _mailboxes(members, by_id)
-        _set_members(tenant_id, group_id, known.get(group_id, set()), wanted)
+        before, wanted = known.get(group_id, set()), _mailboxes(members, by_id)
+        if before != wanted:
+            _set_members(tenant_id, group_id, before, wanted)
+            moved.add(group_id)
     MailboxGroup.objects.filter(tenant=tenant_id, id__in=read).update(members_at=now)
+    return moved
 
 
 def _mailboxes(members: Members, by_id: Mapping[str, UUID]) -> set[UUID]:

@@ -121,6 +121,19 @@ def copies_of_proposal(row: PullProposal) -> list[Delivery]:
     return _never_pulled(pullable(copies) if row.is_whole else condemned(copies))
 
 
+def look_anew(tenant_id: int) -> None:
+    """The modes of some mailboxes are others now: what waits may be wanted, or no longer."""
+    rows = PullProposal.objects.filter(tenant=tenant_id, state=State.OPEN)
+    if rows.update(looked_at=None):
+        want_work(tenant_id, QUEUE)
+
+
+def waiting_for_a_yes() -> Q:
+    """For ``PullProposal.objects.filter``: what a person is to decide."""
+    is_over = Q(incident__state=Incident.State.RESOLVED)
+    return Q(state=State.OPEN, waiting__gt=0) & ~is_over
+
+
 # --- the worker
 
 

@@ -22,7 +22,7 @@ from incidents.access import access_client, access_proposal
 from incidents.mode_rehearsal import rehearse_mode
 from incidents.models import PullProposal
 from incidents.modes import Mode, modes_of, set_mode
-from incidents.proposals import approve, decline
+from incidents.proposals import approve, decline, waiting_for_a_yes
 
 
 class ModeScopeSerializer(serializers.Serializer[Any]):
@@ -156,7 +156,7 @@ class PullProposalList(ListView):
     @override
     def get_queryset(self) -> QuerySet[PullProposal]:
         rows = PullProposal.objects.select_related("tenant")
-        return rows.filter(state=PullProposal.State.OPEN, waiting__gt=0)
+        return rows.filter(waiting_for_a_yes())
 
 
 class PullProposalDetail(DetailView):

@@ -9,9 +9,11 @@ from django import forms
 from incidents.modes import Mode
 from tenants.models import MailboxGroup
 
+NONE = "none"
+
 
 class ModeForm(forms.Form):
-    """``is_seen``: the forecast was on the page from which it is sent."""
+    """``is_seen``: the mode (``NONE`` for none) whose forecast was in sight."""
 
     mode = forms.ChoiceField(label="Mode", choices=Mode.choices, required=False)
     effective_from = forms.DateTimeField(
@@ -27,7 +29,7 @@ class ModeForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    is_seen = forms.BooleanField(required=False, widget=forms.HiddenInput())
+    is_seen = forms.CharField(required=False, widget=forms.HiddenInput())
 
     def __init__(self, *args: Any, group: MailboxGroup | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

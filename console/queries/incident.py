@@ -44,6 +44,7 @@ from incidents.models import (
     Report,
     StandingOrder,
 )
+from incidents.proposals import waiting_for_a_yes
 from incidents.remediation import was_delivered
 from incidents.sightings import history_of
 from incidents.warnings import also_seen_at
@@ -167,7 +168,7 @@ def incident_page(incident: Incident) -> IncidentPage:
         wrong=wrong,
         account=account,
         advice=advice,
-        proposal=proposal_of(incident),
+        proposal=None if blind.acts_not else proposal_of(incident),
         others=other_actions(incident, blind, advice),
         look_again=_question(incident, "look") if can_look(blind, copies) else "",
         everywhere=(
@@ -306,7 +307,7 @@ def _without_a_pull(incident: Incident, sight: Blind, reach: int, *, is_blocked:
 def proposal_of(incident: Incident) -> PullProposal | None:
     """What waits for a person's yes; None where nothing does."""
     rows = PullProposal.objects.filter(tenant=incident.tenant_id, incident=incident)
-    return rows.filter(state=PullProposal.State.OPEN, waiting__gt=0).first()
+    return rows.filter(waiting_for_a_yes()).first()
 
 
 def other_actions(incident: Incident, sight: Blind, advice: Advice) -> list[Advice]:

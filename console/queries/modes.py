@@ -13,6 +13,7 @@ from incidents.automation import wish_of
 from incidents.layers import why_not_acting
 from incidents.models import LateVerdicts, LayerMode, PullProposal
 from incidents.modes import EFFECTS, Effective, Mode, groups_with_modes, modes_of
+from incidents.proposals import waiting_for_a_yes
 from tenants.models import Mailbox, MailboxGroup, Tenant
 
 SHOWN = 500
@@ -99,7 +100,7 @@ def modes_page(client: Tenant) -> ModesPage:
 
 
 def waiting_proposals(client: Tenant) -> list[PullProposal]:
-    rows = PullProposal.objects.filter(tenant=client, state=PullProposal.State.OPEN, waiting__gt=0)
+    rows = PullProposal.objects.filter(waiting_for_a_yes(), tenant=client)
     return list(rows.select_related("incident").order_by("asked_at"))
 
 

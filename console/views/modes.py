@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.lib.mode_forms import DeclineForm, ModeForm
+from console.lib.mode_forms import NONE, DeclineForm, ModeForm
 from console.queries.modes import group_of, modes_page
 from incidents.access import access_client, access_proposal
 from incidents.mode_rehearsal import rehearse_mode
@@ -37,7 +37,7 @@ def mode_set(request: PersonRequest, slug: str) -> HttpResponse:
     forecast = None
     if request.method == "POST" and form.is_valid():
         wish = dict(form.cleaned_data)
-        if wish.pop("is_seen"):
+        if wish.pop("is_seen") == (wish["mode"] or NONE):
             set_mode(tenant=client, group=group, actor=request.user, **wish)
             messages.success(request, f"The mode of {group or client.name} is saved.")
             return redirect("modes", client.slug)

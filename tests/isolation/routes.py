@@ -323,10 +323,10 @@ late_verdicts      POST    client        302 302  302  in     in    in
 modes              GET     client        200 200  200  in     in    in
 mode_set           GET     client        200 200  200  in     in    in
 mode_set           POST    client        302 302  302  in     in    in
-proposal_approve   GET     pull-proposal 405 405  405  405    405   405
-proposal_approve   POST    pull-proposal 409 409  409  in     in    in
-proposal_decline   GET     pull-proposal 200 200  200  in     in    in
-proposal_decline   POST    pull-proposal 302 302  302  in     in    in
+proposal_approve   GET     proposal 405 405  405  405    405   405
+proposal_approve   POST    proposal 409 409  409  in     in    in
+proposal_decline   GET     proposal 200 200  200  in     in    in
+proposal_decline   POST    proposal 302 302  302  in     in    in
 job                GET     job        200 200  200  in     in    in
 report_file        GET     report     200 200  200  in     in    in
 """
@@ -453,9 +453,9 @@ api-modes              GET     client        200 200  200  401    200   401
 api-modes              POST    client        200 200  200  401    200   401
 api-modes-rehearse     POST    client        200 200  200  401    200   401
 api-pull-proposals     GET     -             200 200  200  401    200   401
-api-pull-proposal      GET     pull-proposal 200 200  200  401    200   401
-api-pull-proposal-approve POST pull-proposal 409 409  409  401    409   401
-api-pull-proposal-decline POST pull-proposal 200 200  200  401    200   401
+api-pull-proposal      GET     proposal 200 200  200  401    200   401
+api-pull-proposal-approve POST proposal 409 409  409  401    409   401
+api-pull-proposal-decline POST proposal 200 200  200  401    200   401
 api-interference       GET     client        200 200  200  401    200   401
 api-user-reports       GET     -             200 200  200  401    200   401
 api-user-report        GET     user-report   200 200  200  401    200   401
@@ -704,7 +704,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "rule_days": "9",
     },
     "api-late-verdicts": {"rule_mode": "ask"},
-    "mode_set": {"mode": "ask", "is_seen": "on"},
+    "mode_set": {"mode": "ask", "is_seen": "ask"},
     "proposal_decline": {"reason": "A drill"},
     "api-modes": {"mode": "ask"},
     "api-modes-rehearse": {"mode": "auto"},

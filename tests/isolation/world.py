@@ -871,7 +871,7 @@ def _note_ids(side: Side) -> None:
                 "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
-                "pull-proposal": str(PullProposal.objects.get(why=side.inner).id),
+                "proposal": str(PullProposal.objects.get(why=side.inner).id),
                 "user-report": str(UserReport.objects.get().id),
                 "domain": str(Domain.objects.get().id),
                 "mailbox": str(Mailbox.objects.get(address=f"info@{side.tenant.slug}.example").id),

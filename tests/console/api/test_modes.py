@@ -28,12 +28,12 @@ def test_what_makes_no_sense_and_what_is_not_ones_own(mo, bo, world):
     theirs = mo.get("tenants/globex/modes").json()["groups"][0]["group"]
     assert_problem(mo.post("tenants/acme/modes", {"mode": "ask", "group": theirs}), 404)
     assert_problem(bo.get("tenants/globex/modes"), 404)
-    proposal = world.globex.ids["pull-proposal"]
+    proposal = world.globex.ids["proposal"]
     assert_problem(bo.post(f"pull-proposals/{proposal}/decline", {"reason": "x"}), 404)
 
 
 def test_a_proposal_is_listed_and_declined_once(mo, world):
-    proposal = world.acme.ids["pull-proposal"]
+    proposal = world.acme.ids["proposal"]
     listed = mo.get("pull-proposals/?tenant=acme").json()["results"]
     assert proposal in {each["id"] for each in listed}
     assert_problem(mo.post(f"pull-proposals/{proposal}/decline", {}), 400)
