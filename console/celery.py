@@ -21,6 +21,7 @@ FORGET_S = 3600.0
 DIGESTS_S = 300.0
 RETENTION_S = 3600.0
 COMPARE_S = 300.0
+TITLES_S = 24 * 3600.0
 DOMAINS_S = 3600.0
 
 app = Celery("bailey", broker=settings.REDIS_URL)
@@ -38,6 +39,7 @@ app.conf.update(
         "retention": {"task": "seg_bridge.want", "args": ["retain"], "schedule": RETENTION_S},
         "domains": {"task": "seg_bridge.want", "args": ["onboard"], "schedule": DOMAINS_S},
         "rare traits": {"task": "incidents.forget_rare_traits", "schedule": FORGET_S},
+        "titles": {"task": "incidents.follow_titles", "schedule": TITLES_S},
         "interference": {"task": "incidents.want_compare", "schedule": COMPARE_S},
     },
     # The beat keeps no state worth a file.

@@ -6,7 +6,8 @@ client stands in its job and stops none of the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +22,15 @@ from tenants.ids import new_id
 from tenants.models import Person
 
 MOST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One incident's part of an order.  ``refused`` says why it would not be done, "": it would."""
+
+    incident: Incident
+    copies: int
+    refused: str
 
 
 def pull_everywhere(*, incidents: Sequence[Incident], actor: Person, reason: str) -> UUID:
@@ -68,6 +78,23 @@ def block_everywhere(
         except DomainError as error:
             _note_failure(Job.Kind.BLOCK, incident, actor, reason, group_id, error)
     return group_id
+
+
+def foresee_order(give: Callable[[], UUID]) -> list[Part]:
+    """What an order would come to at each client: it is given, read and taken back.
+
+    By the same code, with its rehearsals; nothing of it stays, in no table and no queue.
+    """
+    with transaction.atomic():
+        jobs = Job.objects.filter(group_id=give()).select_related("incident__tenant")
+        parts = [
+            # Each intent is one copy.
+            Part(job.incident, job.intents.count(), job.error)
+            for job in jobs.order_by("created_at")
+            if job.incident is not None
+        ]
+        transaction.set_rollback(True)
+    return parts
 
 
 def _check(incidents: Sequence[Incident]) -> None:

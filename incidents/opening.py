@@ -60,7 +60,7 @@ from incidents.services.states import REOPENED
 from incidents.signs import severity_part, signs_of, title_by_signs
 from incidents.sla.reckoning import reckon
 from incidents.story.clues import clues_of
-from incidents.titles import KIND_WORDS
+from incidents.titles import KIND_WORDS, title_without_mail
 from incidents.words import LET_THROUGH, THREATS, Verdict, is_threat
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
@@ -334,13 +334,14 @@ def _close_empty(incident: Incident) -> None:
     incident.state, incident.resolved_at = Incident.State.RESOLVED, timezone.now()
     incident.cause = incident.cause or "Its mail went to another incident."
     incident.counts = dict.fromkeys(COUNTS, 0)
+    incident.title = title_without_mail(incident.kind)
     incident.due_at, incident.due_for = None, ""
     incident.quiet, incident.quiet_until = "", None
     incident.waiting_since, incident.waiting_for = None, ""
     incident.campaign = None
     incident.save(
         update_fields=[
-            *("state", "resolved_at", "cause", "counts", "due_at", "due_for", "quiet"),
+            *("title", "state", "resolved_at", "cause", "counts", "due_at", "due_for", "quiet"),
             *("quiet_until", "waiting_since", "waiting_for", "campaign"),
         ]
     )

@@ -9,6 +9,7 @@ from incidents.answers import sweep_answers
 from incidents.campaigns.store import forget_traits
 from incidents.interference.hourly import want_compare
 from incidents.prevalence import sweep_rare
+from incidents.retitling import retitle
 from tenants.doors import all_clients
 from tenants.scope import Role, tenant_scope
 
@@ -38,6 +39,16 @@ def forget_rare_traits() -> int:
             forgotten += sweep_rare(client.tenant_id) + forget_traits(client.tenant_id)
             forgotten += sweep_answers(client.tenant_id)
     return forgotten
+
+
+@shared_task(name="incidents.follow_titles", ignore_result=True)
+def follow_titles() -> int:
+    """Name every client's open incidents by what is on record now; says how many changed."""
+    changed = 0
+    for client in all_clients():
+        with tenant_scope(Role.WORKER, [client.tenant_id]):
+            changed += retitle(client.tenant_id)
+    return changed
 
 
 @shared_task(name="incidents.want_compare", ignore_result=True)

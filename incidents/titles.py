@@ -86,6 +86,11 @@ def title_of(
     return f"{what} to {people}"
 
 
+def title_without_mail(kind: str) -> str:
+    """Of an incident whose mail went to others: how many it reached is told there."""
+    return f"{KIND_WORDS[kind]}; it went to another incident"
+
+
 def _how(cross_layer: Collection[str], clues: Clues) -> str:
     if "internal_only" in cross_layer:
         return "from a mailbox inside"

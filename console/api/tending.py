@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -146,18 +147,33 @@ class ActOnMany(APIView):
     @extend_schema(request=work.BulkSerializer, responses=work.ResultsSerializer)
     @idempotent
     def post(self, request: Request) -> Response:
-        asked = parse(work.BulkSerializer, request)
-        ids, seen = asked.pop("incidents"), asked.pop("revisions")
-        order = many.Order(**asked | {"owner": colleague(asked["owner"])})
-        results = many.act_on_many(
-            incident_ids=ids,
-            order=order,
-            actor=person_of(request),
-            revisions={each: seen[str(each)] for each in ids if str(each) in seen},
-        )
-        done = sum(result.ok for result in results)
-        answer = {"done": done, "refused": len(results) - done, "results": results}
-        return Response(work.ResultsSerializer(answer).data)
+        return _results(many.act_on_many(**_order(request)))
+
+
+class ForeseeMany(APIView):
+    """What the same order on many incidents would come to: a result for each, and nothing done."""
+
+    @extend_schema(request=work.BulkSerializer, responses=work.ResultsSerializer)
+    def post(self, request: Request) -> Response:
+        return _results(many.foresee_many(**_order(request)))
+
+
+def _order(request: Request) -> dict[str, Any]:
+    """What ``act_on_many`` takes."""
+    asked = parse(work.BulkSerializer, request)
+    ids, seen = asked.pop("incidents"), asked.pop("revisions")
+    return {
+        "incident_ids": ids,
+        "order": many.Order(**asked | {"owner": colleague(asked["owner"])}),
+        "actor": person_of(request),
+        "revisions": {each: seen[str(each)] for each in ids if str(each) in seen},
+    }
+
+
+def _results(results: Sequence[many.Result]) -> Response:
+    done = sum(result.ok for result in results)
+    answer = {"done": done, "refused": len(results) - done, "results": results}
+    return Response(work.ResultsSerializer(answer).data)
 
 
 ATTACHMENTS = Attachment.objects.select_related("tenant", "comment")

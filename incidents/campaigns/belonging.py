@@ -13,14 +13,13 @@ from incidents.models import Campaign, Incident, IncidentMessage
 
 
 def new_campaign(tenant_id: int, incidents: Iterable[Incident]) -> Campaign:
-    """A campaign of these incidents; it takes the title of the oldest."""
+    """A campaign of these incidents."""
     take_turn(tenant_id)
     members = sorted(incidents, key=lambda incident: (incident.first_seen_at, incident.number))
     last = Campaign.objects.filter(tenant=tenant_id).aggregate(number=Max("number"))["number"] or 0
     campaign = Campaign.objects.create(
         tenant_id=tenant_id,
         number=last + 1,
-        title=members[0].title,
         first_seen_at=members[0].first_seen_at,
         last_seen_at=max(incident.last_seen_at for incident in members),
     )

@@ -16,10 +16,12 @@ from tenants.ids import new_id
 
 
 class Campaign(TenantModel):
-    """Incidents of one client that belong together.  ``merged_into``: its number lives on there."""
+    """Incidents of one client that belong together, named by whichever of them one looks at.
+
+    ``merged_into``: its number lives on there.
+    """
 
     number = models.PositiveIntegerField()
-    title = models.CharField(max_length=300)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     merged_into = tenant_key("incidents.Campaign", null=True)
@@ -35,7 +37,7 @@ class Campaign(TenantModel):
 
     @override
     def __str__(self) -> str:
-        return self.title
+        return f"Campaign {self.number}"
 
 
 class Edge(TenantModel):

@@ -113,6 +113,22 @@ def act_on_many(
     return [results[incident_id] for incident_id in wanted]
 
 
+def foresee_many(
+    *,
+    incident_ids: Sequence[UUID],
+    order: Order,
+    actor: Person,
+    revisions: Mapping[UUID, int] | None = None,
+) -> list[Result]:
+    """What ``act_on_many`` would answer now: it is done, and all of it taken back."""
+    with transaction.atomic():
+        results = act_on_many(
+            incident_ids=incident_ids, order=order, actor=actor, revisions=revisions
+        )
+        transaction.set_rollback(True)
+    return results
+
+
 def _try(
     act: _Act,
     incident: Incident | None,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 
 from incidents.models import Incident
 from incidents.observations import Reason
+from incidents.opening import refresh_incident
+from incidents.retitling import retitle, title_now
+from incidents.tasks import follow_titles
 from incidents.titles import (
     _TELLING,
     BORROWED_FIRM,
@@ -20,6 +26,8 @@ from incidents.titles import (
     title_of,
 )
 from incidents.words import Verdict
+from tenants.models import Mailbox
+from tenants.scope import maintenance_scope
 from tests.factories import gateway_saw, mail_json, mailbox_saw
 from tests.incidents.test_story import cfo, fraud, scope, tell  # noqa: F401
 
@@ -120,3 +128,45 @@ def test_it_follows_the_facts(cast):
         incident = Incident.objects.get()
     assert incident.title == "Phishing that poses as Microsoft, 2 inboxes"
     assert "\n" not in incident.subject
+
+
+def test_it_follows_the_kind_when_a_layer_takes_its_word_back(cast):
+    common = {"internet_message_id": "<k@evil.example>", "item": "k", "mail": mail_json()}
+    began = datetime.now(UTC) - timedelta(hours=1)
+    for minute, (verdict, word) in enumerate(
+        ((Verdict.MALWARE, "Malware"), (Verdict.PHISH, "Phishing"))
+    ):
+        said = {"verdict": verdict, "observed_at": began + timedelta(minutes=minute)}
+        tell(cast, mailbox_saw(cast.acme, "info@acme.example", **said, **common))
+        with scope(cast):
+            incident = Incident.objects.get()
+        assert (incident.kind, incident.title.split()[0]) == (verdict, word)
+
+
+@pytest.mark.parametrize("state", ["new", "resolved"])
+def test_an_open_one_is_named_anew_each_day_and_a_closed_one_when_asked(cfo, state):  # noqa: F811
+    tell(cfo, *fraud(cfo))
+    with scope(cfo):
+        Incident.objects.update(state=state)
+    with maintenance_scope():
+        Mailbox.objects.filter(address="cfo@acme.example").update(job_title="Head of Sales")
+    was = "Fraud in the CFO's name to 2 people"
+    now = "Fraud in Karla Berg's name to 2 people"
+    follow_titles()
+    with scope(cfo):
+        assert Incident.objects.get().title == (now if state == "new" else was)
+    call_command("retitle", "acme", "--days", "36500", stdout=io.StringIO())
+    with scope(cfo):
+        assert Incident.objects.get().title == now
+        assert retitle(cfo.acme.id) == 0
+
+
+def test_one_whose_mail_went_elsewhere_says_so(cast):
+    seen = {"verdict": Verdict.PHISH, "internet_message_id": "<e@evil.example>", "item": "e"}
+    tell(cast, mailbox_saw(cast.acme, "info@acme.example", mail=mail_json(), **seen))
+    with scope(cast):
+        incident = Incident.objects.get()
+        incident.memberships.all().delete()
+        refresh_incident(incident)
+        incident.refresh_from_db()
+        assert incident.title == title_now(incident) == "Phishing; it went to another incident"

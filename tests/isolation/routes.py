@@ -351,6 +351,8 @@ api-incident-unshare   POST    incident      200 200  200  401    200   401
 api-incident-look      POST    incident      202 202  202  401    202   401
 api-pull-everywhere    POST    incident      202 202  202  401    202   401
 api-block-everywhere   POST    incident      202 202  202  401    202   401
+api-pull-everywhere-foresee  POST incident   200 200  200  401    200   401
+api-block-everywhere-foresee POST incident   200 200  200  401    200   401
 api-statement          POST    client        202 202  202  401    202   401
 api-incident-resolve   POST    incident      200 200  200  401    200   401
 api-incident-reopen    POST    incident      409 409  409  401    409   401
@@ -362,6 +364,7 @@ api-incident-join-campaign POST incident     409 409  409  401    409   401
 api-incident-leave-campaign POST incident    200 200  200  401    200   401
 api-regrouping-undo    POST    regrouping    200 200  200  401    200   401
 api-incidents-bulk     POST    -             200 200  200  401    200   401
+api-incidents-bulk-foresee POST -            200 200  200  401    200   401
 api-incident-assign    POST    incident      200 200  200  401    200   401
 api-incident-triage    POST    incident      200 200  200  401    200   401
 api-incident-contain   POST    incident      409 409  409  401    409   401
@@ -461,6 +464,10 @@ api-user-reports       GET     -             200 200  200  401    200   401
 api-user-report        GET     user-report   200 200  200  401    200   401
 api-report-terms       GET     client        200 200  200  401    200   401
 api-report-terms       POST    client        200 200  200  401    200   401
+api-hubs               GET     client        200 200  200  401    200   401
+api-grouping           GET     client        200 200  200  401    200   401
+api-grouping           POST    client        202 202  202  401    202   401
+api-grouping-decide    POST    client        200 200  200  401    200   401
 api-blindspots         GET     client        200 200  200  401    200   401
 api-blindspots-list    GET     client        200 200  200  401    200   401
 api-traced             GET     client        200 200  200  401    200   401
@@ -653,6 +660,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-queue-orders": {"action": "free", "reason": "It is back", "counted": 1},
     "api-queue-orders-foresee": {"action": "retry"},
     "queue_order_all": {"reason": "It is back", "counted": "1"},
+    "api-grouping-decide": {"accept": True, "reason": "Read through"},
     "client_grouping_decide": {"do": "accept", "reason": "Read through"},
     "message_report": {"verdict": "phish", "reason": "The bank did not write it"},
     "api-message-report": {"verdict": "phish", "reason": "The bank did not write it"},
@@ -782,6 +790,7 @@ BODIES |= {
     "api-skill-needs": {"kind": "bec", "skills": ["fraud"]},
     "api-person-skills": {"skills": ["fraud"]},
     "api-incidents-bulk": {"incidents": [str(UUID(int=1))], "action": "triage"},
+    "api-incidents-bulk-foresee": {"incidents": [str(UUID(int=1))], "action": "triage"},
     "api-incident-assign": {"owner": None},
     "api-incident-wait": {"cause": "client_answer", "asked": "Was it paid?"},
     "api-incident-snooze": {"until": SOON, "reason": "Tomorrow"},

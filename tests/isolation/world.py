@@ -55,7 +55,6 @@ from incidents.intake import record
 from incidents.models import (
     AccountSign,
     AllowedCopy,
-    Campaign,
     ClientWord,
     ContentAccess,
     Delivery,
@@ -806,8 +805,7 @@ def _outbound(side: Side, cast: Cast) -> None:
 
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
     """Both incidents in one campaign by a word of theirs, and a regrouping that moved nothing."""
-    campaign = new_campaign(side.tenant.id, [shared, hidden])
-    Campaign.objects.filter(id=campaign.id).update(title=side.inner)
+    new_campaign(side.tenant.id, [shared, hidden])
     ends = sorted(message_ids_of(incident)[0] for incident in (shared, hidden))
     part = Part("url_host", "f" * 32, f"{side.inner}.example", 7.0, 2)
     link = Link(ends[0], ends[1], 9.0, (part,))
