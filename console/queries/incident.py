@@ -117,6 +117,7 @@ class IncidentPage:
     sentence: str
     wrong: Wrong | None
     account: AccountCase | None
+    has_mail: bool
     advice: Advice
     others: list[Advice]
     look_again: str
@@ -162,6 +163,7 @@ def incident_page(incident: Incident) -> IncidentPage:
         sentence=wrong.sentence if wrong else sentence_on_exposure(incident, blind),
         wrong=wrong,
         account=account,
+        has_mail=not incident.is_without_mail,
         advice=advice,
         others=other_actions(incident, blind, advice),
         look_again=_question(incident, "look") if can_look(blind, copies) else "",
