@@ -62,6 +62,8 @@ _ARGUMENT = {
     "consent-link": "link",
     "signing-key": "key",
     "sender-stop": "stop",
+    "account-sign": "sign",
+    "account-step": "step",
     "policy-push": "push",
     "log-entry": "entry",
 }
