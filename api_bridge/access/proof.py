@@ -27,7 +27,7 @@ from api_bridge.access.permissions import NEEDS
 from api_bridge.access.registrations import open_registration
 from api_bridge.connectors.graph.client import GraphClient, path
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, Temporary, Unexpected
-from api_bridge.models import Connection
+from api_bridge.models import AccountLook, AccountStep, Connection
 from api_bridge.runtime import shared_runtime
 from api_bridge.tokens import TokenSource
 from incidents.execution import resume_waiting
@@ -204,6 +204,11 @@ def _grant(claimed: ClaimedWork, claim: _Claim, token: Token) -> None:
         )
         _note(claimed, claim.consent_id, Consent.Stage.GRANTED, "Proven by a token.")
         Connection.objects.filter(id=connection.id).update(list_due_at=now)
+        if claim.purpose == Purpose.RESPOND:
+            # What was off, and what waited for it, is tried at once.
+            AccountLook.objects.filter(connection=connection).update(due_at=now)
+            waiting = AccountStep.objects.filter(tenant_id=claimed.tenant_id)
+            waiting.filter(state=AccountStep.State.PENDING).update(due_at=now)
         want_work(claimed.tenant_id, "sync")
         resume_waiting(claimed.tenant_id)
 

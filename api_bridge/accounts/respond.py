@@ -30,6 +30,7 @@ from api_bridge.errors import AuthExpired, BridgeError, NotFound, Temporary, Une
 from api_bridge.models import Connection
 from api_bridge.runtime import NotGranted, shared_runtime, wire_connection
 from incidents.announce import announce_incident
+from incidents.models import Incident
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.work import work_scope
@@ -162,6 +163,9 @@ def _finish(claimed: ClaimedWork, claim: _Claim, state: str, words: str) -> None
         step = _fenced(claim)
         step.state, step.words, step.finished_at = state, words, timezone.now()
         step.save(update_fields=["state", "words", "finished_at"])
+        if state == AccountStep.State.VERIFIED:
+            untouched = Incident.objects.filter(id=step.incident_id, acted_at=None)
+            untouched.update(acted_at=step.finished_at)
         write_audit(
             FINISHED,
             actor=Actor(step.asked_by, step.asked_by_id),

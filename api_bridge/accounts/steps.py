@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
@@ -63,6 +64,7 @@ IMPACT = {
     ),
 }
 UNDONE_BY = {Kind.DISABLE: Kind.ENABLE, Kind.DISABLE_RULE: Kind.ENABLE_RULE}
+_DID = (AccountStep.State.VERIFIED, AccountStep.State.ALREADY)
 _OF_ACCOUNT = (Kind.REVOKE_SESSIONS, Kind.DISABLE, Kind.NEW_PASSWORD)
 
 
@@ -77,9 +79,12 @@ class Offer:
     missing: str
 
     @property
+    def words(self) -> str:
+        return str(Kind(self.kind).label)
+
+    @property
     def text(self) -> str:
-        words = str(Kind(self.kind).label)
-        return f"{words}: {self.label}" if self.label else words
+        return f"{self.words}: {self.label}" if self.label else self.words
 
 
 def mailbox_of(incident: Incident) -> Mailbox | None:
@@ -100,10 +105,12 @@ def offers_for(incident: Incident) -> list[Offer]:
     if mailbox is None or connection is None:
         return []
     wanted = [(kind, "", "") for kind in _OF_ACCOUNT]
+    done: set[tuple[str, str]] = set()
     newest = MailboxSnapshot.objects.filter(tenant=incident.tenant_id, mailbox=mailbox)
     row = newest.order_by("-taken_at", "-id").first()
     if row is not None:
         wanted += _of_settings(Settings.from_json(row.content))
+        done = _done_since(mailbox, row.taken_at)
     return [
         Offer(
             kind=kind,
@@ -113,7 +120,22 @@ def offers_for(incident: Incident) -> list[Offer]:
             missing=_missing(connection, kind),
         )
         for kind, target, label in wanted
+        if (kind, target) not in done
     ]
+
+
+def _done_since(mailbox: Mailbox, at: datetime) -> set[tuple[str, str]]:
+    """What settings of that time do not show yet: rules and grants that steps have taken away."""
+    steps = AccountStep.objects.filter(
+        tenant=mailbox.tenant_id, mailbox=mailbox, finished_at__gt=at, state__in=_DID
+    )
+    found: set[tuple[str, str]] = set()
+    for step in steps.exclude(target="").order_by("finished_at"):
+        if step.kind == Kind.ENABLE_RULE:
+            found.discard((Kind.DISABLE_RULE, step.target))
+        else:
+            found.add((step.kind, step.target))
+    return found
 
 
 def _of_settings(settings: Settings) -> Iterable[tuple[AccountStep.Kind, str, str]]:

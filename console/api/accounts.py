@@ -100,11 +100,12 @@ class WhySerializer(serializers.Serializer[Any]):
 
 
 class AccountSignFilter(TenantFilter):
+    incident = filters.UUIDFilter(field_name="incident_id")
     since = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
 
     class Meta:
         model = AccountSign
-        fields = ("tenant", "mailbox", "code", "incident")
+        fields = ("tenant", "mailbox", "code")
 
 
 class MailboxSnapshotFilter(TenantFilter):
@@ -116,11 +117,12 @@ class MailboxSnapshotFilter(TenantFilter):
 
 
 class AccountStepFilter(TenantFilter):
+    incident = filters.UUIDFilter(field_name="incident_id")
     mailbox = filters.CharFilter(field_name="mailbox__address")
 
     class Meta:
         model = AccountStep
-        fields = ("tenant", "incident", "kind", "state")
+        fields = ("tenant", "kind", "state")
 
 
 class ClientAccounts(APIView):

@@ -120,6 +120,7 @@ class IncidentPage:
     sentence: str
     wrong: Wrong | None
     account: AccountCase | None
+    has_mail: bool
     advice: Advice
     proposal: PullProposal | None
     others: list[Advice]
@@ -167,6 +168,7 @@ def incident_page(incident: Incident) -> IncidentPage:
         sentence=wrong.sentence if wrong else sentence_on_exposure(incident, blind),
         wrong=wrong,
         account=account,
+        has_mail=not incident.is_without_mail,
         advice=advice,
         proposal=None if blind.acts_not else proposal_of(incident),
         others=other_actions(incident, blind, advice),

@@ -64,7 +64,8 @@ def incident_step(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     if not which.is_valid():
         raise WrongInput("Choose a step on the incident's page.")
     offer = offer_of(incident, which.cleaned_data["kind"], which.cleaned_data["target"])
-    form = WhyForm(request.POST or None)
+    # An empty reason is one: what was sent counts, even if it is nothing.
+    form = WhyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         order_step(incident=incident, actor=request.user, **which.cleaned_data, **form.cleaned_data)
         messages.success(request, "Ordered. It is done within seconds and read back.")
@@ -76,7 +77,8 @@ def incident_step(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def account_step_undo(request: PersonRequest, step_id: UUID) -> HttpResponse:
     step = access_step(step_id)
-    form = WhyForm(request.POST or None)
+    # An empty reason is one: what was sent counts, even if it is nothing.
+    form = WhyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         undo_step(step=step, actor=request.user, **form.cleaned_data)
         messages.success(request, "Ordered. It is taken back within seconds and read back.")

@@ -49,10 +49,17 @@ def _note_steps(incident: Incident, now: datetime) -> None:
     if incident.acted_at is None:
         jobs = Job.objects.filter(tenant=incident.tenant_id, incident=incident, kind__in=_ACTS)
         incident.acted_at = jobs.aggregate(first=Min("created_at"))["first"]
-    if within_reach(incident.counts):
+    if within_reach(incident.counts) or _is_in_other_hands(incident):
         incident.contained_at = None
     elif incident.contained_at is None:
         incident.contained_at = now
+
+
+def _is_in_other_hands(incident: Incident) -> bool:
+    """An account's incident stands on no mail: that none is within reach contains nothing."""
+    contained = (Incident.State.CONTAINED, Incident.State.RESOLVED)
+    is_account = incident.kind == Incident.Kind.ACCOUNT and incident.is_without_mail
+    return is_account and incident.state not in contained
 
 
 def _has_somebody_decided(incident: Incident) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 
-from console.api import filters, held
+from console.api import accounts, filters, held
 from console.api.user_reports import UserReportFilter
 from tests.isolation.surfaces import surface
 from tests.isolation.visits import Visitor, body_of, visitors
@@ -19,6 +19,7 @@ LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
     *("jobs", "reports", "gateway-rules", "accesses", "suppressions", "release-looks"),
     *("digests", "wishes", "sent-mail", "legal-holds", "mailboxes", "user-reports"),
+    *("accounts/signs", "accounts/steps", "accounts/snapshots"),
 )
 FILTERS = {
     "incidents": filters.IncidentFilter,
@@ -38,12 +39,15 @@ FILTERS = {
     "mailboxes": held.MailboxFilter,
     "release-looks": filters.ReleaseLookFilter,
     "user-reports": UserReportFilter,
+    "accounts/signs": accounts.AccountSignFilter,
+    "accounts/steps": accounts.AccountStepFilter,
+    "accounts/snapshots": accounts.MailboxSnapshotFilter,
 }
 # Filters whose values are no client's: closed lists, times, yes and no.
 NOBODYS = {
     *("kind", "severity", "state", "cross_layer", "is_open", "since", "until", "direction"),
     *("outcome", "place", "is_bypass", "layer", "verdict", "action", "audience", "match"),
-    *("in_force", "is_vip", "is_over", "way", "said", "trust"),
+    *("in_force", "is_vip", "is_over", "way", "said", "trust", "code"),
 }
 
 
@@ -105,6 +109,9 @@ def test_a_foreign_value_finds_what_nonsense_finds(name, staff, world):
 
 # What the world has no row for.
 EMPTY_FOR_MO = {
+    ("accounts/signs", "mailbox"),
+    ("accounts/steps", "mailbox"),
+    ("accounts/snapshots", "mailbox"),
     ("release-looks", "delivery"),
     ("held", "message"),
     ("held", "incident"),

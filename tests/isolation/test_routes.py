@@ -64,6 +64,8 @@ _ARGUMENT = {
     "found-report": "report",
     "signing-key": "key",
     "sender-stop": "stop",
+    "account-sign": "sign",
+    "account-step": "step",
     "policy-push": "push",
     "log-entry": "entry",
 }

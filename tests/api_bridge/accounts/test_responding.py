@@ -74,6 +74,11 @@ def test_a_step_is_done_and_read_back(
     assert (step.state, step.asked_by) == ("verified", "Bo")
     assert step.words
     assert look(watched.shown()) == after
+    (incident,) = watched.incidents()
+    assert incident.acted_at == step.finished_at
+    if step.target:
+        with watched.yard.staff():  # before anybody has looked at the settings again
+            assert step.target not in [each.target for each in offers_for(incident)]
     # Done again, it is known to be so already, and nothing is called.
     if kind in ("disable", "new_password"):
         assert order(watched, case, kind).state == "already"
