@@ -34,7 +34,12 @@ TEMPLATES = (
     *(f"templates/_components/{name}.html" for name in ("pager", "dialog", "copies", "toast")),
 )
 CODE = (
-    *("console/portal/*.py", "console/queries/portal.py", "console/context.py"),
+    *(
+        "console/portal/*.py",
+        "console/queries/portal.py",
+        "console/queries/portal_told.py",
+        "console/context.py",
+    ),
     *("api_bridge/access/permissions.py", "api_bridge/access/models.py"),
     *("console/lib/words.py", "console/lib/throttle.py", "console/views/people.py"),
     *("seg_bridge/held/*.py", "incidents/notices.py", "incidents/client_words.py"),

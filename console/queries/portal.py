@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 
 from console.queries.incident import CopyRow, copy_row
 from console.queries.mail import page_of
+from console.queries.portal_told import told_exposure, told_title
 from incidents.access import access_one
 from incidents.assessment import reach_filter
 from incidents.campaigns.moving import lineage, successor
@@ -32,7 +33,6 @@ from incidents.models import (
     Report,
 )
 from incidents.models.mail import Place
-from incidents.story import exposure
 from incidents.words import GRAVE
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, Person, Tenant
@@ -63,7 +63,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class SharedIncident:
+    """``title``: in the reader's language."""
+
     incident: Incident
+    title: str
     plain: str
     exposure: str
 
@@ -251,9 +254,10 @@ def shared_incidents(*, only_open: bool = False) -> list[SharedIncident]:
 
 def _shared(incident: Incident, *, is_blind: bool) -> SharedIncident:
     if incident.finding:
-        return SharedIncident(incident, incident.title, "No mail is concerned.")
-    where = exposure(incident.counts, is_blind=is_blind)
-    return SharedIncident(incident, _(_KINDS[incident.kind]), where)
+        return SharedIncident(incident, incident.title, incident.title, _("No mail is concerned."))
+    where = told_exposure(incident.counts, is_blind=is_blind)
+    title = told_title(incident.title)
+    return SharedIncident(incident, title, _(_KINDS[incident.kind]), where)
 
 
 def _is_blind(tenant_id: int) -> bool:
