@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
-from django.utils.translation import ngettext
 
 _KIND = {
     "Spam": _n("Spam"),
@@ -67,6 +67,8 @@ _PLACES = {
 
 
 def told_title(title: str) -> str:
+    if (get_language() or "en").startswith("en"):
+        return title
     if found := _AROUND.fullmatch(title):
         n = int(found["mails"])
         said = ngettext(
