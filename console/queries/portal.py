@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 from console.lib.cursor import newest_first
 from console.queries.incident import CopyRow, copy_row
 from console.queries.mail import page_of
+from console.queries.portal_told import told_exposure, told_title
 from incidents.access import access_one
 from incidents.assessment import reach_filter
 from incidents.campaigns.moving import lineage, successor
@@ -33,7 +34,6 @@ from incidents.models import (
     Report,
 )
 from incidents.models.mail import Place
-from incidents.story import exposure
 from incidents.words import GRAVE
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, Person, Tenant
@@ -64,7 +64,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class SharedIncident:
+    """``title``: in the reader's language."""
+
     incident: Incident
+    title: str
     plain: str
     exposure: str
 
@@ -259,11 +262,12 @@ def _page_of_shared(found: QuerySet[Incident], cursor: str) -> tuple[list[Shared
 
 def _shared(incident: Incident, *, is_blind: bool) -> SharedIncident:
     if incident.finding:
-        return SharedIncident(incident, incident.title, "No mail is concerned.")
+        return SharedIncident(incident, incident.title, incident.title, _("No mail is concerned."))
+    title, kind = told_title(incident.title), _(_KINDS[incident.kind])
     if incident.is_without_mail:
-        return SharedIncident(incident, _(_KINDS[incident.kind]), "No mail is concerned.")
-    where = exposure(incident.counts, is_blind=is_blind)
-    return SharedIncident(incident, _(_KINDS[incident.kind]), where)
+        return SharedIncident(incident, title, kind, _("No mail is concerned."))
+    where = told_exposure(incident.counts, is_blind=is_blind)
+    return SharedIncident(incident, title, kind, where)
 
 
 def _is_blind(tenant_id: int) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from seg_bridge.gate.maps import MapsError, PostfixMaps, map_texts
+from seg_bridge.gate.outbound.terms import OutboundTerms
 from seg_bridge.gate.ways import HopTls
 from tests.seg_bridge.gate.parts import snapshot_of, tenant
 
@@ -26,8 +27,19 @@ def test_domains_recipients_and_next_hops_are_the_policys():
         "transport": (
             "acme.example relay:[mail.acme.example]:25\nglobex.example relay:[2001:db8::1]:2525\n"
         ),
+        "senders": "",
         "state": "state DUNNO\n",
     }
+
+
+def test_a_clients_next_mail_server_is_found_by_the_senders_domain():
+    outbound = OutboundTerms(next_hop="smart.acme.example:587")
+    acme = with_domain(tenant("acme", 1, "x:25", outbound=outbound), name="xn--bcher-kva.example")
+    globex = tenant("globex", 2, "x:25", outbound=OutboundTerms(next_hop=""))
+    texts = map_texts(snapshot_of(acme, globex, tenant("hooli", 3, "x:25")))
+    assert texts["senders"].splitlines() == [
+        f"@{name}.example outgoing:[smart.acme.example]:587" for name in ("bücher", "xn--bcher-kva")
+    ]
 
 
 def test_a_backup_host_and_tls_are_told_and_two_clients_of_one_host_keep_each_its_own():
