@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies: ClassVar = [
         ("api_bridge", "0013_groups"),
-        ("incidents", "0028_account_signs"),
+        ("incidents", "0029_account_signs"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     """Signs that an account is in other hands."""
 
     dependencies: ClassVar = [
-        ("incidents", "0027_layer_modes"),
+        ("incidents", "0028_layer_modes"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 

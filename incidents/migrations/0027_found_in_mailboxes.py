@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("incidents", "0025_downloads_of_clients"),
+        ("incidents", "0026_campaigns_without_a_title"),
         ("tenants", "0007_domains_and_new_clients"),
     ]
 

@@ -27,7 +27,7 @@ SELECT gen_random_uuid(), tenant_id, pull_mode, changed_at,
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("incidents", "0026_found_in_mailboxes"),
+        ("incidents", "0027_found_in_mailboxes"),
         ("tenants", "0008_mailbox_groups"),
     ]
 
