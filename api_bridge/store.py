@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from api_bridge import history
 from api_bridge.connectors import Item, Page
-from api_bridge.gaps import gap_of, settle_late_hints
+from api_bridge.gaps import gap_of, look_closer, rarer, settle_late_hints
 from api_bridge.models import MailboxSync, SeenItem
 from api_bridge.scan import Scanned, Seat
 from incidents.evidence import store_evidence
@@ -71,7 +71,8 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
     store_scanned(*outcome.scanned)
-    _remember(mine, page, outcome, row)
+    if _remember(mine, page, outcome, row):
+        look_closer(row)
     settle_late_hints(row)
     row.synced_at = timezone.now()
     if outcome.failed:
@@ -106,7 +107,11 @@ def _move_on(row: MailboxSync, mine: Mine, page: Page) -> None:
         row.whole_due_at = now if page.more else row.whole_due_at
     else:
         row.cursor = page.cursor
-        row.whole_due_at = now if page.more else now + timedelta(seconds=settings.SYNC_WHOLE_S)
+        if page.more:
+            row.whole_due_at = now
+        else:
+            row.whole_due_at = now + timedelta(seconds=row.whole_every_s)
+            row.whole_every_s = rarer(row, now)
     row.due_at = row.whole_due_at
     if row.push_expires_at is None or row.push_expires_at <= now:
         row.due_at = min(row.due_at, now + timedelta(seconds=settings.SYNC_POLLED_S))
@@ -132,8 +137,8 @@ def _with_evidence(scanned: Scanned) -> Observation:
     return replace(observation, evidence=digest)
 
 
-def _remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync) -> None:
-    """What was listed, so that only changes count next time."""
+def _remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync) -> bool:
+    """What was listed, so that only changes count next time.  True: something was found late."""
     failed = outcome.failed or {}
     judged = {each.item.ref.item_id: each.is_judged for each in outcome.scanned}
     known = {item.ref.item_id for item in outcome.unchanged}
@@ -154,12 +159,16 @@ def _remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync) -> Non
         for item_id, item in {item.ref.item_id: item for item in page.items}.items()
         if item_id not in known
     ]
+    late = [each.item_id for each in rows if each.gap]
+    of_mailbox = SeenItem.objects.filter(tenant_id=row.tenant_id, mailbox_id=row.mailbox_id)
+    is_late = bool(late) and len(late) > of_mailbox.filter(item_id__in=late).count()
     SeenItem.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["tenant", "mailbox", "item_id"],
         update_fields=["place", "is_read", "failures", "is_judged"],
     )
+    return is_late
 
 
 def park_mailbox(mine: Mine, why: str, *, wait_s: float | None = None) -> None:

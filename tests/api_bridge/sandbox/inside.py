@@ -51,7 +51,9 @@ _T = TypeVar("_T")
 
 
 class InsideCloud:
-    """Stands where a ``SandboxProcess`` stands.  ``calls``: how many calls came in by https."""
+    """Stands where a ``SandboxProcess`` stands.  ``calls``: how many calls came in.  ``is_heard``
+    False: whoever listens at the notification addresses is away.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -60,6 +62,7 @@ class InsideCloud:
         self.addresses = {"https": HTTPS, "http": HTTP}
         self.https, self.http, self.ca = f"https://{HTTPS}", f"http://{HTTP}", ""
         self.calls = 0
+        self.is_heard = True
         self._told: list[dict[str, Any]] = []
         self._run(self._open())
         self.client = httpx.Client(transport=InsideTransport(self))
@@ -127,6 +130,8 @@ class InsideCloud:
 
     def _subscriber(self, request: httpx.Request) -> httpx.Response:
         """Whoever listens at a notification address: answers the handshake, keeps the rest."""
+        if not self.is_heard:
+            return httpx.Response(503)
         token = request.url.params.get("validationToken")
         if token is not None:
             return httpx.Response(200, text=token)
