@@ -8,8 +8,8 @@ day takes a minute; the worker, the connector and the database are the product's
   (hints, whole readings, renewed orders, lists of mailboxes).  A notification rings the worker at
   once.
 - ``delivery_to_verdict``: from arrival to stored verdict, in an hour with push (a notification
-  comes at once: how long Microsoft takes is not in it), and in one without any order.  What the machine
-  needs is real time.
+  comes at once: how long Microsoft takes is not in it), and in one without any order.  What the
+  machine needs is real time.
 - ``sync_growth``: cost of a mailbox's whole reading by two workers (threads here), at a tenth of
   the clients and at all of them.
 """

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 import requests
@@ -219,7 +219,7 @@ class InsideCompany(Company):
     def graph(self) -> httpx.Client:
         token = self.token().json()["access_token"]
         return httpx.Client(
-            transport=InsideTransport(self.cloud),
+            transport=InsideTransport(cast(InsideCloud, self.cloud)),
             base_url=f"{self.cloud.http}/v1.0/",
             headers={"authorization": f"Bearer {token}"},
         )
@@ -236,7 +236,7 @@ class InsideWorkspace(Workspace):
         kept: dict[str, str] = self.__dict__.setdefault("_tokens", {})
         if subject not in kept:
             session = requests.Session()
-            session.mount("https://", InsideAdapter(self.cloud))
+            session.mount("https://", InsideAdapter(cast(InsideCloud, self.cloud)))
             made = service_account.Credentials.from_service_account_info(
                 self.account, scopes=scopes or (f"{HEAD}gmail.modify",), subject=subject
             )

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from typing_extensions import override
 
 from api_bridge import webhooks
 from api_bridge.circuit import LONGEST_REST_S
@@ -172,6 +173,7 @@ class Machine(RuleBasedStateMachine):
         }
         assert shown == there
 
+    @override
     def teardown(self) -> None:
         try:
             self.check()
@@ -187,6 +189,7 @@ class GraphMachine(Machine):
         self.inside.cloud.notices()
         self.waiting = []
 
+    @override
     def move_at_host(self, name: str, message_id: str, folder: str) -> None:
         (mail,) = [
             mail
@@ -234,6 +237,7 @@ class GraphMachine(Machine):
 class GoogleMachine(Machine):
     """People move mail by its labels, hints come through Pub/Sub."""
 
+    @override
     def move_at_host(self, name: str, message_id: str, folder: str) -> None:
         (found,) = self.company.gmail(name, "GET", "messages", params={
             "q": f"rfc822msgid:{message_id.strip('<>')}", "includeSpamTrash": "true",
