@@ -111,7 +111,8 @@ def arrivals(seconds: int, mails: int, seed: int) -> list[float]:
     """Seconds after the beginning: most of them from 8 to 18 o'clock."""
     chance = random.Random(seed)
     if seconds < DAY_S:
-        return sorted(chance.uniform(0, seconds) for _ in range(mails))
+        # The last minute is for what came just before it.
+        return sorted(chance.uniform(0, seconds - 60) for _ in range(mails))
     busy = int(mails * WORKING_SHARE)
     at_work = [chance.uniform(8 * 3600, 18 * 3600) for _ in range(busy)]
     return sorted(at_work + [chance.uniform(0, DAY_S) for _ in range(mails - busy)])
