@@ -125,6 +125,11 @@ class Machine(RuleBasedStateMachine):
         type(self).turns += 1
         self.client.sync(everything=False)
 
+    @rule(is_whole=st.booleans())
+    @precondition(lambda self: not self.is_still)
+    def take_a_turn(self, is_whole: bool) -> None:
+        self.sync(1) if is_whole else self.listen()
+
     @rule(name=_name)
     def lose_cursor(self, name: str) -> None:
         self.is_still = False
