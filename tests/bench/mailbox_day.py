@@ -95,8 +95,9 @@ def virtual() -> Iterator[Clock]:
 def a_cloud(stack: ExitStack) -> Iterator[Inside]:
     from django.conf import settings
 
+    from incidents.traces import make_trace_key
     from tenants.scope import maintenance_scope
-    from tests.api_bridge.sync.conftest import make_trace_key, open_inside
+    from tests.api_bridge.sync.conftest import open_inside
     from tests.factories import make_cast
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -91,7 +91,10 @@ class InsideCloud:
 
     def serve(self, request: Request) -> Response:
         self.calls += 1
-        return self._run(self._app(request))
+        return self._run(self._answer(request))
+
+    async def _answer(self, request: Request) -> Response:
+        return await self._app(request)
 
     def close(self) -> None:
         self.client.close()
@@ -193,13 +196,12 @@ class InsideAdapter(BaseAdapter):
         self._transport = InsideTransport(cloud)
 
     @override
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         assert request.method is not None
         assert request.url is not None
-        content = request.body.encode() if isinstance(request.body, str) else request.body
-        sent = httpx.Request(
-            request.method, request.url, headers=dict(request.headers), content=content
-        )
+        content: Any = request.body
+        headers = {name: str(value) for name, value in request.headers.items()}
+        sent = httpx.Request(request.method, request.url, headers=headers, content=content)
         answer = self._transport.handle_request(sent)
         response = requests.Response()
         response.status_code, response.url = answer.status_code, request.url
@@ -216,6 +218,7 @@ class InsideCompany(Company):
     """The person's own client goes the same way."""
 
     @cached_property
+    @override
     def graph(self) -> httpx.Client:
         token = self.token().json()["access_token"]
         return httpx.Client(

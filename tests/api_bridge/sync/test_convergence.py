@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -69,7 +69,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.client = type(self).open_client()
-        self.company = self.client.company
+        self.company: Any = self.client.company
         self.kept: dict[tuple[str, str], tuple[str, bool]] = {}
         self.client.sync()
 
@@ -267,7 +267,7 @@ def post(content: object) -> None:
 
 
 @pytest.fixture
-def small_pages(monkeypatch) -> Iterator[None]:
+def small_pages(monkeypatch) -> None:
     real = changes._first_page
 
     def first_page(mailbox_id, at):
