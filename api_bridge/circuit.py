@@ -19,8 +19,9 @@ OPEN_CODE = "circuit_open"
 MOST_FAILURES = 6
 MOST_LOST_S = 40.0
 FIRST_REST_S, LONGEST_REST_S = 15.0, 300.0
-# What stands before a mail host says so when the host is away; 500 may be the fault of one mail.
-NOT_THERE = frozenset({502, 503, 504})
+# What stands before a host says so when it is away.  500 may be the fault of one mail, 504 of one
+# page that is too big.
+NOT_THERE = frozenset({502, 503})
 
 
 class Circuit:

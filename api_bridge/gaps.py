@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from api_bridge.connectors import Connector, Item, ListsIds, Page
@@ -62,6 +64,33 @@ def _stood(row: MailboxSync, at: datetime) -> bool:
     """A push order stood when it was received."""
     began, ends = row.push_began_at, row.push_expires_at
     return began is not None and ends is not None and began < at < ends
+
+
+def rarer(row: MailboxSync, now: datetime) -> int:
+    """Seconds after the next whole reading until the one after it: twice as many each time, as long
+    as a push order stands.
+    """
+    if row.push_expires_at is None or row.push_expires_at <= now:
+        return int(settings.SYNC_WHOLE_S)
+    return int(min(2 * row.whole_every_s, settings.SYNC_LONGEST_WHOLE_S))
+
+
+def look_closer(row: MailboxSync) -> None:
+    """Something was found late: what failed for one mailbox may fail for all of its connection, so
+    they are read whole as often as can be again.  Must run in the client's scope.
+    """
+    row.whole_every_s = int(settings.SYNC_WHOLE_S)
+    soon = timezone.now() + timedelta(seconds=settings.SYNC_WHOLE_S)
+    others = MailboxSync.objects.filter(
+        connection_id=row.connection_id, whole_every_s__gt=row.whole_every_s
+    ).exclude(id=row.id)
+    # Whoever is being committed just now comes to the same by itself.
+    ids = list(others.select_for_update(skip_locked=True).values_list("id", flat=True))
+    MailboxSync.objects.filter(id__in=ids).update(
+        whole_every_s=row.whole_every_s,
+        whole_due_at=Least("whole_due_at", Value(soon)),
+        due_at=Least("due_at", Value(soon)),
+    )
 
 
 def settle_late_hints(row: MailboxSync) -> None:

@@ -121,7 +121,8 @@ class MailboxSync(TenantModel):
     """How far one mailbox was read.  ``cursor`` is committed with the rows it covers.
 
     ``dirty_at`` set: a hint that something changed.  Until ``whole_due_at`` a quick look at the
-    newest mail is enough; then everything since the cursor is listed.  The push fields name the
+    newest mail is enough; then everything since the cursor is listed, which is done again after
+    ``whole_every_s``.  The push fields name the
     subscription; ``push_error`` says why there is none, and then the mailbox is only polled.
     ``push_key``: the key that it was ordered with, "" where it does not bring what changed.
     ``lifecycle_event``: what the host last said of the order itself, in its own word.
@@ -138,6 +139,7 @@ class MailboxSync(TenantModel):
     synced_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField()
     whole_due_at = models.DateTimeField(default=timezone.now)
+    whole_every_s = models.PositiveIntegerField(default=600, db_default=600)
     failures = models.PositiveIntegerField(default=0)
     last_error = models.TextField(blank=True)
     push_id = models.CharField(max_length=100, blank=True)

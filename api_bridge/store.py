@@ -15,7 +15,7 @@ from api_bridge import history
 from api_bridge.again.due import QUEUE as AGAIN
 from api_bridge.again.due import first_look
 from api_bridge.connectors import Item, Page
-from api_bridge.gaps import gap_of, settle_late_hints
+from api_bridge.gaps import gap_of, look_closer, rarer, settle_late_hints
 from api_bridge.models import MailboxSync, SeenItem
 from api_bridge.scan import Scanned, Seat
 from incidents.evidence import store_evidence
@@ -76,7 +76,8 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
     store_scanned(*outcome.scanned)
-    remember(mine, page, outcome, row)
+    if remember(mine, page, outcome, row):
+        look_closer(row)
     settle_late_hints(row)
     row.synced_at = timezone.now()
     if outcome.failed:
@@ -112,7 +113,11 @@ def _move_on(row: MailboxSync, mine: Mine, page: Page) -> None:
         row.whole_due_at = now if page.more else row.whole_due_at
     else:
         row.cursor = page.cursor
-        row.whole_due_at = now if page.more else now + timedelta(seconds=settings.SYNC_WHOLE_S)
+        if page.more:
+            row.whole_due_at = now
+        else:
+            row.whole_due_at = now + timedelta(seconds=row.whole_every_s)
+            row.whole_every_s = rarer(row, now)
     row.due_at = row.whole_due_at
     if row.push_expires_at is None or row.push_expires_at <= now:
         row.due_at = min(row.due_at, now + timedelta(seconds=settings.SYNC_POLLED_S))
@@ -143,8 +148,10 @@ def keep_original(observation: Observation, raw: bytes, *, method: str) -> Obser
     return replace(observation, evidence=digest)
 
 
-def remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync | None = None) -> None:
-    """What was listed, so that only changes count next time."""
+def remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync | None = None) -> bool:
+    """What was listed, so that only changes count next time.  ``row`` None: nothing can be late.
+    True: something was found late.
+    """
     failed = outcome.failed or {}
     judged = {each.item.ref.item_id: each.is_judged for each in outcome.scanned}
     again = _looked_at_again(outcome)
@@ -167,6 +174,7 @@ def remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync | None =
         for item_id, item in {item.ref.item_id: item for item in page.items}.items()
         if item_id not in known
     ]
+    is_late = _has_new_gap(mine, rows)
     names = ["place", "is_read", "failures", "is_judged"]
     # Of a mail that only moved it stays as it was.
     for some, fields in (
@@ -181,6 +189,16 @@ def remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync | None =
         )
     if times := [at for at in again.values() if at is not None]:
         want_work(mine.seat.tenant_id, AGAIN, at=min(times))
+    return is_late
+
+
+def _has_new_gap(mine: Mine, rows: Sequence[SeenItem]) -> bool:
+    """Whether one of them should have been found before, and was not known yet."""
+    late = [each.item_id for each in rows if each.gap]
+    of_mailbox = SeenItem.objects.filter(
+        tenant_id=mine.seat.tenant_id, mailbox_id=mine.seat.mailbox_id
+    )
+    return bool(late) and len(late) > of_mailbox.filter(item_id__in=late).count()
 
 
 def _looked_at_again(outcome: Outcome) -> dict[str, datetime | None]:

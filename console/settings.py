@@ -194,6 +194,8 @@ OTHER_CLOUD = env.other_cloud("BAILEY_OTHER_CLOUD")
 # everything since its cursor is listed (seconds).
 SYNC_POLLED_S = 30.0
 SYNC_WHOLE_S = 600.0
+# Where push stands and nothing was found late, whole readings become rarer, up to this.
+SYNC_LONGEST_WHOLE_S = 7_200.0
 # A history (Google) is held against the list of ids so often: five units for each mailbox.
 SYNC_CHECKED_S = 21_600.0
 

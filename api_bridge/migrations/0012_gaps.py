@@ -42,6 +42,11 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
+            model_name="mailboxsync",
+            name="whole_every_s",
+            field=models.PositiveIntegerField(db_default=600, default=600),
+        ),
+        migrations.AddField(
             model_name="seenitem",
             name="found_at",
             field=models.DateTimeField(null=True),

@@ -65,6 +65,7 @@ def client_of(server, time, tokens=None):
         allowed_hosts={"graph.example"},
         transport=httpx.MockTransport(server),
         sleep=time.sleep,
+        clock=time,
     )
 
 
@@ -107,6 +108,28 @@ def test_a_429_with_a_long_wait_is_left_to_the_caller_and_pauses_its_name(time):
         client.call("GET", "/x", slots={"s": 1})
     assert len(server.requests) == 1
     assert client.call("GET", "/x", slots={"other": 1}).status == 200
+
+
+def test_a_retry_after_that_is_always_one_is_not_believed(time):
+    """Trap 7: the own back-off grows all the same."""
+    server = Server(*[refused(429, **{"Retry-After": "1"})] * 3, ok(a=1))
+    client_of(server, time).call("GET", "/x", slots={"s": 1})
+    assert time.now > 3
+
+
+def test_a_host_that_is_away_is_not_asked_again_at_once(time):
+    server = Server(refused(503))
+    client = client_of(server, time)
+    for _ in range(3):
+        with pytest.raises(Temporary) as caught:
+            client.call("GET", "/x", slots={"s": 1})
+    assert caught.value.code == "circuit_open"
+    assert not caught.value.may_have_happened
+    assert len(server.requests) == 6
+    time.sleep(caught.value.retry_after_s)
+    with pytest.raises(Temporary):
+        client.call("GET", "/x", slots={"s": 1})
+    assert len(server.requests) == 7
 
 
 def test_a_read_is_repeated_after_a_lost_answer_and_a_503(time):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 import requests
@@ -51,7 +51,9 @@ _T = TypeVar("_T")
 
 
 class InsideCloud:
-    """Stands where a ``SandboxProcess`` stands.  ``calls``: how many calls came in by https."""
+    """Stands where a ``SandboxProcess`` stands.  ``calls``: how many calls came in.  ``is_heard``
+    False: whoever listens at the notification addresses is away.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -60,6 +62,7 @@ class InsideCloud:
         self.addresses = {"https": HTTPS, "http": HTTP}
         self.https, self.http, self.ca = f"https://{HTTPS}", f"http://{HTTP}", ""
         self.calls = 0
+        self.is_heard = True
         self._told: list[dict[str, Any]] = []
         self._run(self._open())
         self.client = httpx.Client(transport=InsideTransport(self))
@@ -88,7 +91,10 @@ class InsideCloud:
 
     def serve(self, request: Request) -> Response:
         self.calls += 1
-        return self._run(self._app(request))
+        return self._run(self._answer(request))
+
+    async def _answer(self, request: Request) -> Response:
+        return await self._app(request)
 
     def close(self) -> None:
         self.client.close()
@@ -127,6 +133,8 @@ class InsideCloud:
 
     def _subscriber(self, request: httpx.Request) -> httpx.Response:
         """Whoever listens at a notification address: answers the handshake, keeps the rest."""
+        if not self.is_heard:
+            return httpx.Response(503)
         token = request.url.params.get("validationToken")
         if token is not None:
             return httpx.Response(200, text=token)
@@ -188,13 +196,12 @@ class InsideAdapter(BaseAdapter):
         self._transport = InsideTransport(cloud)
 
     @override
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         assert request.method is not None
         assert request.url is not None
-        content = request.body.encode() if isinstance(request.body, str) else request.body
-        sent = httpx.Request(
-            request.method, request.url, headers=dict(request.headers), content=content
-        )
+        content: Any = request.body
+        headers = {name: str(value) for name, value in request.headers.items()}
+        sent = httpx.Request(request.method, request.url, headers=headers, content=content)
         answer = self._transport.handle_request(sent)
         response = requests.Response()
         response.status_code, response.url = answer.status_code, request.url
@@ -211,10 +218,11 @@ class InsideCompany(Company):
     """The person's own client goes the same way."""
 
     @cached_property
+    @override
     def graph(self) -> httpx.Client:
         token = self.token().json()["access_token"]
         return httpx.Client(
-            transport=InsideTransport(self.cloud),
+            transport=InsideTransport(cast(InsideCloud, self.cloud)),
             base_url=f"{self.cloud.http}/v1.0/",
             headers={"authorization": f"Bearer {token}"},
         )
@@ -231,7 +239,7 @@ class InsideWorkspace(Workspace):
         kept: dict[str, str] = self.__dict__.setdefault("_tokens", {})
         if subject not in kept:
             session = requests.Session()
-            session.mount("https://", InsideAdapter(self.cloud))
+            session.mount("https://", InsideAdapter(cast(InsideCloud, self.cloud)))
             made = service_account.Credentials.from_service_account_info(
                 self.account, scopes=scopes or (f"{HEAD}gmail.modify",), subject=subject
             )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
@@ -152,15 +152,20 @@ class Inside:
     cast: Cast
     made: list[Client] = field(default_factory=list)
 
+    @property
+    def process(self) -> SandboxProcess:
+        """For those who take a process: they ask nothing of it that the cloud here cannot do."""
+        return cast(SandboxProcess, self.cloud)
+
     def connect(self, slug: str, names: tuple[str, ...] = ("ana", "bo", "cfo")) -> Client:
-        company = InsideCompany(self.cloud, names=names)
-        self.made.append(make_client(self.cast, self.cloud, slug, company=company))
+        company = InsideCompany(self.process, names=names)
+        self.made.append(make_client(self.cast, self.process, slug, company=company))
         return self.made[-1]
 
     def connect_google(self, slug: str) -> Client:
         """Its changes are published, and pulled by the worker."""
-        company = InsideWorkspace(self.cloud)
-        made = make_google_client(self.cast, self.cloud, slug, is_heard=True, company=company)
+        company = InsideWorkspace(self.process)
+        made = make_google_client(self.cast, self.process, slug, is_heard=True, company=company)
         self.made.append(made)
         return made
 
@@ -208,7 +213,7 @@ def make_tenant(cast: Cast, slug: str, domain: str) -> Tenant:
 
 def make_google_client(
     cast: Cast,
-    cloud: SandboxProcess | InsideCloud,
+    cloud: SandboxProcess,
     slug: str,
     *,
     is_heard: bool = False,
@@ -242,7 +247,7 @@ def make_google_client(
 
 def make_client(
     cast: Cast,
-    cloud: SandboxProcess | InsideCloud,
+    cloud: SandboxProcess,
     slug: str,
     names: tuple[str, ...] = ("ana", "bo", "cfo"),
     company: Company | None = None,

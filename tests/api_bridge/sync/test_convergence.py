@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from typing_extensions import override
 
 from api_bridge import webhooks
 from api_bridge.circuit import LONGEST_REST_S
@@ -68,7 +69,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.client = type(self).open_client()
-        self.company = self.client.company
+        self.company: Any = self.client.company
         self.kept: dict[tuple[str, str], tuple[str, bool]] = {}
         self.client.sync()
 
@@ -124,6 +125,11 @@ class Machine(RuleBasedStateMachine):
         type(self).turns += 1
         self.client.sync(everything=False)
 
+    @rule(is_whole=st.booleans())
+    @precondition(lambda self: not self.is_still)
+    def take_a_turn(self, is_whole: bool) -> None:
+        self.sync(1) if is_whole else self.listen()
+
     @rule(name=_name)
     def lose_cursor(self, name: str) -> None:
         self.is_still = False
@@ -172,6 +178,7 @@ class Machine(RuleBasedStateMachine):
         }
         assert shown == there
 
+    @override
     def teardown(self) -> None:
         try:
             self.check()
@@ -187,6 +194,7 @@ class GraphMachine(Machine):
         self.inside.cloud.notices()
         self.waiting = []
 
+    @override
     def move_at_host(self, name: str, message_id: str, folder: str) -> None:
         (mail,) = [
             mail
@@ -234,6 +242,7 @@ class GraphMachine(Machine):
 class GoogleMachine(Machine):
     """People move mail by its labels, hints come through Pub/Sub."""
 
+    @override
     def move_at_host(self, name: str, message_id: str, folder: str) -> None:
         (found,) = self.company.gmail(name, "GET", "messages", params={
             "q": f"rfc822msgid:{message_id.strip('<>')}", "includeSpamTrash": "true",
@@ -258,13 +267,15 @@ def post(content: object) -> None:
 
 
 @pytest.fixture
-def small_pages(monkeypatch) -> Iterator[None]:
+def small_pages(monkeypatch) -> None:
     real = changes._first_page
 
     def first_page(mailbox_id, at):
         return real(mailbox_id, replace(at, page_size=4))
 
     monkeypatch.setattr(changes, "_first_page", first_page)
+    # One sync is one to the end, however busy the machine is.
+    monkeypatch.setattr("api_bridge.sync.BUDGET_S", 600.0)
     monkeypatch.setattr(history_changes, "HISTORY_PAGE", 3)
     monkeypatch.setattr(history_changes, "LIST_PAGE", 4)
 

@@ -147,3 +147,31 @@ def test_an_hour_without_webhook_loses_nothing(inside, monkeypatch, host):
     client.sync()
     assert {row.internet_message_id for row in client.observations()} == ids
     assert gaps(client).get(GAP.UNANNOUNCED) == 12
+
+
+def test_whole_readings_become_rarer_while_push_holds_and_close_when_it_does_not(inside, pushed):
+    """One mailbox that finds something late makes all of its connection be read whole again."""
+    for _ in range(5):
+        pushed.sync()
+    with pushed.scope():
+        assert set(MailboxSync.objects.values_list("whole_every_s", flat=True)) == {7200}
+    pushed.company.receive("box1")
+    with pushed.scope():
+        row = MailboxSync.objects.filter(mailbox__address=pushed.company.mail("box1"))
+        row.update(due_at=timezone.now(), whole_due_at=timezone.now())
+    pushed.sync(everything=False)
+    assert gaps(pushed) == {GAP.UNANNOUNCED: 1}
+    with pushed.scope():
+        soon = timezone.now() + timedelta(seconds=600)
+        assert set(MailboxSync.objects.values_list("whole_every_s", flat=True)) <= {600, 1200}
+        assert not MailboxSync.objects.filter(whole_due_at__gt=soon).exists()
+
+
+def test_where_no_push_order_stands_every_reading_is_close(inside, pushed):
+    with pushed.scope():
+        MailboxSync.objects.update(push_id="", push_expires_at=None, push_due_at=timezone.now()
+                                   + timedelta(days=1))  # fmt: skip
+    for _ in range(4):
+        pushed.sync()
+    with pushed.scope():
+        assert set(MailboxSync.objects.values_list("whole_every_s", flat=True)) == {600}
