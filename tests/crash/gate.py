@@ -14,6 +14,7 @@ import json
 import random
 import sys
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         asyncio.run(run(options.kills, options.seed))
-    except AssertionError as error:
-        print(f"NOT GOOD (seed {options.seed}): {error}")
+    except AssertionError:
+        print(f"NOT GOOD (seed {options.seed}):", flush=True)
+        traceback.print_exc()
         return 1
     return 0
 

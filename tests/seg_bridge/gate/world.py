@@ -204,12 +204,13 @@ async def check_loop(world: World) -> None:
         expected = {each["source_key"] for record in here for each in observations(record)}
         return expected <= {seen["source_key"] for seen in world.ingest.observations.values()}
 
-    assert await until(is_shipped, 60.0)
+    assert await until(is_shipped, 60.0), "what is in the journal was not shipped in time"
     assert len(world.acked) > 100, "there was a load"
     assert max(world.tries.values()) > 1, "some kills hit a mail under way"
     world.check_nothing_lost()
-    assert world.doubled() == []
-    assert read_leftovers(world.folder / "journal").begun == {}
+    assert world.doubled() == [], f"doubled: {world.doubled()}"
+    begun = read_leftovers(world.folder / "journal").begun
+    assert begun == {}, f"begun and never ended: {begun}"
     check_conservation(world)
 
 
