@@ -135,12 +135,14 @@ async def open_world(zygote: Zygote) -> AsyncIterator[World]:
                 await asyncio.to_thread(world.stop)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
+async def until(
+    condition: Callable[[], bool], seconds: float = 15.0, *, pause_s: float = 0.02
+) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause_s)
     return True
 
 
@@ -204,7 +206,9 @@ async def check_loop(world: World) -> None:
         expected = {each["source_key"] for record in here for each in observations(record)}
         return expected <= {seen["source_key"] for seen in world.ingest.observations.values()}
 
-    assert await until(is_shipped, 60.0), "what is in the journal was not shipped in time"
+    # Reading a long journal holds up the ingest, which stands in this process.
+    is_whole = await until(is_shipped, 120.0, pause_s=0.5)
+    assert is_whole, "what is in the journal was not shipped in time"
     assert len(world.acked) > 100, "there was a load"
     assert max(world.tries.values()) > 1, "some kills hit a mail under way"
     world.check_nothing_lost()
