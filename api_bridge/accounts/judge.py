@@ -171,11 +171,20 @@ def _of_grants(
 class Place(Protocol):
     """Where somebody was, as ``SeenSignIn`` and the kept row both have it."""
 
-    at: datetime
-    country: str
-    city: str
-    latitude: float | None
-    longitude: float | None
+    @property
+    def at(self) -> datetime: ...
+
+    @property
+    def country(self) -> str: ...
+
+    @property
+    def city(self) -> str: ...
+
+    @property
+    def latitude(self) -> float | None: ...
+
+    @property
+    def longitude(self) -> float | None: ...
 
 
 def of_sign_in(seen: SeenSignIn, known: Sequence[Place]) -> list[Sign]:

@@ -68,7 +68,8 @@ def shared(cast):
 def test_every_row_is_reached_once(client, cast, shared, page, context, cursor):
     client.force_login(cast.pia)
     where = reverse(page, args=[shared.id] if page == "portal_incident" else [])
-    seen, link, pages = [], "", 0
+    seen, pages = [], 0
+    link: str | None = ""
     while link is not None:
         answer = client.get(where + link)
         seen += [_id_of(row) for row in answer.context[context]]

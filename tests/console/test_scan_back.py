@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
@@ -106,7 +107,7 @@ def as_mo(client, cast):
     return client
 
 
-def text(answer) -> str:
+def text(answer: HttpResponse) -> str:
     assert answer.status_code == 200, answer.content[:300]
     return answer.content.decode()
 

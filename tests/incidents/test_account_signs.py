@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -12,21 +13,32 @@ from incidents.models import AccountSign, Incident
 from incidents.opening import refresh_incident
 from incidents.services import resolve_incident
 from incidents.signs import HIGH, LOW, NORMAL, THRESHOLDS, WINDOW
-from tenants.scope import Role, tenant_scope
+from tenants.scope import Role, Scope, tenant_scope
 from tests.factories import Cast
 
 CFO = "cfo@acme.example"
 
 
+def acme_scope(cast: Cast, role: Role) -> AbstractContextManager[Scope]:
+    return tenant_scope(role, [cast.acme.id], provider_id=cast.provider.id)
+
+
 @pytest.fixture
 def scope(cast: Cast):
-    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+    with acme_scope(cast, Role.WORKER):
         yield
 
 
-def sign(code: str, key: str = "k", **changes) -> Sign:
-    fields = {"words": f"{code}.", "source": "test", "at": timezone.now()}
-    return Sign(code=code, key=key, **(fields | changes))
+def sign(code: str, *, at: datetime | None = None, is_again: bool = False) -> Sign:
+    """``at``: None: now."""
+    return Sign(
+        code=code,
+        key="k",
+        words=f"{code}.",
+        source="test",
+        at=at or timezone.now(),
+        is_again=is_again,
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,6 +65,7 @@ def test_signs_join_and_an_incident_without_mail_stays(cast: Cast):
     first = note_signs(cast.acme, CFO, [sign("burst")], threshold=60)
     later = note_signs(cast.acme, CFO, [sign("mfa_added"), sign("burst")], threshold=60)
     assert first == later
+    assert first is not None
     refresh_incident(first)
     first.refresh_from_db()
     assert (first.state, first.severity, first.sender) == ("new", "high", CFO)
@@ -77,14 +90,14 @@ def test_old_signs_are_not_added_up(cast: Cast):
     ],
 )
 def test_the_same_evidence_after_closing(cast: Cast, classification, is_again, opens):
-    who = {"tenant_ids": [cast.acme.id], "provider_id": cast.provider.id}
-    with tenant_scope(Role.WORKER, **who):
+    with acme_scope(cast, Role.WORKER):
         incident = note_signs(cast.acme, CFO, [sign("burst")], threshold=60)
-    with tenant_scope(Role.ANALYST, **who):
+    assert incident is not None
+    with acme_scope(cast, Role.ANALYST):
         resolve_incident(
             incident=incident, actor=cast.ana, classification=classification, cause="Asked her"
         )
-    with tenant_scope(Role.WORKER, **who):
+    with acme_scope(cast, Role.WORKER):
         note_signs(cast.acme, CFO, [sign("burst", is_again=is_again)], threshold=60)
         open_ones = Incident.objects.filter(kind="account").exclude(state="resolved")
         assert open_ones.exists() is opens

@@ -30,7 +30,7 @@ def files(cast, settings, tmp_path):
     with staff(cast):
         share_incident(incident=incident, actor=cast.ana)
         digest = store_evidence(tenant_id=cast.acme.id, raw=PDF, source="test", method="rendered")
-        made = {}
+        made: dict[str, Report | Attachment] = {}
         for audience in ("client", "internal"):
             made[f"{audience} report"] = Report.objects.create(
                 tenant=cast.acme,

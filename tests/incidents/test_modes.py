@@ -252,7 +252,9 @@ def test_a_mode_comes_into_force_when_it_was_said_and_acts_from_then_on(
     assert respond(cast) == at, "the worker comes back then"
     with _scope(cast.acme):
         modes = modes_of(cast.acme.id)
-        assert (modes.client.mode, modes.later(None).mode) == ("ask", "auto")
+        later = modes.later(None)
+        assert later is not None
+        assert (modes.client.mode, later.mode) == ("ask", "auto")
         assert modes_of(cast.acme.id, at=at).client.mode == "auto"
     assert mailboxes.moves == 0
     with _scope(cast.acme):

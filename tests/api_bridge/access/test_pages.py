@@ -106,7 +106,7 @@ def test_what_a_push_brings_is_switched_by_a_lead_and_what_was_dropped_is_shown(
         assert yard.connection().seals_pushes
         mailbox = Mailbox.objects.create(
             tenant=yard.cast.acme,
-            domain=Domain.objects.filter(tenant=yard.cast.acme).first(),
+            domain=Domain.objects.get(tenant=yard.cast.acme, name="acme.example"),
             address="push@acme.example",
             state=Mailbox.State.ACTIVE,
         )

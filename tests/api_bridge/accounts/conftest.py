@@ -39,7 +39,8 @@ class Watched:
         self.yard.cloud.admin("PUT", f"mailboxes/{self.address}/account", records)
 
     def shown(self) -> dict[str, Any]:
-        return self.yard.cloud.admin("GET", f"mailboxes/{self.address}/account")
+        shown: dict[str, Any] = self.yard.cloud.admin("GET", f"mailboxes/{self.address}/account")
+        return shown
 
     def serve(self, *, is_due: bool = True) -> Any:
         tenant = self.yard.tenant

@@ -189,6 +189,7 @@ def test_a_process_that_dies_loses_no_look(harmless, monkeypatch):
             serve(harmless)
     with harmless.scope():
         (row,) = SeenItem.objects.filter(again_at__isnull=False)
+    assert row.again_at is not None
     assert row.again_at <= timezone.now() + work.LEASE
     serve(harmless, is_due=True)
     assert len(judged(harmless)) == 2

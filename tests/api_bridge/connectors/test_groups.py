@@ -80,7 +80,9 @@ def alert(**changes: Any) -> dict[str, Any]:
         "internetMessageId": "1@x",
         "recipientEmailAddress": "Ana@Acme.example",
     }
-    top = {name: changes.pop(name) for name in ("classification", "id") if name in changes}
+    top: dict[str, Any] = {
+        name: changes.pop(name) for name in ("classification", "id") if name in changes
+    }
     return {"id": "a1", "createdDateTime": AT, "evidence": [mail | changes], **top}
 
 

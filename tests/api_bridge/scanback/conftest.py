@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from typing import TypedDict, Unpack
 
 import pytest
 from django.utils import timezone
@@ -15,6 +16,14 @@ from tenants.doors import ClaimedWork
 from tests.api_bridge.sync.conftest import Client, cloud, connect, outgoing
 
 __all__ = ["cloud", "connect", "outgoing"]
+
+
+class Wishes(TypedDict, total=False):
+    """What a test asks for, as in ``start_scan_back``."""
+
+    days: int
+    most_mails: int
+    addresses: Collection[str]
 
 
 class Looker:
@@ -39,9 +48,9 @@ class Looker:
         with self.client.scope():
             MailboxSync.objects.update(due_at=later)
 
-    def start(self, **changes: object) -> ScanBack:
+    def start(self, **wishes: Unpack[Wishes]) -> ScanBack:
         with self.client.scope():
-            return start_scan_back(tenant=self.client.tenant, actor=self.lead, **changes)
+            return start_scan_back(tenant=self.client.tenant, actor=self.lead, **wishes)
 
     def look(self, times: int = 1):
         """The worker, as if all pauses had passed.  Answers when it wants to come again."""
@@ -60,7 +69,7 @@ class Looker:
 
     def run(self) -> ScanBack:
         with self.client.scope():
-            return ScanBack.objects.order_by("-asked_at").first()
+            return ScanBack.objects.latest("asked_at")
 
     def rows(self) -> dict[str, ScanBackMailbox]:
         with self.client.scope():

@@ -139,5 +139,5 @@ def test_the_lists_hold_what_the_numbers_say(found):
         assert figures.total_found == len(found_of(run)) == 2
         for kind, number in figures.found.items():
             assert len(found_of(run, verdict=kind)) == number
-        assert {each.copy.place for each in found_of(run)} == {Place.INBOX}
+        assert {each.copy and each.copy.place for each in found_of(run)} == {Place.INBOX}
         assert all(each.incident is not None for each in found_of(run))

@@ -38,7 +38,7 @@ class Killed(BaseException):
 
 
 PLACES = [
-    (work.BackRound, "run"),
+    (reading.BackRound, "run"),
     (reading, "store_scanned"),
     (reading, "remember"),
     (reading, "_note_findings"),
@@ -178,7 +178,7 @@ def test_stopped_it_reads_nothing_and_goes_on_later(older):
 def test_a_mailbox_that_fails_is_listed_with_its_reason_and_stops_nobody(older, monkeypatch):
     run = older.start()
     denied = older.client.company.ids["ana"]
-    real = work.BackRound.__init__
+    real = reading.BackRound.__init__
 
     def refuse(self, connector, claimed, turn, page):
         if turn.mine.external_id == denied:
@@ -186,7 +186,7 @@ def test_a_mailbox_that_fails_is_listed_with_its_reason_and_stops_nobody(older, 
         real(self, connector, claimed, turn, page)
 
     with monkeypatch.context() as patched:
-        patched.setattr(work.BackRound, "__init__", refuse)
+        patched.setattr(reading.BackRound, "__init__", refuse)
         older.look()
         row = older.rows()["ana"]
         assert (row.state, row.failures) == ("waiting", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import timedelta
+from typing import Any
 
 import jwt
 import pytest
@@ -25,6 +26,7 @@ from api_bridge.runtime import connector_of
 from api_bridge.sandbox.graph.sealing import seal
 from api_bridge.services import seal_pushes
 from tenants.audit import BAILEY
+from tests.api_bridge.sync.conftest import Client
 from tests.api_bridge.sync.test_push import due, hook, ingest_urls, machine, post, rest
 
 __all__ = ["hook", "ingest_urls", "machine"]
@@ -42,14 +44,14 @@ def sealed(connect, hook):
     return made
 
 
-def came(client, hook, name: str = "ana", **mail: str) -> dict:
+def came(client, hook, name: str = "ana", **mail: str) -> dict[str, Any]:
     """What is told of a new mail."""
     client.company.receive(name, **mail)
-    said: dict = json.loads(hook.get(timeout=10))
+    said: dict[str, Any] = json.loads(hook.get(timeout=10))
     return said
 
 
-def serve(client, machine, said: dict) -> MailboxSync:
+def serve(client: Client, machine, said: dict[str, Any]) -> MailboxSync:
     """What was said is taken, and the worker serves once."""
     assert post(machine, said).status_code == 202
     client.sync(everything=False)
@@ -120,7 +122,7 @@ def test_our_own_move_into_quarantine_costs_no_look(sealed, hook, machine):
     assert (row.dirty_at, row.notices_refused) == (None, 0)
 
 
-def forged(client, said: dict, key, **claims: object) -> dict:
+def forged(client, said: dict[str, Any], key, **claims: object) -> dict[str, Any]:
     """The same, with a proof made with ``key``."""
     told = jwt.decode(said["validationTokens"][0], options={"verify_signature": False})
     kid = jwt.get_unverified_header(said["validationTokens"][0])["kid"]
@@ -183,7 +185,7 @@ def test_what_does_not_prove_itself_is_dropped_and_counted(sealed, hook, machine
     elif how == "unsigned":
         claims = jwt.decode(said["validationTokens"][0], options={"verify_signature": False})
         kid = jwt.get_unverified_header(said["validationTokens"][0])["kid"]
-        said["validationTokens"] = [jwt.encode(claims, None, "none", headers={"kid": kid})]
+        said["validationTokens"] = [jwt.encode(claims, "", "none", headers={"kid": kid})]
     elif how == "another key":
         stranger = new_push_key(timezone.now())
         certificate = "".join(stranger.certificate_pem.splitlines()[1:-1])
@@ -323,10 +325,10 @@ def test_switched_off_the_orders_tell_no_more_than_that_something_changed(sealed
     assert len(sealed.observations()) == 1
 
 
-def lifecycle(client, hook, event: str) -> dict:
+def lifecycle(client, hook, event: str) -> dict[str, Any]:
     wanted = {"event": event, "subscription_id": client.mailbox_sync("ana").push_id}
     client.company.cloud.admin("POST", "lifecycle", wanted)
-    said: dict = json.loads(hook.get(timeout=10))
+    said: dict[str, Any] = json.loads(hook.get(timeout=10))
     return said
 
 
@@ -349,6 +351,7 @@ def test_a_lifecycle_event_that_comes_again_does_no_harm(sealed, hook, machine):
     for _ in range(2):
         row = serve(sealed, machine, asked)
         assert row.push_id == anew.push_id
+        assert row.push_expires_at is not None
         assert row.push_expires_at > timezone.now() + timedelta(hours=23)
     missed = lifecycle(sealed, hook, "missed")
     sealed.company.receive("ana")

@@ -49,6 +49,7 @@ def figures(client) -> dict[str, int]:
     client.make_sense()
     with client.scope():
         sight = trace_sight(client.tenant, whole())
+        assert sight is not None
         for fate in TraceFate:
             found = traced_of(client.tenant, whole(), fate).count()
             assert found == getattr(sight.counts, fate), fate
@@ -94,6 +95,7 @@ def test_reading_the_same_hours_again_counts_once_and_an_hour_is_waited(client_,
     with client_.scope():
         row = Connection.objects.get()
         assert row.trace_due_at > timezone.now() + timedelta(minutes=59)
+        assert row.traced_until is not None
         assert timezone.now() - row.traced_until < timedelta(minutes=1)
         assert row.trace_error == ""
 
@@ -136,6 +138,7 @@ def test_without_the_permission_it_is_off_and_says_so_and_mail_is_read_all_the_s
     read(client_, monkeypatch)
     with client_.scope():
         sight = trace_sight(client_.tenant, whole())
+        assert sight is not None
         assert sight.off.startswith("ExchangeMessageTrace.Read.All is not granted.")
         assert Connection.objects.get().blind_since is None
     assert len(client_.observations()) == 1

@@ -55,7 +55,7 @@ def reported(tenant: Tenant, people: list[str]) -> None:
     work(tenant)
 
 
-def agree(cast: Cast, *, mode: str = "auto", **changes: object) -> None:
+def agree(cast: Cast, mode: str = "auto", /, **changes: object) -> None:
     with worker(cast.acme):
         set_mode(tenant=cast.acme, mode=mode, actor=cast.ana)
         set_terms(tenant=cast.acme, actor=cast.ana, **changes)
@@ -100,7 +100,7 @@ def test_a_dry_run_does_not_use_up_the_pull(cast: Cast):
 def test_where_bailey_does_not_act_by_itself_the_rule_asks_or_only_tells(
     cast: Cast, mode: str, waiting: int
 ):
-    agree(cast, mode=mode, herd_mode="pull", herd_reporters=3)
+    agree(cast, mode, herd_mode="pull", herd_reporters=3)
     reported(cast.acme, more_people(cast.acme, 3))
     serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 1))
     with worker(cast.acme):

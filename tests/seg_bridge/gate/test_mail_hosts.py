@@ -7,7 +7,7 @@ from seg_bridge.gate.hop import OutgoingMail
 from seg_bridge.gate.mail_hosts import MailHosts, NoMailHost
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.ways import Way, mx_hop
-from tests.seg_bridge.engines.dns import TableLookup, dns_server
+from tests.seg_bridge.engines.dns import Table, TableLookup, dns_server
 from tests.seg_bridge.gate.parts import TIMEOUTS, mail_bytes
 
 X, MX1, MX2 = "x.example", "mx1.x.example", "mx2.x.example"
@@ -75,8 +75,11 @@ async def test_one_host_that_dns_is_silent_about_leaves_the_other():
 
 
 async def test_hosts_of_one_preference_take_turns():
-    table = {(X, "MX"): (f"10 {MX1}", f"10 {MX2}")}
-    table |= {(MX1, "A"): ("203.0.113.1",), (MX2, "A"): ("203.0.113.2",)}
+    table: Table = {
+        (X, "MX"): (f"10 {MX1}", f"10 {MX2}"),
+        (MX1, "A"): ("203.0.113.1",),
+        (MX2, "A"): ("203.0.113.2",),
+    }
     first = {(await MailHosts(TableLookup(table)).of(X))[0].name for _ in range(64)}
     assert first == {f"{MX1}:25", f"{MX2}:25"}
 
@@ -96,8 +99,11 @@ async def _send(lookup, port):
 
 async def test_a_mail_goes_to_the_second_host_where_the_first_is_down(sink):
     """Over a real resolver; nothing listens at 127.0.0.2."""
-    table = {(X, "MX"): (f"10 {MX1}.", f"20 {MX2}.")}
-    table |= {(MX1, "A"): ("127.0.0.2",), (MX2, "A"): ("127.0.0.1",)}
+    table: Table = {
+        (X, "MX"): (f"10 {MX1}.", f"20 {MX2}."),
+        (MX1, "A"): ("127.0.0.2",),
+        (MX2, "A"): ("127.0.0.1",),
+    }
     with dns_server(table, asked=[]) as server:
         answer = await _send(Resolver(server), sink.port)
     assert (answer.state, answer.hop) == ("accepted", f"{MX2}:{sink.port}")
