@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -24,7 +25,7 @@ from incidents.layers import Entries, gateway_layer
 from incidents.mail.answers import answered_ids
 from incidents.mail.signals.domains import is_free_mailer
 from incidents.mail.trace import TRACE_HEADER, check_trace
-from incidents.models import Delivery, Message
+from incidents.models import Backlog, Delivery, Message, Observation
 from incidents.traces import trace_keys
 from incidents.userreports.terms import report_address
 from incidents.words import Verdict
@@ -36,7 +37,10 @@ HISTORY_COUNTS_AFTER = timedelta(days=14)
 VENDOR_MAILS = 3
 MOST_VENDORS = 2_000
 MOST_REFERENCES = 5
+MOST_WAITING = 1_000
 KEY_ID = re.compile(r"\bk=([A-Za-z0-9_-]{1,32})")
+# Where a copy lies, and whether its mail was read.
+Shown = tuple[str, bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +69,15 @@ class GatewayWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Around the items of one round.  ``deliveries``: item id → (place, is_read) as last shown;
-    ``gateway``: (ulid, recipient) → word; ``threads``: Message-ID → its participants; ``entries``:
-    what people want let be in both layers.
+    """Around the items of one round.  ``shown``: item id → what its copies show, each as (place,
+    is_read); nothing for items of which something is still to be made sense of.  ``gateway``:
+    (ulid, recipient) → word; ``threads``: Message-ID → its participants; ``entries``: what people
+    want let be in both layers.
     """
 
     profile: Profile
     seen: dict[tuple[UUID, str], SeenItem]
-    deliveries: dict[str, tuple[str, bool | None]]
+    shown: dict[str, set[Shown]]
     correspondents: dict[history.Key, Correspondent]
     gateway: dict[tuple[str, str], GatewayWord]
     threads: dict[str, frozenset[str]]
@@ -105,10 +110,11 @@ def know(
         # A gate may sign with a key that is younger than the profile.
         profile = profile_of(tenant_id, provider_id, is_fresh=True)
     senders = [item.sender.address for item in items if item.sender]
+    seen = _seen(listed)
     return Known(
         profile=profile,
-        seen=_seen(listed),
-        deliveries=_deliveries(items),
+        seen=seen,
+        shown=_shown(tenant_id, [item_id for (_, item_id), row in seen.items() if row.is_judged]),
         correspondents=history.load(senders, [address for _, address, _ in listed]),
         gateway=_gateway_words(profile, items),
         threads=_threads(items),
@@ -186,12 +192,38 @@ def _seen(
     return {(row.mailbox_id, row.item_id): row for row in rows}
 
 
-def _deliveries(items: Sequence[Item]) -> dict[str, tuple[str, bool | None]]:
-    rows = Delivery.objects.filter(mailbox_item_id__in=[item.ref.item_id for item in items])
-    return {
-        item_id: (place, is_read)
-        for item_id, place, is_read in rows.values_list("mailbox_item_id", "place", "is_read")
-    }
+def _shown(tenant_id: int, item_ids: Collection[str]) -> dict[str, set[Shown]]:
+    """The backlog is read first: what is in it no more by then is in the rows of the copies."""
+    settled = set(item_ids) - _unsettled(tenant_id, item_ids)
+    shown: dict[str, set[Shown]] = defaultdict(set)
+    if settled:
+        rows = Delivery.objects.filter(tenant_id=tenant_id, mailbox_item_id__in=settled)
+        for item_id, place, is_read in rows.values_list("mailbox_item_id", "place", "is_read"):
+            shown[item_id].add((place, is_read))
+    return shown
+
+
+def _unsettled(tenant_id: int, item_ids: Collection[str]) -> set[str]:
+    """Items of which an observation is still to be made sense of; all, where too many wait to say.
+
+    Such a copy does not show yet what is known of it, so what was listed cannot be held against it:
+    a mail that was moved and moved back in between would stay where it was only for a while.
+    """
+    if not item_ids:
+        return set()
+    backlog = Backlog.objects.filter(tenant_id=tenant_id)
+    waiting = list(backlog.values_list("observation_id", "observed_at")[: MOST_WAITING + 1])
+    if not waiting or len(waiting) > MOST_WAITING:
+        return set(item_ids) if waiting else set()
+    times = [at for _, at in waiting]
+    told = Observation.objects.filter(
+        tenant_id=tenant_id,
+        id__in=[observation_id for observation_id, _ in waiting],
+        # The history is cut into pieces by this time.
+        observed_at__range=(min(times), max(times)),
+        mailbox_item_id__in=item_ids,
+    )
+    return set(told.values_list("mailbox_item_id", flat=True))
 
 
 def _gateway_words(profile: Profile, items: Sequence[Item]) -> dict[tuple[str, str], GatewayWord]:

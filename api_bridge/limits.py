@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]
 
+# What is missing of a token may be less than a clock can tell from nothing.
+SHORTEST_WAIT_S = 0.001
 BUSY_POLL_S = 0.02
 LOCAL_NAMES = 20_000
 
@@ -87,7 +89,7 @@ def _waiting(
             raise RateLimited(
                 f"The limit for {name} is reached.", retry_after_s=next_try_s, code="own_limit"
             )
-        sleep(next_try_s)
+        sleep(max(next_try_s, SHORTEST_WAIT_S))
     try:
         yield
     finally:

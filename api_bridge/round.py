@@ -307,14 +307,19 @@ class _Reading:
             self._failed[item.ref.item_id] = failures
 
     def _take_known(self, item: Item, seen: SeenItem) -> None:
-        if (seen.place, seen.is_read) == (item.place, item.is_read):
-            self._unchanged.append(item)
-            return
-        shown = self._known.deliveries.get(item.ref.item_id)
+        is_same = (seen.place, seen.is_read) == (item.place, item.is_read)
         if not seen.is_judged:
-            self._scanned.append(Scanned(item=item, is_judged=False))
-        elif shown == (item.place, item.is_read):
-            # Our own move, or one that was seen otherwise: known already.
-            self._scanned.append(Scanned(item=item))
-        else:
+            if is_same:
+                self._unchanged.append(item)
+            else:
+                self._scanned.append(Scanned(item=item, is_judged=False))
+            return
+        shown = self._known.shown.get(item.ref.item_id)
+        # What a copy shows may come from elsewhere: our own move, or a look of ours at it alone.
+        is_shown = (item.place, item.is_read) in shown if shown else is_same
+        if not is_shown:
             self._scanned.append(moved(item, self._mine.seat, observed_at=self._at))
+        elif is_same:
+            self._unchanged.append(item)
+        else:
+            self._scanned.append(Scanned(item=item))

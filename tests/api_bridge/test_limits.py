@@ -69,6 +69,17 @@ def test_tokens_run_out_and_flow_back(clock):
         assert clock.now == pytest.approx(1001.0)
 
 
+def test_what_is_missing_of_a_token_may_be_less_than_the_clock_can_tell(clock):
+    limits = local(clock, concurrent=1, per_s=100.0, burst=10.0)
+    with limits.slot("x", cost=9):
+        pass
+    # What adding up fractions of seconds leaves.
+    limits._counts["x"].tokens = 1.0 - 2**-53
+    assert clock.now + limits.try_take("x", "other", 1) == clock.now
+    with limits.slot("x"):
+        assert len(clock.slept) == 1
+
+
 def test_a_pause_that_is_longer_than_the_wait_says_when_to_come_back(clock):
     limits = local(clock)
     limits.pause("x", 60)

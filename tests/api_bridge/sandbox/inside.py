@@ -35,6 +35,7 @@ from api_bridge.sandbox.google.api import GoogleApi
 from api_bridge.sandbox.google.authority import GoogleAuthority
 from api_bridge.sandbox.google.pubsub import Publisher
 from api_bridge.sandbox.graph.api import GraphApi
+from api_bridge.sandbox.graph.sealing import sealed
 from api_bridge.sandbox.identity import Authority
 from api_bridge.sandbox.notifier import Notifier
 from api_bridge.sandbox.server import doors
@@ -75,10 +76,13 @@ class InsideCloud:
         self.faults = Faults()
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         publisher = Publisher(self._store, self.faults)
-        self._notifier = Notifier(self._store, self.faults, on_wake=publisher.wake)
+        authority = Authority(self._store, key, self.https)
+        self._notifier = Notifier(
+            self._store, self.faults, prove=authority.prove, seal=sealed, on_wake=publisher.wake
+        )
         self._notifier._client = httpx.AsyncClient(transport=httpx.MockTransport(self._subscriber))
         self.cloud = cloud = Cloud(
-            self._store, self.faults, Authority(self._store, key, self.https),
+            self._store, self.faults, authority,
             GoogleAuthority(self._store, key, self.https), self._notifier,
         )  # fmt: skip
         admin = Admin(cloud, Zone(self._store))
