@@ -7,7 +7,7 @@ A mode is set for a client, or for a group of its directory.  The written rule:
 3. a group that is gone from the directory decides nothing;
 4. where nobody has set anything, Bailey asks.
 
-``modes_of(tenant_id)`` reads them once; ``Modes.of(address)`` answers the mode with where it comes
+``modes_of(tenant_id)`` reads them; ``Modes.of(address)`` answers the mode with where it comes
 from.  ``set_mode`` changes one, at once or from a time on; until then the former counts, and the
 page shows both.  It is the one switch for pulls that nobody has asked for: late verdicts, the herd
 rule, standing orders and the mailbox layer's own verdicts all go by it.  docs/mailbox-layer.md.
@@ -24,7 +24,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from incidents.models import Delivery, LayerMode, PullProposal
+from incidents.models import Delivery, LateVerdicts, LayerMode, PullProposal
 from tenants.audit import Actor, write_audit
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember, Person, Tenant
@@ -179,6 +179,13 @@ def _boxes_in(group_ids: Sequence[UUID]) -> list[tuple[UUID, Mailbox]]:
 
 def _names(box: Mailbox) -> set[str]:
     return {name.lower() for name in (box.address, *box.aliases)}
+
+
+def wish_of(tenant_id: int) -> LateVerdicts:
+    """The client's limits and its switch; where none is stored, everything is asked."""
+    return LateVerdicts.objects.filter(tenant_id=tenant_id).first() or LateVerdicts(
+        tenant_id=tenant_id
+    )
 
 
 def govern_some(tenant_id: int) -> set[UUID]:

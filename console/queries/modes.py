@@ -9,10 +9,16 @@ from django.db.models import Count
 
 from api_bridge.models import Connection
 from incidents.access import access_one
-from incidents.automation import wish_of
 from incidents.layers import why_not_acting
 from incidents.models import LateVerdicts, LayerMode, PullProposal
-from incidents.modes import EFFECTS, Effective, Mode, groups_with_modes, modes_of
+from incidents.modes import (
+    EFFECTS,
+    Effective,
+    Mode,
+    groups_with_modes,
+    modes_of,
+    wish_of,
+)
 from incidents.proposals import waiting_for_a_yes
 from tenants.models import Mailbox, MailboxGroup, Tenant
 

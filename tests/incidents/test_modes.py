@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from incidents import layers
+from incidents import layers, proposals
 from incidents.automation import serve_responses, set_late_verdicts
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
@@ -16,7 +16,7 @@ from incidents.models import Incident, Job, LayerMode, PullProposal, StandingOrd
 from incidents.modes import CAUTIOUS_FIRST, FURTHEST, Mode, modes_of, set_mode
 from incidents.observations import Observation
 from incidents.orders import give_order
-from incidents.proposals import ACTOR, approve, decline
+from incidents.proposals import ACTOR, _answer, approve, decline
 from incidents.remediation import restore_incident
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
@@ -162,6 +162,25 @@ def test_what_auto_leaves_to_a_person(
     respond(cast)
     found = proposal(cast)
     assert (mailboxes.moves, found.waiting, found.left) == (0, len(recipients), left)
+
+
+@pytest.mark.parametrize("how", ["stop", "monitor", "ask"])
+def test_a_stop_and_a_mode_count_for_what_a_worker_has_taken_up(
+    cast: Cast, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    def decided_meanwhile(*args: Any) -> None:
+        if how == "stop":
+            set_late_verdicts(tenant=cast.acme, actor=cast.ana, stop=True)
+        else:
+            set_mode(tenant=cast.acme, mode=how, actor=cast.ana)
+        _answer(*args)
+
+    monkeypatch.setattr(proposals, "_answer", decided_meanwhile)
+    mode(cast, "auto")
+    condemned(cast)
+    respond(cast)
+    with _scope(cast.acme):
+        assert (mailboxes.moves, Job.objects.count()) == (0, 0)
 
 
 def test_spam_and_suspicion_are_never_pulled_by_mode(cast: Cast, mailboxes: Mailboxes):
