@@ -28,6 +28,7 @@ from incidents.models import Delivery, LateVerdicts, LayerMode, PullProposal
 from tenants.audit import Actor, write_audit
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember, Person, Tenant
+from tenants.people import must_lead
 from tenants.work import want_work
 
 CHANGED = "incidents.mode.changed"
@@ -36,6 +37,7 @@ Mode = LayerMode.Mode
 # Of several groups the first of these that one of them has.
 CAUTIOUS_FIRST = (Mode.MONITOR, Mode.ASK, Mode.AUTO)
 UNSET = Mode.ASK
+LEADS = "How far Bailey goes by itself is a lead's to say. Anybody can stop it: late verdicts."
 FURTHEST = timedelta(days=90)
 EFFECTS = {
     Mode.MONITOR: (
@@ -207,8 +209,9 @@ def set_mode(
     """Decide the mode of a client, or of one of its groups ("": as the client).
 
     ``effective_from`` None: at once.  What was decided for the same scope and is not in force yet
-    gives way.  Raises ``WrongInput`` or ``NotThere``.
+    gives way.  Raises ``NotAllowed`` for anybody but a lead, ``WrongInput`` or ``NotThere``.
     """
+    must_lead(actor, LEADS)
     now = timezone.now()
     at = _checked(tenant, mode, group, effective_from, now)
     scope = LayerMode.objects.filter(tenant=tenant, group=group, dropped_at=None)

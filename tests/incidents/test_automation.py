@@ -38,7 +38,7 @@ def mailboxes(cast: Cast, monkeypatch: pytest.MonkeyPatch):
 def wish(cast: Cast, *, mode: str = "", **changes: Any) -> None:
     with _scope(cast.acme):
         if mode:
-            set_mode(tenant=cast.acme, mode=mode, actor=cast.ana)
+            set_mode(tenant=cast.acme, mode=mode, actor=cast.mo)
         if changes:
             set_late_verdicts(tenant=cast.acme, actor=cast.ana, **changes)
 
