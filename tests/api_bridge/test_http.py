@@ -12,7 +12,7 @@ from api_bridge.errors import (
     Temporary,
     Unexpected,
 )
-from api_bridge.http import OutgoingClient, check_outgoing, error_code
+from api_bridge.http import ATTEMPTS, OutgoingClient, check_outgoing, error_code
 from api_bridge.limits import LocalLimits
 
 BASE = "https://graph.example/v1.0"
@@ -140,7 +140,8 @@ class BrokenOff(httpx.SyncByteStream):
 
 def test_a_page_that_always_breaks_off_shuts_nobody_out(time):
     """Groups that cannot be listed must not stop the mail of the same connection."""
-    server = Server(*[httpx.Response(200, stream=BrokenOff()) for _ in range(9)], ok(a=1))
+    broken = [httpx.Response(200, stream=BrokenOff()) for _ in range(3 * ATTEMPTS)]
+    server = Server(*broken, ok(a=1))
     client = client_of(server, time)
     for _ in range(3):
         with pytest.raises(Temporary) as caught:
