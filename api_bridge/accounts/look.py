@@ -37,8 +37,6 @@ EVERY = timedelta(minutes=15)
 AGAIN = timedelta(seconds=2)
 # Of sign-ins and audits before the first look; they make what is usual.
 FIRST = timedelta(days=3)
-# Microsoft shows a sign-in minutes after it happened.
-OVERLAP = timedelta(minutes=30)
 BUDGET_S = 30.0
 MAILBOXES_AT_ONCE = 20
 NOT_LOOKED_AT = "Accounts are not looked at. "
@@ -144,8 +142,8 @@ def _events(claimed: ClaimedWork, look: AccountLook, source: Source, now: dateti
     first = now - FIRST
     events = source.events(
         now,
-        look.sign_ins_until - OVERLAP if look.sign_ins_until else first,
-        look.audits_until - OVERLAP if look.audits_until else first,
+        look.sign_ins_until or first,
+        look.audits_until or first,
     )
     with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
