@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from api_bridge.access.models import Purpose
+from api_bridge.access.models import Grant, Purpose
 from api_bridge.accounts.models import AccountLook, AccountStep
 from api_bridge.accounts.steps import can_undo, offers_for, order_step, undo_step
 from api_bridge.models import Connection, MailboxSync
@@ -169,3 +169,19 @@ def test_without_the_permission_the_offer_says_what_is_missing(
         assert offers["disable"].startswith("User.EnableDisableAccount.All is not granted.")
         with pytest.raises(Conflict, match="not granted"):
             order_step(incident=case, kind="disable", target="", actor=watched.yard.cast.ana)
+
+
+@pytest.mark.parametrize("is_granted", [True, False])
+def test_an_order_that_nobody_could_begin_for_a_day_is_over(
+    watched: Watched, case: Incident, is_granted: bool
+) -> None:
+    with watched.yard.staff():
+        order_step(incident=case, kind="disable", target="", actor=watched.yard.cast.bo)
+    with watched.yard.worker():
+        AccountStep.objects.update(asked_at=timezone.now() - timedelta(hours=25))
+        if not is_granted:
+            Grant.objects.filter(purpose=Purpose.RESPOND).delete()
+    watched.serve(is_due=False)
+    step = watched.step()
+    assert (step.state, step.called_at, watched.shown()["is_enabled"]) == ("failed", None, True)
+    assert "Order it again if it is still wanted." in step.words
