@@ -294,7 +294,7 @@ class OutgoingClient:
             with self._limits.slot(name, cost=slots[name], quota=self._quota_of(name)):
                 return self._send(request, token, rest)
         headers = {**request.headers, "Authorization": f"Bearer {token}"}
-        began = self._clock()
+        began, is_there = self._clock(), False
         try:
             with self._http.stream(
                 request.method,
@@ -303,12 +303,15 @@ class OutgoingClient:
                 json=request.body,
                 content=request.content,
             ) as response:
+                is_there = True
                 content = _read(response, request.limit_bytes)
         except NEVER_SENT as error:
             self._circuit.failed(self._clock() - began)
             raise Temporary(f"No connection: {type(error).__name__}.") from error
         except httpx.HTTPError as error:
-            self._circuit.failed(self._clock() - began)
+            # An answer that breaks off may be the fault of one page; the host is there.
+            if not (is_there and isinstance(error, httpx.RemoteProtocolError)):
+                self._circuit.failed(self._clock() - began)
             raise Temporary(
                 f"The answer was lost: {type(error).__name__}.",
                 may_have_happened=not request.is_safe,

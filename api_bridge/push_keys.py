@@ -52,15 +52,6 @@ def push_keys(row: Connection) -> list[PushKey]:
     ]
 
 
-def _read(told: dict[str, str]) -> PushKey:
-    return PushKey(
-        id=told["id"],
-        private_key_pem=told["private_key_pem"],
-        certificate_pem=told["certificate_pem"],
-        made_at=datetime.fromisoformat(told["made_at"]),
-    )
-
-
 def keys_place(row: Connection) -> str:
     return f"api_bridge_connection.sealed_push_keys/{row.tenant_id}/{row.id}"
 

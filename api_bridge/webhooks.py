@@ -160,7 +160,8 @@ def _take(entries: Iterable[dict[str, Any]], tokens: list[str]) -> None:
 def _sort_in(entry: dict[str, Any], said: _Said) -> None:
     event = entry.get("lifecycleEvent")
     if isinstance(event, str) and event:
-        said.events.add(event[:LONGEST_EVENT].replace("\x00", ""))
+        word = event[:LONGEST_EVENT].replace("\x00", "").encode("ascii", "replace").decode()
+        said.events.add(word)
     elif not isinstance(entry.get("encryptedContent"), dict):
         said.events.add("")
     elif (content := _sealed(entry["encryptedContent"])) is None:
@@ -206,9 +207,10 @@ def _keep_sealed(order: Order, said: _Said, tokens: list[str]) -> None:
 def _order(push_id: str, known: dict[str, Order | None]) -> Order | None:
     """None for an order that is not (any more) ours."""
     if push_id not in known:
-        if not push_id or len(push_id) > LONGEST_ID or len(known) >= MOST_ORDERS:
+        is_a_name = 0 < len(push_id) <= LONGEST_ID and push_id.isascii() and push_id.isprintable()
+        if not is_a_name or len(known) >= MOST_ORDERS:
             return None
-        known[push_id] = _ask_order(push_id.replace("\x00", ""))
+        known[push_id] = _ask_order(push_id)
     return known[push_id]
 
 

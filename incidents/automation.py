@@ -34,7 +34,7 @@ from incidents.models import (
     PullProposal,
     StandingOrder,
 )
-from incidents.modes import QUEUE, Mode, Modes, modes_of
+from incidents.modes import QUEUE, Mode, Modes, modes_of, wish_of
 from incidents.orders import orders_in_force
 from incidents.proposals import SURE, answer_proposals
 from incidents.remediation import copies_of, pull_incident, pullable
@@ -56,18 +56,17 @@ Kind = Disagreement.Kind
 
 def serve_responses(claimed: ClaimedWork) -> datetime | None:
     """Everything that waits for one client; answers None: new facts want the work again."""
+    is_more = answer_proposals(claimed)
     with work_scope(claimed):
         wish, modes = wish_of(claimed.tenant_id), modes_of(claimed.tenant_id)
-    is_more = answer_proposals(claimed, wish)
-    if wish.stopped_at is not None:
-        return timezone.now() if is_more else modes.next_change_at
-    with work_scope(claimed):
+        if wish.stopped_at is not None:
+            return timezone.now() if is_more else modes.next_change_at
         _carry_out_orders(claimed.tenant_id, wish, modes)
         left = [item.id for item in _waiting(wish, modes)]
     # Each in a transaction of its own: one refusal leaves the others alone.
     for item_id in left:
         try:
-            _respond_to(claimed, item_id, wish, modes)
+            _respond_to(claimed, item_id)
         except Exception as error:
             if is_passing_trouble(error):
                 raise  # no item's fault
@@ -76,21 +75,18 @@ def serve_responses(claimed: ClaimedWork) -> datetime | None:
     return timezone.now() if is_more or len(left) == BATCH else modes.next_change_at
 
 
-def _respond_to(claimed: ClaimedWork, item_id: UUID, wish: LateVerdicts, modes: Modes) -> None:
+def _respond_to(claimed: ClaimedWork, item_id: UUID) -> None:
     with work_scope(claimed):
-        _respond(Disagreement.objects.select_related("incident").get(id=item_id), wish, modes)
+        # For each anew: whoever stops Bailey, or has it ask, need not wait for the rest of a batch.
+        wish, modes = wish_of(claimed.tenant_id), modes_of(claimed.tenant_id)
+        item = Disagreement.objects.select_related("incident").get(id=item_id)
+        if wish.stopped_at is None and _is_wanted(item, wish, modes):
+            _respond(item, wish, modes)
 
 
 def _leave_to_people(claimed: ClaimedWork, item_id: UUID) -> None:
     with work_scope(claimed):
         _leave(Disagreement.objects.get(id=item_id), "Bailey failed at it; its log says how.")
-
-
-def wish_of(tenant_id: int) -> LateVerdicts:
-    """The client's setting; where none is stored, everything is asked."""
-    return LateVerdicts.objects.filter(tenant_id=tenant_id).first() or LateVerdicts(
-        tenant_id=tenant_id
-    )
 
 
 def _carry_out_orders(tenant_id: int, wish: LateVerdicts, modes: Modes) -> None:

@@ -14,12 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from incidents.allowed import NEVER_BEATEN, allowing_entries, let_be
-from incidents.automation import wish_of
 from incidents.campaigns.moving import lineage
 from incidents.layers import Judged, LayerError, NoMailbox, gateway_layer, mailbox_layer
 from incidents.models import Delivery, Incident, Intent, LateVerdicts, StandingOrder
 from incidents.models.mail import Place, Verdict
-from incidents.modes import Mode, modes_of
+from incidents.modes import Mode, modes_of, wish_of
 from incidents.orders import orders_in_force
 from incidents.proposals import SURE
 from incidents.sides import condemned_late

@@ -7,7 +7,7 @@ A mode is set for a client, or for a group of its directory.  The written rule:
 3. a group that is gone from the directory decides nothing;
 4. where nobody has set anything, Bailey asks.
 
-``modes_of(tenant_id)`` reads them once; ``Modes.of(address)`` answers the mode with where it comes
+``modes_of(tenant_id)`` reads them; ``Modes.of(address)`` answers the mode with where it comes
 from.  ``set_mode`` changes one, at once or from a time on; until then the former counts, and the
 page shows both.  It is the one switch for pulls that nobody has asked for: late verdicts, the herd
 rule, standing orders and the mailbox layer's own verdicts all go by it.  docs/mailbox-layer.md.
@@ -24,10 +24,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from incidents.models import Delivery, LayerMode, PullProposal
+from incidents.models import Delivery, LateVerdicts, LayerMode, PullProposal
 from tenants.audit import Actor, write_audit
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember, Person, Tenant
+from tenants.people import must_lead
 from tenants.work import want_work
 
 CHANGED = "incidents.mode.changed"
@@ -36,6 +37,7 @@ Mode = LayerMode.Mode
 # Of several groups the first of these that one of them has.
 CAUTIOUS_FIRST = (Mode.MONITOR, Mode.ASK, Mode.AUTO)
 UNSET = Mode.ASK
+LEADS = "How far Bailey goes by itself is a lead's to say. Anybody can stop it: late verdicts."
 FURTHEST = timedelta(days=90)
 EFFECTS = {
     Mode.MONITOR: (
@@ -181,6 +183,13 @@ def _names(box: Mailbox) -> set[str]:
     return {name.lower() for name in (box.address, *box.aliases)}
 
 
+def wish_of(tenant_id: int) -> LateVerdicts:
+    """The client's limits and its switch; where none is stored, everything is asked."""
+    return LateVerdicts.objects.filter(tenant_id=tenant_id).first() or LateVerdicts(
+        tenant_id=tenant_id
+    )
+
+
 def govern_some(tenant_id: int) -> set[UUID]:
     """The groups for which a mode was ever decided and that may still count."""
     rows = LayerMode.objects.filter(tenant=tenant_id, dropped_at=None, group__isnull=False)
@@ -200,8 +209,9 @@ def set_mode(
     """Decide the mode of a client, or of one of its groups ("": as the client).
 
     ``effective_from`` None: at once.  What was decided for the same scope and is not in force yet
-    gives way.  Raises ``WrongInput`` or ``NotThere``.
+    gives way.  Raises ``NotAllowed`` for anybody but a lead, ``WrongInput`` or ``NotThere``.
     """
+    must_lead(actor, LEADS)
     now = timezone.now()
     at = _checked(tenant, mode, group, effective_from, now)
     scope = LayerMode.objects.filter(tenant=tenant, group=group, dropped_at=None)

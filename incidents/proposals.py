@@ -28,7 +28,7 @@ from incidents.layers import why_not_acting
 from incidents.models import Delivery, Incident, Intent, Job, LateVerdicts, PullProposal
 from incidents.models.disagreement import StandingOrder
 from incidents.models.mail import Verdict
-from incidents.modes import QUEUE, Mode, Modes, modes_of
+from incidents.modes import QUEUE, Mode, modes_of, wish_of
 from incidents.orders import orders_in_force
 from incidents.remediation import copies_of, pullable, start_job
 from incidents.sightings import history_of
@@ -137,13 +137,10 @@ def waiting_for_a_yes() -> Q:
 # --- the worker
 
 
-def answer_proposals(claimed: ClaimedWork, wish: LateVerdicts) -> bool:
-    """All of one client that are to be looked at; True: more of them wait.
-
-    ``wish``: the client's limits and its switch.
-    """
+def answer_proposals(claimed: ClaimedWork) -> bool:
+    """All of one client that are to be looked at; True: more of them wait."""
     with work_scope(claimed):
-        modes = modes_of(claimed.tenant_id)
+        modes, wish = modes_of(claimed.tenant_id), wish_of(claimed.tenant_id)
         rows = PullProposal.objects.filter(tenant=claimed.tenant_id, state=State.OPEN)
         since = [at for at in (modes.changed_at, wish.stopped_at) if at]
         anew = Q(looked_at=None) | (Q(looked_at__lt=max(since)) if since else Q())
@@ -151,7 +148,7 @@ def answer_proposals(claimed: ClaimedWork, wish: LateVerdicts) -> bool:
     for row_id in ids:
         try:
             with work_scope(claimed):
-                _answer(row_id, wish, modes)
+                _answer(row_id)
         except Exception as error:
             if is_passing_trouble(error):
                 raise  # no proposal's fault
@@ -163,10 +160,12 @@ def answer_proposals(claimed: ClaimedWork, wish: LateVerdicts) -> bool:
     return len(ids) == AT_ONCE
 
 
-def _answer(row_id: UUID, wish: LateVerdicts, modes: Modes) -> None:
+def _answer(row_id: UUID) -> None:
     row = PullProposal.objects.select_for_update(of=("self",)).get(id=row_id)
     if row.state != State.OPEN:
         return
+    # For each anew: whoever stops Bailey, or has it ask, need not wait for the rest of a batch.
+    modes, wish = modes_of(row.tenant_id), wish_of(row.tenant_id)
     if not row.incident.is_open:
         row.state, row.waiting = State.SETTLED, 0
         row.save(update_fields=["state", "waiting"])

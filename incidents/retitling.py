@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from incidents.models import Delivery, Incident, Message
+from incidents.signs import signs_of, title_by_signs
 from incidents.story.clues import clues_of
 from incidents.titles import title_of, title_without_mail
 
@@ -41,7 +42,8 @@ def title_now(incident: Incident) -> str:
     mails = Message.objects.filter(tenant=incident.tenant_id, memberships__incident=incident)
     newest = mails.defer("facts").order_by("-last_seen_at").first()
     if newest is None:
-        return title_without_mail(incident.kind)
+        signs = signs_of(incident)
+        return title_by_signs(signs) if signs else title_without_mail(incident.kind)
     copies = Delivery.objects.filter(tenant=incident.tenant_id, message=newest)
     clues = clues_of(newest, copies)
     return title_of(incident.kind, incident.cross_layer, incident.counts, clues)

@@ -195,8 +195,10 @@ def _names(ids: Sequence[str], answers: Sequence[BatchReply | BridgeError]) -> d
     return found
 
 
-def read_sign_ins(graph: GraphClient, since: datetime) -> tuple[list[SeenSignIn], bool]:
-    """Those that succeeded, of everybody, oldest first; False: there are more since the last."""
+def read_sign_ins(graph: GraphClient, since: datetime) -> tuple[list[SeenSignIn], datetime | None]:
+    """Those that succeeded, of everybody, oldest first; and up to when they were read, where there
+    are more: None, all were.  Who tries passwords makes many that failed: they count, too.
+    """
     target = path(
         "auditLogs",
         "signIns",
@@ -205,18 +207,28 @@ def read_sign_ins(graph: GraphClient, since: datetime) -> tuple[list[SeenSignIn]
         top=PAGE,
     )
     found: list[SeenSignIn] = []
-    is_all = True
+    read, reached = 0, since
     for page in graph.pages(target):
-        if len(found) >= MOST_AT_ONCE:
-            is_all = False
-            break
+        if read >= MOST_AT_ONCE and reached > since:
+            return _in_order(found), reached
         found += [each for each in map(sign_in_of, page) if each is not None]
-    return sorted(found, key=lambda each: (each.at, each.external_id)), is_all
+        read += len(page)
+        reached = max([reached, *filter(None, map(_at, page))])
+    return _in_order(found), None
+
+
+def _in_order(found: Sequence[SeenSignIn]) -> list[SeenSignIn]:
+    return sorted(found, key=lambda each: (each.at, each.external_id))
+
+
+def _at(data: Mapping[str, Any]) -> datetime | None:
+    at = parse_datetime(str(data.get("createdDateTime") or ""))
+    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def sign_in_of(data: Mapping[str, Any]) -> SeenSignIn | None:
     """None: it failed, or names nobody."""
-    at = parse_datetime(str(data.get("createdDateTime") or ""))
+    at = _at(data)
     failed = _object(data, "status").get("errorCode") not in (0, None)
     if failed or at is None or not data.get("id") or not data.get("userId"):
         return None
@@ -226,7 +238,7 @@ def sign_in_of(data: Mapping[str, Any]) -> SeenSignIn | None:
     return SeenSignIn(
         external_id=str(data["id"])[:100],
         user_id=str(data["userId"]).lower(),
-        at=at if at.tzinfo else at.replace(tzinfo=UTC),
+        at=at,
         raw=dict(data),
         ip=str(data.get("ipAddress") or "")[:45],
         country=str(location.get("countryOrRegion") or "")[:2].upper(),

@@ -50,10 +50,14 @@ class Keeper:
         mine = SignIn.objects.filter(tenant=self.tenant, mailbox=mailbox)
         mine.filter(at__lt=self.now - KNOWN_FOR).delete()
         known = list(mine.order_by("at", "id"))
-        stored = {each.external_id for each in known}
+        # A page may come twice; and a mailbox that was made anew had the same account before.
+        ids = [each.external_id for each in sign_ins]
+        told = SignIn.objects.filter(tenant=self.tenant, external_id__in=ids)
+        stored = set(told.values_list("external_id", flat=True))
         for seen in sign_ins:
             if seen.external_id in stored:
                 continue
+            stored.add(seen.external_id)
             earlier = [each for each in known if each.at <= seen.at]
             signs = of_sign_in(seen, earlier)
             for sign in signs:

@@ -21,6 +21,7 @@ from django.utils import timezone
 from api_bridge import connectors
 from api_bridge.access.models import Purpose
 from api_bridge.access.permissions import NEEDS
+from api_bridge.accounts.behind import mailboxes_behind
 from api_bridge.accounts.keep import Keeper, own_domains_of
 from api_bridge.accounts.models import AccountLook
 from api_bridge.accounts.reading import ConnectorSource, GraphSource, Noted, Source
@@ -36,8 +37,6 @@ EVERY = timedelta(minutes=15)
 AGAIN = timedelta(seconds=2)
 # Of sign-ins and audits before the first look; they make what is usual.
 FIRST = timedelta(days=3)
-# Microsoft shows a sign-in minutes after it happened.
-OVERLAP = timedelta(minutes=30)
 BUDGET_S = 30.0
 MAILBOXES_AT_ONCE = 20
 NOT_LOOKED_AT = "Accounts are not looked at. "
@@ -143,12 +142,12 @@ def _events(claimed: ClaimedWork, look: AccountLook, source: Source, now: dateti
     first = now - FIRST
     events = source.events(
         now,
-        look.sign_ins_until - OVERLAP if look.sign_ins_until else first,
-        look.audits_until - OVERLAP if look.audits_until else first,
+        look.sign_ins_until or first,
+        look.audits_until or first,
     )
     with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
-        mailboxes = list(Mailbox.objects.filter(tenant=tenant).exclude(external_id=""))
+        mailboxes = list(mailboxes_behind(claimed.tenant_id, look.connection_id))
         keeper = Keeper(tenant, now, source.name)
         keeper.events(events, {each.external_id.lower(): each for each in mailboxes})
         keeper.bursts(mailboxes)
@@ -161,8 +160,8 @@ def _events(claimed: ClaimedWork, look: AccountLook, source: Source, now: dateti
 
 def _next_mailboxes(claimed: ClaimedWork, look: AccountLook) -> list[Mailbox]:
     with work_scope(claimed):
-        rows = Mailbox.objects.filter(tenant_id=claimed.tenant_id, state=Mailbox.State.ACTIVE)
-        rows = rows.exclude(external_id="")
+        rows = mailboxes_behind(claimed.tenant_id, look.connection_id)
+        rows = rows.filter(state=Mailbox.State.ACTIVE)
         if look.reached is not None:
             rows = rows.filter(id__gt=look.reached)
         return list(rows.order_by("id")[:MAILBOXES_AT_ONCE])

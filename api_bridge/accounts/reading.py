@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from api_bridge.accounts.graph_read import (
@@ -27,6 +27,8 @@ from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AccessDenied, BridgeError
 
 _T = TypeVar("_T")
+# Microsoft shows a sign-in minutes after it happened.
+OVERLAP = timedelta(minutes=30)
 NOT_IN_GRAPH = (
     "Rules that are hidden, and forwarding that an admin set on the mailbox itself: Graph does not"
     " show them."
@@ -43,7 +45,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """``until`` None: that could not be read this time, its watermark stays."""
+    """``until``: from when on the next look reads; None: that could not be read this time."""
 
     sign_ins: Sequence[SeenSignIn] = ()
     sign_ins_until: datetime | None = None
@@ -82,15 +84,15 @@ class GraphSource:
         sign_ins: Sequence[SeenSignIn] = ()
         until = None
         if found is not None:
-            sign_ins, is_all = found
-            until = now if is_all else sign_ins[-1].at
+            sign_ins, reached = found
+            until = reached or now - OVERLAP
         audits = self._try("AuditLog.Read.All", lambda: read_audits(self._graph, audits_since))
         risky = self._try("IdentityRiskyUser.Read.All", lambda: read_risky_users(self._graph))
         return Events(
             sign_ins=sign_ins,
             sign_ins_until=until,
             audits=audits or (),
-            audits_until=None if audits is None else now,
+            audits_until=None if audits is None else now - OVERLAP,
             risky=risky or (),
         )
 

@@ -42,6 +42,9 @@ BUDGET_S = 20.0
 LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 6
 BLIND_AGAIN_S = 300.0
+# An order is of its hour: what nobody could begin in a day is for a person to decide anew.
+WAITS = timedelta(days=1)
+TOO_OLD = "Nothing was done: it waited for a day. Order it again if it is still wanted."
 READ_AGAIN_S = 3.0
 
 
@@ -121,6 +124,9 @@ def _wired(tenant_id: int) -> tuple[connectors.Connection | None, str]:
 
 
 def _carry_out(claimed: ClaimedWork, claim: _Claim) -> None:
+    if not claim.has_called and claim.task.asked_at < timezone.now() - WAITS:
+        _finish(claimed, claim, AccountStep.State.FAILED, f"{TOO_OLD} {claim.trouble}".strip())
+        return
     if claim.wired is None:
         raise NotGranted(claim.trouble)
     task = claim.task

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 
 from api_bridge.access.models import Grant, Purpose
 from api_bridge.access.permissions import NEEDS
+from api_bridge.accounts.behind import mailboxes_behind
 from api_bridge.accounts.differences import name_of, what_it_does
 from api_bridge.accounts.models import AccountStep, MailboxSnapshot
 from api_bridge.accounts.shapes import Settings
@@ -96,13 +97,15 @@ def mailbox_of(incident: Incident) -> Mailbox | None:
 def offers_for(incident: Incident) -> list[Offer]:
     """Steps about the account, then about each rule and grant of its newest settings.
 
-    Empty where it is about no account, or no mail host with accounts is connected.
+    Empty where it is about no account, or about one that Microsoft 365 does not have.
     """
     if incident.kind != Incident.Kind.ACCOUNT:
         return []
     mailbox = mailbox_of(incident)
     connection = _connection(incident.tenant_id)
     if mailbox is None or connection is None:
+        return []
+    if not mailboxes_behind(incident.tenant_id, connection.id).filter(id=mailbox.id).exists():
         return []
     wanted = [(kind, "", "") for kind in _OF_ACCOUNT]
     done: set[tuple[str, str]] = set()

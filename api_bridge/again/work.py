@@ -44,6 +44,7 @@ from incidents.observations import Reason
 from incidents.sightings import history_of
 from incidents.words import Direction, Layer, Place, Verdict
 from tenants.doors import ClaimedWork
+from tenants.errors import is_passing_trouble
 from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,13 @@ def serve_again(claimed: ClaimedWork) -> datetime | None:
         items = _claim(claimed.tenant_id, now)
         changing = _changing(claimed, items)
     for each in changing:
-        _judge_again(claimed, each)
+        try:
+            _judge_again(claimed, each)
+        except Exception as error:
+            if is_passing_trouble(error):
+                raise  # no mail's fault
+            # The others of its batch do not wait for it; it is looked at again at its next step.
+            log.exception("delivery %s could not be judged again", each.copy.id)
     with work_scope(claimed):
         _settle(claimed.tenant_id, items, now)
         due = SeenItem.objects.filter(tenant=claimed.tenant_id, again_at__isnull=False)

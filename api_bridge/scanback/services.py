@@ -119,7 +119,9 @@ def _plan(watched: Sequence[MailboxSync], since: datetime) -> list[ScanBackMailb
     ids = [row.mailbox_id for row in watched]
     earlier = {
         mailbox_id: (newest, reached_at)
-        for mailbox_id, newest, reached_at in ScanBackMailbox.objects.filter(mailbox__in=ids)
+        for mailbox_id, newest, reached_at in ScanBackMailbox.objects.filter(
+            tenant__in={row.tenant_id for row in watched}, mailbox__in=ids
+        )
         .order_by()
         .values_list("mailbox")
         .annotate(newest=Max("until"), reached=Min("reached_at"))
@@ -152,6 +154,7 @@ def _estimate(rows: Sequence[ScanBackMailbox], since: datetime) -> None:
     first = now - ITEMS_KEPT
     counts = dict(
         SeenItem.objects.filter(
+            tenant__in={row.tenant_id for row in rows},
             mailbox__in=[row.mailbox_id for row in rows],
             received_at__gte=max(since, first),
             is_judged=False,

@@ -20,9 +20,10 @@ from console.api.idempotency import idempotent
 from console.lib.people import person_of
 from console.queries.rules import copies_behind, incidents_behind, is_of_copies
 from incidents.access import access_client, access_disagreement, access_one, access_order
-from incidents.automation import set_late_verdicts, wish_of
+from incidents.automation import set_late_verdicts
 from incidents.disagreements import accept, dismiss, rehearse_repair
 from incidents.models import Disagreement, LateVerdicts, StandingOrder
+from incidents.modes import wish_of
 from incidents.orders import orders_in_force, withdraw_order
 from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule, Rehearsal

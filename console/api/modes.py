@@ -94,7 +94,9 @@ class ClientModes(APIView):
 
     @extend_schema(responses=ModesSerializer)
     def get(self, request: Request, slug: str) -> Response:
-        return Response(ModesSerializer(_told(modes_page(access_client(slug)))).data)
+        return Response(
+            ModesSerializer(_told(modes_page(access_client(slug), person_of(request)))).data
+        )
 
     @extend_schema(request=ModeWishSerializer, responses=ModesSerializer)
     @idempotent
@@ -103,7 +105,7 @@ class ClientModes(APIView):
         asked = parse(ModeWishSerializer, request)
         group = group_of(tenant, asked.pop("group"))
         set_mode(tenant=tenant, group=group, actor=person_of(request), **asked)
-        return Response(ModesSerializer(_told(modes_page(tenant))).data)
+        return Response(ModesSerializer(_told(modes_page(tenant, person_of(request)))).data)
 
 
 class RehearseMode(APIView):

@@ -9,12 +9,18 @@ from django.db.models import Count
 
 from api_bridge.models import Connection
 from incidents.access import access_one
-from incidents.automation import wish_of
 from incidents.layers import why_not_acting
 from incidents.models import LateVerdicts, LayerMode, PullProposal
-from incidents.modes import EFFECTS, Effective, Mode, groups_with_modes, modes_of
+from incidents.modes import (
+    EFFECTS,
+    Effective,
+    Mode,
+    groups_with_modes,
+    modes_of,
+    wish_of,
+)
 from incidents.proposals import waiting_for_a_yes
-from tenants.models import Mailbox, MailboxGroup, Tenant
+from tenants.models import Mailbox, MailboxGroup, Person, Tenant
 
 SHOWN = 500
 HISTORY = 20
@@ -64,9 +70,10 @@ class ModesPage:
     connections: list[Connection]
     wish: LateVerdicts
     acts_not: str
+    may_set: bool
 
 
-def modes_page(client: Tenant) -> ModesPage:
+def modes_page(client: Tenant, reader: Person) -> ModesPage:
     modes = modes_of(client.id)
     boxes = Mailbox.objects.filter(tenant=client).exclude(state=Mailbox.State.GONE)
     rows = [
@@ -96,6 +103,7 @@ def modes_page(client: Tenant) -> ModesPage:
         connections=list(Connection.objects.filter(tenant=client).order_by("created_at")),
         wish=wish_of(client.id),
         acts_not=why_not_acting(client.id),
+        may_set=reader.role == Person.Role.LEAD,
     )
 
 

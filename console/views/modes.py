@@ -15,13 +15,14 @@ from console.lib.mode_forms import NONE, DeclineForm, ModeForm
 from console.queries.modes import group_of, modes_page
 from incidents.access import access_client, access_proposal
 from incidents.mode_rehearsal import rehearse_mode
-from incidents.modes import EFFECTS, modes_of, set_mode
+from incidents.modes import EFFECTS, LEADS, modes_of, set_mode
 from incidents.proposals import approve, decline
+from tenants.people import must_lead
 
 
 @for_staff
 def modes(request: PersonRequest, slug: str) -> HttpResponse:
-    page = modes_page(access_client(slug))
+    page = modes_page(access_client(slug), request.user)
     return show(request, "console/modes.html", {"at": "clients", "page": page})
 
 
@@ -29,6 +30,7 @@ def modes(request: PersonRequest, slug: str) -> HttpResponse:
 def mode_set(request: PersonRequest, slug: str) -> HttpResponse:
     """The first answer is rehearsed; the second, with the forecast in sight, is saved."""
     client = access_client(slug)
+    must_lead(request.user, LEADS)
     group = group_of(client, said(request, "group"))
     known = modes_of(client.id)
     now = known.groups.get(group.id) if group else known.client

@@ -13,7 +13,8 @@ from console.lib.incident_forms import LateVerdictsForm, WithdrawForm
 from console.queries.clients import client_choices
 from console.queries.rules import orders_list
 from incidents.access import access_client, access_order
-from incidents.automation import set_late_verdicts, wish_of
+from incidents.automation import set_late_verdicts
+from incidents.modes import wish_of
 from incidents.orders import withdraw_order
 
 

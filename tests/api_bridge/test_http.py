@@ -12,7 +12,7 @@ from api_bridge.errors import (
     Temporary,
     Unexpected,
 )
-from api_bridge.http import OutgoingClient, check_outgoing, error_code
+from api_bridge.http import ATTEMPTS, OutgoingClient, check_outgoing, error_code
 from api_bridge.limits import LocalLimits
 
 BASE = "https://graph.example/v1.0"
@@ -130,6 +130,24 @@ def test_a_host_that_is_away_is_not_asked_again_at_once(time):
     with pytest.raises(Temporary):
         client.call("GET", "/x", slots={"s": 1})
     assert len(server.requests) == 7
+
+
+class BrokenOff(httpx.SyncByteStream):
+    def __iter__(self):
+        yield b"{"
+        raise httpx.RemoteProtocolError("cut")
+
+
+def test_a_page_that_always_breaks_off_shuts_nobody_out(time):
+    """Groups that cannot be listed must not stop the mail of the same connection."""
+    broken = [httpx.Response(200, stream=BrokenOff()) for _ in range(3 * ATTEMPTS)]
+    server = Server(*broken, ok(a=1))
+    client = client_of(server, time)
+    for _ in range(3):
+        with pytest.raises(Temporary) as caught:
+            client.call("GET", "/groups", slots={"s": 1})
+        assert caught.value.code != "circuit_open"
+    assert client.call("GET", "/x", slots={"s": 1}).json() == {"a": 1}
 
 
 def test_a_read_is_repeated_after_a_lost_answer_and_a_503(time):

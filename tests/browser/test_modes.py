@@ -40,7 +40,7 @@ def waiting(cast: Cast) -> PullProposal:
         )
         box = Mailbox.objects.get(address=INFO)
         MailboxGroupMember.objects.create(tenant=cast.acme, group=board, mailbox=box)
-        set_mode(tenant=cast.acme, mode="ask", actor=cast.ana, reason="To begin with")
+        set_mode(tenant=cast.acme, mode="ask", actor=cast.mo, reason="To begin with")
         for recipient in (INFO, IT):
             seen = inside(cast, recipient, verdict=Verdict.PHISH, confidence=0.95)
             record([passed(cast, recipient), seen])
@@ -58,7 +58,7 @@ def test_the_pages_of_modes_can_be_used_by_everybody(in_browser, live_server, tr
     paths += [reverse("proposal_decline", args=[proposal.id])]
     paths += [reverse("incident", args=[proposal.incident_id])]
     site, login = live_server.url, reverse("login")
-    assert in_browser(findings, site, login, cast.ana.email, paths) == []
+    assert in_browser(findings, site, login, cast.mo.email, paths) == []
 
 
 def _decide(browser, site: str, email: str) -> list[str]:
@@ -98,9 +98,9 @@ def _picture(page, name: str) -> None:
 def test_she_rehearses_a_mode_saves_it_and_says_yes(in_browser, live_server, transactional_cast):
     cast = transactional_cast
     waiting(cast)
-    page, rehearsal = in_browser(_decide, live_server.url, cast.ana.email)
+    page, rehearsal = in_browser(_decide, live_server.url, cast.mo.email)
     assert "Waiting for a yes" in page
     assert "1 of 2 condemned copies" in rehearsal
     with scope(cast):
         assert LayerMode.objects.latest("set_at").mode == "auto"
-        assert Job.objects.get(kind="pull").requested_by == "Ana"
+        assert Job.objects.get(kind="pull").requested_by == "Mo"

@@ -14,6 +14,7 @@ from incidents.models import Incident, Job, LayerMode, PullProposal
 from incidents.modes import set_mode
 from incidents.words import Verdict
 from tenants.doors import ClaimedWork
+from tenants.errors import NotAllowed
 from tenants.ids import new_id
 from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember
 from tests.console.test_layers import happened, scope, text
@@ -26,6 +27,12 @@ pytestmark = pytest.mark.usefixtures("no_broker")
 @pytest.fixture
 def as_ana(client, cast: Cast):
     client.force_login(cast.ana)
+    return client
+
+
+@pytest.fixture
+def as_mo(client, cast: Cast):
+    client.force_login(cast.mo)
     return client
 
 
@@ -50,43 +57,56 @@ def condemned(cast: Cast) -> PullProposal:
         return PullProposal.objects.get()
 
 
-def test_a_mode_is_rehearsed_and_then_saved(cast: Cast, as_ana, board: MailboxGroup):
+def test_a_mode_is_rehearsed_and_then_saved(cast: Cast, as_mo, board: MailboxGroup):
     condemned(cast)
     address = f"{reverse('mode_set', args=['acme'])}?group={board.id}"
     wish = {"mode": "auto", "reason": "They asked"}
-    page = as_ana.post(address, wish).content.decode()
+    page = as_mo.post(address, wish).content.decode()
     assert "1 of 2 condemned copies: “Act by itself” instead of “Ask before each pull”" in page
     assert "1 of the copies that wait now may be pulled" in page
-    as_ana.post(address, {**wish, "is_seen": "monitor"})
+    as_mo.post(address, {**wish, "is_seen": "monitor"})
     with scope(cast.acme):
         assert not LayerMode.objects.exists(), "only what was rehearsed is saved"
-    assert as_ana.post(address, {**wish, "is_seen": wish["mode"]}).status_code == 302
+    assert as_mo.post(address, {**wish, "is_seen": wish["mode"]}).status_code == 302
     with scope(cast.acme):
         row = LayerMode.objects.get()
-        assert (row.group_id, row.mode, row.set_by) == (board.id, "auto", "Ana")
-    page = text(as_ana, "modes", "acme")
+        assert (row.group_id, row.mode, row.set_by) == (board.id, "auto", "Mo")
+    page = text(as_mo, "modes", "acme")
     assert "group Board &lt;b&gt;" in page
     assert "Ask before each pull: " in page
     assert "They asked" in page
 
 
-def test_what_is_decided_for_later_is_shown_with_what_holds_until_then(cast: Cast, as_ana):
+def test_what_is_decided_for_later_is_shown_with_what_holds_until_then(cast: Cast, as_mo):
     address = reverse("mode_set", args=["acme"])
     at = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
     wish = {"mode": "monitor", "effective_from": at, "is_seen": "monitor"}
-    assert as_ana.post(address, wish).status_code == 302
-    page = text(as_ana, "modes", "acme")
+    assert as_mo.post(address, wish).status_code == 302
+    page = text(as_mo, "modes", "acme")
     assert "Until then: ask before each pull." in page
     assert "prepares each pull" in page, "the effect of the mode that holds"
 
 
 @pytest.mark.parametrize("wish", [{"mode": "always"}, {"mode": "ask", "effective_from": "soon"}])
-def test_bad_input_is_said_and_nothing_is_saved(cast: Cast, as_ana, wish: dict[str, Any]):
+def test_bad_input_is_said_and_nothing_is_saved(cast: Cast, as_mo, wish: dict[str, Any]):
     address = reverse("mode_set", args=["acme"])
-    assert as_ana.post(address, {**wish, "is_seen": wish["mode"]}).status_code in (200, 422)
+    assert as_mo.post(address, {**wish, "is_seen": wish["mode"]}).status_code in (200, 422)
     with scope(cast.acme):
         assert not LayerMode.objects.exists()
-    assert as_ana.get(f"{address}?group={new_id()}").status_code == 404
+    assert as_mo.get(f"{address}?group={new_id()}").status_code == 404
+
+
+@pytest.mark.usefixtures("board")
+def test_only_a_lead_says_how_far_bailey_goes(cast: Cast, as_ana):
+    address = reverse("mode_set", args=["acme"])
+    assert address not in as_ana.get(reverse("modes", args=["acme"])).content.decode()
+    assert as_ana.post(address, {"mode": "auto", "is_seen": "auto"}).status_code == 403
+    with scope(cast.acme):
+        with pytest.raises(NotAllowed):
+            set_mode(tenant=cast.acme, mode="auto", actor=cast.ana)
+        assert not LayerMode.objects.exists()
+    as_ana.force_login(cast.mo)
+    assert address in as_ana.get(reverse("modes", args=["acme"])).content.decode()
 
 
 def test_one_click_on_the_incident_pulls_what_waits(cast: Cast, as_ana):
@@ -117,7 +137,7 @@ def test_declining_takes_a_reason(cast: Cast, as_ana):
 
 def test_a_monitored_client_is_told_and_asked_for_nothing(cast: Cast, as_ana):
     with scope(cast.acme):
-        set_mode(tenant=cast.acme, mode="monitor", actor=cast.ana)
+        set_mode(tenant=cast.acme, mode="monitor", actor=cast.mo)
     proposal = condemned(cast)
     assert "Approve: pull" not in text(as_ana, "incident", proposal.incident_id)
     assert "Waiting for a yes" not in text(as_ana, "modes", "acme")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from incidents.accounts import Sign, note_signs
 from incidents.models import AccountSign, Incident
 from incidents.opening import refresh_incident
+from incidents.retitling import retitle, title_now
 from incidents.services import resolve_incident
 from incidents.signs import HIGH, LOW, NORMAL, THRESHOLDS, WINDOW
 from tenants.scope import Role, Scope, tenant_scope
@@ -69,7 +70,8 @@ def test_signs_join_and_an_incident_without_mail_stays(cast: Cast):
     refresh_incident(first)
     first.refresh_from_db()
     assert (first.state, first.severity, first.sender) == ("new", "high", CFO)
-    assert first.title == "An account at risk: far more mail than it ever sends"
+    title = "An account at risk: far more mail than it ever sends"
+    assert (first.title, title_now(first), retitle(cast.acme.id)) == (title, title, 0)
     assert AccountSign.objects.filter(incident=first).count() == 2
     assert note_signs(cast.acme, "ceo@acme.example", [sign("mfa_added")], threshold=60) is None
 

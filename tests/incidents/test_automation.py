@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from incidents import layers
-from incidents.automation import ACTOR, serve_responses, set_late_verdicts
+from incidents import automation, layers
+from incidents.automation import ACTOR, _respond_to, serve_responses, set_late_verdicts
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
 from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
@@ -38,7 +38,7 @@ def mailboxes(cast: Cast, monkeypatch: pytest.MonkeyPatch):
 def wish(cast: Cast, *, mode: str = "", **changes: Any) -> None:
     with _scope(cast.acme):
         if mode:
-            set_mode(tenant=cast.acme, mode=mode, actor=cast.ana)
+            set_mode(tenant=cast.acme, mode=mode, actor=cast.mo)
         if changes:
             set_late_verdicts(tenant=cast.acme, actor=cast.ana, **changes)
 
@@ -98,6 +98,21 @@ def test_what_fails_unexpectedly_is_left_to_a_person_and_holds_up_no_other(
     respond(cast)
     assert item(cast, kind="gateway_condemned_late").result["left"].startswith("Bailey failed")
     assert item(cast, kind="gateway_passed_mailbox_condemned").state == "accepted"
+
+
+@pytest.mark.parametrize("how", [{"stop": True}, {"mode": "monitor"}, {"mode": "ask"}])
+def test_a_stop_and_a_mode_count_for_what_a_worker_has_taken_up(
+    cast: Cast, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+):
+    def decided_meanwhile(*args: Any) -> None:
+        wish(cast, **how)
+        _respond_to(*args)
+
+    monkeypatch.setattr(automation, "_respond_to", decided_meanwhile)
+    wish(cast, mode="auto")
+    happened(cast, passed(cast), inside(cast), late(cast))
+    respond(cast)
+    assert (mailboxes.moves, pulls(cast), item(cast).state) == (0, [], "open")
 
 
 def test_a_late_gateway_verdict_pulls_once(cast: Cast, mailboxes: Mailboxes):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from incidents import layers
+from incidents import layers, proposals
 from incidents.automation import serve_responses, set_late_verdicts
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
@@ -16,7 +16,7 @@ from incidents.models import Incident, Job, LayerMode, PullProposal, StandingOrd
 from incidents.modes import CAUTIOUS_FIRST, FURTHEST, Mode, modes_of, set_mode
 from incidents.observations import Observation
 from incidents.orders import give_order
-from incidents.proposals import ACTOR, approve, decline
+from incidents.proposals import ACTOR, _answer, approve, decline
 from incidents.remediation import restore_incident
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
@@ -37,7 +37,7 @@ def mailboxes(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Mailboxes:
 
 def mode(cast: Cast, word: str, **of: Any) -> LayerMode:
     with _scope(cast.acme):
-        return set_mode(tenant=cast.acme, mode=word, actor=cast.ana, **of)
+        return set_mode(tenant=cast.acme, mode=word, actor=cast.mo, **of)
 
 
 def group(cast: Cast, name: str, *addresses: str) -> MailboxGroup:
@@ -164,6 +164,25 @@ def test_what_auto_leaves_to_a_person(
     assert (mailboxes.moves, found.waiting, found.left) == (0, len(recipients), left)
 
 
+@pytest.mark.parametrize("how", ["stop", "monitor", "ask"])
+def test_a_stop_and_a_mode_count_for_what_a_worker_has_taken_up(
+    cast: Cast, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    def decided_meanwhile(*args: Any) -> None:
+        if how == "stop":
+            set_late_verdicts(tenant=cast.acme, actor=cast.ana, stop=True)
+        else:
+            set_mode(tenant=cast.acme, mode=how, actor=cast.mo)
+        _answer(*args)
+
+    monkeypatch.setattr(proposals, "_answer", decided_meanwhile)
+    mode(cast, "auto")
+    condemned(cast)
+    respond(cast)
+    with _scope(cast.acme):
+        assert (mailboxes.moves, Job.objects.count()) == (0, 0)
+
+
 def test_spam_and_suspicion_are_never_pulled_by_mode(cast: Cast, mailboxes: Mailboxes):
     mode(cast, "auto")
     condemned(cast, INFO, verdict=Verdict.SUSPICIOUS)
@@ -240,7 +259,7 @@ def test_a_group_that_is_gone_decides_nothing_until_it_is_back(cast: Cast):
         MailboxGroup.objects.update(gone_at=timezone.now())
         board.refresh_from_db()
         with pytest.raises(WrongInput, match="gone from the directory"):
-            set_mode(tenant=cast.acme, mode="ask", actor=cast.ana, group=board)
+            set_mode(tenant=cast.acme, mode="ask", actor=cast.mo, group=board)
 
 
 def test_a_mode_comes_into_force_when_it_was_said_and_acts_from_then_on(
@@ -271,7 +290,7 @@ def test_a_new_decision_takes_the_place_of_one_that_is_not_in_force(cast: Cast):
         later = modes_of(cast.acme.id, at=timezone.now() + timedelta(days=1))
         assert later.client.mode == "monitor"
         entry = AuditEntry.objects.filter(action="incidents.mode.changed").latest("at")
-        assert (entry.actor_name, entry.detail["after"]) == ("Ana", "monitor")
+        assert (entry.actor_name, entry.detail["after"]) == ("Mo", "monitor")
 
 
 @pytest.mark.parametrize(
@@ -280,13 +299,13 @@ def test_a_new_decision_takes_the_place_of_one_that_is_not_in_force(cast: Cast):
 def test_a_mode_that_makes_no_sense_is_refused(cast: Cast, of: dict[str, Any]):
     at = timezone.now() + timedelta(days=of["days"]) if "days" in of else None
     with _scope(cast.acme), pytest.raises(WrongInput):
-        set_mode(tenant=cast.acme, mode=of["mode"], actor=cast.ana, effective_from=at)
+        set_mode(tenant=cast.acme, mode=of["mode"], actor=cast.mo, effective_from=at)
 
 
 def test_a_group_of_another_client_is_not_there(cast: Cast):
     foreign = MailboxGroup(tenant_id=cast.globex.id, name="Theirs")
     with _scope(cast.acme), pytest.raises(NotThere):
-        set_mode(tenant=cast.acme, mode="ask", actor=cast.ana, group=foreign)
+        set_mode(tenant=cast.acme, mode="ask", actor=cast.mo, group=foreign)
 
 
 @pytest.mark.parametrize(("word", "moved"), [("monitor", 0), ("ask", 1), ("auto", 1)])

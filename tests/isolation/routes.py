@@ -321,8 +321,8 @@ report_terms       POST    client        302 302  302  in     in    in
 late_verdicts      GET     client        200 200  200  in     in    in
 late_verdicts      POST    client        302 302  302  in     in    in
 modes              GET     client        200 200  200  in     in    in
-mode_set           GET     client        200 200  200  in     in    in
-mode_set           POST    client        302 302  302  in     in    in
+mode_set           GET     client        200 403  403  in     in    in
+mode_set           POST    client        302 403  403  in     in    in
 proposal_approve   GET     proposal 405 405  405  405    405   405
 proposal_approve   POST    proposal 409 409  409  in     in    in
 proposal_decline   GET     proposal 200 200  200  in     in    in
@@ -453,7 +453,7 @@ api-release-look-again POST    release-look  202 202  202  401    202   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-modes              GET     client        200 200  200  401    200   401
-api-modes              POST    client        200 200  200  401    200   401
+api-modes              POST    client        200 403  403  401    200/403 401
 api-modes-rehearse     POST    client        200 200  200  401    200   401
 api-pull-proposals     GET     -             200 200  200  401    200   401
 api-pull-proposal      GET     proposal 200 200  200  401    200   401

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from api_bridge.access.models import Grant, Purpose
+from api_bridge.accounts.keep import Keeper
+from api_bridge.accounts.models import SignIn
+from api_bridge.accounts.reading import Events
+from api_bridge.accounts.shapes import SeenSignIn
 from incidents.services import resolve_incident
+from tenants.models import Mailbox
+from tenants.scope import maintenance_scope
 from tests.api_bridge.accounts.conftest import Watched
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -117,6 +123,21 @@ def test_sign_ins_and_a_new_way_to_sign_in(watched: Watched) -> None:
         ("new_country", True),
     ]
     assert incident.title.startswith("An account at risk: two sign-ins too far apart")
+
+
+def test_a_sign_in_that_is_listed_twice_counts_once(watched: Watched) -> None:
+    tenant, now = watched.yard.tenant, datetime.now(UTC)
+    fields: dict[str, Any] = {"external_id": "s-1", "user_id": "u", "at": now, "raw": {}}
+    seen = SeenSignIn(**fields, risk="high")
+    with maintenance_scope():
+        domain = watched.mailbox.domain
+        other = Mailbox.objects.create(tenant=tenant, domain=domain, address="a@new.example")
+    for mailbox in (watched.mailbox, other):  # the second: the account's mailbox was made anew
+        with watched.yard.worker():
+            keeper = Keeper(tenant, now, "test")
+            keeper.events(Events(sign_ins=(seen, seen)), {"u": mailbox})
+            assert SignIn.objects.get().mailbox_id == watched.mailbox.id
+            assert len(keeper.found) == (mailbox == watched.mailbox)
 
 
 def test_grants_and_risk_join_the_open_incident(watched: Watched) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from api_bridge.accounts.graph_read import MOST_AT_ONCE, read_sign_ins
 from api_bridge.accounts.reading import ConnectorSource
 from api_bridge.connectors import Delegate, Forwarding, MailboxRule
 from api_bridge.errors import AccessDenied, Temporary
@@ -35,3 +37,32 @@ def test_one_mailbox_never_stops_the_next() -> None:
     assert source.noted.errors == ["No answer."]
     assert "gmail.settings.basic is not delegated." in source.noted.off["settings"]
     assert "Sign-ins and applications" in source.noted.off["events"]
+
+
+class TriedPasswords:
+    """Graph with more failed sign-ins than anybody wants to read at once, one a second."""
+
+    def __init__(self, began: datetime) -> None:
+        self.began, self.asked = began, 0
+
+    def pages(self, target: str) -> Any:
+        for number in range(2 * MOST_AT_ONCE // 500):
+            self.asked += 1
+            first = self.began + timedelta(seconds=500 * number)
+            yield [
+                {
+                    "id": f"{number}-{second}",
+                    "userId": "u",
+                    "createdDateTime": (first + timedelta(seconds=second)).isoformat(),
+                    "status": {"errorCode": 50126 if second else 0},
+                }
+                for second in range(500)
+            ]
+
+
+def test_failed_sign_ins_end_a_reading_and_the_next_goes_on_there() -> None:
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    graph: Any = TriedPasswords(began)
+    found, reached = read_sign_ins(graph, began)
+    assert (len(found), graph.asked) == (MOST_AT_ONCE // 500, MOST_AT_ONCE // 500 + 1)
+    assert reached == began + timedelta(seconds=MOST_AT_ONCE - 1)

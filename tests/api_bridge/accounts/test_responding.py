@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from api_bridge.access.models import Purpose
-from api_bridge.accounts.models import AccountStep
+from api_bridge.access.models import Grant, Purpose
+from api_bridge.accounts.models import AccountLook, AccountStep
 from api_bridge.accounts.steps import can_undo, offers_for, order_step, undo_step
+from api_bridge.models import Connection, MailboxSync
 from incidents.models import Incident
-from tenants.errors import Conflict
+from tenants.errors import Conflict, WrongInput
 from tests.api_bridge.accounts.conftest import Watched
 from tests.api_bridge.accounts.test_looking import FORWARDS, HIDES
 
@@ -115,6 +118,27 @@ def test_a_rule_that_was_deleted_meanwhile_is_made_anew(watched: Watched, case: 
     assert (rule["actions"], rule["isEnabled"]) == (HIDES["actions"], True)
 
 
+def test_a_mailbox_of_another_host_is_left_to_it(watched: Watched, case: Incident) -> None:
+    """Google's id of a person names nobody in Graph, or somebody else."""
+    tenant, snapshots = watched.yard.tenant, len(watched.snapshots())
+    with watched.yard.worker():
+        google = Connection.objects.create(tenant=tenant, kind="google", cloud_tenant_id="C0other")
+        MailboxSync.objects.create(
+            tenant=tenant, mailbox=watched.mailbox, connection=google, due_at=timezone.now()
+        )
+    watched.rules()
+    with watched.yard.worker():
+        AccountLook.objects.exclude(connection=google).update(due_at=timezone.now())
+        google_look = {"connection": google, "due_at": timezone.now() + timedelta(days=1)}
+        AccountLook.objects.create(tenant=tenant, **google_look)
+    watched.serve(is_due=False)
+    assert len(watched.snapshots()) == snapshots
+    with watched.yard.staff():
+        assert offers_for(case) == []
+        with pytest.raises(WrongInput):
+            order_step(incident=case, kind="disable", target="", actor=watched.yard.cast.bo)
+
+
 @pytest.mark.parametrize("kind", ["disable", "disable_rule", "revoke_grant"])
 def test_a_lost_answer_is_read_and_not_repeated(
     watched: Watched, case: Incident, kind: str
@@ -145,3 +169,19 @@ def test_without_the_permission_the_offer_says_what_is_missing(
         assert offers["disable"].startswith("User.EnableDisableAccount.All is not granted.")
         with pytest.raises(Conflict, match="not granted"):
             order_step(incident=case, kind="disable", target="", actor=watched.yard.cast.ana)
+
+
+@pytest.mark.parametrize("is_granted", [True, False])
+def test_an_order_that_nobody_could_begin_for_a_day_is_over(
+    watched: Watched, case: Incident, is_granted: bool
+) -> None:
+    with watched.yard.staff():
+        order_step(incident=case, kind="disable", target="", actor=watched.yard.cast.bo)
+    with watched.yard.worker():
+        AccountStep.objects.update(asked_at=timezone.now() - timedelta(hours=25))
+        if not is_granted:
+            Grant.objects.filter(purpose=Purpose.RESPOND).delete()
+    watched.serve(is_due=False)
+    step = watched.step()
+    assert (step.state, step.called_at, watched.shown()["is_enabled"]) == ("failed", None, True)
+    assert "Order it again if it is still wanted." in step.words

@@ -181,11 +181,11 @@ def test_a_process_that_dies_loses_no_look(harmless, monkeypatch):
     condemn(harmless)
 
     def die(*args):
-        raise RuntimeError("killed")
+        raise SystemExit("killed")
 
     with monkeypatch.context() as patched:
         patched.setattr(work, "_judge_again", die)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(SystemExit):
             serve(harmless)
     with harmless.scope():
         (row,) = SeenItem.objects.filter(again_at__isnull=False)
@@ -193,6 +193,19 @@ def test_a_process_that_dies_loses_no_look(harmless, monkeypatch):
     assert row.again_at <= timezone.now() + work.LEASE
     serve(harmless, is_due=True)
     assert len(judged(harmless)) == 2
+
+
+def test_a_mail_at_which_judging_fails_holds_up_no_batch(harmless, monkeypatch):
+    condemn(harmless)
+
+    def fail(*args):
+        raise ValueError("a mail that nobody has thought of")
+
+    monkeypatch.setattr(work, "_judge_again", fail)
+    again = serve(harmless)
+    with harmless.scope():
+        (row,) = SeenItem.objects.filter(again_at__isnull=False)
+    assert row.again_at == again == row.received_at + STEPS[0], "its next look, not the next try"
 
 
 def test_the_steps_are_1_6_24_and_72_hours_and_then_never():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from api_bridge.models import ScanBack
 from incidents.models import Incident
 from incidents.words import Verdict
@@ -31,3 +34,15 @@ def test_what_came_before_is_judged_once_and_the_incident_says_so(looker):
         incident = Incident.objects.exclude(kind="health").get()
     assert "found_by_looking_back" in incident.cross_layer
     assert {name: row.mails for name, row in looker.rows().items()} == {"ana": 2, "bo": 1, "cfo": 1}
+
+
+def test_planning_asks_for_rows_of_its_client_alone(looker):
+    """Ids alone make the database read the rows of all clients (the keys begin with the client)."""
+    looker.connected_later()
+    with CaptureQueriesContext(connection) as asked:
+        looker.start(days=30)
+    texts = [each["sql"] for each in asked if each["sql"].startswith("SELECT")]
+    for table in ("api_bridge_seenitem", "api_bridge_scanbackmailbox"):
+        about = [text for text in texts if f'FROM "{table}"' in text]
+        assert about
+        assert all(f'"{table}"."tenant_id"' in text.partition(" WHERE ")[2] for text in about)

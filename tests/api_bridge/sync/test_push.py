@@ -174,9 +174,10 @@ def test_a_push_with_the_wrong_client_state_is_ignored(pushed, hook, machine, st
     assert due(pushed) == set()
 
 
-def test_a_push_for_an_order_that_nobody_knows_is_ignored(pushed, machine):
+@pytest.mark.parametrize("name", ["nobody", "no\x00body", "no\ud800body", "n" * 101])
+def test_a_push_for_an_order_that_nobody_knows_is_ignored(pushed, machine, name):
     rest(pushed)
-    said = {"value": [{"subscriptionId": "nobody", "clientState": "x"}, "noise", {}]}
+    said = {"value": [{"subscriptionId": name, "clientState": "x"}, "noise", {}]}
     assert post(machine, said).status_code == 202
     assert due(pushed) == set()
 

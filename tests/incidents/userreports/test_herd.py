@@ -57,7 +57,7 @@ def reported(tenant: Tenant, people: list[str]) -> None:
 
 def agree(cast: Cast, mode: str = "auto", /, **changes: object) -> None:
     with worker(cast.acme):
-        set_mode(tenant=cast.acme, mode=mode, actor=cast.ana)
+        set_mode(tenant=cast.acme, mode=mode, actor=cast.mo)
         set_terms(tenant=cast.acme, actor=cast.ana, **changes)
 
 
