@@ -1,7 +1,10 @@
 """The one way out: what is repeated, what is refused, and where a token may go."""
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
+from typing_extensions import override
 
 from api_bridge.errors import (
     AccessDenied,
@@ -133,7 +136,8 @@ def test_a_host_that_is_away_is_not_asked_again_at_once(time):
 
 
 class BrokenOff(httpx.SyncByteStream):
-    def __iter__(self):
+    @override
+    def __iter__(self) -> Iterator[bytes]:
         yield b"{"
         raise httpx.RemoteProtocolError("cut")
 
