@@ -43,6 +43,11 @@ class ScopeRow:
         return str(self.group.id) if self.group else ""
 
     @property
+    def is_unread(self) -> bool:
+        """Nobody knows yet who is in it, so that its mode reaches no mailbox."""
+        return self.group is not None and self.group.members_at is None and not self.members
+
+    @property
     def effect(self) -> str:
         return EFFECTS[self.mode.mode] if self.mode else ""
 

@@ -96,6 +96,18 @@ def test_bad_input_is_said_and_nothing_is_saved(cast: Cast, as_mo, wish: dict[st
     assert as_mo.get(f"{address}?group={new_id()}").status_code == 404
 
 
+def test_a_group_whose_members_are_not_known_yet_says_so(cast: Cast, as_mo):
+    with scope(cast.acme):
+        group = {"tenant": cast.acme, "source_id": new_id()}
+        new = MailboxGroup.objects.create(external_id="g2", name="New", **group)
+        read = {"members_at": timezone.now(), **group}
+        empty = MailboxGroup.objects.create(external_id="g3", name="Empty", **read)
+    assert text(as_mo, "modes", "acme").count("not read yet") == 1
+    for each, said in ((new, True), (empty, False)):
+        page = as_mo.get(f"{reverse('mode_set', args=['acme'])}?group={each.id}")
+        assert ("was not read yet" in page.content.decode()) is said
+
+
 @pytest.mark.usefixtures("board")
 def test_only_a_lead_says_how_far_bailey_goes(cast: Cast, as_ana):
     address = reverse("mode_set", args=["acme"])
