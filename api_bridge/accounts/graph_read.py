@@ -23,7 +23,14 @@ from api_bridge.accounts.shapes import (
     SignInMethod,
 )
 from api_bridge.connectors import MailboxRule
-from api_bridge.connectors.graph.client import Ask, BatchReply, GraphClient, entries_of, path
+from api_bridge.connectors.graph.client import (
+    Ask,
+    BatchReply,
+    GraphClient,
+    entries_of,
+    next_link_of,
+    path,
+)
 from api_bridge.errors import AccessDenied, BridgeError, Unexpected
 
 # Outlook's own rules (contract A.10): nobody made them, and they refuse to be changed.
@@ -68,10 +75,15 @@ def read_mailboxes(graph: GraphClient, user_ids: Sequence[str]) -> dict[str, Rea
         )
     ]
     answers = iter(graph.batch(asks))
-    return {user_id: _put_together({part: next(answers) for part in PARTS}) for user_id in user_ids}
+    return {
+        user_id: _put_together(graph, {part: next(answers) for part in PARTS})
+        for user_id in user_ids
+    }
 
 
-def _put_together(answers: Mapping[str, BatchReply | BridgeError]) -> ReadMailbox:
+def _put_together(
+    graph: GraphClient, answers: Mapping[str, BatchReply | BridgeError]
+) -> ReadMailbox:
     made = ReadMailbox(Settings())
     parts: dict[str, Any] = {}
     readers = {"rules": rules_of, "grants": grants_of, "methods": methods_of}
@@ -79,7 +91,10 @@ def _put_together(answers: Mapping[str, BatchReply | BridgeError]) -> ReadMailbo
         try:
             if isinstance(answer, BridgeError):
                 raise answer
-            parts[part] = readers[part](entries_of(answer.json()))
+            found = entries_of(answer.json())
+            if link := next_link_of(answer.json()):  # a part of them would look like a change
+                found += [each for page in graph.pages(link) for each in page]
+            parts[part] = readers[part](found)
         except AccessDenied:
             made.denied.add(part)
         except BridgeError as error:
@@ -89,9 +104,17 @@ def _put_together(answers: Mapping[str, BatchReply | BridgeError]) -> ReadMailbo
 
 
 def rules_of(entries: Sequence[Mapping[str, Any]]) -> tuple[MailboxRule, ...]:
-    """Those that people made.  ``moves_to`` is a folder's id yet (``name_folders``)."""
+    """Those that people made.  ``moves_to`` is a folder's id yet (``name_folders``).
+
+    A name is anybody's to choose: Outlook's own are those, too, that nobody can change.
+    """
     found = (rule_of(each) for each in entries)
-    return tuple(rule for rule in found if not rule.name.startswith(SYSTEM_RULES))
+    return tuple(rule for rule in found if not _is_outlooks(rule))
+
+
+def _is_outlooks(rule: MailboxRule) -> bool:
+    is_fixed = rule.definition.get("isReadOnly") is True
+    return is_fixed and rule.name.startswith(SYSTEM_RULES)
 
 
 def rule_of(data: Mapping[str, Any]) -> MailboxRule:
