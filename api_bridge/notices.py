@@ -1,8 +1,7 @@
 """Opens the pushes that brought what changed, and looks only where a look is worth its request.
 
 What a genuine notice says is never stored as seen: it decides no more than whether its mailbox is
-looked at now, or with the next whole listing within ten minutes.  What does not prove itself is
-dropped and counted.
+looked at now, or with the next whole listing.  What does not prove itself is dropped and counted.
 """
 
 from __future__ import annotations
