@@ -13,7 +13,9 @@ from functools import cache
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
+from django.utils import timezone
 
+from incidents.models import LayerMode
 from incidents.observations import Observation
 from incidents.words import Layer, Outcome, Place, Verdict
 from seg_bridge.models import PolicyLayer
@@ -141,6 +143,14 @@ def mail_json(**changes: Any) -> dict[str, Any]:
         "shingles": [],
     }
     return facts | changes
+
+
+def let_bailey_act(tenant: Tenant) -> None:
+    """What Bailey pulls by itself is moved, and not asked about first."""
+    with maintenance_scope():
+        LayerMode.objects.create(
+            tenant=tenant, mode=LayerMode.Mode.AUTO, effective_from=timezone.now(), set_by="Mo"
+        )
 
 
 def gateway_saw(tenant: Tenant, recipient: str, **changes: Any) -> Observation:

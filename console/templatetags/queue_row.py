@@ -61,7 +61,7 @@ def queue_row(context: dict[str, Any], row: Row) -> SafeString:
         against=_line(row.against),
         did=row.did,
         next_step=_line(row.next_step),
-        owner=taken or format_html(_TAKE, row.assign_href, context["csrf_token"], row.id),
+        owner=taken or format_html(_TAKE, row.assign_href, context.get("csrf_token", ""), row.id),
         looking=_looking(row.looking),
     )
 

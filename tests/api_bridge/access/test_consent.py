@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from api_bridge.access.consent import Answer, take_answer
 from api_bridge.access.models import Consent, Grant, Purpose
+from api_bridge.access.permissions import NEEDS
 from api_bridge.models import Connection
 from tenants.errors import Conflict, NotAllowed, NotThere
 from tenants.models import AuditEntry, Domain
@@ -25,7 +26,7 @@ def test_a_consent_connects_the_client_and_each_purpose_is_granted_alone(yard):
     assert (connection.cloud_tenant_id, connection.client_id) == (yard.company.tenant_id, "")
     with yard.worker():
         assert list(Grant.objects.values_list("purpose", "roles")) == [
-            ("detect", ["ExchangeMessageTrace.Read.All", "Mail.Read", "User.Read.All"])
+            ("detect", sorted(need.name for need in NEEDS[Purpose.DETECT]))
         ]
     assert yard.consent(Purpose.REMEDIATE).stage == Stage.GRANTED
     with yard.worker():

@@ -17,6 +17,7 @@ from tenants.audit import BAILEY
 from tenants.models import Mailbox
 from tests.api_bridge.imap.server import mail
 from tests.api_bridge.sync.test_removing import PHISH, work
+from tests.factories import let_bailey_act
 
 PHISH_ID = "<phish-1@secure-login.example.net>"
 
@@ -37,6 +38,7 @@ def folders(client_, name: str):
 
 
 def pull(client_, incident):
+    let_bailey_act(client_.tenant)
     with client_.scope():
         job = pull_incident(incident=incident, actor=BAILEY)
     work(client_)

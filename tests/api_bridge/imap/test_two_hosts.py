@@ -17,6 +17,7 @@ from tests.api_bridge.imap.server import MASTER, MASTER_PASSWORD
 from tests.api_bridge.sandbox.running import SandboxProcess
 from tests.api_bridge.sync.conftest import Client, make_client
 from tests.api_bridge.sync.test_removing import PHISH, folders, work
+from tests.factories import let_bailey_act
 
 PHISH_ID = "<phish-1@secure-login.example.net>"
 
@@ -61,6 +62,7 @@ def test_a_mail_condemned_in_one_host_is_pulled_and_restored_in_both(both, serve
     sources = {seen.source.partition(":")[0] for seen in both.observations()}
     assert sources == {"graph", "imap"}
     both.make_sense()
+    let_bailey_act(both.tenant)
     with both.scope():
         incident = Incident.objects.exclude(kind=Incident.Kind.HEALTH).get()
         pull_incident(incident=incident, actor=BAILEY)

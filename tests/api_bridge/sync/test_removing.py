@@ -25,7 +25,7 @@ from tenants.models import Mailbox, OutgoingMail
 from tenants.outbox import _place
 from tenants.secrets import unseal
 from tests.api_bridge.sandbox.running import simple_mail
-from tests.factories import gateway_saw, mail_json
+from tests.factories import gateway_saw, let_bailey_act, mail_json
 
 PHISH = (
     "From: IT Support <helpdesk@secure-login.example.net>\r\nTo: {to}\r\n"
@@ -74,6 +74,7 @@ def folders(client_, name: str) -> dict[str, int]:
 
 
 def pull(client_, incident: Incident):
+    let_bailey_act(client_.tenant)
     with client_.scope():
         job = pull_incident(incident=incident, actor=BAILEY)
     work(client_)

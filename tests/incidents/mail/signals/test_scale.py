@@ -16,7 +16,9 @@ from tests.incidents.mail.signals.test_talk import SAID
 
 ROOT = Path(__file__).resolve().parents[4]
 SHARED = ROOT / "incidents" / "mail" / "signals"
-FOLDERS = {GATEWAY: (SHARED, GATEWAY.parent), MAILBOX: (SHARED, MAILBOX.parent)}
+# Why a mail is judged anew.
+AGAIN = MAILBOX.parents[1] / "again"
+FOLDERS = {GATEWAY: (SHARED, GATEWAY.parent), MAILBOX: (SHARED, MAILBOX.parent, AGAIN)}
 BUILT = {"talk_", "yara_", "spf_", "dmarc_fail_"}
 """Beginnings of codes that are put together from a topic, a rule or a result."""
 UNWEIGHTED = {"unreadable"}
