@@ -148,7 +148,7 @@ def _open(browser, town: Town, address: str) -> None:
     expect(story).to_contain_text("Let it through.")
     expect(story).to_contain_text("Judged fraud")
     expect(page.locator(".case")).to_contain_text("2 in inbox")
-    expect(page.locator(".act .primary")).to_have_text("Pull 2 copies")
+    expect(page.locator(".act .primary")).to_have_text("Approve: pull 2 copies")
     page.close()
 
 
