@@ -182,7 +182,7 @@ def test_she_reads_the_mail_safely(in_browser, town, fraud):
 def _act(browser, town: Town, address: str, button: str) -> None:
     page = sign_in(browser, town, "ana")
     page.goto(address)
-    page.locator(".act .btn", has_text=button).click()
+    page.locator(".act a.btn", has_text=button).click()
     page.locator("dialog button.primary").click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#progress .tag")).to_have_text("Done", timeout=SOON_MS)
