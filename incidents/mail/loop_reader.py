@@ -196,28 +196,29 @@ class LoopReader:
     async def _replaced(self, seat: _Seat | None) -> _Seat:
         """Raises ``ReaderUnavailable``."""
         await self._end(seat)
-        starting = self._starter.submit(self._start)
         try:
-            child = await asyncio.wrap_future(starting)
-        except asyncio.CancelledError:
-            starting.add_done_callback(_end_started)  # nobody else knows of it
-            raise
+            return await _seated(self._starter.submit(self._start))
         except (OSError, RuntimeError) as error:
             raise ReaderUnavailable(f"no reading process: {error}") from error
-        try:
-            child.line.setblocking(False)
-            loop = asyncio.get_running_loop()
-            line, answers = await loop.create_unix_connection(_Answers, sock=child.line)
-        except BaseException:
-            child.end()
-            raise
-        return _Seat(child, line, answers)
 
     async def _end(self, seat: _Seat | None) -> None:
         """The mail that finds it in its place starts another one."""
         if seat is not None:
             seat.kill()
             await asyncio.to_thread(seat.child.process.wait)
+
+
+async def _seated(starting: Future[Child]) -> _Seat:
+    """Raises what starting it or connecting to it raised; the child is then ended."""
+    try:
+        child = await asyncio.wrap_future(starting)
+        child.line.setblocking(False)
+        loop = asyncio.get_running_loop()
+        line, answers = await loop.create_unix_connection(_Answers, sock=child.line)
+    except BaseException:
+        starting.add_done_callback(_end_started)  # nobody else knows of it
+        raise
+    return _Seat(child, line, answers)
 
 
 def _end_started(starting: Future[Child]) -> None:

@@ -77,9 +77,8 @@ def town(transactional_db: None, tmp_path: Path, settings, monkeypatch) -> Itera
     folder.mkdir()
     with SandboxProcess(folder) as cloud:
         settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
-        monkeypatch.setenv(
-            "BAILEY_RELEASE_LOOK_AFTER_S", "1"
-        )  # of ingest, which hears of the release
+        # Of ingest, which hears of the release.
+        monkeypatch.setenv("BAILEY_RELEASE_LOOK_AFTER_S", "1")
         settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
         settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
         shared_runtime.cache_clear()

@@ -8,12 +8,12 @@ import pytest
 
 from api_bridge.known import forget_profiles
 from api_bridge.runtime import close_connectors, shared_runtime
-from api_bridge.services import ImapSettings, connect_imap
+from api_bridge.services import connect_imap
 from incidents.models import Incident
 from incidents.remediation import pull_incident, restore_incident
 from incidents.words import Place
 from tenants.audit import BAILEY
-from tests.api_bridge.imap.server import MASTER, MASTER_PASSWORD
+from tests.api_bridge.imap.test_connecting import settings_of
 from tests.api_bridge.sandbox.running import SandboxProcess
 from tests.api_bridge.sync.conftest import Client, make_client
 from tests.api_bridge.sync.test_removing import PHISH, folders, work
@@ -36,15 +36,7 @@ def both(cast, server, settings, tmp_path) -> Iterator[Client]:
         with client.scope():
             connect_imap(
                 tenant=client.tenant,
-                settings=ImapSettings(
-                    host=server.host,
-                    port=server.imaps_port,
-                    auth="master",
-                    login=MASTER,
-                    secret=MASTER_PASSWORD,
-                    mailboxes=[client.company.mail("dan")],
-                    ca_file=str(server.ca),
-                ),
+                settings=settings_of(server, mailboxes=[client.company.mail("dan")]),
                 actor=BAILEY,
             )
         client.sync()

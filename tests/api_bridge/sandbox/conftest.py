@@ -11,7 +11,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as process:
         yield process
         assert process.stop() == 0
-    process.client.close()
 
 
 @pytest.fixture

@@ -123,6 +123,25 @@ async def test_a_child_that_is_starting_when_its_mail_is_called_off_is_ended(mon
     assert child.line.fileno() == -1
 
 
+async def test_a_child_without_a_line_to_it_is_ended_and_it_is_said(monkeypatch):
+    started: list[Child] = []
+
+    def start(*arguments: Any) -> Child:
+        started.append(Child(*arguments))
+        return started[0]
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(loop_reader, "Child", start)
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_unix_connection", refuse)
+    async with LoopReader(workers=1) as reader:
+        with pytest.raises(ReaderUnavailable, match="too many open files"):
+            await reader.read_async(MAIL)
+    (child,) = started
+    assert child.process.returncode == -signal.SIGKILL
+
+
 async def test_closing_ends_the_children_and_the_reader():
     reader = LoopReader()
     await reader.read_async(MAIL)
