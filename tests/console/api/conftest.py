@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from tests.console.api.caller import Caller
 from tests.isolation.conftest import db, world
@@ -16,6 +17,14 @@ def console(world: World) -> Iterator[None]:
     """The process behind port 8000, with its login."""
     with surface("console"):
         yield
+
+
+@pytest.fixture
+def undone(console: None) -> Iterator[None]:
+    """What a test does is taken back: all tests here share one world."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture

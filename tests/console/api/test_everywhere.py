@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from django.db import transaction
 
 from seg_bridge import rehearsal
 from tests.console.api.caller import assert_problem
 from tests.isolation.world import missing_id
 
 
-@pytest.fixture(autouse=True)
-def undone(console) -> Iterator[None]:
-    """What a test does is taken back: all tests here share one world."""
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
+pytestmark = pytest.mark.usefixtures("undone")
 
 
 def incident_of(side, name="incident"):

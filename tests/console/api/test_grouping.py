@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from django.db import transaction
 
 from incidents.campaigns.recomputing import show_what_would_change
 from incidents.models import Incident, Intent, Job
@@ -15,12 +12,7 @@ from tests.console.api.caller import assert_problem
 from tests.isolation.world import missing_id
 
 
-@pytest.fixture(autouse=True)
-def undone(console) -> Iterator[None]:
-    """What a test does is taken back: all tests here share one world."""
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
+pytestmark = pytest.mark.usefixtures("undone")
 
 
 def test_what_joins_nothing_is_listed_with_its_reason(mo, bo, world, monkeypatch):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from incidents.models import LayerMode
 from tenants.scope import Role, tenant_scope
 from tests.console.api.caller import assert_problem
+
+pytestmark = pytest.mark.usefixtures("undone")
 
 
 def test_modes_are_told_rehearsed_and_set(mo, world):
