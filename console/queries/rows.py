@@ -174,8 +174,8 @@ def layer_word(verdict: str, incident: Incident, layer: str, blind_since: dateti
         return "blind"
     counts = incident.counts
     if layer == "gateway":
-        went_past = {"gateway_bypassed", "internal_only"} & set(incident.cross_layer)
-        had_no_chance = bool(went_past) or incident.is_without_mail
+        kept = any(counts.get(key) for key in ("held", "rejected", "deferred"))
+        had_no_chance = not kept and "delivered_unscanned" not in incident.cross_layer
     else:
         arrived = ("in_inbox", "in_junk", "removed", "gone", "was_exposed")
         had_no_chance = not any(counts.get(key) for key in arrived)

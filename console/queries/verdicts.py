@@ -129,6 +129,8 @@ def what_allowed_it(
     released = [copy.recipient for copy in copies if copy.was_released]
     if released:
         lines.append(f"Held at first and then released: {', '.join(sorted(set(released))[:5])}.")
+    if not lines and any(copy.was_exposed for copy in copies):
+        lines.append("Nothing: it came straight to the mail host, and no gate has seen it.")
     if not lines:
         lines.append("No copy was let in: the gateway kept all of them.")
     return lines

@@ -15,7 +15,7 @@ from incidents.intake import record
 from incidents.models import Delivery, Disagreement, Incident, Message, MessageTrait
 from incidents.observations import Observation
 from incidents.words import Layer, Outcome, Verdict
-from tenants.scope import Role, tenant_scope
+from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.console.test_pages import open_phish
 from tests.factories import gateway_saw, mailbox_saw
 
@@ -280,3 +280,23 @@ def test_who_contradicts_layers_that_agree_is_said_in_words(
     for text in (queue, page):
         assert words in text
         assert "≠" not in text
+
+
+def test_mail_that_no_gate_has_seen_is_not_called_unscanned(as_ana, cast):
+    """A client whose MX records do not lead to the gateway, or not yet."""
+    with maintenance_scope():
+        cast.acme.protected_since = None
+        cast.acme.save()
+    with scope(cast):
+        alone = {"trace_ulid": "", "trace_state": "missing"}
+        record([mailbox_saw(cast.acme, "info@acme.example", verdict=Verdict.PHISH, **alone)])
+        make_sense_of_backlog(cast.acme)
+        incident = Incident.objects.get()
+        assert incident.cross_layer == []
+    page = as_ana.get(reverse("incident", args=[incident.id])).text
+    for text in (as_ana.get(reverse("queue")).text, page):
+        assert "Not scanned" not in text
+        assert "Not seen" in text
+    assert "The mail never passed it." in page
+    assert "no gate has seen it" in page
+    assert "kept all of them" not in page
