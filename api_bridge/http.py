@@ -158,12 +158,13 @@ def refusal(status: int, code: str, wait_s: float | None, *, is_safe: bool) -> B
     return Unexpected(f"The provider answered {status}; redirects are not followed.", status=status)
 
 
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """The system's authorities, or only those in ``ca_file``; raises ``Rejected``."""
+def tls_context(ca_file: str, ca_pem: str = "") -> ssl.SSLContext:
+    """The system's authorities, or only those given; raises ``Rejected``."""
     try:
-        return ssl.create_default_context(cafile=ca_file or None)
+        return ssl.create_default_context(cafile=ca_file or None, cadata=ca_pem or None)
     except (OSError, ssl.SSLError) as error:
-        raise Rejected(f"The CA file {ca_file} cannot be read.", code="bad_ca_file") from error
+        which = f"file {ca_file}" if ca_file else "certificate"
+        raise Rejected(f"The CA {which} cannot be read.", code="bad_ca_file") from error
 
 
 class OutgoingClient:

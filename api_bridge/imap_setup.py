@@ -50,6 +50,7 @@ class ImapSettings:
     identity: str = ""
     internal_hosts: Sequence[str] = ()
     ca_file: str = ""
+    ca_pem: str = ""
 
     def texts(self) -> dict[str, str]:
         """As ``Connection.settings`` keeps them."""
@@ -65,6 +66,7 @@ class ImapSettings:
             "subject_field": self.subject_field.strip(),
             "identity": self.identity,
             "internal_hosts": " ".join(self.internal_hosts).lower(),
+            "ca_pem": self.ca_pem.strip(),
         }
         return {name: value for name, value in given.items() if value}
 

@@ -1,4 +1,4 @@
-"""Where Microsoft's clouds answer, and the operator's own one (the sandbox, a test).
+"""Where the clouds answer, and the operator's own one (the sandbox, a test).
 
 A person chooses a name; addresses are set here and by the operator, never typed into a page.
 Source: https://learn.microsoft.com/graph/deployments, read November 2026.
@@ -47,6 +47,7 @@ _CLOUDS = {
     ),
 }
 OWN = "own"
+GOOGLE = "google"
 
 
 def clouds() -> dict[str, MicrosoftCloud]:
@@ -60,6 +61,12 @@ def clouds() -> dict[str, MicrosoftCloud]:
         words=words, authority_url=https, api_url=https, people_url=people, ca_file=ca_file
     )
     return {OWN: cloud, **_CLOUDS}
+
+
+def google_clouds() -> dict[str, str]:
+    """Words by name; the operator's own one comes first, where there is one."""
+    own = clouds().get(OWN)
+    return ({OWN: own.words} if own else {}) | {GOOGLE: "Google Workspace"}
 
 
 def cloud_named(name: str) -> MicrosoftCloud:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from api_bridge.access.clouds import OWN, cloud_named
 from api_bridge.access.hosts import Checked, Entered
 from api_bridge.errors import Rejected
 from api_bridge.models import Connection
 from api_bridge.services import (
+    Cloud,
     ImapSettings,
     connect_imap,
     create_connection,
@@ -32,6 +34,7 @@ def verify_google_host(entered: Entered, mailboxes: Sequence[str]) -> list[Check
             customer_id=entered["customer_id"],
             key_json=entered["service_account_key"],
             admin=entered["admin"],
+            cloud=_google(entered),
         )
     except WrongInput as error:
         raise Rejected(error.sentence) from error
@@ -53,9 +56,23 @@ def connect_google_host(*, tenant: Tenant, entered: Entered, actor: Actor) -> No
         tenant=tenant,
         cloud_tenant_id=entered["customer_id"],
         credentials=google_credentials(entered["service_account_key"]),
-        cloud=google_cloud(admin=entered["admin"]),
+        cloud=_google(entered),
         actor=actor,
         kind=Connection.Kind.GOOGLE,
+    )
+
+
+def _google(entered: Entered) -> Cloud:
+    """Raises ``WrongInput``."""
+    cloud = None
+    if entered.get("cloud") == OWN:
+        own = cloud_named(OWN)
+        cloud = Cloud(authority_url=own.authority_url, api_url=own.api_url, ca_file=own.ca_file)
+    return google_cloud(
+        admin=entered["admin"],
+        topic=entered.get("topic", ""),
+        subscription=entered.get("subscription", ""),
+        cloud=cloud,
     )
 
 
@@ -89,4 +106,5 @@ def _imap(entered: Entered) -> ImapSettings:
         mailboxes=tuple(passwords),
         token_url=entered["token_url"],
         internal_hosts=entered["internal_hosts"].split(),
+        ca_pem=entered.get("ca_pem", ""),
     )

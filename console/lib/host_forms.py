@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cryptography import x509
 from django import forms
 from typing_extensions import override
 
+from api_bridge.access.clouds import google_clouds
+from api_bridge.services import google_scopes
 from tenants.errors import WrongInput
 
 _PLAIN = {"autocomplete": "off", "spellcheck": "false"}
@@ -29,6 +32,7 @@ class GoogleForm(HostForm):
 
     title = "Google Workspace"
 
+    cloud = forms.ChoiceField(label="Where it answers", required=False)
     customer_id = forms.CharField(
         label="Customer id",
         help_text="Admin console, Account, Account settings: like C01abcd23.",
@@ -47,6 +51,35 @@ class GoogleForm(HostForm):
         max_length=20_000,
         widget=forms.Textarea(attrs={"rows": 6, **_PLAIN}),
     )
+    topic = forms.CharField(
+        label="Pub/Sub topic",
+        help_text="projects/…/topics/…: new mail is told at once. Empty: asked every half minute.",
+        max_length=300,
+        required=False,
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    subscription = forms.CharField(
+        label="Its subscription",
+        help_text="projects/…/subscriptions/…: the service account needs the role Subscriber.",
+        max_length=300,
+        required=False,
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = list(google_clouds().items())
+        cloud = self.fields["cloud"]
+        assert isinstance(cloud, forms.ChoiceField)
+        cloud.choices = choices
+        cloud.initial = choices[0][0]
+        if len(choices) == 1:
+            del self.fields["cloud"]
+
+    @property
+    def scopes(self) -> str:
+        """As the Admin console takes them: with commas."""
+        return ",".join(google_scopes())
 
     def clean_service_account_key(self) -> str:
         text = str(self.cleaned_data["service_account_key"])
@@ -61,6 +94,13 @@ class GoogleForm(HostForm):
                 " missing."
             )
         return text
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        said: dict[str, Any] = super().clean() or {}
+        if bool(said.get("topic")) != bool(said.get("subscription")):
+            self.add_error("subscription", "Topic and subscription need each other: both or none.")
+        return said
 
 
 class ImapForm(HostForm):
@@ -109,6 +149,24 @@ class ImapForm(HostForm):
         required=False,
         widget=forms.TextInput(attrs=_PLAIN),
     )
+    ca_pem = forms.CharField(
+        label="Certificate of its authority (PEM)",
+        help_text="Only where the server's certificate is of an authority of its own.",
+        max_length=50_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, **_PLAIN}),
+    )
+
+    def clean_ca_pem(self) -> str:
+        text = str(self.cleaned_data["ca_pem"]).strip()
+        try:
+            if text:
+                x509.load_pem_x509_certificates(text.encode())
+        except ValueError as error:
+            raise forms.ValidationError(
+                "This is no certificate. Paste it with its lines BEGIN and END CERTIFICATE."
+            ) from error
+        return text
 
     @override
     def clean(self) -> dict[str, Any]:

@@ -156,6 +156,11 @@ _PUBSUB = _Scope(
 )
 
 
+def delegated_scopes() -> tuple[str, ...]:
+    """What a client's administrator delegates for everything to work."""
+    return tuple(each.name for each in _SCOPES)
+
+
 def check_scopes(
     connection: Connection, runtime: Runtime, *, transport: httpx.BaseTransport | None = None
 ) -> list[ScopeCheck]:

@@ -38,7 +38,7 @@ IDENTITIES = ("content", "emailid")
 NAMES = frozenset(
     {
         *("host", "port", "security", "auth", "mailboxes", "master_separator", "scope"),
-        *("grant", "subject_field", "identity", "internal_hosts"),
+        *("grant", "subject_field", "identity", "internal_hosts", "ca_pem"),
     }
 )
 MOST_MAILBOXES = 5_000
@@ -49,7 +49,8 @@ LONGEST_LOGIN = 200
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """``owner``: whose connection it is, in the names of what is cached.  ``passwords``: of
-    ``auth`` password only, by lower-cased address.
+    ``auth`` password only, by lower-cased address.  ``ca_pem``: authorities that vouch for the
+    server alone, where they are not public; its token endpoint is another's.
     """
 
     owner: str
@@ -68,6 +69,7 @@ class Options:
     subject_field: str = ""
     uses_emailid: bool = False
     ca_file: str = ""
+    ca_pem: str = ""
     quarantine: str = "Bailey Quarantine"
 
     @property
@@ -109,6 +111,7 @@ class Options:
             subject_field=given.get("subject_field", ""),
             uses_emailid=_one_of(given, "identity", IDENTITIES) == "emailid",
             ca_file=connection.ca_file,
+            ca_pem=given.get("ca_pem", ""),
             quarantine=_folder_name(connection.quarantine_folder),
         ).checked()
 

@@ -45,7 +45,7 @@ class Pool:
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
-        return tls_context(self.options.ca_file)
+        return tls_context(self.options.ca_file, self.options.ca_pem)
 
     @cached_property
     def _tokens(self) -> Tokens:

@@ -229,7 +229,8 @@ def _connected(options: Options, allowed_hosts: Collection[str], context: ssl.SS
             wire.secure()
     except ssl.SSLCertVerificationError as error:
         raise Rejected(
-            f"The certificate of {options.host} is not accepted: {error.verify_message}.",
+            f"The certificate of {options.host} is not accepted: {error.verify_message}. If its "
+            "authority is not a public one, enter that authority's certificate.",
             code="bad_certificate",
         ) from error
     except (OSError, imaplib.IMAP4.error) as error:

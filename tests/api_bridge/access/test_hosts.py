@@ -94,7 +94,17 @@ KEY = '{"client_email": "a@b", "private_key": "k", "token_uri": "https://oauth2.
             {"customer_id": "C1", "admin": "a@b", "service_account_key": "[" * 19000},
             {"service_account_key"},
         ),
+        (
+            GoogleForm,
+            {"customer_id": "C1", "admin": "a@b", "service_account_key": KEY, "topic": "p"},
+            {"subscription"},
+        ),
         (ImapForm, {"auth": "master", "login": "m", "secret": "s"}, set()),
+        (
+            ImapForm,
+            {"auth": "master", "login": "m", "secret": "s", "ca_pem": "no certificate"},
+            {"ca_pem"},
+        ),
         (ImapForm, {"auth": "master"}, {"login"}),
         (ImapForm, {"auth": "password"}, {"passwords"}),
         (ImapForm, {"auth": "oauth", "login": "m", "secret": "s"}, {"token_url"}),
@@ -105,6 +115,13 @@ def test_what_is_entered_is_checked(form, said, wrong):
     filled = form(base | said)
     filled.is_valid()
     assert set(filled.errors) == wrong
+
+
+def test_the_operators_own_cloud_comes_first_and_is_asked_for_only_where_it_is(settings):
+    settings.OTHER_CLOUD = None
+    assert "cloud" not in GoogleForm().fields
+    settings.OTHER_CLOUD = ("https://127.0.0.1:8443", "http://127.0.0.1:8004", "/ca.pem")
+    assert [name for name, _ in GoogleForm().fields["cloud"].choices] == ["own", "google"]
 
 
 def test_passwords_are_read_line_by_line():
