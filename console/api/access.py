@@ -71,7 +71,7 @@ class RelationshipSerializer(serializers.Serializer[Any]):
 class AccessSerializer(serializers.Serializer[Any]):
     tenant = serializers.SlugField()
     blind = BlindLayerSerializer(many=True)
-    connection = ConnectionSerializer(allow_null=True)
+    connections = ConnectionSerializer(many=True)
     purposes = PurposeSerializer(many=True)
     relationships = RelationshipSerializer(many=True)
     incidents = serializers.ListField(
@@ -94,7 +94,7 @@ def _shown(page: AccessPage) -> dict[str, Any]:
     return {
         "tenant": page.client.slug,
         "blind": page.blind.layers,
-        "connection": page.connection,
+        "connections": [each.connection for each in page.connections],
         "purposes": page.purposes,
         "relationships": page.relationships,
         "incidents": [incident.id for incident in page.incidents],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from api_bridge.access.clouds import MicrosoftCloud, clouds
@@ -96,17 +96,45 @@ class PushSight:
 
 
 @dataclass(frozen=True, slots=True)
+class HostSight:
+    """One of the client's mail hosts.  ``mailboxes``: those of it that are read."""
+
+    connection: Connection
+    pushes: PushSight
+    mailboxes: int
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """What the host's name of the client is called, and that name."""
+        row = self.connection
+        match row.kind:
+            case Connection.Kind.GRAPH:
+                return "Cloud tenant", row.cloud_tenant_id
+            case Connection.Kind.GOOGLE:
+                return "Customer", row.cloud_tenant_id
+            case _:
+                return "Server", ":".join(filter(None, map(row.settings.get, ("host", "port"))))
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """``host``: its kind, in words."""
+
+    trial: HostTrial
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccessPage:
     client: Tenant
     blind: Blind
-    connection: Connection | None
-    pushes: PushSight | None
+    connections: list[HostSight]
     purposes: list[PurposeRow]
     journeys: list[Consent]
     links: list[LinkRow]
     relationships: list[Relationship]
     incidents: list[Incident]
-    trials: list[HostTrial]
+    trials: list[TrialRow]
     hosts: list[tuple[str, str]]
     moves: list[MailboxMove]
     today: MailboxDay | None
@@ -123,7 +151,7 @@ class AccessPage:
 
 
 def access_page(client: Tenant) -> AccessPage:
-    connection = Connection.objects.filter(tenant=client).order_by("created_at").first()
+    connections = list(Connection.objects.filter(tenant=client).order_by("created_at"))
     journeys = list(
         Consent.objects.filter(tenant=client).select_related("link").order_by("-asked_at")[:50]
     )
@@ -132,9 +160,8 @@ def access_page(client: Tenant) -> AccessPage:
     return AccessPage(
         client=client,
         blind=Blindness([client.id]).of(client.id),
-        connection=connection,
-        pushes=_pushes(connection, now) if connection else None,
-        purposes=_purposes(client, connection, journeys),
+        connections=[_host_sight(each, now) for each in connections],
+        purposes=_purposes(client, connections, journeys),
         journeys=journeys[:JOURNEYS_SHOWN],
         links=_links(client, now),
         relationships=relationships_of(client),
@@ -144,7 +171,7 @@ def access_page(client: Tenant) -> AccessPage:
             .exclude(state=Incident.State.RESOLVED)
             .order_by("-number")
         ),
-        trials=trials,
+        trials=[TrialRow(each, FORMS[each.kind].title) for each in trials],
         hosts=[(kind, FORMS[kind].title) for kind in HOSTS],
         moves=list(
             MailboxMove.objects.filter(tenant=client).order_by("-seen_at", "id")[:MOVES_SHOWN]
@@ -166,12 +193,16 @@ def graph_connection(client: Tenant) -> Connection:
     return row
 
 
-def _pushes(connection: Connection, now: datetime) -> PushSight:
+def _host_sight(connection: Connection, now: datetime) -> HostSight:
     rows = MailboxSync.objects.filter(
         tenant_id=connection.tenant_id,
         connection=connection,
         mailbox__state=Mailbox.State.ACTIVE,
     )
+    return HostSight(connection, _pushes(rows, now), rows.count())
+
+
+def _pushes(rows: QuerySet[MailboxSync], now: datetime) -> PushSight:
     stands = Q(push_expires_at__gt=now, push_error="") & ~Q(push_id="")
     polled = rows.exclude(stands)
     refusing = rows.filter(notices_refused__gt=0).select_related("mailbox")
@@ -191,11 +222,13 @@ def _is_moving(consent: Consent, now: datetime) -> bool:
 
 
 def _purposes(
-    client: Tenant, connection: Connection | None, journeys: list[Consent]
+    client: Tenant, connections: list[Connection], journeys: list[Consent]
 ) -> list[PurposeRow]:
     entered = registrations()
     grants = {row.purpose: row for row in Grant.objects.filter(tenant=client)}
-    has_own = connection is not None and not connection.by_registrations
+    has_own = any(
+        each.kind == Connection.Kind.GRAPH and not each.by_registrations for each in connections
+    )
     rows = []
     for purpose in OF_CLIENTS:
         grant = grants.get(purpose)

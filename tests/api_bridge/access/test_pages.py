@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from api_bridge.access.models import AppRegistration, Purpose, Relationship
-from api_bridge.models import MailboxSync
+from api_bridge.models import Connection, MailboxSync
 from tenants.models import Domain, Mailbox
 from tests.factories import PASSWORD
 
@@ -129,3 +129,28 @@ def test_what_a_push_brings_is_switched_by_a_lead_and_what_was_dropped_is_shown(
     assert analyst.login(email=yard.cast.ana.email, password=PASSWORD)
     reply = analyst.post("/console/clients/acme/mailbox/pushes", {"is_on": "no"})
     assert reply.status_code == 403
+
+
+def test_each_mail_host_of_a_client_stands_there_with_how_it_sees(yard, console):
+    yard.consent()
+    with yard.worker():
+        for kind, name, more in (
+            ("google", "c01abcd23", {}),
+            ("imap", "imap-1", {"host": "mail.acme.example", "port": "993"}),
+        ):
+            Connection.objects.create(
+                tenant=yard.cast.acme, kind=kind, cloud_tenant_id=name, settings=more
+            )
+        Connection.objects.filter(kind="imap").update(
+            blind_since=timezone.now(), last_error="No IMAP server answers."
+        )
+    page = console.get("/console/clients/acme/mailbox").content.decode()
+    for shown in (
+        "Microsoft 365</h2>",
+        "Google Workspace</h2>",
+        "c01abcd23",
+        "mail.acme.example:993",
+    ):
+        assert shown in page
+    assert page.count("Blind since") >= 1
+    assert "No IMAP server answers." in page
