@@ -24,6 +24,8 @@ from api_bridge.access.permissions import NEEDS
 from api_bridge.access.registrations import NewRegistration, keep_registration
 from api_bridge.services import Cloud, Credentials, create_connection
 from console.demo import world
+from console.demo.files import write_private
+from console.demo.google import set_up_google
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import Actor
 from tenants.models import Person, Provider, Tenant
@@ -56,16 +58,8 @@ def set_up() -> dict[str, Any]:
         answer = _make_everything(apps) | {"sandbox_secret": secret}
     with tenant_scope(Role.ANALYST, [], provider_id=_provider_id()):
         _enter_registrations(secret)
-    _write_private(path, answer)
+    write_private(path, answer)
     return answer
-
-
-def _write_private(path: Path, content: dict[str, Any]) -> None:
-    scratch = path.with_suffix(".new")
-    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "w") as handle:
-        json.dump(content, handle, indent=1)
-    scratch.replace(path)
 
 
 def set_up_sandbox(app_secrets: dict[str, str]) -> None:
@@ -105,7 +99,7 @@ def set_up_sandbox(app_secrets: dict[str, str]) -> None:
 
 def set_up_registrations(secret: str) -> None:
     """The provider's applications in the sandbox, its own tenant with its relationships there, and
-    a company that is no client yet.
+    two companies that are no clients yet.
     """
     base = f"http://{os.environ['BAILEY_SANDBOX_HTTP']}"
     with httpx.Client(base_url=base, timeout=30, trust_env=False) as sandbox:
@@ -119,7 +113,7 @@ def set_up_registrations(secret: str) -> None:
                     "redirect_uris": [console_return(), portal_return()],
                 },
             ).raise_for_status()
-        for company in (world.HOME, world.NEWCOMER):
+        for company in (world.HOME, world.NEWCOMER, world.GOOGLE_NEWCOMER):
             sandbox.put(
                 f"/_sandbox/tenants/{company.cloud_id}",
                 json={
@@ -131,6 +125,7 @@ def set_up_registrations(secret: str) -> None:
                     ],
                 },
             ).raise_for_status()
+        set_up_google(sandbox)
         partner = world.APPLICATIONS[Purpose.PARTNER]
         sandbox.put(
             f"/_sandbox/tenants/{world.HOME.cloud_id}",

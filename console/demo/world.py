@@ -158,6 +158,14 @@ NEWCOMER = Company(
     "400115e0-0000-4000-8000-0000000400c1",
     (("gavin", "Gavin Belson"), ("jack", "Jack Barker"), ("accounting", "Accounting")),
 )
+# The same, with Google Workspace; the first of its people administers it.
+GOOGLE_NEWCOMER = Company(
+    "Raviga",
+    "raviga.example",
+    "7a71ca00-0000-4000-8000-0000007a71ca",
+    (("laurie", "Laurie Bream"), ("monica", "Monica Hall"), ("finance", "Finance")),
+)
+GOOGLE_CUSTOMER = "C07a71ca0"
 # The provider's applications there, by purpose (api_bridge/access/models.py).
 APPLICATIONS = {
     "detect": "ba11e700-0000-4000-8000-000000000001",

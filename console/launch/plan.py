@@ -194,6 +194,9 @@ def shared_environment(
         }
     made |= {name: plan.outside[name] for name in HANDED_ON if plan.outside.get(name)}
     chosen = {name: plan.outside.get(name) or value for name, value in made.items()}
+    if plan.has_demo and (more := plan.outside.get("BAILEY_OUTGOING_HOSTS")):
+        # The demo's cloud stays within reach.
+        chosen["BAILEY_OUTGOING_HOSTS"] = f"{plan.address('SANDBOX_HTTPS_PORT')},{more}"
     return chosen | dict(urls) | {"BAILEY_VAR": str(plan.var)}
 
 

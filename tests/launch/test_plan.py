@@ -140,6 +140,14 @@ def test_django_settings_from_outside_reach_the_children(tmp_path):
     assert "BAILEY_DEBUG" not in console
 
 
+def test_the_demos_cloud_stays_within_reach_beside_other_hosts(tmp_path):
+    given = {"BAILEY_OUTGOING_HOSTS": "imap.example:993"}
+    plan = read_plan(given, tmp_path)
+    shared = shared_environment(plan, installation_secrets(tmp_path), DATABASE_URLS)
+    sandbox = plan.address("SANDBOX_HTTPS_PORT")
+    assert shared["BAILEY_OUTGOING_HOSTS"] == f"{sandbox},imap.example:993"
+
+
 def test_secrets_are_private_and_stay(tmp_path):
     first = installation_secrets(tmp_path)
     path = tmp_path / "secrets.json"
