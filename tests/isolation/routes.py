@@ -706,11 +706,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "order_withdraw": {"reason": "It is over"},
     "report_terms": {"mailbox": "", "herd_mode": "dry_run", "herd_reporters": "4"},
     "api-report-terms": {"herd_mode": "dry_run"},
-    "late_verdicts": {
-        "rule_mode": "auto",
-        "most_copies": "9",
-        "rule_days": "9",
-    },
+    "late_verdicts": {"rule_mode": "ask", "most_copies": "9", "rule_days": "9"},
     "api-late-verdicts": {"rule_mode": "ask"},
     "mode_set": {"mode": "ask", "is_seen": "ask"},
     "proposal_decline": {"reason": "A drill"},
