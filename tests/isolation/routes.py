@@ -244,7 +244,7 @@ sla_targets        GET     -          200 200  200  in     in    in
 client_sla         GET     client     200 200  200  in     in    in
 client_statement   GET     client     200 200  200  in     in    in
 client_statement   POST    client     302 302  302  in     in    in
-client_sla         POST    client     302 302  302  in     in    in
+client_sla         POST    client     302 403  403  in     in    in
 message            GET     message    200 200  200  in     in    in
 message_open       GET     message    200 200  200  in     in    in
 message_open       POST    message    302 302  302  in     in    in
@@ -268,8 +268,8 @@ message_keep       POST    message    302 302  302  in     in    in
 client_keep        GET     client     200 200  200  in     in    in
 client_keep        POST    client     302 302  302  in     in    in
 client_sent        GET     client     200 200  200  in     in    in
-legal_hold_end     GET     legal-hold 200 200  200  in     in    in
-legal_hold_end     POST    legal-hold 302 302  302  in     in    in
+legal_hold_end     GET     legal-hold 200 403  403  in     in    in
+legal_hold_end     POST    legal-hold 302 403  403  in     in    in
 disagreements      GET     -             200 200  200  in     in    in
 disagreement       GET     disagreement  200 200  200  in     in    in
 disagreement_rehearse GET  disagreement  405 405  405  405    405   405
@@ -407,7 +407,7 @@ api-kpis               GET     -             200 200  200  401    200   401
 api-kpi-incidents      GET     -             200 200  200  401    200   401
 api-sla                GET     -             200 200  200  401    200   401
 api-sla-plans          GET     -             200 200  200  401    200   401
-api-sla-plans          POST    new-rule      201 201  201  401    201   401
+api-sla-plans          POST    new-rule      201 403  403  401    201/403 401
 api-sla-forecast       GET     -             200 200  200  401    200   401
 api-sla-targets        GET     -             200 200  200  401    200   401
 api-messages           GET     -             200 200  200  401    200   401
@@ -431,7 +431,7 @@ api-wishes             GET     -             200 200  200  401    200   401
 api-sent-mail          GET     -             200 200  200  401    200   401
 api-legal-holds        GET     -             200 200  200  401    200   401
 api-legal-holds        POST    new-hold      201 201  201  401    201   401
-api-legal-hold-end     POST    legal-hold    200 200  200  401    200   401
+api-legal-hold-end     POST    legal-hold    200 403  403  401    200/403 401
 api-mailboxes          GET     -             200 200  200  401    200   401
 api-mailbox-remove     POST    mailbox       409 403  403  401 409/403   401
 api-domain-change      POST    domain        200 403  403  401 200/403   401
