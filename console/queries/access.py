@@ -28,6 +28,7 @@ from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need
 from api_bridge.access.registrations import registrations
 from api_bridge.access.watching import WARNED_BEFORE
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.sight import why_blind
 from console.lib.host_forms import FORMS
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Incident
@@ -97,9 +98,12 @@ class PushSight:
 
 @dataclass(frozen=True, slots=True)
 class AccessPage:
+    """``connection``: Microsoft's where there is one, else the first; ``others``: all besides."""
+
     client: Tenant
     blind: Blind
     connection: Connection | None
+    others: list[Connection]
     pushes: PushSight | None
     purposes: list[PurposeRow]
     journeys: list[Consent]
@@ -115,6 +119,11 @@ class AccessPage:
     is_moving: bool
 
     @property
+    def why_blind(self) -> str:
+        """Of ``connection``, where it is."""
+        return why_blind(self.connection) if self.connection else ""
+
+    @property
     def askable(self) -> list[PurposeRow]:
         """What the client can be asked for now."""
         return [
@@ -123,7 +132,11 @@ class AccessPage:
 
 
 def access_page(client: Tenant) -> AccessPage:
-    connection = Connection.objects.filter(tenant=client).order_by("created_at").first()
+    found = sorted(
+        Connection.objects.filter(tenant=client).order_by("created_at"),
+        key=lambda each: each.kind != Connection.Kind.GRAPH,
+    )
+    connection = found[0] if found else None
     journeys = list(
         Consent.objects.filter(tenant=client).select_related("link").order_by("-asked_at")[:50]
     )
@@ -133,6 +146,7 @@ def access_page(client: Tenant) -> AccessPage:
         client=client,
         blind=Blindness([client.id]).of(client.id),
         connection=connection,
+        others=found[1:],
         pushes=_pushes(connection, now) if connection else None,
         purposes=_purposes(client, connection, journeys),
         journeys=journeys[:JOURNEYS_SHOWN],
@@ -195,7 +209,8 @@ def _purposes(
 ) -> list[PurposeRow]:
     entered = registrations()
     grants = {row.purpose: row for row in Grant.objects.filter(tenant=client)}
-    has_own = connection is not None and not connection.by_registrations
+    is_microsofts = connection is not None and connection.kind == Connection.Kind.GRAPH
+    has_own = is_microsofts and connection is not None and not connection.by_registrations
     rows = []
     for purpose in OF_CLIENTS:
         grant = grants.get(purpose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from api_bridge.access.models import AppRegistration, Purpose, Relationship
-from api_bridge.models import MailboxSync
+from api_bridge.models import Connection, MailboxSync
 from tenants.models import Domain, Mailbox
 from tests.factories import PASSWORD
 
@@ -129,3 +130,23 @@ def test_what_a_push_brings_is_switched_by_a_lead_and_what_was_dropped_is_shown(
     assert analyst.login(email=yard.cast.ana.email, password=PASSWORD)
     reply = analyst.post("/console/clients/acme/mailbox/pushes", {"is_on": "no"})
     assert reply.status_code == 403
+
+
+def test_each_connection_of_a_client_stands_on_its_pages(yard, console):
+    since = timezone.now() - timedelta(hours=2)
+    with yard.worker():
+        for kind, host, blind in (("google", "c0one", None), ("imap", "mail.acme:993", since)):
+            Connection.objects.create(
+                tenant=yard.tenant, kind=kind, cloud_tenant_id=host, blind_since=blind,
+                last_error="Its password is refused." if blind else "",
+            )  # fmt: skip
+    for address in ("/console/clients/acme/mailbox", "/console/clients/acme"):
+        page = console.get(address).content.decode()
+        assert "Google Workspace" in page
+        assert "IMAP" in page
+        assert "Its password is refused." in page
+        assert "Blind since" in page
+    page = console.get("/console/clients/acme/mailbox").content.decode()
+    assert all(host in page for host in ("c0one", "mail.acme:993"))
+    purposes = console.get("/console/clients/acme/mailbox").context["page"].purposes
+    assert {row.state for row in purposes} == {"none"}
