@@ -471,6 +471,7 @@ api-grouping-decide    POST    client        200 200  200  401    200   401
 api-blindspots         GET     client        200 200  200  401    200   401
 api-blindspots-list    GET     client        200 200  200  401    200   401
 api-traced             GET     client        200 200  200  401    200   401
+api-conservation       GET     client        200 200  200  401    200   401
 api-gaps               GET     client        200 200  200  401    200   401
 api-gaps-list          GET     client        200 200  200  401    200   401
 api-access             GET     client        200 200  200  401    200   401
