@@ -14,7 +14,7 @@ from api_bridge.errors import AccessDenied, AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
 from incidents.execution import resume_waiting
 from tenants.audit import BAILEY, write_audit
-from tenants.models import Tenant
+from tenants.models import Mailbox, Tenant
 from tenants.work import want_work
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _STATES = {
 
 def blinding_state(error: BridgeError) -> str:
     """The state that this error of a whole connection puts it into, "" if it blinds nothing."""
-    if isinstance(error, AuthExpired):
+    if isinstance(error, AuthExpired) or error.code == "login_refused":
         return _STATES.get(error.code, Connection.State.CREDENTIALS_EXPIRED)
     return Connection.State.NEEDS_CONSENT if isinstance(error, AccessDenied) else ""
 
@@ -45,6 +45,16 @@ def blinding_state(error: BridgeError) -> str:
 def is_blinding(error: BridgeError) -> bool:
     """Whether nothing of this connection can be read until a person mends something."""
     return bool(blinding_state(error)) or error.code in NO_WAY_IN
+
+
+def is_denied_everywhere(connection_id: UUID) -> bool:
+    """There are mailboxes, and the mail host refuses us every one: an access policy, a role scope
+    or a mail permission, although tokens are given and people are listed.
+    """
+    read = MailboxSync.objects.filter(connection_id=connection_id).exclude(
+        mailbox__state__in=(Mailbox.State.GONE, Mailbox.State.NO_MAILBOX)
+    )
+    return set(read.values_list("mailbox__state", flat=True)) == {Mailbox.State.BLIND}
 
 
 def note_blind(connection_id: UUID, error: BridgeError) -> None:

@@ -43,6 +43,8 @@ JSON_LIMIT_BYTES = 64 * 1024 * 1024
 # Google says "too fast" with 403 as well (contract A.12).
 TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded"})
 DAY_OVER_S = 3600.0
+# Nobody is silent for longer on a host's word alone: it is asked again then.
+LONGEST_WAIT_S = 86_400.0
 # The same message fails in the same way for ever (contract A.4).
 PERMANENT_CODES = frozenset({"ErrorMimeContentConversionFailed", "ErrorMimeContentInvalid"})
 NEVER_SENT = (
@@ -117,16 +119,23 @@ def error_code(content: bytes) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Retry-After as seconds from ``now``; None if there is none or it cannot be read."""
+    """Retry-After as seconds from ``now``, a day at most; None if there is none or it cannot be
+    read.
+    """
     value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit() and len(value) <= 6:
-        return float(value)
+    if value.isascii() and value.isdigit():
+        return LONGEST_WAIT_S if len(value) > 6 else min(float(value), LONGEST_WAIT_S)
+    at = date_of(value)
+    return min(max(0.0, (at - now).total_seconds()), LONGEST_WAIT_S) if at else None
+
+
+def date_of(value: str) -> datetime | None:
+    """A date as headers of HTTP have it, in UTC; None if it is none, or lies beyond all clocks."""
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - now).total_seconds())
 
 
 def refusal(status: int, code: str, wait_s: float | None, *, is_safe: bool) -> BridgeError:

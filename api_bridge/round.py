@@ -261,6 +261,9 @@ class _Reading:
                 self._unchanged.append(item)
             elif _is_new(item, seen, self._mine):
                 self._take_new(item, seen.failures if seen else 0)
+            elif item.place is Place.UNKNOWN:
+                # It could not be had, which says nothing of where it lies.
+                self._unchanged.append(item)
             elif seen is not None:
                 self._take_known(item, seen)
         return Outcome(

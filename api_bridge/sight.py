@@ -43,6 +43,7 @@ def mailbox_blindness(tenant_id: int) -> BlindLayer | None:
     connection = (
         Connection.objects.filter(tenant=tenant_id, blind_since__isnull=False)
         .only("id", "tenant_id", "state", "blind_since")
+        .order_by("blind_since")
         .first()
     )
     return blindness_of(connection) if connection is not None else None

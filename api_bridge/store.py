@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from api_bridge import history
+from api_bridge.access.registrations import QUEUE as ACCESS
 from api_bridge.again.due import QUEUE as AGAIN
 from api_bridge.again.due import first_look
 from api_bridge.connectors import Item, Page
@@ -85,9 +86,11 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     else:
         _move_on(row, mine, page)
     row.save()
-    Mailbox.objects.filter(
+    was_shut = Mailbox.objects.filter(
         id=mine.seat.mailbox_id, state__in=(Mailbox.State.BLIND, Mailbox.State.NO_MAILBOX)
-    ).update(state=Mailbox.State.ACTIVE)
+    )
+    if was_shut.update(state=Mailbox.State.ACTIVE):
+        want_work(mine.seat.tenant_id, ACCESS)
     return True
 
 

@@ -21,6 +21,7 @@ from uuid import UUID
 from django.db.models import F, Min, Q
 from django.utils import timezone
 
+from api_bridge.access.registrations import QUEUE as ACCESS
 from api_bridge.circuit import OPEN_CODE
 from api_bridge.connectors import Capability, Connector, ListsIds
 from api_bridge.errors import (
@@ -33,7 +34,13 @@ from api_bridge.errors import (
 )
 from api_bridge.gaps import due_for_check, note_checked, pages_to_check
 from api_bridge.groups import follow_groups
-from api_bridge.health import NO_WAY_IN, is_blinding, note_blind, note_seeing
+from api_bridge.health import (
+    NO_WAY_IN,
+    is_blinding,
+    is_denied_everywhere,
+    note_blind,
+    note_seeing,
+)
 from api_bridge.hearing import hear, next_pull
 from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
@@ -48,7 +55,7 @@ from api_bridge.traces import read_traces
 from api_bridge.watch import watch
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
-from tenants.work import work_scope
+from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +198,8 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
         return
     with work_scope(claimed):
         store_mailboxes(opened.connection_id, listed)
-        note_seeing(opened.connection_id)
+        if not is_denied_everywhere(opened.connection_id):
+            note_seeing(opened.connection_id)
         synced = MailboxSync.objects.filter(connection_id=opened.connection_id)
         ids = list(synced.values_list("mailbox_id", flat=True))
         forget_old_items(ids, before=timezone.now() - ITEMS_KEPT)
@@ -302,9 +310,11 @@ def _read(claimed: ClaimedWork, opened: Opened, mine: Sequence[Mine]) -> bool:
         if not isinstance(page, BridgeError)
     ]
     shut_out = [page for page in pages if isinstance(page, BridgeError) and page.code in NO_WAY_IN]
-    if shut_out and not good:
+    denied = [page for page in pages if isinstance(page, AccessDenied)]
+    if (shut_out or denied) and not good:
         with work_scope(claimed):
-            note_blind(opened.connection_id, shut_out[0])
+            if shut_out or is_denied_everywhere(opened.connection_id):
+                note_blind(opened.connection_id, (shut_out or denied)[0])
     if good:
         Round(opened.connector, claimed, good, listed_at).run()
     if resting:
@@ -333,4 +343,5 @@ def _park(claimed: ClaimedWork, mine: Mine, error: BridgeError) -> None:
         park_mailbox(mine, str(error), wait_s=wait_s)
         if state is not None:
             changed = Mailbox.objects.filter(id=mine.seat.mailbox_id).exclude(state=state)
-            changed.update(state=state)
+            if changed.update(state=state):
+                want_work(claimed.tenant_id, ACCESS)

@@ -34,7 +34,7 @@ from incidents.models import (
     PullProposal,
     StandingOrder,
 )
-from incidents.modes import QUEUE, Mode, Modes, modes_of, wish_of
+from incidents.modes import LEADS, QUEUE, Mode, Modes, modes_of, wish_of
 from incidents.orders import orders_in_force
 from incidents.proposals import SURE, answer_proposals
 from incidents.remediation import copies_of, pull_incident, pullable
@@ -44,6 +44,7 @@ from tenants.doors import ClaimedWork
 from tenants.errors import DomainError, WrongInput, is_passing_trouble
 from tenants.ids import as_uuid
 from tenants.models import Person, Tenant
+from tenants.people import must_lead
 from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
@@ -195,17 +196,26 @@ def _leave(item: Disagreement, why: str, **result: str) -> None:
 
 def set_late_verdicts(*, tenant: Tenant, actor: Person | Actor, **changes: Any) -> LateVerdicts:
     """Change the client's setting: ``rule_mode``, ``most_copies``, ``rule_days``, ``stop`` (bool).
-    Raises ``WrongInput``.
+
+    Raises ``WrongInput``, or ``NotAllowed`` to anybody but a lead where Bailey would go further by
+    itself than now: anybody may stop it.
     """
     wish, _ = LateVerdicts.objects.get_or_create(tenant_id=tenant.id)
     before = {name: getattr(wish, name) for name in _SETTINGS}
+    was_stopped = wish.stopped_at is not None
     for name in set(_SETTINGS) & set(changes):
         setattr(wish, name, changes[name])
     if wish.rule_mode not in LateVerdicts.Mode.values:
         raise WrongInput("A late verdict is proposed or acts: ask or auto.")
     if not 1 <= wish.most_copies <= 10_000 or not 1 <= wish.rule_days <= 365:
         raise WrongInput("At most 10,000 copies, and a rule for 1 to 365 days.")
-    if "stop" in changes and bool(changes["stop"]) != (wish.stopped_at is not None):
+    if (
+        (wish.rule_mode == LateVerdicts.Mode.AUTO != before["rule_mode"])
+        or wish.most_copies > before["most_copies"]
+        or (was_stopped and not changes.get("stop", True))
+    ):
+        must_lead(actor, LEADS)
+    if "stop" in changes and bool(changes["stop"]) != was_stopped:
         wish.stopped_at = timezone.now() if changes["stop"] else None
         wish.stopped_by = actor.name if changes["stop"] else ""
     wish.changed_by = actor.name

@@ -35,6 +35,7 @@ TITLES = {
     "secret": "A secret or certificate of the mailbox layer ends",
     "gdap": "A delegated admin relationship ends",
     "push": "Push orders at the mail host are not renewed",
+    "refused": "Mailboxes are refused to the mailbox layer",
     "lost": "Delivered mail is not seen in mailboxes",
     "mx": "MX records have changed",
     "dkim": "DKIM records have changed",
@@ -48,6 +49,7 @@ _HURTS_NOW, _MAY_HURT, _COSTS_SECONDS = (
 _SEVERITY = {
     "consent": (Incident.Severity.HIGH, _HURTS_NOW),
     "lost": (Incident.Severity.MEDIUM, _HURTS_NOW),
+    "refused": (Incident.Severity.MEDIUM, _HURTS_NOW),
     "mx": (Incident.Severity.HIGH, _HURTS_NOW),
     "push": (Incident.Severity.LOW, _COSTS_SECONDS),
 }

@@ -136,8 +136,8 @@ class RuleFields(TypedDict, total=False):
 def add_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> GatewayRule:
     """One allow or block entry; gates follow it within seconds.
 
-    Raises ``WrongInput``, ``NotAllowed`` (for all clients or a group: a lead's), or ``Conflict``
-    where the same entry is in force.
+    Raises ``WrongInput``, ``NotAllowed`` (for all clients or a group, or one that lets threats
+    pass: a lead's), or ``Conflict`` where the same entry is in force.
     """
     rule = draft_rule(actor=actor, **fields)
     rule.save(force_insert=True)
@@ -175,6 +175,9 @@ def draft_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> Gatewa
     if rule.tenant_id is None:
         must_lead(actor)
     _check_new(rule)
+    # Of one mail she who may release it may say so; here nobody has looked at what will come.
+    if rule.beats_threats and rule.match != GatewayRule.Match.MAIL:
+        must_lead(actor, "A lead makes an entry that lets malware and phishing pass.")
     return rule
 
 

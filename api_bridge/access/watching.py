@@ -23,13 +23,14 @@ from api_bridge.sight import why_blind
 from incidents.execution import resume_waiting
 from incidents.findings import Trouble, note_findings
 from tenants.doors import ClaimedWork
-from tenants.models import Tenant
+from tenants.models import Mailbox, Tenant
 from tenants.work import work_scope
 
-CODES_OF_OURS = ("gdap", "push")
+CODES_OF_OURS = ("gdap", "push", "refused")
 CODES = ("consent", "permission", "secret", *CODES_OF_OURS)
 EVERY, AGAIN = timedelta(hours=1), timedelta(minutes=5)
 WARNED_BEFORE = timedelta(days=30)
+NAMED = 5
 _OF_CREDENTIALS = frozenset({"bad_credentials", "credentials_expired"})
 
 
@@ -123,7 +124,8 @@ def _troubles(answers: list[tuple[_Asked, Token | BridgeError]]) -> list[Trouble
         elif isinstance(answer, AuthExpired):
             found.append(_of_refusal(asked, answer))
     found += _of_blindness({trouble.code for trouble in found})
-    everything = [*found, *_of_secrets(), *_of_relationships(), *_of_pushes()]
+    found += [*_of_refused_mailboxes(), *_of_pushes()]
+    everything = [*found, *_of_secrets(), *_of_relationships()]
     return list({(each.code, each.key): each for each in everything}.values())
 
 
@@ -162,6 +164,22 @@ def _of_blindness(known: set[str]) -> list[Trouble]:
         )
         for row in Connection.objects.exclude(blind_since=None)
     ]
+
+
+def _of_refused_mailboxes() -> list[Trouble]:
+    """Of connections that see: mailboxes that the mail host refuses to us while others are read."""
+    seeing = MailboxSync.objects.filter(connection__blind_since=None)
+    denied = seeing.filter(mailbox__state=Mailbox.State.BLIND).order_by("mailbox__address")
+    addresses = list(denied.values_list("mailbox__address", flat=True))
+    if not addresses:
+        return []
+    rest = f" and {len(addresses) - NAMED} more" if len(addresses) > NAMED else ""
+    words = (
+        f"The mail host refuses Bailey these mailboxes: {', '.join(addresses[:NAMED])}{rest}. Their"
+        " mail is not seen. Look there for an access policy or role scope that leaves them out, or"
+        " for another password."
+    )
+    return [Trouble(code="refused", key="mailboxes", words=words)]
 
 
 def _of_secrets() -> list[Trouble]:

@@ -10,6 +10,7 @@ from console.api import (
     access,
     accounts,
     blindspots,
+    conservation,
     entities,
     everywhere,
     gaps,
@@ -203,6 +204,11 @@ urlpatterns = [
         r"tenants/(?P<slug>[-\w]+)/blind-spots/exchange/(?P<fate>[a-z]+)",
         blindspots.ClientTraced,
         "traced",
+    ),
+    _at(
+        r"tenants/(?P<slug>[-\w]+)/conservation",
+        conservation.ClientConservation,
+        "conservation",
     ),
     _at(r"tenants/(?P<slug>[-\w]+)/found-late", gaps.ClientGaps, "gaps"),
     _at(

@@ -122,6 +122,7 @@ class WithdrawForm(forms.Form):
 class LateVerdictsForm(forms.Form):
     rule_mode = forms.ChoiceField(
         label="The mailbox layer condemns what the gateway passed: block it there",
+        help_text="A lead lets Bailey go further by itself; anybody may hold it back.",
         choices=LateVerdicts.Mode.choices,
     )
     most_copies = forms.IntegerField(

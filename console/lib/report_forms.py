@@ -28,7 +28,8 @@ class ReportTermsForm(forms.Form):
     )
     herd_mode = forms.ChoiceField(
         label="… then",
-        help_text="What it would have met in the last 30 days stands beside it.",
+        help_text="What it would have met in the last 30 days stands beside it. That it pulls is a "
+        "lead's to say.",
         choices=ReportTerms.Herd.choices,
     )
 

@@ -28,6 +28,7 @@ from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need
 from api_bridge.access.registrations import registrations
 from api_bridge.access.watching import WARNED_BEFORE
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.sight import why_blind
 from console.lib.host_forms import FORMS
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Incident
@@ -102,6 +103,11 @@ class HostSight:
     connection: Connection
     pushes: PushSight
     mailboxes: int
+
+    @property
+    def why_blind(self) -> str:
+        """A sentence; it says nothing of a host that sees."""
+        return why_blind(self.connection)
 
     @property
     def named(self) -> tuple[str, str]:

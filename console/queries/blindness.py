@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 
 from api_bridge.models import Connection
@@ -52,11 +53,13 @@ class Blindness:
 
     def __init__(self, tenant_ids: Iterable[int]) -> None:
         ids = set(tenant_ids)
+        # Of several connections the one that has been blind longest comes last, and counts.
         connections = {
             connection.tenant_id: connection
             for connection in Connection.objects.filter(tenant_id__in=ids)
             .only("id", "tenant_id", "state", "blind_since")
             .annotate(acts=may_act())
+            .order_by(F("blind_since").desc(nulls_first=True))
         }
         gates = gates_spoke(ids)
         limit = timezone.now() - GATE_SILENT_AFTER

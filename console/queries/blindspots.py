@@ -28,6 +28,12 @@ from api_bridge.trace_sight import (
 from console.lib.cursor import newest_first
 from console.lib.period import read_period
 from console.queries.blindness import Blind, Blindness
+from console.queries.conservation import (
+    LayerCount,
+    Unaccounted,
+    conservation_of,
+    unaccounted_of,
+)
 from incidents.ledger import Period
 from incidents.models import Delivery, Incident
 from incidents.opening import open_bypass
@@ -56,7 +62,8 @@ class DomainRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """``query``: the period, for the address of a list.  ``bypass``: the open incident.
-    ``exchange``: the mail host's own record, None where it keeps none.
+    ``exchange``: the mail host's own record, None where it keeps none.  ``layers``: what each has
+    taken in, ``unaccounted``: the oldest of which no outcome is known.
     """
 
     client: Tenant
@@ -67,6 +74,8 @@ class Page:
     rows: list[DomainRow]
     bypass: Incident | None
     exchange: TraceSight | None
+    layers: list[LayerCount]
+    unaccounted: list[Unaccounted]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +111,7 @@ def read_asked(days: str, since: str, until: str) -> Period:
 
 def blindspots_page(client: Tenant, period: Period) -> Page:
     sights = reconcile(client, period)
+    layers = conservation_of(client, period)
     return Page(
         client=client,
         blind=Blindness([client.id]).of(client.id),
@@ -111,6 +121,8 @@ def blindspots_page(client: Tenant, period: Period) -> Page:
         rows=[_row(sight, period) for sight in sights],
         bypass=open_bypass(client),
         exchange=trace_sight(client, period),
+        layers=[layer for layer in layers if layer.taken_in],
+        unaccounted=unaccounted_of(client, period) if any(e.unaccounted for e in layers) else [],
     )
 
 

@@ -40,7 +40,7 @@ class ClientPage:
     blind: Blind
     domains: list[Domain]
     mailboxes: list[Mailbox]
-    connection: Connection | None
+    connections: list[Connection]
     gates: list[GateClient]
     matrix: list[tuple[str, str, Effective]]
     acts_from: str
@@ -99,7 +99,7 @@ def client_page(client: Tenant) -> ClientPage:
         blind=Blindness([client.id]).of(client.id),
         domains=list(Domain.objects.filter(tenant=client).order_by("name")),
         mailboxes=list(Mailbox.objects.filter(tenant=client).order_by("address")[:500]),
-        connection=Connection.objects.filter(tenant=client).first(),
+        connections=list(Connection.objects.filter(tenant=client).order_by("created_at")),
         gates=list(GateClient.objects.filter(tenant=client).select_related("gate")),
         matrix=[
             (row, KEYS[f"action.{row}"].words(one.value), one)

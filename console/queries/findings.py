@@ -40,6 +40,12 @@ _WAYS = {
         " meanwhile.",
         "access",
     ),
+    "refused": (
+        "See the mailbox layer",
+        "At the mail host an access policy or a role scope leaves them out, or their password is"
+        " another. Once they can be read, the gap is read too.",
+        "access",
+    ),
     "lost": (
         "See what was not seen",
         "A rule of the mailbox or the mail host took it away, or it was overlooked: what nobody"

@@ -41,9 +41,10 @@ from incidents.looks import ask_look
 from incidents.models import Delivery
 from seg_bridge.held.asked import send_digest_now
 from seg_bridge.held.drop import delete_held
-from seg_bridge.held.legal import end_hold, set_hold
+from seg_bridge.held.legal import LEADS, end_hold, set_hold
 from seg_bridge.models import LegalHold
 from tenants.outbox import sent_lately
+from tenants.people import must_lead
 
 
 @for_staff
@@ -188,6 +189,7 @@ def client_sent(request: PersonRequest, slug: str) -> HttpResponse:
 @for_staff
 def legal_hold_end(request: PersonRequest, hold_id: UUID) -> HttpResponse:
     found = access_one(LegalHold.objects.select_related("tenant"), hold_id)
+    must_lead(request.user, LEADS)
     form = ReasonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         end_hold(hold=found, actor=request.user, **form.cleaned_data)

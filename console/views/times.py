@@ -98,7 +98,8 @@ def client_sla(request: PersonRequest, slug: str) -> HttpResponse:
         agree(provider_id=person.provider_id, tenant=tenant, actor=person, **form.agreement())
         messages.success(request, "It holds for incidents that open from now on.")
         return redirect("client", slug)
-    return ask(request, "console/client_sla.html", {"client": tenant, "form": form})
+    context = {"client": tenant, "form": form, "may_agree": request.user.is_lead}
+    return ask(request, "console/client_sla.html", context)
 
 
 @for_staff
@@ -122,4 +123,5 @@ def sla_default(request: PersonRequest) -> HttpResponse:
         agree(provider_id=person.provider_id, tenant=None, actor=person, **form.agreement())
         messages.success(request, "It holds where a client has no agreement of its own.")
         return redirect("sla")
-    return ask(request, "console/client_sla.html", {"client": None, "form": form})
+    context = {"client": None, "form": form, "may_agree": request.user.is_lead}
+    return ask(request, "console/client_sla.html", context)

@@ -163,6 +163,9 @@ def check_targets(targets: Mapping[str, Mapping[str, Any]], business: Hours) -> 
             raise WrongInput("Business hours without a single hour would never end.")
 
 
+LEADS = "A lead agrees times with clients."
+
+
 @transaction.atomic
 def agree(
     *,
@@ -177,11 +180,10 @@ def agree(
     valid_from: datetime | None = None,
 ) -> SlaPlan:
     """A new agreement with this client, or the provider's default; incidents that open later go by
-    it.  Raises ``NotAllowed`` (a lead agrees for all clients), or ``WrongInput``: also for a time
-    that has passed, for what was promised stays so.
+    it.  Raises ``NotAllowed`` (a lead agrees), or ``WrongInput``: also for a time that has passed,
+    for what was promised stays so.
     """
-    if tenant is None:
-        must_lead(actor)
+    must_lead(actor, LEADS)
     if not name.strip():
         raise WrongInput("Give the agreement a name.")
     # Looked up on the disk: only here, not whenever a plan is read.

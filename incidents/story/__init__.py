@@ -5,7 +5,8 @@ Built from observations, actions and audit each time it is read; every line name
 ``tell_story(incident)``   all of it
 ``exposure(counts)``       a row's few words
 ``lines.py`` what is a line; ``sender.py`` who wrote and how the name was borrowed; ``layers.py``
-what each layer saw; ``people.py`` what people and Bailey did; ``headline.py`` the sentence above;
+what each layer saw; ``people.py`` what people and Bailey did; ``chain.py`` whom they passed it on
+to; ``headline.py`` the sentence above;
 ``gaps.py`` what nobody looked at.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from incidents.models import Delivery, Incident, Message
 from incidents.sightings import history_of
+from incidents.story.chain import chain_lines
 from incidents.story.gaps import not_checked
 from incidents.story.headline import exposure, headline
 from incidents.story.layers import layer_lines
@@ -51,6 +53,7 @@ def tell_story(incident: Incident, most: int | None = None) -> Story:
         *sender_lines(messages, client),
         *layer_lines(messages, copies, seen, names, client),
         *reply_lines(incident, copies, names),
+        *chain_lines(copies, names, client),
         *job_lines(incident, copies),
         *look_lines(copies, names),
         *rule_lines(incident, client),

@@ -55,27 +55,20 @@ _AUDIT = {
 }
 
 
-_BY_SENT_ITEMS = "Seen in the sent items."
-
-
 def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
-    """Who answered it, and who passed it on."""
-    asked = _ASKED.get(Incident.Kind(incident.kind), _BY_SENT_ITEMS)
+    """Who answered it; who passed it on: ``chain.py``."""
+    asked = _ASKED.get(Incident.Kind(incident.kind), "Seen in the sent items.")
     for copy in copies:
-        for at, proof, did, text in (
-            (copy.replied_at, copy.replied_by, "replied", asked),
-            (copy.forwarded_at, copy.forwarded_by, "passed it on", _BY_SENT_ITEMS),
-        ):
-            if at is not None:
-                yield Line(
-                    at=at,
-                    lane="person",
-                    lead=f"{names.of(copy.recipient)} {did}.",
-                    text=text,
-                    source=f"observation:{proof}",
-                    recipients=(copy.recipient,),
-                    names_them=True,
-                )
+        if copy.replied_at is not None:
+            yield Line(
+                at=copy.replied_at,
+                lane="person",
+                lead=f"{names.of(copy.recipient)} replied.",
+                text=asked,
+                source=f"observation:{copy.replied_by}",
+                recipients=(copy.recipient,),
+                names_them=True,
+            )
 
 
 def look_lines(copies: Sequence[Delivery], names: Names) -> Iterator[Line]:

@@ -10,8 +10,10 @@ from incidents.models import ReportTerms
 from tenants.audit import Actor, write_audit
 from tenants.errors import WrongInput
 from tenants.models import Mailbox, Person, Tenant
+from tenants.people import must_lead
 
 CHANGED = "incidents.report_terms.changed"
+LEADS = "That reports pull by themselves is a lead's to say. Anybody may make it a dry run again."
 FEWEST, MOST = 2, 500
 _NAMES = ("answers", "herd_mode", "herd_reporters")
 
@@ -32,7 +34,8 @@ def report_address(tenant_id: int) -> str:
 def set_terms(*, tenant: Tenant, actor: Person | Actor, **changes: Any) -> ReportTerms:
     """Change ``mailbox`` (an address, "": none), ``answers``, ``herd_mode``, ``herd_reporters``.
 
-    Raises ``WrongInput``.
+    Raises ``WrongInput``, or ``NotAllowed`` to anybody but a lead where reports would pull, or
+    fewer reporters than now.
     """
     ReportTerms.objects.get_or_create(tenant_id=tenant.id)
     terms = ReportTerms.objects.select_for_update(of=("self",)).get(tenant_id=tenant.id)
@@ -45,6 +48,12 @@ def set_terms(*, tenant: Tenant, actor: Person | Actor, **changes: Any) -> Repor
         raise WrongInput("The herd rule is off, a dry run, or pulls: off, dry_run or pull.")
     if not FEWEST <= terms.herd_reporters <= MOST:
         raise WrongInput(f"The herd rule takes {FEWEST} to {MOST} reporters.")
+    pulls = terms.herd_mode == ReportTerms.Herd.PULL
+    was_stricter = before["herd_mode"] != terms.herd_mode or (
+        terms.herd_reporters < before["herd_reporters"]
+    )
+    if pulls and was_stricter:
+        must_lead(actor, LEADS)
     terms.changed_by = actor.name
     terms.save()
     write_audit(

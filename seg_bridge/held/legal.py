@@ -10,7 +10,9 @@ from seg_bridge.held.models import LegalHold
 from tenants.audit import write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person, Tenant
+from tenants.people import must_lead
 
+LEADS = "A lead ends a legal hold."
 SET, ENDED = "seg_bridge.legal_hold.set", "seg_bridge.legal_hold.ended"
 
 
@@ -37,7 +39,10 @@ def set_hold(*, tenant: Tenant, message: Message | None, actor: Person, reason: 
 
 
 def end_hold(*, hold: LegalHold, actor: Person, reason: str) -> None:
-    """From now on its age counts again.  Raises ``Conflict`` where it has ended before."""
+    """From now on its age counts again: what was kept may be deleted.  Raises ``NotAllowed``
+    (anybody sets one, a lead ends it), ``WrongInput``, or ``Conflict`` where it has ended before.
+    """
+    must_lead(actor, LEADS)
     if not reason.strip():
         raise WrongInput("Say why it need not be kept any more.")
     changed = LegalHold.objects.filter(id=hold.id, ended_at=None).update(

@@ -341,3 +341,10 @@ def may_release(least: str, role: str) -> bool:
     if "nobody" in (least, role) or role not in RELEASERS or least not in RELEASERS:
         return False
     return RELEASERS.index(role) >= RELEASERS.index(least)
+
+
+def is_looser_release(key: str, before: Value, after: Value) -> bool:
+    """Is this a value of who may release, and may more people do it ``after``?"""
+    if not key.startswith("release.") or not {before, after} <= set(RELEASERS):
+        return False
+    return RELEASERS.index(str(after)) < RELEASERS.index(str(before))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -16,12 +17,19 @@ from django.utils import timezone
 from seg_bridge.changes import FRESH_FOR, check_savable, keep_forecast
 from seg_bridge.models import PolicyChange, PolicyLayer, PolicyTemplate, Rehearsal
 from seg_bridge.policies.effective import Layer, Level, differences, stated
-from seg_bridge.policies.keys import Value, WrongValue, check_keys, check_values
+from seg_bridge.policies.keys import (
+    KEYS,
+    Value,
+    WrongValue,
+    check_keys,
+    check_values,
+    is_looser_release,
+)
 from seg_bridge.policies.layers import Layers, Target, layer_of, name_of
 from seg_bridge.policies.templates import BAILEYS, Template
 from seg_bridge.rehearsal import ChangePolicy, rehearse
 from tenants.audit import Actor, write_audit
-from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.errors import Conflict, NotAllowed, NotThere, WrongInput
 from tenants.groups import members_of
 from tenants.ids import new_id
 from tenants.models import GroupMember, Person, Tenant
@@ -86,7 +94,8 @@ def ask_change(
     ``version``: of the layer that the person has seen, 0 for none.  ``template`` "": none, else the
     level states its values and nothing besides; ``states`` then count on top.  Raises
     ``WrongInput`` (also where nothing would change), ``Conflict`` where somebody changed the level
-    meanwhile, ``NotAllowed`` where the level is a lead's: all clients, or a group.
+    meanwhile, ``NotAllowed`` where it is a lead's: a level for all clients or a group, or that
+    people may release what they may not release now.
     """
     _check_may_change(target, actor)
     row = own_row(target)
@@ -107,6 +116,7 @@ def ask_change(
         asked_by=actor.name,
     )
     _rehearse(change, target, changed, actor)
+    _check_may_loosen(change, actor)
     change.save(force_insert=True)
     write_audit(
         REHEARSED,
@@ -122,6 +132,28 @@ def ask_change(
 def _check_may_change(target: Target, actor: Person | Actor) -> None:
     if target.tenant is None:
         must_lead(actor)
+
+
+def _check_may_loosen(change: PolicyChange, actor: Person | Actor) -> None:
+    """Whoever is kept from releasing a mail does not give herself the right.  Raises
+    ``NotAllowed``; who asked for a push is looked up, for a worker has her name only.
+    """
+    loosened = [
+        KEYS[each["key"]].label
+        for each in change.differences
+        if is_looser_release(each["key"], each["before"], each["after"])
+    ]
+    if not loosened:
+        return
+    sentence = f"A lead lets more people release held mail ({loosened[0]})."
+    if isinstance(actor, Person):
+        must_lead(actor, sentence)
+    elif actor.id is not None and not _is_a_lead(actor.id):
+        raise NotAllowed(sentence)
+
+
+def _is_a_lead(person_id: UUID) -> bool:
+    return Person.objects.filter(id=person_id, role=Person.Role.LEAD, is_active=True).exists()
 
 
 def _wish(
@@ -180,14 +212,16 @@ def make_change(
 ) -> PolicyLayer:
     """The level states it from now on.
 
-    Raises ``WrongInput`` without a reason; ``Conflict`` for a forecast that is old, a change that
-    was made, or a level that somebody changed meanwhile; ``Objections`` unless ``despite``.
+    Raises ``WrongInput`` without a reason; ``NotAllowed`` as ``ask_change`` does; ``Conflict`` for
+    a forecast that is old, a change that was made, or a level that somebody changed meanwhile;
+    ``Objections`` unless ``despite``.
     """
     if not reason.strip():
         raise WrongInput("Say why: the reason stands at every value that changes.")
     locked = PolicyChange.objects.select_for_update(of=("self",)).get(id=change.id)
     target = target_of(locked)
     _check_may_change(target, actor)
+    _check_may_loosen(locked, actor)
     if locked.state != PolicyChange.State.REHEARSED:
         raise Conflict("This change has been made already.")
     if locked.created_at < timezone.now() - FRESH_FOR:

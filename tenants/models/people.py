@@ -65,6 +65,10 @@ class Person(AbstractBaseUser, ScopedModel):
         return self.role in (self.Role.LEAD, self.Role.ANALYST)
 
     @property
+    def is_lead(self) -> bool:
+        return self.role == self.Role.LEAD
+
+    @property
     def initials(self) -> str:
         return "".join(word[0] for word in self.name.split()[:2]).upper()
 

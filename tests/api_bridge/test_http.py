@@ -1,6 +1,7 @@
 """The one way out: what is repeated, what is refused, and where a token may go."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -15,7 +16,13 @@ from api_bridge.errors import (
     Temporary,
     Unexpected,
 )
-from api_bridge.http import ATTEMPTS, OutgoingClient, check_outgoing, error_code
+from api_bridge.http import (
+    ATTEMPTS,
+    OutgoingClient,
+    check_outgoing,
+    error_code,
+    retry_after_s,
+)
 from api_bridge.limits import LocalLimits
 
 BASE = "https://graph.example/v1.0"
@@ -111,6 +118,27 @@ def test_a_429_with_a_long_wait_is_left_to_the_caller_and_pauses_its_name(time):
         client.call("GET", "/x", slots={"s": 1})
     assert len(server.requests) == 1
     assert client.call("GET", "/x", slots={"other": 1}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_s"),
+    [
+        ("4", 4),
+        ("Sun, 22 Nov 2026 12:00:30 GMT", 30),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", 0),
+        ("999999", 86_400),
+        ("9" * 5_000, 86_400),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+    ],
+)
+def test_how_long_a_host_may_keep_us_waiting(said, wait_s):
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert retry_after_s({"retry-after": said}, now) == wait_s
 
 
 def test_a_retry_after_that_is_always_one_is_not_believed(time):

@@ -35,7 +35,7 @@ def reported(cast: Cast) -> None:
     with worker(cast.acme):
         Mailbox.objects.filter(address="it@acme.example").update(external_id="x")
         mode = ReportTerms.Herd.DRY_RUN
-        set_terms(tenant=cast.acme, actor=cast.ana, herd_mode=mode, herd_reporters=3)
+        set_terms(tenant=cast.acme, actor=cast.mo, herd_mode=mode, herd_reporters=3)
     for whom in people:
         come(cast.acme, report(whom, lure(whom), text="I never ordered this, is it ours?"))
     come(cast.acme, report("eve@evil.example", lure("it@acme.example")), trust="outside")

@@ -13,6 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.models import Connection
+from api_bridge.sight import mailbox_blindness
+from console.queries.blindness import Blindness
 from incidents.everywhere import pull_everywhere
 from incidents.models import Incident, Job, Message, Report
 from incidents.reports import ask_report, ask_statement, serve_reports
@@ -179,3 +181,14 @@ def test_a_client_that_is_seen_is_called_blind_nowhere(client, cast):
         assert "blind since" not in client.get(address).content.decode()
     headers = {"Authorization": f"Bearer {token}"}
     assert client.get(f"/api/v1/incidents/{incident.id}", headers=headers).json()["blind"] == []
+
+
+@pytest.mark.parametrize("first_is_blind", [True, False])
+def test_of_two_connections_the_blind_one_counts(cast, first_is_blind):
+    with scope(cast):
+        for is_blind in (first_is_blind, not first_is_blind):
+            since = SINCE if is_blind else None
+            host = f"cloud-{is_blind}"
+            Connection.objects.create(tenant=cast.acme, cloud_tenant_id=host, blind_since=since)
+        assert Blindness([cast.acme.id]).of(cast.acme.id).since == SINCE
+        assert mailbox_blindness(cast.acme.id).since == SINCE

@@ -297,14 +297,20 @@ def test_a_pull_without_an_order(cast: Cast, as_ana, item):
 def test_the_clients_wish_and_the_switch(cast: Cast, as_ana):
     address = reverse("late_verdicts", args=["acme"])
     wish = {"rule_mode": "auto", "most_copies": "5", "rule_days": "14"}
-    assert as_ana.post(address, {**wish, "stop": "on"}).status_code == 302
+    assert as_ana.post(address, {**wish, "stop": "on"}).status_code == 403
+    less = {**wish, "rule_mode": "ask", "stop": "on"}
+    assert as_ana.post(address, less).status_code == 302
     with scope(cast.acme):
         row = LateVerdicts.objects.get()
-        assert (row.rule_mode, row.most_copies, row.stopped_by) == ("auto", 5, "Ana")
+        assert (row.rule_mode, row.most_copies, row.stopped_by) == ("ask", 5, "Ana")
     assert "Stopped by Ana" in text(as_ana, "late_verdicts", "acme")
+    refused = as_ana.post(address, {**wish, "rule_mode": "ask"})
+    assert (refused.status_code, "a lead" in refused.content.decode()) == (403, True)
+    as_ana.force_login(cast.mo)
     as_ana.post(address, wish)
     with scope(cast.acme):
-        assert LateVerdicts.objects.get().stopped_at is None
+        row = LateVerdicts.objects.get()
+        assert (row.rule_mode, row.stopped_at) == ("auto", None)
 
 
 def test_what_is_contained_is_recommended_to_be_repaired(cast: Cast, as_ana, item):

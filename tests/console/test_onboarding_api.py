@@ -142,6 +142,10 @@ def test_legal_holds_wishes_and_sent_mail(client, cast: Cast):
     assert whole.json()["message"] is None
     assert len(api(client, "GET", "legal-holds?in_force=true").json()["results"]) == 2
     end = f"legal-holds/{made.json()['id']}/end"
-    assert api(client, "POST", end, {"reason": "Settled"}).json()["ended_by"] == "Ana"
+    assert api(client, "POST", end, {"reason": "Settled"}).status_code == 403
+    assert "A lead ends it." in client.get("/console/clients/acme").content.decode()
+    client.force_login(cast.mo)
+    assert "A lead ends it." not in client.get("/console/clients/acme").content.decode()
+    assert api(client, "POST", end, {"reason": "Settled"}).json()["ended_by"] == "Mo"
     assert api(client, "POST", end, {"reason": "Settled"}).status_code == 409
     assert len(api(client, "GET", "legal-holds?in_force=true").json()["results"]) == 1

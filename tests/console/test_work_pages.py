@@ -215,13 +215,16 @@ def test_a_view_keeps_the_queues_filters(cast, phish):
 
 
 def test_an_agreement_with_a_client_by_its_form(cast):
-    ana, where = browser(cast.ana), reverse("client_sla", args=["acme"])
-    page = ana.get(where).content.decode()
+    mo, where = browser(cast.mo), reverse("client_sla", args=["acme"])
+    page = mo.get(where).content.decode()
     said = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page)) | {
         f"{severity}_hours": "business" for severity in ("critical", "high", "medium", "low")
     }
     said |= {"time_zone": "Europe/Berlin", "day_5": "10:00-12:00 13:00-14:00", "holidays": ""}
-    assert ana.post(where, said).status_code == 302
+    ana = browser(cast.ana)
+    assert "A lead agrees it." in ana.get(where).content.decode()
+    assert ana.post(where, said).status_code == 403
+    assert mo.post(where, said).status_code == 302
     with staff(cast):
         plan = SlaPlan.objects.get()
     assert plan.weekly[5] == [["10:00", "12:00"], ["13:00", "14:00"]]
@@ -231,7 +234,7 @@ def test_an_agreement_with_a_client_by_its_form(cast):
         "resolve": 1440,
         "hours": "business",
     }
-    wrong = ana.post(where, said | {"day_5": "ten to twelve"})
+    wrong = mo.post(where, said | {"day_5": "ten to twelve"})
     assert wrong.status_code == 400
 
 

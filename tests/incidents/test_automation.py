@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from incidents import automation, layers
@@ -21,7 +22,7 @@ from incidents.remediation import pull_incident, restore_incident
 from incidents.words import Layer, Place, Verdict
 from seg_bridge.models import GatewayRule
 from tenants.doors import ClaimedWork
-from tenants.errors import WrongInput
+from tenants.errors import NotAllowed, WrongInput
 from tenants.models import AuditEntry, Work
 from tests.factories import Cast
 from tests.incidents.test_disagreements import INFO, IT, held, inside, passed
@@ -40,7 +41,7 @@ def wish(cast: Cast, *, mode: str = "", **changes: Any) -> None:
         if mode:
             set_mode(tenant=cast.acme, mode=mode, actor=cast.mo)
         if changes:
-            set_late_verdicts(tenant=cast.acme, actor=cast.ana, **changes)
+            set_late_verdicts(tenant=cast.acme, actor=cast.mo, **changes)
 
 
 def happened(cast: Cast, *seen: Observation) -> None:
@@ -365,6 +366,32 @@ def test_leave_them_keeps_bailey_from_pulling(cast: Cast, mailboxes: Mailboxes):
 def test_a_wish_that_makes_no_sense_is_refused(cast: Cast, changes: dict[str, Any]):
     with pytest.raises(WrongInput), _scope(cast.acme):
         set_late_verdicts(tenant=cast.acme, actor=cast.ana, **changes)
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted", "is_a_leads"),
+    [
+        ({}, {"rule_mode": "auto"}, True),
+        ({"rule_mode": "auto"}, {"rule_mode": "ask"}, False),
+        ({"rule_mode": "auto"}, {"rule_mode": "auto", "rule_days": 3}, False),
+        ({"most_copies": 5}, {"most_copies": 6}, True),
+        ({"most_copies": 5}, {"most_copies": 4}, False),
+        ({}, {"stop": True}, False),
+        ({"stop": True}, {"stop": False}, True),
+        ({"stop": True}, {"rule_days": 3}, False),
+    ],
+)
+def test_how_far_bailey_goes_is_a_leads_and_anybody_holds_it_back(
+    cast: Cast, now: dict[str, Any], wanted: dict[str, Any], is_a_leads: bool
+):
+    wish(cast, **now)
+    with _scope(cast.acme):
+        if is_a_leads:
+            with pytest.raises(NotAllowed), transaction.atomic():
+                set_late_verdicts(tenant=cast.acme, actor=cast.ana, **wanted)
+            set_late_verdicts(tenant=cast.acme, actor=cast.mo, **wanted)
+        else:
+            set_late_verdicts(tenant=cast.acme, actor=cast.ana, **wanted)
 
 
 def test_a_wish_is_in_the_audit_log_with_before_and_after(cast: Cast):

@@ -388,7 +388,7 @@ def test_late_verdicts_that_act_by_themselves_are_said(cast: Cast, cloud):
     cloud.judges = Judged(verdict="bec", confidence=0.9)
     make_gate(cast, cast.acme)
     with _scope(cast):
-        set_late_verdicts(tenant=cast.acme, actor=cast.ana, rule_mode="auto")
+        set_late_verdicts(tenant=cast.acme, actor=cast.mo, rule_mode="auto")
         record([_held(cast)])
         make_sense_of_backlog(cast.acme)
         (mailbox, _) = foresee(_fresh(Delivery.objects.get()))

@@ -244,7 +244,7 @@ sla_targets        GET     -          200 200  200  in     in    in
 client_sla         GET     client     200 200  200  in     in    in
 client_statement   GET     client     200 200  200  in     in    in
 client_statement   POST    client     302 302  302  in     in    in
-client_sla         POST    client     302 302  302  in     in    in
+client_sla         POST    client     302 403  403  in     in    in
 message            GET     message    200 200  200  in     in    in
 message_open       GET     message    200 200  200  in     in    in
 message_open       POST    message    302 302  302  in     in    in
@@ -268,8 +268,8 @@ message_keep       POST    message    302 302  302  in     in    in
 client_keep        GET     client     200 200  200  in     in    in
 client_keep        POST    client     302 302  302  in     in    in
 client_sent        GET     client     200 200  200  in     in    in
-legal_hold_end     GET     legal-hold 200 200  200  in     in    in
-legal_hold_end     POST    legal-hold 302 302  302  in     in    in
+legal_hold_end     GET     legal-hold 200 403  403  in     in    in
+legal_hold_end     POST    legal-hold 302 403  403  in     in    in
 disagreements      GET     -             200 200  200  in     in    in
 disagreement       GET     disagreement  200 200  200  in     in    in
 disagreement_rehearse GET  disagreement  405 405  405  405    405   405
@@ -407,7 +407,7 @@ api-kpis               GET     -             200 200  200  401    200   401
 api-kpi-incidents      GET     -             200 200  200  401    200   401
 api-sla                GET     -             200 200  200  401    200   401
 api-sla-plans          GET     -             200 200  200  401    200   401
-api-sla-plans          POST    new-rule      201 201  201  401    201   401
+api-sla-plans          POST    new-rule      201 403  403  401    201/403 401
 api-sla-forecast       GET     -             200 200  200  401    200   401
 api-sla-targets        GET     -             200 200  200  401    200   401
 api-messages           GET     -             200 200  200  401    200   401
@@ -431,7 +431,7 @@ api-wishes             GET     -             200 200  200  401    200   401
 api-sent-mail          GET     -             200 200  200  401    200   401
 api-legal-holds        GET     -             200 200  200  401    200   401
 api-legal-holds        POST    new-hold      201 201  201  401    201   401
-api-legal-hold-end     POST    legal-hold    200 200  200  401    200   401
+api-legal-hold-end     POST    legal-hold    200 403  403  401    200/403 401
 api-mailboxes          GET     -             200 200  200  401    200   401
 api-mailbox-remove     POST    mailbox       409 403  403  401 409/403   401
 api-domain-change      POST    domain        200 403  403  401 200/403   401
@@ -471,6 +471,7 @@ api-grouping-decide    POST    client        200 200  200  401    200   401
 api-blindspots         GET     client        200 200  200  401    200   401
 api-blindspots-list    GET     client        200 200  200  401    200   401
 api-traced             GET     client        200 200  200  401    200   401
+api-conservation       GET     client        200 200  200  401    200   401
 api-gaps               GET     client        200 200  200  401    200   401
 api-gaps-list          GET     client        200 200  200  401    200   401
 api-access             GET     client        200 200  200  401    200   401
@@ -706,11 +707,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "order_withdraw": {"reason": "It is over"},
     "report_terms": {"mailbox": "", "herd_mode": "dry_run", "herd_reporters": "4"},
     "api-report-terms": {"herd_mode": "dry_run"},
-    "late_verdicts": {
-        "rule_mode": "auto",
-        "most_copies": "9",
-        "rule_days": "9",
-    },
+    "late_verdicts": {"rule_mode": "ask", "most_copies": "9", "rule_days": "9"},
     "api-late-verdicts": {"rule_mode": "ask"},
     "mode_set": {"mode": "ask", "is_seen": "ask"},
     "proposal_decline": {"reason": "A drill"},

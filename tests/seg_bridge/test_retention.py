@@ -20,7 +20,7 @@ from seg_bridge.held.drop import delete_held
 from seg_bridge.held.legal import end_hold, set_hold
 from seg_bridge.held.retention import serve_retention
 from seg_bridge.models import GateCommand, LegalHold, PolicyLayer
-from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.errors import Conflict, NotAllowed, NotThere, WrongInput
 from tenants.models import AuditEntry, Domain, Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, gateway_saw, state_policy
@@ -219,10 +219,12 @@ def test_a_legal_hold_is_ended_by_a_person_and_then_the_age_counts(gated: Cast):
             set_hold(tenant=gated.acme, message=copy.message, actor=gated.ana, reason="Again")
         kept = LegalHold.objects.get()
         with pytest.raises(WrongInput):
-            end_hold(hold=kept, actor=gated.ana, reason=" ")
-        end_hold(hold=kept, actor=gated.ana, reason="Settled")
-        with pytest.raises(Conflict):
+            end_hold(hold=kept, actor=gated.mo, reason=" ")
+        with pytest.raises(NotAllowed):
             end_hold(hold=kept, actor=gated.ana, reason="Settled")
+        end_hold(hold=kept, actor=gated.mo, reason="Settled")
+        with pytest.raises(Conflict):
+            end_hold(hold=kept, actor=gated.mo, reason="Settled")
     serve_retention(claimed(gated))
     assert dropped(gated) == {copy.id}
 

@@ -17,7 +17,7 @@ from seg_bridge.services import (
 from seg_bridge.snapshot import find_gate
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
-from tenants.errors import Conflict, NotThere, WrongInput
+from tenants.errors import Conflict, NotAllowed, NotThere, WrongInput
 from tenants.ids import new_id
 from tenants.models import AuditEntry, Provider, Work
 from tenants.scope import Role, maintenance_scope, tenant_scope
@@ -145,6 +145,13 @@ def test_a_rule_that_nobody_should_want_is_refused(acme_scope, cast: Cast, chang
     with pytest.raises(WrongInput, match=words):
         add(cast, **changes)
     assert not GatewayRule.objects.exists()
+
+
+def test_an_entry_that_lets_threats_pass_is_a_leads(acme_scope, cast: Cast):
+    lets = {"kind": "allow", "value": "ann@sender.example", "beats_threats": True}
+    with pytest.raises(NotAllowed, match="A lead makes an entry"):
+        add(cast, **lets)
+    assert add(cast, **lets, actor=cast.mo).beats_threats
 
 
 def test_the_same_rule_twice_is_a_conflict_that_names_its_author(acme_scope, cast: Cast):

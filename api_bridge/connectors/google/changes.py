@@ -209,7 +209,8 @@ def _items(
     brief: Sequence[str],
 ) -> tuple[tuple[Item, ...], int]:
     """Oldest first.  What is gone meanwhile is left out; what cannot be had at all is an item
-    without content, so that it is tried, counted and given up like any other (trap 10).
+    without content, so that it is tried, counted and given up like any other (trap 10).  Of a
+    mail that ``brief`` names it is left out: only its labels changed, and they are read again.
 
     Raises ``BridgeError`` for what says nothing of the mail: limits, tokens, an outage.
     """
@@ -218,13 +219,15 @@ def _items(
     now = datetime.now(UTC)
     quarantine = labels.quarantine(mailbox_id)
     items, skipped = [], 0
-    for item_id, answer in get_many(client, mailbox_id, whole, brief).items():
+    answers = get_many(client, mailbox_id, whole, brief)
+    is_there = any(not isinstance(answer, BridgeError) for answer in answers.values())
+    for item_id, answer in answers.items():
         if isinstance(answer, NotFound) and answer.code not in ("no_mail_service", "invalid_grant"):
             continue
-        item = _bare(mailbox_id, item_id, now) if _is_poison(answer) else None
         if isinstance(answer, BridgeError):
-            if item is None:
+            if not _is_poison(answer, is_there=is_there):
                 raise answer
+            item = _bare(mailbox_id, item_id, now) if item_id in whole else None
         else:
             item = item_of(answer, mailbox_id, quarantine, now)
         if item is None:
@@ -234,12 +237,15 @@ def _items(
     return tuple(sorted(items, key=lambda item: item.received_at)), skipped
 
 
-def _is_poison(answer: Json | BridgeError) -> bool:
-    if isinstance(answer, RateLimited) or not isinstance(answer, BridgeError):
+def _is_poison(error: BridgeError, *, is_there: bool) -> bool:
+    """``is_there``: other mail of the same mailbox could be had just now, so neither an outage nor
+    a missing permission keeps this one back.
+    """
+    if isinstance(error, RateLimited):
         return False
-    if isinstance(answer, Temporary):
-        return answer.status == 500
-    return isinstance(answer, Rejected | Unexpected) and answer.status != 403
+    if isinstance(error, Temporary):
+        return is_there or error.status == 500
+    return isinstance(error, Rejected | Unexpected) and (is_there or error.status != 403)
 
 
 def _bare(mailbox_id: str, item_id: str, now: datetime) -> Item:

@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Self
 
 from api_bridge.connectors import Item, Page
@@ -23,7 +22,7 @@ from api_bridge.connectors.graph.client import Ask, GraphClient, entries_of, nex
 from api_bridge.connectors.graph.folders import Folders
 from api_bridge.connectors.graph.mapping import ITEM_FIELDS, Json, item_of, text_of
 from api_bridge.errors import BridgeError, NotFound, Rejected, Temporary
-from api_bridge.http import Reply
+from api_bridge.http import Reply, date_of
 
 OVERLAP = timedelta(minutes=15)
 PAGE_SIZE = 50
@@ -223,9 +222,9 @@ def _items(
 
 
 def _server_time(reply: Reply, now: datetime) -> datetime:
-    """Receipt is written by the server's clock, so the watermark is too; ours if it says none."""
-    try:
-        at = parsedate_to_datetime(reply.headers.get("date", ""))
-    except ValueError:
-        return now
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    """Receipt is written by the server's clock, so the watermark is too.  Ours if it says none, or
+    where it is ahead of ours: a watermark that is too early lists mail twice, one that is too late
+    never lists it.
+    """
+    at = date_of(reply.headers.get("date", ""))
+    return min(at, now) if at else now

@@ -49,6 +49,16 @@ def test_the_next_window_begins_15_minutes_before_the_servers_clock(graph):
     assert Cursor.from_text(first.cursor).since == datetime(2026, 11, 22, 11, 45, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    "date", ["Wed, 22 Nov 2198 12:00:00 GMT", "Mon, 01 Jan 9" + "9" * 20 + " 00:00:00 GMT", "x"]
+)
+def test_a_clock_that_is_ahead_of_ours_or_none_loses_no_mail(graph, date):
+    graph.routes[LIST] = page(headers={"Date": date})
+    before = datetime.now(UTC)
+    first = graph.connector().changes("u", "", since=START)
+    assert Cursor.from_text(first.cursor).since <= max(START, before) - timedelta(minutes=14)
+
+
 def test_a_mail_dated_in_the_future_does_not_move_the_watermark(graph):
     graph.routes[LIST] = page(message("a", "2027-01-01T00:00:00Z"))
     first = graph.connector().changes("u", "", since=START)

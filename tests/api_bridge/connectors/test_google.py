@@ -175,18 +175,34 @@ def test_labels_that_change_are_told_without_the_mail(workspace, connector, ana)
     )  # fmt: skip
 
 
-def test_a_mail_that_cannot_be_had_does_not_stop_its_mailbox(workspace, connector, ana):
+@pytest.mark.parametrize("kind", ["status_500", "status_503"])
+def test_a_mail_that_cannot_be_had_does_not_stop_its_mailbox(workspace, connector, ana, kind):
     """Trap 10: the others come, and it is an item that is tried, counted and given up."""
     connector._client._sleep = lambda seconds: None
     _, cursor, _ = walk(connector, ana, "")
     poison, good = workspace.receive("ana"), workspace.receive("ana")
     (bad,) = connector.find(ana, poison)
-    fault(workspace, "status_500", match=bad.item_id, count=20)
+    fault(workspace, kind, match=bad.item_id, count=20, seconds=0)
     page = connector.changes(ana, cursor)
     assert {item.ref.item_id: item.internet_message_id for item in page.items} == {
         bad.item_id: "", connector.find(ana, good)[0].item_id: good,
     }  # fmt: skip
     assert isinstance(connector.fetch_many([bad])[0], Temporary)
+
+
+@pytest.mark.parametrize("kind", ["status_500", "status_503"])
+def test_labels_that_cannot_be_had_are_no_place(workspace, connector, ana, kind):
+    """Of known mail that only changed its labels nothing is told rather than that it is nowhere."""
+    connector._client._sleep = lambda seconds: None
+    known, other = (connector.find(ana, workspace.receive("ana"))[0] for _ in range(2))
+    _, cursor, _ = walk(connector, ana, "")
+    for ref in (known, other):
+        path = f"messages/{ref.item_id}/modify"
+        workspace.gmail("ana", "POST", path, json={"removeLabelIds": ["UNREAD"]})
+    fault(workspace, kind, match=known.item_id, count=20, seconds=0)
+    page = connector.changes(ana, cursor)
+    assert [item.ref for item in page.items] == [other]
+    assert page.skipped == 1
 
 
 def test_pages_that_would_be_too_many_bytes_become_summaries(

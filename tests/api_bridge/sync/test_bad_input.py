@@ -212,7 +212,8 @@ def test_the_webhook_stores_a_hint_and_does_no_work(inside):
     assert not client.observations()
 
 
-def test_a_poison_message_is_parked_and_its_mailbox_goes_on(inside):
+@pytest.mark.parametrize("kind", ["status_500", "status_503"])
+def test_a_poison_message_is_parked_and_its_mailbox_goes_on(inside, kind):
     """Trap 10: its bytes can never be had, the mails beside it are read at once."""
     client = inside.connect_google("gamma")
     client.sync()
@@ -220,7 +221,8 @@ def test_a_poison_message_is_parked_and_its_mailbox_goes_on(inside):
     (found,) = client.company.gmail("ana", "GET", "messages")["messages"]
     inside.cloud.faults.add(
         {
-            "kind": "status_500",
+            "kind": kind,
+            "seconds": 0,
             "match": f"{client.company.mail('ana')}/messages/{found['id']}",
             "count": 1000,
         }

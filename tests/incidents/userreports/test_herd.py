@@ -6,7 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from incidents.automation import serve_responses, set_late_verdicts
 from incidents.models import HerdAct, Incident, Job, LateVerdicts, PullProposal, UserReport
@@ -16,7 +16,7 @@ from incidents.story.people import audit_lines
 from incidents.userreports.herd import Rehearsed, follow_herd, most_within, rehearse_herd
 from incidents.userreports.terms import set_terms
 from tenants.doors import ClaimedWork
-from tenants.errors import WrongInput
+from tenants.errors import NotAllowed, WrongInput
 from tenants.models import AuditEntry, Mailbox, Tenant
 from tests.factories import Cast
 from tests.incidents.userreports.mails import (
@@ -58,7 +58,7 @@ def reported(tenant: Tenant, people: list[str]) -> None:
 def agree(cast: Cast, mode: str = "auto", /, **changes: object) -> None:
     with worker(cast.acme):
         set_mode(tenant=cast.acme, mode=mode, actor=cast.mo)
-        set_terms(tenant=cast.acme, actor=cast.ana, **changes)
+        set_terms(tenant=cast.acme, actor=cast.mo, **changes)
 
 
 @pytest.mark.parametrize(
@@ -194,3 +194,26 @@ def test_two_workers_at_once_pull_once(transactional_cast: Cast):
     assert sorted(each is None for each in made) == [False, True]
     with worker(cast.acme):
         assert Job.objects.filter(kind=Job.Kind.PULL).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted", "is_a_leads"),
+    [
+        ({}, {"herd_mode": "pull"}, True),
+        ({}, {"herd_mode": "dry_run", "herd_reporters": 2}, False),
+        ({"herd_mode": "pull", "herd_reporters": 5}, {"herd_reporters": 4}, True),
+        ({"herd_mode": "pull", "herd_reporters": 5}, {"herd_reporters": 6}, False),
+        ({"herd_mode": "pull", "herd_reporters": 5}, {"herd_mode": "dry_run"}, False),
+    ],
+)
+def test_that_reports_pull_is_a_leads_and_anybody_holds_them_back(
+    cast: Cast, now: dict[str, object], wanted: dict[str, object], is_a_leads: bool
+):
+    agree(cast, **now)
+    with worker(cast.acme):
+        if is_a_leads:
+            with pytest.raises(NotAllowed), transaction.atomic():
+                set_terms(tenant=cast.acme, actor=cast.ana, **wanted)
+            set_terms(tenant=cast.acme, actor=cast.mo, **wanted)
+        else:
+            set_terms(tenant=cast.acme, actor=cast.ana, **wanted)

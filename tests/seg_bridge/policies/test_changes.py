@@ -114,6 +114,29 @@ def test_only_a_lead_changes_what_holds_for_all_clients(cast: Cast):
     assert change(cast, "client", actor=cast.ana, states={"act_from": 5.0}).version == 1
 
 
+@pytest.mark.parametrize("level", ["client", "domain", "mailbox"])
+def test_nobody_gives_herself_the_right_to_release(cast: Cast, level: str):
+    looser: dict[str, Any] = {"states": {"release.malware": "analyst"}}
+    with pytest.raises(NotAllowed, match="A lead lets more people release held mail"):
+        change(cast, level, actor=cast.ana, **looser)
+    asked = ask_change(target=at(cast, level), version=0, actor=cast.mo, **looser)
+    with pytest.raises(NotAllowed):
+        make_change(change=asked, actor=cast.ana, reason="I need it")
+    assert not PolicyLayer.objects.exists()
+    make_change(change=asked, actor=cast.mo, reason="agreed")
+    stricter = change(cast, level, actor=cast.ana, states={"release.malware": "nobody"})
+    assert stricter.stated["release.malware"]["value"] == "nobody"
+    with pytest.raises(NotAllowed):
+        change(cast, level, actor=cast.ana, inherits=["release.malware"])
+
+
+def test_a_template_that_lets_more_people_release_is_a_leads(cast: Cast):
+    change(cast, "provider", states={"release.phish": "lead"})
+    with pytest.raises(NotAllowed):
+        change(cast, "client", actor=cast.ana, template="Standard")
+    assert change(cast, "client", actor=cast.ana, template="Strict").version == 1
+
+
 def test_asking_changes_nothing_and_keeps_what_it_would_do(cast: Cast):
     asked = ask_change(target=at(cast), version=0, actor=cast.bo, states={"act_from": 4.0})
     assert policy_of(cast).act_from == 6.0

@@ -110,6 +110,26 @@ def test_where_the_rehearsal_objects_it_takes_a_word_more(cast: Cast):
     assert states_of(cast, push) == {"acme": "made", "globex": "made"}
 
 
+def test_a_push_gives_nobody_a_right_that_she_could_not_give_herself(cast: Cast):
+    looser = {"states": {"release.malware": "analyst"}}
+    push = asked(cast, **looser)
+    work(cast.acme, cast.globex)
+    assert states_of(cast, push) == {"acme": "failed", "globex": "failed"}
+    with sees(cast):
+        item = PolicyPushItem.objects.get(push=push, tenant=cast.acme)
+        assert "A lead lets more people release" in item.cause
+    push = asked(cast, actor=cast.mo, **looser)
+    work(cast.acme, cast.globex)
+    approved(cast, push)
+    work(cast.acme, cast.globex)
+    assert states_of(cast, push) == {"acme": "failed", "globex": "failed"}
+    with sees(cast):
+        retry_push(push=push, actor=cast.mo)
+        approve_push(push=push, actor=cast.mo, reason="agreed")
+    work(cast.acme, cast.globex)
+    assert states_of(cast, push) == {"acme": "made", "globex": "made"}
+
+
 def test_who_states_it_already_is_left_alone(cast: Cast):
     with sees(cast):
         state_policy(cast.acme, action_spam="reject")

@@ -1,0 +1,74 @@
+"""Is all mail that a client's layers took in accounted for?  Figures by layer and hour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from console.queries.blindspots import read_asked
+from console.queries.conservation import MOST_LISTED, conservation_of, unaccounted_of
+from incidents.access import access_client
+from tenants.errors import WrongInput
+
+_PERIOD = [
+    OpenApiParameter("from", str, description="A day (UTC) or time; 24 hours ago without"),
+    OpenApiParameter("to", str, description="A day, the last one, or the time at which it ends"),
+]
+
+
+class HourSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField(help_text="When the hour begins")
+    taken_in = serializers.IntegerField(help_text="All outcomes + unaccounted")
+    outcomes = serializers.DictField(child=serializers.IntegerField())
+    unaccounted = serializers.IntegerField(help_text="No outcome is known, or none yet")
+
+
+class LayerSerializer(serializers.Serializer[Any]):
+    layer = serializers.CharField()
+    taken_in = serializers.IntegerField()
+    outcomes = serializers.DictField(child=serializers.IntegerField())
+    unaccounted = serializers.IntegerField()
+    hours = HourSerializer(many=True, help_text="Those in which something was taken in")
+
+
+class UnaccountedSerializer(serializers.Serializer[Any]):
+    layer = serializers.CharField()
+    name = serializers.CharField(help_text="The gateway's trace id, or the mail host's item id")
+    recipient = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class ConservationSerializer(serializers.Serializer[Any]):
+    tenant = serializers.SlugField()
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField(help_text="The period ends before it")
+    layers = LayerSerializer(many=True)
+    unaccounted = UnaccountedSerializer(
+        many=True, help_text=f"The oldest {MOST_LISTED} of each layer"
+    )
+
+
+class ClientConservation(APIView):
+    """Taken in = sum of outcomes, with what is unaccounted one by one."""
+
+    @extend_schema(parameters=_PERIOD, responses=ConservationSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        client = access_client(slug)
+        said = request.query_params
+        if unknown := set(said) - {"from", "to", "format"}:
+            raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
+        since, until = (said.get(name, "")[:40].replace("\x00", "") for name in ("from", "to"))
+        period = read_asked("", since, until)
+        told = {
+            "tenant": client.slug,
+            "since": period.since,
+            "until": period.until,
+            "layers": conservation_of(client, period),
+            "unaccounted": unaccounted_of(client, period),
+        }
+        return Response(ConservationSerializer(told).data)
