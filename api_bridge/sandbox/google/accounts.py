@@ -292,7 +292,8 @@ def _put_token(store: Store, user: sqlite3.Row, token: Mapping[str, Any]) -> Non
 def show_account(store: Store, user: sqlite3.Row) -> dict[str, Any]:
     customer = store.one("SELECT * FROM google_customer WHERE tenant_id = ?", user["tenant_id"])
     rows = store.rows("SELECT content FROM account_record WHERE tenant_id = ? AND kind = ? "
-                      "AND said = 'admin' ORDER BY at, id", user["tenant_id"], ACTIVITY)  # fmt: skip
+                      "AND said = 'admin' ORDER BY at, id",
+                      user["tenant_id"], ACTIVITY)  # fmt: skip
     number = user["number"]
     return {
         "user": user_json(store, user, customer),

@@ -45,7 +45,7 @@ PUBSUB = _scopes("pubsub", "cloud-platform")
 USER = "gmail/v1/users/{user}"
 MESSAGE = f"{USER}/messages/{{message}}"
 SET = f"{USER}/settings"
-TOKEN = "admin/directory/v1/users/{key}/tokens/{client}"
+GRANTED_APP = "admin/directory/v1/users/{key}/tokens/{client}"
 ACTIVITIES = "admin/reports/v1/activity/users/{key}/applications/{application}"
 SUBSCRIPTION = "v1/projects/{project}/subscriptions/{subscription}"
 TABLE: tuple[tuple[str, str, Handler, frozenset[str]], ...] = (
@@ -85,8 +85,8 @@ TABLE: tuple[tuple[str, str, Handler, frozenset[str]], ...] = (
     ("PATCH", "admin/directory/v1/users/{key}", accounts.update_user, CHANGE),
     ("POST", "admin/directory/v1/users/{key}/signOut", accounts.sign_out, SECURITY),
     ("GET", "admin/directory/v1/users/{key}/tokens", accounts.list_tokens, SECURITY),
-    ("GET", TOKEN, accounts.get_token, SECURITY),
-    ("DELETE", TOKEN, accounts.delete_token, SECURITY),
+    ("GET", GRANTED_APP, accounts.get_token, SECURITY),
+    ("DELETE", GRANTED_APP, accounts.delete_token, SECURITY),
     ("GET", ACTIVITIES, accounts.list_activities, REPORTS),
     ("GET", "v1beta1/alerts", directory.list_alerts, ALERTS),
     ("POST", f"{SUBSCRIPTION}:pull", pubsub.pull, PUBSUB),
