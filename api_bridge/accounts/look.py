@@ -22,9 +22,11 @@ from api_bridge import connectors
 from api_bridge.access.models import Purpose
 from api_bridge.access.permissions import NEEDS
 from api_bridge.accounts.behind import mailboxes_behind
+from api_bridge.accounts.google_look import GoogleSource
 from api_bridge.accounts.keep import Keeper, own_domains_of
 from api_bridge.accounts.models import AccountLook
-from api_bridge.accounts.reading import ConnectorSource, GraphSource, Noted, Source
+from api_bridge.accounts.reading import GraphSource, Noted, Source
+from api_bridge.connectors.google import GoogleConnector
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection
@@ -103,7 +105,9 @@ def _wired(look: AccountLook, row: Connection) -> _Due:
 def _opened(due: _Due) -> Iterator[Source]:
     assert due.wired is not None  # the caller looked
     if due.kind != Connection.Kind.GRAPH:
-        yield ConnectorSource(connector_of(due.wired), due.host)
+        connector = connector_of(due.wired)
+        assert isinstance(connector, GoogleConnector)  # by its kind
+        yield GoogleSource(connector)
         return
     runtime = shared_runtime()
     with closing(GraphClient(due.wired, runtime)) as graph:

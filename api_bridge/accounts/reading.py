@@ -22,7 +22,6 @@ from api_bridge.accounts.graph_read import (
     read_sign_ins,
 )
 from api_bridge.accounts.shapes import RiskyUser, SeenAudit, SeenSignIn, Settings
-from api_bridge.connectors import Connector, ReadsSettings
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AccessDenied, BridgeError
 
@@ -41,6 +40,13 @@ class Noted:
 
     off: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+
+    def behind(self, what: str, until: datetime) -> None:
+        """More happened than one look reads."""
+        self.off[f"{what}/behind"] = (
+            f"{what} from {until:%H:%M on %-d %B} (UTC) on: there are more than one look reads."
+            " The next one goes on there."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +159,3 @@ _NEEDS_OF = {
     "grants": "DelegatedPermissionGrant.ReadWrite.All",
     "methods": "UserAuthenticationMethod.Read.All",
 }
-
-
-class ConnectorSource:
-    """Rules, forwarding and delegates by the connector itself, as Google has them."""
-
-    def __init__(self, connector: Connector, name: str) -> None:
-        assert isinstance(connector, ReadsSettings)  # the caller asked
-        self._connector: ReadsSettings = connector
-        self.name = f"Mailbox settings ({name})"
-        self.noted = Noted(off={"events": f"Sign-ins and applications: {name} is not asked yet."})
-
-    def events(self, now: datetime, sign_ins_since: datetime, audits_since: datetime) -> Events:
-        return Events()
-
-    def settings(self, ids: Sequence[str]) -> dict[str, Settings]:
-        found = {}
-        for mailbox_id in ids:
-            try:
-                found[mailbox_id] = Settings(
-                    rules=tuple(self._connector.rules(mailbox_id)),
-                    forwarding=self._connector.forwarding(mailbox_id),
-                    delegates=tuple(self._connector.delegates(mailbox_id)),
-                )
-            except AccessDenied as error:
-                self.noted.off["settings"] = f"Settings of mailboxes: {error}"
-            except BridgeError as error:
-                self.noted.errors = [*self.noted.errors, str(error)][:5]
-        return found

@@ -101,6 +101,11 @@ class GoogleConnector:
         pulls = {Capability.PUSHES_PULLED} if customer.subscription else set()
         self.capabilities = ALWAYS | pushes | pulls
 
+    @property
+    def client(self) -> GoogleClient:
+        """For what is asked of accounts, beside their mail."""
+        return self._client
+
     def list_mailboxes(self) -> Iterator[Mailbox]:
         """Raises ``AuthExpired`` where the directory is another customer's than was agreed."""
         customer_id = self._client.customer.customer_id.lower()
