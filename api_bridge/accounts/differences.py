@@ -102,14 +102,18 @@ def _of_state(before: AccountState | None, after: AccountState | None) -> Iterab
         return
     if before.is_suspended != after.is_suspended:
         why = f" ({after.why_suspended})" if after.why_suspended else ""
-        yield f"The account was suspended{why}." if after.is_suspended else (
-            "The account is suspended no more."
+        yield (
+            f"The account was suspended{why}."
+            if after.is_suspended
+            else ("The account is suspended no more.")
         )
     if before.has_two_steps != after.has_two_steps:
         yield f"2-step verification was switched {'on' if after.has_two_steps else 'off'}."
     if before.is_admin != after.is_admin:
-        yield "The account became an administrator's." if after.is_admin else (
-            "The account is an administrator's no more."
+        yield (
+            "The account became an administrator's."
+            if after.is_admin
+            else ("The account is an administrator's no more.")
         )
     for what, was, now in (
         ("address", before.recovery_email, after.recovery_email),
