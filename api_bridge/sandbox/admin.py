@@ -131,7 +131,9 @@ class Admin:
         return json_response({})
 
     async def _put_settings(self, request: Request, address: str) -> Response:
-        """What a person set up in Gmail: ``forwarding`` (autoForwarding), ``delegates``."""
+        """What a person set up in Gmail: ``filters``, ``forwarding`` (autoForwarding),
+        ``delegates``.
+        """
         number, wanted = self._mailbox(address)["number"], _object(request)
         store = self._cloud.store
         if forwarding := wanted.get("forwarding"):
@@ -140,6 +142,9 @@ class Admin:
                 store, number, google_settings.ADDRESS, told["forwardingEmail"], told
             )
             google_settings.put(store, number, google_settings.FORWARDING, "", forwarding)
+        for number_of, each in enumerate(wanted.get("filters", []), 1):
+            made = {"id": f"ANe1Bm{number}x{number_of}", **each}
+            google_settings.put(store, number, google_settings.FILTER, made["id"], made)
         for each in wanted.get("delegates", []):
             delegate = {"delegateEmail": each, "verificationStatus": "accepted"}
             google_settings.put(store, number, google_settings.DELEGATE, each, delegate)

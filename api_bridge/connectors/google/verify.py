@@ -7,11 +7,12 @@ Nothing is changed.  Scopes are all or nothing in a request, so each has its own
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
+from api_bridge.cache import LocalCache
 from api_bridge.connectors import Connection, Runtime
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google import units
@@ -193,7 +194,8 @@ def check_scopes(
     ``gmail.modify`` does not work.  Raises ``Rejected`` for settings that
     cannot work at all.  Calls Google: never inside a scope of the database.
     """
-    client = GoogleClient(connection, runtime, transport=transport)
+    # Tokens of its own: one that another process was given before may outlive its delegation.
+    client = GoogleClient(connection, replace(runtime, cache=LocalCache()), transport=transport)
     wanted = (*SCOPES, *((_PUBSUB,) if client.customer.subscription else ()))
     try:
         checks = [_checked(client, each) for each in wanted]

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from api_bridge.accounts.models import AccountLook, AccountStep, MailboxSnapshot, SignIn
 from api_bridge.accounts.work import serve_accounts
+from api_bridge.connectors.google import GoogleConnector
 from api_bridge.models import Connection
-from api_bridge.runtime import close_connectors
+from api_bridge.runtime import connector_of, wire_connection
 from api_bridge.services import Cloud, Credentials, create_connection
 from incidents.models import AccountSign, Incident
 from tenants.audit import BAILEY
@@ -29,7 +30,7 @@ def at(**ago: float) -> str:
 
 @dataclass
 class GoogleYard:
-    """Acme at Google; ``cfo`` is the administrator in whose name Bailey acts, ``ana`` is watched."""
+    """Acme at Google; ``cfo`` is the administrator as whom Bailey acts, ``ana`` is watched."""
 
     cast: Cast
     company: Workspace
@@ -52,7 +53,13 @@ class GoogleYard:
     def delegate(self, *scopes: str) -> None:
         """Delegates these; tokens that were given are forgotten, as after an hour."""
         self.company.delegate(*scopes)
-        close_connectors()
+        with self.worker():
+            connector = connector_of(wire_connection(Connection.objects.get()))
+        assert isinstance(connector, GoogleConnector)
+        tokens = connector.client._tokens
+        for key in tokens._kept:
+            tokens._cache.drop(key)
+        tokens._kept.clear()
 
     def serve(self, *, is_due: bool = True) -> Any:
         if is_due:
@@ -69,6 +76,10 @@ class GoogleYard:
         with self.worker():
             found = Incident.objects.filter(kind=Incident.Kind.ACCOUNT)
             return list(found.order_by("number"))
+
+    def all_incidents(self) -> list[Incident]:
+        with self.worker():
+            return list(Incident.objects.order_by("number"))
 
     def look(self) -> AccountLook:
         with self.worker():
