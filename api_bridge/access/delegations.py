@@ -13,13 +13,19 @@ from uuid import UUID
 from django.utils import timezone
 
 from api_bridge import connectors
+from api_bridge.access.consent import LEADS
 from api_bridge.access.models import Grant, Purpose
 from api_bridge.access.permissions import GOOGLE_NEEDS, missing
+from api_bridge.access.registrations import QUEUE
 from api_bridge.connectors.google.verify import ScopeCheck, check_scopes
 from api_bridge.errors import BridgeError
 from api_bridge.models import AccountLook, AccountStep, Connection
 from api_bridge.runtime import shared_runtime, wire_connection
 from incidents.findings import Trouble
+from tenants.errors import Conflict
+from tenants.models import Person, Tenant
+from tenants.people import must_lead
+from tenants.work import want_work
 
 BY = "the Admin console"
 
@@ -35,6 +41,14 @@ class Delegation:
     @property
     def is_whole(self) -> bool:
         return not any(each.may_pass for each in self.checks or ())
+
+
+def ask_scopes(*, tenant: Tenant, actor: Person) -> None:
+    """A worker tries them in seconds.  Raises ``NotAllowed``, or ``Conflict`` without Google."""
+    must_lead(actor, LEADS)
+    if not Connection.objects.filter(tenant=tenant, kind=Connection.Kind.GOOGLE).exists():
+        raise Conflict("The client's mail is not at Google, as far as is known here.")
+    want_work(tenant.id, QUEUE)
 
 
 def google_connections() -> list[tuple[UUID, connectors.Connection]]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from api_bridge.accounts.google_read import (
     LATE,
-    Log,
+    Activity,
     audits_of,
     read_grants,
     read_log,
@@ -17,6 +17,7 @@ from api_bridge.accounts.google_read import (
 )
 from api_bridge.accounts.reading import Events, Noted
 from api_bridge.accounts.shapes import Settings
+from api_bridge.accounts.spans import Log
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google.connector import GoogleConnector
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound
@@ -44,7 +45,7 @@ class GoogleSource:
 
     def events(self, now: datetime, sign_ins_since: datetime, audits_since: datetime) -> Events:
         """Each log from as far back as Google may be late with it; what was told counts once."""
-        logs: dict[str, Log] = {}
+        logs: dict[str, Log[Activity]] = {}
         for application in AUDITED:
             since = sign_ins_since if application == "login" else audits_since
             start = since - LATE[application]
@@ -55,21 +56,15 @@ class GoogleSource:
         others = [log for name, log in logs.items() if name != "login"]
         is_whole = len(others) == len(AUDITED) - 1
         return Events(
-            sign_ins=sign_ins_of(logins.activities) if logins else (),
+            sign_ins=sign_ins_of(logins.entries) if logins else (),
             sign_ins_until=logins.until if logins else None,
-            audits=tuple(audits_of([e for log in logs.values() for e in log.activities])),
+            audits=tuple(audits_of([e for log in logs.values() for e in log.entries])),
             audits_until=min(log.until for log in others) if is_whole else None,
         )
 
-    def _log(self, application: str, since: datetime, now: datetime) -> Log:
+    def _log(self, application: str, since: datetime, now: datetime) -> Log[Activity]:
         log = read_log(self._client, application, since, now)
-        if log.until < now:
-            self.noted.behind(f"Google's log “{application}”", log.until)
-        if log.is_cut:
-            self.noted.errors.append(
-                f"Google's log “{application}” has more in one minute than is read: some of it was"
-                " not looked at. Look at it in the Admin console."
-            )
+        self.noted.read(f"Google's log “{application}”", log, now)
         return log
 
     def settings(self, ids: Sequence[str]) -> dict[str, Settings]:

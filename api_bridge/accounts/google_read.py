@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api_bridge.accounts.shapes import AccountState, AppGrant, SeenAudit, SeenSignIn, grant_key
+from api_bridge.accounts.spans import MOST_AT_ONCE, Log, read_in_parts
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google.client import GoogleClient, entries_of, path, text_of
 from api_bridge.connectors.google.mapping import time_of
@@ -31,18 +32,7 @@ LATE = {
 # Of applications' tokens only what was granted: each use of one is an event, too.
 ONLY = {"token": "authorize"}
 PAGE = "1000"
-MOST_AT_ONCE = 10_000
-SHORTEST = timedelta(minutes=1)
 SOURCE = "Google's audit log"
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """``until``: what was logged before it was read.  ``is_cut``: within that, not all of it."""
-
-    activities: Sequence[Activity]
-    until: datetime
-    is_cut: bool = False
 
 
 def read_log(
@@ -52,48 +42,25 @@ def read_log(
     now: datetime,
     *,
     most: int = MOST_AT_ONCE,
-) -> Log:
-    """From ``since`` on, but no more than about ``most`` records.  Google lists the newest first,
-    so that a list that breaks off lacks its beginning: a span with too many is read in parts.
-    Raises ``BridgeError``.
-    """
-    found: list[Activity] = []
-    at, width, is_cut = since, now - since, False
-    while at < now and len(found) < most:
-        end = min(at + width, now)
-        some, is_whole = _span(client, application, at, end, most)
-        if not is_whole and width > SHORTEST:
-            width = max(SHORTEST, width / 8)
-            continue
-        is_cut = is_cut or not is_whole
-        found += some
-        at = end
-    return Log(found, at, is_cut)
+) -> Log[Activity]:
+    """Raises ``BridgeError``."""
 
-
-def _span(
-    client: GoogleClient, application: str, start: datetime, end: datetime, most: int
-) -> tuple[list[Activity], bool]:
-    """False: there are more."""
-
-    def ask(token: str) -> Mapping[str, Any]:
-        return client.reports(
-            path(
-                *("activity", "users", "all", "applications", application),
-                startTime=google_time(start),
-                endTime=google_time(max(end, start + timedelta(seconds=1))),
-                eventName=ONLY.get(application, ""),
-                maxResults=PAGE,
-                pageToken=token,
+    def span(start: datetime, end: datetime) -> Iterator[Activity]:
+        def ask(token: str) -> Mapping[str, Any]:
+            return client.reports(
+                path(
+                    *("activity", "users", "all", "applications", application),
+                    startTime=google_time(start),
+                    endTime=google_time(max(end, start + timedelta(seconds=1))),
+                    eventName=ONLY.get(application, ""),
+                    maxResults=PAGE,
+                    pageToken=token,
+                )
             )
-        )
 
-    found: list[Activity] = []
-    for each in client.pages(ask, "items"):
-        if len(found) >= most:
-            return found, False
-        found.append(each)
-    return found, True
+        return client.pages(ask, "items")
+
+    return read_in_parts(span, since, now, most=most)
 
 
 def google_time(at: datetime) -> str:

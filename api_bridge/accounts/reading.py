@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from api_bridge.accounts.graph_read import (
     ReadMailbox,
@@ -22,6 +22,7 @@ from api_bridge.accounts.graph_read import (
     read_sign_ins,
 )
 from api_bridge.accounts.shapes import RiskyUser, SeenAudit, SeenSignIn, Settings
+from api_bridge.accounts.spans import MOST_AT_ONCE, Log
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AccessDenied, BridgeError
 
@@ -41,8 +42,17 @@ class Noted:
     off: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
+    def read(self, what: str, log: Log[Any], now: datetime) -> None:
+        """Says where a log has more than one look reads."""
+        if log.until < now:
+            self.behind(what, log.until)
+        if log.is_cut:
+            self.errors.append(
+                f"{what}: there is more in one minute than is read, and some of it was not looked"
+                " at. Look at it at the mail host."
+            )
+
     def behind(self, what: str, until: datetime) -> None:
-        """More happened than one look reads."""
         self.off[f"{what}/behind"] = (
             f"{what} from {until:%H:%M on %-d %B} (UTC) on: there are more than one look reads."
             " The next one goes on there."
@@ -92,14 +102,25 @@ class GraphSource:
         if found is not None:
             sign_ins, reached = found
             until = reached or now - OVERLAP
-        audits = self._try("AuditLog.Read.All", lambda: read_audits(self._graph, audits_since))
-        risky = self._try("IdentityRiskyUser.Read.All", lambda: read_risky_users(self._graph))
+            if reached:
+                self.noted.behind("Sign-ins", reached)
+        audits = self._try("AuditLog.Read.All", lambda: read_audits(self._graph, audits_since, now))
+        if audits:
+            self.noted.read("Audits of ways to sign in", audits, now)
+        risky, is_whole = self._try(
+            "IdentityRiskyUser.Read.All", lambda: read_risky_users(self._graph)
+        ) or ([], True)
+        if not is_whole:
+            self.noted.errors.append(
+                f"Microsoft holds more accounts at risk than the {MOST_AT_ONCE:,} that are read:"
+                " see the others in Entra."
+            )
         return Events(
             sign_ins=sign_ins,
             sign_ins_until=until,
-            audits=audits or (),
-            audits_until=None if audits is None else now - OVERLAP,
-            risky=risky or (),
+            audits=audits.entries if audits else (),
+            audits_until=min(audits.until, now - OVERLAP) if audits else None,
+            risky=risky,
         )
 
     def settings(self, ids: Sequence[str]) -> dict[str, Settings]:

@@ -24,7 +24,7 @@ from api_bridge.access.models import (
     Purpose,
     Relationship,
 )
-from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need
+from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need, needs_of
 from api_bridge.access.registrations import registrations
 from api_bridge.access.watching import WARNED_BEFORE
 from api_bridge.models import Connection, MailboxSync
@@ -96,12 +96,28 @@ class PushSight:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegated:
+    """What the client's admin has delegated at Google.  ``checked_at`` None: not tried yet.
+    ``scopes``: all of them, as the Admin console takes them.
+    """
+
+    connection: Connection
+    purposes: list[PurposeRow]
+    checked_at: datetime | None
+
+    @property
+    def scopes(self) -> str:
+        return ",".join(row.need.name for purpose in self.purposes for row in purpose.needs)
+
+
+@dataclass(frozen=True, slots=True)
 class AccessPage:
     client: Tenant
     blind: Blind
     connection: Connection | None
     pushes: PushSight | None
     purposes: list[PurposeRow]
+    delegated: Delegated | None
     journeys: list[Consent]
     links: list[LinkRow]
     relationships: list[Relationship]
@@ -135,6 +151,7 @@ def access_page(client: Tenant) -> AccessPage:
         connection=connection,
         pushes=_pushes(connection, now) if connection else None,
         purposes=_purposes(client, connection, journeys),
+        delegated=_delegated(client),
         journeys=journeys[:JOURNEYS_SHOWN],
         links=_links(client, now),
         relationships=relationships_of(client),
@@ -194,8 +211,10 @@ def _purposes(
     client: Tenant, connection: Connection | None, journeys: list[Consent]
 ) -> list[PurposeRow]:
     entered = registrations()
-    grants = {row.purpose: row for row in Grant.objects.filter(tenant=client)}
-    has_own = connection is not None and not connection.by_registrations
+    granted = Grant.objects.filter(tenant=client).exclude(connection__kind=Connection.Kind.GOOGLE)
+    grants = {row.purpose: row for row in granted}
+    is_graph = connection is not None and connection.kind == Connection.Kind.GRAPH
+    has_own = is_graph and connection is not None and not connection.by_registrations
     rows = []
     for purpose in OF_CLIENTS:
         grant = grants.get(purpose)
@@ -218,6 +237,39 @@ def _purposes(
             )
         )
     return rows
+
+
+def _delegated(client: Tenant) -> Delegated | None:
+    """None: the client has no Google Workspace."""
+    rows = Connection.objects.filter(tenant=client, kind=Connection.Kind.GOOGLE)
+    connection = rows.order_by("created_at").first()
+    if connection is None:
+        return None
+    standing = Grant.objects.filter(tenant=client, connection=connection)
+    grants = {row.purpose: row for row in standing}
+    checked_at = max((row.checked_at for row in grants.values()), default=None)
+    found = []
+    for purpose in OF_CLIENTS:
+        grant = grants.get(purpose)
+        roles = grant.roles if grant and not grant.lost_at else []
+        needs = [
+            NeedRow(need, need.is_met(roles) if checked_at else None)
+            for need in needs_of(connection.kind, purpose)
+        ]
+        found.append(
+            PurposeRow(
+                purpose=purpose,
+                label=purpose.label,
+                what_for=WHAT_FOR[purpose],
+                without=WITHOUT_ANY[purpose],
+                state=_state(grant, None, needs, has_own=False),
+                grant=grant,
+                registration=None,
+                needs=needs,
+                last=None,
+            )
+        )
+    return Delegated(connection, found, checked_at)
 
 
 def _state(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,13 +14,15 @@ import pytest
 from api_bridge.accounts.google_look import GoogleSource
 from api_bridge.accounts.google_read import google_time, read_log
 from api_bridge.accounts.graph_read import (
-    MOST_AT_ONCE,
+    read_audits,
     read_mailboxes,
+    read_risky_users,
     read_sign_ins,
     rules_of,
 )
 from api_bridge.accounts.reading import Events
 from api_bridge.accounts.shapes import AccountState
+from api_bridge.accounts.spans import MOST_AT_ONCE
 from api_bridge.connectors import Delegate, Forwarding, MailboxRule
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.graph.client import Ask
@@ -116,7 +119,7 @@ def test_a_long_log_is_read_from_its_beginning_and_gone_on_with() -> None:
     while at < now:
         log = read_log(client, "login", at, now, most=1000)
         assert (log.is_cut, log.until > at) == (False, True)
-        read += [each["id"]["time"] for each in log.activities]
+        read += [each["id"]["time"] for each in log.entries]
         at, rounds = log.until, rounds + 1
     assert len(set(read)) == len(read) == 6000
     assert rounds > 1
@@ -126,7 +129,7 @@ def test_a_minute_with_too_much_is_cut_and_said() -> None:
     began = datetime(2026, 11, 1, tzinfo=UTC)
     client: Any = BusyLog(began, seconds=120, burst=2000)
     log = read_log(client, "login", began, began + timedelta(seconds=120), most=1000)
-    assert (log.is_cut, log.until, len(log.activities)) == (
+    assert (log.is_cut, log.until, len(log.entries)) == (
         True, began + timedelta(seconds=60), 1000,
     )  # fmt: skip
 
@@ -208,3 +211,56 @@ def test_failed_sign_ins_end_a_reading_and_the_next_goes_on_there() -> None:
     found, reached = read_sign_ins(graph, began)
     assert (len(found), graph.asked) == (MOST_AT_ONCE // 500, MOST_AT_ONCE // 500 + 1)
     assert reached == began + timedelta(seconds=MOST_AT_ONCE - 1)
+
+
+class ManyAudits:
+    """Graph's audits, one a second, newest first."""
+
+    def __init__(self, began: datetime, seconds: int) -> None:
+        self.times = [began + timedelta(seconds=n) for n in range(seconds)]
+
+    def pages(self, target: str) -> Any:
+        asked = parse_qs(urlsplit(target).query)["$filter"][0]
+        start, end = (datetime.fromisoformat(text) for text in re.findall(r"[gl]e (\S+Z)", asked))
+        shown = [at for at in reversed(self.times) if start <= at <= end]
+        for offset in range(0, len(shown), 500):
+            yield [
+                {
+                    "id": at.isoformat(),
+                    "activityDateTime": at.isoformat(),
+                    "activityDisplayName": "User registered security info",
+                    "result": "success",
+                }
+                for at in shown[offset : offset + 500]
+            ]
+
+
+def test_a_long_audit_log_is_read_from_its_beginning() -> None:
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    graph: Any = ManyAudits(began, 5000)
+    now = began + timedelta(seconds=5000)
+    log = read_audits(graph, began, now, most=1000)
+    assert (log.is_cut, log.until < now) == (False, True)
+    rest = read_audits(graph, log.until, now, most=10_000)
+    assert rest.until == now
+    told = {each.external_id for each in (*log.entries, *rest.entries)}
+    assert len(told) == 5000
+
+
+class ManyAtRisk:
+    def pages(self, target: str) -> Any:
+        while True:
+            yield [{"id": "u", "riskLevel": "high", "riskLastUpdatedDateTime": "2026-11-01"}] * 500
+
+
+def test_more_accounts_at_risk_than_are_read_are_said() -> None:
+    graph: Any = ManyAtRisk()
+    found, is_whole = read_risky_users(graph)
+    assert (len(found) <= MOST_AT_ONCE, is_whole) == (True, False)
+    graph = SomeAtRisk()
+    assert read_risky_users(graph)[1]
+
+
+class SomeAtRisk:
+    def pages(self, target: str) -> Any:
+        yield []
