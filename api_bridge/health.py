@@ -81,7 +81,9 @@ def note_refused(connection_id: UUID, purpose: str, error: AuthExpired) -> None:
     Must run in the client's scope.
     """
     grants = Grant.objects.filter(connection=connection_id, purpose=purpose)
-    if purpose == Purpose.DETECT or not grants.exists():
+    by_itself = Connection.objects.filter(id=connection_id, by_registrations=True)
+    # Where one key opens all, its refusal is the layer's.
+    if purpose == Purpose.DETECT or not by_itself.exists() or not grants.exists():
         note_blind(connection_id, error)
         return
     tenant_id = Connection.objects.values_list("tenant_id", flat=True).get(id=connection_id)

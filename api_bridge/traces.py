@@ -82,9 +82,7 @@ def read_traces(claimed: ClaimedWork, connection_id: UUID, connector: Connector)
     except AuthExpired:
         raise
     except AccessDenied:
-        _note(
-            claimed, connection_id, f"{MESSAGE_TRACE.name} is not granted. {MESSAGE_TRACE.without}"
-        )
+        _note(claimed, connection_id, NOT_GRANTED)
     except BridgeError as error:
         log.warning("traces of connection %s: %s", connection_id, error)
         _note(claimed, connection_id, f"The mail host's own record cannot be read: {error}", AGAIN)

@@ -243,6 +243,11 @@ urlpatterns = [
         accounts.account_step_undo,
         name="account_step_undo",
     ),
+    path(
+        "console/account-steps/<uuid:step_id>/withdraw",
+        accounts.account_step_withdraw,
+        name="account_step_withdraw",
+    ),
     path("console/entities", entities.entity, name="entity"),
     path("console/entities/graph", entities.entity_graph, name="entity_graph"),
     path(
@@ -365,6 +370,7 @@ urlpatterns = [
     path("console/clients/<slug:slug>/mailbox", access.access, name="access"),
     path("console/clients/<slug:slug>/mailbox/ask", access.access_ask, name="access_ask"),
     path("console/clients/<slug:slug>/mailbox/pushes", access.access_pushes, name="access_pushes"),
+    path("console/clients/<slug:slug>/mailbox/scopes", access.access_scopes, name="access_scopes"),
     path(
         "console/clients/<slug:slug>/mailbox/host/<slug:kind>",
         access.access_host,

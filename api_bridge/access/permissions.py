@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext_noop as _
 
 from api_bridge.access.models import Purpose
+from api_bridge.connectors.google import tokens, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,21 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         ),
     ),
 }
+# Scopes that an admin delegates in Google's console.  Each is asked for by itself: a wider one does
+# not stand for it.
+GOOGLE_NEEDS: dict[str, tuple[Need, ...]] = {
+    purpose: tuple(
+        Need(
+            each.name,
+            each.off_without,
+            frozenset({tokens.MAIL}) if each is verify.READ_INSTEAD else frozenset(),
+            is_extra=not each.is_needed and purpose != Purpose.RESPOND,
+        )
+        for each in (verify.READ_INSTEAD, *verify.SCOPES)
+        if each.purpose == purpose
+    )
+    for purpose in (Purpose.DETECT, Purpose.REMEDIATE, Purpose.RESPOND)
+}
 WHAT_FOR = {
     Purpose.DETECT: _("Reads mail after delivery and lists mailboxes."),
     Purpose.REMEDIATE: _("Moves a mail to a hidden folder, and back."),
@@ -133,6 +149,11 @@ WITHOUT_ANY = {
 }
 
 
-def missing(purpose: str, roles: Collection[str]) -> list[Need]:
+def needs_of(kind: str, purpose: str) -> tuple[Need, ...]:
+    """``kind``: of the connection."""
+    return (GOOGLE_NEEDS if kind == "google" else NEEDS)[purpose]
+
+
+def missing(purpose: str, roles: Collection[str], kind: str = "graph") -> list[Need]:
     """What of the purpose's needs these permissions do not meet, in their order."""
-    return [need for need in NEEDS[purpose] if not need.is_met(roles)]
+    return [need for need in needs_of(kind, purpose) if not need.is_met(roles)]

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from api_bridge import connectors
+from api_bridge.access.delegations import ask_google, google_connections, keep_delegation
 from api_bridge.access.models import AppRegistration, Grant, Purpose, Relationship
 from api_bridge.access.permissions import missing
 from api_bridge.access.proof import Token, fetch_token
@@ -49,18 +50,23 @@ class _Asked:
 def look(claimed: ClaimedWork) -> datetime | None:
     """All connections of the client; answers when to look again, None: there are none."""
     with work_scope(claimed):
-        asked = _asked()
+        asked, delegated = _asked(), google_connections()
         has_connection = Connection.objects.exists()
     if not has_connection:
         return None
     answers = [(each, _token_of(each)) for each in asked]
+    delegations = [ask_google(*each) for each in delegated]
     with work_scope(claimed):
         for each, answer in answers:
             _keep(claimed.tenant_id, each, answer)
+        troubles = _troubles(answers)
+        for delegation in delegations:
+            troubles += keep_delegation(claimed.tenant_id, delegation)
         tenant = Tenant.objects.get(id=claimed.tenant_id)
         is_whole = all(isinstance(answer, Token | AuthExpired) for _, answer in answers)
+        is_whole = is_whole and all(each.is_whole for each in delegations)
         # Where the authority did not answer, nothing is known of what it would have said.
-        note_findings(tenant, CODES if is_whole else CODES_OF_OURS, _troubles(answers))
+        note_findings(tenant, CODES if is_whole else CODES_OF_OURS, troubles)
     return timezone.now() + (EVERY if is_whole else AGAIN)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from api_bridge.accounts.shapes import AppGrant, Settings, SignInMethod
+from api_bridge.accounts.shapes import AccountState, AppGrant, Settings, SignInMethod
 from api_bridge.connectors import Delegate, Forwarding, MailboxRule
 
 _T = TypeVar("_T")
@@ -71,6 +71,7 @@ def changes_between(before: Settings | None, after: Settings) -> list[str]:
         *_of_sets(before.delegates, after.delegates, lambda each: each.address, _delegate),
         *_of_sets(before.grants, after.grants, lambda each: each.id, _grant),
         *_of_sets(before.methods, after.methods, lambda each: each.id, _method),
+        *_of_state(before.state, after.state),
     ]
 
 
@@ -94,6 +95,32 @@ def _of_rules(
             yield f"Rule “{was.name}” is called “{rule.name}” now."
     for rule in known.values():
         yield f"{name_of(rule)} is gone: it {_past(rule)}."
+
+
+def _of_state(before: AccountState | None, after: AccountState | None) -> Iterable[str]:
+    if before is None or after is None:
+        return
+    if before.is_suspended != after.is_suspended:
+        why = f" ({after.why_suspended})" if after.why_suspended else ""
+        yield (
+            f"The account was suspended{why}."
+            if after.is_suspended
+            else ("The account is suspended no more.")
+        )
+    if before.has_two_steps != after.has_two_steps:
+        yield f"2-step verification was switched {'on' if after.has_two_steps else 'off'}."
+    if before.is_admin != after.is_admin:
+        yield (
+            "The account became an administrator's."
+            if after.is_admin
+            else ("The account is an administrator's no more.")
+        )
+    for what, was, now in (
+        ("address", before.recovery_email, after.recovery_email),
+        ("phone", before.recovery_phone, after.recovery_phone),
+    ):
+        if was != now:
+            yield f"Recovery {what}: {now or 'none'}; before: {was or 'none'}."
 
 
 def _past(rule: MailboxRule) -> str:

@@ -7,50 +7,29 @@ messagerule-update, oauth2permissiongrant-delete), as of 2026.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from api_bridge.accounts.acting import Sight, Task, not_shown
 from api_bridge.accounts.models import AccountStep
 from api_bridge.connectors.graph.client import GraphClient, path
 from api_bridge.errors import NotFound, Rejected
 
 Kind = AccountStep.Kind
-# Clocks of Microsoft's and ours may differ by so much.
-SKEW = timedelta(seconds=60)
 _NOT_SENT_BACK = frozenset({"id", "hasError", "isReadOnly"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One step, free of the database.  ``asked_at``: sessions older than it are to end."""
+class GraphHand:
+    def __init__(self, graph: GraphClient) -> None:
+        self._graph = graph
 
-    kind: str
-    user_id: str
-    target: str
-    asked_at: datetime
-    before: dict[str, Any] = field(default_factory=dict)
+    def read(self, task: Task) -> Sight:
+        return _READ[task.kind](self._graph, task)
 
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """How it is now.  ``content``: what a way back needs; ``words``: for the result."""
-
-    is_done: bool
-    words: str
-    content: dict[str, Any] = field(default_factory=dict)
-
-
-def read(graph: GraphClient, task: Task) -> Sight:
-    """Raises ``BridgeError``."""
-    return _READ[task.kind](graph, task)
-
-
-def call(graph: GraphClient, task: Task) -> None:
-    """One call.  Raises ``BridgeError``; what ``may_have_happened`` only reading can tell."""
-    _CALL[task.kind](graph, task)
+    def call(self, task: Task) -> None:
+        _CALL[task.kind](self._graph, task)
 
 
 def _user(graph: GraphClient, task: Task) -> Mapping[str, Any]:
@@ -68,16 +47,23 @@ def _patch_user(graph: GraphClient, task: Task, body: Mapping[str, Any]) -> None
 # --- sessions, signing in, password
 
 
+_VALID_FROM = "signInSessionsValidFromDateTime"
+
+
 def _read_sessions(graph: GraphClient, task: Task) -> Sight:
-    said = str(_user(graph, task).get("signInSessionsValidFromDateTime") or "")
-    at = parse_datetime(said)
-    is_done = at is not None and at >= task.asked_at - SKEW
-    words = f"Sessions from before {said} count no more." if said else "No time was given back."
-    return Sight(is_done, words)
+    """Proof is a time that has moved since the call: one that stood before it is another's."""
+    said = str(_user(graph, task).get(_VALID_FROM) or "")
+    if task.called_at is None:
+        return Sight(False, "Not ordered yet.", {_VALID_FROM: said})
+    at, was = parse_datetime(said), parse_datetime(str(task.before.get(_VALID_FROM) or ""))
+    if at is not None and (was is None or at > was):
+        return Sight(True, f"Sessions from before {said} count no more.")
+    return not_shown(task, timezone.now(), f"Sessions since {said or 'ever'} still count.")
 
 
 def _end_sessions(graph: GraphClient, task: Task) -> None:
-    graph.call("POST", path("users", task.user_id, "revokeSignInSessions"), is_safe=True)
+    # Not to be repeated: what one call did must be told from what another did.
+    graph.call("POST", path("users", task.user_id, "revokeSignInSessions"))
 
 
 def _read_enabled(graph: GraphClient, task: Task) -> Sight:

@@ -22,6 +22,7 @@ from api_bridge.accounts.shapes import (
     Settings,
     SignInMethod,
 )
+from api_bridge.accounts.spans import MOST_AT_ONCE, Log, read_in_parts
 from api_bridge.connectors import MailboxRule
 from api_bridge.connectors.graph.client import (
     Ask,
@@ -48,7 +49,6 @@ _METHODS = {
     "platformCredentialAuthenticationMethod": "platform credential",
 }
 PAGE = "500"
-MOST_AT_ONCE = 10_000
 _AUDITED_BY = "Authentication Methods"
 
 
@@ -278,13 +278,22 @@ def _degrees(value: object) -> float | None:
     return float(value) if is_number and -180 <= value <= 180 else None  # type: ignore[arg-type,operator]
 
 
-def read_audits(graph: GraphClient, since: datetime) -> list[SeenAudit]:
+def read_audits(
+    graph: GraphClient, since: datetime, now: datetime, *, most: int = MOST_AT_ONCE
+) -> Log[SeenAudit]:
     """Ways to sign in that were added, oldest first."""
-    wanted = f"activityDateTime ge {_odata_time(since)} and loggedByService eq '{_AUDITED_BY}'"
-    target = path("auditLogs", "directoryAudits", filter=wanted, top=PAGE)
-    read = [audit_of(each) for page in graph.pages(target) for each in page]
-    found = [each for each in read if each is not None]
-    return sorted(found, key=lambda each: (each.at, each.external_id))
+
+    def span(start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
+        wanted = (
+            f"activityDateTime ge {_odata_time(start)} and activityDateTime le {_odata_time(end)}"
+            f" and loggedByService eq '{_AUDITED_BY}'"
+        )
+        target = path("auditLogs", "directoryAudits", filter=wanted, top=PAGE)
+        return (each for page in graph.pages(target) for each in page)
+
+    log = read_in_parts(span, since, now, most=most)
+    found = [each for each in map(audit_of, log.entries) if each is not None]
+    return Log(sorted(found, key=lambda e: (e.at, e.external_id)), log.until, log.is_cut)
 
 
 def audit_of(data: Mapping[str, Any]) -> SeenAudit | None:
@@ -310,24 +319,30 @@ def audit_of(data: Mapping[str, Any]) -> SeenAudit | None:
     )
 
 
-def read_risky_users(graph: GraphClient) -> list[RiskyUser]:
-    """Those whom Microsoft holds at risk now, medium or high."""
+def read_risky_users(graph: GraphClient) -> tuple[list[RiskyUser], bool]:
+    """Those whom Microsoft holds at risk now, medium or high.  False: there are more."""
     target = path("identityProtection", "riskyUsers", filter="riskState eq 'atRisk'", top=PAGE)
-    found = []
+    found: list[RiskyUser] = []
+    read = 0
     for page in graph.pages(target):
-        for each in page:
-            at = parse_datetime(str(each.get("riskLastUpdatedDateTime") or ""))
-            if each.get("riskLevel") in ("medium", "high") and at and each.get("id"):
-                found.append(
-                    RiskyUser(
-                        user_id=str(each["id"]).lower(),
-                        level=str(each["riskLevel"]),
-                        at=at,
-                        detail=str(each.get("riskDetail") or ""),
-                        raw=dict(each),
-                    )
-                )
-    return found
+        if read >= MOST_AT_ONCE:
+            return found, False
+        read += len(page)
+        found += [each for each in map(_risky_user, page) if each is not None]
+    return found, True
+
+
+def _risky_user(data: Mapping[str, Any]) -> RiskyUser | None:
+    at = parse_datetime(str(data.get("riskLastUpdatedDateTime") or ""))
+    if data.get("riskLevel") not in ("medium", "high") or not at or not data.get("id"):
+        return None
+    return RiskyUser(
+        user_id=str(data["id"]).lower(),
+        level=str(data["riskLevel"]),
+        at=at,
+        detail=str(data.get("riskDetail") or ""),
+        raw=dict(data),
+    )
 
 
 def _odata_time(at: datetime) -> str:

@@ -19,7 +19,7 @@ from api_bridge.accounts.shapes import (
     SeenAudit,
     SeenSignIn,
     Settings,
-    digest_of,
+    grant_key,
     rule_digest,
 )
 from api_bridge.connectors import Delegate, MailboxRule
@@ -47,7 +47,11 @@ FAR_KM = 500.0
 # Fewer sign-ins say nothing of where somebody usually is.
 ENOUGH_SIGN_INS = 3
 SUSPICIOUS_BEFORE = timedelta(hours=24)
+# Microsoft's words; and Google's, which has one.
 RISKY = frozenset({"medium", "high"})
+SUSPICIOUS = "suspicious"
+# Changes of how somebody proves who she is weigh more soon after a suspicious sign-in.
+_WAYS = frozenset({"mfa_added", "mfa_removed", "recovery_changed"})
 
 
 def of_settings(
@@ -158,7 +162,7 @@ def _of_grants(
             stays = "; it stays when the password is changed" if each.stays else ""
             yield Sign(
                 code="mail_grant",
-                key=f"grant:{each.app_id}:{digest_of(new)[:16]}",
+                key=grant_key(each.app_id, new),
                 words=f"Application “{each.app_name or each.app_id}” was given"
                 f" {', '.join(new)}{stays}.",
                 source=source,
@@ -214,9 +218,11 @@ def of_sign_in(seen: SeenSignIn, known: Sequence[Place]) -> list[Sign]:
         was = ", ".join(filter(None, (last.city, last.country)))
         words = f"Signed in from {seen.place} ({seen.ip}){by}, {km:,.0f} km from {was}"
         found.append(sign("far_sign_in", f"{words} {_span(hours)} before."))
+    held = f"held the sign-in from {seen.place} ({seen.ip}){by}"
     if seen.risk in RISKY:
-        words = f"Microsoft held the sign-in from {seen.place} ({seen.ip}){by} a {seen.risk} risk."
-        found.append(sign("risky_sign_in", words))
+        found.append(sign("risky_sign_in", f"Microsoft {held} a {seen.risk} risk."))
+    elif seen.risk == SUSPICIOUS:
+        found.append(sign("risky_sign_in", f"Google {held} suspicious."))
     return found
 
 
@@ -244,17 +250,21 @@ def _distance_km(lat_a: float, lon_a: float, lat_b: float, lon_b: float) -> floa
 
 def of_audit(seen: SeenAudit, suspicious: Sequence[datetime]) -> Sign:
     """``suspicious``: when the account signed in in a way that gave a sign."""
-    within = [at for at in suspicious if timedelta(0) <= seen.at - at <= SUSPICIOUS_BEFORE]
+    within = [
+        at
+        for at in suspicious
+        if seen.code in _WAYS and timedelta(0) <= seen.at - at <= SUSPICIOUS_BEFORE
+    ]
     by = f" by {seen.by}" if seen.by else ""
     words = f"{seen.what}{by}"
     if within:
         hours = (seen.at - max(within)).total_seconds() / 3600
         words += f", {_span(hours)} after a suspicious sign-in"
     return Sign(
-        code="mfa_after_risk" if within else "mfa_added",
-        key=f"audit:{seen.external_id}",
+        code="mfa_after_risk" if within else seen.code,
+        key=seen.key or f"audit:{seen.external_id}",
         words=f"{words}.",
-        source="Directory audits",
+        source=seen.source,
         at=seen.at,
         raw=seen.raw,
     )

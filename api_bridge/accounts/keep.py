@@ -36,7 +36,10 @@ class Keeper:
                 by_mailbox.setdefault(mailbox, []).append(seen)
         for mailbox, sign_ins in by_mailbox.items():
             self._sign_ins(mailbox, sign_ins)
+        own_domains = own_domains_of(self.tenant)
         for audit in events.audits:
+            if audit.domain in own_domains:
+                continue
             for mailbox in filter(None, map(mailboxes.get, audit.user_ids)):
                 suspicious = SignIn.objects.filter(
                     tenant=self.tenant, mailbox=mailbox, is_suspicious=True, at__lte=audit.at

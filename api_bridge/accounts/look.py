@@ -20,11 +20,13 @@ from django.utils import timezone
 
 from api_bridge import connectors
 from api_bridge.access.models import Purpose
-from api_bridge.access.permissions import NEEDS
+from api_bridge.access.permissions import needs_of
 from api_bridge.accounts.behind import mailboxes_behind
+from api_bridge.accounts.google_look import GoogleSource
 from api_bridge.accounts.keep import Keeper, own_domains_of
 from api_bridge.accounts.models import AccountLook
-from api_bridge.accounts.reading import ConnectorSource, GraphSource, Noted, Source
+from api_bridge.accounts.reading import GraphSource, Noted, Source
+from api_bridge.connectors.google import GoogleConnector
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection
@@ -103,7 +105,9 @@ def _wired(look: AccountLook, row: Connection) -> _Due:
 def _opened(due: _Due) -> Iterator[Source]:
     assert due.wired is not None  # the caller looked
     if due.kind != Connection.Kind.GRAPH:
-        yield ConnectorSource(connector_of(due.wired), due.host)
+        connector = connector_of(due.wired)
+        assert isinstance(connector, GoogleConnector)  # by its kind
+        yield GoogleSource(connector)
         return
     runtime = shared_runtime()
     with closing(GraphClient(due.wired, runtime)) as graph:
@@ -169,7 +173,7 @@ def _next_mailboxes(claimed: ClaimedWork, look: AccountLook) -> list[Mailbox]:
 
 def _settle(claimed: ClaimedWork, due: _Due, noted: Noted, *, is_through: bool = True) -> None:
     now = timezone.now()
-    off = [{"what": what, "words": _sentence(words)} for what, words in noted.off.items()]
+    off = [{"what": what, "words": _sentence(due.kind, words)} for what, words in noted.off.items()]
     with work_scope(claimed):
         rows = AccountLook.objects.filter(id=due.look_id)
         if not is_through:
@@ -184,7 +188,12 @@ def _settle(claimed: ClaimedWork, due: _Due, noted: Noted, *, is_through: bool =
         )
 
 
-def _sentence(words: str) -> str:
+def _sentence(kind: str, words: str) -> str:
     """What is off without a permission stands with the permission."""
-    need = next((each for each in NEEDS[Purpose.RESPOND] if each.name == words), None)
-    return f"{need.name} is not granted. {need.without}" if need else words
+    purposes = (Purpose.RESPOND, Purpose.DETECT)
+    needs = (need for purpose in purposes for need in needs_of(kind, purpose))
+    need = next((each for each in needs if each.name == words), None)
+    if need is None:
+        return words
+    given = "delegated" if kind == Connection.Kind.GOOGLE else "granted"
+    return f"{need.name} is not {given}. {need.without}"

@@ -117,6 +117,10 @@ class AccountStep(TenantModel):
         DISABLE_RULE = "disable_rule", "Switch the rule off"
         ENABLE_RULE = "enable_rule", "Put the rule back"
         REVOKE_GRANT = "revoke_grant", "Withdraw the application's access"
+        FORWARDING_OFF = "forwarding_off", "Switch forwarding off"
+        FORWARDING_ON = "forwarding_on", "Switch forwarding on again"
+        REMOVE_DELEGATE = "remove_delegate", "Remove the delegate"
+        ADD_DELEGATE = "add_delegate", "Add the delegate back"
 
     class State(models.TextChoices):
         PENDING = "pending", "Waiting"
@@ -124,7 +128,9 @@ class AccountStep(TenantModel):
         UNKNOWN = "unknown", "Not clear yet"
         VERIFIED = "verified", "Done and read back"
         ALREADY = "already", "Was so already"
+        UNPROVEN = "unproven", "Ordered, not proven"
         FAILED = "failed", "Failed"
+        WITHDRAWN = "withdrawn", "Withdrawn before it began"
 
     OPEN = (State.PENDING, State.CALLING, State.UNKNOWN)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from api_bridge.accounts.graph_read import (
     ReadMailbox,
@@ -22,7 +22,7 @@ from api_bridge.accounts.graph_read import (
     read_sign_ins,
 )
 from api_bridge.accounts.shapes import RiskyUser, SeenAudit, SeenSignIn, Settings
-from api_bridge.connectors import Connector, ReadsSettings
+from api_bridge.accounts.spans import MOST_AT_ONCE, Log
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AccessDenied, BridgeError
 
@@ -41,6 +41,22 @@ class Noted:
 
     off: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+
+    def read(self, what: str, log: Log[Any], now: datetime) -> None:
+        """Says where a log has more than one look reads."""
+        if log.until < now:
+            self.behind(what, log.until)
+        if log.is_cut:
+            self.errors.append(
+                f"{what}: there is more in one minute than is read, and some of it was not looked"
+                " at. Look at it at the mail host."
+            )
+
+    def behind(self, what: str, until: datetime) -> None:
+        self.off[f"{what}/behind"] = (
+            f"{what} from {until:%H:%M on %-d %B} (UTC) on: there are more than one look reads."
+            " The next one goes on there."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +102,25 @@ class GraphSource:
         if found is not None:
             sign_ins, reached = found
             until = reached or now - OVERLAP
-        audits = self._try("AuditLog.Read.All", lambda: read_audits(self._graph, audits_since))
-        risky = self._try("IdentityRiskyUser.Read.All", lambda: read_risky_users(self._graph))
+            if reached:
+                self.noted.behind("Sign-ins", reached)
+        audits = self._try("AuditLog.Read.All", lambda: read_audits(self._graph, audits_since, now))
+        if audits:
+            self.noted.read("Audits of ways to sign in", audits, now)
+        risky, is_whole = self._try(
+            "IdentityRiskyUser.Read.All", lambda: read_risky_users(self._graph)
+        ) or ([], True)
+        if not is_whole:
+            self.noted.errors.append(
+                f"Microsoft holds more accounts at risk than the {MOST_AT_ONCE:,} that are read:"
+                " see the others in Entra."
+            )
         return Events(
             sign_ins=sign_ins,
             sign_ins_until=until,
-            audits=audits or (),
-            audits_until=None if audits is None else now - OVERLAP,
-            risky=risky or (),
+            audits=audits.entries if audits else (),
+            audits_until=min(audits.until, now - OVERLAP) if audits else None,
+            risky=risky,
         )
 
     def settings(self, ids: Sequence[str]) -> dict[str, Settings]:
@@ -153,31 +180,3 @@ _NEEDS_OF = {
     "grants": "DelegatedPermissionGrant.ReadWrite.All",
     "methods": "UserAuthenticationMethod.Read.All",
 }
-
-
-class ConnectorSource:
-    """Rules, forwarding and delegates by the connector itself, as Google has them."""
-
-    def __init__(self, connector: Connector, name: str) -> None:
-        assert isinstance(connector, ReadsSettings)  # the caller asked
-        self._connector: ReadsSettings = connector
-        self.name = f"Mailbox settings ({name})"
-        self.noted = Noted(off={"events": f"Sign-ins and applications: {name} is not asked yet."})
-
-    def events(self, now: datetime, sign_ins_since: datetime, audits_since: datetime) -> Events:
-        return Events()
-
-    def settings(self, ids: Sequence[str]) -> dict[str, Settings]:
-        found = {}
-        for mailbox_id in ids:
-            try:
-                found[mailbox_id] = Settings(
-                    rules=tuple(self._connector.rules(mailbox_id)),
-                    forwarding=self._connector.forwarding(mailbox_id),
-                    delegates=tuple(self._connector.delegates(mailbox_id)),
-                )
-            except AccessDenied as error:
-                self.noted.off["settings"] = f"Settings of mailboxes: {error}"
-            except BridgeError as error:
-                self.noted.errors = [*self.noted.errors, str(error)][:5]
-        return found

@@ -4,7 +4,9 @@
 2. read how it is; what is already so is settled without a call;
 3. keep what was there, commit;
 4. call;
-5. read back: only what was seen is *verified*; an unclear answer is *unknown* and read again.
+5. read back: only what was seen is *verified*; an unclear answer is *unknown* and read again, what
+   a host shows later is read until then and not ordered twice;
+6. after the last try nothing is called any more, and one more reading says what came of it.
 No scope is open while the host is called; an outcome with an older fence is refused.
 """
 
@@ -12,8 +14,9 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -23,16 +26,29 @@ from django.utils import timezone
 
 from api_bridge import connectors
 from api_bridge.access.models import Purpose
-from api_bridge.accounts import graph_act
+from api_bridge.accounts.acting import LATE_S, Hand, Sight, Task
+from api_bridge.accounts.behind import connection_behind
+from api_bridge.accounts.google_act import GoogleHand
+from api_bridge.accounts.graph_act import GraphHand
 from api_bridge.accounts.models import AccountStep
+from api_bridge.connectors.google import GoogleConnector
 from api_bridge.connectors.graph.client import GraphClient
-from api_bridge.errors import AuthExpired, BridgeError, NotFound, Temporary, Unexpected
+from api_bridge.errors import (
+    AuthExpired,
+    BridgeError,
+    NotFound,
+    RateLimited,
+    Rejected,
+    Temporary,
+    Unexpected,
+)
 from api_bridge.models import Connection
-from api_bridge.runtime import NotGranted, shared_runtime, wire_connection
+from api_bridge.runtime import NotGranted, connector_of, shared_runtime, wire_connection
 from incidents.announce import announce_incident
 from incidents.models import Incident
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
+from tenants.models import Mailbox
 from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
@@ -41,6 +57,8 @@ FINISHED = "api_bridge.account_step.finished"
 BUDGET_S = 20.0
 LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 6
+# After those, only to see what came of them.
+LAST_LOOKS = 3
 BLIND_AGAIN_S = 300.0
 # An order is of its hour: what nobody could begin in a day is for a person to decide anew.
 WAITS = timedelta(days=1)
@@ -56,10 +74,19 @@ class Superseded(Exception):
 class _Claim:
     step_id: UUID
     fence: int
-    task: graph_act.Task
-    has_called: bool
+    task: Task
+    asked_at: datetime
+    attempts: int
     wired: connectors.Connection | None
     trouble: str = ""
+
+    @property
+    def has_called(self) -> bool:
+        return self.task.called_at is not None
+
+    @property
+    def only_looks(self) -> bool:
+        return self.attempts > MOST_ATTEMPTS
 
 
 def carry_out_steps(claimed: ClaimedWork) -> datetime | None:
@@ -102,51 +129,92 @@ def _claim(claimed: ClaimedWork) -> _Claim | None:
         step.attempts += 1
         step.due_at = now + LEASE
         step.save(update_fields=["state", "fence", "attempts", "due_at"])
-        wired, trouble = _wired(claimed.tenant_id)
-        task = graph_act.Task(
+        wired, trouble = _wired(step.mailbox)
+        task = Task(
             kind=step.kind,
             user_id=step.mailbox.external_id,
             target=step.target,
-            asked_at=step.asked_at,
+            called_at=step.called_at,
             before=step.before,
         )
-        return _Claim(step.id, step.fence, task, step.called_at is not None, wired, trouble)
+        return _Claim(step.id, step.fence, task, step.asked_at, step.attempts, wired, trouble)
 
 
-def _wired(tenant_id: int) -> tuple[connectors.Connection | None, str]:
-    row = Connection.objects.filter(tenant_id=tenant_id, kind=Connection.Kind.GRAPH).first()
+def _wired(mailbox: Mailbox) -> tuple[connectors.Connection | None, str]:
+    row = connection_behind(mailbox)
     if row is None:
-        return None, "The client has no Microsoft 365 connection."
+        return None, "No mail host with accounts is connected that has this mailbox."
     try:
         return wire_connection(row, Purpose.RESPOND, must_be_granted=True), ""
     except (NotGranted, AuthExpired) as error:
         return None, str(error)
 
 
+@contextmanager
+def opened_hand(wired: connectors.Connection) -> Iterator[Hand]:
+    """Raises ``Rejected`` for settings that cannot work."""
+    if wired.kind == Connection.Kind.GOOGLE:
+        connector = connector_of(wired)
+        assert isinstance(connector, GoogleConnector)  # by its kind
+        yield GoogleHand(connector.client)
+        return
+    with closing(GraphClient(wired, shared_runtime())) as graph:
+        yield GraphHand(graph)
+
+
 def _carry_out(claimed: ClaimedWork, claim: _Claim) -> None:
-    if not claim.has_called and claim.task.asked_at < timezone.now() - WAITS:
+    if not claim.has_called and claim.asked_at < timezone.now() - WAITS:
         _finish(claimed, claim, AccountStep.State.FAILED, f"{TOO_OLD} {claim.trouble}".strip())
         return
     if claim.wired is None:
         raise NotGranted(claim.trouble)
     task = claim.task
-    with closing(GraphClient(claim.wired, shared_runtime())) as graph:
-        seen = graph_act.read(graph, task)
-        if seen.is_done:
-            state = AccountStep.State.VERIFIED if claim.has_called else AccountStep.State.ALREADY
-            _finish(claimed, claim, state, seen.words)
+    with opened_hand(claim.wired) as hand:
+        seen = hand.read(task)
+        if _is_settled(claimed, claim, seen):
             return
-        _note_call(claimed, claim, task.before or seen.content)
-        # Gone already, it may be by a call of ours whose answer was lost: reading decides.
-        with suppress(NotFound):
-            graph_act.call(graph, task)
-        seen = graph_act.read(graph, task)
-    if not seen.is_done:
+        task = _note_call(claimed, claim, task.before or seen.content)
+        _call(claimed, claim, hand, task)
+        seen = hand.read(task)
+    if seen.is_done:
+        _finish(claimed, claim, AccountStep.State.VERIFIED, seen.words)
+    elif seen.is_late:
+        _wait(claimed, claim, seen.words)
+    else:
         raise Temporary(
             f"The mail host said yes, and reading back says: {seen.words}",
             retry_after_s=READ_AGAIN_S,
         )
-    _finish(claimed, claim, AccountStep.State.VERIFIED, seen.words)
+
+
+def _is_settled(claimed: ClaimedWork, claim: _Claim, seen: Sight) -> bool:
+    """By what was read, before anything is called; False: it is to be called."""
+    if seen.is_done:
+        state = AccountStep.State.VERIFIED if claim.has_called else AccountStep.State.ALREADY
+        _finish(claimed, claim, state, seen.words)
+    elif seen.is_over:
+        _finish(claimed, claim, AccountStep.State.UNPROVEN, seen.words)
+    elif seen.is_late:
+        _wait(claimed, claim, seen.words)
+    elif claim.only_looks:
+        words = f"Tried {MOST_ATTEMPTS} times; read once more: {seen.words}"
+        _finish(claimed, claim, AccountStep.State.FAILED, words)
+    else:
+        return False
+    return True
+
+
+def _call(claimed: ClaimedWork, claim: _Claim, hand: Hand, task: Task) -> None:
+    """Raises ``BridgeError``."""
+    try:
+        # Gone already, it may be by a call of ours whose answer was lost: reading decides.
+        with suppress(NotFound):
+            hand.call(task)
+    except BridgeError as error:
+        is_certain = isinstance(error, RateLimited | Rejected | AuthExpired)
+        if is_certain and not claim.has_called:
+            _note_not_called(claimed, claim)
+        raise
 
 
 def _fenced(claim: _Claim) -> AccountStep:
@@ -156,12 +224,33 @@ def _fenced(claim: _Claim) -> AccountStep:
     return step
 
 
-def _note_call(claimed: ClaimedWork, claim: _Claim, before: dict[str, Any]) -> None:
+def _note_call(claimed: ClaimedWork, claim: _Claim, before: dict[str, Any]) -> Task:
     """What was there, and that we call, is on disk before the call; else nothing is sent."""
     with work_scope(claimed):
         step = _fenced(claim)
         step.before, step.called_at = before, step.called_at or timezone.now()
         step.save(update_fields=["before", "called_at"])
+        return replace(claim.task, before=before, called_at=step.called_at)
+
+
+def _note_not_called(claimed: ClaimedWork, claim: _Claim) -> None:
+    """The host refused the call, so nothing of it can show later."""
+    with work_scope(claimed):
+        step = _fenced(claim)
+        step.called_at, step.before = None, claim.task.before
+        step.save(update_fields=["called_at", "before"])
+
+
+def _wait(claimed: ClaimedWork, claim: _Claim, words: str) -> None:
+    """The host shows later what came of the call: that is no attempt."""
+    with work_scope(claimed):
+        step = _fenced(claim)
+        step.state, step.words = AccountStep.State.UNKNOWN, words
+        step.attempts = max(0, step.attempts - 1)
+        step.due_at = timezone.now() + timedelta(seconds=LATE_S)
+        step.save(update_fields=["state", "words", "attempts", "due_at"])
+        tenant_id, incident_id = step.tenant_id, step.incident_id
+    announce_incident(tenant_id, incident_id)
 
 
 def _finish(claimed: ClaimedWork, claim: _Claim, state: str, words: str) -> None:
@@ -189,25 +278,24 @@ def _finish(claimed: ClaimedWork, claim: _Claim, state: str, words: str) -> None
 
 
 def _after_error(claimed: ClaimedWork, claim: _Claim, error: BridgeError) -> None:
-    words = str(error)
-    if isinstance(error, NotGranted | AuthExpired):
-        wait_s: float | None = BLIND_AGAIN_S
+    words, wait_s = str(error), _wait_s(error)
+    is_blind = isinstance(error, NotGranted | AuthExpired)
+    if is_blind:
         words = f"{words} It waits until the client has consented again."
-    elif isinstance(error, Temporary):
-        wait_s = error.retry_after_s
-    elif isinstance(error, Unexpected) or error.may_have_happened:
-        wait_s = READ_AGAIN_S
-    else:
-        wait_s = None
     if isinstance(error, NotFound):
         words = f"The mail host does not know this account any more: {words}"
     try:
-        if wait_s is None or _is_spent(claimed, claim, error):
+        if wait_s is None:
             _finish(claimed, claim, AccountStep.State.FAILED, words)
+            return
+        if not is_blind and (state := _spent(claimed, claim)):
+            said = f"{words} It may have happened all the same: look at the account."
+            is_unclear = state == AccountStep.State.UNPROVEN
+            _finish(claimed, claim, state, said if is_unclear else words)
             return
         with work_scope(claimed):
             step = _fenced(claim)
-            if isinstance(error, NotGranted | AuthExpired):
+            if is_blind:
                 step.attempts -= 1  # nothing was sent
             unclear = step.called_at is not None
             step.state = AccountStep.State.UNKNOWN if unclear else AccountStep.State.PENDING
@@ -218,8 +306,22 @@ def _after_error(claimed: ClaimedWork, claim: _Claim, error: BridgeError) -> Non
         log.info("account step %s was taken over", claim.step_id)
 
 
-def _is_spent(claimed: ClaimedWork, claim: _Claim, error: BridgeError) -> bool:
+def _wait_s(error: BridgeError) -> float | None:
+    """None: trying again brings nothing."""
     if isinstance(error, NotGranted | AuthExpired):
-        return False
+        return BLIND_AGAIN_S
+    if isinstance(error, Temporary):
+        return error.retry_after_s
+    return READ_AGAIN_S if isinstance(error, Unexpected) or error.may_have_happened else None
+
+
+def _spent(claimed: ClaimedWork, claim: _Claim) -> str:
+    """The state in which it ends, "": it does not yet.  What may have happened by a call of ours is
+    looked at a few times more.
+    """
     with work_scope(claimed):
-        return AccountStep.objects.get(id=claim.step_id).attempts >= MOST_ATTEMPTS
+        step = AccountStep.objects.get(id=claim.step_id)
+    has_called = step.called_at is not None
+    if step.attempts < MOST_ATTEMPTS + (LAST_LOOKS if has_called else 0):
+        return ""
+    return AccountStep.State.UNPROVEN if has_called else AccountStep.State.FAILED

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -15,7 +15,10 @@ from typing import Any, Self
 from api_bridge.connectors import Delegate, Forwarding, MailboxRule
 
 # Scopes that let an application read or send mail, or change what the mailbox does with it.
-MAIL_SCOPES = ("mail.", "mail_", "mailboxsettings.", "ews.", "imap.", "pop.", "smtp.")
+MAIL_SCOPES = (
+    *("mail.", "mail_", "mailboxsettings.", "ews.", "imap.", "pop.", "smtp."),
+    *("https://mail.google.com/", "https://www.googleapis.com/auth/gmail."),
+)
 # Whoever holds such a grant keeps its access when the password is changed.
 _STAYS = "offline_access"
 
@@ -48,30 +51,53 @@ class SignInMethod:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    """What a directory says of an account as it stands.  ``has_two_steps``: a password alone does
+    not let in.
+    """
+
+    is_suspended: bool = False
+    why_suspended: str = ""
+    has_two_steps: bool = False
+    is_admin: bool = False
+    recovery_email: str = ""
+    recovery_phone: str = ""
+
+
+_PARTS = ("rules", "delegates", "grants", "methods", "state")
+_LISTS = ("rules", "delegates", "grants", "methods")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All parts of which something is known; None: that part could not be read."""
+    """All parts of which something is known; None: that part could not be read.  Of forwarding None
+    is "no address", too, unless ``knows_forwarding`` is False.
+    """
 
     rules: tuple[MailboxRule, ...] | None = None
     forwarding: Forwarding | None = None
     delegates: tuple[Delegate, ...] | None = None
     grants: tuple[AppGrant, ...] | None = None
     methods: tuple[SignInMethod, ...] | None = None
+    state: AccountState | None = None
+    knows_forwarding: bool = True
 
     def completed(self, before: Self | None) -> Self:
         """A part that could not be read this time stays as it was: nothing has "gone"."""
         if before is None:
             return self
-        kept = {
-            name: getattr(before, name)
-            for name in ("rules", "delegates", "grants", "methods")
-            if getattr(self, name) is None
-        }
-        return replace(self, **kept)
+        kept = {name: getattr(before, name) for name in _PARTS if getattr(self, name) is None}
+        if not self.knows_forwarding:
+            kept |= {"forwarding": before.forwarding}
+        return replace(self, **kept, knows_forwarding=True)
 
     def as_json(self) -> dict[str, Any]:
         """Sorted, so that equal settings are equal text."""
         data = asdict(self)
-        for name in ("rules", "delegates", "grants", "methods"):
+        del data["knows_forwarding"]
+        if self.state is None:
+            del data["state"]  # as those were kept that were taken before it was looked at
+        for name in _LISTS:
             if data[name] is not None:
                 data[name] = sorted(data[name], key=lambda each: str(each.get("id", each)))
         return data
@@ -90,12 +116,18 @@ class Settings:
             delegates=_each(data, "delegates", lambda each: Delegate(**each)),
             grants=_each(data, "grants", _grant),
             methods=_each(data, "methods", lambda each: SignInMethod(**each)),
+            state=AccountState(**data["state"]) if data.get("state") else None,
         )
 
 
 def digest_of(content: object) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def grant_key(app_id: str, scopes: Sequence[str]) -> str:
+    """Of the sign that an application was given these scopes, whoever tells of it."""
+    return f"grant:{app_id}:{digest_of(list(scopes))[:16]}"
 
 
 def rule_digest(rule: MailboxRule) -> str:
@@ -143,7 +175,11 @@ class SeenSignIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenAudit:
-    """A change of how somebody proves who she is.  ``user_ids``: whose."""
+    """Something that was logged of an account, most often how somebody proves who she is.
+
+    ``user_ids``: whose.  ``code``: of the sign.  ``key``: what makes two of them the same sign, "":
+    each is its own.  ``domain``: it is no sign where this is the client's own, "": it always is.
+    """
 
     external_id: str
     user_ids: tuple[str, ...]
@@ -151,6 +187,10 @@ class SeenAudit:
     what: str
     by: str
     raw: dict[str, Any]
+    code: str = "mfa_added"
+    key: str = ""
+    source: str = "Directory audits"
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

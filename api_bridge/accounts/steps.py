@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from api_bridge.access.models import Grant, Purpose
-from api_bridge.access.permissions import NEEDS
-from api_bridge.accounts.behind import mailboxes_behind
+from api_bridge.access.permissions import needs_of
+from api_bridge.accounts.behind import connection_behind
 from api_bridge.accounts.differences import name_of, what_it_does
+from api_bridge.accounts.impact import IMPACT, LEADS_ADMIN, READ_BACK
 from api_bridge.accounts.models import AccountStep, MailboxSnapshot
 from api_bridge.accounts.shapes import Settings
 from api_bridge.accounts.work import QUEUE
@@ -25,59 +27,35 @@ from incidents.models import Incident
 from tenants.audit import write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Mailbox, Person
+from tenants.people import must_lead
 from tenants.work import want_work
 
 ORDERED = "api_bridge.account_step.ordered"
+STEP_WITHDRAWN = "api_bridge.account_step.withdrawn"
 Kind = AccountStep.Kind
-# Kind → permission it needs, what it does to the person, whether it can be taken back.
-IMPACT = {
-    Kind.REVOKE_SESSIONS: (
-        "User.RevokeSessions.All",
-        "Everybody who is signed in as this person is signed out, she too; what is open works for"
-        " up to an hour more. Cannot be taken back, and need not: she signs in again.",
-    ),
-    Kind.DISABLE: (
-        "User.EnableDisableAccount.All",
-        "Nobody can sign in as this person any more: no mail, no files, no meetings, until it is"
-        " switched on again. Mail still arrives. Reversible.",
-    ),
-    Kind.ENABLE: (
-        "User.EnableDisableAccount.All",
-        "This person can sign in again, and so can whoever has her password.",
-    ),
-    Kind.NEW_PASSWORD: (
-        "User-PasswordProfile.ReadWrite.All",
-        "The next sign-in asks for a new password. Whoever knows the old one may be the one who"
-        " chooses it: end its sessions, and switch signing in off until you reach the person.",
-    ),
-    Kind.DISABLE_RULE: (
-        "MailboxSettings.ReadWrite",
-        "The rule acts on no further mail; what it has moved stays where it is. Reversible.",
-    ),
-    Kind.ENABLE_RULE: (
-        "MailboxSettings.ReadWrite",
-        "The rule acts on new mail again, exactly as it was.",
-    ),
-    Kind.REVOKE_GRANT: (
-        "DelegatedPermissionGrant.ReadWrite.All",
-        "The application can no longer act for this person; what it holds works for up to an hour"
-        " more. Not reversible here: she would have to consent anew.",
-    ),
+UNDONE_BY = {
+    Kind.DISABLE: Kind.ENABLE,
+    Kind.DISABLE_RULE: Kind.ENABLE_RULE,
+    Kind.FORWARDING_OFF: Kind.FORWARDING_ON,
+    Kind.REMOVE_DELEGATE: Kind.ADD_DELEGATE,
 }
-UNDONE_BY = {Kind.DISABLE: Kind.ENABLE, Kind.DISABLE_RULE: Kind.ENABLE_RULE}
 _DID = (AccountStep.State.VERIFIED, AccountStep.State.ALREADY)
+_DID_NOT = (AccountStep.State.FAILED, AccountStep.State.WITHDRAWN, AccountStep.State.UNPROVEN)
 _OF_ACCOUNT = (Kind.REVOKE_SESSIONS, Kind.DISABLE, Kind.NEW_PASSWORD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A step that can be ordered.  ``missing`` "": it can; else what is missing."""
+    """A step that can be ordered.  ``missing`` "": it can; else what is missing.  ``leads``: why
+    only a lead may, "": whoever handles the client's mail.
+    """
 
     kind: str
     target: str
     label: str
     impact: str
     missing: str
+    leads: str = ""
 
     @property
     def words(self) -> str:
@@ -95,36 +73,55 @@ def mailbox_of(incident: Incident) -> Mailbox | None:
 
 
 def offers_for(incident: Incident) -> list[Offer]:
-    """Steps about the account, then about each rule and grant of its newest settings.
+    """Steps about the account, then about each rule, grant and the like of its newest settings.
 
-    Empty where it is about no account, or about one that Microsoft 365 does not have.
+    Empty where it is about no account, or about one whose mail host has none that can be acted on.
     """
     if incident.kind != Incident.Kind.ACCOUNT:
         return []
     mailbox = mailbox_of(incident)
-    connection = _connection(incident.tenant_id)
+    connection = connection_behind(mailbox) if mailbox else None
     if mailbox is None or connection is None:
         return []
-    if not mailboxes_behind(incident.tenant_id, connection.id).filter(id=mailbox.id).exists():
-        return []
-    wanted = [(kind, "", "") for kind in _OF_ACCOUNT]
-    done: set[tuple[str, str]] = set()
-    newest = MailboxSnapshot.objects.filter(tenant=incident.tenant_id, mailbox=mailbox)
-    row = newest.order_by("-taken_at", "-id").first()
-    if row is not None:
-        wanted += _of_settings(Settings.from_json(row.content))
-        done = _done_since(mailbox, row.taken_at)
+    settings, taken_at = _newest(mailbox)
+    wanted = [*((kind, "", "") for kind in _OF_ACCOUNT), *_of_settings(settings)]
+    done = _done_since(mailbox, taken_at) if taken_at else set()
     return [
-        Offer(
-            kind=kind,
-            target=target,
-            label=label,
-            impact=IMPACT[kind][1],
-            missing=_missing(connection, kind),
-        )
-        for kind, target, label in wanted
-        if (kind, target) not in done
+        _offer(connection, mailbox, settings, *each)
+        for each in wanted
+        if each[:2] not in done and each[0] in IMPACT[connection.kind]
     ]
+
+
+def _newest(mailbox: Mailbox) -> tuple[Settings, datetime | None]:
+    """What is known of its settings, and since when; None: nothing yet."""
+    rows = MailboxSnapshot.objects.filter(tenant=mailbox.tenant_id, mailbox=mailbox)
+    row = rows.order_by("-taken_at", "-id").first()
+    return (Settings.from_json(row.content), row.taken_at) if row else (Settings(), None)
+
+
+def _leads(connection: Connection, settings: Settings, kind: str) -> str:
+    """Why it is a lead's, "" where it is not."""
+    is_admin = settings.state is not None and settings.state.is_admin
+    return LEADS_ADMIN if is_admin else IMPACT[connection.kind][kind].leads
+
+
+def _offer(
+    connection: Connection,
+    mailbox: Mailbox,
+    settings: Settings,
+    kind: AccountStep.Kind,
+    target: str,
+    label: str,
+) -> Offer:
+    return Offer(
+        kind=kind,
+        target=target,
+        label=label,
+        impact=IMPACT[connection.kind][kind].text,
+        missing=_missing(connection, mailbox, kind),
+        leads=_leads(connection, settings, kind),
+    )
 
 
 def _done_since(mailbox: Mailbox, at: datetime) -> set[tuple[str, str]]:
@@ -133,9 +130,10 @@ def _done_since(mailbox: Mailbox, at: datetime) -> set[tuple[str, str]]:
         tenant=mailbox.tenant_id, mailbox=mailbox, finished_at__gt=at, state__in=_DID
     )
     found: set[tuple[str, str]] = set()
+    undone = {back: kind for kind, back in UNDONE_BY.items()}
     for step in steps.exclude(target="").order_by("finished_at"):
-        if step.kind == Kind.ENABLE_RULE:
-            found.discard((Kind.DISABLE_RULE, step.target))
+        if step.kind in undone:
+            found.discard((undone[Kind(step.kind)], step.target))
         else:
             found.add((step.kind, step.target))
     return found
@@ -146,6 +144,12 @@ def _of_settings(settings: Settings) -> Iterable[tuple[AccountStep.Kind, str, st
         if rule.is_enabled and rule.definition.get("isReadOnly") is not True:
             label = f"{name_of(rule)} {what_it_does(rule)}"
             yield Kind.DISABLE_RULE, rule.id, label[:300]
+    forwarding = settings.forwarding
+    if forwarding and forwarding.is_enabled:
+        yield Kind.FORWARDING_OFF, forwarding.address, f"All mail goes on to {forwarding.address}"
+    for delegate in settings.delegates or ():
+        label = f"{delegate.address} may read and send as this mailbox"
+        yield Kind.REMOVE_DELEGATE, delegate.address.lower(), label
     for grant in settings.grants or ():
         if grant.mail_scopes:
             label = f"“{grant.app_name or grant.app_id}” ({', '.join(grant.mail_scopes)})"
@@ -160,27 +164,51 @@ def offer_of(incident: Incident, kind: str, target: str) -> Offer:
     return found[0]
 
 
-def _connection(tenant_id: int) -> Connection | None:
-    rows = Connection.objects.filter(tenant_id=tenant_id, kind=Connection.Kind.GRAPH)
-    found: Connection | None = rows.first()
-    return found
-
-
-def _missing(connection: Connection, kind: AccountStep.Kind) -> str:
-    """A sentence, "" where nothing is.  An application of its own is asked when it is called."""
+def _missing(connection: Connection, mailbox: Mailbox, kind: str) -> str:
+    """A sentence, "" where nothing is."""
+    if connection.kind == Connection.Kind.GOOGLE:
+        return _missing_at_google(connection, mailbox, kind)
     if not connection.by_registrations:
-        return ""
-    grant = Grant.objects.filter(
-        tenant_id=connection.tenant_id, connection=connection, purpose=Purpose.RESPOND
-    ).first()
+        return ""  # an application of its own is asked when it is called
+    grant = _grant(connection)
     if grant is None:
         return "The client has not consented to “Account response”."
     if grant.lost_at is not None:
         return f"The client's consent to “Account response” is lost: {grant.trouble}"
-    for name in (IMPACT[kind][0], "User.Read.All"):
-        need = next(each for each in NEEDS[Purpose.RESPOND] if each.name == name)
-        if not need.is_met(grant.roles):
-            return f"{name} is not granted. {need.without}"
+    return _not_met(connection, kind, [grant])
+
+
+def _missing_at_google(connection: Connection, mailbox: Mailbox, kind: str) -> str:
+    admin = str(connection.settings.get("admin", "")).lower()
+    if kind == Kind.DISABLE and mailbox.address.lower() == admin:
+        return (
+            "Bailey acts in the name of this administrator: suspended, nothing more could be done."
+            " Name another one first, or suspend it in the Admin console."
+        )
+    grants = Grant.objects.filter(tenant_id=connection.tenant_id, connection=connection)
+    standing = list(grants.filter(lost_at=None))
+    if not grants.exists():
+        return ""  # not looked at yet: asked when it is called
+    return _not_met(connection, kind, standing)
+
+
+def _grant(connection: Connection) -> Grant | None:
+    rows = Grant.objects.filter(tenant_id=connection.tenant_id, connection=connection)
+    found: Grant | None = rows.filter(purpose=Purpose.RESPOND).first()
+    return found
+
+
+def _not_met(connection: Connection, kind: str, grants: Sequence[Grant]) -> str:
+    roles = {role for grant in grants for role in grant.roles}
+    purposes = (Purpose.RESPOND, Purpose.DETECT)
+    known = {n.name: n for purpose in purposes for n in needs_of(connection.kind, purpose)}
+    # What two purposes need is said as the one of them says it that it is for here.
+    known |= {need.name: need for need in needs_of(connection.kind, Purpose.RESPOND)}
+    for name in (*IMPACT[connection.kind][kind].needs, *READ_BACK[connection.kind]):
+        need = known[name]
+        if not need.is_met(roles):
+            given = "delegated" if connection.kind == Connection.Kind.GOOGLE else "granted"
+            return f"{name} is not {given}. {need.without}"
     return ""
 
 
@@ -188,8 +216,12 @@ def _missing(connection: Connection, kind: AccountStep.Kind) -> str:
 def order_step(
     *, incident: Incident, kind: str, target: str, actor: Person, reason: str = ""
 ) -> AccountStep:
-    """A worker does it within seconds.  Raises ``Conflict`` or ``WrongInput``."""
+    """A worker does it within seconds.  Raises ``Conflict``, ``WrongInput``, or ``NotAllowed`` for
+    what is a lead's.
+    """
     offer = offer_of(incident, kind, target)
+    if offer.leads:
+        must_lead(actor, offer.leads)
     if offer.missing:
         raise Conflict(offer.missing)
     mailbox = mailbox_of(incident)
@@ -199,17 +231,61 @@ def order_step(
 
 @transaction.atomic
 def undo_step(*, step: AccountStep, actor: Person, reason: str = "") -> AccountStep:
-    """Takes a step back, from what was kept before it.  Raises ``Conflict``."""
+    """Takes a step back, from what was kept before it; by whoever may order it.  Raises
+    ``Conflict`` or ``NotAllowed``.
+    """
     if not can_undo(step):
         raise Conflict("This step cannot be taken back, or was already.")
-    connection = _connection(step.tenant_id)
+    connection = connection_behind(step.mailbox)
     kind = UNDONE_BY[Kind(step.kind)]
-    missing = _missing(connection, kind) if connection else "No Microsoft 365 is connected."
-    if missing:
+    if connection is None:
+        raise Conflict("No mail host is connected any more that has this mailbox.")
+    if leads := _leads(connection, _newest(step.mailbox)[0], kind):
+        must_lead(actor, leads)
+    if missing := _missing(connection, step.mailbox, kind):
         raise Conflict(missing)
     made = _order(step.incident, step.mailbox, kind, step.target, step.label, actor, reason)
     AccountStep.objects.filter(id=made.id).update(undoes=step, before=step.before)
     return made
+
+
+WITHDRAWERS = "Whoever ordered the step withdraws it, or a lead."
+
+
+def can_withdraw(step: AccountStep, actor: Person) -> bool:
+    """Nothing was sent for it yet, and it is hers or she leads."""
+    waits = step.state == AccountStep.State.PENDING and step.called_at is None
+    return waits and (step.asked_by_id == actor.id or actor.role == Person.Role.LEAD)
+
+
+@transaction.atomic
+def withdraw_step(*, step: AccountStep, actor: Person, reason: str = "") -> None:
+    """It is not begun any more.  Raises ``NotAllowed``, or ``Conflict`` where it was begun."""
+    if step.asked_by_id != actor.id:
+        must_lead(actor, WITHDRAWERS)
+    words = f"Withdrawn by {actor.name}. Nothing was done."
+    # A worker that has it by now has made another state of it.
+    waiting = AccountStep.objects.filter(
+        id=step.id, tenant_id=step.tenant_id, state=AccountStep.State.PENDING, called_at=None
+    )
+    if not waiting.update(
+        state=AccountStep.State.WITHDRAWN, words=words, finished_at=timezone.now()
+    ):
+        raise Conflict("It is being done, or is over: it cannot be withdrawn any more.")
+    write_audit(
+        STEP_WITHDRAWN,
+        actor=actor,
+        provider_id=actor.provider_id,
+        tenant_id=step.tenant_id,
+        object_kind="account_step",
+        object_id=step.id,
+        reason=reason,
+        incident=str(step.incident_id),
+        kind=step.kind,
+        target=step.target,
+    )
+    tenant_id, incident_id = step.tenant_id, step.incident_id
+    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
 
 
 def can_undo(step: AccountStep) -> bool:
@@ -217,7 +293,7 @@ def can_undo(step: AccountStep) -> bool:
     if step.kind not in UNDONE_BY or step.state != AccountStep.State.VERIFIED:
         return False
     back = AccountStep.objects.filter(tenant=step.tenant_id, undoes=step)
-    return not back.exclude(state=AccountStep.State.FAILED).exists()
+    return not back.exclude(state__in=_DID_NOT).exists()
 
 
 def _order(

@@ -13,6 +13,7 @@ from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.directory import BadDirectory
 from api_bridge.sandbox.faults import BadFault
 from api_bridge.sandbox.filters import put_rules
+from api_bridge.sandbox.google import accounts as google_accounts
 from api_bridge.sandbox.google import pubsub
 from api_bridge.sandbox.google import settings as google_settings
 from api_bridge.sandbox.google.authority import put_google
@@ -99,6 +100,10 @@ class Admin:
                 return self._put_account
             case "GET", ["mailboxes", _, "account"]:
                 return self._show_account
+            case "PUT", ["mailboxes", _, "workspace"]:
+                return self._put_workspace_account
+            case "GET", ["mailboxes", _, "workspace"]:
+                return self._show_workspace_account
             case "POST", ["lifecycle"]:
                 return self._send_lifecycle
         raise AdminRefused(404, "no such admin address")
@@ -126,7 +131,9 @@ class Admin:
         return json_response({})
 
     async def _put_settings(self, request: Request, address: str) -> Response:
-        """What a person set up in Gmail: ``forwarding`` (autoForwarding), ``delegates``."""
+        """What a person set up in Gmail: ``filters``, ``forwarding`` (autoForwarding),
+        ``delegates``.
+        """
         number, wanted = self._mailbox(address)["number"], _object(request)
         store = self._cloud.store
         if forwarding := wanted.get("forwarding"):
@@ -135,6 +142,9 @@ class Admin:
                 store, number, google_settings.ADDRESS, told["forwardingEmail"], told
             )
             google_settings.put(store, number, google_settings.FORWARDING, "", forwarding)
+        for number_of, each in enumerate(wanted.get("filters", []), 1):
+            made = {"id": f"ANe1Bm{number}x{number_of}", **each}
+            google_settings.put(store, number, google_settings.FILTER, made["id"], made)
         for each in wanted.get("delegates", []):
             delegate = {"delegateEmail": each, "verificationStatus": "accepted"}
             google_settings.put(store, number, google_settings.DELEGATE, each, delegate)
@@ -291,6 +301,17 @@ class Admin:
 
     async def _show_account(self, _request: Request, address: str) -> Response:
         return json_response(accounts.show_account(self._cloud.store, self._mailbox(address)))
+
+    async def _put_workspace_account(self, request: Request, address: str) -> Response:
+        """What happened to an account, in Google's own shapes: lists of ``activities`` and
+        ``tokens``; ``state``: fields of the directory's user.
+        """
+        google_accounts.put_account(self._cloud.store, self._mailbox(address), _object(request))
+        return json_response({})
+
+    async def _show_workspace_account(self, _request: Request, address: str) -> Response:
+        account = google_accounts.show_account(self._cloud.store, self._mailbox(address))
+        return json_response(account)
 
     async def _send_lifecycle(self, request: Request) -> Response:
         wanted = _object(request)

@@ -14,9 +14,10 @@ KINDS = (
     "smtp_down", "status_500", "quota_403", "expired_history",
     "no_mime",
     "late_item",
+    "late_log",
 )  # fmt: skip
 DEFAULT_SECONDS = {"status_429": 1.0, "status_503": 1.0, "timeout": 30.0, "move_back": 2.0,
-                   "delayed_notification": 5.0}  # fmt: skip
+                   "delayed_notification": 5.0, "late_log": 120.0}  # fmt: skip
 
 
 class BadFault(ValueError):

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api_bridge.accounts.models import AccountLook, AccountStep, MailboxSnapshot
-from api_bridge.accounts.steps import order_step, undo_step
+from api_bridge.accounts.steps import order_step, undo_step, withdraw_step
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
@@ -88,7 +88,9 @@ class AccountStepSerializer(serializers.ModelSerializer[AccountStep]):
 
 
 class OrderStepSerializer(serializers.Serializer[Any]):
-    """``target``: the rule or grant as the mail host names it; "" for the account as a whole."""
+    """``target``: the rule, grant, forwarding address or delegate as the mail host names it; "" for
+    the account as a whole.
+    """
 
     kind = serializers.ChoiceField(choices=AccountStep.Kind.choices)
     target = serializers.CharField(max_length=300, allow_blank=True, default="")
@@ -191,3 +193,15 @@ class UndoAccountStep(APIView):
         asked = parse(WhySerializer, request)
         made = undo_step(step=step, actor=person_of(request), **asked)
         return Response(AccountStepSerializer(made).data, status=202)
+
+
+class WithdrawAccountStep(APIView):
+    """A step that waits is not begun any more.  409: it is being done, or is over."""
+
+    @extend_schema(request=WhySerializer, responses={200: AccountStepSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        step = access_step(object_id)
+        asked = parse(WhySerializer, request)
+        withdraw_step(step=step, actor=person_of(request), **asked)
+        return Response(AccountStepSerializer(access_step(object_id)).data)

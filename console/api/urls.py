@@ -264,6 +264,7 @@ urlpatterns = [
     _at("accounts/steps", accounts.AccountStepList, "account-steps"),
     _at(f"accounts/steps/{_ID}", accounts.AccountStepDetail, "account-step"),
     _at(f"accounts/steps/{_ID}/undo", accounts.UndoAccountStep, "account-step-undo"),
+    _at(f"accounts/steps/{_ID}/withdraw", accounts.WithdrawAccountStep, "account-step-withdraw"),
     _at(f"incidents/{_ID}/steps", accounts.OrderAccountStep, "incident-steps"),
     _at(r"tenants/(?P<slug>[-\w]+)/outbound", outbound.ClientOutbound, "client-outbound"),
     _at("sender-stops", outbound.SenderStopList, "sender-stops"),

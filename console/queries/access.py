@@ -24,7 +24,7 @@ from api_bridge.access.models import (
     Purpose,
     Relationship,
 )
-from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need
+from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need, needs_of
 from api_bridge.access.registrations import registrations
 from api_bridge.access.watching import WARNED_BEFORE
 from api_bridge.models import Connection, MailboxSync
@@ -131,11 +131,27 @@ class TrialRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegated:
+    """What the client's admin has delegated at Google.  ``checked_at`` None: not tried yet.
+    ``scopes``: all of them, as the Admin console takes them.
+    """
+
+    connection: Connection
+    purposes: list[PurposeRow]
+    checked_at: datetime | None
+
+    @property
+    def scopes(self) -> str:
+        return ",".join(row.need.name for purpose in self.purposes for row in purpose.needs)
+
+
+@dataclass(frozen=True, slots=True)
 class AccessPage:
     client: Tenant
     blind: Blind
     connections: list[HostSight]
     purposes: list[PurposeRow]
+    delegated: Delegated | None
     journeys: list[Consent]
     links: list[LinkRow]
     relationships: list[Relationship]
@@ -168,6 +184,7 @@ def access_page(client: Tenant) -> AccessPage:
         blind=Blindness([client.id]).of(client.id),
         connections=[_host_sight(each, now) for each in connections],
         purposes=_purposes(client, connections, journeys),
+        delegated=_delegated(client),
         journeys=journeys[:JOURNEYS_SHOWN],
         links=_links(client, now),
         relationships=relationships_of(client),
@@ -231,7 +248,8 @@ def _purposes(
     client: Tenant, connections: list[Connection], journeys: list[Consent]
 ) -> list[PurposeRow]:
     entered = registrations()
-    grants = {row.purpose: row for row in Grant.objects.filter(tenant=client)}
+    granted = Grant.objects.filter(tenant=client).exclude(connection__kind=Connection.Kind.GOOGLE)
+    grants = {row.purpose: row for row in granted}
     has_own = any(
         each.kind == Connection.Kind.GRAPH and not each.by_registrations for each in connections
     )
@@ -257,6 +275,39 @@ def _purposes(
             )
         )
     return rows
+
+
+def _delegated(client: Tenant) -> Delegated | None:
+    """None: the client has no Google Workspace."""
+    rows = Connection.objects.filter(tenant=client, kind=Connection.Kind.GOOGLE)
+    connection = rows.order_by("created_at").first()
+    if connection is None:
+        return None
+    standing = Grant.objects.filter(tenant=client, connection=connection)
+    grants = {row.purpose: row for row in standing}
+    checked_at = max((row.checked_at for row in grants.values()), default=None)
+    found = []
+    for purpose in OF_CLIENTS:
+        grant = grants.get(purpose)
+        roles = grant.roles if grant and not grant.lost_at else []
+        needs = [
+            NeedRow(need, need.is_met(roles) if checked_at else None)
+            for need in needs_of(connection.kind, purpose)
+        ]
+        found.append(
+            PurposeRow(
+                purpose=purpose,
+                label=purpose.label,
+                what_for=WHAT_FOR[purpose],
+                without=WITHOUT_ANY[purpose],
+                state=_state(grant, None, needs, has_own=False),
+                grant=grant,
+                registration=None,
+                needs=needs,
+                last=None,
+            )
+        )
+    return Delegated(connection, found, checked_at)
 
 
 def _state(

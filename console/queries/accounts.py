@@ -17,8 +17,15 @@ from api_bridge.accounts.models import (
     MailboxSnapshot,
     SignIn,
 )
-from api_bridge.accounts.shapes import Settings
-from api_bridge.accounts.steps import Offer, can_undo, mailbox_of, offers_for, steps_of
+from api_bridge.accounts.shapes import AccountState, Settings
+from api_bridge.accounts.steps import (
+    Offer,
+    can_undo,
+    can_withdraw,
+    mailbox_of,
+    offers_for,
+    steps_of,
+)
 from api_bridge.accounts.terms import EFFECT, terms_of, weights
 from api_bridge.models import Connection
 from incidents.access import access_one
@@ -39,12 +46,23 @@ class SignRow:
 class StepRow:
     step: AccountStep
     can_undo: bool
+    can_withdraw: bool
 
     @property
     def tone(self) -> str:
         if self.step.state in (AccountStep.State.VERIFIED, AccountStep.State.ALREADY):
             return "good"
+        if self.step.state == AccountStep.State.WITHDRAWN:
+            return ""
         return "crit" if self.step.state == AccountStep.State.FAILED else "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRow:
+    """``why_not``: why this person cannot order it, "": she can."""
+
+    offer: Offer
+    why_not: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,26 +72,32 @@ class AccountCase:
     mailbox: Mailbox | None
     signs: list[SignRow]
     points: int
-    offers: list[Offer]
+    offers: list[OfferRow]
     steps: list[StepRow]
 
     @property
     def missing(self) -> str:
         """The first thing that is missing for a step, "" where all can be done."""
-        return next((each.missing for each in self.offers if each.missing), "")
+        return next((row.offer.missing for row in self.offers if row.offer.missing), "")
 
 
-def account_case(incident: Incident) -> AccountCase | None:
+def account_case(incident: Incident, reader: Person) -> AccountCase | None:
     """None for an incident that is not about an account."""
     if incident.kind != Incident.Kind.ACCOUNT:
         return None
     signs = signs_of(incident)
+    is_lead = reader.role == Person.Role.LEAD
     return AccountCase(
         mailbox=mailbox_of(incident),
         signs=[_sign_row(sign) for sign in signs],
         points=points_of(signs),
-        offers=offers_for(incident),
-        steps=[StepRow(step, can_undo(step)) for step in steps_of(incident)],
+        offers=[
+            OfferRow(each, each.missing or ("" if is_lead else each.leads))
+            for each in offers_for(incident)
+        ],
+        steps=[
+            StepRow(step, can_undo(step), can_withdraw(step, reader)) for step in steps_of(incident)
+        ],
     )
 
 
@@ -155,7 +179,23 @@ def parts_of(settings: Settings) -> list[Part]:
             None if methods is None else [f"{each.kind} {each.detail}".strip() for each in methods],
             "A password and nothing else.",
         ),
+        *([] if settings.state is None else [Part("Account", _state_lines(settings.state), "")]),
     ]
+
+
+def _state_lines(state: AccountState) -> list[str]:
+    """As the mail host's directory has it."""
+    why = f" ({state.why_suspended})" if state.why_suspended else ""
+    said = [
+        f"Suspended{why}." if state.is_suspended else "Not suspended.",
+        f"2-step verification is {'on' if state.has_two_steps else 'off'}.",
+    ]
+    if state.is_admin:
+        said.append("An administrator's.")
+    for what, value in (("address", state.recovery_email), ("phone", state.recovery_phone)):
+        if value:
+            said.append(f"Recovery {what}: {value}.")
+    return said
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from incidents.sightings import history_of
 from incidents.warnings import also_seen_at
 from incidents.words import differ, is_threat
 from seg_bridge.learning.told import Told, lessons_about
+from tenants.models import Person
 
 SHOWN_COPIES = 500
 SHOWN_ELSEWHERE = 20
@@ -140,7 +141,7 @@ class IncidentPage:
     reports: list[Report]
 
 
-def incident_page(incident: Incident) -> IncidentPage:
+def incident_page(incident: Incident, reader: Person) -> IncidentPage:
     blind = Blindness([incident.tenant_id]).of(incident.tenant_id)
     members = members_of(incident)
     copies = shown_copies(incident)
@@ -152,7 +153,7 @@ def incident_page(incident: Incident) -> IncidentPage:
     advice = advice_for(incident, blind, contradictions, is_blocked=is_blocked)
     elsewhere = same_elsewhere(incident)
     wrong = wrong_with(incident)
-    account = account_case(incident)
+    account = account_case(incident, reader)
     return IncidentPage(
         incident=incident,
         sla=sla_left(incident, timezone.now()),

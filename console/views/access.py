@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from api_bridge.access.consent import LEADS as ACCESS_LEADS
 from api_bridge.access.consent import ask_consent, take_answer
+from api_bridge.access.delegations import ask_scopes
 from api_bridge.access.hosts import HOSTS, ask_host
 from api_bridge.access.links import make_link, withdraw_link
 from api_bridge.access.models import ConsentLink, Purpose
@@ -107,6 +108,15 @@ def access_pushes(request: PersonRequest, slug: str) -> HttpResponse:
     must_lead(request.user, ACCESS_LEADS)
     is_on = request.POST.get("is_on") == "yes"
     seal_pushes(connection=graph_connection(client), is_on=is_on, actor=request.user)
+    return redirect("access", client.slug)
+
+
+@require_POST
+@for_staff
+def access_scopes(request: PersonRequest, slug: str) -> HttpResponse:
+    client = access_client(slug)
+    ask_scopes(tenant=client, actor=request.user)
+    messages.success(request, "Asked. Each scope is tried within seconds.")
     return redirect("access", client.slug)
 
 

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from api_bridge.accounts.steps import offer_of, order_step, undo_step
+from api_bridge.accounts.steps import offer_of, order_step, undo_step, withdraw_step
 from api_bridge.accounts.terms import must_set, set_sensitivity, terms_of
 from console.lib.account_forms import SensitivityForm, WhichStepForm, WhyForm
 from console.lib.http import PersonRequest, ask, for_staff, show
@@ -84,3 +84,15 @@ def account_step_undo(request: PersonRequest, step_id: UUID) -> HttpResponse:
         messages.success(request, "Ordered. It is taken back within seconds and read back.")
         return redirect("incident", step.incident_id)
     return ask(request, "console/account_step_undo.html", {"step": step, "form": form})
+
+
+@for_staff
+def account_step_withdraw(request: PersonRequest, step_id: UUID) -> HttpResponse:
+    step = access_step(step_id)
+    # An empty reason is one: what was sent counts, even if it is nothing.
+    form = WhyForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        withdraw_step(step=step, actor=request.user, **form.cleaned_data)
+        messages.success(request, "Withdrawn. Nothing was done.")
+        return redirect("incident", step.incident_id)
+    return ask(request, "console/account_step_withdraw.html", {"step": step, "form": form})

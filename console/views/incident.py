@@ -57,7 +57,7 @@ def incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         return redirect("incident", successor(found).id)
     context = {
         "at": "queue",
-        "page": incident_page(found),
+        "page": incident_page(found, request.user),
         "story": story_of(found),
         "looking": look_at(found, request.user),
         "work": work_of(found),

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from api_bridge.accounts.models import AccountLook, AccountTerms, MailboxSnapshot, SignIn
-from api_bridge.accounts.shapes import Settings
-from api_bridge.connectors import MailboxRule
+from api_bridge.access.models import Grant
+from api_bridge.accounts.models import (
+    AccountLook,
+    AccountStep,
+    AccountTerms,
+    MailboxSnapshot,
+    SignIn,
+)
+from api_bridge.accounts.shapes import AccountState, AppGrant, Settings
+from api_bridge.connectors import Delegate, MailboxRule
+from api_bridge.connectors.google import tokens
 from api_bridge.models import Connection
 from incidents.accounts import Sign, note_signs
 from incidents.models import AccountSign, Incident
@@ -18,6 +28,7 @@ from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.factories import Cast
 
 pytestmark = pytest.mark.usefixtures("no_broker")
+NOW = timezone.now()
 WORDS = "Rule “x” moves mail with “invoice” to RSS Feeds and marks it read."
 
 
@@ -121,3 +132,73 @@ def test_a_lead_sets_the_sensitivity(client, cast: Cast):
         assert AccountTerms.objects.get().sensitivity == "high"
     client.force_login(cast.ana)
     assert client.post(address, {"sensitivity": "low"}).status_code == 403
+
+
+@pytest.fixture
+def at_google(cast: Cast, mailbox: Mailbox, incident: Incident) -> Connection:
+    """The client is at Google, and has delegated detection and one scope of response."""
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        Connection.objects.all().update(kind="google", settings={"admin": "boss@acme.example"})
+        connection = Connection.objects.get()
+        grant = {"tenant": cast.acme, "connection": connection, "client_id": "1", "checked_at": NOW}
+        Grant.objects.create(
+            **grant, purpose="detect", granted_at=NOW, roles=[tokens.USERS, tokens.MAIL_READ]
+        )
+        Grant.objects.create(
+            **grant, purpose="respond", granted_at=NOW, roles=[tokens.USER_SECURITY]
+        )
+        settings = Settings(
+            rules=(),
+            delegates=(Delegate(address="bo@acme.example", is_active=True),),
+            grants=(AppGrant(id="77", app_id="77", scopes=("https://mail.google.com/",)),),
+            state=AccountState(has_two_steps=False, recovery_email="x@evil.example"),
+        )
+        MailboxSnapshot.objects.create(
+            tenant=cast.acme,
+            mailbox=mailbox,
+            digest=settings.digest,
+            content=settings.as_json(),
+            taken_at=NOW + timedelta(hours=1),
+        )
+        return connection
+
+
+def test_what_google_delegates_stands_with_what_is_off(client, cast: Cast, at_google) -> None:
+    text = read(client, cast.ana, "access", "acme")
+    assert "What Acme delegates at Google" in text
+    assert text.count(tokens.CHANGE_USERS) >= 2, "in the table, and to paste"
+    assert "A taken-over account cannot be suspended" in text
+    assert "Try the scopes now" not in text
+    assert "Try the scopes now" in read(client, cast.mo, "access", "acme")
+    address = reverse("access_scopes", args=["acme"])
+    assert client.post(address).status_code == 302
+
+
+def test_steps_at_google_by_what_is_delegated_and_by_who_asks(
+    client, cast: Cast, incident: Incident, mailbox: Mailbox, at_google
+) -> None:
+    text = read(client, cast.bo, "incident", incident.id)
+    assert "Remove the delegate" in text
+    assert f"{tokens.SETTINGS_SHARING} is not delegated." in text
+    # What cannot be put back is a lead's, and says so.
+    assert "A lead withdraws an application" in text
+    grant = {"kind": "revoke_grant", "target": "77"}
+    address = reverse("incident_step", args=[incident.id])
+    assert ">Do it<" not in client.get(address, grant).content.decode()
+    assert client.post(address, grant).status_code == 403
+    text = read(client, cast.mo, "incident", incident.id)
+    assert "A lead withdraws an application" not in text
+    assert ">Do it<" in client.get(address, grant).content.decode()
+    assert client.post(address, grant).status_code == 302
+    # It waits; a lead, or whoever ordered it, withdraws it.
+    assert ">Withdraw<" in read(client, cast.mo, "incident", incident.id).replace("\n", "")
+    assert ">Withdraw<" not in read(client, cast.bo, "incident", incident.id).replace("\n", "")
+    with maintenance_scope():
+        step = AccountStep.objects.get()
+    assert "It has not begun" in read(client, cast.mo, "account_step_withdraw", step.id)
+    withdraw = reverse("account_step_withdraw", args=[step.id])
+    assert client.post(withdraw).status_code == 302
+    assert client.post(withdraw).status_code == 409
+    text = read(client, cast.ana, "mailbox_settings", mailbox.id)
+    assert "2-step verification is off." in text
+    assert "Recovery address: x@evil.example." in text

@@ -85,6 +85,8 @@ access_ask         GET     client     405 405  405  405    405   405
 access_ask         POST    client     200 403  403  in     in    in
 access_pushes      GET     client     405 405  405  405    405   405
 access_pushes      POST    client     302 403  403  in     in    in
+access_scopes      GET     client     405 405  405  405    405   405
+access_scopes      POST    client     409 403  403  in     in    in
 access_link        GET     client     200 403  403  in     in    in
 access_link        POST    client     200 403  403  in     in    in
 access_link_withdraw GET   consent-link 405 405 405 405    405   405
@@ -135,6 +137,8 @@ incident_step      GET     incident   400 400  400  in     in    in
 incident_step      POST    incident   400 400  400  in     in    in
 account_step_undo  GET     account-step 200 200 200 in     in    in
 account_step_undo  POST    account-step 302 302 302 in     in    in
+account_step_withdraw GET  account-step 200 200 200 in     in    in
+account_step_withdraw POST account-step 409 403 403 in     in    in
 client_outbound    GET     client     200 200  200  in     in    in
 client_outbound_terms GET  client     200 403  403  in     in    in
 client_outbound_terms POST client     302 403  403  in     in    in
@@ -534,6 +538,7 @@ api-mailbox-snapshots  GET     -             200 200  200  401    200   401
 api-account-steps      GET     -             200 200  200  401    200   401
 api-account-step       GET     account-step  200 200  200  401    200   401
 api-account-step-undo  POST    account-step  202 202  202  401    202   401
+api-account-step-withdraw POST account-step  409 403  403  401    409/403 401
 api-incident-steps     POST    incident      400 400  400  401    400   401
 api-client-outbound    GET     client        200 200  200  401    200   401
 api-sender-stops       GET     -             200 200  200  401    200   401

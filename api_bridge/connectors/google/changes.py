@@ -18,7 +18,8 @@ from typing import Self
 from api_bridge.connectors import Item, Page, Ref
 from api_bridge.connectors.back import BackCursor
 from api_bridge.connectors.google import units
-from api_bridge.connectors.google.client import Ask, GoogleClient, entries_of, path, text_of
+from api_bridge.connectors.google.batching import Ask
+from api_bridge.connectors.google.client import GoogleClient, entries_of, path, text_of
 from api_bridge.connectors.google.fetch import get_many
 from api_bridge.connectors.google.labels import Labels
 from api_bridge.connectors.google.mapping import Json, item_of

@@ -6,16 +6,10 @@ alertcenter.v1beta1, pubsub.v1; developers.google.com/gmail/api/guides/batch.
 
 from __future__ import annotations
 
-import email.parser
-import email.policy
-import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.message import Message
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -24,6 +18,7 @@ import httpx
 from api_bridge.connectors import Connection, Runtime
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google import units
+from api_bridge.connectors.google.batching import Ask, batch_answers, batch_body
 from api_bridge.connectors.google.settings import Customer, read_customer
 from api_bridge.connectors.google.tokens import GoogleTokens
 from api_bridge.errors import (
@@ -40,9 +35,6 @@ from api_bridge.http import (
     JSON_LIMIT_BYTES,
     OutgoingClient,
     Reply,
-    error_code,
-    refusal,
-    retry_after_s,
 )
 from api_bridge.limits import Quota
 
@@ -65,15 +57,6 @@ def path(*parts: str, **query: Query) -> str:
     address = "".join(f"/{quote(part, safe='@')}" for part in parts)
     asked = {name: value for name, value in query.items() if value}
     return f"{address}?{urlencode(asked, doseq=True)}" if asked else address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One read of a batch, below ``/users/{mailbox}``; ``cost`` in quota units."""
-
-    mailbox_id: str
-    path: str
-    cost: int = units.GET_MESSAGE
 
 
 class GoogleClient:
@@ -180,10 +163,27 @@ class GoogleClient:
 
     def directory(self, target: str, *, scope: str = scopes.USERS) -> Mapping[str, Any]:
         """A read as the administrator."""
-        return self._as_admin(self._directory, f"/admin/directory/v1{target}", scope)
+        return self._as_admin("GET", f"/admin/directory/v1{target}", scope).json()
+
+    def change(
+        self,
+        method: str,
+        target: str,
+        *,
+        scope: str,
+        body: Mapping[str, Any] | None = None,
+        is_safe: bool = False,
+    ) -> None:
+        """A change of the directory as the administrator.  ``is_safe``: it may be repeated."""
+        target = f"/admin/directory/v1{target}"
+        self._as_admin(method, target, scope, body=body, is_safe=is_safe)
+
+    def reports(self, target: str) -> Mapping[str, Any]:
+        """Of what was logged, as the administrator."""
+        return self._as_admin("GET", f"/admin/reports/v1{target}", scopes.REPORTS).json()
 
     def alerts(self, target: str) -> Mapping[str, Any]:
-        return self._as_admin(self._alerts, f"/v1beta1{target}", scopes.ALERTS)
+        return self._as_admin("GET", f"/v1beta1{target}", scopes.ALERTS, at=self._alerts).json()
 
     def pubsub(self, action: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """``pull`` or ``acknowledge``, as the service account itself; both may be repeated."""
@@ -199,15 +199,26 @@ class GoogleClient:
     def token(self, subject: str, scope: str) -> str:
         return self._tokens.bearer(subject, scope)
 
-    def _as_admin(self, client: OutgoingClient, target: str, scope: str) -> Mapping[str, Any]:
+    def _as_admin(
+        self,
+        method: str,
+        target: str,
+        scope: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        is_safe: bool | None = None,
+        at: OutgoingClient | None = None,
+    ) -> Reply:
         """Raises ``AuthExpired`` where the administrator is gone: nothing can be listed then."""
         try:
-            return client.call(
-                "GET",
+            return (at or self._directory).call(
+                method,
                 target,
                 slots={self._other: units.OTHER_CALL},
+                body=body,
+                is_safe=is_safe,
                 authorize=self._tokens.for_person(self.customer.admin, scope),
-            ).json()
+            )
         except NotFound as error:
             if error.code != "invalid_grant":
                 raise
@@ -296,12 +307,12 @@ class GoogleClient:
                 "POST",
                 "/batch/gmail/v1",
                 slots={self._project: sum(ask.cost for ask in left.values())},
-                content=_batch_body(left, bearers, boundary),
+                content=batch_body(left, bearers, boundary),
                 headers={"Content-Type": f"multipart/mixed; boundary={boundary}"},
                 is_safe=True,
                 authorize=lambda _: next(bearers[ask.mailbox_id] for ask in left.values()),
             )
-        answers = _batch_answers(reply)
+        answers = batch_answers(reply)
         for number, ask in left.items():
             found = answers.get(str(number))
             done[number] = found or Temporary("The batch left out an answer.", code="cut_answer")
@@ -348,51 +359,3 @@ def _without_mail_service(error: BridgeError) -> BridgeError:
     if error.status == 400 and error.code == NO_MAIL_SERVICE:
         return NotFound("The person has no mailbox.", code="no_mail_service", status=400)
     return error
-
-
-def _batch_body(asks: Mapping[int, Ask], bearers: Mapping[str, str], boundary: str) -> bytes:
-    parts = [
-        f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: <{number}>\r\n\r\n"
-        f"GET /gmail/v1/users/{quote(ask.mailbox_id, safe='@')}{ask.path} HTTP/1.1\r\n"
-        f"Authorization: Bearer {bearers[ask.mailbox_id]}\r\nAccept: application/json\r\n\r\n"
-        for number, ask in asks.items()
-    ]
-    return ("\r\n".join(parts) + f"\r\n--{boundary}--\r\n").encode()
-
-
-def _batch_answers(reply: Reply) -> dict[str, Mapping[str, Any] | BridgeError]:
-    """By the number of the ask.  Parts are cut at the boundary at the head of a line: within a body
-    none can stand there, whatever the mail says, because JSON writes no line end inside a text.
-    """
-    kind = Message()
-    kind["Content-Type"] = reply.headers.get("content-type", "")
-    boundary = kind.get_boundary()
-    if not boundary:
-        raise Temporary("The answer to the batch is not whole.", code="cut_answer")
-    found: dict[str, Mapping[str, Any] | BridgeError] = {}
-    line = b"\r\n--" + boundary.encode("ascii", "replace")
-    for part in (b"\r\n" + reply.content).split(line)[1:-1]:
-        head, _, rest = part.lstrip(b"\r\n").partition(b"\r\n\r\n")
-        outer = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(head)
-        name = str(outer.get("Content-ID", "")).strip("<>").removeprefix("response-")
-        inner, _, body = rest.partition(b"\r\n\r\n")
-        found[name] = _batch_answer(inner, body)
-    return found
-
-
-def _batch_answer(head: bytes, body: bytes) -> Mapping[str, Any] | BridgeError:
-    line, _, fields = head.lstrip().partition(b"\n")
-    words = line.decode("latin-1").split()
-    if len(words) < 2 or not words[1].isdigit():
-        return Temporary("The batch left out an answer.", code="cut_answer")
-    status = int(words[1])
-    if not 200 <= status < 300:
-        said = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(fields)
-        headers = {name.lower(): str(value) for name, value in said.items()}
-        wait_s = retry_after_s(headers, datetime.now(UTC))
-        return refusal(status, error_code(body), wait_s, is_safe=True)
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return Temporary("The answer is not whole.", code="cut_answer")
-    return data if isinstance(data, dict) else Unexpected("The answer is no JSON object.")

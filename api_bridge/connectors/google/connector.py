@@ -39,6 +39,7 @@ from api_bridge.connectors import (
 from api_bridge.connectors.back import BackCursor
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google import units
+from api_bridge.connectors.google.batching import Ask
 from api_bridge.connectors.google.changes import (
     changes_page,
     ids_since,
@@ -46,7 +47,7 @@ from api_bridge.connectors.google.changes import (
     older_page,
     page_of,
 )
-from api_bridge.connectors.google.client import Ask, GoogleClient, entries_of, path, text_of
+from api_bridge.connectors.google.client import GoogleClient, entries_of, path, text_of
 from api_bridge.connectors.google.fetch import fetch_mail, fetch_mails
 from api_bridge.connectors.google.labels import Labels
 from api_bridge.connectors.google.mapping import (
@@ -99,6 +100,11 @@ class GoogleConnector:
         pushes = {Capability.PUSH} if customer.topic else set()
         pulls = {Capability.PUSHES_PULLED} if customer.subscription else set()
         self.capabilities = ALWAYS | pushes | pulls
+
+    @property
+    def client(self) -> GoogleClient:
+        """For what is asked of accounts, beside their mail."""
+        return self._client
 
     def list_mailboxes(self) -> Iterator[Mailbox]:
         """Raises ``AuthExpired`` where the directory is another customer's than was agreed."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from api_bridge.connectors import GMAIL_RAW, Fetched, Ref
 from api_bridge.connectors.google import units
-from api_bridge.connectors.google.client import Ask, GoogleClient, path
+from api_bridge.connectors.google.batching import Ask
+from api_bridge.connectors.google.client import GoogleClient, path
 from api_bridge.connectors.google.mapping import Json, bytes_of
 from api_bridge.errors import BridgeError, Rejected, Unexpected
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 from api_bridge.connectors import Action, ActionRecord, ActionSeen, Ref, Result, State
 from api_bridge.connectors.google import units
-from api_bridge.connectors.google.client import Ask, GoogleClient, path
+from api_bridge.connectors.google.batching import Ask
+from api_bridge.connectors.google.client import GoogleClient, path
 from api_bridge.connectors.google.fetch import MAIL_LIMIT_BYTES
 from api_bridge.connectors.google.labels import Labels
 from api_bridge.connectors.google.mapping import FIXED, Json, labels_in, state_of

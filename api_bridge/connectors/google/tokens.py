@@ -29,6 +29,12 @@ MAIL_READ = f"{SCOPE_HEAD}gmail.readonly"
 USERS = f"{SCOPE_HEAD}admin.directory.user.readonly"
 GROUPS = f"{SCOPE_HEAD}admin.directory.group.readonly"
 ALERTS = f"{SCOPE_HEAD}apps.alerts"
+# What account response needs, each delegated by itself: none of them reads or moves mail.
+REPORTS = f"{SCOPE_HEAD}admin.reports.audit.readonly"
+CHANGE_USERS = f"{SCOPE_HEAD}admin.directory.user"
+USER_SECURITY = f"{SCOPE_HEAD}admin.directory.user.security"
+SETTINGS_BASIC = f"{SCOPE_HEAD}gmail.settings.basic"
+SETTINGS_SHARING = f"{SCOPE_HEAD}gmail.settings.sharing"
 PUBSUB = f"{SCOPE_HEAD}pubsub"
 # A token endpoint's answer is small.
 ANSWER_LIMIT_BYTES = 256 * 1024

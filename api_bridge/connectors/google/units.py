@@ -19,6 +19,8 @@ STOP = 50
 LIST_LABELS = 1
 CREATE_LABEL = 5
 READ_SETTING = 1
+# Creating and deleting a filter; of the others no number is published.
+CHANGE_SETTING = 5
 
 # A full bucket and a minute's flow together are what Google allows in a minute.
 USER = Quota(concurrent=10, per_s=90.0, burst=600.0)

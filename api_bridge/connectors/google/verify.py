@@ -7,22 +7,24 @@ Nothing is changed.  Scopes are all or nothing in a request, so each has its own
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
+from api_bridge.cache import LocalCache
 from api_bridge.connectors import Connection, Runtime
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google import units
 from api_bridge.connectors.google.client import GoogleClient, path, text_of
-from api_bridge.errors import AuthExpired, BridgeError, NotFound
+from api_bridge.errors import AuthExpired, BridgeError, NotFound, Temporary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeCheck:
     """``scope`` as it stands in the Admin console.  ``tried``: what was called, in words.
-    ``off_without``: what Bailey cannot do without it.  ``problem`` "" where it works.
+    ``off_without``: what Bailey cannot do without it.  ``problem`` "" where it works;
+    ``may_pass``: Google did not answer, which says nothing of the scope.
     """
 
     scope: str
@@ -30,6 +32,7 @@ class ScopeCheck:
     tried: str
     off_without: str
     problem: str = ""
+    may_pass: bool = False
 
     @property
     def is_ok(self) -> bool:
@@ -37,8 +40,13 @@ class ScopeCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
+class Scope:
+    """``purpose``: ``detect``, ``remediate`` or ``respond``; nobody's token carries the scopes of
+    two.
+    """
+
     name: str
+    purpose: str
     is_needed: bool
     tried: str
     off_without: str
@@ -79,76 +87,99 @@ def _pull(client: GoogleClient, scope: str) -> Mapping[str, Any]:
     return client.pubsub("pull", {"maxMessages": 1, "returnImmediately": True})
 
 
-_HEAD = scopes.SCOPE_HEAD
-_SCOPES = (
-    _Scope(
+def _logged(client: GoogleClient, scope: str) -> object:
+    return client.reports(path("activity", "users", "all", "applications", "admin", maxResults="1"))
+
+
+SCOPES = (
+    Scope(
         scopes.USERS,
+        "detect",
         True,
         "read the administrator in the directory",
         "Mailboxes cannot be listed: nothing is read.",
         _own_directory,
     ),
-    _Scope(
+    Scope(
         scopes.MAIL,
+        "remediate",
         True,
         "read the profile of the administrator's mailbox",
         "Mail is not removed. With gmail.readonly instead it is still read and judged.",
         _mail(path("profile"), units.GET_PROFILE),
     ),
-    _Scope(
+    Scope(
         scopes.GROUPS,
+        "detect",
         False,
         "list one group of the directory",
         "Groups are not listed: no mode or entry holds for one.",
         _groups,
     ),
-    _Scope(
+    Scope(
         scopes.ALERTS,
+        "detect",
         False,
         "list one warning of the Alert Center",
         "What Google's own protection says of a mail is not known.",
         _alerts,
     ),
-    _Scope(
-        f"{_HEAD}gmail.settings.basic",
+    Scope(
+        scopes.REPORTS,
+        "respond",
+        False,
+        "list one record of the administrators' log",
+        "Sign-ins, changes of 2-step verification and of recovery data, and applications that"
+        " people let in are not looked at. Sessions are not ended, for nothing would prove it.",
+        _logged,
+    ),
+    Scope(
+        scopes.USER_SECURITY,
+        "respond",
+        False,
+        "list the applications that the administrator let in",
+        "Applications that act for people are not listed and not shut out, and sessions of a"
+        " taken-over account cannot be ended.",
+        lambda client, scope: client.directory(
+            path("users", client.customer.admin, "tokens"), scope=scope
+        ),
+    ),
+    Scope(
+        scopes.CHANGE_USERS,
+        "respond",
+        False,
+        "read the administrator in the directory",
+        "A taken-over account cannot be suspended, and nobody is made to choose a new password.",
+        _own_directory,
+    ),
+    Scope(
+        scopes.SETTINGS_BASIC,
+        "respond",
         False,
         "list the filters of the administrator's mailbox",
         "Filters of a taken-over mailbox can be seen and not removed.",
         _mail(path("settings", "filters"), units.READ_SETTING),
     ),
-    _Scope(
-        f"{_HEAD}gmail.settings.sharing",
+    Scope(
+        scopes.SETTINGS_SHARING,
+        "respond",
         False,
         "get a token (every call of this scope would change something)",
         "Forwarding and delegates of a taken-over mailbox can be seen and not ended.",
         _token_only,
     ),
-    _Scope(
-        f"{_HEAD}admin.directory.user",
-        False,
-        "read the administrator in the directory",
-        "A taken-over account cannot be suspended.",
-        _own_directory,
-    ),
-    _Scope(
-        f"{_HEAD}admin.directory.user.security",
-        False,
-        "list the applications that the administrator let in",
-        "Sessions of a taken-over account cannot be ended, nor applications shut out.",
-        lambda client, scope: client.directory(
-            path("users", client.customer.admin, "tokens"), scope=scope
-        ),
-    ),
 )
-_READ_INSTEAD = _Scope(
+READ_INSTEAD = Scope(
     scopes.MAIL_READ,
+    "detect",
     True,
     "read the profile of the administrator's mailbox",
     "Mail is not read.",
     _mail(path("profile"), units.GET_PROFILE),
 )
-_PUBSUB = _Scope(
+_PUBSUB = Scope(
     scopes.PUBSUB,
+    "detect",
     False,
     "pull from the subscription (a role of the service account in its project, no delegation)",
     "Changes are found by asking every half minute instead of being told.",
@@ -168,19 +199,20 @@ def check_scopes(
     ``gmail.modify`` does not work.  Raises ``Rejected`` for settings that
     cannot work at all.  Calls Google: never inside a scope of the database.
     """
-    client = GoogleClient(connection, runtime, transport=transport)
-    wanted = (*_SCOPES, *((_PUBSUB,) if client.customer.subscription else ()))
+    # Tokens of its own: one that another process was given before may outlive its delegation.
+    client = GoogleClient(connection, replace(runtime, cache=LocalCache()), transport=transport)
+    wanted = (*SCOPES, *((_PUBSUB,) if client.customer.subscription else ()))
     try:
         checks = [_checked(client, each) for each in wanted]
         if any(check.scope == scopes.MAIL and not check.is_ok for check in checks):
-            checks.insert(2, _checked(client, _READ_INSTEAD))
+            checks.insert(2, _checked(client, READ_INSTEAD))
         return checks
     finally:
         client.close()
 
 
-def _checked(client: GoogleClient, scope: _Scope) -> ScopeCheck:
-    problem = ""
+def _checked(client: GoogleClient, scope: Scope) -> ScopeCheck:
+    problem, may_pass = "", False
     try:
         scope.call(client, scope.name)
     except NotFound as error:
@@ -189,11 +221,12 @@ def _checked(client: GoogleClient, scope: _Scope) -> ScopeCheck:
             "invalid_grant": f"Google knows no active person {client.customer.admin}.",
         }.get(error.code, str(error))
     except BridgeError as error:
-        problem = str(error)
+        problem, may_pass = str(error), isinstance(error, Temporary)
     return ScopeCheck(
         scope=scope.name,
         is_needed=scope.is_needed,
         tried=scope.tried,
         off_without=scope.off_without,
         problem=problem,
+        may_pass=may_pass,
     )

@@ -256,7 +256,10 @@ class GraphConnector:
         return trace_page(self._client, since, until, link)
 
     def verdicts(self, since: datetime) -> list[VendorVerdict]:
-        """Alerts of Defender that name mails.  ``analyzedEmails`` says more and is beta."""
+        """Alerts of Defender that name mails.  ``analyzedEmails`` says more and is not asked: v1.0
+        has it, but its pages describe listing in beta alone (read 2026-11-30), and it needs
+        Defender for Office 365 Plan 2 and a permission of its own.
+        """
         at = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         target = path("security", "alerts_v2", filter=f"createdDateTime ge {at}")
         said = [

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from api_bridge.sandbox.cloud import Cloud
-from api_bridge.sandbox.google import directory, labels, messages, pubsub, settings
+from api_bridge.sandbox.google import accounts, directory, labels, messages, pubsub, settings
 from api_bridge.sandbox.google.authority import SCOPE_HEAD, GoogleCaller, InvalidToken
 from api_bridge.sandbox.google.batch import answer_batch
 from api_bridge.sandbox.google.call import Call, GoogleError, Handler, not_found
@@ -38,11 +38,15 @@ GROUPS = _scopes(
     *("admin.directory.group", "admin.directory.group.readonly"),
 )
 SECURITY = _scopes("admin.directory.user.security")
+CHANGE = _scopes("admin.directory.user")
+REPORTS = _scopes("admin.reports.audit.readonly")
 ALERTS = _scopes("apps.alerts")
 PUBSUB = _scopes("pubsub", "cloud-platform")
 USER = "gmail/v1/users/{user}"
 MESSAGE = f"{USER}/messages/{{message}}"
 SET = f"{USER}/settings"
+GRANTED_APP = "admin/directory/v1/users/{key}/tokens/{client}"
+ACTIVITIES = "admin/reports/v1/activity/users/{key}/applications/{application}"
 SUBSCRIPTION = "v1/projects/{project}/subscriptions/{subscription}"
 TABLE: tuple[tuple[str, str, Handler, frozenset[str]], ...] = (
     ("GET", f"{USER}/profile", messages.get_profile, LISTED),
@@ -71,17 +75,25 @@ TABLE: tuple[tuple[str, str, Handler, frozenset[str]], ...] = (
     ("GET", f"{SET}/forwardingAddresses", settings.list_addresses, SETTINGS),
     ("DELETE", f"{SET}/forwardingAddresses/{{address}}", settings.delete_address, SHARING),
     ("GET", f"{SET}/delegates", settings.list_delegates, SETTINGS),
+    ("POST", f"{SET}/delegates", settings.create_delegate, SHARING),
     ("DELETE", f"{SET}/delegates/{{address}}", settings.delete_delegate, SHARING),
     ("GET", "admin/directory/v1/groups", directory.list_groups, GROUPS),
     ("GET", "admin/directory/v1/groups/{key}/members", directory.list_members, GROUPS),
     ("GET", "admin/directory/v1/users", directory.list_users, USERS),
     ("GET", "admin/directory/v1/users/{key}", directory.get_user, USERS),
-    ("GET", "admin/directory/v1/users/{key}/tokens", directory.list_tokens, SECURITY),
+    ("PUT", "admin/directory/v1/users/{key}", accounts.update_user, CHANGE),
+    ("PATCH", "admin/directory/v1/users/{key}", accounts.update_user, CHANGE),
+    ("POST", "admin/directory/v1/users/{key}/signOut", accounts.sign_out, SECURITY),
+    ("GET", "admin/directory/v1/users/{key}/tokens", accounts.list_tokens, SECURITY),
+    ("GET", GRANTED_APP, accounts.get_token, SECURITY),
+    ("DELETE", GRANTED_APP, accounts.delete_token, SECURITY),
+    ("GET", ACTIVITIES, accounts.list_activities, REPORTS),
     ("GET", "v1beta1/alerts", directory.list_alerts, ALERTS),
     ("POST", f"{SUBSCRIPTION}:pull", pubsub.pull, PUBSUB),
     ("POST", f"{SUBSCRIPTION}:acknowledge", pubsub.acknowledge, PUBSUB),
 )
-_HEADS = ("/gmail/v1/", "/admin/directory/v1/", "/v1beta1/alerts", "/v1/projects/")
+_HEADS = ("/gmail/v1/", "/admin/directory/v1/", "/admin/reports/v1/", "/v1beta1/alerts",
+          "/v1/projects/")  # fmt: skip
 _BATCHES = ("/batch", "/batch/gmail/v1")
 _PLACE = re.compile(r"\{(\w+)\}")
 

@@ -1,4 +1,4 @@
-"""Directory and Alert Center: users, their granted applications, and Google's own warnings.
+"""Directory and Alert Center: users, groups, and Google's own warnings.
 
 Source: discovery documents admin.directory_v1 (20261104) and alertcenter.v1beta1 (20261030).
 """
@@ -50,14 +50,19 @@ def list_users(call: Call) -> Response:
     )  # fmt: skip
     content: dict[str, Any] = {"kind": "admin#directory#users"}
     if rows:
-        content["users"] = [_user_json(call.cloud.store, row, customer) for row in rows[:size]]
+        content["users"] = [user_json(call.cloud.store, row, customer) for row in rows[:size]]
     if len(rows) > size:
         content["nextPageToken"] = str(rows[size - 1]["number"])
     return answer(content)
 
 
 def get_user(call: Call) -> Response:
-    customer, key = customer_of(call), call.values["key"]
+    customer, user = customer_of(call), user_of(call, call.values["key"])
+    return answer(user_json(call.cloud.store, user, customer))
+
+
+def user_of(call: Call, key: str) -> sqlite3.Row:
+    """A user of the caller's customer by address or id.  Raises GoogleError."""
     user = directory.user_in(call.cloud.store, call.caller.tenant_id, key)
     if user is None and len(key) == 21 and key.isdigit():
         user = call.cloud.store.row(
@@ -66,15 +71,7 @@ def get_user(call: Call) -> Response:
         )  # fmt: skip
     if user is None:
         raise not_found()
-    return answer(_user_json(call.cloud.store, user, customer))
-
-
-def list_tokens(call: Call) -> Response:
-    """No person here has let an application of hers in: the list is empty, its key missing."""
-    customer_of(call)
-    if directory.user_in(call.cloud.store, call.caller.tenant_id, call.values["key"]) is None:
-        raise not_found()
-    return answer({"kind": "admin#directory#tokenList"})
+    return user
 
 
 def list_groups(call: Call) -> Response:
@@ -123,7 +120,7 @@ def list_members(call: Call) -> Response:
     return answer(content)
 
 
-def _user_json(store: Store, user: sqlite3.Row, customer: sqlite3.Row) -> dict[str, Any]:
+def user_json(store: Store, user: sqlite3.Row, customer: sqlite3.Row) -> dict[str, Any]:
     rows = store.rows("SELECT address FROM address WHERE mailbox = ?", user["number"])
     aliases = sorted({row["address"] for row in rows} - {user["mail"]})
     given, _, family = user["display_name"].partition(" ")
@@ -133,12 +130,26 @@ def _user_json(store: Store, user: sqlite3.Row, customer: sqlite3.Row) -> dict[s
         "isAdmin": user["mail"].lower() == customer["admin"].lower(),
         "suspended": not user["is_enabled"], "isMailboxSetup": bool(user["has_mailbox"]),
         "customerId": customer["customer_id"], "creationTime": as_graph_time(user["created_at"]),
+        "isEnrolledIn2Sv": False, "isEnforcedIn2Sv": False, "changePasswordAtNextLogin": False,
+        **_state_of(store, user),
     }  # fmt: skip
+    if content["suspended"]:
+        content["suspensionReason"] = "ADMIN"
     if aliases:
         content["aliases"] = aliases
     if user["job_title"]:
         content["organizations"] = [{"title": user["job_title"], "primary": True}]
     return content
+
+
+def _state_of(store: Store, user: sqlite3.Row) -> dict[str, Any]:
+    """What google/accounts.py keeps of her."""
+    kept = store.value(
+        "SELECT content FROM account_record WHERE tenant_id = ? AND kind = 'google_state' "
+        "AND id = ?", user["tenant_id"], user["id"],
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(kept) if kept else {}
+    return found
 
 
 def put_alert(store: Store, tenant_id: str, alert: dict[str, Any]) -> str:

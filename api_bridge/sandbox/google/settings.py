@@ -8,7 +8,15 @@ import sqlite3
 import uuid
 from typing import Any
 
-from api_bridge.sandbox.google.call import Call, answer, bad_request, not_found, nothing
+from api_bridge.sandbox.directory import user_in
+from api_bridge.sandbox.google.call import (
+    Call,
+    GoogleError,
+    answer,
+    bad_request,
+    not_found,
+    nothing,
+)
 from api_bridge.sandbox.store import Store
 from api_bridge.sandbox.web import Response
 
@@ -112,6 +120,20 @@ def delete_address(call: Call) -> Response:
 
 def list_delegates(call: Call) -> Response:
     return _listed(call, DELEGATE, "delegates")
+
+
+def create_delegate(call: Call) -> Response:
+    """A colleague by her primary address, accepted at once, as Google does for administrators."""
+    mailbox, address = call.mailbox(), str(call.body().get("delegateEmail", "")).lower()
+    person = user_in(call.cloud.store, mailbox["tenant_id"], address)
+    if person is None or person["mail"].lower() != address or address == mailbox["mail"].lower():
+        raise bad_request("Invalid delegate", "invalidArgument")
+    if any(each["delegateEmail"] == address for each in
+           kept(call.cloud.store, mailbox["number"], DELEGATE)):  # fmt: skip
+        raise GoogleError(409, "alreadyExists", "Delegate already exists")
+    made = {"delegateEmail": address, "verificationStatus": "accepted"}
+    put(call.cloud.store, mailbox["number"], DELEGATE, address, made)
+    return answer(made)
 
 
 def delete_delegate(call: Call) -> Response:

@@ -2,51 +2,136 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from api_bridge.accounts.google_look import GoogleSource
+from api_bridge.accounts.google_read import google_time, read_log
 from api_bridge.accounts.graph_read import (
-    MOST_AT_ONCE,
+    read_audits,
     read_mailboxes,
+    read_risky_users,
     read_sign_ins,
     rules_of,
 )
-from api_bridge.accounts.reading import ConnectorSource
+from api_bridge.accounts.reading import Events
+from api_bridge.accounts.shapes import AccountState
+from api_bridge.accounts.spans import MOST_AT_ONCE
 from api_bridge.connectors import Delegate, Forwarding, MailboxRule
+from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.graph.client import Ask
-from api_bridge.errors import AccessDenied, Temporary
+from api_bridge.errors import AccessDenied, AuthExpired, NotFound, Temporary
 
 
 class SomeHost:
-    """A connector that shows settings of ``a``, fails for ``b`` and refuses ``c``."""
+    """Google, which shows settings of ``a``, fails for ``b`` and refuses ``c``; no log, and no
+    application, for those scopes are not delegated.
+    """
+
+    def __init__(self) -> None:
+        self.client, self.asked = self, 0
 
     def rules(self, mailbox_id: str) -> list[MailboxRule]:
         if mailbox_id == "b":
             raise Temporary("No answer.")
         if mailbox_id == "c":
-            raise AccessDenied("gmail.settings.basic is not delegated.")
+            raise AccessDenied("Delegation denied.")
         return [MailboxRule(id="f1", name="", criteria=())]
 
     def forwarding(self, mailbox_id: str) -> Forwarding | None:
+        self.rules(mailbox_id)
         return Forwarding(address="x@evil.example", is_enabled=True, keeps_copy=False)
 
     def delegates(self, mailbox_id: str) -> list[Delegate]:
+        self.rules(mailbox_id)
         return []
+
+    def directory(self, target: str, *, scope: str = scopes.USERS) -> dict[str, Any]:
+        if target.startswith("/users/b"):
+            raise NotFound("She has left.")
+        self.asked += scope == scopes.USER_SECURITY
+        if scope == scopes.USER_SECURITY:
+            raise AuthExpired("Not delegated.", code="needs_consent")
+        return {"suspended": target == "/users/c", "isEnrolledIn2Sv": True}
+
+    def pages(self, ask: Any, name: str) -> Any:
+        raise AuthExpired("Not delegated.", code="needs_consent")
 
 
 def test_one_mailbox_never_stops_the_next() -> None:
     host: Any = SomeHost()
-    source = ConnectorSource(host, "Google Workspace")
+    source = GoogleSource(host)
     read = source.settings(["c", "b", "a"])
-    assert read.keys() == {"a"}
+    assert read.keys() == {"a", "c"}  # of b nothing is known this time
     assert (len(read["a"].rules or ()), read["a"].grants) == (1, None)
-    assert source.noted.errors == ["No answer."]
-    assert "gmail.settings.basic is not delegated." in source.noted.off["settings"]
-    assert "Sign-ins and applications" in source.noted.off["events"]
+    assert (read["c"].rules, read["c"].knows_forwarding) == (None, False)
+    assert read["c"].state == AccountState(is_suspended=True, has_two_steps=True)
+    assert source.noted.errors == ["No answer."] * 3
+    assert "Delegation denied." in source.noted.off[scopes.MAIL_READ]
+    # What is not delegated is asked for once, and off.
+    assert (source.noted.off[scopes.USER_SECURITY], host.asked) == (scopes.USER_SECURITY, 1)
+    now = datetime.now(UTC)
+    assert source.events(now, now - timedelta(hours=1), now - timedelta(hours=1)) == Events()
+    assert source.noted.off[scopes.REPORTS] == scopes.REPORTS
+
+
+class BusyLog:
+    """Google's log, an event a second, newest first, a thousand a page.  ``burst``: a minute in
+    which there are more than anybody reads.
+    """
+
+    def __init__(self, began: datetime, seconds: int, burst: int = 0) -> None:
+        self.began, self.seconds, self.burst, self.calls = began, seconds, burst, 0
+
+    def reports(self, target: str) -> dict[str, Any]:
+        self.calls += 1
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
+        start, end = (datetime.fromisoformat(asked[n]) for n in ("startTime", "endTime"))
+        times = [self.began + timedelta(seconds=n) for n in range(self.seconds)]
+        times += [self.began + timedelta(seconds=30)] * self.burst
+        shown = sorted((at for at in times if start <= at < end), reverse=True)
+        offset = int(asked.get("pageToken", "0"))
+        page: dict[str, Any] = {"items": [{"id": {"time": google_time(at)}} for at in
+                                          shown[offset : offset + 1000]]}  # fmt: skip
+        return page | ({"nextPageToken": str(offset + 1000)} if offset + 1000 < len(shown) else {})
+
+    def pages(self, ask: Any, name: str) -> Any:
+        token = ""
+        while True:
+            page = ask(token)
+            yield from page[name]
+            token = page.get("nextPageToken", "")
+            if not token:
+                return
+
+
+def test_a_long_log_is_read_from_its_beginning_and_gone_on_with() -> None:
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    client: Any = BusyLog(began, seconds=6000)
+    now = began + timedelta(seconds=6000)
+    read, at, rounds = [], began, 0
+    while at < now:
+        log = read_log(client, "login", at, now, most=1000)
+        assert (log.is_cut, log.until > at) == (False, True)
+        read += [each["id"]["time"] for each in log.entries]
+        at, rounds = log.until, rounds + 1
+    assert len(set(read)) == len(read) == 6000
+    assert rounds > 1
+
+
+def test_a_minute_with_too_much_is_cut_and_said() -> None:
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    client: Any = BusyLog(began, seconds=120, burst=2000)
+    log = read_log(client, "login", began, began + timedelta(seconds=120), most=1000)
+    assert (log.is_cut, log.until, len(log.entries)) == (
+        True, began + timedelta(seconds=60), 1000,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -126,3 +211,56 @@ def test_failed_sign_ins_end_a_reading_and_the_next_goes_on_there() -> None:
     found, reached = read_sign_ins(graph, began)
     assert (len(found), graph.asked) == (MOST_AT_ONCE // 500, MOST_AT_ONCE // 500 + 1)
     assert reached == began + timedelta(seconds=MOST_AT_ONCE - 1)
+
+
+class ManyAudits:
+    """Graph's audits, one a second, newest first."""
+
+    def __init__(self, began: datetime, seconds: int) -> None:
+        self.times = [began + timedelta(seconds=n) for n in range(seconds)]
+
+    def pages(self, target: str) -> Any:
+        asked = parse_qs(urlsplit(target).query)["$filter"][0]
+        start, end = (datetime.fromisoformat(text) for text in re.findall(r"[gl]e (\S+Z)", asked))
+        shown = [at for at in reversed(self.times) if start <= at <= end]
+        for offset in range(0, len(shown), 500):
+            yield [
+                {
+                    "id": at.isoformat(),
+                    "activityDateTime": at.isoformat(),
+                    "activityDisplayName": "User registered security info",
+                    "result": "success",
+                }
+                for at in shown[offset : offset + 500]
+            ]
+
+
+def test_a_long_audit_log_is_read_from_its_beginning() -> None:
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    graph: Any = ManyAudits(began, 5000)
+    now = began + timedelta(seconds=5000)
+    log = read_audits(graph, began, now, most=1000)
+    assert (log.is_cut, log.until < now) == (False, True)
+    rest = read_audits(graph, log.until, now, most=10_000)
+    assert rest.until == now
+    told = {each.external_id for each in (*log.entries, *rest.entries)}
+    assert len(told) == 5000
+
+
+class ManyAtRisk:
+    def pages(self, target: str) -> Any:
+        while True:
+            yield [{"id": "u", "riskLevel": "high", "riskLastUpdatedDateTime": "2026-11-01"}] * 500
+
+
+def test_more_accounts_at_risk_than_are_read_are_said() -> None:
+    graph: Any = ManyAtRisk()
+    found, is_whole = read_risky_users(graph)
+    assert (len(found) <= MOST_AT_ONCE, is_whole) == (True, False)
+    graph = SomeAtRisk()
+    assert read_risky_users(graph)[1]
+
+
+class SomeAtRisk:
+    def pages(self, target: str) -> Any:
+        yield []

@@ -10,10 +10,19 @@ from django.utils import timezone
 
 from api_bridge.access.models import Grant, Purpose
 from api_bridge.accounts.models import AccountLook, AccountStep
-from api_bridge.accounts.steps import can_undo, offers_for, order_step, undo_step
+from api_bridge.accounts.respond import MOST_ATTEMPTS
+from api_bridge.accounts.steps import (
+    can_undo,
+    can_withdraw,
+    offers_for,
+    order_step,
+    undo_step,
+    withdraw_step,
+)
 from api_bridge.models import Connection, MailboxSync
 from incidents.models import Incident
-from tenants.errors import Conflict, WrongInput
+from tenants.errors import Conflict, NotAllowed, WrongInput
+from tenants.models import AuditEntry
 from tests.api_bridge.accounts.conftest import Watched
 from tests.api_bridge.accounts.test_looking import FORWARDS, HIDES
 
@@ -38,7 +47,15 @@ def target_of(watched: Watched, incident: Incident, kind: str) -> str:
 def order(watched: Watched, incident: Incident, kind: str) -> AccountStep:
     target = target_of(watched, incident, kind)
     with watched.yard.staff():
-        order_step(incident=incident, kind=kind, target=target, actor=watched.yard.cast.bo)
+        order_step(incident=incident, kind=kind, target=target, actor=watched.yard.cast.mo)
+    watched.serve(is_due=False)
+    return watched.step()
+
+
+def again(watched: Watched, **changes: Any) -> AccountStep:
+    """The worker comes by when the step is due again."""
+    with watched.yard.worker():
+        AccountStep.objects.update(due_at=timezone.now() - timedelta(seconds=1), **changes)
     watched.serve(is_due=False)
     return watched.step()
 
@@ -74,7 +91,7 @@ def test_a_step_is_done_and_read_back(
     }[kind]
     assert look(watched.shown()) == before
     step = order(watched, case, kind)
-    assert (step.state, step.asked_by) == ("verified", "Bo")
+    assert (step.state, step.asked_by) == ("verified", "Mo")
     assert step.words
     assert look(watched.shown()) == after
     (incident,) = watched.incidents()
@@ -87,11 +104,73 @@ def test_a_step_is_done_and_read_back(
         assert order(watched, case, kind).state == "already"
 
 
-def test_sessions_end_once(watched: Watched, case: Incident) -> None:
-    was = watched.shown()["signInSessionsValidFromDateTime"]
-    step = order(watched, case, "revoke_sessions")
-    assert step.state in ("verified", "already")  # the user is seconds old here
-    assert watched.shown()["signInSessionsValidFromDateTime"] >= was
+def test_ended_sessions_are_proven_by_a_time_that_the_order_moved(
+    watched: Watched, case: Incident
+) -> None:
+    """Somebody's else a moment before is no proof, and each order is carried out."""
+
+    def valid_from() -> str:
+        said: str = watched.shown()["signInSessionsValidFromDateTime"]
+        return said
+
+    was = valid_from()
+    for _ in range(2):
+        step = order(watched, case, "revoke_sessions")
+        assert step.state == "verified"
+        assert valid_from() > was
+        was = valid_from()
+    # What is lost on the way back is read; what never arrived is not ordered twice, and said.
+    for fault, moves in (("drop_after_commit", True), ("drop_before_commit", False)):
+        lost = {"kind": fault, "count": 1, "match": "revokeSignInSessions"}
+        watched.yard.cloud.admin("POST", "faults", lost, 201)
+        order(watched, case, "revoke_sessions")
+        step = again(watched)
+        assert (step.state, valid_from() > was) == ("verified" if moves else "unknown", moves)
+        was = valid_from()
+    step = again(watched, called_at=timezone.now() - timedelta(minutes=31))
+    assert (step.state, valid_from()) == ("unproven", was)
+    watched.yard.cloud.admin("DELETE", "faults", status=204)
+
+
+def test_after_the_last_try_one_reading_more_says_what_came_of_it(
+    watched: Watched, case: Incident
+) -> None:
+    for fault, state in (("drop_after_commit", "verified"), ("drop_before_commit", "failed")):
+        lost = {"kind": fault, "count": 9, "match": "PATCH"}
+        watched.yard.cloud.admin("POST", "faults", lost, 201)
+        with watched.yard.staff():
+            kind = "disable" if state == "verified" else "new_password"
+            order_step(incident=case, kind=kind, target="", actor=watched.yard.cast.bo)
+        step = again(watched, attempts=MOST_ATTEMPTS - 1)
+        assert (step.state, step.attempts) == ("unknown", MOST_ATTEMPTS)
+        watched.yard.cloud.admin("DELETE", "faults", status=204)
+        step = again(watched)
+        assert step.state == state
+    assert "read once more: No new password is asked for." in step.words
+    assert watched.shown()["is_enabled"] is False
+
+
+def test_a_waiting_step_is_withdrawn_by_whoever_ordered_it_or_a_lead(
+    watched: Watched, case: Incident
+) -> None:
+    cast = watched.yard.cast
+    with watched.yard.staff():
+        for actor in (cast.bo, cast.mo):
+            step = order_step(incident=case, kind="disable", target="", actor=cast.bo)
+            assert not can_withdraw(step, cast.ana)
+            with pytest.raises(NotAllowed, match="ordered"):
+                withdraw_step(step=step, actor=cast.ana)
+            assert can_withdraw(step, actor)
+            withdraw_step(step=step, actor=actor, reason="A mistake")
+        step = AccountStep.objects.get(id=step.id)
+        told = AuditEntry.objects.filter(action="api_bridge.account_step.withdrawn")
+        assert [each.reason for each in told] == ["A mistake", "A mistake"]
+    assert (step.state, step.words) == ("withdrawn", "Withdrawn by Mo. Nothing was done.")
+    watched.serve(is_due=False)
+    assert watched.shown()["is_enabled"] is True
+    done = order(watched, case, "disable")
+    with watched.yard.staff(), pytest.raises(Conflict, match="cannot be withdrawn any more"):
+        withdraw_step(step=done, actor=cast.mo)
 
 
 @pytest.mark.parametrize("kind", ["disable", "disable_rule"])
@@ -119,18 +198,16 @@ def test_a_rule_that_was_deleted_meanwhile_is_made_anew(watched: Watched, case: 
 
 
 def test_a_mailbox_of_another_host_is_left_to_it(watched: Watched, case: Incident) -> None:
-    """Google's id of a person names nobody in Graph, or somebody else."""
+    """Its id of a person names nobody in Graph, or somebody else."""
     tenant, snapshots = watched.yard.tenant, len(watched.snapshots())
     with watched.yard.worker():
-        google = Connection.objects.create(tenant=tenant, kind="google", cloud_tenant_id="C0other")
+        other = Connection.objects.create(tenant=tenant, kind="imap", cloud_tenant_id="mx.example")
         MailboxSync.objects.create(
-            tenant=tenant, mailbox=watched.mailbox, connection=google, due_at=timezone.now()
+            tenant=tenant, mailbox=watched.mailbox, connection=other, due_at=timezone.now()
         )
     watched.rules()
     with watched.yard.worker():
-        AccountLook.objects.exclude(connection=google).update(due_at=timezone.now())
-        google_look = {"connection": google, "due_at": timezone.now() + timedelta(days=1)}
-        AccountLook.objects.create(tenant=tenant, **google_look)
+        AccountLook.objects.update(due_at=timezone.now())
     watched.serve(is_due=False)
     assert len(watched.snapshots()) == snapshots
     with watched.yard.staff():

@@ -454,7 +454,7 @@ def test_alerts_are_verdicts_of_the_mails_they_name(workspace, connector, ana):
 
 def test_each_scope_is_tried_and_says_what_is_off_without_it(workspace):
     checks = check_scopes(wired(workspace), runtime(workspace))
-    assert [check.problem for check in checks] == [""] * 8
+    assert [check.problem for check in checks] == [""] * 9
     workspace.delegate(f"{HEAD}admin.directory.user.readonly", f"{HEAD}apps.alerts")
     checks = check_scopes(wired(workspace), runtime(workspace))
     assert [check.scope.removeprefix(HEAD) for check in checks if check.is_ok] == [

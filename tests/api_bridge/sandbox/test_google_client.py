@@ -212,7 +212,7 @@ def test_alerts_are_listed_since_a_time(workspace: Workspace):
 @pytest.mark.parametrize(
     ("subject", "scope", "error"),
     [
-        ("ana", "admin.reports.audit.readonly", "unauthorized_client"),
+        ("ana", "gmail.insert", "unauthorized_client"),
         ("nobody", "gmail.modify", "invalid_grant"),
     ],
 )
@@ -226,3 +226,90 @@ def test_a_token_is_refused_for_foreign_scopes_and_people(
 def test_a_token_reaches_its_own_mailbox_only(workspace: Workspace):
     users = service(workspace).users()
     assert refused(users.getProfile(userId=workspace.mail("bo"))) == (403, "forbidden")
+
+
+def as_admin(workspace: Workspace, scope: str, name: str = "directory_v1") -> Any:
+    return service(workspace, "admin", name, subject="cfo", scope=scope)
+
+
+def test_activities_are_listed_newest_first_page_by_page(workspace: Workspace):
+    for minute, suspicious in ((10, False), (20, True), (30, False)):
+        workspace.happened(
+            "ana", "login", "login_success", at=f"2026-11-20T10:{minute}:00.000Z", region="FR",
+            parameters={"login_type": "google_password", "is_suspicious": suspicious},
+        )  # fmt: skip
+    workspace.happened("bo", "login", "login_success", late_s=600)
+    api = as_admin(workspace, "admin.reports.audit.readonly", "reports_v1").activities()
+    logins: dict[str, Any] = {"userKey": "all", "applicationName": "login"}
+    page, times = api.list(**logins, maxResults=2), []
+    while page is not None:
+        answered = page.execute()
+        times += [each["id"]["time"] for each in answered["items"]]
+        page = api.list_next(page, answered)
+    assert [text[11:16] for text in times] == ["10:30", "10:20", "10:10"]
+    span = {"startTime": "2026-11-20T10:15:00Z", "endTime": "2026-11-20T10:30:00Z"}
+    (one,) = api.list(**logins, **span).execute()["items"]
+    assert one["networkInfo"] == {"regionCode": "FR"}
+    assert one["actor"]["email"] == workspace.mail("ana")
+    found = api.list(**logins, eventName="login_success", filters="is_suspicious==true").execute()
+    assert found["items"] == [one]
+    assert "items" not in api.list(userKey="all", applicationName="token").execute()
+    backwards = {"startTime": span["endTime"], "endTime": span["startTime"]}
+    assert refused(api.list(**logins, **backwards)) == (400, "invalid")
+    someone = service(
+        workspace, "admin", "reports_v1", subject="ana", scope="admin.reports.audit.readonly"
+    )
+    assert refused(someone.activities().list(**logins)) == (403, "forbidden")
+
+
+def test_an_account_is_suspended_signed_out_and_told_to_change_its_password(workspace: Workspace):
+    users = as_admin(workspace, "admin.directory.user").users()
+    ana = {"userKey": workspace.mail("ana")}
+    before = users.get(**ana).execute()
+    assert (before["suspended"], before["changePasswordAtNextLogin"]) == (False, False)
+    changed = users.update(**ana, body={"suspended": True}).execute()
+    assert (changed["suspended"], changed["suspensionReason"]) == (True, "ADMIN")
+    users.update(**ana, body={"suspended": False, "changePasswordAtNextLogin": True}).execute()
+    after = users.get(**ana).execute()
+    assert after == before | {"changePasswordAtNextLogin": True}
+    assert refused(users.update(**ana, body={"isAdmin": True})) == (400, "invalidArgument")
+    reading = as_admin(workspace, "admin.directory.user.readonly").users()
+    assert refused(reading.update(**ana, body={"suspended": True})) == (
+        403, "insufficientPermissions",
+    )  # fmt: skip
+    as_admin(workspace, "admin.directory.user.security").users().signOut(**ana).execute()
+    api = as_admin(workspace, "admin.reports.audit.readonly", "reports_v1").activities()
+    told = api.list(
+        userKey="all", applicationName="admin", eventName="RESET_SIGNIN_COOKIES",
+        filters=f"USER_EMAIL=={workspace.mail('ana')}",
+    ).execute()  # fmt: skip
+    (one,) = told["items"]
+    assert one["actor"]["email"] == workspace.admin
+
+
+def test_an_application_is_shut_out(workspace: Workspace):
+    app = {"clientId": "77.apps.googleusercontent.com", "displayText": "Mail Helper",
+           "scopes": ["https://mail.google.com/"]}  # fmt: skip
+    workspace.account_of("ana", tokens=[app])
+    workspace.account_of("bo", tokens=[app])
+    tokens = as_admin(workspace, "admin.directory.user.security").tokens()
+    ana = {"userKey": workspace.mail("ana")}
+    (one,) = tokens.list(**ana).execute()["items"]
+    assert one.items() >= app.items()
+    assert tokens.get(**ana, clientId=app["clientId"]).execute() == one
+    tokens.delete(**ana, clientId=app["clientId"]).execute()
+    assert "items" not in tokens.list(**ana).execute()
+    assert refused(tokens.delete(**ana, clientId=app["clientId"])) == (404, "notFound")
+    assert len(tokens.list(userKey=workspace.mail("bo")).execute()["items"]) == 1
+
+
+def test_a_delegate_is_removed_and_added_back(workspace: Workspace):
+    sharing = service(workspace, scope="gmail.settings.sharing").users().settings().delegates()
+    reading = service(workspace).users().settings().delegates()
+    bo = {"delegateEmail": workspace.mail("bo"), "verificationStatus": "accepted"}
+    assert sharing.create(userId="me", body={"delegateEmail": bo["delegateEmail"]}).execute() == bo
+    assert reading.list(userId="me").execute() == {"delegates": [bo]}
+    sharing.delete(userId="me", delegateEmail=bo["delegateEmail"]).execute()
+    assert reading.list(userId="me").execute() == {}
+    outside = sharing.create(userId="me", body={"delegateEmail": "x@elsewhere.example"})
+    assert refused(outside) == (400, "invalidArgument")

@@ -344,6 +344,6 @@ def test_scopes_are_proved_before_anything_is_stored(google):
     )  # fmt: skip
     given = {"customer_id": company.customer_id, "admin": company.admin, "cloud": cloud}
     checks = verify_google(key_json=company.key_json, **given)
-    assert [check.is_ok for check in checks] == [True] * 8
+    assert [check.is_ok for check in checks] == [True] * 9
     with pytest.raises(WrongInput, match="key file"):
         verify_google(key_json="{}", **given)
