@@ -29,6 +29,7 @@ from console.views import (
     pushes,
     queue,
     queues,
+    renewals,
     reports,
     rules,
     scan_back,
@@ -331,6 +332,10 @@ urlpatterns = [
         "console/pull-proposals/<uuid:proposal_id>/decline",
         modes.proposal_decline,
         name="proposal_decline",
+    ),
+    path("console/renewals/<uuid:renewal_id>", renewals.renewal, name="renewal"),
+    path(
+        "console/renewals/<uuid:renewal_id>/answer", renewals.renewal_answer, name="renewal_answer"
     ),
     path("console/clients", clients.clients, name="clients"),
     path("console/clients/new", onboarding.client_new, name="client_new"),

@@ -30,6 +30,7 @@ from api_bridge.access.watching import WARNED_BEFORE
 from api_bridge.models import Connection, MailboxSync
 from console.lib.host_forms import FORMS
 from console.queries.blindness import Blind, Blindness
+from console.queries.renewals import RenewalRow, newest_renewals
 from incidents.models import Incident
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Domain, Mailbox, Person, Tenant
@@ -106,6 +107,7 @@ class AccessPage:
     links: list[LinkRow]
     relationships: list[Relationship]
     incidents: list[Incident]
+    renewals: list[RenewalRow]
     trials: list[HostTrial]
     hosts: list[tuple[str, str]]
     moves: list[MailboxMove]
@@ -144,6 +146,7 @@ def access_page(client: Tenant) -> AccessPage:
             .exclude(state=Incident.State.RESOLVED)
             .order_by("-number")
         ),
+        renewals=newest_renewals(client),
         trials=trials,
         hosts=[(kind, FORMS[kind].title) for kind in HOSTS],
         moves=list(

@@ -321,6 +321,9 @@ report_terms       POST    client        302 302  302  in     in    in
 late_verdicts      GET     client        200 200  200  in     in    in
 late_verdicts      POST    client        302 302  302  in     in    in
 modes              GET     client        200 200  200  in     in    in
+renewal            GET     renewal       200 200  200  in     in    in
+renewal_answer     GET     renewal       200 200  200  in     in    in
+renewal_answer     POST    renewal       302 302  302  in     in    in
 mode_set           GET     client        200 403  403  in     in    in
 mode_set           POST    client        302 403  403  in     in    in
 proposal_approve   GET     proposal 405 405  405  405    405   405
@@ -455,6 +458,9 @@ api-late-verdicts      POST    client        200 200  200  401    200   401
 api-modes              GET     client        200 200  200  401    200   401
 api-modes              POST    client        200 403  403  401    200/403 401
 api-modes-rehearse     POST    client        200 200  200  401    200   401
+api-renewals           GET     -             200 200  200  401    200   401
+api-renewal            GET     renewal       200 200  200  401    200   401
+api-renewal-answer     POST    renewal       200 200  200  401    200   401
 api-pull-proposals     GET     -             200 200  200  401    200   401
 api-pull-proposal      GET     proposal 200 200  200  401    200   401
 api-pull-proposal-approve POST proposal 409 409  409  401    409   401
@@ -714,6 +720,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-late-verdicts": {"rule_mode": "ask"},
     "mode_set": {"mode": "ask", "is_seen": "ask"},
     "proposal_decline": {"reason": "A drill"},
+    "renewal_answer": {"answer": "none", "reason": "A drill"},
+    "api-renewal-answer": {"answer": "none", "reason": "A drill"},
     "api-modes": {"mode": "ask"},
     "api-modes-rehearse": {"mode": "auto"},
     "api-pull-proposal-decline": {"reason": "A drill"},
