@@ -287,6 +287,11 @@ urlpatterns = [
     path("console/policies/clients/<slug:slug>", policies.policy_client, name="policy_client"),
     path("console/policies/domains/<uuid:domain_id>", policies.policy_domain, name="policy_domain"),
     path(
+        "console/policies/directory/<uuid:group_id>",
+        policies.policy_directory,
+        name="policy_directory",
+    ),
+    path(
         "console/policies/mailboxes/<uuid:mailbox_id>",
         policies.policy_mailbox,
         name="policy_mailbox",

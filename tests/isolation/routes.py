@@ -298,6 +298,8 @@ policy_client      GET     client        200 200  200  in     in    in
 policy_client      POST    client        302 302  302  in     in    in
 policy_domain      GET     domain        200 200  200  in     in    in
 policy_domain      POST    domain        302 302  302  in     in    in
+policy_directory   GET     directory-group 200 200 200 in  in    in
+policy_directory   POST    directory-group 302 302 302 in  in    in
 policy_mailbox     GET     mailbox       200 200  200  in     in    in
 policy_mailbox     POST    mailbox       302 302  302  in     in    in
 policy_change      GET     policy-change 200 200  200  in     in    in

@@ -894,6 +894,7 @@ def _note_ids(side: Side) -> None:
                 "proposal": str(PullProposal.objects.get(why=side.inner).id),
                 "user-report": str(UserReport.objects.get().id),
                 "domain": str(Domain.objects.get().id),
+                "directory-group": str(MailboxGroup.objects.get().id),
                 "mailbox": str(Mailbox.objects.get(address=f"info@{side.tenant.slug}.example").id),
                 "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),
                 "submission-login": str(SubmissionLogin.objects.get().id),
