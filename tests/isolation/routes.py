@@ -327,7 +327,7 @@ renewal            GET     renewal       200 200  200  in     in    in
 renewal_answer     GET     renewal       200 200  200  in     in    in
 renewal_answer     POST    renewal       302 302  302  in     in    in
 mode_set           GET     client        200 403  403  in     in    in
-mode_set           POST    client        302 403  403  in     in    in
+mode_set           POST    client        200 403  403  in     in    in
 proposal_approve   GET     proposal 405 405  405  405    405   405
 proposal_approve   POST    proposal 409 409  409  in     in    in
 proposal_decline   GET     proposal 200 200  200  in     in    in
@@ -458,7 +458,7 @@ api-release-look-again POST    release-look  202 202  202  401    202   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-modes              GET     client        200 200  200  401    200   401
-api-modes              POST    client        200 403  403  401    200/403 401
+api-modes              POST    client        409 403  403  401    409/403 401
 api-modes-rehearse     POST    client        200 200  200  401    200   401
 api-renewals           GET     -             200 200  200  401    200   401
 api-renewal            GET     renewal       200 200  200  401    200   401
@@ -720,11 +720,11 @@ BODIES: dict[str, dict[str, Any]] = {
         "rule_days": "9",
     },
     "api-late-verdicts": {"rule_mode": "ask"},
-    "mode_set": {"mode": "ask", "is_seen": "ask"},
+    "mode_set": {"mode": "ask"},
     "proposal_decline": {"reason": "A drill"},
     "renewal_answer": {"answer": "none", "reason": "A drill"},
     "api-renewal-answer": {"answer": "none", "reason": "A drill"},
-    "api-modes": {"mode": "ask"},
+    "api-modes": {"mode": "ask", "rehearsal": "none"},
     "api-modes-rehearse": {"mode": "auto"},
     "api-pull-proposal-decline": {"reason": "A drill"},
     "api-disagreement-dismiss": {"reason": "A drill"},
