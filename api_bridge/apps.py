@@ -3,6 +3,7 @@ from typing_extensions import override
 
 from incidents.layers import (
     register_acting,
+    register_catching_up,
     register_condemned,
     register_mailbox_layer,
     register_sight,
@@ -18,7 +19,7 @@ class ApiBridgeConfig(AppConfig):
         from api_bridge.again.due import wake_for
         from api_bridge.layer import ConnectedMailboxLayer  # models are not ready before
         from api_bridge.scanback.document import build_found
-        from api_bridge.sight import mailbox_blindness, why_not_acting
+        from api_bridge.sight import is_catching_up, mailbox_blindness, why_not_acting
         from incidents.reports.builders import register_report
 
         register_queue("sync", "api_bridge.sync.serve_sync")
@@ -31,3 +32,4 @@ class ApiBridgeConfig(AppConfig):
         register_mailbox_layer(ConnectedMailboxLayer())
         register_sight(mailbox_blindness)
         register_acting(why_not_acting)
+        register_catching_up(is_catching_up)

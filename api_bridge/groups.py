@@ -23,6 +23,7 @@ from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound, 
 from api_bridge.models import Connection, MailboxSync
 from incidents.modes import govern_some
 from incidents.proposals import look_anew
+from tenants.directory import governing_groups
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember
 from tenants.work import work_scope
@@ -91,7 +92,7 @@ def store_groups(tenant_id: int, source_id: UUID, listed: Sequence[Group]) -> se
 def _whose_turn(tenant_id: int, source_id: UUID) -> dict[UUID, str]:
     """Group → the host's id of it.  What governs something is read each time."""
     rows = MailboxGroup.objects.filter(tenant=tenant_id, source_id=source_id, gone_at=None)
-    governing = govern_some(tenant_id)
+    governing = governing_groups(tenant_id)
     first = rows.filter(id__in=governing).values_list("id", "external_id")
     others = rows.exclude(id__in=governing).order_by(F("members_at").asc(nulls_first=True), "id")
     return dict(first) | dict(others.values_list("id", "external_id")[:READ_AT_ONCE])

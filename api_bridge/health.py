@@ -12,7 +12,7 @@ from api_bridge.access.models import Grant, Purpose
 from api_bridge.access.registrations import QUEUE
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
-from incidents.execution import resume_waiting
+from incidents.renewals import resume_waiting
 from tenants.audit import BAILEY, write_audit
 from tenants.models import Mailbox, Tenant
 from tenants.work import want_work
@@ -102,7 +102,11 @@ def note_seeing(connection_id: UUID) -> None:
     connection.state = Connection.State.ACTIVE
     connection.blind_since, connection.last_error = None, ""
     connection.last_ok_at = now
-    connection.save(update_fields=["state", "blind_since", "last_error", "last_ok_at"])
+    if was_blind_since:
+        connection.seeing_since = now
+    connection.save(
+        update_fields=["state", "blind_since", "last_error", "last_ok_at", "seeing_since"]
+    )
     if was_blind_since:
         MailboxSync.objects.filter(connection_id=connection_id).update(due_at=now)
         _audit(connection, "api_bridge.connection.seeing", blind_since=was_blind_since.isoformat())

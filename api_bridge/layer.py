@@ -27,8 +27,8 @@ from api_bridge.connectors import (
 )
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, Temporary
 from api_bridge.foresight import foresee
-from api_bridge.health import note_refused
-from api_bridge.models import MailboxSync
+from api_bridge.health import is_blinding, note_refused
+from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import NotGranted, connector_of, wire_connection
 from api_bridge.scan import mail_reader
 from incidents.layers import (
@@ -125,7 +125,16 @@ def _opened(copy: Copy, purpose: str = Purpose.DETECT) -> Iterator[_Mailbox]:
             again_after_s=BLIND_AGAIN_S,
         ) from error
     except BridgeError as error:
+        if is_blinding(error) and _is_blind(mailbox):
+            raise LayerBlind(str(error), again_after_s=BLIND_AGAIN_S) from error
         raise _layer_error(error) from error
+
+
+def _is_blind(mailbox: _Mailbox) -> bool:
+    """Known already: the whole connection reads nothing, so it is not this copy that is refused."""
+    with _scope(mailbox.tenant_id):
+        rows = Connection.objects.filter(id=mailbox.connection_id)
+        return bool(rows.filter(blind_since__isnull=False).exists())
 
 
 def _not_granted(error: NotGranted) -> LayerError:

@@ -59,7 +59,8 @@ __all__ = [
 class Connection(TenantModel):
     """A client's mail host.  One cloud tenant belongs to one client: its id is unique.
 
-    ``blind_since`` None: the layer sees.  ``list_due_at``: when its mailboxes are listed next, or
+    ``blind_since`` None: the layer sees; ``seeing_since``: when it last came to see again, None: it
+    was never blind.  ``list_due_at``: when its mailboxes are listed next, or
     a blind connection is tried again; ``watch_due_at``: when exposed copies are looked at again.
     URLs and ``ca_file`` are set by the operator, never by a client.  ``cloud_tenant_id`` is the
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
@@ -97,6 +98,7 @@ class Connection(TenantModel):
     settings = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=20, choices=State.choices, default=State.ACTIVE)
     blind_since = models.DateTimeField(null=True)
+    seeing_since = models.DateTimeField(null=True)
     last_ok_at = models.DateTimeField(null=True)
     last_error = models.TextField(blank=True)
     mailboxes_listed_at = models.DateTimeField(null=True)

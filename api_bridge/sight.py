@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from api_bridge.models import Connection, Grant, Purpose
+from api_bridge.models import Connection, Grant, MailboxSync, Purpose
 from incidents.layers import BlindLayer
+from tenants.models import Mailbox
 
 NOT_GRANTED = "The client has not consented to “Remediate”: Bailey may read its mail, not move it."
 LOST = "The client's consent to “Remediate” is lost: its mail can be read, not moved."
@@ -30,6 +31,19 @@ def why_not_acting(tenant_id: int) -> str:
         return ""
     was_granted = Grant.objects.filter(tenant=tenant_id, purpose=Purpose.REMEDIATE).exists()
     return LOST if was_granted else NOT_GRANTED
+
+
+def is_catching_up(tenant_id: int) -> bool:
+    """The layer sees again, and some mailbox that can be read was not read to its end since."""
+    rows = MailboxSync.objects.filter(
+        tenant=tenant_id,
+        connection__blind_since=None,
+        connection__seeing_since__isnull=False,
+        mailbox__state=Mailbox.State.ACTIVE,
+        failures=0,
+    )
+    since = F("connection__seeing_since")
+    return rows.filter(Q(caught_up_at=None) | Q(caught_up_at__lt=since)).exists()
 
 
 def why_blind(connection: Connection) -> str:

@@ -29,6 +29,7 @@ from console.views import (
     pushes,
     queue,
     queues,
+    renewals,
     reports,
     rules,
     scan_back,
@@ -291,6 +292,11 @@ urlpatterns = [
     path("console/policies/clients/<slug:slug>", policies.policy_client, name="policy_client"),
     path("console/policies/domains/<uuid:domain_id>", policies.policy_domain, name="policy_domain"),
     path(
+        "console/policies/directory/<uuid:group_id>",
+        policies.policy_directory,
+        name="policy_directory",
+    ),
+    path(
         "console/policies/mailboxes/<uuid:mailbox_id>",
         policies.policy_mailbox,
         name="policy_mailbox",
@@ -336,6 +342,10 @@ urlpatterns = [
         "console/pull-proposals/<uuid:proposal_id>/decline",
         modes.proposal_decline,
         name="proposal_decline",
+    ),
+    path("console/renewals/<uuid:renewal_id>", renewals.renewal, name="renewal"),
+    path(
+        "console/renewals/<uuid:renewal_id>/answer", renewals.renewal_answer, name="renewal_answer"
     ),
     path("console/clients", clients.clients, name="clients"),
     path("console/clients/new", onboarding.client_new, name="client_new"),

@@ -21,6 +21,7 @@ from incidents.models import (
     Recomputation,
     Regrouping,
     ReleaseLook,
+    Renewal,
     Report,
     StandingOrder,
 )
@@ -92,6 +93,10 @@ def access_disagreement(object_id: UUID | str) -> Disagreement:
 
 def access_proposal(object_id: UUID | str) -> PullProposal:
     return access_one(PullProposal.objects.select_related("tenant", "incident"), object_id)
+
+
+def access_renewal(object_id: UUID | str) -> Renewal:
+    return access_one(Renewal.objects.select_related("tenant"), object_id)
 
 
 def access_order(object_id: UUID | str) -> StandingOrder:

@@ -39,10 +39,11 @@ from incidents.models import Delivery, Intent, Message
 from incidents.observations import Observation
 from incidents.releases import settle_unknown_releases
 from incidents.remediation import LATER_CHECKS_S, settle_job
+from incidents.renewals import ACTIONS, renew
 from incidents.words import Layer, Place
 from tenants.audit import Actor
 from tenants.doors import ClaimedWork
-from tenants.work import want_work, work_scope
+from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +73,11 @@ class Claim:
 
 def serve_remediation(claimed: ClaimedWork) -> datetime | None:
     until = time.monotonic() + BUDGET_S
+    renew_at = renew(claimed)
     while time.monotonic() < until:
         claim = _claim(claimed)
         if claim is None:
-            times = (_next_due(claimed), settle_unknown_releases(claimed))
+            times = (renew_at, _next_due(claimed), settle_unknown_releases(claimed))
             return min((at for at in times if at), default=None)
         try:
             _carry_out(claimed, claim)
@@ -87,7 +89,9 @@ def serve_remediation(claimed: ClaimedWork) -> datetime | None:
 
 
 def _mailbox_intents() -> Any:
-    return Intent.objects.exclude(action="release").filter(_WAITING | _ABANDONED | _RECHECK)
+    """What waits for access is not among them: incidents/renewals.py."""
+    rows = Intent.objects.exclude(action="release").filter(waits_since=None)
+    return rows.filter(_WAITING | _ABANDONED | _RECHECK)
 
 
 def _next_due(claimed: ClaimedWork) -> datetime | None:
@@ -268,6 +272,8 @@ def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
         if isinstance(error, LayerBlind):
             # Only calls that could have worked count; nothing was sent.
             intent.attempts -= 1
+            if claim.action in ACTIONS:
+                intent.waits_since, intent.renewal = timezone.now(), None
         if wait_s is None or intent.attempts >= MAX_ATTEMPTS:
             intent.state, intent.finished_at = Intent.State.FAILED, timezone.now()
             intent.checks_left = []
@@ -280,35 +286,6 @@ def _after_error(claimed: ClaimedWork, claim: Claim, error: LayerError) -> None:
         settle_job(intent.job)
         if claim.action == "acquire" and intent.state == Intent.State.FAILED:
             _fetched(intent, error.sentence)
-
-
-def resume_waiting(tenant_id: int) -> int:
-    """A layer sees or acts again: what waits is done now, each copy after it was read anew.
-
-    What nobody wants any more is not done: its incident was closed as harmless meanwhile.  Answers
-    how many go on.  Needs the client's scope with its provider.
-    """
-    now = timezone.now()
-    waiting = list(
-        Intent.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("job__incident")
-        .filter(tenant_id=tenant_id, state=Intent.State.PENDING, action="pull")
-    )
-    unwanted = [each for each in waiting if _is_unwanted(each)]
-    for intent in unwanted:
-        intent.state, intent.finished_at = Intent.State.FAILED, now
-        intent.error = "Not done: the incident was closed as harmless while this waited."
-        intent.save(update_fields=["state", "finished_at", "error"])
-        settle_job(intent.job)
-    rest = _mailbox_intents().filter(tenant_id=tenant_id, state=Intent.State.PENDING)
-    rest.filter(due_at__gt=now).update(due_at=now)
-    want_work(tenant_id, "remediate")
-    return len(waiting) - len(unwanted)
-
-
-def _is_unwanted(intent: Intent) -> bool:
-    incident = intent.job.incident
-    return incident is not None and incident.is_called_harmless
 
 
 def _acquire(claimed: ClaimedWork, claim: Claim) -> None:

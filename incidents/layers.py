@@ -395,6 +395,19 @@ def why_not_acting(tenant_id: int) -> str:
     return next((words for why_not in _acting if (words := why_not(tenant_id))), "")
 
 
+_catching_up: list[Callable[[int], bool]] = []
+
+
+def register_catching_up(is_it: Callable[[int], bool]) -> None:
+    """``is_it(tenant_id)``: the layer sees again, and has not read yet what came meanwhile."""
+    _catching_up.append(is_it)
+
+
+def is_catching_up(tenant_id: int) -> bool:
+    """Needs the client's scope."""
+    return any(is_it(tenant_id) for is_it in _catching_up)
+
+
 def blind_layers(tenant_id: int) -> list[BlindLayer]:
     """What cannot see this client now.  Needs its scope; the portal's is enough."""
     return [blind for sight in _sights if (blind := sight(tenant_id))]

@@ -258,7 +258,14 @@ def start_job(
     )
     now = timezone.now()
     Intent.objects.bulk_create(
-        Intent(tenant_id=tenant_id, job=job, delivery=copy, action=action, due_at=now)
+        Intent(
+            tenant_id=tenant_id,
+            job=job,
+            delivery=copy,
+            action=action,
+            due_at=now,
+            asked_place=copy.place,
+        )
         for copy in copies
         if copy.id not in busy
     )

@@ -2,6 +2,7 @@ from django.apps import AppConfig
 from typing_extensions import override
 
 from incidents.layers import register_gateway_layer, register_sight
+from tenants.directory import register_governing
 from tenants.work import register_queue
 
 
@@ -10,10 +11,12 @@ class SegBridgeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from seg_bridge.directory_groups import groups_at_the_gate
         from seg_bridge.layer import Gateway
         from seg_bridge.sight import gateway_blindness
 
         register_gateway_layer(Gateway())
+        register_governing(groups_at_the_gate)
         register_sight(gateway_blindness)
         register_queue("held", "seg_bridge.held.requests.serve_requests")
         register_queue("digest", "seg_bridge.held.digest.serve_digests")

@@ -14,6 +14,7 @@ from seg_bridge.onboarding.records import DomainCheck, TrialMail
 from seg_bridge.outbound.models import OutboundTerms, SenderStop, SigningKey, SubmissionLogin
 from seg_bridge.queues.records import QueueItem
 from tenants.base import ScopedModel, TenantModel, tenant_key
+from tenants.groups import PREFIX
 from tenants.ids import new_id
 
 __all__ = [
@@ -94,7 +95,8 @@ class PolicyLayer(ScopedModel):
     """What one level states of the gateway's policy; what it does not state it inherits.
 
     ``stated``: key → ``{"value", "by", "at", "reason"}`` (policies/keys.py).  ``tenant`` None: a
-    level of the provider's, of one of its groups where ``group`` is named.  ``version`` grows with
+    level of the provider's, of one of its groups where ``group`` is named; ``mailbox_group``: of a
+    group of the client's directory.  ``version`` grows with
     each change, so that nobody overwrites what she has not seen.  ``template`` names what was
     applied last.
     """
@@ -104,6 +106,7 @@ class PolicyLayer(ScopedModel):
         GROUP = "group", "Group of clients"
         CLIENT = "client", "Client"
         DOMAIN = "domain", "Domain"
+        DIRECTORY = "directory", "Group of the directory"
         MAILBOX = "mailbox", "Mailbox"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -117,6 +120,7 @@ class PolicyLayer(ScopedModel):
     )
     domain = tenant_key("tenants.Domain", null=True)
     mailbox = tenant_key("tenants.Mailbox", null=True)
+    mailbox_group = tenant_key("tenants.MailboxGroup", null=True)
     stated = models.JSONField(default=dict)
     version = models.PositiveIntegerField(default=1)
     template = models.CharField(max_length=100, blank=True)
@@ -132,6 +136,7 @@ class PolicyLayer(ScopedModel):
                     tenant__isnull=True,
                     domain__isnull=True,
                     mailbox__isnull=True,
+                    mailbox_group__isnull=True,
                 )
                 | models.Q(
                     level="group",
@@ -139,6 +144,7 @@ class PolicyLayer(ScopedModel):
                     tenant__isnull=True,
                     domain__isnull=True,
                     mailbox__isnull=True,
+                    mailbox_group__isnull=True,
                 )
                 | models.Q(
                     level="client",
@@ -146,6 +152,7 @@ class PolicyLayer(ScopedModel):
                     tenant__isnull=False,
                     domain__isnull=True,
                     mailbox__isnull=True,
+                    mailbox_group__isnull=True,
                 )
                 | models.Q(
                     level="domain",
@@ -153,6 +160,15 @@ class PolicyLayer(ScopedModel):
                     tenant__isnull=False,
                     domain__isnull=False,
                     mailbox__isnull=True,
+                    mailbox_group__isnull=True,
+                )
+                | models.Q(
+                    level="directory",
+                    group__isnull=True,
+                    tenant__isnull=False,
+                    domain__isnull=True,
+                    mailbox__isnull=True,
+                    mailbox_group__isnull=False,
                 )
                 | models.Q(
                     level="mailbox",
@@ -160,6 +176,7 @@ class PolicyLayer(ScopedModel):
                     tenant__isnull=False,
                     domain__isnull=True,
                     mailbox__isnull=False,
+                    mailbox_group__isnull=True,
                 ),
                 name="policy_layer_fits_level",
             ),
@@ -187,6 +204,11 @@ class PolicyLayer(ScopedModel):
                 fields=["tenant", "mailbox"],
                 condition=models.Q(level="mailbox"),
                 name="policy_layer_mailbox_once",
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "mailbox_group"],
+                condition=models.Q(level="directory"),
+                name="policy_layer_directory_once",
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["tenant", "level"], name="policy_layer_tenant")]
@@ -216,6 +238,7 @@ class PolicyChange(ScopedModel):
     )
     domain = tenant_key("tenants.Domain", null=True)
     mailbox = tenant_key("tenants.Mailbox", null=True)
+    mailbox_group = tenant_key("tenants.MailboxGroup", null=True)
     states = models.JSONField(default=dict)
     inherits = models.JSONField(default=list)
     template = models.CharField(max_length=100, blank=True)
@@ -323,7 +346,8 @@ class GatewayRule(ScopedModel):
 
     ``tenant`` None: for all clients of the provider, or where ``group`` is named for those who are
     in it; a group's entries go with it.  ``recipient`` "": every mailbox, as
-    ``@acme.example`` those of a domain, else one.  ``expires_at`` None only with
+    ``@acme.example`` those of a domain, else one; ``mailbox_group``: those in this group of the
+    client's directory, with ``recipient`` "".  ``expires_at`` None only with
     ``no_end_because``.  ``in_mailboxes``: the mailbox layer follows it too.  ``release``: the
     release that it was made with, None for any other.
     """
@@ -353,6 +377,7 @@ class GatewayRule(ScopedModel):
     match = models.CharField(max_length=20, choices=Match.choices)
     value = models.CharField(max_length=320)
     recipient = models.CharField(max_length=320, blank=True)
+    mailbox_group = tenant_key("tenants.MailboxGroup", null=True)
     action = models.CharField(max_length=10, default="hold")
     beats_threats = models.BooleanField(default=False)
     in_mailboxes = models.BooleanField(default=False, db_default=False)
@@ -371,7 +396,12 @@ class GatewayRule(ScopedModel):
             models.CheckConstraint(
                 condition=models.Q(group__isnull=True) | models.Q(tenant__isnull=True),
                 name="rule_of_one_owner",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(mailbox_group__isnull=True)
+                | models.Q(tenant__isnull=False, recipient=""),
+                name="rule_for_a_group_of_one_client",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(
@@ -387,6 +417,11 @@ class GatewayRule(ScopedModel):
         if self.tenant is not None:
             return str(self.tenant)
         return f"the group {self.group}" if self.group is not None else "all clients"
+
+    @property
+    def whose_mailboxes(self) -> str:
+        """As people and files write it: ``group:Finance`` of the directory; "" for every one."""
+        return f"{PREFIX}{self.mailbox_group}" if self.mailbox_group else self.recipient
 
 
 class Rehearsal(TenantModel):

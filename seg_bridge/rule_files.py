@@ -6,7 +6,8 @@
 
 Columns: ``client kind match value recipient action beats_threats reason expires_at
 no_end_because in_mailboxes``; further ones are for reading and left alone.  ``*`` as the client is
-all of them, ``group:Law firms`` those of that group.
+all of them, ``group:Law firms`` those of that group.  ``group:Finance`` as the recipient is a group
+of the client's directory.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def render_rules(rows: Iterable[GatewayRule]) -> bytes:
     for rule in rows:
         cells: dict[str, Any] = {
             "client": _owner(rule),
+            "recipient": rule.whose_mailboxes,
             "beats_threats": "yes" if rule.beats_threats else "no",
             "in_mailboxes": "yes" if rule.in_mailboxes else "no",
             "expires_at": rule.expires_at.isoformat() if rule.expires_at else "",

@@ -108,7 +108,7 @@ def check_rule(rule: GatewayRule, *, own_domains: Collection[str]) -> None:
         raise WrongInput("A rule allows or blocks.")
     if not rule.reason.strip():
         raise WrongInput("Please say why: the rule is shown with its reason.")
-    if rule.recipient and rule.tenant_id is None:
+    if (rule.recipient or rule.mailbox_group_id) and rule.tenant_id is None:
         raise WrongInput("An entry for all clients or for a group is for every mailbox.")
     if rule.recipient and rule.recipient.rpartition("@")[2] not in own_domains:
         raise WrongInput(f"{rule.recipient} is not an address or domain of this client.")
@@ -149,8 +149,9 @@ def _check_allow(rule: GatewayRule, own_domains: Collection[str]) -> None:
         raise WrongInput("An entry that lets threats pass needs an end.")
     is_one = rule.match == GatewayRule.Match.MAIL
     if (rule.in_mailboxes or is_one) and not (
-        rule.expires_at and rule.tenant_id and (rule.recipient or is_one)
+        rule.expires_at and rule.tenant_id and (rule.recipient or rule.mailbox_group_id or is_one)
     ):
         raise WrongInput(
-            "An exception for both layers is for a mailbox or domain of one client, and has an end."
+            "An exception for both layers is for a mailbox, group or domain of one client, and has"
+            " an end."
         )

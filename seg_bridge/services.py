@@ -20,6 +20,7 @@ from incidents.models import Incident
 from incidents.revoked import stop_allowing
 from incidents.traces import NoTraceKey, active_trace_key, make_trace_key
 from incidents.words import MatrixAction
+from seg_bridge.directory_groups import named_group
 from seg_bridge.gate.policy import normalise_address
 from seg_bridge.models import Gate, GateClient, GatewayRule
 from seg_bridge.rules import check_rule, normalise
@@ -114,7 +115,8 @@ class RuleFields(TypedDict, total=False):
 
     ``tenant_id`` None: for all clients of the scope's provider, or of ``group_id``.  ``action`` "":
     the kind's own, a block holds, an allow delivers.  ``recipient`` "" means every mailbox,
-    ``@acme.example`` those of a domain.  ``expires_at`` None: after ``RULE_LASTS``, never with
+    ``@acme.example`` those of a domain, ``group:Finance`` those of a group of the client's
+    directory.  ``expires_at`` None: after ``RULE_LASTS``, never with
     ``no_end_because``.  ``in_mailboxes``: the mailbox layer follows it too.
     """
 
@@ -154,14 +156,17 @@ def draft_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> Gatewa
     by_kind = {"allow": MatrixAction.DELIVER, "block": MatrixAction.HOLD}
     kind, no_end = fields["kind"], fields.get("no_end_because", "").strip()
     expires_at = fields.get("expires_at")
+    provider_id = _provider_id(fields["tenant_id"])
+    group = named_group(fields["tenant_id"], fields.get("recipient", ""))
     rule = GatewayRule(
-        provider_id=_provider_id(fields["tenant_id"]),
+        provider_id=provider_id,
         tenant_id=fields["tenant_id"],
         group_id=fields.get("group_id"),
         kind=kind,
         match=fields["match"],
         value=normalise(fields["match"], fields["value"]),
-        recipient=normalise_address(fields.get("recipient", "")),
+        recipient="" if group else normalise_address(fields.get("recipient", "")),
+        mailbox_group=group,
         action=fields.get("action", "") or by_kind.get(kind, ""),
         beats_threats=fields.get("beats_threats", False),
         in_mailboxes=fields.get("in_mailboxes", False),
@@ -217,6 +222,7 @@ def block_of(tenant_id: int, sender: str) -> GatewayRule | None:
             match=GatewayRule.Match.SENDER,
             value=normalise(GatewayRule.Match.SENDER, sender),
             recipient="",
+            mailbox_group=None,
         )
         .order_by("created_at")
         .last()
@@ -294,6 +300,7 @@ def _check_new(rule: GatewayRule) -> None:
         match=rule.match,
         value=rule.value,
         recipient=rule.recipient,
+        mailbox_group=rule.mailbox_group,
     ).first()
     if same is not None:
         raise Conflict(f"{same.owner_name} made this rule on {same.created_at:%d %B %Y at %H:%M}.")
@@ -317,6 +324,7 @@ def _audit_rule(action: str, rule: GatewayRule, *, actor: Person | Actor, reason
         value=rule.value,
         recipient=rule.recipient,
         group=str(rule.group_id) if rule.group_id else None,
+        mailbox_group=str(rule.mailbox_group_id) if rule.mailbox_group_id else None,
         in_mailboxes=rule.in_mailboxes,
         action_taken=rule.action,
         expires_at=rule.expires_at.isoformat() if rule.expires_at else None,

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from incidents.traces import active_trace_key, trace_keys
 from incidents.words import MatrixAction
+from seg_bridge.directory_groups import addresses_in
 from seg_bridge.gate import policy as wire
 from seg_bridge.gate.signing import canonical_json
 from seg_bridge.gate.treatment import Treatment
@@ -151,6 +152,12 @@ def sign_for(gate: KnownGate, content: Content, *, at: datetime) -> dict[str, An
 
 # xmin changes with every write of a row and the count with every removal: together they name the
 # state of the rows without reading their values.
+_NAMED_GROUPS = (
+    "SELECT mailbox_group_id FROM seg_bridge_gatewayrule"
+    " WHERE tenant_id = ANY(%(ids)s) AND removed_at IS NULL AND mailbox_group_id IS NOT NULL"
+    " UNION SELECT mailbox_group_id FROM seg_bridge_policylayer"
+    " WHERE tenant_id = ANY(%(ids)s) AND mailbox_group_id IS NOT NULL"
+)
 _STAMP = "SELECT concat_ws(' ', {})".format(
     ", ".join(
         f"(SELECT count(*) || '/' || coalesce(sum(xmin::text::bigint), 0) FROM {rows})"  # noqa: S608 - fixed names
@@ -159,6 +166,9 @@ _STAMP = "SELECT concat_ws(' ', {})".format(
             "tenants_domain WHERE tenant_id = ANY(%(ids)s)",
             "tenants_mailbox WHERE tenant_id = ANY(%(ids)s)",
             "tenants_groupmember WHERE tenant_id = ANY(%(ids)s)",
+            f"tenants_mailboxgroup WHERE tenant_id = ANY(%(ids)s) AND id IN ({_NAMED_GROUPS})",
+            "tenants_mailboxgroupmember WHERE tenant_id = ANY(%(ids)s)"
+            f" AND group_id IN ({_NAMED_GROUPS})",
             "seg_bridge_policylayer WHERE tenant_id = ANY(%(ids)s)"
             " OR (tenant_id IS NULL AND provider_id = %(provider)s)",
             *OUTBOUND_ROWS,
@@ -317,7 +327,7 @@ def _rules(
     """
     found: dict[int, list[wire.GatewayRule]] = {tenant_id: [] for tenant_id in tenant_ids}
     own = GatewayRule.objects.filter(tenant_id__in=tenant_ids, removed_at=None).order_by("id")
-    rows = list(own)
+    rows = list(own.select_related("mailbox_group"))
     for row, rule in zip(rows, wire_rules(rows), strict=True):
         assert row.tenant_id is not None  # asked for by it
         found[row.tenant_id].append(rule)
@@ -329,10 +339,27 @@ def _rules(
 def wire_rules(rows: Collection[GatewayRule]) -> list[wire.GatewayRule]:
     """Entries as a gate is told of them, in their order."""
     aliases = _aliases([row for row in rows if "@" in row.recipient[1:]])
-    return [
-        replace(_wire_rule(row), also=aliases.get((row.tenant_id, row.recipient), ()))
-        for row in rows
-    ]
+    named = [row for row in rows if row.mailbox_group_id is not None]
+    members = addresses_in(
+        {row.tenant_id for row in named if row.tenant_id is not None},
+        {row.mailbox_group_id for row in named},
+    )
+    return [_with_addresses(row, aliases, members) for row in rows]
+
+
+def _with_addresses(
+    row: GatewayRule,
+    aliases: Mapping[tuple[int | None, str], tuple[str, ...]],
+    members: Mapping[UUID, tuple[str, ...]],
+) -> wire.GatewayRule:
+    """A gate knows no directory: it is told who is in the group.  Of an empty one it is nobody's
+    entry, for the name of a group is no address.
+    """
+    rule = _wire_rule(row)
+    if row.mailbox_group_id is None:
+        return replace(rule, also=aliases.get((row.tenant_id, row.recipient), ()))
+    words = f"the group {row.mailbox_group}"
+    return replace(rule, recipient=words, also=members.get(row.mailbox_group_id, ()))
 
 
 def _aliases(rows: Collection[GatewayRule]) -> dict[tuple[int | None, str], tuple[str, ...]]:

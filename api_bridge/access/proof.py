@@ -30,7 +30,7 @@ from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, Temporary,
 from api_bridge.models import AccountLook, AccountStep, Connection
 from api_bridge.runtime import shared_runtime
 from api_bridge.tokens import TokenSource
-from incidents.execution import resume_waiting
+from incidents.renewals import resume_waiting
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id

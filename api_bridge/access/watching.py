@@ -21,8 +21,8 @@ from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import wire_connection
 from api_bridge.sight import why_blind
-from incidents.execution import resume_waiting
 from incidents.findings import Trouble, note_findings
+from incidents.renewals import resume_waiting
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox, Tenant
 from tenants.work import work_scope

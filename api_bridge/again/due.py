@@ -7,7 +7,7 @@ so that mail that is older costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -26,7 +26,8 @@ STEPS = tuple(timedelta(hours=hours) for hours in (1, 6, 24, 72))
 LASTS = STEPS[-1]
 # A verdict that more knowledge may turn: what is grave already is acted on, and spam is spam.
 UNSURE = frozenset({Verdict.CLEAN, Verdict.GRAYMAIL, Verdict.SUSPICIOUS})
-MOST_WOKEN_BY = 200
+# Their facts are read so many at a time.
+WOKEN_BY_AT_ONCE = 200
 
 
 def first_look(verdict: Verdict | None, received_at: datetime, now: datetime) -> datetime | None:
@@ -48,7 +49,16 @@ def wake_for(tenant_id: int, condemned: Collection[UUID]) -> None:
     """These messages were condemned just now: mail of the last 72 hours that shares something with
     one of them is due at once.  Needs the client's scope.
     """
-    mails = Message.objects.filter(tenant=tenant_id, id__in=list(condemned)[:MOST_WOKEN_BY])
+    ids = sorted(condemned)
+    slices = (ids[at : at + WOKEN_BY_AT_ONCE] for at in range(0, len(ids), WOKEN_BY_AT_ONCE))
+    woken = sum(_wake(tenant_id, some) for some in slices)
+    if woken:
+        want_work(tenant_id, QUEUE)
+
+
+def _wake(tenant_id: int, condemned: Sequence[UUID]) -> int:
+    """How many mails are due now because of these."""
+    mails = Message.objects.filter(tenant=tenant_id, id__in=condemned)
     keys: set[int] = set()
     contents: set[str] = set()
     for facts, fingerprint in mails.values_list("facts", "fingerprint"):
@@ -64,8 +74,7 @@ def wake_for(tenant_id: int, condemned: Collection[UUID]) -> None:
         if shared:
             wake = statement.format(of_these=_OF_THESE)
             woken += run(wake, [now, tenant_id, tenant_id, shared, *of, *until])
-    if woken:
-        want_work(tenant_id, QUEUE)
+    return woken
 
 
 # A row that the sync holds just now is looked at at its next step: nobody waits for it here.

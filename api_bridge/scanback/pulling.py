@@ -6,9 +6,9 @@ late verdicts acts without a person (incidents/automation.py).
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from tenants.errors import Conflict, WrongInput
 from tenants.ids import new_id
 from tenants.models import Person
 
-MOST = 5_000
+AT_ONCE = 1_000
 GONE = (Place.GONE, Place.NOWHERE)
 
 
@@ -68,9 +68,12 @@ def found_of(run: ScanBack, *, verdict: str = "", most: int | None = None) -> li
     """The run's findings, the newest mail first.  Needs the client's scope."""
     rows = ScanBackFinding.objects.filter(tenant=run.tenant_id, run=run).select_related("mailbox")
     rows = rows.filter(verdict=verdict) if verdict else rows
-    findings = list(rows.order_by("-received_at", "id")[:most])
-    copies = _copies_of(findings, run.tenant_id)
-    incidents = _incidents_of({copy.message_id for copy in copies.values()}, run.tenant_id)
+    return _with_copies(list(rows.order_by("-received_at", "id")[:most]), run.tenant_id)
+
+
+def _with_copies(findings: Sequence[ScanBackFinding], tenant_id: int) -> list[Found]:
+    copies = _copies_of(findings, tenant_id)
+    incidents = _incidents_of({copy.message_id for copy in copies.values()}, tenant_id)
     found = []
     for each in findings:
         copy = copies.get(each.id)
@@ -103,52 +106,78 @@ def _incidents_of(message_ids: Collection[UUID], tenant_id: int) -> dict[UUID, I
 
 
 def rehearse_pull(run: ScanBack) -> Rehearsed:
-    """Counts without effect."""
+    """Counts without effect, of all that the run found."""
     return _rehearsed(run)[0]
 
 
-def _rehearsed(run: ScanBack) -> tuple[Rehearsed, dict[UUID, list[Delivery]]]:
-    """Also the copies by incident."""
-    found = [each for each in found_of(run, most=MOST) if each.copy is not None]
-    copies = {each.copy.id: each.copy for each in found if each.copy is not None}
-    allowed = set(let_be(list(copies.values())))
-    busy = set(
-        Intent.objects.filter(tenant=run.tenant_id, delivery__in=copies, action="pull")
-        .exclude(state__in=Intent.OVER)
-        .values_list("delivery_id", flat=True)
-    )
-    in_place = {copy.id for copy in pullable(copies.values())}
-    left: Counter[str] = Counter()
-    by_kind: Counter[str] = Counter()
-    chosen: dict[UUID, list[Delivery]] = defaultdict(list)
-    for each in found:
-        copy, incident = each.copy, each.incident
-        assert copy is not None
-        if copy.id not in in_place:
-            left["gone"] += 1
-        elif copy.id in allowed:
-            left["allowed"] += 1
-        elif copy.id in busy:
-            left["busy"] += 1
-        elif incident is None or incident.is_called_harmless or incident.is_merged:
-            left["alone"] += 1
-        else:
-            by_kind[each.finding.verdict] += 1
-            chosen[incident.id].append(copy)
-    ids = sorted(str(copy.id) for group in chosen.values() for copy in group)
+@dataclass(slots=True)
+class _Chosen:
+    """What of the findings would be pulled, as far as they were read."""
+
+    of_incident: dict[UUID, list[UUID]] = field(default_factory=dict)
+    mailboxes: set[str] = field(default_factory=set)
+    by_kind: Counter[str] = field(default_factory=Counter)
+    left: Counter[str] = field(default_factory=Counter)
+
+    def take(self, tenant_id: int, found: Sequence[Found]) -> None:
+        copies = {each.copy.id: each.copy for each in found if each.copy is not None}
+        allowed = set(let_be(list(copies.values())))
+        busy = set(
+            Intent.objects.filter(tenant=tenant_id, delivery__in=copies, action="pull")
+            .exclude(state__in=Intent.OVER)
+            .values_list("delivery_id", flat=True)
+        )
+        in_place = {copy.id for copy in pullable(copies.values())}
+        for each in found:
+            copy, incident = each.copy, each.incident
+            if copy is None:
+                continue
+            if copy.id not in in_place:
+                self.left["gone"] += 1
+            elif copy.id in allowed:
+                self.left["allowed"] += 1
+            elif copy.id in busy:
+                self.left["busy"] += 1
+            elif incident is None or incident.is_called_harmless or incident.is_merged:
+                self.left["alone"] += 1
+            else:
+                self.by_kind[each.finding.verdict] += 1
+                self.mailboxes.add(copy.recipient)
+                self.of_incident.setdefault(incident.id, []).append(copy.id)
+
+
+def _rehearsed(run: ScanBack) -> tuple[Rehearsed, dict[UUID, list[UUID]]]:
+    """Also the ids of the copies by incident."""
+    chosen = _Chosen()
+    for found in _slices(run):
+        chosen.take(run.tenant_id, found)
+    ids = sorted(str(copy_id) for group in chosen.of_incident.values() for copy_id in group)
     rehearsed = Rehearsed(
         copies=len(ids),
-        mailboxes=len({copy.recipient for group in chosen.values() for copy in group}),
-        incidents=len(chosen),
-        by_kind=dict(by_kind),
-        left_allowed=left["allowed"],
-        left_gone=left["gone"],
-        left_busy=left["busy"],
-        left_alone=left["alone"],
+        mailboxes=len(chosen.mailboxes),
+        incidents=len(chosen.of_incident),
+        by_kind=dict(chosen.by_kind),
+        left_allowed=chosen.left["allowed"],
+        left_gone=chosen.left["gone"],
+        left_busy=chosen.left["busy"],
+        left_alone=chosen.left["alone"],
         refusal=why_not_acting(run.tenant_id),
         digest=sha256(",".join(ids).encode()).hexdigest()[:32],
     )
-    return rehearsed, chosen
+    return rehearsed, chosen.of_incident
+
+
+def _slices(run: ScanBack) -> Iterator[list[Found]]:
+    """Everything that the run found, so many at a time: memory does not grow with the mailbox."""
+    rows = ScanBackFinding.objects.filter(tenant=run.tenant_id, run=run).select_related("mailbox")
+    after: UUID | None = None
+    while True:
+        left = rows.filter(id__gt=after) if after else rows
+        findings = list(left.order_by("id")[:AT_ONCE])
+        if not findings:
+            return
+        yield _with_copies(findings, run.tenant_id)
+        after = findings[-1].id
 
 
 @transaction.atomic
@@ -168,10 +197,11 @@ def pull_findings(*, run: ScanBack, actor: Person, digest: str, reason: str = ""
     group_id = new_id()
     incidents = Incident.objects.in_bulk(list(chosen))
     for incident_id in sorted(chosen):
+        rows = Delivery.objects.filter(tenant=run.tenant_id, id__in=chosen[incident_id])
         start_job(
             Job.Kind.PULL,
             "pull",
-            chosen[incident_id],
+            list(rows.order_by("id")),
             incidents[incident_id],
             actor=actor,
             reason=reason or "Found by looking back.",

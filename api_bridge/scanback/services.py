@@ -211,7 +211,12 @@ def go_on(*, run: ScanBack, actor: Person) -> None:
     )
     run.state, run.due_at = ScanBack.State.RUNNING, now
     run.stopped_at, run.stopped_by, run.ended_at, run.ended_by = None, "", None, ""
-    run.save(update_fields=["state", "due_at", "stopped_at", "stopped_by", "ended_at", "ended_by"])
+    changed = ["state", "due_at", "stopped_at", "stopped_by", "ended_at", "ended_by"]
+    try:
+        with transaction.atomic():
+            run.save(update_fields=changed)
+    except IntegrityError as error:
+        raise Conflict("Somebody else has started a look back just now.") from error
     _audit(WENT_ON, run, actor)
     want_work(run.tenant_id, QUEUE)
 

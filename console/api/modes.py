@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from django.db.models import QuerySet
@@ -19,9 +20,9 @@ from console.api.idempotency import idempotent
 from console.lib.people import person_of
 from console.queries.modes import ModesPage, ScopeRow, group_of, modes_page
 from incidents.access import access_client, access_proposal
-from incidents.mode_rehearsal import rehearse_mode
+from incidents.mode_rehearsal import mark_of, rehearse_mode, set_rehearsed_mode
 from incidents.models import PullProposal
-from incidents.modes import Mode, modes_of, set_mode
+from incidents.modes import Mode, modes_of
 from incidents.proposals import approve, decline, waiting_for_a_yes
 
 
@@ -52,9 +53,15 @@ class ModesSerializer(serializers.Serializer[Any]):
     mailboxes = MailboxModeSerializer(many=True, help_text="The first 500 by address")
 
 
-class ModeWishSerializer(serializers.Serializer[Any]):
+class ModeQuestionSerializer(serializers.Serializer[Any]):
     group = serializers.CharField(required=False, default="", help_text="Empty: the client")
     mode = serializers.ChoiceField(choices=[("", "As the client"), *Mode.choices])
+
+
+class ModeWishSerializer(ModeQuestionSerializer):
+    rehearsal = serializers.CharField(
+        max_length=1000, help_text="As modes/rehearse answered it to you, within the last hour"
+    )
     effective_from = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="null: at once"
     )
@@ -74,6 +81,7 @@ class ModeForecastSerializer(serializers.Serializer[Any]):
     changed = ModeChangedSerializer(many=True)
     mailboxes = serializers.IntegerField()
     now_moved = serializers.IntegerField(help_text="At most so many that wait are pulled then")
+    rehearsal = serializers.CharField(help_text="Wanted with the change itself")
 
 
 class PullProposalSerializer(serializers.ModelSerializer[PullProposal]):
@@ -104,20 +112,23 @@ class ClientModes(APIView):
         tenant = access_client(slug)
         asked = parse(ModeWishSerializer, request)
         group = group_of(tenant, asked.pop("group"))
-        set_mode(tenant=tenant, group=group, actor=person_of(request), **asked)
+        set_rehearsed_mode(tenant=tenant, group=group, actor=person_of(request), **asked)
         return Response(ModesSerializer(_told(modes_page(tenant, person_of(request)))).data)
 
 
 class RehearseMode(APIView):
     """What a mode would have meant for the last thirty days; nothing is changed."""
 
-    @extend_schema(request=ModeWishSerializer, responses=ModeForecastSerializer)
+    @extend_schema(request=ModeQuestionSerializer, responses=ModeForecastSerializer)
     def post(self, request: Request, slug: str) -> Response:
         tenant = access_client(slug)
-        asked = parse(ModeWishSerializer, request)
+        asked = parse(ModeQuestionSerializer, request)
         group = group_of(tenant, asked["group"])
         mode = asked["mode"] or ("" if group else modes_of(tenant.id).client.mode)
-        return Response(ModeForecastSerializer(rehearse_mode(tenant.id, group, mode)).data)
+        forecast = rehearse_mode(tenant.id, group, mode)
+        told = {each.name: getattr(forecast, each.name) for each in fields(forecast)}
+        mark = mark_of(tenant, group, asked["mode"], person_of(request))
+        return Response(ModeForecastSerializer({**told, "rehearsal": mark}).data)
 
 
 def _told(page: ModesPage) -> dict[str, Any]:

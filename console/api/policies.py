@@ -17,7 +17,12 @@ from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
 from console.api.layers import RehearsalSerializer
 from console.lib.people import person_of
-from console.queries.policies import changes_in_sight, find_domain, find_mailbox
+from console.queries.policies import (
+    changes_in_sight,
+    find_directory_group,
+    find_domain,
+    find_mailbox,
+)
 from incidents.access import access_client, access_one
 from seg_bridge.models import (
     PolicyChange,
@@ -45,7 +50,9 @@ class ValueSerializer(serializers.Serializer[Effective]):
     """One value and its origin."""
 
     value = serializers.JSONField(help_text="Text or number")
-    level = serializers.CharField(help_text="default provider group client domain mailbox")
+    level = serializers.CharField(
+        help_text="default provider group client domain directory mailbox"
+    )
     name = serializers.CharField(help_text="Whose level it is")
     by = serializers.CharField(help_text="Who stated it")
     at = serializers.CharField(help_text="When; empty for Bailey's defaults")
@@ -57,6 +64,7 @@ class PolicySerializer(serializers.Serializer[Any]):
     group = serializers.UUIDField(allow_null=True)
     tenant = serializers.SlugField(allow_null=True)
     domain = serializers.CharField(allow_null=True)
+    directory_group = serializers.UUIDField(allow_null=True, help_text="Of the client's directory")
     mailbox = serializers.CharField(allow_null=True)
     version = serializers.IntegerField(help_text="Of what this level states; 0: nothing yet")
     template = serializers.CharField(help_text="The one applied last")
@@ -77,6 +85,9 @@ class PolicyChangeSerializer(serializers.ModelSerializer[PolicyChange]):
     group = serializers.UUIDField(source="group_id", read_only=True, allow_null=True)
     tenant = serializers.SlugField(source="tenant.slug", read_only=True, default=None)
     domain = serializers.CharField(source="domain.name", read_only=True, default=None)
+    directory_group = serializers.UUIDField(
+        source="mailbox_group_id", read_only=True, allow_null=True
+    )
     mailbox = serializers.CharField(source="mailbox.address", read_only=True, default=None)
     differences = DifferenceSerializer(many=True, read_only=True)
     rehearsals = serializers.SerializerMethodField(
@@ -86,8 +97,17 @@ class PolicyChangeSerializer(serializers.ModelSerializer[PolicyChange]):
     class Meta:
         model = PolicyChange
         fields = (
-            *("id", "level", "group", "tenant", "domain", "mailbox", "states", "inherits"),
-            *("template", "differences", "rehearsals", "state", "asked_by", "created_at"),
+            *("id", "level", "group", "tenant", "domain", "directory_group", "mailbox"),
+            *(
+                "states",
+                "inherits",
+                "template",
+                "differences",
+                "rehearsals",
+                "state",
+                "asked_by",
+                "created_at",
+            ),
             *("made_by", "made_at", "reason", "despite"),
         )
 
@@ -113,6 +133,9 @@ class PolicyWishSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField(min_value=0, help_text="That you have seen")
     domain = serializers.CharField(max_length=255, default="", allow_blank=True)
     mailbox = serializers.CharField(max_length=320, default="", allow_blank=True)
+    directory_group = serializers.CharField(
+        max_length=300, default="", allow_blank=True, help_text="Id or name, of the directory"
+    )
     states = serializers.DictField(
         child=serializers.JSONField(), default=dict, help_text=f"Keys: {', '.join(KEYS)}"
     )
@@ -138,6 +161,8 @@ class NewTemplateSerializer(serializers.Serializer[Any]):
 
 # --- resources
 
+_OF_CLIENT = ("domain", "directory_group", "mailbox")
+
 
 def shown_policy(target: Target) -> dict[str, Any]:
     row = own_row(target)
@@ -148,6 +173,7 @@ def shown_policy(target: Target) -> dict[str, Any]:
             "group": target.group.id if target.group else None,
             "tenant": target.tenant.slug if target.tenant else None,
             "domain": target.domain.name if target.domain else None,
+            "directory_group": target.directory.id if target.directory else None,
             "mailbox": target.mailbox.address if target.mailbox else None,
             "version": row.version if row else 0,
             "template": row.template if row else "",
@@ -160,11 +186,18 @@ def _shown_change(change: PolicyChange) -> dict[str, Any]:
     return PolicyChangeSerializer(access_one(changes_in_sight(), change.id)).data
 
 
-def _client_target(request: Request, slug: str, domain: str, mailbox: str) -> Target:
-    """The client, or its domain or mailbox that is named.  Raises ``NotThere``."""
+def _client_target(
+    request: Request, slug: str, domain: str, mailbox: str, directory_group: str
+) -> Target:
+    """The client, or what of it is named.  Raises ``NotThere``."""
     tenant, provider = access_client(slug), person_of(request).provider
-    if domain and mailbox:
-        raise WrongInput("Name a domain or a mailbox, not both.")
+    if sum(map(bool, (domain, mailbox, directory_group))) > 1:
+        raise WrongInput("Name one of domain, group of the directory, and mailbox.")
+    if directory_group:
+        group = find_directory_group(tenant, directory_group)
+        if group is None:
+            raise NotThere
+        return Target(provider=provider, tenant=tenant, directory=group)
     if mailbox:
         box = find_mailbox(tenant, mailbox)
         if box is None:
@@ -184,6 +217,15 @@ def _group_target(request: Request, group_id: str) -> Target:
     return Target(provider=person.provider, group=access_group(person, group_id).row)
 
 
+def _check_names_none(asked: dict[str, Any]) -> None:
+    """Of one client's levels.  Raises ``WrongInput``."""
+    named = [asked.pop(name) for name in _OF_CLIENT]
+    if any(named):
+        raise WrongInput(
+            "A domain, mailbox or group of a directory belongs to a client: tenants/{slug}/policy."
+        )
+
+
 class ProviderPolicy(APIView):
     """What holds for all clients unless they state otherwise."""
 
@@ -196,8 +238,7 @@ class ProviderPolicy(APIView):
     def post(self, request: Request) -> Response:
         """Ask for a change: rehearsed over every client that it would touch.  A lead's."""
         asked = parse(PolicyWishSerializer, request)
-        if asked.pop("domain") or asked.pop("mailbox", ""):
-            raise WrongInput("A domain or a mailbox belongs to a client: tenants/{slug}/policy.")
+        _check_names_none(asked)
         person = person_of(request)
         change = ask_change(target=Target(provider=person.provider), actor=person, **asked)
         return Response(_shown_change(change), status=201)
@@ -216,24 +257,27 @@ class GroupPolicy(APIView):
         """Ask for a change: rehearsed over every client of the group.  A lead's."""
         target = _group_target(request, object_id)
         asked = parse(PolicyWishSerializer, request)
-        if asked.pop("domain") or asked.pop("mailbox", ""):
-            raise WrongInput("A domain or a mailbox belongs to a client: tenants/{slug}/policy.")
+        _check_names_none(asked)
         change = ask_change(target=target, actor=person_of(request), **asked)
         return Response(_shown_change(change), status=201)
 
 
 class ClientPolicy(APIView):
-    """What holds for a client, or with ``domain`` or ``mailbox`` for one of hers."""
+    """What holds for a client, or with ``domain``, ``directory_group`` or ``mailbox`` for one of
+    hers.
+    """
 
     @extend_schema(
-        parameters=[OpenApiParameter("domain"), OpenApiParameter("mailbox")],
+        parameters=[OpenApiParameter(name) for name in _OF_CLIENT],
         responses=PolicySerializer,
     )
     def get(self, request: Request, slug: str) -> Response:
-        unknown = set(request.query_params) - {"domain", "mailbox", "format"}
+        unknown = set(request.query_params) - {*_OF_CLIENT, "format"}
         if unknown:
-            raise WrongInput(f"Unknown: {', '.join(sorted(unknown))}. Known: domain, mailbox.")
-        named = {name: request.query_params.get(name, "") for name in ("domain", "mailbox")}
+            raise WrongInput(
+                f"Unknown: {', '.join(sorted(unknown))}. Known: {', '.join(_OF_CLIENT)}."
+            )
+        named = {name: request.query_params.get(name, "") for name in _OF_CLIENT}
         return Response(shown_policy(_client_target(request, slug, **named)))
 
     @extend_schema(request=PolicyWishSerializer, responses={201: PolicyChangeSerializer})
@@ -242,7 +286,7 @@ class ClientPolicy(APIView):
         """Ask for a change: rehearsed, and kept to be made."""
         access_client(slug)
         asked = parse(PolicyWishSerializer, request)
-        target = _client_target(request, slug, asked.pop("domain"), asked.pop("mailbox"))
+        target = _client_target(request, slug, **{name: asked.pop(name) for name in _OF_CLIENT})
         change = ask_change(target=target, actor=person_of(request), **asked)
         return Response(_shown_change(change), status=201)
 

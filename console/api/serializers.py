@@ -296,6 +296,11 @@ class GatewayRuleSerializer(serializers.ModelSerializer[GatewayRule]):
         allow_null=True,
         help_text="the release that it was made with",
     )
+    recipient = serializers.CharField(
+        source="whose_mailboxes",
+        read_only=True,
+        help_text="An address, `@domain`, `group:<name>` of the directory; empty: every mailbox",
+    )
     state = serializers.SerializerMethodField(help_text="in_force expired removed")
 
     class Meta:
@@ -423,7 +428,8 @@ class NewGatewayRuleSerializer(serializers.Serializer[Any]):
         allow_blank=True,
         default="",
         max_length=320,
-        help_text="Only for this mailbox, or as @example.com this domain; empty: the whole client",
+        help_text="Only for this mailbox, as `@example.com` this domain, or as `group:Finance` this"
+        " group of the directory; empty: the whole client",
     )
     reason = serializers.CharField(required=False, default="Added through the API", max_length=2000)
     beats_threats = serializers.BooleanField(

@@ -30,6 +30,7 @@ from console.api import (
     pushes,
     queues,
     releases,
+    renewals,
     root,
     scan_back,
     tending,
@@ -185,6 +186,9 @@ urlpatterns = [
     _at("pull-proposals", modes.PullProposalList, "pull-proposals"),
     _at(f"pull-proposals/{_ID}", modes.PullProposalDetail, "pull-proposal"),
     _at(f"pull-proposals/{_ID}/approve", modes.ApprovePullProposal, "pull-proposal-approve"),
+    _at("renewals", renewals.RenewalList, "renewals"),
+    _at(f"renewals/{_ID}", renewals.RenewalDetail, "renewal"),
+    _at(f"renewals/{_ID}/answer", renewals.AnswerRenewal, "renewal-answer"),
     _at(f"pull-proposals/{_ID}/decline", modes.DeclinePullProposal, "pull-proposal-decline"),
     _at(
         r"tenants/(?P<slug>[-\w]+)/interference",

@@ -109,7 +109,9 @@ class GatewayRuleList(ListView):
 
     serializer_class = shown.GatewayRuleSerializer
     filterset_class = GatewayRuleFilter
-    queryset = GatewayRule.objects.filter(rules_in_sight()).select_related("tenant")
+    queryset = GatewayRule.objects.filter(rules_in_sight()).select_related(
+        "tenant", "mailbox_group"
+    )
 
     @extend_schema(
         request=shown.NewGatewayRuleSerializer, responses={201: shown.GatewayRuleSerializer}
@@ -133,7 +135,9 @@ class GatewayRuleList(ListView):
 
 class GatewayRuleDetail(DetailView):
     serializer_class = shown.GatewayRuleSerializer
-    queryset = GatewayRule.objects.filter(rules_in_sight()).select_related("tenant")
+    queryset = GatewayRule.objects.filter(rules_in_sight()).select_related(
+        "tenant", "mailbox_group"
+    )
 
 
 class RemoveGatewayRule(APIView):
@@ -142,7 +146,8 @@ class RemoveGatewayRule(APIView):
     @extend_schema(request=shown.RemoveRuleSerializer, responses=shown.GatewayRuleSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
-        rows = GatewayRule.objects.filter(rules_in_sight()).select_related("tenant")
+        rows = GatewayRule.objects.filter(rules_in_sight())
+        rows = rows.select_related("tenant", "mailbox_group")
         rule = access_one(rows, object_id)
         asked = parse(shown.RemoveRuleSerializer, request)
         if rule.removed_at is None:

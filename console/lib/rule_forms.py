@@ -20,8 +20,9 @@ class RuleForm(forms.Form):
     match = forms.ChoiceField(label="What it looks at", choices=_TYPED)
     value = forms.CharField(label="Value", max_length=320)
     recipient = forms.CharField(
-        label="Only for this mailbox or domain",
-        help_text="ceo@acme.example, or @acme.example. Empty: for the whole client.",
+        label="Only for this mailbox, domain or group",
+        help_text="ceo@acme.example, @acme.example, or group:Finance for a group of the client's"
+        " directory. Empty: for the whole client.",
         max_length=320,
         required=False,
     )

@@ -31,6 +31,7 @@ from api_bridge.models import Connection, MailboxSync
 from api_bridge.sight import why_blind
 from console.lib.host_forms import FORMS
 from console.queries.blindness import Blind, Blindness
+from console.queries.renewals import RenewalRow, newest_renewals
 from incidents.models import Incident
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Domain, Mailbox, Person, Tenant
@@ -156,6 +157,7 @@ class AccessPage:
     links: list[LinkRow]
     relationships: list[Relationship]
     incidents: list[Incident]
+    renewals: list[RenewalRow]
     trials: list[TrialRow]
     hosts: list[tuple[str, str]]
     moves: list[MailboxMove]
@@ -194,6 +196,7 @@ def access_page(client: Tenant) -> AccessPage:
             .exclude(state=Incident.State.RESOLVED)
             .order_by("-number")
         ),
+        renewals=newest_renewals(client),
         trials=[TrialRow(each, FORMS[each.kind].title) for each in trials],
         hosts=[(kind, FORMS[kind].title) for kind in HOSTS],
         moves=list(

@@ -28,6 +28,7 @@ from api_bridge.accounts.steps import (
 )
 from api_bridge.accounts.terms import EFFECT, terms_of, weights
 from api_bridge.models import Connection
+from console.queries.blindness import Blind, Blindness
 from incidents.access import access_one
 from incidents.models import AccountSign, Incident
 from incidents.signs import SIGNS, THRESHOLDS, WINDOW, points_of, signs_of
@@ -117,6 +118,7 @@ class Part:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxPage:
     mailbox: Mailbox
+    blind: Blind
     parts: list[Part]
     history: list[MailboxSnapshot]
     sign_ins: list[SignIn]
@@ -130,6 +132,7 @@ def mailbox_page(mailbox: Mailbox) -> MailboxPage:
     signs = AccountSign.objects.filter(tenant=mailbox.tenant_id, mailbox=mailbox.address)
     return MailboxPage(
         mailbox=mailbox,
+        blind=Blindness([mailbox.tenant_id]).of(mailbox.tenant_id),
         parts=parts_of(Settings.from_json(history[0].content)) if history else [],
         history=history,
         sign_ins=list(SignIn.objects.filter(**mine).order_by("-at", "-id")[:20]),
@@ -210,6 +213,7 @@ class WatchedAccount:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountsPage:
     client: Tenant
+    blind: Blind
     terms: AccountTerms
     effect: str
     threshold: int
@@ -228,6 +232,7 @@ def accounts_page(client: Tenant, reader: Person) -> AccountsPage:
     changes = MailboxSnapshot.objects.filter(tenant=client).exclude(changes=[])
     return AccountsPage(
         client=client,
+        blind=Blindness([client.id]).of(client.id),
         terms=terms,
         effect=EFFECT[terms.sensitivity],
         threshold=THRESHOLDS[terms.sensitivity],

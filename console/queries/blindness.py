@@ -13,6 +13,8 @@ from django.utils import timezone
 from api_bridge.models import Connection
 from api_bridge.sight import NOT_GRANTED, may_act, why_blind
 from seg_bridge.sight import GATE_SILENT_AFTER, SILENT, gates_spoke
+from tenants.groups import of_clients
+from tenants.models import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Blind:
 
 
 _NOTHING = Blind()
+SHOWN = 3
 
 
 class Blindness:
@@ -70,6 +73,22 @@ class Blindness:
 
     def of(self, tenant_id: int) -> Blind:
         return self._of.get(tenant_id, _NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class BlindClients:
+    """For a list over several clients: the first that some layer cannot see, and how many more."""
+
+    shown: list[tuple[Tenant, Blind]]
+    more: int
+
+
+def blind_clients(client: str) -> BlindClients:
+    """Of the clients in sight; ``client``: of this one or of this group, "" of all."""
+    clients = list(of_clients(Tenant.objects.order_by("name"), client, path=""))
+    blindness = Blindness(each.id for each in clients)
+    found = [(each, blind) for each in clients if (blind := blindness.of(each.id)).since]
+    return BlindClients(found[:SHOWN], len(found[SHOWN:]))
 
 
 def _blind(spoke_at: datetime | None, limit: datetime, connection: Any) -> Blind:

@@ -20,6 +20,7 @@ from console.queries.disagreements import of_incident, orders_of
 from console.queries.elsewhere import as_rows, incidents_everywhere
 from console.queries.entities import Thing, entities_of
 from console.queries.findings import Wrong, wrong_with
+from console.queries.renewals import RenewalRow, renewals_of
 from console.queries.rows import (
     Part,
     can_block,
@@ -120,6 +121,7 @@ class IncidentPage:
     orders: list[StandingOrder]
     sentence: str
     wrong: Wrong | None
+    renewals: list[RenewalRow]
     account: AccountCase | None
     has_mail: bool
     advice: Advice
@@ -168,6 +170,7 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         facts=[CROSS_LAYER[code] for code in incident.cross_layer if code in CROSS_LAYER],
         sentence=wrong.sentence if wrong else sentence_on_exposure(incident, blind),
         wrong=wrong,
+        renewals=renewals_of(incident),
         account=account,
         has_mail=not incident.is_without_mail,
         advice=advice,

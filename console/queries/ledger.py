@@ -9,14 +9,10 @@ from django.urls import reverse
 
 from console.lib.cursor import newest_first
 from console.lib.period import Asked
-from console.queries.blindness import Blind, Blindness
+from console.queries.blindness import BlindClients, blind_clients
 from incidents.ledger import FALSE, FIGURES, Figure, Lag, figures_of, lags_of, list_of
 from incidents.models import IncidentMessage, LedgerEntry
 from tenants.errors import NotThere
-from tenants.groups import of_clients
-from tenants.models import Tenant
-
-SHOWN_BLIND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +43,7 @@ class LedgerPage:
     threats: Number
     false: Number
     benign: Number
-    blind: list[tuple[Tenant, Blind]]
-    also_blind: int
+    blind: BlindClients
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,6 @@ def ledger_page(asked: Asked) -> LedgerPage:
     """Raises ``WrongInput`` for a period that is none."""
     period = asked.period
     numbers = figures_of(period, client=asked.client)
-    blind = _blind_clients(asked.client)
     lags = lags_of(period, client=asked.client)
 
     def number(name: str, total: str) -> Number:
@@ -90,16 +84,8 @@ def ledger_page(asked: Asked) -> LedgerPage:
         threats=number("threats", "condemned"),
         false=number("false_positives", "condemned"),
         benign=number("benign", "condemned"),
-        blind=blind[:SHOWN_BLIND],
-        also_blind=len(blind[SHOWN_BLIND:]),
+        blind=blind_clients(asked.client),
     )
-
-
-def _blind_clients(client: str) -> list[tuple[Tenant, Blind]]:
-    clients = list(of_clients(Tenant.objects.all(), client, path=""))
-    blindness = Blindness(each.id for each in clients)
-    found = [(each, blindness.of(each.id)) for each in clients]
-    return [(each, blind) for each, blind in found if blind.since]
 
 
 def list_page(name: str, asked: Asked, cursor: str) -> ListPage:

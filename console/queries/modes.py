@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Count
 
 from api_bridge.models import Connection
+from console.queries.blindness import Blind, Blindness
 from incidents.access import access_one
 from incidents.layers import why_not_acting
 from incidents.models import LateVerdicts, LayerMode, PullProposal
@@ -65,6 +66,7 @@ class ModesPage:
     """
 
     client: Tenant
+    blind: Blind
     own: ScopeRow
     groups: list[ScopeRow]
     mailboxes: list[MailboxRow]
@@ -90,6 +92,7 @@ def modes_page(client: Tenant, reader: Person) -> ModesPage:
     decided = LayerMode.objects.filter(tenant=client).order_by("-set_at", "-id")
     return ModesPage(
         client=client,
+        blind=Blindness([client.id]).of(client.id),
         own=ScopeRow(group=None, members=len(rows), mode=modes.client, later=modes.later(None)),
         groups=[
             ScopeRow(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
@@ -19,7 +20,16 @@ from seg_bridge.policies.push import pushes_in_sight
 from seg_bridge.policies.services import own_row, target_of, templates_for
 from seg_bridge.policies.templates import Template
 from tenants.groups import members_of
-from tenants.models import ClientGroup, Domain, GroupMember, Mailbox, Provider, Tenant
+from tenants.ids import as_uuid
+from tenants.models import (
+    ClientGroup,
+    Domain,
+    GroupMember,
+    Mailbox,
+    MailboxGroup,
+    Provider,
+    Tenant,
+)
 
 SHOWN_CHANGES = 20
 MOST_ROWS = 200
@@ -37,6 +47,9 @@ def href_of(target: Target) -> str:
         case Level.DOMAIN:
             assert target.domain
             return reverse("policy_domain", args=[target.domain.id])
+        case Level.DIRECTORY:
+            assert target.directory
+            return reverse("policy_directory", args=[target.directory.id])
         case Level.MAILBOX:
             assert target.mailbox
             return reverse("policy_mailbox", args=[target.mailbox.id])
@@ -195,6 +208,13 @@ def _wider(target: Target) -> list[Narrower]:
         targets.append(Target(provider=target.provider, tenant=target.tenant))
     if target.domain:
         targets.append(Target(provider=target.provider, tenant=target.tenant, domain=target.domain))
+    if target.mailbox and target.tenant:
+        targets += [
+            Target(provider=target.provider, tenant=target.tenant, directory=group)
+            for group in MailboxGroup.objects.filter(
+                tenant=target.tenant, gone_at=None, members__mailbox=target.mailbox
+            ).order_by("id")
+        ]
     found = []
     for each in targets:
         if each.level is not target.level:
@@ -207,19 +227,20 @@ def _narrower(target: Target) -> list[Narrower]:
     """All clients for the provider or a group, all domains for a client; mailboxes that state
     something.
     """
-    if target.level is Level.MAILBOX:
+    if target.level in (Level.MAILBOX, Level.DIRECTORY):
         return []
     if target.group is not None:
         return client_levels(target.provider, members_of(target.group.id))
     if target.tenant is None:
         return client_levels(target.provider)
     rows = PolicyLayer.objects.filter(tenant=target.tenant)
-    stated = {row.domain_id or row.mailbox_id: row for row in rows}
+    stated = {row.domain_id or row.mailbox_id or row.mailbox_group_id: row for row in rows}
     found = []
     if target.domain is None:
         for domain in Domain.objects.filter(tenant=target.tenant).order_by("name")[:MOST_ROWS]:
             one = Target(provider=target.provider, tenant=target.tenant, domain=domain)
             found.append(_counted(one, stated.get(domain.id)))
+        found += _directory_levels(target, stated)
     boxes = Mailbox.objects.filter(
         tenant=target.tenant, id__in=[row.mailbox_id for row in rows if row.mailbox_id]
     ).select_related("domain")
@@ -229,6 +250,22 @@ def _narrower(target: Target) -> list[Narrower]:
         one = Target(provider=target.provider, tenant=target.tenant, domain=box.domain, mailbox=box)
         found.append(_counted(one, stated.get(box.id)))
     return found
+
+
+def _directory_levels(target: Target, stated: Mapping[UUID | None, PolicyLayer]) -> list[Narrower]:
+    """Groups of the client's directory: those that state something first, then by name."""
+    groups = MailboxGroup.objects.filter(Q(gone_at=None) | Q(id__in=list(stated)))
+    listed = sorted(
+        groups.filter(tenant=target.tenant).order_by("name", "id"),
+        key=lambda group: group.id not in stated,
+    )
+    return [
+        _counted(
+            Target(provider=target.provider, tenant=target.tenant, directory=group),
+            stated.get(group.id),
+        )
+        for group in listed[:MOST_ROWS]
+    ]
 
 
 def group_levels(provider: Provider) -> list[Narrower]:
@@ -266,6 +303,15 @@ def find_mailbox(tenant: Tenant, address: str) -> Mailbox | None:
 
 def find_domain(tenant: Tenant, name: str) -> Domain | None:
     return Domain.objects.filter(tenant=tenant, name=name.strip().lower()).first()
+
+
+def find_directory_group(tenant: Tenant, wanted: str) -> MailboxGroup | None:
+    """By its id, or by its name where only one has it."""
+    rows = MailboxGroup.objects.filter(tenant=tenant)
+    if key := as_uuid(wanted):
+        return rows.filter(id=key).first()
+    named = list(rows.filter(gone_at=None, name__iexact=wanted.strip())[:2])
+    return named[0] if len(named) == 1 else None
 
 
 def changes_of(target: Target) -> QuerySet[PolicyChange]:
@@ -341,6 +387,8 @@ def level_words(level: str, name: str) -> str:
             return f"all clients of {name}"
         case Level.GROUP:
             return f"the group {name}"
+        case Level.DIRECTORY:
+            return f"the group {name} of the directory"
     return name
 
 
@@ -348,5 +396,5 @@ def changes_in_sight() -> QuerySet[PolicyChange]:
     """Those of a group that has no client in sight are not there, as the group is not."""
     member = GroupMember.objects.filter(group=OuterRef("group"))
     return PolicyChange.objects.filter(Q(group=None) | Exists(member)).select_related(
-        "provider", "group", "tenant", "domain", "mailbox__domain"
+        "provider", "group", "tenant", "domain", "mailbox__domain", "mailbox_group"
     )

@@ -72,7 +72,7 @@ def matching_rules(filters: Filters) -> QuerySet[GatewayRule]:
         found = found.filter(Q(value__icontains=filters.q) | Q(owner_name__icontains=filters.q))
     if filters.kind in GatewayRule.Kind.values:
         found = found.filter(kind=filters.kind)
-    return found.select_related("tenant", "group", "incident").order_by("-id")
+    return found.select_related("tenant", "group", "incident", "mailbox_group").order_by("-id")
 
 
 def rules_page(filters: Filters, cursor: str) -> Page:

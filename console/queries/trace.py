@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from console.queries.blindness import Blind, Blindness
 from incidents.models import Delivery, Observation
 from incidents.sightings import history_of
 from seg_bridge.learning.told import Told, lessons_about
@@ -49,6 +50,7 @@ class Trace:
     """
 
     copy: Delivery
+    blind: Blind
     ids: list[tuple[str, str]]
     steps: list[Step]
     lessons: list[Told]
@@ -58,7 +60,8 @@ def trace_of(copy: Delivery) -> Trace:
     """Oldest first.  Needs the client's scope."""
     seen = history_of([copy])[copy.id]
     steps = [Step(each, _facts(each.detail), _dialogue(each.detail)) for each in seen]
-    return Trace(copy, _ids(copy, seen), steps, lessons_about([copy.message_id]))
+    blind = Blindness([copy.tenant_id]).of(copy.tenant_id)
+    return Trace(copy, blind, _ids(copy, seen), steps, lessons_about([copy.message_id]))
 
 
 def _ids(copy: Delivery, seen: Sequence[Observation]) -> list[tuple[str, str]]:

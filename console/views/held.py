@@ -21,6 +21,7 @@ from console.lib.held_forms import (
     ReleaseForm,
 )
 from console.lib.http import PersonRequest, ask, for_staff, said, show
+from console.queries.blindness import blind_clients
 from console.queries.held import access_mailbox_named, release_question
 from console.queries.letting_go import chosen_copies, release_all_question
 from console.queries.looks import not_kept_lately
@@ -54,6 +55,7 @@ def held(request: PersonRequest) -> HttpResponse:
     context = {
         "at": "held",
         "page": page,
+        "blind": blind_clients(filters.client),
         "wishes": wishes_in_sight(),
         "not_kept": not_kept_lately(),
         **filter_context(filters, page.older, export="held_csv"),

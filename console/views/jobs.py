@@ -12,6 +12,7 @@ from console.queries.blindness import Blindness
 from console.queries.clients import client_choices
 from console.queries.jobs import job_row, job_rows, steps_of
 from console.queries.looks import looks_of_jobs
+from console.queries.renewals import waits_in
 from incidents.access import access_job
 
 
@@ -36,4 +37,5 @@ def job(request: PersonRequest, job_id: UUID) -> HttpResponse:
     row = job_row(found, Blindness([found.tenant_id]))
     context = {"at": "jobs", "row": row, "job": found, "steps": steps_of(found)}
     context["looks"] = looks_of_jobs([found])
+    context["renewal"] = waits_in(found)
     return show(request, "console/job.html", context, partial="progress")

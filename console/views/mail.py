@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from console.lib.exports import CSV, copies_csv, download
 from console.lib.http import PersonRequest, for_staff, said, show
+from console.queries.blindness import blind_clients
 from console.queries.clients import client_choices
 from console.queries.mail import Filters, copies_page, copies_to_export
 from console.queries.trace import trace_of
@@ -26,6 +27,7 @@ def mail(request: PersonRequest) -> HttpResponse:
     context = {
         "at": "mail",
         "page": page,
+        "blind": blind_clients(filters.client),
         "total": sum(page.counts.values()),
         "outcomes": [(value, label, page.counts.get(value, 0)) for value, label in Outcome.choices],
         **filter_context(filters, page.older, export="mail_csv"),

@@ -11,11 +11,11 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.lib.mode_forms import NONE, DeclineForm, ModeForm
+from console.lib.mode_forms import DeclineForm, ModeForm
 from console.queries.modes import group_of, modes_page
 from incidents.access import access_client, access_proposal
-from incidents.mode_rehearsal import rehearse_mode
-from incidents.modes import EFFECTS, LEADS, modes_of, set_mode
+from incidents.mode_rehearsal import mark_of, rehearse_mode, set_rehearsed_mode
+from incidents.modes import EFFECTS, LEADS, modes_of
 from incidents.proposals import approve, decline
 from tenants.people import must_lead
 
@@ -36,17 +36,18 @@ def mode_set(request: PersonRequest, slug: str) -> HttpResponse:
     now = known.groups.get(group.id) if group else known.client
     mode_now = str(now.mode) if now else ""
     form = ModeForm(request.POST or None, initial={"mode": mode_now}, group=group)
-    forecast = None
+    forecast, mark = None, ""
     if request.method == "POST" and form.is_valid():
         wish = dict(form.cleaned_data)
-        if wish.pop("is_seen") == (wish["mode"] or NONE):
-            set_mode(tenant=client, group=group, actor=request.user, **wish)
+        if form.is_rehearsed:
+            set_rehearsed_mode(tenant=client, group=group, actor=request.user, **wish)
             messages.success(request, f"The mode of {group or client.name} is saved.")
             return redirect("modes", client.slug)
         forecast = rehearse_mode(client.id, group, wish["mode"] or ("" if group else mode_now))
+        mark = mark_of(client, group, wish["mode"], request.user)
     effects = [(mode.label, EFFECTS[mode]) for mode in EFFECTS]
     context: dict[str, Any] = {"client": client, "group": group, "form": form}
-    context |= {"forecast": forecast, "effects": effects}
+    context |= {"forecast": forecast, "mark": mark, "effects": effects}
     return ask(request, "console/mode_set.html", context)
 
 

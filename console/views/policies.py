@@ -25,7 +25,7 @@ from seg_bridge.policies.keys import KEYS
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.services import ask_change, make_change
 from tenants.groups import access_group
-from tenants.models import Domain, Mailbox
+from tenants.models import Domain, Mailbox, MailboxGroup
 
 NO_TEXT = "-"
 ALL = "*"
@@ -58,6 +58,14 @@ def policy_client(request: PersonRequest, slug: str) -> HttpResponse:
 def policy_domain(request: PersonRequest, domain_id: UUID) -> HttpResponse:
     domain = access_one(Domain.objects.select_related("tenant"), domain_id)
     target = Target(provider=request.user.provider, tenant=domain.tenant, domain=domain)
+    return _policy(request, target)
+
+
+@for_staff
+def policy_directory(request: PersonRequest, group_id: UUID) -> HttpResponse:
+    """What holds for the mailboxes in a group of a client's directory."""
+    group = access_one(MailboxGroup.objects.select_related("tenant"), group_id)
+    target = Target(provider=request.user.provider, tenant=group.tenant, directory=group)
     return _policy(request, target)
 
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from console.lib.http import PersonRequest, for_staff, said, show
 from console.queries.access import registration_alarms
+from console.queries.blindness import blind_clients
 from console.queries.clients import client_choices, client_rows
 from console.queries.gates import gate_alarms
 from console.queries.interference import with_summary
@@ -67,6 +68,7 @@ def handled(request: PersonRequest) -> HttpResponse:
         "at": "queue",
         "tabs": tabs_for(request.user),
         "page": page,
+        "blind": blind_clients(filters.client),
         "filters": filters,
         "older": older,
     }

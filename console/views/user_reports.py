@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 
 from console.lib.http import PersonRequest, for_staff, said, show
 from console.lib.report_forms import ReportTermsForm
+from console.queries.blindness import blind_clients
 from console.queries.clients import client_choices
 from console.queries.user_reports import Filters, reports_page, terms_page
 from incidents.access import access_client
@@ -23,6 +24,7 @@ def user_reports(request: PersonRequest) -> HttpResponse:
     context = {
         "at": "user_reports",
         "page": page,
+        "blind": blind_clients(wish["client"]),
         "filters": Filters(**wish),
         **client_choices(),
         "here": "?" + urlencode(wish),

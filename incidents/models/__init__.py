@@ -31,6 +31,7 @@ from incidents.models.mail import (
 from incidents.models.mode import LayerMode, PullProposal
 from incidents.models.releases import AllowedCopy, ReleaseLook
 from incidents.models.remediation import Intent, Job
+from incidents.models.renewal import Renewal, RenewalCopy
 from incidents.models.skills import PersonSkill, SkillNeed
 from incidents.models.sla import Pause, SlaPlan
 from incidents.models.userreport import HerdAct, ReportTerms, UserReport
@@ -89,6 +90,8 @@ __all__ = [
     "Recomputation",
     "Regrouping",
     "ReleaseLook",
+    "Renewal",
+    "RenewalCopy",
     "Report",
     "ReportTerms",
     "SavedView",

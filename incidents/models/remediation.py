@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
+from incidents.models.mail import Place
 from tenants.base import TenantModel, tenant_key
 
 
@@ -68,6 +69,9 @@ class Intent(TenantModel):
     outcome with an older fence is refused.  ``unknown`` is settled by reading, never by a blind
     repeat.
     ``checks_left`` are the later reads that must still see the mail where it was put.
+    ``asked_place``: where the copy lay when it was asked for, "" where nobody noted it.
+    ``waits_since`` set: it waits for access to the mailbox, and nothing is called before it was
+    looked at anew with all that waits (incidents/renewals.py): ``renewal``, once that has begun.
     """
 
     class State(models.TextChoices):
@@ -91,6 +95,11 @@ class Intent(TenantModel):
     due_at = models.DateTimeField()
     checks_left = models.JSONField(default=list)
     error = models.TextField(blank=True)
+    asked_place = models.CharField(
+        max_length=12, choices=Place.choices, blank=True, default="", db_default=""
+    )
+    waits_since = models.DateTimeField(null=True)
+    renewal = tenant_key("incidents.Renewal", related_name="intents", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -101,4 +110,9 @@ class Intent(TenantModel):
         indexes: ClassVar = [
             models.Index(fields=["tenant", "state", "due_at"], name="intent_due"),
             models.Index(fields=["tenant", "delivery"], name="intent_delivery"),
+            models.Index(
+                fields=["tenant", "due_at"],
+                name="intent_waits",
+                condition=models.Q(waits_since__isnull=False),
+            ),
         ]

@@ -62,8 +62,9 @@ class NewerFormat(ValueError):
 class GatewayRule:
     """One entry of a client's allow and block list.
 
-    ``recipient`` "" means every mailbox of the client, ``@acme.example`` those of the domain, else
-    one mailbox, whose other addresses are in ``also``; ``expires_at`` None means no end;
+    ``recipient`` "" means every mailbox of the client, ``@acme.example`` those of the domain, words
+    like ``the group Finance`` the mailboxes whose addresses are in ``also``, else one mailbox,
+    whose other addresses are in ``also``; ``expires_at`` None means no end;
     ``action`` is what a block does (``hold`` or ``reject``; an allow delivers); ``owner`` and
     ``reason`` are words for people.  ``value``: an address, a domain (a block covers its
     subdomains), an address or network, a host (with its subdomains), a hex hash; of one mail its
@@ -117,7 +118,8 @@ class GatewayRule:
         if fields["kind"] not in get_args(RuleKind) or fields["match"] not in get_args(RuleMatch):
             raise ValueError(f"rule {fields.get('id')} has an unknown kind or match")
         fields["value"] = str(fields["value"]).strip().lower()
-        fields["recipient"] = str(fields.get("recipient", "")).strip().lower()
+        recipient = str(fields.get("recipient", "")).strip()
+        fields["recipient"] = recipient.lower() if "@" in recipient else recipient
         fields["action"] = MatrixAction(fields.get("action", MatrixAction.HOLD))
         if fields["kind"] == "block" and fields["action"] not in (
             MatrixAction.HOLD,

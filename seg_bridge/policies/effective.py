@@ -21,13 +21,16 @@ from seg_bridge.policies.keys import AS_VERDICT, DEFAULTS, NOT_SCANNED, Value, c
 
 
 class Level(StrEnum):
-    """From the widest to the narrowest."""
+    """From the widest to the narrowest; ``group`` is one of clients, ``directory`` one of mailboxes
+    in a client's directory.
+    """
 
     DEFAULT = "default"
     PROVIDER = "provider"
     GROUP = "group"
     CLIENT = "client"
     DOMAIN = "domain"
+    DIRECTORY = "directory"
     MAILBOX = "mailbox"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 from uuid import UUID
 
@@ -20,7 +20,16 @@ from django.db.models import Q
 from seg_bridge.models import PolicyLayer
 from seg_bridge.policies.effective import Layer, Level, Stated
 from seg_bridge.policies.keys import KEYS, WrongValue
-from tenants.models import ClientGroup, Domain, GroupMember, Mailbox, Provider, Tenant
+from tenants.models import (
+    ClientGroup,
+    Domain,
+    GroupMember,
+    Mailbox,
+    MailboxGroup,
+    MailboxGroupMember,
+    Provider,
+    Tenant,
+)
 from tenants.scope import NoTenantScope, current_scope
 
 log = logging.getLogger(__name__)
@@ -31,19 +40,22 @@ class Target:
     """One level of somebody's: whose policy is looked at or changed.
 
     ``tenant`` None: all clients of the provider, or of the ``group``.  ``mailbox`` comes with its
-    ``domain``.
+    ``domain``; ``directory`` is a group of the client's directory.
     """
 
     provider: Provider
     group: ClientGroup | None = None
     tenant: Tenant | None = None
     domain: Domain | None = None
+    directory: MailboxGroup | None = None
     mailbox: Mailbox | None = None
 
     @property
     def level(self) -> Level:
         if self.mailbox is not None:
             return Level.MAILBOX
+        if self.directory is not None:
+            return Level.DIRECTORY
         if self.domain is not None:
             return Level.DOMAIN
         if self.tenant is not None:
@@ -52,7 +64,8 @@ class Target:
 
     @property
     def name(self) -> str:
-        return str(self.mailbox or self.domain or self.tenant or self.group or self.provider)
+        own = self.mailbox or self.directory or self.domain or self.tenant
+        return str(own or self.group or self.provider)
 
     @property
     def title(self) -> str:
@@ -62,6 +75,8 @@ class Target:
                 return "all clients"
             case Level.GROUP:
                 return f"the group {self.name}"
+            case Level.DIRECTORY:
+                return f"the group {self.name} of the directory of {self.tenant}"
         return self.name
 
     @property
@@ -73,6 +88,7 @@ class Target:
             "tenant_id": self.tenant.id if self.tenant else None,
             "level": str(self.level),
             "domain_id": self.domain.id if self.domain and not self.mailbox else None,
+            "mailbox_group_id": self.directory.id if self.directory else None,
             "mailbox_id": self.mailbox.id if self.mailbox else None,
         }
 
@@ -102,21 +118,42 @@ class Layers:
         # Client (None: the provider) → (domain, mailbox) → what is stated there.
         self._of: dict[int | None, dict[_Place, Layer]] = {}
         self._of_group: dict[UUID, Layer] = {}
+        # Client → group of its directory → what is stated there.
+        self._of_directory: dict[int, dict[UUID, Layer]] = {}
         self._tenant_ids = list(tenant_ids)
         provider_id = current_scope().provider_id
         if provider_id is None:
             raise NoTenantScope("A policy is read in a scope that names the provider.")
         rows = PolicyLayer.objects.filter(
             Q(tenant_id__in=tenant_ids) | Q(tenant_id=None, provider_id=provider_id)
-        ).select_related("provider", "group", "tenant", "domain", "mailbox")
+        ).select_related("provider", "group", "tenant", "domain", "mailbox", "mailbox_group")
         for row in rows:
             layer = layer_of(row, name_of(row))
             if row.group_id is not None:
                 self._of_group[row.group_id] = layer
+            elif row.mailbox_group_id is not None and row.tenant_id is not None:
+                self._of_directory.setdefault(row.tenant_id, {})[row.mailbox_group_id] = layer
             else:
                 place = (row.domain_id, row.mailbox_id)
                 self._of.setdefault(row.tenant_id, {})[place] = layer
         self._groups_of = self._memberships(self._of_group)
+        self._directory_of = self._in_directory()
+
+    def _in_directory(self) -> dict[int, dict[UUID, list[UUID]]]:
+        """Client → mailbox → those of its groups that state something, the narrowest last; nothing
+        is asked where none does.  A group that is gone from the directory has nobody.
+        """
+        found: dict[int, dict[UUID, list[UUID]]] = {}
+        wanted = [each for groups in self._of_directory.values() for each in groups]
+        if wanted:
+            rows = MailboxGroupMember.objects.filter(
+                tenant_id__in=self._tenant_ids, group_id__in=wanted, group__gone_at=None
+            ).order_by("group_id")
+            for tenant_id, mailbox_id, group_id in rows.values_list(
+                "tenant_id", "mailbox_id", "group_id"
+            ):
+                found.setdefault(tenant_id, {}).setdefault(mailbox_id, []).append(group_id)
+        return found
 
     def _memberships(self, groups: Iterable[UUID]) -> dict[int, frozenset[UUID]]:
         """Client → those of these groups that it is in; nothing is asked where there are none."""
@@ -135,6 +172,13 @@ class Layers:
             assert target.group
             changed._of_group = {**self._of_group, target.group.id: layer}
             changed._groups_of = changed._memberships(changed._of_group)
+            return changed
+        if target.level is Level.DIRECTORY:
+            assert target.tenant
+            assert target.directory
+            own = {**self._of_directory.get(target.tenant.id, {}), target.directory.id: layer}
+            changed._of_directory = {**self._of_directory, target.tenant.id: own}
+            changed._directory_of = changed._in_directory()
             return changed
         key = target.row_key
         owner, place = key["tenant_id"], (key["domain_id"], key["mailbox_id"])
@@ -166,11 +210,24 @@ class Layers:
             *(self._of_group.get(group_id) for group_id in groups),
             own.get((None, None)),
             own.get((domain_id, None)) if domain_id else None,
+            *self._directory_layers(tenant_id, mailbox_id),
             own.get((None, mailbox_id)) if mailbox_id else None,
         ]
         return [layer for layer in found if layer is not None]
 
+    def _directory_layers(self, tenant_id: int | None, mailbox_id: UUID | None) -> list[Layer]:
+        """Of two groups the one that was seen first is the wider, as with groups of clients."""
+        if tenant_id is None or mailbox_id is None:
+            return []
+        layers = self._of_directory.get(tenant_id, {})
+        return [layers[each] for each in self._directory_of.get(tenant_id, {}).get(mailbox_id, ())]
+
     def chain_of(self, target: Target) -> list[Layer]:
+        if target.level is Level.DIRECTORY:
+            assert target.tenant
+            assert target.directory
+            layer = self._of_directory.get(target.tenant.id, {}).get(target.directory.id)
+            return [*self.chain(target.tenant.id), *([layer] if layer else [])]
         if target.level is Level.GROUP:
             assert target.group
             layer = self._of_group.get(target.group.id)
@@ -182,11 +239,21 @@ class Layers:
         )
 
     def narrower(self, tenant_id: int) -> dict[_Place, Layer]:
-        """(domain, None) or (None, mailbox) → what it states, of this client."""
+        """(domain, None) or (None, mailbox) → what it states, of this client; a mailbox with what
+        the groups of its directory state for it.
+        """
         own = self._of.get(tenant_id, {})
-        return {place: layer for place, layer in own.items() if place != (None, None)}
+        found = {place: layer for place, layer in own.items() if place != (None, None)}
+        for mailbox_id in self._directory_of.get(tenant_id, {}):
+            place = (None, mailbox_id)
+            layers = [*self._directory_layers(tenant_id, mailbox_id)]
+            layers += [found[place]] if place in found else []
+            values = {key: one for layer in layers for key, one in layer.values.items()}
+            found[place] = replace(layers[-1], values=values)
+        return found
 
 
 def name_of(row: PolicyLayer) -> str:
     """Whose layer it is, as its target is called."""
-    return str(row.mailbox or row.domain or row.tenant or row.group or row.provider)
+    own = row.mailbox or row.mailbox_group or row.domain or row.tenant
+    return str(own or row.group or row.provider)

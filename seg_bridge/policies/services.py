@@ -32,7 +32,7 @@ from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, NotAllowed, NotThere, WrongInput
 from tenants.groups import members_of
 from tenants.ids import new_id
-from tenants.models import GroupMember, Person, Tenant
+from tenants.models import GroupMember, MailboxGroupMember, Person, Tenant
 from tenants.people import must_lead
 
 REHEARSED = "seg_bridge.policy.rehearsed"
@@ -61,7 +61,14 @@ def chain_rows(target: Target) -> list[PolicyLayer]:
     if tenant:
         groups = GroupMember.objects.filter(tenant=tenant).values("group")
         found |= PolicyLayer.objects.filter(level=Level.GROUP, group__in=groups)
-    return list(found.select_related("provider", "group", "tenant", "domain", "mailbox"))
+    if tenant and target.mailbox:
+        theirs = MailboxGroupMember.objects.filter(
+            tenant=tenant, mailbox=target.mailbox, group__gone_at=None
+        ).values("group")
+        found |= PolicyLayer.objects.filter(tenant=tenant, mailbox_group__in=theirs)
+    return list(
+        found.select_related("provider", "group", "tenant", "domain", "mailbox", "mailbox_group")
+    )
 
 
 def own_row(target: Target) -> PolicyLayer | None:
@@ -75,6 +82,7 @@ def target_of(change: PolicyChange) -> Target:
         group=change.group,
         tenant=change.tenant,
         domain=mailbox.domain if mailbox else change.domain,
+        directory=change.mailbox_group,
         mailbox=mailbox,
     )
 

@@ -8,7 +8,8 @@ from django.urls import reverse
 from seg_bridge.models import PolicyLayer
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.services import ask_change, make_change
-from tenants.models import Mailbox
+from tenants.ids import new_id
+from tenants.models import Mailbox, MailboxGroup
 from tenants.scope import Role, tenant_scope
 from tests.browser.test_accessibility import findings
 from tests.factories import PASSWORD, Cast
@@ -35,7 +36,11 @@ def test_the_pages_of_policies_can_be_used_by_everybody(
         make_change(change=made, actor=cast.bo, reason="They were hit twice")
         waits = ask_change(target=acme, version=1, actor=cast.bo, template="Strict")
         box = Mailbox.objects.get(address="ceo@acme.example")
+        group = MailboxGroup.objects.create(
+            tenant=cast.acme, source_id=new_id(), external_id="g1", name="Finance"
+        )
     paths = [reverse("policy_mailbox", args=[box.id])]
+    paths += [reverse("policy_directory", args=[group.id])]
     paths += [reverse(f"policy_{name}", args=[waits.id]) for name in ("change", "change_make")]
     site, login = live_server.url, reverse("login")
     assert in_browser(findings, site, login, cast.ana.email, paths) == []

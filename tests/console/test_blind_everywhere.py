@@ -16,7 +16,7 @@ from api_bridge.models import Connection
 from api_bridge.sight import mailbox_blindness
 from console.queries.blindness import Blindness
 from incidents.everywhere import pull_everywhere
-from incidents.models import Incident, Job, Message, Report
+from incidents.models import Incident, Job, Message, Renewal, Report
 from incidents.reports import ask_report, ask_statement, serve_reports
 from incidents.reports.csv_file import render_csv
 from incidents.reports.pdf_file import render_pdf
@@ -60,7 +60,8 @@ def blind(cast):
             "incident": incident,
             "group": group,
             "job": Job.objects.get(group_id=group),
-            "message": Message.objects.get(),
+            "message": Message.objects.prefetch_related("deliveries").get(),
+            "renewal": Renewal.objects.create(tenant=cast.acme, waited_since=now),
             "reports": {report.kind: report for report in Report.objects.all()},
         }
 
@@ -79,6 +80,18 @@ CONSOLE = {
     "between the layers": lambda made: reverse("client_interference", args=["acme"]),
     "health": lambda made: reverse("health"),
     "ledger": lambda made: reverse("ledger"),
+    "all mail": lambda made: reverse("mail"),
+    "held mail": lambda made: reverse("held"),
+    "handled automatically": lambda made: reverse("handled"),
+    "contradictions": lambda made: reverse("disagreements"),
+    "reported by people": lambda made: reverse("user_reports"),
+    "trace": lambda made: reverse("trace", args=[made["message"].deliveries.all()[0].id]),
+    "mailbox layer": lambda made: reverse("access", args=["acme"]),
+    "looking back": lambda made: reverse("scan_back", args=["acme"]),
+    "found late": lambda made: reverse("client_gaps", args=["acme"]),
+    "modes": lambda made: reverse("modes", args=["acme"]),
+    "accounts": lambda made: reverse("client_accounts", args=["acme"]),
+    "renewed rehearsal": lambda made: reverse("renewal", args=[made["renewal"].id]),
 }
 
 
@@ -118,6 +131,8 @@ API = {
     "job": lambda made: f"jobs/{made['job'].id}",
     "reports": lambda made: "reports",
     "report": lambda made: f"reports/{made['reports']['incident'].id}",
+    "renewals": lambda made: "renewals",
+    "renewal": lambda made: f"renewals/{made['renewal'].id}",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -57,6 +58,11 @@ def condemned(cast: Cast) -> PullProposal:
         return PullProposal.objects.get()
 
 
+def rehearsed(page: str) -> dict[str, str]:
+    """What the form of a rehearsal that was looked at sends with it."""
+    return dict(re.findall(r'name="(seen|rehearsal)" value="([^"]*)"', page))
+
+
 def test_a_mode_is_rehearsed_and_then_saved(cast: Cast, as_mo, board: MailboxGroup):
     condemned(cast)
     address = f"{reverse('mode_set', args=['acme'])}?group={board.id}"
@@ -64,10 +70,13 @@ def test_a_mode_is_rehearsed_and_then_saved(cast: Cast, as_mo, board: MailboxGro
     page = as_mo.post(address, wish).content.decode()
     assert "1 of 2 condemned copies: “Act by itself” instead of “Ask before each pull”" in page
     assert "1 of the copies that wait now may be pulled" in page
-    as_mo.post(address, {**wish, "is_seen": "monitor"})
+    seen = rehearsed(page)
+    as_mo.post(address, {**wish, **seen, "seen": "monitor"})
+    as_mo.post(address, {**wish, "seen": "auto"})
+    assert as_mo.post(address, {**wish, "seen": "auto", "rehearsal": "no"}).status_code == 409
     with scope(cast.acme):
         assert not LayerMode.objects.exists(), "only what was rehearsed is saved"
-    assert as_mo.post(address, {**wish, "is_seen": wish["mode"]}).status_code == 302
+    assert as_mo.post(address, {**wish, **seen}).status_code == 302
     with scope(cast.acme):
         row = LayerMode.objects.get()
         assert (row.group_id, row.mode, row.set_by) == (board.id, "auto", "Mo")
@@ -80,8 +89,9 @@ def test_a_mode_is_rehearsed_and_then_saved(cast: Cast, as_mo, board: MailboxGro
 def test_what_is_decided_for_later_is_shown_with_what_holds_until_then(cast: Cast, as_mo):
     address = reverse("mode_set", args=["acme"])
     at = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
-    wish = {"mode": "monitor", "effective_from": at, "is_seen": "monitor"}
-    assert as_mo.post(address, wish).status_code == 302
+    wish = {"mode": "monitor", "effective_from": at}
+    seen = rehearsed(as_mo.post(address, wish).content.decode())
+    assert as_mo.post(address, {**wish, **seen}).status_code == 302
     page = text(as_mo, "modes", "acme")
     assert "Until then: ask before each pull." in page
     assert "prepares each pull" in page, "the effect of the mode that holds"
@@ -90,7 +100,7 @@ def test_what_is_decided_for_later_is_shown_with_what_holds_until_then(cast: Cas
 @pytest.mark.parametrize("wish", [{"mode": "always"}, {"mode": "ask", "effective_from": "soon"}])
 def test_bad_input_is_said_and_nothing_is_saved(cast: Cast, as_mo, wish: dict[str, Any]):
     address = reverse("mode_set", args=["acme"])
-    assert as_mo.post(address, {**wish, "is_seen": wish["mode"]}).status_code in (200, 422)
+    assert as_mo.post(address, {**wish, "seen": wish["mode"]}).status_code in (200, 422)
     with scope(cast.acme):
         assert not LayerMode.objects.exists()
     assert as_mo.get(f"{address}?group={new_id()}").status_code == 404
@@ -112,7 +122,7 @@ def test_a_group_whose_members_are_not_known_yet_says_so(cast: Cast, as_mo):
 def test_only_a_lead_says_how_far_bailey_goes(cast: Cast, as_ana):
     address = reverse("mode_set", args=["acme"])
     assert address not in as_ana.get(reverse("modes", args=["acme"])).content.decode()
-    assert as_ana.post(address, {"mode": "auto", "is_seen": "auto"}).status_code == 403
+    assert as_ana.post(address, {"mode": "auto", "seen": "auto"}).status_code == 403
     with scope(cast.acme):
         with pytest.raises(NotAllowed):
             set_mode(tenant=cast.acme, mode="auto", actor=cast.ana)

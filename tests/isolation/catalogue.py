@@ -77,6 +77,7 @@ HIDDEN_FROM_PORTAL = {
     *("tenants_groupmember", "tenants_outgoingmail"),
     *("tenants_mailboxgroup", "tenants_mailboxgroupmember"),
     *("incidents_layermode", "incidents_pullproposal"),
+    *("incidents_renewal", "incidents_renewalcopy"),
     *("seg_bridge_digest", "seg_bridge_legalhold"),
 }
 # Tables of which the portal reads these columns only.

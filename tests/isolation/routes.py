@@ -302,6 +302,8 @@ policy_client      GET     client        200 200  200  in     in    in
 policy_client      POST    client        302 302  302  in     in    in
 policy_domain      GET     domain        200 200  200  in     in    in
 policy_domain      POST    domain        302 302  302  in     in    in
+policy_directory   GET     directory-group 200 200 200 in  in    in
+policy_directory   POST    directory-group 302 302 302 in  in    in
 policy_mailbox     GET     mailbox       200 200  200  in     in    in
 policy_mailbox     POST    mailbox       302 302  302  in     in    in
 policy_change      GET     policy-change 200 200  200  in     in    in
@@ -325,8 +327,11 @@ report_terms       POST    client        302 302  302  in     in    in
 late_verdicts      GET     client        200 200  200  in     in    in
 late_verdicts      POST    client        302 302  302  in     in    in
 modes              GET     client        200 200  200  in     in    in
+renewal            GET     renewal       200 200  200  in     in    in
+renewal_answer     GET     renewal       200 200  200  in     in    in
+renewal_answer     POST    renewal       302 302  302  in     in    in
 mode_set           GET     client        200 403  403  in     in    in
-mode_set           POST    client        302 403  403  in     in    in
+mode_set           POST    client        200 403  403  in     in    in
 proposal_approve   GET     proposal 405 405  405  405    405   405
 proposal_approve   POST    proposal 409 409  409  in     in    in
 proposal_decline   GET     proposal 200 200  200  in     in    in
@@ -457,8 +462,11 @@ api-release-look-again POST    release-look  202 202  202  401    202   401
 api-late-verdicts      GET     client        200 200  200  401    200   401
 api-late-verdicts      POST    client        200 200  200  401    200   401
 api-modes              GET     client        200 200  200  401    200   401
-api-modes              POST    client        200 403  403  401    200/403 401
+api-modes              POST    client        409 403  403  401    409/403 401
 api-modes-rehearse     POST    client        200 200  200  401    200   401
+api-renewals           GET     -             200 200  200  401    200   401
+api-renewal            GET     renewal       200 200  200  401    200   401
+api-renewal-answer     POST    renewal       200 200  200  401    200   401
 api-pull-proposals     GET     -             200 200  200  401    200   401
 api-pull-proposal      GET     proposal 200 200  200  401    200   401
 api-pull-proposal-approve POST proposal 409 409  409  401    409   401
@@ -714,9 +722,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-report-terms": {"herd_mode": "dry_run"},
     "late_verdicts": {"rule_mode": "ask", "most_copies": "9", "rule_days": "9"},
     "api-late-verdicts": {"rule_mode": "ask"},
-    "mode_set": {"mode": "ask", "is_seen": "ask"},
+    "mode_set": {"mode": "ask"},
     "proposal_decline": {"reason": "A drill"},
-    "api-modes": {"mode": "ask"},
+    "renewal_answer": {"answer": "none", "reason": "A drill"},
+    "api-renewal-answer": {"answer": "none", "reason": "A drill"},
+    "api-modes": {"mode": "ask", "rehearsal": "none"},
     "api-modes-rehearse": {"mode": "auto"},
     "api-pull-proposal-decline": {"reason": "A drill"},
     "api-disagreement-dismiss": {"reason": "A drill"},

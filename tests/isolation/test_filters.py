@@ -10,6 +10,7 @@ import pytest
 from django.http import HttpResponse
 
 from console.api import accounts, filters, held
+from console.api.renewals import RenewalFilter
 from console.api.user_reports import UserReportFilter
 from tests.isolation.surfaces import surface
 from tests.isolation.visits import Visitor, body_of, visitors
@@ -39,6 +40,7 @@ FILTERS = {
     "mailboxes": held.MailboxFilter,
     "release-looks": filters.ReleaseLookFilter,
     "user-reports": UserReportFilter,
+    "renewals": RenewalFilter,
     "accounts/signs": accounts.AccountSignFilter,
     "accounts/steps": accounts.AccountStepFilter,
     "accounts/snapshots": accounts.MailboxSnapshotFilter,

@@ -50,6 +50,7 @@ def body_for(row: Row, ids: dict[str, str]) -> dict[str, Any]:
 # What an address calls the id of a thing, where that is not the thing's own name.
 _ARGUMENT = {
     "own-group": "group",
+    "directory-group": "group",
     "queue-item": "item",
     "queue-batch": "batch",
     "held": "delivery",

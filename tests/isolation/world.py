@@ -70,6 +70,8 @@ from incidents.models import (
     Message,
     Observation,
     PullProposal,
+    Renewal,
+    RenewalCopy,
     Recomputation,
     Regrouping,
     ReleaseLook,
@@ -685,6 +687,25 @@ def _between_layers(side: Side, incident: Incident) -> None:
         defaults={"why": side.inner, "left": side.inner, "waiting": 1, "state": "open"},
     )
     copy = Delivery.objects.filter(message=message)[0]
+    waited = Intent.objects.filter(job__incident=incident, action="pull")[0]
+    renewal = Renewal.objects.create(
+        tenant=side.tenant,
+        state=Renewal.State.ASKED,
+        waited_since=now,
+        looked_at=now,
+        answered_by=side.inner,
+        reason=side.inner,
+    )
+    RenewalCopy.objects.create(
+        tenant=side.tenant,
+        renewal=renewal,
+        job_id=waited.job_id,
+        intent=waited,
+        delivery_id=waited.delivery_id,
+        found=RenewalCopy.Found.THERE,
+        differs=RenewalCopy.Differs.MODE,
+        words=side.inner,
+    )
     UserReport.objects.create(
         tenant=side.tenant,
         way=UserReport.Way.MICROSOFT,
@@ -869,9 +890,11 @@ def _note_ids(side: Side) -> None:
                 "own-group": str(GroupMember.objects.get().group_id),
                 "disagreement": str(Disagreement.objects.get(**_PASSED, incident=incident).id),
                 "order": str(StandingOrder.objects.get(incident=incident, withdrawn_at=None).id),
+                "renewal": str(Renewal.objects.get().id),
                 "proposal": str(PullProposal.objects.get(why=side.inner).id),
                 "user-report": str(UserReport.objects.get().id),
                 "domain": str(Domain.objects.get().id),
+                "directory-group": str(MailboxGroup.objects.get().id),
                 "mailbox": str(Mailbox.objects.get(address=f"info@{side.tenant.slug}.example").id),
                 "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),
                 "submission-login": str(SubmissionLogin.objects.get().id),

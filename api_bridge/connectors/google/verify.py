@@ -189,7 +189,7 @@ _PUBSUB = Scope(
 
 def delegated_scopes() -> tuple[str, ...]:
     """What a client's administrator delegates for everything to work."""
-    return tuple(each.name for each in _SCOPES)
+    return tuple(each.name for each in SCOPES)
 
 
 def check_scopes(

@@ -19,8 +19,9 @@ from console.queries.incident import advice_for
 from console.queries.rows import can_pull
 from incidents.correlation import make_sense_of_backlog
 from incidents.execution import serve_remediation
-from incidents.models import Delivery, Finding, Incident, Intent, Job
+from incidents.models import Delivery, Finding, Incident, Intent, Job, Renewal
 from incidents.remediation import pull_incident
+from incidents.renewal_answers import answer_renewal
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict
 from tests.api_bridge.sandbox.running import Company
@@ -198,11 +199,22 @@ def test_when_access_returns_the_gap_is_read_and_what_waited_goes_on(connected, 
     yard.consent(Purpose.REMEDIATE)
     with yard.worker():
         assert Intent.objects.get(job=job).due_at <= timezone.now()
-    sync(yard)
     serve_remediation(claimed)
+    with yard.worker():
+        assert not Renewal.objects.exists(), "granted again, and nothing was read yet"
+    sync(yard)
     with yard.worker():
         while make_sense_of_backlog(yard.tenant):
             pass
+    serve_remediation(claimed)
+    with yard.worker():
+        # The gap brought a second copy of the incident, which nobody had approved.
+        renewal = Renewal.objects.get()
+        assert renewal.state == Renewal.State.ASKED
+        assert Intent.objects.get(job=job).state == Intent.State.PENDING
+        answer_renewal(renewal=renewal, answer="approved", actor=yard.cast.mo)
+    serve_remediation(claimed)
+    with yard.worker():
         subjects = set(Delivery.objects.values_list("message__subject", flat=True))
         assert {"Before", "During"} <= subjects
         assert Intent.objects.get(job=job).state == Intent.State.VERIFIED
@@ -226,6 +238,7 @@ def test_what_nobody_wants_any_more_is_not_pulled_when_access_returns(connected,
     withdraw(yard, Purpose.REMEDIATE)
     yard.serve()
     yard.consent(Purpose.REMEDIATE)
+    serve_remediation(ClaimedWork(yard.tenant.id, yard.tenant.provider_id, 1))
     with yard.worker():
         intent = Intent.objects.get(job=job)
         assert intent.state == Intent.State.FAILED

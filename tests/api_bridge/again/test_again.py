@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
 
-from api_bridge.again import work
+from api_bridge.again import due, work
 from api_bridge.again.due import STEPS, first_look, next_look
 from api_bridge.errors import Temporary
 from api_bridge.models import SeenItem
 from incidents.intake import record
-from incidents.models import Delivery, Incident, Observation
+from incidents.models import Delivery, Incident, Message, Observation
 from incidents.words import Layer, Outcome, Verdict
 from tenants.doors import ClaimedWork
 from tests.factories import gateway_saw, mail_json
@@ -108,6 +109,18 @@ def test_a_link_that_was_condemned_since_turns_the_verdict_and_says_so(harmless)
     assert (copy.mailbox_verdict, incident.kind) == (Verdict.PHISH, "phish")
     serve(harmless, is_due=True)
     assert len(judged(harmless)) == 2  # told once
+
+
+def test_every_mail_of_a_large_batch_wakes_what_shares_something_with_it(harmless, monkeypatch):
+    condemn(harmless)
+    with harmless.scope():
+        last = Message.objects.get(subject="Invoice").id
+        SeenItem.objects.filter(again_at__isnull=False).update(
+            again_at=timezone.now() + timedelta(hours=1)
+        )
+        monkeypatch.setattr(due, "WOKEN_BY_AT_ONCE", 1)
+        due.wake_for(harmless.tenant.id, [*(UUID(int=n) for n in range(3)), last])
+        assert SeenItem.objects.filter(again_at__lte=timezone.now()).exists()
 
 
 def test_the_same_content_condemned_elsewhere_turns_it_too(harmless):

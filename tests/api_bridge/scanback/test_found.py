@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from api_bridge.models import Connection, ScanBack, ScanBackMailbox
+from api_bridge.scanback import pulling
 from api_bridge.scanback.document import ask_found, build_found, sentence
 from api_bridge.scanback.figures import figures_of
 from api_bridge.scanback.pulling import found_of, pull_findings, rehearse_pull
@@ -116,6 +117,15 @@ def test_one_pull_of_all_that_was_found_is_rehearsed_and_then_done(found):
         assert (again.copies, again.left_busy) == (0, 2)
         with pytest.raises(WrongInput, match="Nothing"):
             pull_findings(run=run, actor=found.lead, digest=again.digest)
+
+
+def test_all_of_it_is_rehearsed_and_pulled_however_many_slices_it_takes(found, monkeypatch):
+    with found.client.scope():
+        whole = rehearse_pull(found.run())
+        monkeypatch.setattr(pulling, "AT_ONCE", 1)
+        assert rehearse_pull(found.run()) == whole
+        group_id = pull_findings(run=found.run(), actor=found.lead, digest=whole.digest)
+        assert Intent.objects.filter(job__group_id=group_id).count() == whole.copies == 2
 
 
 def test_what_a_person_called_harmless_is_left_alone(found):

@@ -13,10 +13,11 @@ from api_bridge.errors import AccessDenied
 from api_bridge.limits import LocalLimits, Quota
 from api_bridge.models import MailboxSync, ScanBack, ScanBackMailbox
 from api_bridge.runtime import shared_runtime
-from api_bridge.scanback import reading, work
+from api_bridge.scanback import reading, services, work
 from api_bridge.scanback.limits import LowerLimits, behind
 from api_bridge.scanback.services import go_on, start_scan_back, stop_scan_back
 from tenants.errors import Conflict, NotAllowed, WrongInput
+from tenants.ids import new_id
 from tests.api_bridge.scanback.test_looking import phish
 
 
@@ -203,6 +204,22 @@ def test_a_mailbox_that_fails_is_listed_with_its_reason_and_stops_nobody(older, 
     older.look()
     assert older.run().ended_by == "all"
     assert Counter(older.judged()) == Counter(older.ids)
+
+
+def test_going_on_against_a_start_at_the_same_moment_is_refused_in_words(older, monkeypatch):
+    run = older.start()
+    older.look()
+    with older.client.scope():
+        ScanBackMailbox.objects.update(state=ScanBackMailbox.State.FAILED)
+        ScanBack.objects.update(ended_by="failed")
+        other = ScanBack.objects.get()
+        other.id, other.state, other._state.adding = new_id(), ScanBack.State.RUNNING, True
+        other.save(force_insert=True)
+        # The other one is committed between the look and the write.
+        monkeypatch.setattr(services, "_OPEN", ())
+        with pytest.raises(Conflict, match="started a look back just now"):
+            go_on(run=run, actor=older.lead)
+        assert ScanBack.objects.filter(state=ScanBack.State.RUNNING).count() == 1
 
 
 def test_a_run_of_some_mailboxes_reads_those_only(older):

@@ -18,8 +18,16 @@ def test_modes_are_told_rehearsed_and_set(mo, world):
     forecast = mo.post("tenants/acme/modes/rehearse", {"mode": "auto"}).json()
     assert sum(row["copies"] for row in forecast["changed"]) <= forecast["condemned"]
     (group,) = told["groups"]
-    wish = {"mode": "monitor", "group": group["group"], "reason": "They asked"}
+    wish = {"mode": "monitor", "group": group["group"]}
+    assert_problem(mo.post("tenants/acme/modes", wish), 400)
+    of_client = {**wish, "rehearsal": forecast["rehearsal"]}
+    assert_problem(mo.post("tenants/acme/modes", of_client), 409)
+    mark = mo.post("tenants/acme/modes/rehearse", wish).json()["rehearsal"]
+    wish |= {"reason": "They asked", "rehearsal": mark}
     changed = mo.post("tenants/acme/modes", wish).json()
+    again = mo.post("tenants/acme/modes", wish)
+    assert_problem(again, 409)
+    assert "decided a mode of this client since" in again.json()["detail"]
     assert (changed["groups"][0]["mode"], changed["groups"][0]["set_by"]) == ("monitor", "Mo")
     assert "tells" in changed["groups"][0]["effect"]
     with tenant_scope(Role.ANALYST, [world.acme.tenant.id]):
@@ -30,7 +38,8 @@ def test_what_makes_no_sense_and_what_is_not_ones_own(mo, bo, world):
     for wish in ({}, {"mode": "always"}, {"mode": ""}, {"mode": "ask", "effective_from": "soon"}):
         assert_problem(mo.post("tenants/acme/modes", wish), 400)
     theirs = mo.get("tenants/globex/modes").json()["groups"][0]["group"]
-    assert_problem(mo.post("tenants/acme/modes", {"mode": "ask", "group": theirs}), 404)
+    wish = {"mode": "ask", "group": theirs, "rehearsal": "x"}
+    assert_problem(mo.post("tenants/acme/modes", wish), 404)
     assert_problem(bo.get("tenants/globex/modes"), 404)
     proposal = world.globex.ids["proposal"]
     assert_problem(bo.post(f"pull-proposals/{proposal}/decline", {"reason": "x"}), 404)

@@ -13,6 +13,7 @@ LISTS = (
     *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
     *("jobs", "reports", "gateway-rules", "accesses"),
     *("disagreements", "rehearsals", "standing-orders", "user-reports", "pull-proposals"),
+    "renewals",
     "suppressions",
     *("sender-stops", "queues"),
 )
