@@ -9,12 +9,13 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from api_bridge.connectors import Capability, Connector, Subscription
@@ -185,11 +186,17 @@ def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector
 def note_heard(rows: QuerySet[MailboxSync]) -> None:
     """Something changed in these mailboxes, somebody says.  Needs a scope.
 
+    They are looked at when the hints of some seconds are gathered; later hints do not put that off.
     A mailbox that has to wait (told to slow down, not readable) goes on waiting.
     """
     now = timezone.now()
     rows.update(dirty_at=now, heard_at=now)
-    rows.filter(failures=0).update(due_at=now)
+    rows.filter(failures=0).update(due_at=Least("due_at", Value(gathered_by(now))))
+
+
+def gathered_by(now: datetime) -> datetime:
+    """When what is heard now is looked at."""
+    return now + timedelta(seconds=settings.SYNC_GATHER_S)
 
 
 def forget_pushes(sync_ids: Sequence[UUID]) -> None:

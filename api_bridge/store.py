@@ -37,8 +37,8 @@ class Mine:
     """One mailbox to read now, as it stood when it was taken up.
 
     ``is_quick``: only what was received since ``since``; the cursor stays where it is.  Otherwise
-    everything since the cursor, and ``since`` is for a mailbox that has none.  ``by_history``:
-    the host tells what changed, not what there is.  ``is_check``: what the list of ids showed to be
+    everything since the cursor, and ``since`` is for a mailbox that has none.  ``is_small``: it was
+    read to its end not long ago.  ``by_history``: the host tells what changed, not what there is.  ``is_check``: what the list of ids showed to be
     unknown; the cursor stays where it is.  ``is_back``: mail from before the watching, that only
     taught so far, is judged (api_bridge/scanback).
     """
@@ -54,6 +54,7 @@ class Mine:
     is_back: bool = False
     by_history: bool = False
     is_check: bool = False
+    is_small: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

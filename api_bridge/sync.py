@@ -18,11 +18,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Min, Q
+from django.conf import settings
+from django.db.models import DurationField, ExpressionWrapper, F, Min, Q, Value
 from django.utils import timezone
 
 from api_bridge.circuit import OPEN_CODE
-from api_bridge.connectors import Capability, Connector, ListsIds
+from api_bridge.connectors import Capability, Connector, ListsIds, ReadsMany
 from api_bridge.errors import (
     AccessDenied,
     AuthExpired,
@@ -56,15 +57,20 @@ log = logging.getLogger(__name__)
 # waiting.  Who has more to do comes round again.
 BUDGET_S = 5.0
 PUSH_S = 5.0
-AT_ONCE = 16
+AT_ONCE = 20
 # So many of them for mailboxes of which nothing was heard: hints may be lost, and never stop.
 KEPT_FOR_UNHEARD = 4
+# A whole reading is near when an eighth of the time between two of them is left.
+NEAR_PART = 8
 # A round in which no mailbox had an answer, of at least so many, is the host's trouble.
 MOST_UNANSWERED = 3
 HOST_REST_S = 15.0
 LIST_RETRY = timedelta(minutes=1)
 # A new connection learns from what already lies in the mailboxes, and judges what comes.
 LOOK_BACK = timedelta(days=30)
+# Mail becomes visible late, and so a whole reading repeats the last minutes.  Before they have
+# passed a quick look is cheaper, afterwards a whole reading costs no more.
+LATELY = timedelta(minutes=15)
 LOST_CURSOR = timedelta(days=1)
 CLOCKS_DIFFER = timedelta(minutes=2)
 ITEMS_KEPT = timedelta(days=45)
@@ -240,28 +246,63 @@ def _check_lists(claimed: ClaimedWork, opened: Opened, until: float) -> None:
 
 
 def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
-    """Those of which something was heard first, and always some of the others."""
+    """Those of which something was heard first, and always some of the others.  Where one is read,
+    all are of which something was heard, and those whose whole reading is near: they share a call.
+    """
+    now = timezone.now()
     with work_scope(claimed):
-        due = (
-            _read_ones()
-            .filter(connection_id=opened.connection_id, due_at__lte=timezone.now())
-            .select_related("mailbox")
-        )
+        mine = _read_ones().filter(connection_id=opened.connection_id)
+        if not mine.filter(due_at__lte=now).exists():
+            return []
+        heard = Q(dirty_at__isnull=False, failures=0)
+        due = mine.filter(Q(due_at__lte=now) | heard).select_related("mailbox")
         rows = list(due.order_by(F("dirty_at").asc(nulls_last=True), "due_at")[:AT_ONCE])
         if len(rows) == AT_ONCE and rows[-KEPT_FOR_UNHEARD].dirty_at is not None:
             unheard = list(due.filter(dirty_at=None).order_by("due_at")[:KEPT_FOR_UNHEARD])
             rows = rows[: AT_ONCE - len(unheard)] + unheard
+        if any(row.whole_due_at <= now for row in rows):
+            rows += _near_ones(mine, rows, now)
         return [_mine(row, opened) for row in rows]
 
 
+def _near_ones(mine: Any, rows: Sequence[MailboxSync], now: datetime) -> list[MailboxSync]:
+    """Mailboxes that would be read whole soon after these are read whole now, with them."""
+    soon = ExpressionWrapper(
+        F("whole_every_s") * Value(timedelta(seconds=1 / NEAR_PART)), DurationField()
+    )
+    near = list(
+        mine.filter(failures=0, whole_due_at__lte=now + soon)
+        .exclude(id__in=[row.id for row in rows])
+        .select_related("mailbox")
+        .order_by("whole_due_at")[: max(0, AT_ONCE - len(rows))]
+    )
+    for row in [*rows, *near]:
+        if row.whole_due_at <= now + timedelta(seconds=row.whole_every_s / NEAR_PART):
+            row.whole_due_at = now
+    return near
+
+
+def _is_quick(row: MailboxSync, opened: Opened, now: datetime) -> bool:
+    """It was read whole not long ago."""
+    if Capability.CHEAP_CHANGES in opened.connector.capabilities or row.whole_due_at <= now:
+        return False
+    if not isinstance(opened.connector, ReadsMany) or not row.cursor:
+        return True
+    # The time until the next one was doubled with the last one, if it was not the longest yet.
+    is_longest = row.whole_every_s >= settings.SYNC_LONGEST_WHOLE_S
+    waited_s = row.whole_every_s if is_longest else row.whole_every_s / 2
+    return row.whole_due_at > now + timedelta(seconds=waited_s) - LATELY
+
+
 def _mine(row: MailboxSync, opened: Opened) -> Mine:
+    now = timezone.now()
     judged_from = opened.created_at - CLOCKS_DIFFER
-    is_cheap = Capability.CHEAP_CHANGES in opened.connector.capabilities
-    is_quick = row.whole_due_at > timezone.now() and not is_cheap
+    is_quick = _is_quick(row, opened, now)
     # A cursor that was lost begins again a day before the mailbox was last read.
     since = row.synced_at - LOST_CURSOR if row.synced_at else opened.created_at - LOOK_BACK
     if is_quick and row.synced_at:
         since = row.synced_at - CLOCKS_DIFFER
+    longest = timedelta(seconds=settings.SYNC_LONGEST_WHOLE_S)
     return Mine(
         sync_id=row.id,
         seat=Seat(
@@ -280,7 +321,8 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
         is_quick=is_quick,
         synced_at=row.synced_at,
         dirty_at=row.dirty_at,
-        by_history=is_cheap,
+        by_history=Capability.CHEAP_CHANGES in opened.connector.capabilities,
+        is_small=bool(row.cursor and row.caught_up_at and row.caught_up_at > now - 2 * longest),
     )
 
 

@@ -28,7 +28,7 @@ from api_bridge.connectors.google.connector import address_in
 from api_bridge.hearing import connection_in, mark_heard
 from api_bridge.models import MailboxSync, PushNotice
 from api_bridge.notices import note_refused
-from api_bridge.push import client_state_place, forget_pushes, note_heard
+from api_bridge.push import client_state_place, forget_pushes, gathered_by, note_heard
 from api_bridge.services import QUEUE
 from tenants.doors import ask
 from tenants.middleware import without_scope
@@ -101,7 +101,7 @@ def google(request: HttpRequest, token: str) -> HttpResponse:
         try:
             with tenant_scope(Role.WORKER, [tenant_id]):
                 mark_heard(connection_id, {address})
-                want_work(tenant_id, QUEUE)
+                want_work(tenant_id, QUEUE, at=gathered_by(timezone.now()))
         except (OperationalError, InterfaceError):
             # Not stored, so not taken: Pub/Sub sends it again.
             log.exception("a push could not be stored")
@@ -154,7 +154,8 @@ def _take(entries: Iterable[dict[str, Any]], tokens: list[str]) -> None:
             _mark({order.sync_id: said.events for order, said in of_tenant.items() if said.events})
             for order, said in of_tenant.items():
                 _keep_sealed(order, said, tokens)
-            want_work(tenant_id, QUEUE)
+            is_waiting = all(said.events <= {""} and not said.contents for said in of_tenant.values())
+            want_work(tenant_id, QUEUE, at=gathered_by(timezone.now()) if is_waiting else None)
 
 
 def _sort_in(entry: dict[str, Any], said: _Said) -> None:

@@ -190,6 +190,8 @@ DEFAULT_FROM_EMAIL = os.environ.get("BAILEY_MAIL_FROM") or "bailey@localhost"
 OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").split(",") if host]
 # A cloud that speaks as Microsoft's do, for app registrations (api_bridge/access/clouds.py).
 OTHER_CLOUD = env.other_cloud("BAILEY_OTHER_CLOUD")
+# What is heard of a client's mailboxes within this time is looked at in one call (seconds).
+SYNC_GATHER_S = 2.0
 # Without push, how often the newest mail of a mailbox is looked for; with or without, how often
 # everything since its cursor is listed (seconds).
 SYNC_POLLED_S = 30.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -26,7 +27,11 @@ from api_bridge.connectors import (
     VendorVerdict,
 )
 from api_bridge.connectors.back import BackCursor
-from api_bridge.connectors.graph.changes import changes_page, newest_pages, older_page
+from api_bridge.connectors.graph.changes import (
+    changes_page,
+    changes_pages,
+    older_page,
+)
 from api_bridge.connectors.graph.client import (
     Ask,
     BatchReply,
@@ -190,8 +195,14 @@ class GraphConnector:
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         return changes_page(self._client, self._folders, mailbox_id, cursor, since)
 
+    def changes_many(
+        self, wanted: Sequence[tuple[str, str, datetime]]
+    ) -> list[Page | BridgeError]:
+        return changes_pages(self._client, self._folders, wanted)
+
     def newest_many(self, wanted: Sequence[tuple[str, datetime]]) -> list[Page | BridgeError]:
-        return newest_pages(self._client, self._folders, wanted)
+        pages = self.changes_many([(mailbox_id, "", since) for mailbox_id, since in wanted])
+        return [replace(page, cursor="") if isinstance(page, Page) else page for page in pages]
 
     def older(
         self, mailbox_id: str, cursor: str, *, since: datetime, until: datetime, most: int
