@@ -52,7 +52,7 @@ def gap_of(item: Item, mine: Mine, row: MailboxSync) -> str:
     at = item.received_at
     if item.place in _NOT_COUNTED or at < mine.seat.judged_from:
         return ""
-    is_whole = mine.is_check or not (mine.is_quick or mine.by_history)
+    is_whole = mine.is_check or not (mine.is_quick or mine.is_told or mine.by_history)
     if is_whole and row.caught_up_at and at < row.caught_up_at - GRACE:
         return SeenItem.Gap.MISSED
     if not _stood(row, at) or (row.heard_at and row.heard_at >= at - GRACE):

@@ -23,7 +23,7 @@ from django.db.models import DurationField, ExpressionWrapper, F, Min, Q, Value
 from django.utils import timezone
 
 from api_bridge.circuit import OPEN_CODE
-from api_bridge.connectors import Capability, Connector, ListsIds, ReadsMany
+from api_bridge.connectors import Capability, Connector, ListsIds, Page, ReadsMany
 from api_bridge.errors import (
     AccessDenied,
     AuthExpired,
@@ -39,7 +39,7 @@ from api_bridge.hearing import hear, next_pull
 from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
-from api_bridge.notices import take_notices
+from api_bridge.notices import Taken, next_notice, take_notices
 from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
 from api_bridge.round import Round, list_changes
 from api_bridge.runtime import connector_of, wire_connection
@@ -114,9 +114,9 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
                 except AuthExpired as error:
                     note_blind(row.id, error)
     opened = []
-    for row, settings in wired:
+    for row, wiring in wired:
         try:
-            connector = connector_of(settings)
+            connector = connector_of(wiring)
         except BridgeError as error:
             log.warning("connection %s cannot be opened: %s", row.id, error)
             with work_scope(claimed):
@@ -140,7 +140,8 @@ def _next_due(claimed: ClaimedWork) -> datetime | None:
         orders = wanting_push().filter(connection__state=Connection.State.ACTIVE)
         pushes = orders.exclude(_resting("connection__")).aggregate(due=Min("push_due_at"))["due"]
         pulls = next_pull(timezone.now()) if connections else None
-    dues = (rests, connections, watches, mailboxes, pushes, pulls)
+        notices = next_notice(timezone.now()) if connections else None
+    dues = (rests, connections, watches, mailboxes, pushes, pulls, notices)
     return min([due for due in dues if due], default=None)
 
 
@@ -158,7 +159,10 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
     if opened.list_due_at <= timezone.now():
         _list_mailboxes(claimed, opened)
     hear(claimed, opened.connection_id, opened.connector)
-    take_notices(claimed, opened.connection_id, opened.connector)
+    while taken := take_notices(claimed, opened.connection_id, opened.connector):
+        _read_told(claimed, opened, taken)
+        if not taken.more:
+            break
     while time.monotonic() < until:
         mine = _take_up(claimed, opened)
         if not mine:
@@ -208,6 +212,28 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
         raise
     except BridgeError as error:
         log.warning("push orders of connection %s: %s", opened.connection_id, error)
+
+
+def _read_told(claimed: ClaimedWork, opened: Opened, taken: Taken) -> None:
+    """Judges the mail that pushes brought.  Raises ``AuthExpired``.
+
+    Until it is done its mailboxes are such of which something was heard: whatever comes between,
+    they are looked at.
+    """
+    with work_scope(claimed):
+        rows = MailboxSync.objects.filter(
+            connection_id=opened.connection_id, mailbox__in=taken.told, failures=0
+        ).select_related("mailbox")
+        pages = []
+        for row in rows:
+            told = taken.told[row.mailbox_id]
+            if told.items:
+                dirty_at = row.dirty_at if told.is_all else None
+                mine = replace(_mine(row, opened), is_told=True, dirty_at=dirty_at)
+                page = Page(items=tuple(told.items), cursor=row.cursor, more=False)
+                pages.append((mine, page))
+    if pages:
+        Round(opened.connector, claimed, pages, taken.came_at).run()
 
 
 class _HostAway(Exception):

@@ -142,9 +142,7 @@ class Connector(Protocol):
 class ReadsMany(Protocol):
     """A mail host that answers for many mailboxes in one call."""
 
-    def changes_many(
-        self, wanted: Sequence[tuple[str, str, datetime]]
-    ) -> list[Page | BridgeError]:
+    def changes_many(self, wanted: Sequence[tuple[str, str, datetime]]) -> list[Page | BridgeError]:
         """``changes`` for many (mailbox id, cursor, since), in order; what failed is its error."""
 
 

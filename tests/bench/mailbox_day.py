@@ -32,7 +32,6 @@ from unittest.mock import patch
 
 from tests.bench import Measurement
 from tests.bench.intake import a_database
-from tests.bench.mailbox_calls import Calls, counted, mail
 
 if TYPE_CHECKING:
     from tests.api_bridge.sync.conftest import Client, Inside
@@ -47,6 +46,52 @@ GOAL_REQUESTS, GOAL_TRIPS = 0.6, 0.1
 # Clients, mailboxes of each: measured for at most so long at each point.
 FEW, MANY, EACH = 30, 300, 50
 POINT_S = 100.0
+
+
+@dataclass
+class Calls:
+    requests: int = 0
+    trips: int = 0
+
+
+def mail(number: int, message_id: str) -> bytes:
+    text = f"Dear reader, this is letter number {number} about our offices and their hours.\r\n"
+    if number % 10 == 0:
+        text = (
+            "<p>Your mailbox password expires today.</p><form action='http://203.0.113.9/p'>"
+            "<a href='http://203.0.113.9/'>https://login.microsoftonline.com/</a>"
+            "<input type='password'></form>\r\n"
+        )
+    kind = "html" if number % 10 == 0 else "plain"
+    head = (
+        f"From: IT Support <sender@sender.example.net>\r\nTo: you@x.example\r\n"
+        f"Subject: Letter {number}\r\nMessage-ID: {message_id}\r\nMIME-Version: 1.0\r\n"
+        "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n"
+    )
+    body = f"Content-Type: text/{kind}; charset=utf-8\r\n\r\n{text}"
+    if number % 4 != 1:
+        return (head + body).encode()
+    return (
+        f'{head}Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n{body}--b\r\n'
+        'Content-Type: text/csv\r\nContent-Disposition: attachment; filename="a.csv"\r\n\r\n'
+        f"a,b\r\n{number},2\r\n--b--\r\n"
+    ).encode()
+
+
+@contextmanager
+def counted() -> Iterator[Calls]:
+    from api_bridge.http import OutgoingClient
+
+    calls, real = Calls(), OutgoingClient.call
+
+    def call(self: OutgoingClient, method: str, target: str, **options: Any) -> Any:
+        calls.trips += 1
+        body = options.get("body") or {}
+        calls.requests += len(body["requests"]) if target == "/$batch" else 1
+        return real(self, method, target, **options)
+
+    with patch.object(OutgoingClient, "call", call):
+        yield calls
 
 
 @dataclass
