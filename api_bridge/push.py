@@ -35,6 +35,8 @@ AT_ONCE = 10
 # The connector renews what has less than two days left; by then it must be asked.
 RENEW_BEFORE = timedelta(days=2) - timedelta(minutes=10)
 RETRY = timedelta(minutes=1)
+# Hourly where a mail was found late.
+SWEPT_EVERY = timedelta(hours=6)
 MAILBOX_RETRY = timedelta(days=1)
 CLIENT_STATE_BYTES = 32
 NO_PUSH = "This mail host calls nobody; its mailboxes are polled."
@@ -166,11 +168,16 @@ def _order(
 
 
 def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
-    """Ends orders to our address that no row knows, and makes anew what the mail host has lost or
-    sends elsewhere.  Raises ``BridgeError``.
+    """If it is time: ends orders to our address that no row knows, and makes anew what the mail
+    host has lost or sends elsewhere.  Raises ``BridgeError``.
     """
     if Capability.PUSH_LISTED not in connector.capabilities:
         return
+    now = timezone.now()
+    with work_scope(claimed):
+        due = Connection.objects.filter(id=connection_id, sweep_due_at__lte=now)
+        if not due.update(sweep_due_at=now + SWEPT_EVERY):
+            return
     standing = {push.id: push for push in connector.pushes()}
     ours = notification_url()
     with work_scope(claimed):

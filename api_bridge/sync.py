@@ -315,7 +315,7 @@ def _is_quick(row: MailboxSync, opened: Opened, now: datetime) -> bool:
     if not isinstance(opened.connector, ReadsMany) or not row.cursor:
         return True
     # The time until the next one was doubled with the last one, if it was not the longest yet.
-    is_longest = row.whole_every_s >= settings.SYNC_LONGEST_WHOLE_S
+    is_longest = row.whole_every_s >= settings.SYNC_RECORDED_WHOLE_S
     waited_s = row.whole_every_s if is_longest else row.whole_every_s / 2
     return row.whole_due_at > now + timedelta(seconds=waited_s) - LATELY
 
@@ -328,7 +328,7 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
     since = row.synced_at - LOST_CURSOR if row.synced_at else opened.created_at - LOOK_BACK
     if is_quick and row.synced_at:
         since = row.synced_at - CLOCKS_DIFFER
-    longest = timedelta(seconds=settings.SYNC_LONGEST_WHOLE_S)
+    longest = timedelta(seconds=settings.SYNC_RECORDED_WHOLE_S)
     return Mine(
         sync_id=row.id,
         seat=Seat(
