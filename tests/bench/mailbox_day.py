@@ -144,12 +144,16 @@ class Day:
 def virtual() -> Iterator[Clock]:
     from django.utils import timezone
 
+    from api_bridge.connectors.graph import changes, pushes
     from api_bridge.sandbox import clock as sandbox_clock
     from api_bridge.sandbox import identity
 
     clock = Clock()
+    told = type("datetime", (datetime,), {"now": staticmethod(lambda _zone: clock.now())})
     with (
         patch.object(timezone, "now", clock.now),
+        patch.object(pushes, "datetime", told),
+        patch.object(changes, "datetime", told),
         patch.object(sandbox_clock, "time", SimpleNamespace(time=clock.time)),
         patch.object(identity, "TOKEN_LIFE_S", 3 * DAY_S),
     ):
