@@ -212,6 +212,7 @@ def _keep_sealed(order: Order, said: _Said, tokens: list[str]) -> None:
             mailbox_id=sync.mailbox_id,
             content=content,
             tokens=tokens,
+            came_at=timezone.now(),
         )
         for content in said.contents
     )
