@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from api_bridge.connectors import Connector, Item, ListsIds, Page
 from api_bridge.errors import AuthExpired, BridgeError
-from api_bridge.models import MailboxSync, SeenItem
+from api_bridge.models import Connection, MailboxSync, SeenItem
 from incidents.words import Place
 from tenants.doors import ClaimedWork
 from tenants.work import work_scope
@@ -44,6 +44,8 @@ CHECK_OVERLAP = timedelta(hours=1)
 FIRST_CHECK = timedelta(days=1)
 CHECK_RETRY = timedelta(minutes=10)
 AT_ONCE = 10
+# The record is read once an hour, and ends some minutes before that.
+RECORD_IS_FRESH = timedelta(hours=1, minutes=30)
 _NOT_COUNTED = (Place.QUARANTINE, Place.SENT)
 
 
@@ -52,7 +54,7 @@ def gap_of(item: Item, mine: Mine, row: MailboxSync) -> str:
     at = item.received_at
     if item.place in _NOT_COUNTED or at < mine.seat.judged_from:
         return ""
-    is_whole = mine.is_check or not (mine.is_quick or mine.by_history)
+    is_whole = mine.is_check or not (mine.is_quick or mine.is_told or mine.by_history)
     if is_whole and row.caught_up_at and at < row.caught_up_at - GRACE:
         return SeenItem.Gap.MISSED
     if not _stood(row, at) or (row.heard_at and row.heard_at >= at - GRACE):
@@ -72,7 +74,30 @@ def rarer(row: MailboxSync, now: datetime) -> int:
     """
     if row.push_expires_at is None or row.push_expires_at <= now:
         return int(settings.SYNC_WHOLE_S)
-    return int(min(2 * row.whole_every_s, settings.SYNC_LONGEST_WHOLE_S))
+    twice = 2 * row.whole_every_s
+    if twice > settings.SYNC_LONGEST_WHOLE_S and not _is_recorded(row, now):
+        return int(settings.SYNC_LONGEST_WHOLE_S)
+    return int(min(twice, settings.SYNC_RECORDED_WHOLE_S))
+
+
+def _is_recorded(row: MailboxSync, now: datetime) -> bool:
+    """What its host delivered was held against what was seen, not long ago."""
+    return Connection.objects.filter(
+        id=row.connection_id, trace_error="", traced_until__gt=now - RECORD_IS_FRESH
+    ).exists()
+
+
+def read_no_later(connection_id: UUID) -> None:
+    """The host's record cannot be had now: whole readings are as near as without it.  Must run in
+    the client's scope.
+    """
+    longest_s = int(settings.SYNC_LONGEST_WHOLE_S)
+    latest = Value(timezone.now() + timedelta(seconds=longest_s))
+    MailboxSync.objects.filter(connection_id=connection_id, whole_every_s__gt=longest_s).update(
+        whole_every_s=longest_s,
+        whole_due_at=Least("whole_due_at", latest),
+        due_at=Least("due_at", latest),
+    )
 
 
 def look_closer(row: MailboxSync) -> None:
@@ -80,6 +105,8 @@ def look_closer(row: MailboxSync) -> None:
     they are read whole as often as can be again.  Must run in the client's scope.
     """
     row.whole_every_s = int(settings.SYNC_WHOLE_S)
+    # Perhaps the host has lost the order: they are gone through with the next list of mailboxes.
+    Connection.objects.filter(id=row.connection_id).update(sweep_due_at=timezone.now())
     soon = timezone.now() + timedelta(seconds=settings.SYNC_WHOLE_S)
     others = MailboxSync.objects.filter(
         connection_id=row.connection_id, whole_every_s__gt=row.whole_every_s

@@ -26,6 +26,7 @@ from django.utils import timezone
 from api_bridge.connectors import Connector, Heard, Listening, Listens
 from api_bridge.errors import BridgeError
 from api_bridge.models import MailboxSync
+from api_bridge.push import gathered_by, note_heard
 from api_bridge.runtime import shared_runtime
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
@@ -227,11 +228,8 @@ def _tell_client(tenant_id: int, heard: Sequence[UUID], alive: Sequence[UUID]) -
                 push_expires_at=now + timedelta(seconds=LEASE_S)
             )
         if heard:
-            rows = MailboxSync.objects.filter(id__in=heard)
-            rows.update(dirty_at=now)
-            # A mailbox that has to wait goes on waiting.
-            rows.filter(failures=0).update(due_at=now)
-            want_work(tenant_id, QUEUE)
+            note_heard(MailboxSync.objects.filter(id__in=heard))
+            want_work(tenant_id, QUEUE, at=gathered_by(now))
 
 
 _guard = threading.Lock()

@@ -61,7 +61,9 @@ class Connection(TenantModel):
 
     ``blind_since`` None: the layer sees; ``seeing_since``: when it last came to see again, None: it
     was never blind.  ``list_due_at``: when its mailboxes are listed next, or
-    a blind connection is tried again; ``watch_due_at``: when exposed copies are looked at again.
+    a blind connection is tried again; ``watch_due_at``: when exposed copies are looked at again;
+    ``verdicts_due_at``: when the host's own verdicts are asked for; ``sweep_due_at``: when its
+    standing push orders are held against ours.
     URLs and ``ca_file`` are set by the operator, never by a client.  ``cloud_tenant_id`` is the
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
     that only this kind of host has, none of them secret.  ``by_registrations``: the connection has
@@ -107,6 +109,8 @@ class Connection(TenantModel):
     list_due_at = models.DateTimeField(default=timezone.now)
     watch_due_at = models.DateTimeField(default=timezone.now)
     trace_due_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    verdicts_due_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    sweep_due_at = models.DateTimeField(default=timezone.now, db_default=Now())
     traced_until = models.DateTimeField(null=True)
     trace_error = models.TextField(blank=True, default="", db_default="")
     seals_pushes = models.BooleanField(default=False, db_default=False)

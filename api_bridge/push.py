@@ -9,12 +9,13 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from api_bridge.connectors import Capability, Connector, Subscription
@@ -34,6 +35,8 @@ AT_ONCE = 10
 # The connector renews what has less than two days left; by then it must be asked.
 RENEW_BEFORE = timedelta(days=2) - timedelta(minutes=10)
 RETRY = timedelta(minutes=1)
+# Hourly where a mail was found late.
+SWEPT_EVERY = timedelta(hours=6)
 MAILBOX_RETRY = timedelta(days=1)
 CLIENT_STATE_BYTES = 32
 NO_PUSH = "This mail host calls nobody; its mailboxes are polled."
@@ -165,11 +168,16 @@ def _order(
 
 
 def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
-    """Ends orders to our address that no row knows, and makes anew what the mail host has lost or
-    sends elsewhere.  Raises ``BridgeError``.
+    """If it is time: ends orders to our address that no row knows, and makes anew what the mail
+    host has lost or sends elsewhere.  Raises ``BridgeError``.
     """
     if Capability.PUSH_LISTED not in connector.capabilities:
         return
+    now = timezone.now()
+    with work_scope(claimed):
+        due = Connection.objects.filter(id=connection_id, sweep_due_at__lte=now)
+        if not due.update(sweep_due_at=now + SWEPT_EVERY):
+            return
     standing = {push.id: push for push in connector.pushes()}
     ours = notification_url()
     with work_scope(claimed):
@@ -185,11 +193,17 @@ def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector
 def note_heard(rows: QuerySet[MailboxSync]) -> None:
     """Something changed in these mailboxes, somebody says.  Needs a scope.
 
+    They are looked at when the hints of some seconds are gathered; later hints do not put that off.
     A mailbox that has to wait (told to slow down, not readable) goes on waiting.
     """
     now = timezone.now()
     rows.update(dirty_at=now, heard_at=now)
-    rows.filter(failures=0).update(due_at=now)
+    rows.filter(failures=0).update(due_at=Least("due_at", Value(gathered_by(now))))
+
+
+def gathered_by(now: datetime) -> datetime:
+    """When what is heard now is looked at."""
+    return now + timedelta(seconds=settings.SYNC_GATHER_S)
 
 
 def forget_pushes(sync_ids: Sequence[UUID]) -> None:

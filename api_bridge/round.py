@@ -15,7 +15,16 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
 
-from api_bridge.connectors import ORIGINAL, Capability, Connector, Fetched, Item, Page, Ref
+from api_bridge.connectors import (
+    ORIGINAL,
+    Capability,
+    Connector,
+    Fetched,
+    Item,
+    Page,
+    ReadsMany,
+    Ref,
+)
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
 from api_bridge.known import Known, know
 from api_bridge.models import SeenItem
@@ -37,10 +46,7 @@ FETCHED_AT_ONCE = 20
 
 def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | BridgeError]:
     """One page of each, in order; what failed is its error."""
-    found: dict[UUID, Page | BridgeError] = {}
-    quick = [each for each in mine if each.is_quick]
-    if len(quick) > 1 or (quick and Capability.BATCH not in connector.capabilities):
-        found = _quick_looks(connector, quick)
+    found = _in_one_call(connector, mine)
     left = [each for each in mine if each.sync_id not in found]
 
     def one(each: Mine) -> Page | BridgeError:
@@ -59,15 +65,28 @@ def list_changes(connector: Connector, mine: Sequence[Mine]) -> list[Page | Brid
     return [found[each.sync_id] for each in mine]
 
 
-def _quick_looks(connector: Connector, quick: Sequence[Mine]) -> dict[UUID, Page | BridgeError]:
-    """Small lists, and so in one call; {} where they were too big for it."""
+def _in_one_call(connector: Connector, mine: Sequence[Mine]) -> dict[UUID, Page | BridgeError]:
+    """Small lists: the newest mail, and what came since a mailbox was read lately.  {} where there
+    are none, or where they were too big for one call.
+    """
+    quick = [each for each in mine if each.is_quick]
+    is_alone = len(quick) == 1 and Capability.BATCH in connector.capabilities
     try:
-        pages = connector.newest_many([(each.external_id, each.since) for each in quick])
+        if isinstance(connector, ReadsMany):
+            small = [each for each in mine if each.is_quick or each.is_small]
+            wanted = [
+                (each.external_id, "" if each.is_quick else each.cursor, each.since)
+                for each in small
+            ]
+            pages = connector.changes_many(wanted) if len(small) > 1 else []
+        else:
+            small = quick if not is_alone else []
+            pages = connector.newest_many([(each.external_id, each.since) for each in small])
     except BridgeError as error:
         if error.code == "too_big":
             return {}
-        return {each.sync_id: error for each in quick}
-    return {each.sync_id: page for each, page in zip(quick, pages, strict=True)}
+        return {each.sync_id: error for each in small}
+    return dict(zip((each.sync_id for each in small), pages, strict=False))
 
 
 class Round:

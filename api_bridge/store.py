@@ -38,8 +38,10 @@ class Mine:
     """One mailbox to read now, as it stood when it was taken up.
 
     ``is_quick``: only what was received since ``since``; the cursor stays where it is.  Otherwise
-    everything since the cursor, and ``since`` is for a mailbox that has none.  ``by_history``:
-    the host tells what changed, not what there is.  ``is_check``: what the list of ids showed to be
+    everything since the cursor, and ``since`` is for a mailbox that has none.  ``is_small``: it was
+    read to its end not long ago.  ``by_history``: the host tells what changed, not what there is.
+    ``is_told``: what a push brought, which is no list of the mailbox; ``dirty_at`` None then:
+    something is still to be looked for in it.  ``is_check``: what the list of ids showed to be
     unknown; the cursor stays where it is.  ``is_back``: mail from before the watching, that only
     taught so far, is judged (api_bridge/scanback).
     """
@@ -55,6 +57,8 @@ class Mine:
     is_back: bool = False
     by_history: bool = False
     is_check: bool = False
+    is_small: bool = False
+    is_told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,8 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
 
     The cursor moves only if every item of the page is stored or known.
     """
+    if mine.is_told:
+        return _commit_told(mine, page, outcome)
     row = MailboxSync.objects.select_for_update().filter(id=mine.sync_id).first()
     if row is None or (row.cursor, row.synced_at) != (mine.cursor, mine.synced_at):
         return False
@@ -92,6 +98,37 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
     if was_shut.update(state=Mailbox.State.ACTIVE):
         want_work(mine.seat.tenant_id, ACCESS)
     return True
+
+
+def _commit_told(mine: Mine, page: Page, outcome: Outcome) -> bool:
+    """Only what nobody has found meanwhile; how far the mailbox was read stays as it is."""
+    row = MailboxSync.objects.select_for_update().filter(id=mine.sync_id).first()
+    if row is None:
+        return False
+    seen = SeenItem.objects.filter(
+        tenant_id=row.tenant_id,
+        mailbox_id=row.mailbox_id,
+        item_id__in=[item.ref.item_id for item in page.items],
+    )
+    found = set(seen.exclude(place="").values_list("item_id", flat=True))
+    items = [item for item in page.items if item.ref.item_id not in found]
+    new = [each for each in outcome.scanned if each.item.ref.item_id not in found]
+    store_scanned(*new)
+    if remember(mine, replace(page, items=tuple(items)), replace(outcome, scanned=new), row):
+        look_closer(row)
+    settle_late_hints(row)
+    if mine.dirty_at is not None and row.dirty_at == mine.dirty_at and not outcome.failed:
+        row.dirty_at = None
+        row.due_at = _next_look(row, timezone.now())
+        row.save(update_fields=["dirty_at", "due_at", "whole_every_s"])
+    return True
+
+
+def _next_look(row: MailboxSync, now: datetime) -> datetime:
+    """The next whole reading, or a look before it where nobody would tell of new mail."""
+    if row.push_expires_at is None or row.push_expires_at <= now:
+        return min(row.whole_due_at, now + timedelta(seconds=settings.SYNC_POLLED_S))
+    return row.whole_due_at
 
 
 def store_scanned(*scanned: Scanned) -> None:
@@ -121,9 +158,7 @@ def _move_on(row: MailboxSync, mine: Mine, page: Page) -> None:
         else:
             row.whole_due_at = now + timedelta(seconds=row.whole_every_s)
             row.whole_every_s = rarer(row, now)
-    row.due_at = row.whole_due_at
-    if row.push_expires_at is None or row.push_expires_at <= now:
-        row.due_at = min(row.due_at, now + timedelta(seconds=settings.SYNC_POLLED_S))
+    row.due_at = _next_look(row, now)
     if row.dirty_at == mine.dirty_at:
         row.dirty_at = None
     else:

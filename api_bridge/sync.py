@@ -18,12 +18,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Min, Q
+from django.conf import settings
+from django.db.models import DurationField, ExpressionWrapper, F, Min, Q, Value
 from django.utils import timezone
 
 from api_bridge.access.registrations import QUEUE as ACCESS
 from api_bridge.circuit import OPEN_CODE
-from api_bridge.connectors import Capability, Connector, ListsIds
+from api_bridge.connectors import Capability, Connector, ListsIds, Page, ReadsMany
 from api_bridge.errors import (
     AccessDenied,
     AuthExpired,
@@ -45,7 +46,7 @@ from api_bridge.hearing import hear, next_pull
 from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
-from api_bridge.notices import take_notices
+from api_bridge.notices import Taken, next_notice, take_notices
 from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
 from api_bridge.round import Round, list_changes
 from api_bridge.runtime import connector_of, wire_connection
@@ -63,15 +64,20 @@ log = logging.getLogger(__name__)
 # waiting.  Who has more to do comes round again.
 BUDGET_S = 5.0
 PUSH_S = 5.0
-AT_ONCE = 16
+AT_ONCE = 20
 # So many of them for mailboxes of which nothing was heard: hints may be lost, and never stop.
 KEPT_FOR_UNHEARD = 4
+# A whole reading is near when an eighth of the time between two of them is left.
+NEAR_PART = 8
 # A round in which no mailbox had an answer, of at least so many, is the host's trouble.
 MOST_UNANSWERED = 3
 HOST_REST_S = 15.0
 LIST_RETRY = timedelta(minutes=1)
 # A new connection learns from what already lies in the mailboxes, and judges what comes.
 LOOK_BACK = timedelta(days=30)
+# Mail becomes visible late, and so a whole reading repeats the last minutes.  Before they have
+# passed a quick look is cheaper, afterwards a whole reading costs no more.
+LATELY = timedelta(minutes=15)
 LOST_CURSOR = timedelta(days=1)
 CLOCKS_DIFFER = timedelta(minutes=2)
 ITEMS_KEPT = timedelta(days=45)
@@ -115,9 +121,9 @@ def _open_all(claimed: ClaimedWork) -> list[Opened]:
                 except AuthExpired as error:
                     note_blind(row.id, error)
     opened = []
-    for row, settings in wired:
+    for row, wiring in wired:
         try:
-            connector = connector_of(settings)
+            connector = connector_of(wiring)
         except BridgeError as error:
             log.warning("connection %s cannot be opened: %s", row.id, error)
             with work_scope(claimed):
@@ -141,7 +147,8 @@ def _next_due(claimed: ClaimedWork) -> datetime | None:
         orders = wanting_push().filter(connection__state=Connection.State.ACTIVE)
         pushes = orders.exclude(_resting("connection__")).aggregate(due=Min("push_due_at"))["due"]
         pulls = next_pull(timezone.now()) if connections else None
-    dues = (rests, connections, watches, mailboxes, pushes, pulls)
+        notices = next_notice(timezone.now()) if connections else None
+    dues = (rests, connections, watches, mailboxes, pushes, pulls, notices)
     return min([due for due in dues if due], default=None)
 
 
@@ -159,7 +166,10 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
     if opened.list_due_at <= timezone.now():
         _list_mailboxes(claimed, opened)
     hear(claimed, opened.connection_id, opened.connector)
-    take_notices(claimed, opened.connection_id, opened.connector)
+    while taken := take_notices(claimed, opened.connection_id, opened.connector):
+        _read_told(claimed, opened, taken)
+        if not taken.more:
+            break
     while time.monotonic() < until:
         mine = _take_up(claimed, opened)
         if not mine:
@@ -212,6 +222,28 @@ def _list_mailboxes(claimed: ClaimedWork, opened: Opened) -> None:
         log.warning("push orders of connection %s: %s", opened.connection_id, error)
 
 
+def _read_told(claimed: ClaimedWork, opened: Opened, taken: Taken) -> None:
+    """Judges the mail that pushes brought.  Raises ``AuthExpired``.
+
+    Until it is done its mailboxes are such of which something was heard: whatever comes between,
+    they are looked at.
+    """
+    with work_scope(claimed):
+        rows = MailboxSync.objects.filter(
+            connection_id=opened.connection_id, mailbox__in=taken.told, failures=0
+        ).select_related("mailbox")
+        pages = []
+        for row in rows:
+            told = taken.told[row.mailbox_id]
+            if told.items:
+                dirty_at = row.dirty_at if told.is_all else None
+                mine = replace(_mine(row, opened), is_told=True, dirty_at=dirty_at)
+                page = Page(items=tuple(told.items), cursor=row.cursor, more=False)
+                pages.append((mine, page))
+    if pages:
+        Round(opened.connector, claimed, pages, taken.came_at).run()
+
+
 class _HostAway(Exception):
     """The mail host as a whole does not answer; worth another try after ``seconds``."""
 
@@ -248,28 +280,63 @@ def _check_lists(claimed: ClaimedWork, opened: Opened, until: float) -> None:
 
 
 def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
-    """Those of which something was heard first, and always some of the others."""
+    """Those of which something was heard first, and always some of the others.  Where one is read,
+    all are of which something was heard, and those whose whole reading is near: they share a call.
+    """
+    now = timezone.now()
     with work_scope(claimed):
-        due = (
-            _read_ones()
-            .filter(connection_id=opened.connection_id, due_at__lte=timezone.now())
-            .select_related("mailbox")
-        )
+        mine = _read_ones().filter(connection_id=opened.connection_id)
+        if not mine.filter(due_at__lte=now).exists():
+            return []
+        heard = Q(dirty_at__isnull=False, failures=0)
+        due = mine.filter(Q(due_at__lte=now) | heard).select_related("mailbox")
         rows = list(due.order_by(F("dirty_at").asc(nulls_last=True), "due_at")[:AT_ONCE])
         if len(rows) == AT_ONCE and rows[-KEPT_FOR_UNHEARD].dirty_at is not None:
             unheard = list(due.filter(dirty_at=None).order_by("due_at")[:KEPT_FOR_UNHEARD])
             rows = rows[: AT_ONCE - len(unheard)] + unheard
+        if any(row.whole_due_at <= now for row in rows):
+            rows += _near_ones(mine, rows, now)
         return [_mine(row, opened) for row in rows]
 
 
+def _near_ones(mine: Any, rows: Sequence[MailboxSync], now: datetime) -> list[MailboxSync]:
+    """Mailboxes that would be read whole soon after these are read whole now, with them."""
+    soon = ExpressionWrapper(
+        F("whole_every_s") * Value(timedelta(seconds=1 / NEAR_PART)), DurationField()
+    )
+    near = list(
+        mine.filter(failures=0, whole_due_at__lte=now + soon)
+        .exclude(id__in=[row.id for row in rows])
+        .select_related("mailbox")
+        .order_by("whole_due_at")[: max(0, AT_ONCE - len(rows))]
+    )
+    for row in [*rows, *near]:
+        if row.whole_due_at <= now + timedelta(seconds=row.whole_every_s / NEAR_PART):
+            row.whole_due_at = now
+    return near
+
+
+def _is_quick(row: MailboxSync, opened: Opened, now: datetime) -> bool:
+    """It was read whole not long ago."""
+    if Capability.CHEAP_CHANGES in opened.connector.capabilities or row.whole_due_at <= now:
+        return False
+    if not isinstance(opened.connector, ReadsMany) or not row.cursor:
+        return True
+    # The time until the next one was doubled with the last one, if it was not the longest yet.
+    is_longest = row.whole_every_s >= settings.SYNC_RECORDED_WHOLE_S
+    waited_s = row.whole_every_s if is_longest else row.whole_every_s / 2
+    return row.whole_due_at > now + timedelta(seconds=waited_s) - LATELY
+
+
 def _mine(row: MailboxSync, opened: Opened) -> Mine:
+    now = timezone.now()
     judged_from = opened.created_at - CLOCKS_DIFFER
-    is_cheap = Capability.CHEAP_CHANGES in opened.connector.capabilities
-    is_quick = row.whole_due_at > timezone.now() and not is_cheap
+    is_quick = _is_quick(row, opened, now)
     # A cursor that was lost begins again a day before the mailbox was last read.
     since = row.synced_at - LOST_CURSOR if row.synced_at else opened.created_at - LOOK_BACK
     if is_quick and row.synced_at:
         since = row.synced_at - CLOCKS_DIFFER
+    longest = timedelta(seconds=settings.SYNC_RECORDED_WHOLE_S)
     return Mine(
         sync_id=row.id,
         seat=Seat(
@@ -288,7 +355,8 @@ def _mine(row: MailboxSync, opened: Opened) -> Mine:
         is_quick=is_quick,
         synced_at=row.synced_at,
         dirty_at=row.dirty_at,
-        by_history=is_cheap,
+        by_history=Capability.CHEAP_CHANGES in opened.connector.capabilities,
+        is_small=bool(row.cursor and row.caught_up_at and row.caught_up_at > now - 2 * longest),
     )
 
 

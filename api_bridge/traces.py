@@ -21,9 +21,11 @@ from api_bridge.access.permissions import MESSAGE_TRACE
 from api_bridge.connectors import Connector
 from api_bridge.connectors.traces import Traced, TracesMail, TraceStatus
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, Unexpected
+from api_bridge.gaps import read_no_later
 from api_bridge.models import Connection, MailboxSync, TracedMail
 from incidents.intake import record
 from incidents.models import Delivery
+from incidents.models import Observation as Told
 from incidents.observations import Observation, Reason
 from incidents.userreports.terms import report_address
 from incidents.words import Layer, Verdict
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 EVERY, AGAIN = timedelta(hours=1), timedelta(minutes=10)
 # What came in the last minutes may not be on record yet; what is may still be undecided for hours.
 LAG, OVERLAP = timedelta(minutes=5), timedelta(hours=4)
+CLOCKS_DIFFER = timedelta(minutes=10)
 # After a long silence the gap is read in days, each kept before the next is asked for.
 STEP = timedelta(days=1)
 BUDGET_S = 20.0
@@ -100,6 +103,7 @@ def _read(claimed: ClaimedWork, row: Connection, connector: TracesMail, until: d
                 _store(claimed.tenant_id, row.id, traced)
         with work_scope(claimed):
             Connection.objects.filter(id=row.id).update(traced_until=upto, trace_error="")
+            read_where_unseen(claimed.tenant_id, row.id, max(since, upto - OVERLAP), upto)
         if upto == until:
             return
         since = upto
@@ -142,6 +146,31 @@ def _store(tenant_id: int, connection_id: UUID, traced: Sequence[Traced]) -> Non
         batch_size=1_000,
     )
     record(_observations(tenant_id, list(rows.values())))
+
+
+def read_where_unseen(
+    tenant_id: int, connection_id: UUID, since: datetime, until: datetime
+) -> None:
+    """Mailboxes to which the host delivered something that was not seen yet are read whole at once:
+    its hint was lost.  Must run in the client's scope.
+    """
+    delivered = TracedMail.objects.filter(
+        tenant_id=tenant_id,
+        connection_id=connection_id,
+        status=TraceStatus.DELIVERED,
+        mailbox__isnull=False,
+        received_at__gte=since,
+        received_at__lt=until,
+    ).values_list("mailbox_id", "mailbox__address", "internet_message_id")
+    told = Told.objects.filter(
+        tenant_id=tenant_id, layer=Layer.MAILBOX, observed_at__gte=since - CLOCKS_DIFFER
+    )
+    seen = set(told.values_list("recipient", "internet_message_id"))
+    unseen = {box_id for box_id, address, said in delivered if (address, said) not in seen}
+    now = timezone.now()
+    MailboxSync.objects.filter(connection_id=connection_id, mailbox__in=unseen, failures=0).update(
+        whole_due_at=now, due_at=now
+    )
 
 
 def _place(tenant_id: int, connection_id: UUID) -> _Place:
@@ -233,3 +262,5 @@ def _note(claimed: ClaimedWork, connection_id: UUID, words: str, again: timedelt
         Connection.objects.filter(id=connection_id).update(
             trace_error=words[:500], trace_due_at=timezone.now() + again
         )
+        if words:
+            read_no_later(connection_id)

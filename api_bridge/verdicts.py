@@ -26,7 +26,8 @@ from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
-LOOK_BACK = timedelta(days=3)
+EVERY, LOOK_BACK = timedelta(minutes=20), timedelta(days=3)
+EARLY = timedelta(minutes=1)
 ENGINES = {
     Connection.Kind.GOOGLE: "google-alert-center",
     Connection.Kind.GRAPH: "microsoft-defender",
@@ -34,11 +35,19 @@ ENGINES = {
 
 
 def tell_verdicts(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
-    """Never raises a ``BridgeError``: without this scope the mailboxes are read all the same."""
+    """If it is time.  Never raises a ``BridgeError``: without this scope the mailboxes are read all
+    the same.
+    """
     if Capability.VENDOR_VERDICTS not in connector.capabilities:
         return
     if not isinstance(connector, ReadsVerdicts):
         raise TypeError("the connector promises verdicts and cannot read them")
+    now = timezone.now()
+    with work_scope(claimed):
+        # Asked for in the turns that look at exposed copies: the next of them may come a bit early.
+        due = Connection.objects.filter(id=connection_id, verdicts_due_at__lte=now + EARLY)
+        if not due.update(verdicts_due_at=now + EVERY):
+            return
     try:
         said = connector.verdicts(timezone.now() - LOOK_BACK)
     except BridgeError as error:

@@ -28,7 +28,7 @@ from api_bridge.connectors.google.connector import address_in
 from api_bridge.hearing import connection_in, mark_heard
 from api_bridge.models import MailboxSync, PushNotice
 from api_bridge.notices import note_refused
-from api_bridge.push import client_state_place, forget_pushes, note_heard
+from api_bridge.push import client_state_place, forget_pushes, gathered_by, note_heard
 from api_bridge.services import QUEUE
 from tenants.doors import ask
 from tenants.middleware import without_scope
@@ -44,8 +44,10 @@ LONGEST_ID = 100
 LIFECYCLE_EVENTS = frozenset({"reauthorizationRequired", "subscriptionRemoved", "missed"})
 LONGEST_EVENT = 60
 SEALED_PARTS = ("data", "dataKey", "dataSignature", "encryptionCertificateId")
-LONGEST_CONTENT, LONGEST_PROOF, MOST_TOKENS = 100_000, 8_000, 20
-MOST_WAITING = 500
+LONGEST_CONTENT, LONGEST_PROOF, MOST_TOKENS = 400_000, 8_000, 20
+MOST_WAITING = 200
+# Several notices come at once, each with a mail's text.
+LONGEST_DELIVERY = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,11 @@ def graph(request: HttpRequest) -> HttpResponse:
     token = request.GET.get("validationToken")
     if token is not None:
         return _handshake(token)
+    body = request.read(LONGEST_DELIVERY + 1)
+    if len(body) > LONGEST_DELIVERY:
+        return HttpResponse("The body is too long.", status=413, content_type="text/plain")
     try:
-        said = json.loads(request.body)
+        said = json.loads(body)
     except (ValueError, RecursionError):
         return HttpResponse("The body is no JSON.", status=400, content_type="text/plain")
     entries = said.get("value") if isinstance(said, dict) else None
@@ -101,7 +106,7 @@ def google(request: HttpRequest, token: str) -> HttpResponse:
         try:
             with tenant_scope(Role.WORKER, [tenant_id]):
                 mark_heard(connection_id, {address})
-                want_work(tenant_id, QUEUE)
+                want_work(tenant_id, QUEUE, at=gathered_by(timezone.now()))
         except (OperationalError, InterfaceError):
             # Not stored, so not taken: Pub/Sub sends it again.
             log.exception("a push could not be stored")
@@ -154,7 +159,10 @@ def _take(entries: Iterable[dict[str, Any]], tokens: list[str]) -> None:
             _mark({order.sync_id: said.events for order, said in of_tenant.items() if said.events})
             for order, said in of_tenant.items():
                 _keep_sealed(order, said, tokens)
-            want_work(tenant_id, QUEUE)
+            is_waiting = all(
+                said.events <= {""} and not said.contents for said in of_tenant.values()
+            )
+            want_work(tenant_id, QUEUE, at=gathered_by(timezone.now()) if is_waiting else None)
 
 
 def _sort_in(entry: dict[str, Any], said: _Said) -> None:
@@ -164,20 +172,25 @@ def _sort_in(entry: dict[str, Any], said: _Said) -> None:
         said.events.add(word)
     elif not isinstance(entry.get("encryptedContent"), dict):
         said.events.add("")
+    elif _is_too_long(entry["encryptedContent"]):
+        # More than is kept until it is opened, and still a hint.
+        said.events.add("")
     elif (content := _sealed(entry["encryptedContent"])) is None:
         said.unreadable += 1
     else:
         said.contents.append(content)
 
 
+def _is_too_long(given: dict[str, Any]) -> bool:
+    parts = (given.get(name) for name in SEALED_PARTS)
+    return any(isinstance(text, str) and len(text) > LONGEST_CONTENT for text in parts)
+
+
 def _sealed(given: dict[str, Any]) -> dict[str, str] | None:
-    """The parts that opening needs, all of them printable; None if one is missing or too long."""
+    """The parts that opening needs, all of them printable; None if one is missing."""
     parts = {name: given.get(name) for name in SEALED_PARTS}
     content = {name: text for name, text in parts.items() if isinstance(text, str)}
-    fits = all(
-        len(text) <= LONGEST_CONTENT and text.isascii() and text.isprintable()
-        for text in content.values()
-    )
+    fits = all(text.isascii() and text.isprintable() for text in content.values())
     return content if fits and len(content) == len(SEALED_PARTS) else None
 
 
@@ -199,6 +212,7 @@ def _keep_sealed(order: Order, said: _Said, tokens: list[str]) -> None:
             mailbox_id=sync.mailbox_id,
             content=content,
             tokens=tokens,
+            came_at=timezone.now(),
         )
         for content in said.contents
     )

@@ -190,12 +190,17 @@ DEFAULT_FROM_EMAIL = os.environ.get("BAILEY_MAIL_FROM") or "bailey@localhost"
 OUTGOING_HOSTS = [host for host in os.environ.get("BAILEY_OUTGOING_HOSTS", "").split(",") if host]
 # A cloud that speaks as Microsoft's do, for app registrations (api_bridge/access/clouds.py).
 OTHER_CLOUD = env.other_cloud("BAILEY_OTHER_CLOUD")
+# What is heard of a client's mailboxes within this time is looked at in one call (seconds).
+SYNC_GATHER_S = 2.0
 # Without push, how often the newest mail of a mailbox is looked for; with or without, how often
 # everything since its cursor is listed (seconds).
 SYNC_POLLED_S = 30.0
 SYNC_WHOLE_S = 600.0
-# Where push stands and nothing was found late, whole readings become rarer, up to this.
+# Where push stands and nothing was found late, whole readings become rarer, up to this: so long a
+# mail whose hint was lost can lie unseen.
 SYNC_LONGEST_WHOLE_S = 7_200.0
+# The same where the mail host's own record of delivered mail is held against what was seen, hourly.
+SYNC_RECORDED_WHOLE_S = 43_200.0
 # A history (Google) is held against the list of ids so often: five units for each mailbox.
 SYNC_CHECKED_S = 21_600.0
 

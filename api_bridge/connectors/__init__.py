@@ -17,6 +17,7 @@ from api_bridge.connectors.protocols import (
     ListsGroups,
     ListsIds,
     PullsPushes,
+    ReadsMany,
     ReadsSettings,
     ReadsVerdicts,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "Page",
     "PulledPushes",
     "PullsPushes",
+    "ReadsMany",
     "ReadsSettings",
     "ReadsVerdicts",
     "Ref",

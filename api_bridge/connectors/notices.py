@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from api_bridge.connectors.shapes import Subscription
+from api_bridge.connectors.shapes import Item, Subscription
 from incidents.words import Place
 
 
@@ -42,13 +42,14 @@ class SealedNotice:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noticed:
     """What a genuine notice says of one copy: enough to know whether a look at the mailbox is worth
-    its request.  Never stored as what was seen.
+    its request.  ``item``: the copy as a list would show it, where the notice brings all of that.
     """
 
     item_id: str
     place: Place
     is_draft: bool
     is_read: bool
+    item: Item | None = None
 
 
 @runtime_checkable

@@ -139,6 +139,14 @@ class Connector(Protocol):
 
 
 @runtime_checkable
+class ReadsMany(Protocol):
+    """A mail host that answers for many mailboxes in one call."""
+
+    def changes_many(self, wanted: Sequence[tuple[str, str, datetime]]) -> list[Page | BridgeError]:
+        """``changes`` for many (mailbox id, cursor, since), in order; what failed is its error."""
+
+
+@runtime_checkable
 class ReadsSettings(Protocol):
     """What an intruder changes first."""
 

@@ -43,7 +43,7 @@ class Notifier:
         faults: Faults,
         *,
         prove: Callable[[str, str], str],
-        seal: Callable[[sqlite3.Row, sqlite3.Row, bool], dict[str, str]],
+        seal: Callable[[Store, sqlite3.Row, sqlite3.Row, bool], dict[str, str]],
         on_wake: Callable[[], None] = lambda: None,
     ) -> None:
         """``prove``: the token that goes with what is told to an application of a tenant; ``seal``:
@@ -184,7 +184,7 @@ class Notifier:
         if sealing is None or message is None or change["kind"] == mailboxes.DELETED:
             return {}
         is_immutable = bool(subscription["is_immutable"])
-        return {"encryptedContent": self._seal(sealing, message, is_immutable)}
+        return {"encryptedContent": self._seal(self._store, sealing, message, is_immutable)}
 
     def _proofs(self, items: list[dict[str, Any]]) -> list[str]:
         """One for each application and tenant of which something is told in full."""

@@ -9,7 +9,7 @@ from tenants.rls import AddTenantForeignKey
 class Migration(migrations.Migration):
     dependencies = [
         ("incidents", "0030_renewals"),
-        ("seg_bridge", "0001_squashed_0019_standing_records"),
+        ("seg_bridge", "0019_standing_records"),
         ("tenants", "0008_mailbox_groups"),
     ]
 

@@ -11,7 +11,7 @@ comes first in ``$filter``; ``$skip`` is never parsed out of a link).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -22,7 +22,7 @@ from api_bridge.connectors.graph.client import Ask, GraphClient, entries_of, nex
 from api_bridge.connectors.graph.folders import Folders
 from api_bridge.connectors.graph.mapping import ITEM_FIELDS, Json, item_of, text_of
 from api_bridge.errors import BridgeError, NotFound, Rejected, Temporary
-from api_bridge.http import Reply, date_of
+from api_bridge.http import date_of
 
 OVERLAP = timedelta(minutes=15)
 PAGE_SIZE = 50
@@ -84,46 +84,68 @@ def changes_page(
     try:
         reply = client.call("GET", at.link or _first_page(mailbox_id, at), mailbox_id=mailbox_id)
         data = reply.json()
-    except (NotFound, Rejected):
-        # 410, syncStateNotFound, a skip token that has died: bounded resync by time of receipt.
-        if not at.link:
-            raise
-        return _restarted(at.again())
-    except Temporary as error:
-        # A big page of whole bodies ends in 504.
-        if error.status != 504 or at.page_size <= SMALLEST_PAGE:
-            raise
-        return _restarted(at.again(page_size=max(SMALLEST_PAGE, at.page_size // 3)))
-    at = replace(at, began=at.began or _server_time(reply, now))
-    listed = entries_of(data)
-    items, skipped = _items(folders, mailbox_id, listed, now)
-    return _page(at, items, skipped, next_link_of(data))
+    except BridgeError as error:
+        return _after_refusal(at, error)
+    return _listed(folders, mailbox_id, at, data, _server_time(reply.headers, now))
 
 
-def newest_pages(
-    client: GraphClient, folders: Folders, wanted: Sequence[tuple[str, datetime]]
+def changes_pages(
+    client: GraphClient, folders: Folders, wanted: Sequence[tuple[str, str, datetime]]
 ) -> list[Page | BridgeError]:
-    """The first page of each since a time.  Raises ``BridgeError`` if the batch as such failed."""
+    """``changes_page`` of many in few calls, in order.  Raises ``BridgeError`` if the batch as such
+    failed.
+    """
     now = datetime.now(UTC)
-    asks = [
-        Ask(mailbox_id=mailbox_id, path=_first_page(mailbox_id, Cursor(since=since)))
-        for mailbox_id, since in wanted
-    ]
-    pages: list[Page | BridgeError] = []
-    for (mailbox_id, _), answer in zip(wanted, client.batch(asks), strict=True):
-        if isinstance(answer, BridgeError):
-            pages.append(answer)
-            continue
+    at_of: dict[int, Cursor | BridgeError] = {}
+    for number, (_, cursor, since) in enumerate(wanted):
         try:
-            data = answer.json()
-            items, skipped = _items(folders, mailbox_id, entries_of(data), now)
+            at_of[number] = Cursor.from_text(cursor) if cursor else Cursor(since=since)
         except BridgeError as error:
-            pages.append(error)
-            continue
-        kept = tuple(item for item in items if not item.is_draft)
-        more = bool(next_link_of(data))
-        pages.append(Page(items=kept, cursor="", more=more, skipped=skipped))
-    return pages
+            at_of[number] = error
+    numbers = [number for number, at in at_of.items() if isinstance(at, Cursor)]
+    answers = client.batch([_ask(wanted[number][0], at_of[number]) for number in numbers])
+    answer_of = dict(zip(numbers, answers, strict=True))
+
+    def one(number: int) -> Page | BridgeError:
+        mailbox_id, at = wanted[number][0], at_of[number]
+        if isinstance(at, BridgeError):
+            return at
+        answer = answer_of[number]
+        try:
+            if isinstance(answer, BridgeError):
+                return _after_refusal(at, answer)
+            began = _server_time(answer.headers, now)
+            return _listed(folders, mailbox_id, at, answer.json(), began)
+        except BridgeError as error:
+            return error
+
+    return [one(number) for number in range(len(wanted))]
+
+
+def _ask(mailbox_id: str, at: Cursor | BridgeError) -> Ask:
+    assert isinstance(at, Cursor)
+    target = at.link or _first_page(mailbox_id, at)
+    # A link is a whole address, a batch takes what comes after the version.
+    _, version, rest = target.partition("/v1.0/")
+    return Ask(mailbox_id=mailbox_id, path=f"/{rest}" if version else target)
+
+
+def _after_refusal(at: Cursor, error: BridgeError) -> Page:
+    """Raises the error where beginning the window again does not help."""
+    if isinstance(error, NotFound | Rejected) and at.link:
+        # 410, syncStateNotFound, a skip token that has died: bounded resync by time of receipt.
+        return _restarted(at.again())
+    if isinstance(error, Temporary) and error.status == 504 and at.page_size > SMALLEST_PAGE:
+        # A big page of whole bodies ends in 504.
+        return _restarted(at.again(page_size=max(SMALLEST_PAGE, at.page_size // 3)))
+    raise error
+
+
+def _listed(folders: Folders, mailbox_id: str, at: Cursor, data: Json, began: datetime) -> Page:
+    """Raises ``BridgeError``."""
+    at = replace(at, began=at.began or began)
+    items, skipped = _items(folders, mailbox_id, entries_of(data), datetime.now(UTC))
+    return _page(at, items, skipped, next_link_of(data))
 
 
 def older_page(
@@ -221,10 +243,10 @@ def _items(
     return items, len(listed) - len(items)
 
 
-def _server_time(reply: Reply, now: datetime) -> datetime:
+def _server_time(headers: Mapping[str, str], now: datetime) -> datetime:
     """Receipt is written by the server's clock, so the watermark is too.  Ours if it says none, or
     where it is ahead of ours: a watermark that is too early lists mail twice, one that is too late
     never lists it.
     """
-    at = date_of(reply.headers.get("date", ""))
+    at = date_of(headers.get("date", ""))
     return min(at, now) if at else now

@@ -11,7 +11,7 @@ import binascii
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -64,9 +64,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class BatchReply:
-    """One 2xx answer inside a batch."""
+    """One 2xx answer inside a batch.  ``headers``: of the whole batch's answer."""
 
     body: object
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Mapping[str, Any]:
         """Raises ``Unexpected`` if it is no object."""
@@ -221,7 +222,7 @@ class GraphClient:
             if isinstance(answer, dict)
         }
         for number in left:
-            done[number] = _batch_answer(by_id.get(str(number)))
+            done[number] = _batch_answer(by_id.get(str(number)), reply.headers)
         return done
 
     def _slot(self, mailbox_id: str) -> str:
@@ -242,12 +243,14 @@ def next_link_of(data: Mapping[str, Any]) -> str:
     return link if isinstance(link, str) else ""
 
 
-def _batch_answer(answer: Mapping[str, Any] | None) -> BatchReply | BridgeError:
+def _batch_answer(
+    answer: Mapping[str, Any] | None, outer: Mapping[str, str]
+) -> BatchReply | BridgeError:
     if answer is None or not isinstance(answer.get("status"), int):
         return Temporary("The batch left out an answer.", code="cut_answer")
     status, body = answer["status"], answer.get("body")
     if 200 <= status < 300:
-        return BatchReply(body)
+        return BatchReply(body, outer)
     error = body.get("error") if isinstance(body, dict) else None
     code = error.get("code") if isinstance(error, dict) else ""
     given = answer.get("headers")

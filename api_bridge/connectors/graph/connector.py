@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -26,7 +27,11 @@ from api_bridge.connectors import (
     VendorVerdict,
 )
 from api_bridge.connectors.back import BackCursor
-from api_bridge.connectors.graph.changes import changes_page, newest_pages, older_page
+from api_bridge.connectors.graph.changes import (
+    changes_page,
+    changes_pages,
+    older_page,
+)
 from api_bridge.connectors.graph.client import (
     Ask,
     BatchReply,
@@ -42,13 +47,14 @@ from api_bridge.connectors.graph.mapping import (
     USER_FIELDS,
     group_of,
     is_true,
+    item_of,
     mailbox_of,
     member_of,
     text_of,
 )
 from api_bridge.connectors.graph.pushes import Pushes
 from api_bridge.connectors.graph.remediate import Remediation
-from api_bridge.connectors.graph.sealed import open_notice
+from api_bridge.connectors.graph.sealed import open_notice, whole_message
 from api_bridge.connectors.graph.security import verdicts_of
 from api_bridge.connectors.graph.signing_keys import SigningKeys
 from api_bridge.connectors.graph.traces import REACH, WINDOW, trace_page
@@ -163,6 +169,7 @@ class GraphConnector:
             application=self._application,
             signing_key=self._signing_keys.find,
         )
+        told = whole_message(data)
         try:
             folder_id = text_of(data, "parentFolderId")
             place = self._folders.place_of(notice.mailbox_id, folder_id)
@@ -170,8 +177,9 @@ class GraphConnector:
             raise
         except BridgeError:
             # Where it lies is not known, so that nothing is saved; the notice is genuine.
-            place = Place.OTHER
+            place, told = Place.OTHER, None
         return Noticed(
+            item=item_of(told, notice.mailbox_id, place, notice.came_at) if told else None,
             item_id=text_of(data, "id"),
             place=place,
             is_draft=is_true(data, "isDraft"),
@@ -190,8 +198,12 @@ class GraphConnector:
     def changes(self, mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
         return changes_page(self._client, self._folders, mailbox_id, cursor, since)
 
+    def changes_many(self, wanted: Sequence[tuple[str, str, datetime]]) -> list[Page | BridgeError]:
+        return changes_pages(self._client, self._folders, wanted)
+
     def newest_many(self, wanted: Sequence[tuple[str, datetime]]) -> list[Page | BridgeError]:
-        return newest_pages(self._client, self._folders, wanted)
+        pages = self.changes_many([(mailbox_id, "", since) for mailbox_id, since in wanted])
+        return [replace(page, cursor="") if isinstance(page, Page) else page for page in pages]
 
     def older(
         self, mailbox_id: str, cursor: str, *, since: datetime, until: datetime, most: int

@@ -5,6 +5,7 @@ Outlook subscriptions live less than 7 days, those with resource data one day (c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,11 @@ from typing import Any
 from api_bridge.connectors import Subscription
 from api_bridge.connectors.graph.client import GraphClient, path
 from api_bridge.connectors.graph.mapping import subscription_of
-from api_bridge.connectors.graph.sealed import SELECTED, certificate_text
+from api_bridge.connectors.graph.sealed import EXPANDED, SELECTED, certificate_text
 from api_bridge.connectors.notices import PushKey
-from api_bridge.errors import NotFound
+from api_bridge.errors import NotFound, Rejected
+
+log = logging.getLogger(__name__)
 
 LIFE, RENEW_BEFORE = timedelta(minutes=10_020), timedelta(days=2)
 SEALED_LIFE, SEALED_RENEW_BEFORE = timedelta(minutes=1_420), timedelta(hours=8)
@@ -72,12 +75,32 @@ class Pushes:
     def _order(
         self, mailbox_id: str, notification_url: str, client_state: str, key: PushKey | None
     ) -> Subscription:
-        selected = f"?$select={SELECTED}" if key else ""
+        if key is None:
+            return self._take(mailbox_id, notification_url, client_state, None, "")
+        chosen = f"?$select={SELECTED}"
+        try:
+            whole = f"{chosen}&$expand={EXPANDED}"
+            return self._take(mailbox_id, notification_url, client_state, key, whole)
+        except Rejected as error:
+            # Our address or our right would be refused without the body too.
+            if error.status != 400 or error.code == "ValidationError":
+                raise
+            log.warning("the body cannot be had in notices: %s", error)
+            return self._take(mailbox_id, notification_url, client_state, key, chosen)
+
+    def _take(
+        self,
+        mailbox_id: str,
+        notification_url: str,
+        client_state: str,
+        key: PushKey | None,
+        chosen: str,
+    ) -> Subscription:
         body: dict[str, Any] = {
             "changeType": "created",
             "notificationUrl": notification_url,
             "lifecycleNotificationUrl": notification_url,
-            "resource": f"/users/{mailbox_id}/messages{selected}",
+            "resource": f"/users/{mailbox_id}/messages{chosen}",
             "expirationDateTime": _end(key),
             "clientState": client_state,
         }

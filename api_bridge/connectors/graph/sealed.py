@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.x509.oid import NameOID
 
+from api_bridge.connectors.graph.mapping import ITEM_FIELDS, Json, list_of, text_of
 from api_bridge.connectors.notices import NotGenuine, PushKey, SealedNotice
 
 # Microsoft Graph's own application, the only one that may speak to us of changes.
@@ -34,8 +35,15 @@ CLOCKS_DIFFER_S = 300
 MOST_TOKENS = 20
 ISSUERS = ("https://sts.windows.net/{}/", "https://sts.chinacloudapi.cn/{}/")
 SIGNED_WITH = ["RS256"]
-# Graph cannot be asked to put a body into a notice; what is here says where a mail lies.
-SELECTED = "id,parentFolderId,isDraft,isRead,receivedDateTime,internetMessageId"
+# Graph refuses a body in ``$select``, and takes extended properties in ``$expand``: text, HTML as
+# bytes, and their code page ([MS-OXPROPS] PidTagBody, PidTagHtml, PidTagInternetCodepage).  What
+# is left out of a notice is read in the mailbox.
+SELECTED = ",".join(name for name in ITEM_FIELDS.split(",") if name != "body")
+TEXT, HTML, CODE_PAGE = 0x1000, 0x1013, 0x3FDE
+EXPANDED = (
+    "singleValueExtendedProperties($filter=id eq 'String 0x1000' or id eq 'Binary 0x1013'"
+    " or id eq 'Integer 0x3FDE')"
+)
 
 
 def new_push_key(now: datetime) -> PushKey:
@@ -93,6 +101,48 @@ def open_notice(
     if not isinstance(data, dict):
         raise NotGenuine("What was sealed is no object.")
     return data
+
+
+def whole_message(data: Json) -> dict[str, Any] | None:
+    """The message as a list would show it, None where the notice does not bring all of that."""
+    told = _extended(data)
+    body: dict[str, str] | None = None
+    if html := _html(told):
+        body = {"contentType": "html", "content": html}
+    elif told.get(TEXT):
+        body = {"contentType": "text", "content": told[TEXT]}
+    is_whole = all(name in data for name in ("internetMessageHeaders", "hasAttachments", "from"))
+    return {**data, "body": body} if body and is_whole else None
+
+
+def _extended(data: Json) -> dict[int, str]:
+    """Values by number; Graph may write the number without leading zeros."""
+    found = {}
+    for entry in list_of(data, "singleValueExtendedProperties"):
+        try:
+            found[int(text_of(entry, "id").rpartition(" ")[2], 16)] = text_of(entry, "value")
+        except ValueError:
+            continue
+    return found
+
+
+def _html(told: Mapping[int, str]) -> str:
+    """ "" where there is none, or where it cannot be read surely."""
+    try:
+        raw = base64.b64decode(told.get(HTML, ""), validate=True)
+        return raw.decode(_codec(int(told.get(CODE_PAGE, ""))))
+    except (ValueError, LookupError):
+        return ""
+
+
+def _codec(code_page: int) -> str:
+    if code_page == 65_001:
+        return "utf-8"
+    if 28_591 <= code_page <= 28_605:
+        return f"iso8859-{code_page - 28_590}"
+    return {20_127: "ascii", 20_866: "koi8-r", 50_220: "iso2022_jp"}.get(
+        code_page, f"cp{code_page}"
+    )
 
 
 def decrypt(content: Mapping[str, Any], key: PushKey) -> bytes:

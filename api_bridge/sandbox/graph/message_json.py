@@ -11,6 +11,7 @@ from api_bridge.sandbox import ids, mailboxes, mime
 from api_bridge.sandbox.clock import as_graph_time
 from api_bridge.sandbox.graph.call import Call
 from api_bridge.sandbox.odata import Column
+from api_bridge.sandbox.store import Store
 
 Row = sqlite3.Row
 
@@ -81,7 +82,11 @@ _OF_TRAVELLED = {"received", "x-ms-exchange-organization-authas"}
 
 
 def _headers(call: Call, message: Row) -> list[dict[str, str]]:
-    fields = mime.header_fields(mailboxes.raw_mail(call.cloud.store, message))
+    return headers_of(call.cloud.store, message)
+
+
+def headers_of(store: Store, message: Row) -> list[dict[str, str]]:
+    fields = mime.header_fields(mailboxes.raw_mail(store, message))
     if not any(name.lower() in _OF_TRAVELLED for name, _ in fields):
         return []
     return [{"name": name, "value": mime.decoded(value)} for name, value in fields]

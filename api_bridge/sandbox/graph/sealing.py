@@ -9,7 +9,9 @@ import binascii
 import hmac
 import json
 import os
+import re
 import sqlite3
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,15 +21,19 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from api_bridge.sandbox import ids
+from api_bridge.sandbox import ids, mime
 from api_bridge.sandbox.graph.call import bad_request
-from api_bridge.sandbox.graph.message_json import PROPERTIES
+from api_bridge.sandbox.graph.message_json import PROPERTIES, headers_of
 from api_bridge.sandbox.odata import BadQuery, read_select
+from api_bridge.sandbox.store import Store
 
 FEWEST_BITS, MOST_BITS = 2_048, 4_096
 LARGEST_CERTIFICATE_ID = 128
 NEVER_TOLD = {"body", "uniquebody"}
-OPTIONS = {"$select", "$filter"}
+OPTIONS = {"$select", "$filter", "$expand"}
+_EXPANDED = re.compile(r"singleValueExtendedProperties\(\$filter=(.+)\)", re.IGNORECASE)
+_ID = re.compile(r"id eq '((?:String|Binary|Integer) 0x[0-9A-Fa-f]{1,4})'", re.IGNORECASE)
+TEXT, HTML, CODE_PAGE = 0x1000, 0x1013, 0x3FDE
 # What needs more than the message's own row is not told by the sandbox.
 _NEEDS_A_CALL = {"body", "uniqueBody", "internetMessageHeaders", "webLink", "id"}
 
@@ -72,10 +78,25 @@ def _selected(body: dict[str, Any]) -> str:
         raise bad_request(str(error), "InvalidRequest") from error
     if NEVER_TOLD & {name.lower() for name in names}:
         raise bad_request("The body cannot be part of a notification.", "InvalidRequest")
-    return ",".join(names)
+    return ";".join([",".join(names), *_extended(options.get("$expand", ""))])
 
 
-def sealed(sealing: sqlite3.Row, message: sqlite3.Row, is_immutable: bool) -> dict[str, str]:
+def _extended(text: str) -> list[str]:
+    """Ids of extended properties; nothing else can be expanded.  Raises GraphError."""
+    if not text:
+        return []
+    found = _EXPANDED.fullmatch(text)
+    asked = re.split(r" or ", found[1]) if found else []
+    ids_of = [_ID.fullmatch(each.strip()) for each in asked]
+    if not asked or not all(ids_of):
+        raise bad_request("$expand other than singleValueExtendedProperties is not supported.",
+                          "ExtensionError")  # fmt: skip
+    return [each[1] for each in ids_of if each]
+
+
+def sealed(
+    store: Store, sealing: sqlite3.Row, message: sqlite3.Row, is_immutable: bool
+) -> dict[str, str]:
     """The ``encryptedContent`` of one notification."""
     mailbox = message["mailbox"]
     shown: dict[str, Any] = {
@@ -84,10 +105,29 @@ def sealed(sealing: sqlite3.Row, message: sqlite3.Row, is_immutable: bool) -> di
         if is_immutable
         else ids.normal_id(mailbox, message["serial"]),
     }
-    for name in sealing["selected"].split(","):
-        if name not in _NEEDS_A_CALL:
+    names, *extended = sealing["selected"].split(";")
+    for name in names.split(","):
+        if name == "internetMessageHeaders":
+            shown[name] = headers_of(store, message)
+        elif name not in _NEEDS_A_CALL:
             shown[name] = PROPERTIES[name](None, message)  # type: ignore[arg-type]  # read from the row alone
+    if told := [each for each in map(partial(_property, message), extended) if each]:
+        shown["singleValueExtendedProperties"] = told
     return seal(json.dumps(shown).encode(), sealing["certificate"], sealing["certificate_id"])
+
+
+def _property(message: sqlite3.Row, asked: str) -> dict[str, str] | None:
+    """None for one that the message does not have."""
+    is_html, content = message["body_type"] == "html", message["body"]
+    kind, _, digits = asked.partition(" ")
+    number = int(digits, 16)
+    value = {
+        TEXT: mime.text_of_html(content) if is_html else content,
+        HTML: base64.b64encode(content.encode()).decode() if is_html else "",
+        CODE_PAGE: "65001",
+    }.get(number, "")
+    # Graph writes the number without leading zeros.
+    return {"id": f"{kind} 0x{number:x}", "value": value} if value else None
 
 
 def seal(plain: bytes, certificate: str, certificate_id: str) -> dict[str, str]:

@@ -22,11 +22,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from requests.adapters import BaseAdapter
 from typing_extensions import override
 
+from api_bridge.cache import LocalCache
 from api_bridge.connectors import Connection, Connector, Runtime
 from api_bridge.connectors.google import GoogleConnector
 from api_bridge.connectors.google.client import GoogleClient
 from api_bridge.connectors.graph import GraphConnector
 from api_bridge.connectors.graph.client import GraphClient
+from api_bridge.connectors.graph.signing_keys import SigningKeys
 from api_bridge.limits import LocalLimits
 from api_bridge.sandbox.admin import Admin
 from api_bridge.sandbox.cloud import Cloud
@@ -65,6 +67,7 @@ class InsideCloud:
         self.calls = 0
         self.is_heard = True
         self._told: list[dict[str, Any]] = []
+        self.proofs: list[str] = []
         self._run(self._open())
         self.client = httpx.Client(transport=InsideTransport(self))
 
@@ -125,12 +128,15 @@ class InsideCloud:
         self._run(deliver_from_outside(self.cloud, raw, list(to), helo=helo, peer=peer))
 
     def notices(self) -> list[dict[str, Any]]:
-        """What the subscribers' addresses have not been told yet, in order; told with this."""
+        """What the subscribers' addresses have not been told yet, in order; told with this.
+        ``proofs``: what came with it.
+        """
 
         async def tell() -> None:
             for row in self._store.rows("SELECT DISTINCT url FROM subscription"):
                 await self._notifier._tell(row["url"])
 
+        self.proofs = []
         self._run(tell())
         told, self._told = self._told, []
         return told
@@ -142,7 +148,9 @@ class InsideCloud:
         token = request.url.params.get("validationToken")
         if token is not None:
             return httpx.Response(200, text=token)
-        self._told += json.loads(request.content)["value"]
+        said = json.loads(request.content)
+        self._told += said["value"]
+        self.proofs += said.get("validationTokens", [])
         return httpx.Response(202)
 
 
@@ -290,6 +298,8 @@ def opener(cloud: InsideCloud, time: Time) -> Callable[[Connection, Runtime], Co
             sleep=time.sleep,
             clock=time,
         )
-        return GraphConnector(connection, runtime, client=graph)
+        made = GraphConnector(connection, runtime, client=graph)
+        made._signing_keys = SigningKeys(connection, LocalCache(), http=http)
+        return made
 
     return open_connector

@@ -76,7 +76,8 @@ def test_what_defender_says_later_goes_the_way_of_every_hosts_verdicts(client_: 
     client_.company.cloud.admin("POST", path, alert, 201)
     for _ in range(2):
         with client_.scope():
-            Connection.objects.update(watch_due_at=Connection.objects.get().created_at)
+            at = Connection.objects.get().created_at
+            Connection.objects.update(watch_due_at=at, verdicts_due_at=at)
         client_.sync()
     (said,) = client_.observations(layer=Layer.VENDOR)
     assert (said.verdict, said.engine, said.recipient) == ("phish", "microsoft-defender", ana)

@@ -297,7 +297,8 @@ def test_what_google_says_of_a_mail_stands_beside_our_verdict(google):
     }, 201)  # fmt: skip
     for _ in range(2):
         with google.scope():
-            Connection.objects.update(watch_due_at=timezone.now())
+            now = timezone.now()
+            Connection.objects.update(watch_due_at=now, verdicts_due_at=now)
         google.sync()
     (said,) = google.observations(layer=Layer.VENDOR)
     assert (said.verdict, said.recipient) == (Verdict.PHISH, google.company.mail("ana"))
@@ -316,7 +317,8 @@ def test_what_people_press_in_gmail_is_a_report_and_no_word_of_google(google):
     }, 201)  # fmt: skip
     for _ in range(2):
         with google.scope():
-            Connection.objects.update(watch_due_at=timezone.now())
+            now = timezone.now()
+            Connection.objects.update(watch_due_at=now, verdicts_due_at=now)
         google.sync()
         google.make_sense()
         serve_reported(ClaimedWork(google.tenant.id, google.tenant.provider_id, 1))

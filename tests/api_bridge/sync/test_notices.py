@@ -97,7 +97,7 @@ def test_what_is_known_already_costs_no_request(sealed, hook, machine, monkeypat
     def nothing_is_asked(*_: object, **__: object) -> None:
         raise AssertionError("a look at a mailbox")
 
-    monkeypatch.setattr(type(connector), "newest_many", nothing_is_asked)
+    monkeypatch.setattr(type(connector), "changes_many", nothing_is_asked)
     monkeypatch.setattr(type(connector), "changes", nothing_is_asked)
     rest(sealed)
     serve(sealed, machine, said)

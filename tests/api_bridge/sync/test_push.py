@@ -257,7 +257,8 @@ def test_an_order_that_no_row_knows_is_ended(pushed):
     pushed.company.post("subscriptions", order)
     assert len(pushed.company.get("subscriptions")["value"]) == 4
     with pushed.scope():
-        pushed.connection.__class__.objects.update(list_due_at=timezone.now())
+        now = timezone.now()
+        pushed.connection.__class__.objects.update(list_due_at=now, sweep_due_at=now)
     pushed.sync()
     assert len(pushed.company.get("subscriptions")["value"]) == 3
 

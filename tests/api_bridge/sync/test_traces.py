@@ -10,6 +10,7 @@ from django.utils import timezone
 from api_bridge import traces
 from api_bridge.access.proof import fetch_token
 from api_bridge.blindspots import watch_sight
+from api_bridge.connectors.graph import GraphConnector
 from api_bridge.connectors.traces import Traced, TracePage, TraceStatus
 from api_bridge.errors import Temporary
 from api_bridge.models import Connection, MailboxSync, TracedMail
@@ -240,3 +241,40 @@ def test_one_clients_record_is_not_anothers(client_, connect, monkeypatch):
     with client_.scope():
         assert TracedMail.objects.count() == 1
         assert Observation.objects.filter(tenant=other.tenant).count() == 0
+
+
+def test_a_mailbox_is_read_whole_where_the_record_has_what_was_not_seen(client_, monkeypatch):
+    """Its hint was lost; the others, of which all is seen, are left alone."""
+    client_.company.receive("ana")
+    read(client_, monkeypatch)
+    unseen = client_.company.receive("bo")
+    later = timezone.now() + 6 * AN_HOUR
+    with client_.scope():
+        MailboxSync.objects.update(due_at=later, whole_due_at=later)
+        Connection.objects.update(trace_due_at=timezone.now())
+    client_.sync(everything=False)
+    assert client_.mailbox_sync("bo").whole_due_at <= timezone.now()
+    assert client_.mailbox_sync("ana").whole_due_at == later
+    client_.sync(everything=False)
+    assert unseen in {row.internet_message_id for row in client_.observations()}
+
+
+def test_whole_readings_are_rarest_while_the_record_is_read(client_, monkeypatch):
+    def push_stands() -> None:
+        with client_.scope():
+            MailboxSync.objects.update(push_expires_at=timezone.now() + 48 * AN_HOUR)
+
+    read(client_, monkeypatch)
+    for _ in range(7):
+        push_stands()
+        client_.sync()
+    assert client_.mailbox_sync("ana").whole_every_s == 43_200
+
+    def away(*_: object, **__: object) -> None:
+        raise Temporary("The record does not answer.")
+
+    monkeypatch.setattr(GraphConnector, "traced", away)
+    read(client_, monkeypatch)
+    row = client_.mailbox_sync("ana")
+    assert row.whole_every_s == 7_200
+    assert row.whole_due_at <= timezone.now() + 2 * AN_HOUR

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("api_bridge", "0014_accounts"),
+        ("api_bridge", "0015_account_steps_at_google"),
     ]
 
     operations = [
