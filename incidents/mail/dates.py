@@ -1,12 +1,13 @@
-"""Dates of mail headers."""
+"""Dates of mail headers, read and written."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 
 _LONGEST = 200
+_DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()  # noqa: SIM905
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905  one line
 # As nearly all programs write it; all else is left to the standard library, which takes ten times
 # as long.
@@ -27,6 +28,15 @@ def parse_date(text: str) -> datetime | None:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def format_date(at: datetime) -> str:
+    """As RFC 5322 wants it; ``at`` is aware."""
+    if at.tzinfo is not UTC:
+        return format_datetime(at)
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
+    clock = f"{at.hour:02}:{at.minute:02}:{at.second:02}"
+    return f"{day}, {at.day:02} {month} {at.year:04} {clock} +0000"
 
 
 def _usual_date(found: re.Match[str]) -> datetime:

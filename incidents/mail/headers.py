@@ -47,20 +47,28 @@ class Field:
         self.key = self.name.strip().lower()
 
     def unfolded(self) -> bytes:
-        value = self.value
-        if lines := value.count(b"\n"):
-            if value.count(b"\r\n ") + value.count(b"\r\n\t") == lines:
-                value = value.replace(b"\r\n", b"")
-            else:  # line ends of other forms, or none before a blank
-                value = _UNFOLD.sub(b"", value)
-        return value.strip()
+        return _unfolded(self.value)
 
     def text(self) -> str:
         """The value unfolded and read as UTF-8 or Windows-1252; encoded words stay as they are."""
-        value = self.unfolded()
-        if value.isascii() and b"\0" not in value:
-            return value.decode("ascii")
-        return decode_header_bytes(value)
+        return header_text(self.value)
+
+
+def header_text(value: bytes) -> str:
+    """``Field.text`` of this value."""
+    value = _unfolded(value)
+    if value.isascii() and b"\0" not in value:
+        return value.decode("ascii")
+    return decode_header_bytes(value)
+
+
+def _unfolded(value: bytes) -> bytes:
+    if lines := value.count(b"\n"):
+        if value.count(b"\r\n ") + value.count(b"\r\n\t") == lines:
+            value = value.replace(b"\r\n", b"")
+        else:  # line ends of other forms, or none before a blank
+            value = _UNFOLD.sub(b"", value)
+    return value.strip()
 
 
 @dataclass(slots=True)

@@ -80,7 +80,8 @@ async def serve(
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
-        reader = LoopReader(judge=engines.judge)
+        # Of all engines only the embedded one looks at more than what is told of a mail.
+        reader = LoopReader(judge=engines.judge, is_told_only=engines.isolated is None)
         try:
             gate = Gate(
                 settings,
