@@ -32,6 +32,8 @@ def main() -> int:
         stream=sys.stderr,
         format="%(asctime)s gate %(levelname)s %(name)s: %(message)s",
     )
+    # A line is made for each mail: what no line shows is not looked up for it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # One line a mail from us; the libraries' chatter is for their own developers.
     for name in ("mail.log", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.ERROR)

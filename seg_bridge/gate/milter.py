@@ -115,6 +115,9 @@ class MilterSession(asyncio.Protocol):
         assert self._transport is not None
         try:
             for letter, data in self._packets:
+                if letter == "L":  # most of all packets
+                    self._add_header(data)
+                    continue
                 self._obey(letter, data)
                 if self._commit is not None or self._transport.is_closing():
                     break
@@ -132,9 +135,7 @@ class MilterSession(asyncio.Protocol):
         self._transport.write(answer)
 
     def _obey(self, letter: str, data: bytes) -> None:
-        match letter:  # the most frequent first
-            case "L":
-                self._add_header(data)
+        match letter:
             case "D":
                 self._macros[chr(data[0]) if data else ""] = data
             case "B":

@@ -14,6 +14,8 @@ VERSION = 6
 MAX_PACKET_BYTES = 1024 * 1024
 
 _HEAD = struct.Struct(">I")
+# Before each header field Postfix says that it has no macros for it.
+_NO_MACROS = b"DL"
 _OPTIONS = struct.Struct(">III")
 _NUMBER = struct.Struct(">I")
 
@@ -90,6 +92,8 @@ class Packets:
                     return
                 continue
             self._at = end
+            if length == len(_NO_MACROS) and inbox.startswith(_NO_MACROS, start):
+                continue
             yield chr(inbox[start]), inbox[start + 1 : end]
 
 
