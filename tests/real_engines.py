@@ -23,6 +23,7 @@ from console.gateway_parts.rspamd import RspamdPart
 from console.launch.account import Account
 from console.launch.ports import free_port
 from console.launch.process import Process, start_ready
+from seg_bridge.engines.endpoints import Endpoint
 from seg_bridge.engines.names import Names
 from seg_bridge.engines.rspamd import RspamdEngine
 from seg_bridge.engines.rspamd.learning import Teacher
@@ -100,8 +101,9 @@ class RealRspamd:
     process: Process
 
     @property
-    def scan(self) -> tuple[str, int]:
-        return split_hop(self.plan.gate["BAILEY_RSPAMD_SCAN"])
+    def scan(self) -> Endpoint:
+        place = self.plan.gate["BAILEY_RSPAMD_SCAN"]
+        return Path(place) if place.startswith("/") else split_hop(place)
 
     @property
     def learn(self) -> tuple[str, int]:

@@ -5,15 +5,18 @@ conf     what Bailey writes at each start
 local    what an operator adds: files in local.d and override.d replace ours of the same name
 data     Rspamd's own: compiled rules, statistics
 store    what it has learned, in a Valkey
+scan     the socket at which the gate asks: a connection for each mail costs less than by loopback
 
-Loopback only: the scanning worker asks for no password, and its `File:` header would read local
-files.  The controller, which learns, takes nothing without its password, from nobody.
+Loopback and that socket only: the scanning worker asks for no password, and its `File:` header
+would read local files.  The controller, which learns, takes nothing without its password, from
+nobody.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +46,7 @@ TASK_TIMEOUT_S = 8
 # A learned mail costs some 1,400 keys; what is least likely to be needed again goes first.
 STORE_BYTES = 512 * 1024 * 1024
 WORKERS = 2
+LONGEST_SOCKET = 107  # bytes of a path (unix(7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class RspamdPart:
                 *(PlannedFolder(folder / "local" / each) for each in ("", "local.d", "override.d")),
                 *(PlannedFolder(conf / each, account, 0o700) for each in _folders(files)),
                 *(PlannedFolder(folder / each, account, 0o700) for each in ("data", "store")),
+                PlannedFolder(folder / "scan", account),
             ),
             files=(
                 PlannedFile(store.config, store.configuration(), 0o600, account),
@@ -104,7 +109,8 @@ class RspamdPart:
                 Program(rspamd, _answers(settings.ports)),
             ),
             gate={
-                "BAILEY_RSPAMD_SCAN": f"{HOST}:{settings.ports['RSPAMD_PORT']}",
+                "BAILEY_RSPAMD_SCAN": _socket(settings)
+                or f"{HOST}:{settings.ports['RSPAMD_PORT']}",
                 "BAILEY_RSPAMD_LEARN": f"{HOST}:{settings.ports['RSPAMD_LEARN_PORT']}",
                 "BAILEY_RSPAMD_PASSWORD": keys["controller"],
             },
@@ -241,11 +247,20 @@ rule = {{
 """
 
 
+def _socket(settings: PartSettings) -> str:
+    """Where the gate asks; "": in so long a folder no socket can be."""
+    path = str(settings.folder_of(RspamdPart.name) / "scan" / "scan.sock")
+    return path if len(os.fsencode(path)) <= LONGEST_SOCKET else ""
+
+
 def _workers(settings: PartSettings, keys: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     def socket(variable: str) -> str:
         return f'bind_socket = "{HOST}:{settings.ports[variable]}";\n'
 
-    yield "override.d/worker-normal.inc", socket("RSPAMD_PORT") + f"count = {WORKERS};\n"
+    scan = _socket(settings)
+    # Whoever is on this machine may ask by loopback too.
+    also = f'bind_socket = "{scan} mode=0666";\n' if scan else ""
+    yield "override.d/worker-normal.inc", socket("RSPAMD_PORT") + also + f"count = {WORKERS};\n"
     yield (
         "override.d/worker-controller.inc",
         socket("RSPAMD_LEARN_PORT")

@@ -31,6 +31,8 @@ def auth_results_of(block: HeaderBlock, own_ids: Collection[str]) -> tuple[AuthR
     among them accepts headers without a name, as Microsoft 365 writes them.
     """
     own = {each.lower() for each in own_ids}
+    if not own:
+        return ()
     found: list[AuthResult] = []
     is_in_run = False
     for each in block.fields:

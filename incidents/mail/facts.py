@@ -121,6 +121,8 @@ class MailFacts:
     ``shingles``     MinHash values of the text for near-duplicates; () under 20 shingles.
     ``judged``       what the judge in the reading process said (JSON, its own form); None: there
                      was none, or it could not be brought to an end.  Never stored.
+    ``told``         what ``as_json`` says, written already by the process that read the mail; b"":
+                     it is not at hand.
     """
 
     size_bytes: int
@@ -155,6 +157,7 @@ class MailFacts:
     language: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     judged: Any = None
+    told: bytes = field(default=b"", compare=False, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """What is stored and shipped with an observation: facts, no content.
@@ -162,9 +165,15 @@ class MailFacts:
         Leaves out all text and all header values but the named ones: content stays in the
         evidence store behind a right and a reason.
         """
-        told = {name: getattr(self, name) for name in self.__slots__ if name not in _CONTENT}
-        plain: dict[str, Any] = parse_json(write_json(told))
+        plain: dict[str, Any] = parse_json(self.as_json_text())
         return plain
 
+    def as_json_text(self) -> bytes:
+        """``as_json`` as one line."""
+        return self.told or write_json({name: getattr(self, name) for name in _TOLD})
 
-_CONTENT = frozenset({"text", "html", "html_text", "hidden_text", "headers", "trace", "judged"})
+
+_CONTENT = frozenset(
+    {"text", "html", "html_text", "hidden_text", "headers", "trace", "judged", "told"}
+)
+_TOLD = tuple(name for name in MailFacts.__slots__ if name not in _CONTENT)

@@ -136,16 +136,23 @@ def _without_invisible(text: str) -> str:
 
 def _without_banners(lines: list[str]) -> list[str]:
     kept = [line.strip() for line in lines if line.strip()]
-    head = [line for line in kept[:_BANNER_LINES] if not _is_banner(line)]
-    rest = kept[_BANNER_LINES:]
+    head, rest = kept[:_BANNER_LINES], kept[_BANNER_LINES:]
     foot_at = max(0, len(rest) - _BANNER_LINES)
-    rest[foot_at:] = [
-        line for line in rest[foot_at:] if not _is_banner(line) and not _is_footer(line)
-    ]
+    foot = rest[foot_at:]
+    # All lines at once first: most mails have none of the words.
+    if _has_one(head, _BANNER_WORDS):
+        head = [line for line in head if not _is_banner(line)]
+    if _has_one(foot, (*_BANNER_WORDS, *_FOOTER_WORDS)):
+        rest[foot_at:] = [line for line in foot if not _is_banner(line) and not _is_footer(line)]
     kept = head + rest
     if kept:
         kept[0] = _TAG.sub("", kept[0], count=1) if _TAG.match(kept[0]) else kept[0]
     return kept
+
+
+def _has_one(lines: list[str], words: tuple[str, ...]) -> bool:
+    folded = "\n".join(lines).casefold()
+    return any(word in folded for word in words)
 
 
 def _is_banner(line: str) -> bool:
@@ -215,7 +222,10 @@ def minhash_of_words(words: list[str]) -> tuple[int, ...]:
     if len(shingles) < _LEAST_SHINGLES:
         return ()
     bins = [_EMPTY] * _BINS
-    for mixed in map(_mixed, shingles):
+    for each in shingles:  # ``_mixed``, written out: it is the innermost loop of all reading
+        mixed = (each * _FACTOR + _TERM) & _64_BITS
+        mixed ^= mixed >> 29
+        mixed = (mixed * _LAST_FACTOR) & _64_BITS ^ mixed >> 32
         at, value = mixed & (_BINS - 1), mixed >> 33
         if value < bins[at]:
             bins[at] = value

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from incidents.mail.encoded import decode_header_bytes
 from incidents.mail.limits import LIMITS, Limits
 
-_SPACES = b" \t"
+_LF, _CR, _DASH = b"\n\r-"
 _KNOWN_NAME = re.compile(
     r"(?:from|to|cc|bcc|subject|date|sender|reply-to|received|message-id|return-path|mime-version"
     r"|content-[a-z-]+|x-[!-9;-~]+|list-[a-z-]+|references|in-reply-to|dkim-signature|arc-[a-z-]+"
@@ -29,9 +29,10 @@ _FOLD_AT = 900
 _STRAY = b"X-Bailey-Stray"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Field:
-    """One header field; ``raw[start:end]`` is all of it with its line end.
+    """One header field; ``raw[start:end]`` is all of it with its line end.  Nobody changes one: it
+    is not frozen because that takes three times as long to make, forty times a mail.
 
     ``key`` is the name as it is compared: lower case, without the blanks some put before the colon.
     """
@@ -43,14 +44,31 @@ class Field:
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", self.name.strip().lower())
+        self.key = self.name.strip().lower()
 
     def unfolded(self) -> bytes:
-        return _UNFOLD.sub(b"", self.value).strip()
+        return _unfolded(self.value)
 
     def text(self) -> str:
         """The value unfolded and read as UTF-8 or Windows-1252; encoded words stay as they are."""
-        return decode_header_bytes(self.unfolded())
+        return header_text(self.value)
+
+
+def header_text(value: bytes) -> str:
+    """``Field.text`` of this value."""
+    value = _unfolded(value)
+    if value.isascii() and b"\0" not in value:
+        return value.decode("ascii")
+    return decode_header_bytes(value)
+
+
+def _unfolded(value: bytes) -> bytes:
+    if lines := value.count(b"\n"):
+        if value.count(b"\r\n ") + value.count(b"\r\n\t") == lines:
+            value = value.replace(b"\r\n", b"")
+        else:  # line ends of other forms, or none before a blank
+            value = _UNFOLD.sub(b"", value)
+    return value.strip()
 
 
 @dataclass(slots=True)
@@ -64,12 +82,18 @@ class HeaderBlock:
     body_start: int = 0
     scanned_to: int = 0
     problems: list[str] = field(default_factory=list)
+    _by_key: dict[str, list[Field]] = field(default_factory=dict)
 
     def first(self, key: str) -> Field | None:
-        return next((each for each in self.fields if each.key == key), None)
+        found = self.all(key)
+        return found[0] if found else None
 
     def all(self, key: str) -> list[Field]:
-        return [each for each in self.fields if each.key == key]
+        """Of a block that was read to its end."""
+        if not self._by_key:
+            for each in self.fields:
+                self._by_key.setdefault(each.key, []).append(each)
+        return self._by_key.get(key, [])
 
     def note(self, problem: str) -> None:
         if problem not in self.problems:
@@ -94,7 +118,7 @@ def scan_block(
 
 
 class _Scanner:
-    """Goes over the lines of one block; ``position`` is the line it looks at."""
+    """Goes over the fields of one block; ``position`` is the line it looks at."""
 
     def __init__(
         self, raw: bytes, start: int, end: int, limits: Limits, stop_at_dashes: bool
@@ -103,67 +127,59 @@ class _Scanner:
         self.stop_at_dashes = stop_at_dashes
         self.block = HeaderBlock(body_start=end)
         self.position = start
-        self.open: tuple[int, int] | None = None  # where the open field and its value begin
         self.first_broken = -1
 
     def scan(self) -> HeaderBlock:
-        while self.position < self.end:
-            line_end = self.raw.find(b"\n", self.position, self.end) + 1 or self.end
-            is_too_far = self.position - self.start > self.limits.all_headers_bytes
-            is_first = self.position == self.start
-            if self.raw[self.position] not in _SPACES or is_too_far or is_first:
-                self._close_field()
-                if self._ends_at(line_end, is_too_far):
-                    break
-                self._open_field(line_end)
-            self.position = line_end
-        self._close_field()
+        raw, end, last = self.raw, self.end, self.start + self.limits.all_headers_bytes
+        while self.position < end and not self._ends_here(last):
+            found = _LINE_END.search(raw, self.position, end)
+            field_end = found.end() if found is not None else end
+            if field_end > last:  # no line that begins beyond is looked at
+                field_end = raw.find(b"\n", max(self.position, last), end) + 1 or end
+            self._take(self.position, field_end)
+            self.position = field_end
         self.block.scanned_to = max(self.position, self.block.body_start)
         _settle_broken_line(self.block, self.first_broken)
         return self.block
 
-    def _ends_at(self, line_end: int, is_too_far: bool) -> bool:
-        line = self.raw[self.position : min(line_end, self.position + 3)]
-        if line in (b"\n", b"\r\n"):
-            self.block.body_start = line_end
-        elif self.stop_at_dashes and line.startswith(b"--"):
-            self.block.body_start = self.position
-        elif is_too_far:
+    def _ends_here(self, last: int) -> bool:
+        raw, position = self.raw, self.position
+        first = raw[position]
+        if first == _LF or (first == _CR and raw.startswith(b"\r\n", position, self.end)):
+            self.block.body_start = raw.find(b"\n", position) + 1
+        elif first == _DASH and self.stop_at_dashes and raw.startswith(b"--", position, self.end):
+            self.block.body_start = position
+        elif position > last:
             self.block.note("headers_too_long")
-            self.block.body_start = _after_blank_line(self.raw, self.position, self.end)
+            self.block.body_start = _after_blank_line(raw, position, self.end)
         else:
             return False
         return True
 
-    def _open_field(self, line_end: int) -> None:
-        colon = self.raw.find(b":", self.position, line_end)
-        is_short = 0 < colon - self.position <= self.limits.name_characters
-        name = self.raw[self.position : colon].strip() if is_short else b""
-        if not name or b" " in name or b"\t" in name:
-            if not self.raw.startswith((b"From ", b">From "), self.position):
-                self.block.note("broken_header_line")
+    def _take(self, start: int, field_end: int) -> None:
+        """The line at ``start`` with those that continue it."""
+        raw, limits, block = self.raw, self.limits, self.block
+        colon = raw.find(b":", start, field_end)
+        raw_name = raw[start:colon] if 0 < colon - start <= limits.name_characters else b""
+        bare = raw_name.strip()
+        if not bare or b" " in bare or b"\t" in bare or b"\n" in raw_name:
+            if not raw.startswith((b"From ", b">From "), start):
+                block.note("broken_header_line")
                 if self.first_broken < 0:
-                    self.first_broken = self.position
-        elif len(self.block.fields) >= self.limits.headers:
-            self.block.note("too_many_headers")
-        else:
-            self.open = (self.position, colon)
-
-    def _close_field(self) -> None:
-        if self.open is None:
+                    self.first_broken = start
             return
-        start, colon = self.open
-        most = colon + 1 + self.limits.header_bytes
-        if self.position > most:
-            self.block.note("header_too_long")
-        value = self.raw[colon + 1 : min(self.position, most)].rstrip(b"\r\n")
-        if b"\r" in value and b"\r" in value.replace(b"\r\n", b""):
-            self.block.note("bare_cr")
-        name = self.raw[start:colon]
-        if b"\x00" in value or b"\x00" in name:
-            self.block.note("nul_in_headers")
-        self.block.fields.append(Field(name.decode("latin-1"), value, start, self.position))
-        self.open = None
+        if len(block.fields) >= limits.headers:
+            block.note("too_many_headers")
+            return
+        most = colon + 1 + limits.header_bytes
+        if field_end > most:
+            block.note("header_too_long")
+        value = raw[colon + 1 : min(field_end, most)].rstrip(b"\r\n")
+        if value.count(b"\r") != value.count(b"\r\n"):
+            block.note("bare_cr")
+        if b"\x00" in value or b"\x00" in raw_name:
+            block.note("nul_in_headers")
+        block.fields.append(Field(raw_name.decode("latin-1"), value, start, field_end))
 
 
 def _after_blank_line(raw: bytes, position: int, end: int) -> int:

@@ -138,7 +138,7 @@ def _read_tree(tree: LexborHTMLParser, facts: HtmlFacts, limits: Limits) -> None
         facts.remote_images += source.startswith(("http:", "https:", "//"))
     root = tree.body or tree.root
     if root is not None:
-        reader = _TextReader()
+        reader = _TextReader({node.mem_id for node in tree.css("[style],[hidden]")})
         reader.walk(root)
         facts.text = _tidy("".join(reader.shown))
         facts.hidden = _tidy("\n".join(reader.hidden))
@@ -188,9 +188,11 @@ class _TextReader:
     """Goes once over the tree, keeping apart what is shown and what is hidden.
 
     Nodes are only looked at: taking one out frees its children, which may still be in a list.
+    ``styled``: those that may hide something; to ask each for its attributes takes long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, styled: set[int]) -> None:
+        self.styled = styled
         self.shown: list[str] = []
         self.hidden: list[str] = []
 
@@ -208,7 +210,8 @@ class _TextReader:
                 inner = node.child
                 if inner is not None:
                     parents.append((node, is_hidden, is_tiny))
-                    is_hidden, is_tiny = _style_of(node, is_hidden, is_tiny)
+                    if node.mem_id in self.styled:
+                        is_hidden, is_tiny = _style_of(node, is_hidden, is_tiny)
                     node = inner
                     continue
             following = node.next

@@ -15,10 +15,19 @@ from typing import Any
 import orjson
 
 
+class ReadyJson:
+    """A value that is written already; ``text`` is one line."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+
 def write_json(value: Any) -> bytes:
     """Raises ``TypeError`` or ``ValueError`` for what is no JSON."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, default=_ready)
     except TypeError:
         return json.dumps(value, separators=(",", ":"), default=_plain).encode("ascii")
 
@@ -31,7 +40,15 @@ def parse_json(text: bytes | str) -> Any:
         return json.loads(text)
 
 
+def _ready(value: Any) -> Any:
+    if isinstance(value, ReadyJson):
+        return orjson.Fragment(value.text)
+    raise TypeError(f"no JSON: {type(value)}")
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, ReadyJson):
+        return parse_json(value.text)
     if isinstance(value, datetime):
         return value.isoformat()
     if is_dataclass(value) and not isinstance(value, type):

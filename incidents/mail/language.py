@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from operator import itemgetter
 
 _SAMPLE = 4_000
 _LEAST_WORDS = 8
@@ -19,6 +20,8 @@ _SCRIPTS = (
     ("th", re.compile("[\u0e00-\u0e7f]")),
     ("hi", re.compile("[\u0900-\u097f]")),
 )
+# All of them lie there.
+_OTHER_SCRIPTS = re.compile("[\u0370-\ud7af]")
 _SMALL_WORDS = {
     "en": "the and of to you your is this for with that are have please from will our not be",
     "de": "der die das und ist sie ihr ihre nicht mit für auf ein eine den dem wir bitte zu von",
@@ -47,14 +50,16 @@ def guess_language(text: str) -> str:
     else:
         words = [word.lower() for word in _WORD.findall(sample)]
         letters = sum(map(len, words))
-        for code, script in _SCRIPTS:
-            if letters and len(script.findall(sample)) * 5 > letters:
-                return code
+        if letters and len(_OTHER_SCRIPTS.findall(sample)) * 5 > letters:
+            for code, script in _SCRIPTS:
+                if len(script.findall(sample)) * 5 > letters:
+                    return code
     if len(words) < _LEAST_WORDS:
         return ""
-    counts: Counter[str] = Counter()
-    for word, times in Counter(words).items():
-        for code in _LANGUAGES.get(word, ()):
-            counts[code] += times
-    best, count = counts.most_common(1)[0] if counts else ("", 0)
+    counted = Counter(words)
+    counts: dict[str, int] = {}
+    for word in filter(_LANGUAGES.__contains__, counted):
+        for code in _LANGUAGES[word]:
+            counts[code] = counts.get(code, 0) + counted[word]
+    best, count = max(counts.items(), key=itemgetter(1), default=("", 0))
     return best if count * 10 >= len(words) else ""

@@ -56,7 +56,7 @@ def read_mail(
         "raw_sha256": hashlib.sha256(raw).hexdigest(),
         "envelope_from": envelope_from[: limits.header_value_characters],
     }
-    if not raw.strip():
+    if not raw or raw.isspace():
         return MailFacts(**facts, is_readable=False, problems=("empty",))
     if len(raw) > limits.raw_bytes:
         return MailFacts(**facts, is_readable=False, problems=("mail_too_big",))
@@ -125,9 +125,9 @@ class _Reading:
         found["trace"] = self._value(block, TRACE_HEADER.lower(), 1_000)
         found["hops"] = hops_of(block, limits=limits)
         found["auth_results"] = auth_results_of(block, own_ids)
+        most = limits.header_value_characters
         found["headers"] = tuple(
-            (each.name.strip(), decode_words(each.text()[: limits.header_value_characters]))
-            for each in block.fields
+            [(each.name.strip(), decode_words(each.text()[:most])) for each in block.fields]
         )
 
     def _value(self, block: HeaderBlock, key: str, most: int) -> str:

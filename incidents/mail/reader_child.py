@@ -2,7 +2,8 @@
 
 Started by ``incidents.mail.reader`` with the number of an inherited socket.  It says ``R`` when it
 is ready, then answers one request after the other until the socket closes.
-Request to read: lengths of the two parts that follow (options, raw mail).  Answer: length, facts.
+Request to read: lengths of the two parts that follow (options, raw mail).  Answer: length, facts;
+without the mail's content where the option ``is_told_only`` is set.
 Request to judge the mail that was just read: the same without raw.  Answer: length, JSON of what
 the judge says, or of null and why it failed.  Options are pickled, because the parent is trusted;
 answers are not, because a process that has read hostile mail is not.
@@ -28,11 +29,12 @@ from typing import Any
 
 from incidents.mail.facts import MailFacts
 from incidents.mail.read import read_mail
-from incidents.mail.wire import pack_facts
+from incidents.mail.wire import pack_facts, pack_told
 
 REQUEST = struct.Struct(">II")
 ANSWER = struct.Struct(">I")
 READY = b"R"
+_READ_BYTES = 128 * 1024
 _TRACEBACK_CHARACTERS = 4_000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _WARM_UP = (
@@ -61,16 +63,18 @@ def main(arguments: list[str]) -> None:
     with socket.socket(fileno=socket_number) as line:
         line.sendall(READY)
         raw, facts = _WARM_UP, read_mail(_WARM_UP)
-        while (request := _received(line, REQUEST.size)) is not None:
+        inbox = _Inbox(line)
+        while (request := inbox.take(REQUEST.size)) is not None:
             options_length, raw_length = REQUEST.unpack(request)
-            packed, sent = _received(line, options_length), _received(line, raw_length)
+            packed, sent = inbox.take(options_length), inbox.take(raw_length)
             if packed is None or sent is None:
                 return
             _limit_cpu(cpu_s)
             options = pickle.loads(packed)  # noqa: S301  from the parent, which is trusted
             if raw_length:
+                pack = pack_told if options.pop("is_told_only", False) else pack_facts
                 raw, facts = sent, read_mail(sent, **options)
-                answer = pack_facts(facts)
+                answer = pack(facts)
             else:
                 answer = _judged(judge, raw, facts, options)
             line.sendall(ANSWER.pack(len(answer)) + answer)
@@ -120,16 +124,25 @@ def _limit_cpu(cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (used + cpu_s, hard))
 
 
-def _received(line: socket.socket, length: int) -> bytes | None:
-    """Exactly that many bytes; None when the parent has gone."""
-    data = bytearray(length)
-    view, at = memoryview(data), 0
-    while at < length:
-        count = line.recv_into(view[at:])
-        if not count:
-            return None
-        at += count
-    return bytes(data)
+class _Inbox:
+    """What the parent sends, taken from the socket in as few pieces as it comes in."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._data = b""
+
+    def take(self, length: int) -> bytes | None:
+        """Exactly that many bytes; None when the parent has gone."""
+        pieces, missing = [self._data], length - len(self._data)
+        while missing > 0:
+            piece = self._line.recv(_READ_BYTES)
+            if not piece:
+                return None
+            pieces.append(piece)
+            missing -= len(piece)
+        data = b"".join(pieces) if len(pieces) > 1 else self._data
+        self._data = data[length:]
+        return data[:length]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,10 @@ from incidents.mail.limits import LIMITS, Limits
 _LONGEST = 2_000
 _CLAUSE = re.compile(r"(?:^|\s)(from|by|with)\s+([^\s;()]{1,255})", re.IGNORECASE)
 _ADDRESS = re.compile(r"[\[(]\s*(?:IPv6:)?([0-9A-Fa-f:.]{3,45})(?:%[\w.]+)?\s*[\])]")
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}")
 _HELO = re.compile(r"\b(?:helo|ehlo)[= ]\s*([^\s;()]{1,255})", re.IGNORECASE)
+_PARENTHESIS = re.compile(r"[()]")
+_BY = re.compile(r"(?:^|\s)by\s", re.IGNORECASE)
 _COMMENT_NAME = re.compile(r"^\(\s*([A-Za-z0-9._-]{1,255})\s")
 
 
@@ -54,11 +57,11 @@ def _without_comments(path: str) -> tuple[str, list[str]]:
     comments: list[str] = []
     depth, begin = 0, 0
     has_by = False
-    for match in re.finditer(r"[()]", path):
+    for match in _PARENTHESIS.finditer(path):
         if match[0] == "(":
             if depth == 0:
                 pieces.append(path[begin : match.start()])
-                has_by = has_by or re.search(r"(?:^|\s)by\s", pieces[-1], re.I) is not None
+                has_by = has_by or _BY.search(pieces[-1]) is not None
                 begin = match.end()
             depth += 1
         elif depth:
@@ -75,6 +78,8 @@ def _without_comments(path: str) -> tuple[str, list[str]]:
 
 def _ip_in(text: str) -> str:
     for match in _ADDRESS.finditer(text):
+        if _IPV4.match(match[1]):
+            return match[1]
         try:
             return str(ipaddress.ip_address(match[1]))
         except ValueError:

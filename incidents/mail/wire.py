@@ -24,17 +24,41 @@ _NESTED: dict[str, type[Any]] = {
     "links": Link,
     "attachments": Attachment,
 }
+_SENT = tuple(name for name in MailFacts.__slots__ if name != "told")
+_TOLD = MailFacts(size_bytes=0, raw_sha256="").as_json().keys()
 _PLAIN_TUPLES = ("problems", "references", "shingles")
 
 
 def pack_facts(facts: MailFacts) -> bytes:
     """What ``unpack_facts`` turns back into an equal object."""
-    return write_json(facts)
+    return write_json({name: getattr(facts, name) for name in _SENT})
+
+
+def pack_told(facts: MailFacts) -> bytes:
+    """The same without the mail's content, for ``unpack_told``."""
+    return facts.as_json_text()
 
 
 def unpack_facts(data: bytes) -> MailFacts:
     """Raises ``ValueError``, ``TypeError`` or ``KeyError`` on anything that is not facts."""
     found = parse_json(data)
+    found["headers"] = tuple((name, value) for name, value in found["headers"])
+    return _made(found)
+
+
+def unpack_told(data: bytes) -> MailFacts:
+    """Facts without content; ``told`` is what came, fit for one line of a journal.
+
+    Raises as ``unpack_facts``.
+    """
+    found = parse_json(data)
+    if found.keys() != _TOLD or b"\n" in data or b"\r" in data:
+        raise ValueError("not what is told of a mail")
+    found["told"] = data
+    return _made(found)
+
+
+def _made(found: dict[str, Any]) -> MailFacts:
     for hop in found["hops"]:
         hop["received_at"] = _time(hop["received_at"])
     for attachment in found["attachments"]:
@@ -44,7 +68,6 @@ def unpack_facts(data: bytes) -> MailFacts:
         found[name] = tuple(kind(**each) for each in found[name])
     for name in _PLAIN_TUPLES:
         found[name] = tuple(found[name])
-    found["headers"] = tuple((name, value) for name, value in found["headers"])
     found["sender"] = Address(**found["sender"]) if found["sender"] else None
     found["sent_at"] = _time(found["sent_at"])
     return MailFacts(**found)

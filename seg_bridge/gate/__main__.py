@@ -32,6 +32,8 @@ def main() -> int:
         stream=sys.stderr,
         format="%(asctime)s gate %(levelname)s %(name)s: %(message)s",
     )
+    # A line is made for each mail: what no line shows is not looked up for it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # One line a mail from us; the libraries' chatter is for their own developers.
     for name in ("mail.log", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -80,7 +82,8 @@ async def serve(
     async with IngestClient(
         url=settings.ingest_url, gate=settings.name, secret=settings.secret
     ) as client:
-        reader = LoopReader(judge=engines.judge)
+        # Of all engines only the embedded one looks at more than what is told of a mail.
+        reader = LoopReader(judge=engines.judge, is_told_only=engines.isolated is None)
         try:
             gate = Gate(
                 settings,

@@ -45,7 +45,7 @@ from seg_bridge.gate.records import (
     Transaction,
     begun_record,
     done_record,
-    facts_told,
+    facts_written,
 )
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.repeats import KEEP_ANSWERED_S, KEEP_PUT_OFF_S, Repeats, repeat_key
@@ -137,7 +137,7 @@ class Core:
             copies=copies,
             policy_version=snapshot.version,
             source=f"gate:{self._parts.name}",
-            facts_json=facts_told(facts, result),
+            facts_json=facts_written(facts, result),
             is_in_circle=is_in_circle(raw),
             said=transaction.said,
             queue_id=transaction.queue_id,

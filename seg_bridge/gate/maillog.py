@@ -25,7 +25,15 @@ from incidents.words import Direction, Layer, Outcome, Place
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import replace_file
 from seg_bridge.gate.journal import Journal, JournalError
-from seg_bridge.gate.maillog_lines import Attempted, Expired, Removed, State, Traced, read_line
+from seg_bridge.gate.maillog_lines import (
+    Attempted,
+    Expired,
+    Removed,
+    State,
+    Traced,
+    is_of_interest,
+    read_line,
+)
 from seg_bridge.gate.policy import normalise_address
 from seg_bridge.gate.records import observation_record
 
@@ -239,6 +247,8 @@ class MailLog:
     def _observe(self, lines: Iterable[bytes]) -> Iterator[Observation]:
         now = datetime.now(UTC)
         for line in lines:
+            if not is_of_interest(line):
+                continue
             event = read_line(line.decode("utf-8", "replace"), now)
             match event:
                 case Traced():

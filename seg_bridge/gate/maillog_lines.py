@@ -31,7 +31,8 @@ _ATTEMPTED = re.compile(
     r" status=(?P<status>sent|deferred|bounced) \((?P<reply>.*)\)\Z"
 )
 _EXPIRED = re.compile(r"from=<[^>]*>, status=(?:force-)?expired, returned to sender\Z")
-_TRADITIONAL = "%Y %b %d %H:%M:%S"
+_TRADITIONAL = re.compile(r"([A-Z][a-z]{2}) ([ 0-9][0-9]) ([0-9]{2}):([0-9]{2}):([0-9]{2})\Z")
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905  one line
 # A line of that form has no year: one that seems to lie ahead is of the last one.
 _AHEAD = timedelta(days=1)
 
@@ -73,6 +74,11 @@ class Removed:
 Event = Traced | Attempted | Expired | Removed
 
 
+def is_of_interest(line: bytes) -> bool:
+    """False: ``read_line`` would give None, as for two of three lines."""
+    return b" status=" in line or line.endswith(b": removed") or b"info: header X-Bailey-" in line
+
+
 def read_line(line: str, now: datetime) -> Event | None:
     """``now`` is aware; times without a zone are UTC (our Postfix runs so)."""
     match = _LINE.match(line)
@@ -112,7 +118,11 @@ def _time(text: str, now: datetime) -> datetime | None:
     try:
         if text[0].isdigit():
             return datetime.fromisoformat(text).astimezone(UTC)
-        at = datetime.strptime(f"{now.year} {text}", _TRADITIONAL).replace(tzinfo=UTC)
+        found = _TRADITIONAL.match(text)
+        if found is None:
+            return None
+        month, *numbers = found.groups()
+        at = datetime(now.year, _MONTHS.index(month) + 1, *map(int, numbers), tzinfo=UTC)
         return at if at <= now + _AHEAD else at.replace(year=now.year - 1)
     except ValueError:  # 29 February of a year that has none, 25 o'clock
         return None

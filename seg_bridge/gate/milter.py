@@ -115,6 +115,9 @@ class MilterSession(asyncio.Protocol):
         assert self._transport is not None
         try:
             for letter, data in self._packets:
+                if letter == "L":  # most of all packets
+                    self._add_header(data)
+                    continue
                 self._obey(letter, data)
                 if self._commit is not None or self._transport.is_closing():
                     break
@@ -133,10 +136,12 @@ class MilterSession(asyncio.Protocol):
 
     def _obey(self, letter: str, data: bytes) -> None:
         match letter:
-            case "O":
-                self._say(wire.negotiate(data))
             case "D":
                 self._macros[chr(data[0]) if data else ""] = data
+            case "B":
+                self._add_body(data)
+            case "O":
+                self._say(wire.negotiate(data))
             case "C":
                 self._forget_client()
                 _, self._client_ip = wire.read_connect(data)
@@ -146,10 +151,6 @@ class MilterSession(asyncio.Protocol):
                 self._take_sender(data)
             case "R":
                 self._take_recipient(data)
-            case "L":
-                self._add_header(data)
-            case "B":
-                self._add_body(data)
             case "E":
                 self._end(data)
             case "A":
@@ -301,9 +302,9 @@ class MilterSession(asyncio.Protocol):
         mail.data += data
         if len(mail.data) > limits.mail_bytes:
             mail.refusal = _TOO_BIG
+            mail.data.clear()
         elif load.bytes_in_flight > limits.bytes_in_flight:
             mail.refusal = _NO_ROOM
-        if mail.refusal:
             mail.data.clear()
 
     def _end(self, data: bytes) -> None:

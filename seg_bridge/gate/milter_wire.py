@@ -14,6 +14,8 @@ VERSION = 6
 MAX_PACKET_BYTES = 1024 * 1024
 
 _HEAD = struct.Struct(">I")
+# Before each header field Postfix says that it has no macros for it.
+_NO_MACROS = b"DL"
 _OPTIONS = struct.Struct(">III")
 _NUMBER = struct.Struct(">I")
 
@@ -28,13 +30,17 @@ _QUIET_HEADER, _QUIET_BODY = 0x80, 0x80000
 _LEADING_SPACE = 0x100000
 _NEEDED_STEPS = _QUIET_CONNECT | _QUIET_HELO | _QUIET_HEADER | _QUIET_BODY | _LEADING_SPACE
 _WANTED_STEPS = _NEEDED_STEPS | _NO_DATA | _NO_UNKNOWN | _NO_END_OF_HEADERS
-# Stage of the conversation -> the macros that we ask for there.
+# Stage of the conversation -> the macros that we ask for there.  Where no name is given, Postfix
+# says what its own settings name; it says nothing for a name that has no value.
+_NOTHING = "{none}"
 _MACROS = (
-    (0, "j {daemon_name}"),
+    (0, _NOTHING),
     (1, "{tls_version}"),
     (2, "{tls_version} {auth_authen}"),
-    (3, ""),
+    (3, _NOTHING),
+    (4, _NOTHING),
     (5, "i"),
+    (6, _NOTHING),  # said before each header field
 )
 
 
@@ -49,27 +55,46 @@ class Packets:
         self._max_bytes = max_bytes
         self._inbox = b""
         self._at = 0  # what stands before it was given
+        # What came behind the inbox, and how much of it the next packet still needs: a body comes
+        # in many pieces, which are put together once.
+        self._pieces: list[bytes] = []
+        self._piece_bytes = self._missing = 0
 
     def feed(self, data: bytes) -> None:
-        self._inbox = self._inbox[self._at :] + data
-        self._at = 0
+        self._pieces.append(data)
+        self._piece_bytes += len(data)
 
     @property
     def waiting_bytes(self) -> int:
-        return len(self._inbox) - self._at
+        return len(self._inbox) - self._at + self._piece_bytes
+
+    def _join(self) -> None:
+        self._inbox = b"".join((self._inbox[self._at :], *self._pieces))
+        self._pieces.clear()
+        self._at = self._piece_bytes = self._missing = 0
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         """Letter and data of each whole packet.  Raises ``BadPacket``."""
-        while self.waiting_bytes >= _HEAD.size:
-            (length,) = _HEAD.unpack_from(self._inbox, self._at)
+        while True:
+            if self._piece_bytes and self._piece_bytes >= self._missing:
+                self._join()
+            at, inbox = self._at, self._inbox
+            start = at + _HEAD.size
+            if len(inbox) < start:
+                return
+            (length,) = _HEAD.unpack_from(inbox, at)
             if not 0 < length <= self._max_bytes:
                 raise BadPacket(f"a packet of {length} bytes")
-            start = self._at + _HEAD.size
             end = start + length
-            if len(self._inbox) < end:
-                return
+            if len(inbox) < end:
+                self._missing = end - len(inbox)
+                if self._piece_bytes < self._missing:
+                    return
+                continue
             self._at = end
-            yield chr(self._inbox[start]), self._inbox[start + 1 : end]
+            if length == len(_NO_MACROS) and inbox.startswith(_NO_MACROS, start):
+                continue
+            yield chr(inbox[start]), inbox[start + 1 : end]
 
 
 def packet(letter: str, data: bytes = b"") -> bytes:
@@ -130,7 +155,7 @@ def read_header(data: bytes) -> tuple[bytes, bytes]:
 
     Raises ``BadPacket``.
     """
-    parts = strings(data)
+    parts = data.removesuffix(b"\0").split(b"\0")
     if len(parts) != 2 or not parts[0]:
         raise BadPacket("a header that is none")
     return parts[0], parts[1]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.utils import format_datetime
 
 from incidents.mail.facts import AuthResult
-from incidents.mail.headers import Field, prepend_headers, scan_block, tag_subject
+from incidents.mail.headers import Field, header_text, prepend_headers, scan_block, tag_subject
 from incidents.mail.limits import Limits
 from incidents.mail.trace import TRACE_HEADER, Trace, hash_message_id, sign_trace
 from seg_bridge.engines import Envelope
@@ -21,6 +21,8 @@ OWN_PREFIX = "x-bailey-"
 VERDICT_HEADER = "X-Bailey-Verdict"
 MAX_RECEIVED = 50
 
+_RESULTS = b"authentication-results"
+_FIELD_END = re.compile(rb"\n(?![ \t])")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _NOT_TOKEN = re.compile(r"[^A-Za-z0-9._:@+-]+")
@@ -51,9 +53,9 @@ def normalise(raw: bytes) -> bytes:
     """
     if b"\0" in raw:
         raw = raw.replace(b"\0", b"")
-    if raw.count(b"\r") != raw.count(b"\r\n"):
+    if _BARE_CR.search(raw):
         raw = _BARE_CR.sub(b" ", raw)
-    if raw.count(b"\n") != raw.count(b"\r\n"):
+    if raw.count(b"\n") != raw.count(b"\r"):  # each CR has its LF by now
         raw = _BARE_LF.sub(b"\r\n", raw)
     return raw
 
@@ -69,8 +71,7 @@ def own_fields(raw: bytes, authserv_id: str) -> Iterator[tuple[Field, bool]]:
     """Every field, and whether it says what only we may: X-Bailey-*, Authentication-Results in our
     name; no field where none can be ours.
     """
-    head = _head(raw)
-    if OWN_PREFIX.encode() not in head and b"authentication-results" not in head:
+    if not _may_have_own(_head(raw), authserv_id):
         return
     # An edit must see every field, also those beyond the limits of reading.
     limits = Limits(headers=len(raw), header_bytes=len(raw), all_headers_bytes=len(raw))
@@ -79,6 +80,22 @@ def own_fields(raw: bytes, authserv_id: str) -> Iterator[tuple[Field, bool]]:
             field.key == "authentication-results" and _speaks_as(field.text(), authserv_id)
         )
         yield field, is_ours
+
+
+def _may_have_own(head: bytes, authserv_id: str) -> bool:
+    """Without reading all fields, which takes as long as all else that is done to the mail here."""
+    if OWN_PREFIX.encode() in head:
+        return True
+    at = head.find(_RESULTS)
+    while at >= 0:
+        # Where it stands in a value and is no field, this looks at that value's end in vain.
+        found = _FIELD_END.search(head, at)
+        end = found.end() if found is not None else len(head)
+        value = head[at:end].partition(b":")[2]
+        if _speaks_as(header_text(value), authserv_id):
+            return True
+        at = head.find(_RESULTS, end)
+    return False
 
 
 def _head(raw: bytes) -> bytes:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from incidents.mail.facts import MailFacts
+from incidents.mail.json_text import ReadyJson, write_json
 from incidents.observations import Observation
 from incidents.words import Direction, Layer, MatrixAction, Outcome, Place
 from seg_bridge.engines import Envelope, Scan
@@ -98,7 +99,7 @@ class SeenMail:
     copies: tuple[Copy, ...]
     policy_version: str
     source: str
-    facts_json: dict[str, Any]
+    facts_json: dict[str, Any] | ReadyJson
     is_in_circle: bool
     said: tuple[Said, ...] = ()
     queue_id: str = ""
@@ -122,6 +123,12 @@ class SeenMail:
 def facts_told(facts: MailFacts, result: ScanResult) -> dict[str, Any]:
     """``Observation.mail``: the mail's facts, and what the engines found of its authentication."""
     return {**facts.as_json(), "auth": [each.as_json() for each in result.auth]}
+
+
+def facts_written(facts: MailFacts, result: ScanResult) -> ReadyJson:
+    """``facts_told`` as the journal has it: what the reading process wrote is not read again."""
+    auth = write_json([each.as_json() for each in result.auth])
+    return ReadyJson(facts.as_json_text()[:-1] + b',"auth":' + auth + b"}")
 
 
 def begun_record(mail: SeenMail) -> dict[str, Any]:

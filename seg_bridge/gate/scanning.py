@@ -66,9 +66,9 @@ async def scan_with_all(
     timeout_s: float = ENGINE_TIMEOUT_S,
 ) -> ScanResult:
     """Never raises for an engine's sake.  A mail that can't be read is at least ``unscannable``."""
-    answers = await asyncio.gather(
-        *(_ask(engine, raw, facts, envelope, timeout_s) for engine in engines)
-    )
+    asked = [_ask(engine, raw, facts, envelope, timeout_s) for engine in engines]
+    # One alone needs no task of its own.
+    answers = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
     scans = [each for each in answers if isinstance(each, Scan)]
     missing = {
         engine.name: said

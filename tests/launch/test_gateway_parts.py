@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,17 @@ def test_rspamd_listens_on_loopback_only(settings):
         for line in text.splitlines()
         if line.startswith("bind_socket")
     ]
-    assert len(sockets) == 3
-    assert all('"127.0.0.1:40' in line for line in sockets)
+    assert len(sockets) == 4
+    (scan,) = [line for line in sockets if '"127.0.0.1:40' not in line]
+    assert f'"{settings.folder_of("rspamd")}/scan/scan.sock mode=0666"' in scan
+    assert RspamdPart().plan(settings).gate["BAILEY_RSPAMD_SCAN"] in scan
     assert workers["override.d/worker-proxy.inc"] == "enabled = false;\n"
+
+
+def test_the_gate_asks_by_loopback_where_the_folder_is_too_long_for_a_socket(settings):
+    deep = replace(settings, folder=settings.folder / ("x" * 100))
+    assert RspamdPart().plan(deep).gate["BAILEY_RSPAMD_SCAN"].startswith("127.0.0.1:40")
+    assert "scan.sock" not in written(RspamdPart(), deep)["override.d/worker-normal.inc"]
 
 
 def test_rspamd_asks_nobody_on_the_internet(settings):
@@ -83,7 +92,7 @@ def test_passwords_are_made_once_and_nobody_else_may_read_them(settings):
     keys = settings.folder_of("rspamd") / "keys.json"
     assert keys.stat().st_mode & 0o777 == 0o600
     assert set(json.loads(keys.read_text())) == {"store", "controller"}
-    words = ("password", "requirepass")
+    words = ("password =", "requirepass")
     secret = [f for f in part.plan(settings).files if any(word in f.text for word in words)]
     assert len(secret) == 3
     assert all(file.mode == 0o600 for file in secret)

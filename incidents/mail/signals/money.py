@@ -26,7 +26,10 @@ _BITCOIN = re.compile(r"\b((?:[13][1-9A-HJ-NP-Za-km-z]{25,34})|(?:bc1[02-9ac-hj-
 _ETHEREUM = re.compile(r"\b(0x[0-9a-fA-F]{40})\b")
 # What every account or wallet of a kind has: a text without it need not be read for them.
 _IBAN_BEGIN = re.compile(r"[A-Z]{2}\d{2}")
-_BITCOIN_BEGIN = re.compile(r"[13][1-9A-HJ-NP-Za-km-z]{25}|bc1[02-9ac-hj-np-z]{11}")
+# It begins with a set of letters, so the search skips all others.
+_BITCOIN_BEGIN = re.compile(
+    r"[13b](?:(?<=[13])[1-9A-HJ-NP-Za-km-z]{25}|(?<=b)c1[02-9ac-hj-np-z]{11})"
+)
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 

@@ -15,9 +15,9 @@ import asyncio
 import ipaddress
 import math
 from dataclasses import replace
-from email.utils import format_datetime
 from typing import Any, Final, Protocol
 
+from incidents.mail.dates import format_date
 from incidents.mail.facts import MailFacts
 from incidents.mail.json_text import parse_json
 from seg_bridge.engines import EngineDidNotAnswer, Envelope, Scan
@@ -138,7 +138,7 @@ def received_line(envelope: Envelope, hostname: str) -> bytes:
     return (
         f"Received: from {helo} ({name} [{address}]){encrypted}\r\n"
         f"\tby {hostname} (Bailey) with {protocol} id {mail_id};\r\n"
-        f"\t{format_datetime(envelope.received_at)}\r\n"
+        f"\t{format_date(envelope.received_at)}\r\n"
     ).encode("ascii")
 
 
@@ -170,9 +170,10 @@ def _symbol(name: str, data: Any) -> Symbol:
     score = float(data["score"])
     if not math.isfinite(score):
         raise ValueError(f"{name} has no score")
+    description, options = data.get("description"), data.get("options")
     return Symbol(
-        name=str(name),
-        score=score,
-        description=str(data.get("description") or ""),
-        options=tuple(str(each) for each in data.get("options") or ()),
+        name,
+        score,
+        str(description) if description else "",
+        tuple(map(str, options)) if options else (),
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from incidents.mail.facts import AuthResult, MailFacts
 from incidents.mail.signals.scale import KINDS, Scale
@@ -52,8 +52,7 @@ _DMARC = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(NamedTuple):
     """One rule of Rspamd that fired; ``options`` are the facts that it names."""
 
     name: str
