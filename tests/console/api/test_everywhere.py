@@ -8,7 +8,6 @@ from seg_bridge import rehearsal
 from tests.console.api.caller import assert_problem
 from tests.isolation.world import missing_id
 
-
 pytestmark = pytest.mark.usefixtures("undone")
 
 

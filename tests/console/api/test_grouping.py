@@ -11,7 +11,6 @@ from tenants.scope import Role, tenant_scope
 from tests.console.api.caller import assert_problem
 from tests.isolation.world import missing_id
 
-
 pytestmark = pytest.mark.usefixtures("undone")
 
 
