@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.db.models import Exists, F, OuterRef, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _n
 
 from api_bridge.models import Connection, Grant, MailboxSync, Purpose
 from incidents.layers import BlindLayer
@@ -10,6 +12,12 @@ from tenants.models import Mailbox
 
 NOT_GRANTED = "The client has not consented to “Remediate”: Bailey may read its mail, not move it."
 LOST = "The client's consent to “Remediate” is lost: its mail can be read, not moved."
+
+_STATES = {
+    Connection.State.NEEDS_CONSENT: _n("Consent is missing."),
+    Connection.State.CREDENTIALS_EXPIRED: _n("Secret or certificate is not accepted."),
+    Connection.State.GONE: _n("The cloud tenant does not exist."),
+}
 
 
 def may_act() -> Q:
@@ -49,8 +57,8 @@ def is_catching_up(tenant_id: int) -> bool:
 def why_blind(connection: Connection) -> str:
     """In a sentence.  A connection that still counts as connected gets no answer."""
     if connection.state in ("", Connection.State.ACTIVE):
-        return "The mail host does not answer us."
-    return f"{connection.get_state_display()}."
+        return _("The mail host does not answer us.")
+    return _(_STATES[Connection.State(connection.state)])
 
 
 def mailbox_blindness(tenant_id: int) -> BlindLayer | None:
@@ -69,7 +77,7 @@ def blindness_of(connection: Connection) -> BlindLayer | None:
         return None
     return BlindLayer(
         layer="mailbox",
-        name="The mailbox layer",
+        name=_("The mailbox layer"),
         since=connection.blind_since,
         why=why_blind(connection),
     )

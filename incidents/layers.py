@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from uuid import UUID
+
+from django.utils.formats import date_format
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from incidents.mail.facts import MailFacts
 from incidents.words import Place, Verdict
@@ -345,7 +349,9 @@ class GatewayLayer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindLayer:
-    """A layer that cannot see a client now.  ``name`` begins a sentence, ``why`` is one."""
+    """A layer that cannot see a client now.  ``name`` begins a sentence, ``why`` is one: both in
+    the language that is active, the portal's reader's or English.
+    """
 
     layer: str
     name: str
@@ -354,7 +360,12 @@ class BlindLayer:
 
     @property
     def sentence(self) -> str:
-        return f"{self.name} is blind since {self.since:%-d %B, %H:%M} UTC: {self.why}"
+        at = self.since.astimezone(UTC)
+        words = f"{at:%-d %B, %H:%M}"
+        if not (get_language() or "en").startswith("en"):
+            words = f"{date_format(at, 'MONTH_DAY_FORMAT')}, {at:%H:%M}"
+        told = {"name": self.name, "since": words, "why": self.why}
+        return _("%(name)s is blind since %(since)s UTC: %(why)s") % told
 
 
 _layers: dict[str, Any] = {}

@@ -1,6 +1,7 @@
 """Many kept copies let go at once, of one client or of several, with one exception for each client.
 
-``let_all_go(…)``       a job for each client and layer, each with its result
+``let_all_go(…)``         a job for each client and layer, each with its result
+``foresee_letting_go(…)`` what the same order would come to at each client; nothing of it stays
 ``kept_copies(incident)`` what of an incident the gateway holds, or was taken out of mailboxes
 
 What holds for one copy (incidents/held.py) holds for each of them: rights, exception, the look
@@ -9,8 +10,9 @@ after five minutes.  docs/held-mail.md.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +29,7 @@ from incidents.remediation import copies_of, release_copies, start_job
 from tenants.audit import Actor
 from tenants.errors import Conflict, DomainError, WrongInput
 from tenants.ids import new_id
-from tenants.models import Person
+from tenants.models import Person, Tenant
 
 MOST = 200
 KEPT = (Place.HOLD, Place.QUARANTINE)
@@ -52,6 +54,65 @@ def let_all_go(
     refuses is that client's failed job; of one client alone it is raised: ``NotAllowed``,
     ``Conflict`` where nothing is kept any more, ``WrongInput``, ``Objections``.
     """
+    by_client = _by_client(copies, reason, exception)
+    part = _Part(actor, reason.strip(), is_false_alarm, exception, new_id())
+    if len(by_client) == 1:
+        return part.carry_out(copies)
+    return part.carry_out_each(by_client)
+
+
+@dataclass(frozen=True, slots=True)
+class PartForeseen:
+    """One client's part of an order: ``released`` by the gateway and ``given_back`` to mailboxes,
+    in copies; ``refused`` says why the others, or all, would not go, "": all would.
+    """
+
+    tenant: Tenant
+    released: int
+    given_back: int
+    refused: str
+
+
+def foresee_letting_go(
+    *,
+    copies: Sequence[Delivery],
+    actor: Person | Actor,
+    reason: str = "",
+    is_false_alarm: bool = False,
+    exception: ExceptionWish | None = None,
+) -> list[PartForeseen]:
+    """The order is given, read and taken back, its exceptions and their rehearsals with it.
+
+    Raises ``WrongInput`` where the order itself is wrong; what a client refuses stands in its part.
+    """
+    by_client = _by_client(copies, reason, exception)
+    part = _Part(actor, reason.strip(), is_false_alarm, exception, new_id())
+    tenants = {copy.tenant_id: copy.tenant for copy in copies}
+    with transaction.atomic():
+        jobs = part.carry_out_each(by_client)
+        found = [
+            _read(tenants[id_], [job for job in jobs if job.tenant_id == id_]) for id_ in tenants
+        ]
+        transaction.set_rollback(True)
+    return sorted(found, key=lambda each: each.tenant.name)
+
+
+def _read(tenant: Tenant, jobs: Sequence[Job]) -> PartForeseen:
+    """What stands after the order; a copy can have failed already, as no gate holds it."""
+    copies, why = Counter[str](), [job.error for job in jobs if job.error]
+    intents = Intent.objects.filter(tenant=tenant, job__in=jobs)
+    for action, state, error in intents.values_list("action", "state", "error"):
+        if state == Intent.State.FAILED:
+            why.append(error)
+        else:
+            copies[action] += 1
+    return PartForeseen(tenant, copies["release"], copies["restore"], " ".join(dict.fromkeys(why)))
+
+
+def _by_client(
+    copies: Sequence[Delivery], reason: str, exception: ExceptionWish | None
+) -> dict[int, list[Delivery]]:
+    """Raises ``WrongInput``."""
     if not copies:
         raise WrongInput("Choose at least one mail.")
     if len(copies) > MOST:
@@ -61,17 +122,7 @@ def let_all_go(
     by_client: dict[int, list[Delivery]] = defaultdict(list)
     for copy in copies:
         by_client[copy.tenant_id].append(copy)
-    part = _Part(actor, reason.strip(), is_false_alarm, exception, new_id())
-    if len(by_client) == 1:
-        return part.carry_out(copies)
-    jobs: list[Job] = []
-    # In the order in which all take them: two such orders never wait for each other.
-    for tenant_id in sorted(by_client):
-        try:
-            jobs += part.carry_out(by_client[tenant_id])
-        except DomainError as error:
-            jobs.append(part.failed(tenant_id, error))
-    return jobs
+    return by_client
 
 
 class _Part:
@@ -87,6 +138,17 @@ class _Part:
     ) -> None:
         self._actor, self._reason, self._group_id = actor, reason, group_id
         self._is_false_alarm, self._exception = is_false_alarm, exception
+
+    def carry_out_each(self, by_client: Mapping[int, Sequence[Delivery]]) -> list[Job]:
+        """What one client refuses is its failed job."""
+        jobs: list[Job] = []
+        # In the order in which all take them: two such orders never wait for each other.
+        for tenant_id in sorted(by_client):
+            try:
+                jobs += self.carry_out(by_client[tenant_id])
+            except DomainError as error:
+                jobs.append(self.failed(tenant_id, error))
+        return jobs
 
     @transaction.atomic
     def carry_out(self, copies: Sequence[Delivery]) -> list[Job]:

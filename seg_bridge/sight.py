@@ -6,6 +6,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _n
 
 from incidents.layers import BlindLayer
 from seg_bridge.models import GateClient
@@ -14,7 +16,7 @@ from tenants.scope import Role, current_scope
 
 # A gate asks for commands at least every 20 s; three missed rounds and a margin.
 GATE_SILENT_AFTER = timedelta(seconds=90)
-SILENT = "No gate has reported since."
+SILENT = _n("No gate has reported since.")
 
 
 def gates_spoke(tenant_ids: Collection[int]) -> dict[int, datetime]:
@@ -37,4 +39,4 @@ def gateway_blindness(tenant_id: int) -> BlindLayer | None:
     spoke_at = gates_spoke([tenant_id]).get(tenant_id)
     if spoke_at is None or spoke_at >= timezone.now() - GATE_SILENT_AFTER:
         return None
-    return BlindLayer(layer="gateway", name="The gateway", since=spoke_at, why=SILENT)
+    return BlindLayer(layer="gateway", name=_("The gateway"), since=spoke_at, why=_(SILENT))

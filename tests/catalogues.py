@@ -43,6 +43,8 @@ CODE = (
         "console/lib/sign_in_forms.py",
     ),
     *("seg_bridge/held/*.py", "incidents/notices.py", "incidents/client_words.py"),
+    *("incidents/story/*.py", "incidents/layers.py", "console/queries/story.py"),
+    *("seg_bridge/sight.py", "api_bridge/sight.py"),
 )
 _KEYWORDS: dict[str, Any] = {
     **dict.fromkeys(("_", "_l", "_n", "gettext", "gettext_lazy", "gettext_noop")),

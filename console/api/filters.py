@@ -229,7 +229,16 @@ class ForecastFilter(TenantFilter):
 class ReleaseLookFilter(TenantFilter):
     delivery = filters.UUIDFilter(field_name="delivery_id")
     is_over = filters.BooleanFilter(field_name="done_at", lookup_expr="isnull", exclude=True)
+    job = filters.UUIDFilter(field_name="intent__job_id")
+    order = filters.UUIDFilter(method="filter_order", label="The looks of one order")
 
     class Meta:
         model = ReleaseLook
         fields = ("tenant", "outcome")
+
+    def filter_order(
+        self, rows: QuerySet[ReleaseLook], name: str, value: UUID
+    ) -> QuerySet[ReleaseLook]:
+        # The jobs first: with their clients named, PostgreSQL reads no other client's looks.
+        jobs = dict(Job.objects.filter(group_id=value).values_list("id", "tenant_id"))
+        return rows.filter(tenant__in=set(jobs.values()), intent__job__in=list(jobs))

@@ -176,6 +176,10 @@ class BulkForm(OwnerForm):
     )
     cause = forms.CharField(label="In a sentence", max_length=2000, required=False)
 
+    @property
+    def action_words(self) -> str:
+        return ACTIONS.get(str(self["action"].value()), "")
+
     def order(self, people: Iterable[Person]) -> Order:
         """What was asked for; ``people`` are those from whom the owner is chosen."""
         said = self.cleaned_data

@@ -31,11 +31,13 @@ class PullForm(ReasonForm):
 
 
 class BlockForm(ReasonForm):
+    USUAL_DAYS = 30
+
     days = forms.TypedChoiceField(
         label="For how long",
         choices=[(7, "7 days"), (30, "30 days"), (90, "90 days")],
         coerce=int,
-        initial=30,
+        initial=USUAL_DAYS,
     )
     despite = forms.BooleanField(
         label="Block although the rehearsal objects",

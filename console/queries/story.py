@@ -10,7 +10,10 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _n
 
+from console.queries.portal_told import told_title
 from incidents.models import Attachment, ContentAccess, Incident, ReleaseLook, Sighting
 from incidents.story import Line, tell_story
 from incidents.story.lines import Names
@@ -18,13 +21,12 @@ from tenants.ids import as_uuid
 from tenants.models import AuditEntry
 
 _WHO = {
-    "sender": ("Sender", "calm"),
-    "gateway": ("Gateway", "gate"),
-    "mailbox": ("Mailbox", "box"),
-    "person": ("Person", "high"),
-    "action": ("Action", "info"),
+    "sender": (_n("Sender"), "calm"),
+    "gateway": (_n("Gateway"), "gate"),
+    "mailbox": (_n("Mailbox"), "box"),
+    "person": (_n("Person"), "high"),
+    "action": (_n("Action"), "info"),
 }
-_ALARMING = ("phishing", "fraud", "malware")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +81,10 @@ def _plain(value: object) -> str:
 
 def story_of(incident: Incident, *, is_plain: bool = False) -> StoryPage:
     """Needs the client's scope.  ``is_plain``: for the client, without the provider's own steps."""
-    story = tell_story(incident)
+    story = tell_story(incident, title=told_title(incident.title) if is_plain else "")
     if is_plain:
         lines = [
-            replace(line, lead=line.lead.rstrip(":"))
+            replace(line, lead=line.lead.rstrip(": \u00a0"))
             for line in story.lines
             if not line.source.startswith(("audit:", "rule:"))
         ]
@@ -111,7 +113,7 @@ Places = dict[UUID, str]
 
 
 def _pages(name: str) -> Callable[[Incident, set[UUID]], Places]:
-    return lambda _, ids: {each: reverse(name, args=[each]) for each in ids}
+    return lambda incident, ids: {each: reverse(name, args=[each]) for each in ids}
 
 
 def _traces(incident: Incident, ids: set[UUID]) -> Places:
@@ -140,7 +142,7 @@ def _looks(incident: Incident, ids: set[UUID]) -> Places:
     }
 
 
-def _calls(_: Incident, ids: set[UUID]) -> Places:
+def _calls(incident: Incident, ids: set[UUID]) -> Places:
     return {each: f"#call-{each}" for each in ids}
 
 
@@ -174,16 +176,12 @@ _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
 
 def _event(line: Line, names: Names, href: str) -> Event:
     who, tone = _WHO[line.lane]
-    if line.lane == "mailbox" and any(word in line.lead for word in _ALARMING):
-        tone = "crit"
-    if line.lead.startswith(("Read back: gone", "Checked again: still gone")):
-        tone = "good"
     return Event(
         key=line.source.replace(":", "-"),
         at=line.at,
         lane="action" if line.lane == "sender" else line.lane,
-        tone=tone,
-        who=who,
+        tone=line.tone or tone,
+        who=_(who),
         lead=line.lead,
         text=line.text,
         note="" if line.names_them else names.join(line.recipients),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -20,13 +22,13 @@ from console.queries.campaign import (
     can_be_blocked,
     can_be_pulled,
 )
+from console.queries.foreseen import blocks_foreseen, pulls_foreseen, total_of_pulls
 from console.queries.jobs import group_page
-from console.queries.rows import copies_words
 from incidents.access import access_incident
-from incidents.assessment import within_reach
 from incidents.campaigns.moving import successor
 from incidents.everywhere import block_everywhere, pull_everywhere
 from incidents.models import Incident
+from tenants.models import Person
 
 
 @for_staff
@@ -59,7 +61,10 @@ def campaign_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         group_id = pull_everywhere(incidents=chosen, actor=request.user, **form.cleaned_data)
         messages.success(request, f"The pull has started at {_clients(chosen)}.")
         return redirect("job_group", group_id)
-    context = {"incident": found, "where": where, "form": form, "n": len(incidents)}
+    foreseen = pulls_foreseen(incidents)
+    rows = list(zip(where["where"], foreseen, strict=True))
+    context = {"incident": found, "where": where, "form": form, "rows": rows}
+    context["total"] = total_of_pulls(foreseen)
     return ask(request, "console/campaign_pull.html", context)
 
 
@@ -71,18 +76,26 @@ def campaign_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     where, form = _forms(request, choices, BlockForm)
     if request.method == "POST" and where.is_valid() and form.is_valid():
         chosen = _chosen(incidents, where)
-        until = timezone.now() + timedelta(days=form.cleaned_data["days"])
-        group_id = block_everywhere(
-            incidents=chosen,
-            actor=request.user,
-            reason=form.cleaned_data["reason"],
-            expires_at=until,
-            despite=form.cleaned_data["despite"],
-        )
+        group_id = _block(request.user, chosen, **form.cleaned_data)
         messages.success(request, f"Blocked at {_clients(chosen)}.")
         return redirect("job_group", group_id)
-    context = {"incident": found, "where": where, "form": form, "n": len(incidents)}
+    foreseen = blocks_foreseen(incidents, partial(_block, request.user))
+    rows = list(zip(where["where"], foreseen, strict=True))
+    context = {"incident": found, "where": where, "form": form, "rows": rows}
     return ask(request, "console/campaign_block.html", context)
+
+
+def _block(
+    person: Person,
+    incidents: Sequence[Incident],
+    days: int = BlockForm.USUAL_DAYS,
+    reason: str = "",
+    despite: bool = False,
+) -> UUID:
+    until = timezone.now() + timedelta(days=days)
+    return block_everywhere(
+        incidents=incidents, actor=person, reason=reason, expires_at=until, despite=despite
+    )
 
 
 @for_staff
@@ -104,8 +117,7 @@ def _chosen(incidents: list[Incident], where: WhereForm) -> list[Incident]:
 
 
 def _where(incident: Incident) -> str:
-    copies = copies_words(within_reach(incident.counts))
-    return f"{incident.tenant.name} #{incident.number}: {copies}"
+    return f"{incident.tenant.name} #{incident.number}"
 
 
 def _clients(incidents: list[Incident]) -> str:

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_POST
 from console.lib.forms import BulkForm, SuppressionForm, TemplateForm, ViewForm, until
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.queries.bulk import chosen_by_id, colleagues_in_sight, fitting_rows, read_choice
+from console.queries.foreseen import acts_foreseen
 from console.queries.work import latest_templates, mentions_of, suppressions
 from console.views.queue import read_filters, read_tab
 from incidents.access import access_client, access_one
 from incidents.models import Incident, Suppression
-from incidents.services.many import MOST, act_on_many
+from incidents.services.many import MOST, act_on_many, foresee_many
 from incidents.services.quiet import add_suppression, remove_suppression
 from incidents.services.skills import rank_by_skill
 from incidents.services.tasks import save_template
@@ -28,7 +29,9 @@ from tenants.models import Tenant
 
 @for_staff
 def incidents_bulk(request: PersonRequest) -> HttpResponse:
-    """GET: the chosen ones, or what fits the queue's filters.  POST: a result for each."""
+    """GET: the chosen ones, or what fits the queue's filters.  POST: what would become of each at
+    its client, and once that has been ``seen``, the result for each.
+    """
     people = colleagues_in_sight()
     sent = (request.POST if request.method == "POST" else request.GET).getlist("incident")
     is_chosen = request.method == "POST" or "chosen" in request.GET or bool(sent)
@@ -36,12 +39,15 @@ def incidents_bulk(request: PersonRequest) -> HttpResponse:
     form = BulkForm(request.POST or None, people=rank_by_skill(people, rows))
     if request.method == "POST" and form.is_valid():
         ids, revisions = read_choice(sent)
-        order = form.order(people)
-        results = act_on_many(
-            incident_ids=ids, order=order, actor=request.user, revisions=revisions
+        act = act_on_many if "seen" in request.POST else foresee_many
+        results = act(
+            incident_ids=ids, order=form.order(people), actor=request.user, revisions=revisions
         )
         context = {"at": "queue", "results": results, "done": sum(each.ok for each in results)}
-        return show(request, "console/incidents_bulk_done.html", context)
+        if act is act_on_many:
+            return show(request, "console/incidents_bulk_done.html", context)
+        context |= {"form": form, "sent": sent, "clients": acts_foreseen(results)}
+        return show(request, "console/incidents_bulk_seen.html", context)
     context = {"at": "queue", "form": form, "rows": rows, "missing": missing}
     context |= {"is_chosen": is_chosen, "tab": read_tab(request), "most": MOST}
     return show(request, "console/incidents_bulk.html", context)

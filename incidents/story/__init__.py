@@ -12,6 +12,8 @@ to; ``headline.py`` the sentence above;
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from incidents.models import Delivery, Incident, Message
 from incidents.sightings import history_of
 from incidents.story.chain import chain_lines
@@ -36,9 +38,9 @@ __all__ = ["Line", "Story", "exposure", "headline", "tell_story"]
 MOST_LINES = 300
 
 
-def tell_story(incident: Incident, most: int | None = None) -> Story:
+def tell_story(incident: Incident, most: int | None = None, *, title: str = "") -> Story:
     """At most ``most`` lines (None: ``MOST_LINES``): of more, the first and the last, and how many
-    stand between.
+    stand between.  ``title``: the incident's in the language that is active, else as it is stored.
 
     Needs the client's scope.
     """
@@ -64,7 +66,7 @@ def tell_story(incident: Incident, most: int | None = None) -> Story:
     ]
     lines.sort(key=lambda line: line.at)
     return Story(
-        headline(incident, messages, copies, seen, client),
+        headline(incident, messages, copies, seen, client, title or incident.title),
         _cut(lines, MOST_LINES if most is None else most),
         not_checked(incident, copies),
     )
@@ -76,6 +78,6 @@ def _cut(lines: list[Line], most: int) -> list[Line]:
     if left_out <= 1:
         return lines
     half = most // 2
-    lead = f"{left_out} more lines stand here."
+    lead = _("%(count)d more lines stand here.") % {"count": left_out}
     told = Line(lines[half].at, "action", lead, "The history has all of them.", "story:cut")
     return [*lines[:half], told, *lines[half + left_out :]]

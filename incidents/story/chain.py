@@ -13,6 +13,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from incidents.models import Delivery, Observation
 from incidents.models.mail import Direction, Place
 from incidents.story.lines import Line, Names, join
@@ -106,11 +108,13 @@ def chain_lines(copies: Sequence[Delivery], names: Names, client: Client) -> Ite
     for step in steps:
         assert step.copy.forwarded_at is not None
         short = [_short(each, names, client) for each in step.recipients]
-        to = f" to {join(short)}" if short else ""
+        who = _short(step.copy.recipient, names, client)
         yield Line(
             at=step.copy.forwarded_at,
             lane="person",
-            lead=f"{_short(step.copy.recipient, names, client)} passed it on{to}.",
+            lead=f"{who} passed it on to {join(short)}."
+            if short
+            else _("%(who)s passed it on.") % {"who": who},
             text=" ".join(filter(None, (_BY_SENT_ITEMS, _where(step, names, client)))),
             source=f"observation:{step.copy.forwarded_by}",
             recipients=(step.copy.recipient,),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.utils.translation import gettext as _
+
 from incidents.layers import blind_layers
 from incidents.models import Delivery, Incident
 from incidents.story.lines import join
@@ -18,17 +20,17 @@ def not_checked(incident: Incident, copies: Sequence[Delivery]) -> list[str]:
     delivered = [copy for copy in ours if copy.outcome in LET_THROUGH]
     unseen = sorted({copy.recipient for copy in delivered if copy.verified_at is None})
     if unseen:
-        gaps.append(f"Not seen in a mailbox: {join(unseen)}.")
+        gaps.append(_("Not seen in a mailbox: %(names)s.") % {"names": join(unseen)})
     if any(copy.gateway_at and not copy.gateway_verdict for copy in copies):
-        gaps.append("An engine of the gateway gave no answer for some copies.")
+        gaps.append(_("An engine of the gateway gave no answer for some copies."))
     closed = list(
         Mailbox.objects.filter(tenant=incident.tenant_id, state=Mailbox.State.BLIND)
         .order_by("address")
         .values_list("address", flat=True)[:50]
     )
     if closed:
-        gaps.append(f"Mailboxes that cannot be read: {join(closed)}.")
+        gaps.append(_("Mailboxes that cannot be read: %(names)s.") % {"names": join(closed)})
     if any(copy.verified_at for copy in delivered):
-        name = incident.tenant.name
-        gaps.append(f"{name}'s archive mailboxes (the mail host does not open them to programs).")
+        told = _("%(client)s's archive mailboxes (the mail host does not open them to programs).")
+        gaps.append(told % {"client": incident.tenant.name})
     return gaps

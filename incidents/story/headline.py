@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _n
+from django.utils.translation import ngettext
 
 from incidents.layers import blind_layers
 from incidents.models import Delivery, Incident, Message, Observation
-from incidents.story.lines import copies_were, number
+from incidents.story.lines import in_english, number
 from incidents.story.sender import Client
 from incidents.titles import BORROWED_FIRM, BORROWED_PERSON, BORROWED_VENDOR, KIND_WORDS, whose
 
-_UNREAD = "Nobody has read it."
+_WHERE: dict[str, Callable[[int], str]] = {
+    "in_inbox": lambda n: ngettext(
+        "%(some)s is still within reach", "%(some)s are still within reach", n
+    ),
+    "in_junk": lambda n: ngettext("%(some)s is in junk", "%(some)s are in junk", n),
+    "unseen": lambda n: ngettext(
+        "%(some)s is not yet seen in a mailbox", "%(some)s are not yet seen in a mailbox", n
+    ),
+    "removed": lambda n: ngettext("%(some)s is removed", "%(some)s are removed", n),
+    "gone": lambda n: ngettext("%(some)s is no longer there", "%(some)s are no longer there", n),
+}
+_DID: dict[str, Callable[[int], str]] = {
+    "read": lambda n: ngettext("%(number)s person read it.", "%(number)s people read it.", n),
+    "replied": lambda n: ngettext("%(number)s person replied.", "%(number)s people replied.", n),
+    "forwarded": lambda n: ngettext(
+        "%(number)s person passed it on.", "%(number)s people passed it on.", n
+    ),
+}
+# As titles say them (incidents/titles.py).
+_KINDS = (
+    *(_n("Spam"), _n("Phishing"), _n("Fraud"), _n("Malware"), _n("Suspicious mail")),
+    *(_n("Unreadable mail"), _n("An account at risk"), _n("Mail around the gateway")),
+)
 
 
 def headline(
@@ -20,10 +47,11 @@ def headline(
     copies: Sequence[Delivery],
     seen: Mapping[Any, Sequence[Observation]],
     client: Client,
+    title: str,
 ) -> str:
     """``Fraud in the CFO's name at Acme. Two copies were delivered; both are removed. …``"""
     if incident.is_without_mail:
-        return f"{incident.title} at {client.name}."
+        return _("%(what)s at %(client)s") % {"what": title, "client": client.name} + "."
     codes = {
         str(reason.get("code", ""))
         for each in seen.values()
@@ -43,25 +71,32 @@ def what_it_is(
     incident: Incident, messages: Sequence[Message], codes: set[str], client: Client
 ) -> str:
     """In the fewest words that a client understands; what no rule knows keeps its subject."""
-    kind = KIND_WORDS[incident.kind]
+    kind = _(KIND_WORDS[incident.kind])
     newest = max(messages, key=lambda message: message.last_seen_at, default=None)
     sender = newest.sender_name if newest else ""
+    said = {"what": kind, "client": client.name}
     if "internal_only" in incident.cross_layer:
-        return f"{kind} sent from a mailbox inside {client.name}"
+        return _("%(what)s sent from a mailbox inside %(client)s") % said
     if incident.kind == Incident.Kind.HEALTH:
         first, last = incident.first_seen_at.date(), incident.last_seen_at.date()
-        since = f" since {first:%-d %B %Y}" if first < last else ""
-        return f"{kind} at {client.name}{since}"
+        if first >= last:
+            return _("%(what)s at %(client)s") % said
+        day = f"{first:%-d %B %Y}" if in_english() else date_format(first, "DATE_FORMAT")
+        return _("%(what)s at %(client)s since %(day)s") % {**said, "day": day}
     if codes & BORROWED_PERSON and (role := client.role_of(sender)):
-        return f"{kind} in {whose(role)} name at {client.name}"
+        if in_english():
+            return f"{kind} in {whose(role)} name at {client.name}"
+        return _("%(what)s in the name of %(name)s at %(client)s") % {**said, "name": role}
     if codes & BORROWED_FIRM:
-        return f"{kind} in {client.name}'s own name"
+        return _("%(what)s in %(client)s's own name") % said
     if codes & BORROWED_VENDOR:
-        return f"{kind} in the name of a firm that {client.name} deals with"
+        return _("%(what)s in the name of a firm that %(client)s deals with") % said
     if "brand_in_name" in codes and sender:
-        return f"{kind} in the name of {sender} at {client.name}"
+        return _("%(what)s in the name of %(name)s at %(client)s") % {**said, "name": sender}
     subject = " ".join(newest.subject.split())[:120] if newest else ""
-    return f"{kind} at {client.name}: “{subject}”" if subject else f"{kind} at {client.name}"
+    if subject:
+        return _("%(what)s at %(client)s: “%(subject)s”") % {**said, "subject": subject}
+    return _("%(what)s at %(client)s") % said
 
 
 def _where(incident: Incident) -> list[str]:
@@ -69,30 +104,35 @@ def _where(incident: Incident) -> list[str]:
     delivered, held = counts.get("delivered", 0), counts.get("held", 0)
     parts = []
     if not delivered:
-        parts.append("No copy was delivered.")
+        parts.append(_("No copy was delivered."))
     else:
-        parts.append(f"{copies_were(delivered)} delivered; {_now(incident)}.")
+        told = ngettext(
+            "%(number)s copy was delivered; %(now)s.",
+            "%(number)s copies were delivered; %(now)s.",
+            delivered,
+        )
+        parts.append(told % {"number": number(delivered), "now": _now(incident)})
     if held:
-        parts.append(f"{copies_were(held)} held at the gateway.")
+        told = ngettext(
+            "%(number)s copy was held at the gateway.",
+            "%(number)s copies were held at the gateway.",
+            held,
+        )
+        parts.append(told % {"number": number(held)})
     return parts
 
 
 def _now(incident: Incident) -> str:
     counts = incident.counts
     delivered = counts["delivered"]
-    where = f"where {'it is' if delivered == 1 else 'they are'} now is not known"
+    where = ngettext("where it is now is not known", "where they are now is not known", delivered)
     if _is_blind(incident):
-        return f"{where}, the mailbox layer is blind"
-    parts = []
-    for key, words in (
-        ("in_inbox", "still within reach"),
-        ("in_junk", "in junk"),
-        ("unseen", "not yet seen in a mailbox"),
-        ("removed", "removed"),
-        ("gone", "no longer there"),
-    ):
-        if n := counts.get(key, 0):
-            parts.append(f"{_of(n, delivered)} {'is' if n == 1 else 'are'} {words}")
+        return _("%(where)s, the mailbox layer is blind") % {"where": where}
+    parts = [
+        said(n) % {"some": _of(n, delivered)}
+        for key, said in _WHERE.items()
+        if (n := counts.get(key, 0))
+    ]
     return ", ".join(parts) or where
 
 
@@ -103,22 +143,27 @@ def _is_blind(incident: Incident) -> bool:
 def _of(n: int, delivered: int) -> str:
     """``it``, ``both``, ``all three``; ``two`` of more."""
     if n >= delivered:
-        return {1: "it", 2: "both"}.get(n, f"all {number(n).lower()}")
+        if n <= 2:
+            return _("both") if n == 2 else _("it")
+        return _("all %(number)s") % {"number": number(n).lower()}
     return number(n).lower()
 
 
 def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[str]:
     """In people, each once, however many copies she had."""
     for did, concerned in (
-        ("read it", [copy for copy in copies if copy.is_read]),
+        ("read", [copy for copy in copies if copy.is_read]),
         ("replied", [copy for copy in copies if copy.replied_at]),
-        ("passed it on", [copy for copy in copies if copy.forwarded_at]),
+        ("forwarded", [copy for copy in copies if copy.forwarded_at]),
     ):
         if n := len({copy.recipient for copy in concerned}):
-            yield f"{number(n)} {'person' if n == 1 else 'people'} {did}."
+            yield _DID[did](n) % {"number": number(n)}
     arrived = [copy for copy in copies if copy.was_exposed]
     if arrived and all(copy.is_read is False for copy in arrived):
-        yield "Whether it was read since is not known." if _is_blind(incident) else _UNREAD
+        if _is_blind(incident):
+            yield _("Whether it was read since is not known.")
+        else:
+            yield _("Nobody has read it.")
 
 
 def exposure(counts: Mapping[str, int], *, is_blind: bool = False) -> str:

@@ -6,36 +6,39 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _n
+
 from incidents.mail.signals.domains import Likeness
 from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
-from incidents.story.lines import Line, Names, all_of, place_words
+from incidents.story.lines import Line, Names, Tone, all_inboxes, place_words
 from incidents.story.sender import Client, proofs
-from incidents.words import LET_THROUGH
+from incidents.words import GRAVE, LET_THROUGH
 
 _VERDICT_WORD = {
-    "clean": "harmless",
-    "graymail": "a newsletter",
-    "spam": "spam",
-    "phish": "phishing",
-    "bec": "fraud",
-    "malware": "malware",
-    "suspicious": "suspicious",
-    "unscannable": "unreadable",
+    "clean": _n("harmless"),
+    "graymail": _n("a newsletter"),
+    "spam": _n("spam"),
+    "phish": _n("phishing"),
+    "bec": _n("fraud"),
+    "malware": _n("malware"),
+    "suspicious": _n("suspicious"),
+    "unscannable": _n("unreadable"),
 }
 _GATEWAY_DID = {
-    Outcome.DELIVERED: "Let it through.",
-    Outcome.PASSED: "Let it through.",
-    Outcome.HELD: "Held it.",
-    Outcome.REJECTED: "Refused it.",
-    Outcome.DEFERRED: "Put it off.",
-    Outcome.UNKNOWN: "Began to pass it on; the answer is not on record.",
+    Outcome.DELIVERED: _n("Let it through."),
+    Outcome.PASSED: _n("Let it through."),
+    Outcome.HELD: _n("Held it."),
+    Outcome.REJECTED: _n("Refused it."),
+    Outcome.DEFERRED: _n("Put it off."),
+    Outcome.UNKNOWN: _n("Began to pass it on; the answer is not on record."),
 }
 # What the queue or the next hop said of it later, without a judgement of its own.
 _FOLLOWED_UP = {
-    Outcome.DELIVERED: "The mail host took it.",
-    Outcome.DEFERRED: "It waits in the gateway's queue.",
-    Outcome.REJECTED: "The mail host refused it.",
+    Outcome.DELIVERED: _n("The mail host took it."),
+    Outcome.DEFERRED: _n("It waits in the gateway's queue."),
+    Outcome.REJECTED: _n("The mail host refused it."),
 }
 _MATCHED = {
     Match.STRONG: "The same mail, proven by the gateway's trace.",
@@ -54,6 +57,7 @@ class _Saying:
     text: str
     place: str
     key: Any
+    tone: Tone = Tone.NONE
 
 
 def layer_lines(
@@ -88,12 +92,13 @@ def _line(saying: _Saying, pairs: Sequence[tuple[Observation, Delivery]], names:
         source=f"observation:{first.id}",
         recipients=recipients,
         names_them=names_them or names.are_all(recipients),
+        tone=saying.tone,
     )
 
 
 def _all(place: str, n: int) -> str:
     """``both inboxes``: where copies were that are gone."""
-    return all_of(n, "inbox") if place == Place.INBOX else place_words(place or Place.OTHER, n)
+    return all_inboxes(n) if place == Place.INBOX else place_words(place or Place.OTHER, n)
 
 
 def _of_copy(
@@ -106,7 +111,7 @@ def _of_copy(
             if was_passed and one.action == Outcome.DELIVERED:
                 continue  # as it was to be expected
             if was_held and one.action in LET_THROUGH:
-                lead, text = "Delivered it after all.", "Somebody had released it."
+                lead, text = _("Delivered it after all."), "Somebody had released it."
             else:
                 lead, text = _gateway_words(one, message, like, client)
             was_held = one.action == Outcome.HELD
@@ -123,12 +128,12 @@ def _of_copy(
             place = one.place
         if one.is_read and not was_read:
             was_read = True
-            yield _Saying("person", "{who} read it.", _READ, "", copy.message_id), one
+            yield _Saying("person", _("{who} read it."), _READ, "", copy.message_id), one
         if one.verdict is not None:
             yield from _judged(one, copy)
             if one.layer == Layer.MAILBOX and (one.detail.get("decided") or {}).get("rule_id"):
                 text = f"{_rule_words(one)} It is for both layers."
-                yield _Saying("mailbox", "Let it be.", text, "", copy.message_id), one
+                yield _Saying("mailbox", _("Let it be."), text, "", copy.message_id), one
 
 
 _READ = "Seen by the read mark; whether a link was opened is not known."
@@ -137,11 +142,15 @@ _READ = "Seen by the read mark; whether a link was opened is not known."
 def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observation]]:
     if copy.is_bypass and one.layer == Layer.MAILBOX:
         text = copy.match_reason
-        yield _Saying("gateway", "Never saw it.", text, "", copy.message_id), one
+        yield _Saying("gateway", _("Never saw it."), text, "", copy.message_id), one
     sure = f" ({one.confidence:.2f})" if one.confidence is not None else ""
-    who = "The mail host judged it" if one.layer == Layer.VENDOR else "Judged"
-    lead = f"{who} {_VERDICT_WORD[one.verdict or '']}{sure}:".replace("{", "").replace("}", "")
-    yield _Saying("mailbox", lead, _reasons(one), "", (copy.message_id, one.layer)), one
+    said = {"what": _(_VERDICT_WORD[one.verdict or ""]), "sure": sure}
+    if one.layer == Layer.VENDOR:
+        lead = _("The mail host judged it %(what)s%(sure)s:") % said
+    else:
+        lead = _("Judged %(what)s%(sure)s:") % said
+    tone = Tone.ALARM if one.verdict in GRAVE else Tone.NONE
+    yield _Saying("mailbox", lead, _reasons(one), "", (copy.message_id, one.layer), tone), one
 
 
 def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | None:
@@ -151,31 +160,36 @@ def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | Non
     if not before:
         # What came around the gateway is told on the gateway's own line.
         text = "" if copy.is_bypass else _MATCHED.get(Match(copy.match), copy.match_reason)
-        return _Saying("mailbox", "Arrived in {where} of {who}.", text, place, copy.message_id)
+        return _Saying("mailbox", _("Arrived in {where} of {who}."), text, place, copy.message_id)
     if place == before:
         if not is_check or one.detail.get("look"):
             return None  # the look tells of itself (incidents/story/people.py)
         if place == Place.QUARANTINE:
-            return _Saying("mailbox", "Checked again: still gone.", "", "", minute)
-        return _Saying("mailbox", "Looked at again: still in {where} of {who}.", "", place, minute)
+            lead = _("Checked again: still gone.")
+            return _Saying("mailbox", lead, "", "", minute, Tone.GOOD)
+        lead = _("Looked at again: still in {where} of {who}.")
+        return _Saying("mailbox", lead, "", place, minute)
     if place == Place.QUARANTINE:
-        return _Saying(
-            "mailbox", "Read back: gone from {all}.", "In Bailey's quarantine.", before, minute
-        )
+        lead, text = _("Read back: gone from {all}."), "In Bailey's quarantine."
+        return _Saying("mailbox", lead, text, before, minute, Tone.GOOD)
     if place == Place.GONE:
-        return _Saying("mailbox", "No longer in the mailbox of {who}.", "", place, minute)
-    how = "Read back: in" if is_check else "Now in"
-    return _Saying("mailbox", f"{how} {{where}} of {{who}}.", "", place, minute)
+        return _Saying("mailbox", _("No longer in the mailbox of {who}."), "", place, minute)
+    lead = _("Read back: in {where} of {who}.") if is_check else _("Now in {where} of {who}.")
+    return _Saying("mailbox", lead, "", place, minute)
 
 
 def _report_words(one: Observation) -> tuple[str, str]:
     """Who said what of it: somebody of the provider, else the recipient herself."""
     who = str(one.detail.get("person") or "").replace("{", "").replace("}", "")
-    what = _VERDICT_WORD.get(one.verdict or "", "")
+    code = _VERDICT_WORD.get(one.verdict or "", "")
     said = _reasons(one)
     if who:
-        return f"{who} judged it {what or 'harmless'}.", said.partition(": ")[2] or said
-    return f"{{who}} reported it{f' as {what}' if what else ''}.", said
+        what = _(code or _VERDICT_WORD["clean"])
+        lead = _("%(by)s judged it %(what)s.") % {"by": who, "what": what}
+        return lead, said.partition(": ")[2] or said
+    if code:
+        return _("{who} reported it as %(what)s.") % {"what": _(code)}, said
+    return _("{who} reported it."), said
 
 
 def _gateway_words(
@@ -183,8 +197,8 @@ def _gateway_words(
 ) -> tuple[str, str]:
     if not one.mail and one.verdict is None and one.action in _FOLLOWED_UP:
         reply = str(one.detail.get("next_hop_reply") or "")
-        return _FOLLOWED_UP[Outcome(one.action)], f"It said: “{reply}”." if reply else ""
-    did = _GATEWAY_DID[Outcome(one.action or Outcome.UNKNOWN)]
+        return _(_FOLLOWED_UP[Outcome(one.action)]), f"It said: “{reply}”." if reply else ""
+    did = _(_GATEWAY_DID[Outcome(one.action or Outcome.UNKNOWN)])
     is_threat = bool(one.verdict) and Verdict(str(one.verdict)) not in (
         Verdict.CLEAN,
         Verdict.GRAYMAIL,

@@ -1,18 +1,47 @@
-"""One line of the story, and the few words that all lines share."""
+"""One line of the story, and the few words that all lines share.
+
+What a client reads of it (leads, headline, what was not checked) is built in the language that is
+active: the portal's reader's; everywhere else English.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _n
 
 from incidents.models.mail import Place
 
 MOST_NAMES = 6
 _NUMBERS = (
-    *("No", "One", "Two", "Three", "Four", "Five", "Six"),
-    *("Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"),
+    *(_n("No"), _n("One"), _n("Two"), _n("Three"), _n("Four"), _n("Five"), _n("Six")),
+    *(_n("Seven"), _n("Eight"), _n("Nine"), _n("Ten"), _n("Eleven"), _n("Twelve")),
 )
+# After "in" and "gone from".
+_PLACES = {
+    Place.HOLD: _n("held at the gateway"),
+    Place.DELETED: _n("deleted items"),
+    Place.SENT: _n("sent items"),
+    Place.ARCHIVE: _n("archive"),
+    Place.OTHER: _n("another folder"),
+    Place.QUARANTINE: _n("removed (quarantine)"),
+    Place.GONE: _n("gone"),
+    Place.NOWHERE: _n("never arrived"),
+    Place.UNKNOWN: _n("not yet seen"),
+}
+
+
+class Tone(StrEnum):
+    """What a line means for the client.  "" where its lane says enough."""
+
+    NONE = ""
+    GOOD = "good"
+    ALARM = "crit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +59,7 @@ class Line:
     source: str
     recipients: tuple[str, ...] = ()
     names_them: bool = False
+    tone: Tone = Tone.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +92,44 @@ def join(names: Sequence[str]) -> str:
         return "".join(names)
     if len(names) > MOST_NAMES:
         rest = len(names) - MOST_NAMES + 1
-        return f"{', '.join(names[: MOST_NAMES - 1])} and {rest} more"
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+        first = ", ".join(names[: MOST_NAMES - 1])
+        return _("%(names)s and %(count)d more") % {"names": first, "count": rest}
+    return _("%(names)s and %(last)s") % {"names": ", ".join(names[:-1]), "last": names[-1]}
 
 
 def number(n: int) -> str:
     """``Two``; figures above twelve."""
-    return _NUMBERS[n] if n < len(_NUMBERS) else str(n)
+    return _(_NUMBERS[n]) if n < len(_NUMBERS) else str(n)
 
 
-def copies_were(n: int) -> str:
-    return f"{number(n)} copy was" if n == 1 else f"{number(n)} copies were"
+def in_english() -> bool:
+    return (get_language() or "en").startswith("en")
 
 
-def all_of(n: int, word: str) -> str:
-    """``the copy``, ``both copies``, ``all 3 copies``: of as many as there are."""
-    plural = {"copy": "copies", "inbox": "inboxes"}[word]
-    return {1: f"the {word}", 2: f"both {plural}"}.get(n, f"all {number(n).lower()} {plural}")
+def all_copies(n: int) -> str:
+    """``the copy``, ``both copies``, ``all three copies``: of as many as there are."""
+    if n <= 2:
+        return {1: _("the copy"), 2: _("both copies")}.get(n) or some_copies(n)
+    return _("all %(number)s copies") % {"number": number(n).lower()}
+
+
+def some_copies(n: int) -> str:
+    """``one copy``, ``three copies``."""
+    said = ngettext("%(number)s copy", "%(number)s copies", n)
+    return said % {"number": number(n).lower()}
+
+
+def all_inboxes(n: int) -> str:
+    """``the inbox``, ``both inboxes``, ``all three inboxes``."""
+    if n <= 2:
+        return _("both inboxes") if n == 2 else _("the inbox")
+    return _("all %(number)s inboxes") % {"number": number(n).lower()}
 
 
 def place_words(place: str, n: int) -> str:
     """``the inbox``, ``the inboxes``; other places in their own words."""
     if place == Place.INBOX:
-        return "the inbox" if n == 1 else "the inboxes"
+        return _("the inbox") if n == 1 else _("the inboxes")
     if place == Place.JUNK:
-        return "the junk folder" if n == 1 else "the junk folders"
-    return Place(place).label.lower()
+        return _("the junk folder") if n == 1 else _("the junk folders")
+    return _(_PLACES[Place(place)])

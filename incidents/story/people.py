@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _n
 
 from incidents.campaigns.moving import lineage
 from incidents.models import (
@@ -18,7 +20,7 @@ from incidents.models import (
     Message,
     ReleaseLook,
 )
-from incidents.story.lines import Line, Names, all_of, number
+from incidents.story.lines import Line, Names, all_copies, number, some_copies
 from incidents.story.sender import Client
 from tenants.models import AuditEntry
 from tenants.scope import Role, current_scope
@@ -30,9 +32,24 @@ _ASKED = {
     Incident.Kind.ACCOUNT: "Whether a password was given is not known.",
 }
 _JOBS = {
-    Job.Kind.PULL: ("pulled", "is pulling", "tried to pull", "Reversible."),
-    Job.Kind.RESTORE: ("restored", "is restoring", "tried to restore", ""),
-    Job.Kind.RELEASE: ("released", "is releasing", "tried to release", ""),
+    Job.Kind.PULL: (
+        _n("%(by)s pulled %(copies)s."),
+        _n("%(by)s is pulling %(copies)s."),
+        _n("%(by)s tried to pull %(copies)s."),
+        "Reversible.",
+    ),
+    Job.Kind.RESTORE: (
+        _n("%(by)s restored %(copies)s."),
+        _n("%(by)s is restoring %(copies)s."),
+        _n("%(by)s tried to restore %(copies)s."),
+        "",
+    ),
+    Job.Kind.RELEASE: (
+        _n("%(by)s released %(copies)s."),
+        _n("%(by)s is releasing %(copies)s."),
+        _n("%(by)s tried to release %(copies)s."),
+        "",
+    ),
 }
 _AUDIT = {
     "incidents.incident.opened": "opened this incident.",
@@ -55,6 +72,15 @@ _AUDIT = {
 }
 
 
+_OPENED = {
+    ContentAccess.What.TEXT: _n("%(who)s opened the text of the mail."),
+    ContentAccess.What.HTML: _n("%(who)s opened the HTML view."),
+    ContentAccess.What.PICTURE: _n("%(who)s opened the picture."),
+    ContentAccess.What.ATTACHMENT: _n("%(who)s opened the attachment."),
+    ContentAccess.What.ORIGINAL: _n("%(who)s opened the original mail."),
+}
+
+
 def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
     """Who answered it; who passed it on: ``chain.py``."""
     asked = _ASKED.get(Incident.Kind(incident.kind), "Seen in the sent items.")
@@ -63,7 +89,7 @@ def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) ->
             yield Line(
                 at=copy.replied_at,
                 lane="person",
-                lead=f"{names.of(copy.recipient)} replied.",
+                lead=_("%(who)s replied.") % {"who": names.of(copy.recipient)},
                 text=asked,
                 source=f"observation:{copy.replied_by}",
                 recipients=(copy.recipient,),
@@ -105,7 +131,7 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
         done, doing, tried, note = words
         did = tried if job.state == Job.State.FAILED else done if job.is_over else doing
         n, over = job.counts.get("copies", 0), sum(job.counts.get(s, 0) for s in Intent.OVER)
-        which = all_of(n, "copy") if n == len(copies) else _some(n)
+        which = all_copies(n) if n == len(copies) else some_copies(n)
         failed = job.counts.get(Intent.State.FAILED, 0)
         texts = [note]
         if not job.is_over and n:
@@ -117,15 +143,11 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
         yield Line(
             at=job.created_at,
             lane="action",
-            lead=f"{job.requested_by} {did} {which}.",
+            lead=_(did) % {"by": job.requested_by, "copies": which},
             text=" ".join(filter(None, texts)),
             source=f"job:{job.id}",
             names_them=True,
         )
-
-
-def _some(n: int) -> str:
-    return "one copy" if n == 1 else f"{number(n).lower()} copies"
 
 
 def rule_lines(incident: Incident, client: Client) -> Iterator[Line]:
@@ -224,7 +246,7 @@ def attachment_lines(incident: Incident) -> Iterator[Line]:
         yield Line(
             at=file.created_at,
             lane="person",
-            lead=f"{file.comment.author_name} added a file:",
+            lead=_("%(who)s added a file:") % {"who": file.comment.author_name},
             text=f"{file.name} ({file.kind}, {'internal' if is_internal else 'for the client'})",
             source=f"{INTERNAL_FILE if is_internal else 'attachment:'}{file.id}",
         )
@@ -235,7 +257,7 @@ def access_lines(messages: Iterable[Message]) -> Iterator[Line]:
         yield Line(
             at=access.at,
             lane="person",
-            lead=f"{access.person_name} opened the {access.get_what_display()}.",
+            lead=_(_OPENED[ContentAccess.What(access.what)]) % {"who": access.person_name},
             text=f"Reason: {access.reason}",
             source=f"access:{access.id}",
         )

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from incidents.mail.signals.domains import Likeness, likeness
 from incidents.models import Message
-from incidents.story.lines import Line, join
+from incidents.story.lines import Line, in_english, join
 from tenants.models import Domain, Mailbox, Tenant
 
 _CHIEF = re.compile(r"Chief (\w)\w* Officer\Z")
@@ -50,18 +52,24 @@ def role_of(tenant_id: int, display_name: str) -> str:
 def sender_lines(messages: Sequence[Message], client: Client) -> Iterator[Line]:
     for message in messages:
         name = f"“{message.sender_name}” " if message.sender_name else ""
-        address = message.sender_address or "an unreadable sender"
+        address = message.sender_address or _("an unreadable sender")
         like = client.likeness_of(message.sender_domain)
-        how = f" ({like.how})" if like else ""
+        how = f" ({_how(like)})" if like else ""
         said = f"{client.name}'s domain is {like.original}. " if like else ""
         is_plausible = message.sent_at and message.sent_at <= message.first_seen_at
         yield Line(
             at=message.sent_at if message.sent_at and is_plausible else message.first_seen_at,
             lane="sender",
-            lead=f"{name}wrote from {address}{how}.",
+            lead=_("%(name)swrote from %(address)s%(how)s.")
+            % {"name": name, "address": address, "how": how},
             text=f"{said}Subject: {message.subject or '(none)'}",
             source=f"message:{message.id}",
         )
+
+
+def _how(like: Likeness) -> str:
+    """In English what differs; in other languages what it is like."""
+    return like.how if in_english() else _("like %(domain)s") % {"domain": like.original}
 
 
 def proofs(facts: Mapping[str, Any], like: Likeness | None) -> str:

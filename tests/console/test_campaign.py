@@ -1,15 +1,20 @@
 """One campaign over several clients: its numbers, and one order that reaches all who may be."""
 
 import re
+from datetime import UTC, datetime
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
 from django.urls import reverse
 
+from api_bridge.models import Connection
 from console.queries import campaign as campaign_queries
 from incidents.campaigns.belonging import new_campaign
-from incidents.everywhere import pull_everywhere
-from incidents.models import Delivery, Incident, IncidentMessage, Intent, Job
+from incidents.everywhere import foresee_order, pull_everywhere
+from incidents.models import Delivery, Incident, IncidentMessage, Intent, Job, PullProposal
+from incidents.modes import Mode, set_mode
+from incidents.remediation import start_job
 from incidents.words import Place
 from seg_bridge import rehearsal
 from seg_bridge.models import GatewayRule, Rehearsal
@@ -82,6 +87,110 @@ def test_one_order_pulls_at_every_client_with_a_result_for_each(as_ana, cast, bo
         assert Intent.objects.filter(job__in=jobs).count() == 2
         audit = AuditEntry.objects.filter(action="incidents.job.pull_asked")
         assert {entry.tenant_id for entry in audit} == {cast.acme.id, cast.globex.id}
+
+
+def _foreseen(as_ana, incident, do="pull"):
+    """Client → its part, and what the question says will happen there."""
+    where = reverse(f"campaign_{do}", args=[incident.id])
+    answer = as_ana.get(where, headers={"HX-Request": "true"})
+    page = unescape(answer.content.decode())
+    found = {}
+    for _, part in answer.context["rows"]:
+        assert all(line.text in page for line in part.lines)
+        found[part.incident.tenant.slug] = (part, " ".join(line.text for line in part.lines))
+    return found
+
+
+SINCE = datetime(2026, 11, 22, 6, 12, tzinfo=UTC)
+# What the mailbox layer of Acme is → what its part of the question says.
+SIGHTS = [
+    (None, "1 copy cannot be reached: no mailbox layer watches this client."),
+    ({}, "1 copy pulled."),
+    ({"blind_since": SINCE}, "1 copy cannot be reached now: The mail host does not answer us."),
+    ({"by_registrations": True}, "Nothing is pulled. The client has not consented to “Remediate”"),
+]
+
+
+@pytest.mark.parametrize(("sight", "words"), SIGHTS)
+def test_the_question_says_what_each_client_s_pull_would_do(as_ana, cast, both, sight, words):
+    with everywhere(cast):
+        Connection.objects.create(tenant=cast.globex, cloud_tenant_id="g")
+        if sight is not None:
+            Connection.objects.create(tenant=cast.acme, cloud_tenant_id="a", **sight)
+    told = _foreseen(as_ana, both[0])
+    assert words in told["acme"][1]
+    assert told["globex"][1] == "1 copy pulled."
+    with everywhere(cast):
+        ordered = foresee_order(
+            lambda: pull_everywhere(incidents=list(both), actor=cast.ana, reason="")
+        )
+        assert not Job.objects.exists()
+    for part in ordered:
+        read = told[part.incident.tenant.slug][0]
+        assert (0 if read.refused else read.pulled, read.refused) == (part.copies, part.refused)
+
+
+def test_copies_that_a_pull_leaves_are_counted_by_why(as_ana, cast, both):
+    """One is in an inbox; others are removed, held, being pulled; each is said once."""
+    with everywhere(cast):
+        Connection.objects.create(tenant=cast.acme, cloud_tenant_id="a")
+        [copy] = Delivery.objects.filter(tenant=cast.acme)
+        for n, facts in enumerate(
+            [
+                {"place": Place.QUARANTINE},
+                {"place": Place.GONE},
+                {"place": Place.HOLD, "outcome": "held"},
+                {"place": Place.INBOX},
+            ]
+        ):
+            copy.pk, copy._state.adding = None, True
+            copy.id, copy.recipient = new_id(), f"n{n}@acme.example"
+            for name, value in facts.items():
+                setattr(copy, name, value)
+            copy.save()
+        start_job(Job.Kind.PULL, "pull", [copy], both[0], actor=cast.ana, reason="")
+    part, words = _foreseen(as_ana, both[0])["acme"]
+    assert (part.pulled, part.busy, part.gone, part.stopped) == (1, 1, 2, 1)
+    assert "2 copies already removed or gone." in words
+    assert "1 copy left to the job that pulls now." in words
+    assert "1 copy stopped by the gateway: nothing to pull." in words
+
+
+def test_the_modes_of_the_mailboxes_are_said(as_ana, cast, both):
+    """What waits for a yes gets it by this order; where Bailey only tells, later copies stay."""
+    with everywhere(cast):
+        Connection.objects.create(tenant=cast.acme, cloud_tenant_id="a")
+        Connection.objects.create(tenant=cast.globex, cloud_tenant_id="g")
+        PullProposal.objects.update_or_create(
+            tenant=cast.acme, incident=both[0], defaults={"state": "open", "waiting": 1}
+        )
+        set_mode(tenant=cast.globex, group=None, mode=Mode.MONITOR, actor=cast.mo, reason="A test")
+    told = _foreseen(as_ana, both[0])
+    assert (
+        "1 of them waits for a yes by the mode of their mailboxes: this is it." in told["acme"][1]
+    )
+    assert "Later copies in 1 mailbox stay" not in told["acme"][1]
+    assert "Later copies in 1 mailbox stay: the mode there is only to tell." in told["globex"][1]
+
+
+def test_where_a_client_s_rehearsal_objects_is_read_before_the_block(
+    as_ana, cast, both, monkeypatch
+):
+    objection = "Acme: it would stop 40 of 50 copies (80.0%)."
+    stops = rehearsal._stops
+    monkeypatch.setattr(
+        rehearsal,
+        "_stops",
+        lambda name, *more: [objection] if name == "Acme" else stops(name, *more),
+    )
+    told = _foreseen(as_ana, both[0], "block")
+    assert objection in told["acme"][1]
+    assert told["globex"][1] == "Blocked; its rehearsal has no objection."
+    monkeypatch.setattr("console.queries.foreseen.MOST_REHEARSED", 1)
+    assert "Not rehearsed beforehand" in _foreseen(as_ana, both[0], "block")["globex"][1]
+    with everywhere(cast):
+        assert not GatewayRule.objects.exists()
+        assert not Job.objects.exists()
 
 
 def test_a_client_can_be_left_out(as_ana, cast, both):

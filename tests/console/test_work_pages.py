@@ -136,12 +136,23 @@ def test_many_at_once_shows_a_result_for_each(cast, phish):
     )
     assert {each.partition(".")[0] for each in choice} == {str(phish.id), str(other.id)}
     browser(cast.bo).post(reverse("incident_triage", args=[phish.id]), {"revision": "0"})
-    done = ana.post(
-        reverse("incidents_bulk"),
-        {"incident": choice, "action": "assign", "owner": str(cast.ana.id), "hours": "24"},
-    ).content.decode()
+    said = {"incident": choice, "action": "assign", "owner": str(cast.ana.id), "hours": "24"}
+    seen = ana.post(reverse("incidents_bulk"), said).content.decode()
+    assert "Assign: 1 of 2 would be done" in seen
+    assert "Bo changed the state" in seen
+    by_client = re.findall(r"<tr><td>(\w+)</td><td class=.num.>(\d)</td>", seen)
+    assert by_client == [("Acme", "0"), ("Globex", "1")]
+    with staff(cast):
+        assert not Incident.objects.exclude(owner_name="").exists(), "nothing is done yet"
+    hidden = re.findall(r'<input type="hidden" name="(\w+)"(?: value="([^"]*)")?', seen)
+    form: dict[str, list[str]] = {}
+    for name, value in hidden:
+        form.setdefault(name, []).append(value)
+    done = ana.post(reverse("incidents_bulk"), form).content.decode()
     assert "Done: 1 of 2" in done
     assert "Bo changed the state" in done
+    with staff(cast):
+        assert Incident.objects.get(id=other.id).owner_name == "Ana"
 
 
 def test_the_queue_narrows_what_is_chosen_from(cast, phish):
@@ -168,7 +179,8 @@ def test_chosen_rows_of_the_queue_lead_to_a_form_with_exactly_these(cast, phish)
     assert re.findall(r'name="incident" value="([^"]+)"', form) == chosen
     assert "2 chosen; 1 is not there, or not yours" in form
     done = ana.post(
-        reverse("incidents_bulk"), {"incident": chosen, "action": "triage", "hours": "24"}
+        reverse("incidents_bulk"),
+        {"incident": chosen, "action": "triage", "hours": "24", "seen": "yes"},
     )
     assert "Done: 2 of 2" in done.content.decode()
     with staff(cast):
@@ -190,6 +202,11 @@ def test_somebody_elses_incident_among_the_chosen_is_not_shown_and_refused_as_no
     assert str(foreign.id) not in form
     assert "1 chosen; 2 are not there, or not yours" in form
     said = {"incident": chosen, "action": "triage", "hours": "24"}
+    seen = bo.post(reverse("incidents_bulk"), said).content.decode()
+    assert "1 of 3 would be done" in seen
+    assert "Not there, or not yours" in seen
+    assert "Globex" not in seen
+    said["seen"] = "yes"
     done = bo.post(reverse("incidents_bulk"), said).content.decode()
     assert "Done: 1 of 3" in done
     assert done.count("There is nothing here that you may see.") == 2

@@ -433,6 +433,10 @@ api-observation        GET     observation   200 200  200  401    200   401
 api-held               GET     -             200 200  200  401    200   401
 api-held-mail          GET     held          200 200  200  401    200   401
 api-held-release       POST    held          202 403  403  401 202/403   401
+api-held-release-many  POST    -             409 409  409  401    409   401
+api-held-release-many-foresee POST -         200 200  200  401    200   401
+api-incident-release   POST    incident      409 409  409  401    409   401
+api-incident-release-foresee POST incident   200 200  200  401    200   401
 api-held-refuse        POST    held          409 409  409  401    409   401
 api-held-delete        POST    held          409 409  409  401    409   401
 api-held-same-rule     GET     held          200 200  200  401    200   401
@@ -681,6 +685,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "held_release": {"reason": "It is expected"},
     "held_release_all": {"reason": "It is expected"},
     "incident_release": {"reason": "It is expected"},
+    "api-held-release-many": {"copies": [str(UUID(int=1))], "reason": "It is expected"},
+    "api-held-release-many-foresee": {"copies": [str(UUID(int=1))]},
     "held_digest": {"address": "cfo@acme.example"},
     "api-legal-holds": {"reason": "A lawsuit"},
     "api-legal-hold-end": {"reason": "It is over"},
