@@ -18,6 +18,7 @@ from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 
 from console.gateway_parts import PartMissing
+from tests.emptying import use_for_tests_that_commit
 from tests.factories import Cast, make_cast
 from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd
 from tests.services import SERVICES, Services
@@ -174,6 +175,7 @@ def transactional_cast(transactional_db: None) -> Cast:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Connections of threads that are gone would keep the test database from being dropped."""
+    use_for_tests_that_commit()
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
