@@ -18,6 +18,7 @@ from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 
 from console.gateway_parts import PartMissing
+from tests.emptying import use_for_tests_that_commit
 from tests.factories import Cast, make_cast
 from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd
 from tests.services import SERVICES, Services
@@ -29,11 +30,13 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("bailey")
 # Files are given out whole to the test processes, in this order and then as they are found.  What
-# takes minutes comes first: at the end it would leave the other process idle.  What shares a world
-# stands together: one process makes it once for all files that follow each other.
+# takes minutes comes first: at the end it would leave the others idle.  What shares a world stands
+# together: a process makes it once for all files that follow each other.
 FIRST = (
-    *("crash/test_kills.py", "browser/test_journeys.py", "isolation/", "console/api/"),
-    *("launch/test_run.py", "browser/"),
+    *("isolation/test_routes.py", "browser/test_journeys.py", "isolation/test_canaries.py"),
+    *("isolation/", "console/api/", "crash/test_kills.py", "launch/test_run.py", "browser/"),
+    *("seg_bridge/gate/test_crash.py", "seg_bridge/test_end_to_end.py", "launch/test_gateway.py"),
+    *("seg_bridge/test_full_gateway.py", "api_bridge/sandbox/test_process.py"),
 )
 
 
@@ -174,6 +177,7 @@ def transactional_cast(transactional_db: None) -> Cast:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Connections of threads that are gone would keep the test database from being dropped."""
+    use_for_tests_that_commit()
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(

@@ -142,7 +142,7 @@ def run_rspamd(
     part = RspamdPart(have("usr/bin/rspamd", "rspamd"), is_durable=False)
     zone: dict[tuple[str, str], tuple[str, ...]] = {}
     with _folder("rspamd") as folder, ExitStack() as servers:
-        _write_own(folder, own or {})
+        write_own(folder, own or {})
         dns = dns or servers.enter_context(dns_server(zone, asked=[]))
         plan = part.plan(settings_in(folder, part, dns))
         real = RealRspamd(plan, dns, zone, *write_and_start(plan))
@@ -153,8 +153,10 @@ def run_rspamd(
             real.store.stop()
 
 
-def _write_own(folder: Path, own: Mapping[str, str]) -> None:
+def write_own(folder: Path, own: Mapping[str, str]) -> None:
+    """An operator's files, and a short list of endings: reading the whole one takes ten seconds."""
     endings = folder / "endings.dat"
+    folder.mkdir(mode=0o755, exist_ok=True)
     endings.write_text(ENDINGS)
     local = folder / "rspamd" / "local"
     for name, text in {"local.d/options.inc": f'url_tld = "{endings}";\n', **own}.items():

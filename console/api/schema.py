@@ -1,11 +1,12 @@
-"""The API's own description, made once in a process: making it takes a second."""
+"""The API's own description, made and written once in a process: each takes most of a second."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiYamlRenderer
 from rest_framework.request import Request
 from typing_extensions import override
 
@@ -18,8 +19,16 @@ class OnceGenerator(SchemaGenerator):
         return _schema(public)
 
 
+class WrittenOnce(dict[str, Any]):
+    """The description, with its YAML."""
+
+    @cached_property
+    def as_yaml(self) -> bytes:
+        written: bytes = OpenApiYamlRenderer().render(dict(self))
+        return written
+
+
 @cache
-def _schema(public: bool) -> dict[str, Any]:
+def _schema(public: bool) -> WrittenOnce:
     generator = SchemaGenerator()  # type: ignore[no-untyped-call]
-    schema: dict[str, Any] = generator.get_schema(request=None, public=public)  # type: ignore[no-untyped-call]
-    return schema
+    return WrittenOnce(generator.get_schema(request=None, public=public))  # type: ignore[no-untyped-call]

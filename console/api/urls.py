@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.urls import URLPattern, re_path
-from drf_spectacular.views import SpectacularAPIView
 from rest_framework.views import APIView
 
 from console.api import (
@@ -34,6 +33,7 @@ from console.api import (
     renewals,
     root,
     scan_back,
+    schema_view,
     tending,
     times,
     together,
@@ -53,7 +53,7 @@ def _at(address: str, view: type[APIView], name: str) -> URLPattern:
 
 urlpatterns = [
     re_path(r"^$", root.ApiRoot.as_view(), name="api-root"),
-    _at("schema", SpectacularAPIView, "schema"),
+    _at("schema", schema_view.ApiSchema, "schema"),
     _at("tenants", work.ClientList, "tenants"),
     _at(r"tenants/(?P<slug>[-\w]+)", work.ClientDetail, "tenant"),
     _at(f"{_SLUG}/onboarding", onboarding.Onboarding, "onboarding"),

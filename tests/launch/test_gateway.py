@@ -27,6 +27,7 @@ from console.launch.account import Account
 from console.launch.plan import WrongSetting, read_plan
 from console.launch.ports import free_port
 from seg_bridge.gate.limits import FrontLimits
+from tests.real_engines import write_own
 
 NOBODY = Account("nobody", 65534, 65534)
 
@@ -244,6 +245,7 @@ def test_up_status_down(home, postfix, monkeypatch, capfd):
     ports = {name: str(free_port()) for name in postfix.ports}
     monkeypatch.setenv("BAILEY_VAR", str(home))
     environment = {"PATH": os.environ["PATH"], "BAILEY_GATE_HOSTNAME": "mx1.example", **ports}
+    write_own(home / "gateway", {})
     assert main(["status"], environment) == 3
     assert main(["check"], environment) == 0
     assert "the configuration is good" in capfd.readouterr().out

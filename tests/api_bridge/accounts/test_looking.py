@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from api_bridge import http
 from api_bridge.access.models import Grant, Purpose
 from api_bridge.accounts.keep import Keeper
 from api_bridge.accounts.models import SignIn
 from api_bridge.accounts.reading import Events
 from api_bridge.accounts.shapes import SeenSignIn
+from api_bridge.connectors.graph.client import GraphClient
 from incidents.services import resolve_incident
 from tenants.models import Mailbox
 from tenants.scope import maintenance_scope
@@ -157,11 +159,17 @@ def test_grants_and_risk_join_the_open_incident(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("fault", ["status_429", "status_503", "drop_after_commit"])
-def test_a_fault_makes_nothing_gone(watched: Watched, fault: str) -> None:
+def test_a_fault_makes_nothing_gone(
+    watched: Watched, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tries as often as ever, and sooner.
+    monkeypatch.setattr(http, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(GraphClient, "_pause", lambda *_: None)
     watched.rules(HIDES)
     watched.serve()
+    # Not 0: what names no time is left alone for ten seconds.
     watched.yard.cloud.admin(
-        "POST", "faults", {"kind": fault, "count": 4, "match": "messageRules", "seconds": 0}, 201
+        "POST", "faults", {"kind": fault, "count": 4, "match": "messageRules", "seconds": 1}, 201
     )
     watched.serve()
     watched.yard.cloud.admin("DELETE", "faults", status=204)
