@@ -42,7 +42,7 @@ def chain_of(tenant_id: int, copies: Sequence[Delivery]) -> list[Step]:
     steps: list[Step] = []
     waiting = [copy for copy in copies if copy.forwarded_by][:MOST]
     proofs: set[UUID | None] = set()
-    for _ in range(DEEPEST):
+    for _depth in range(DEEPEST):
         waiting = [copy for copy in waiting if copy.forwarded_by not in proofs]
         if not waiting or len(steps) >= MOST:
             break

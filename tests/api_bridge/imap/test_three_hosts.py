@@ -96,7 +96,7 @@ def everywhere(cast, cloud, server) -> Iterator[tuple[Client, Workspace]]:
         ("imap", ImapForm(at_dovecot(server))),
     ):
         trial = enter(client, cast, kind, form)
-        assert trial.stage == HostTrial.Stage.CONNECTED, (trial.words, trial.results)
+        assert trial.stage == HostTrial.Stage.CONNECTED, (trial.words, trial.checks)
     client.sync()
     yield client, google
     client.company.close()
