@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -152,7 +152,11 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
     is_blocked = Job.objects.filter(
         tenant=incident.tenant_id, incident=incident, kind=Job.Kind.BLOCK, state=Job.State.DONE
     ).exists()
+    proposal = None if blind.acts_not else proposal_of(incident)
     advice = advice_for(incident, blind, contradictions, is_blocked=is_blocked)
+    if proposal is not None and within_reach(incident.counts) and can_pull(incident, blind):
+        # The same pull stands above it, prepared.
+        advice = replace(advice, text="Pull with a reason of yours", effect=_BESIDE)
     elsewhere = same_elsewhere(incident)
     wrong = wrong_with(incident)
     account = account_case(incident, reader)
@@ -174,7 +178,7 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         account=account,
         has_mail=not incident.is_without_mail,
         advice=advice,
-        proposal=None if blind.acts_not else proposal_of(incident),
+        proposal=proposal,
         others=other_actions(incident, blind, advice),
         look_again=_question(incident, "look") if can_look(blind, copies) else "",
         everywhere=(
@@ -248,6 +252,9 @@ def can_look(sight: Blind, copies: Sequence[Delivery]) -> bool:
     """There is a mailbox layer to ask, and a copy to ask it for."""
     has_layer = sight.has_mailbox or any(copy.mailbox_item_id for copy in copies)
     return has_layer and any(map(was_delivered, copies))
+
+
+_BESIDE = "The reason stands in the log; copies that come later can be ordered with it."
 
 
 def advice_for(
