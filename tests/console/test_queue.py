@@ -207,7 +207,7 @@ def test_a_copy_that_nobody_has_found_yet_is_within_reach_on_every_page(as_ana, 
     assert "within anybody" not in page
     assert campaign.in_reach == 2
     question = as_ana.get(reverse("campaign_pull", args=[made.id]))
-    assert question.context["n"] == 1
+    assert len(question.context["rows"]) == 1
 
 
 def test_a_search_says_how_far_it_looks_back_and_can_look_further(as_ana, cast):
