@@ -224,7 +224,8 @@ def _read_filter_on(client: GoogleClient, task: Task) -> Sight:
 def _make_filter(client: GoogleClient, task: Task) -> None:
     if not task.before:
         raise Rejected("What the filter was is not known, so it cannot be made anew.")
-    body = {name: task.before[name] for name in ("criteria", "action") if name in task.before}
+    kept = ("criteria", "action")
+    body: dict[str, Any] = {name: task.before[name] for name in kept if name in task.before}
     target = path("settings", "filters")
     # Not safe to repeat: after a lost answer the list of filters is read.
     _change(client, task, "POST", target, scopes.SETTINGS_BASIC, body, is_safe=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from api_bridge.accounts.google_read import (
@@ -48,9 +49,8 @@ class GoogleSource:
         logs: dict[str, Log[Activity]] = {}
         for application in AUDITED:
             since = sign_ins_since if application == "login" else audits_since
-            start = since - LATE[application]
-            log = self._try(scopes.REPORTS, lambda a=application, s=start: self._log(a, s, now))
-            if log is not None:
+            reading = partial(self._log, application, since - LATE[application], now)
+            if (log := self._try(scopes.REPORTS, reading)) is not None:
                 logs[application] = log
         logins = logs.get("login")
         others = [log for name, log in logs.items() if name != "login"]

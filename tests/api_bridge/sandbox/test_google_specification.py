@@ -220,6 +220,26 @@ def test_directory_and_alerts(judge: Judge, workspace: Workspace):
     judge("GET", "/v1beta1/alerts", subject="cfo", scope="apps.alerts")
 
 
+def test_accounts_their_log_and_what_is_changed_of_them(judge: Judge, workspace: Workspace):
+    users, ana = "/admin/directory/v1/users", workspace.mail("ana")
+    security: dict[str, Any] = {"subject": "cfo", "scope": "admin.directory.user.security"}
+    app = {"clientId": "77", "scopes": ["https://mail.google.com/"]}
+    workspace.account_of("ana", tokens=[app], state={"recoveryEmail": "ana@home.example"})
+    judge("GET", f"{users}/{ana}/tokens", **security)
+    judge("DELETE", f"{users}/{ana}/tokens/77", 204, **security)
+    judge("POST", f"{users}/{ana}/signOut", 204, **security)
+    change: dict[str, Any] = {"subject": "cfo", "scope": "admin.directory.user"}
+    for body in ({"suspended": True}, {"suspended": False, "changePasswordAtNextLogin": True}):
+        judge("PUT", f"{users}/{ana}", json=body, **change)
+    workspace.happened("ana", "login", "login_success", region="DE",
+                       parameters={"is_suspicious": True, "login_challenge_method": ["none"]})
+    log: dict[str, Any] = {"subject": "cfo", "scope": "admin.reports.audit.readonly"}
+    for application in ("login", "admin", "token"):
+        path = f"/admin/reports/v1/activity/users/all/applications/{application}"
+        judge("GET", path, params={"maxResults": "1"}, **log)
+        judge("GET", path, 400, params={"maxResults": "0"}, **log)
+
+
 @pytest.mark.parametrize(("kind", "status"), [("quota_403", 403), ("status_429", 429)])
 def test_too_fast(judge: Judge, workspace: Workspace, kind: str, status: int):
     workspace.cloud.admin("POST", "faults", {"kind": kind, "match": "/me/profile"}, 201)
