@@ -119,15 +119,6 @@ ENGLISH = (
     *("looked at", "Mailbox", "Found", "Received", "Still", "How to read", "blind since"),
     " of ",
 )
-    "looked at",
-    "Mailbox",
-    "Found",
-    "Received",
-    "Still",
-    "How to read",
-    "blind since",
-    " of ",
-)
 
 
 def test_nothing_found_means_nothing_only_where_everything_was_looked_at(looker):
