@@ -16,11 +16,16 @@ class ApiBridgeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from api_bridge.accounts.forgetting import forget_settings, forget_sign_ins
         from api_bridge.again.due import wake_for
         from api_bridge.layer import ConnectedMailboxLayer  # models are not ready before
         from api_bridge.scanback.document import build_found
         from api_bridge.sight import is_catching_up, mailbox_blindness, why_not_acting
+        from incidents.forgetting import SETTINGS, SIGN_INS, register_forgetting
         from incidents.reports.builders import register_report
+
+        register_forgetting(SIGN_INS, forget_sign_ins)
+        register_forgetting(SETTINGS, forget_settings)
 
         register_queue("sync", "api_bridge.sync.serve_sync")
         register_queue("access", "api_bridge.access.work.serve_access")

@@ -10,12 +10,21 @@ class IncidentsConfig(AppConfig):
     @override
     def ready(self) -> None:
         from incidents.arrived import has_arrived
+        from incidents.forgetting import (
+            REPORTS,
+            SIGNS,
+            forget_reports,
+            forget_signs,
+            register_forgetting,
+        )
         from incidents.modes import govern_some
         from incidents.own_notices import sealer_for
         from tenants.directory import register_governing
         from tenants.outbox import register_look_up, register_sealer
 
         register_governing(govern_some)
+        register_forgetting(SIGNS, forget_signs)
+        register_forgetting(REPORTS, forget_reports)
         register_look_up(has_arrived)
         register_sealer(sealer_for)
         register_queue("intake", "incidents.correlation.serve_intake")

@@ -36,6 +36,7 @@ TEMPLATES = (
 CODE = (
     *("console/portal/*.py", "console/queries/portal*.py", "console/context.py"),
     *("api_bridge/access/permissions.py", "api_bridge/access/models.py"),
+    "api_bridge/scanback/wording.py",
     *(
         "console/lib/words.py",
         "console/lib/throttle.py",

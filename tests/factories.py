@@ -121,7 +121,7 @@ def state_policy(tenant: Tenant, **values: Any) -> None:
     )
 
 
-_SECTIONS = ("action_", "release_", "keep_", "file_", "held_")
+_SECTIONS = ("action_", "release_", "keep_", "file_", "held_", "records_")
 
 
 def mail_json(**changes: Any) -> dict[str, Any]:

@@ -51,8 +51,8 @@ class Keeper:
 
     def _sign_ins(self, mailbox: Mailbox, sign_ins: Sequence[SeenSignIn]) -> None:
         mine = SignIn.objects.filter(tenant=self.tenant, mailbox=mailbox)
-        mine.filter(at__lt=self.now - KNOWN_FOR).delete()
-        known = list(mine.order_by("at", "id"))
+        # How long they are kept is the policy's to say (incidents/forgetting.py).
+        known = list(mine.filter(at__gte=self.now - KNOWN_FOR).order_by("at", "id"))
         # A page may come twice; and a mailbox that was made anew had the same account before.
         ids = [each.external_id for each in sign_ins]
         told = SignIn.objects.filter(tenant=self.tenant, external_id__in=ids)

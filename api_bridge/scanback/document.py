@@ -2,7 +2,8 @@
 read and why, what was found, and where each of it is now.
 
 It never says that nothing was found where the layer could not look: ``sentence`` says how much of
-what was to be looked at the answer covers.
+what was to be looked at the answer covers.  Words and labels are those of its ``language``
+(wording.py); codes beside them are the same in every language.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import override
 
 from api_bridge.scanback.figures import KINDS, Figures, figures_of
 from api_bridge.scanback.models import ScanBack, ScanBackMailbox
 from api_bridge.scanback.pulling import Found, found_of
 from api_bridge.scanback.services import run_of
+from api_bridge.scanback.wording import (
+    blind_sentence,
+    box_label,
+    columns,
+    fixed_words,
+    how_to_read,
+    kind_label,
+    now_label,
+    sentence,
+)
+from incidents.layers import gateway_layer
 from incidents.models import Job, Report
-from incidents.models.mail import Verdict as Kind
 from incidents.reports.builders import FOUND_SCHEMA
 from incidents.reports.services import ask_about
 from incidents.words import Verdict
@@ -30,20 +42,8 @@ from tenants.errors import NotThere
 from tenants.models import Person
 
 MOST_LISTED = 20_000
-NOW = {
-    "removed": "removed by Bailey",
-    "gone": "no longer in the mailbox",
-    "reach": "still in the mailbox",
-    "pending": "being looked at",
-}
-HOW = (
-    "Looked at is mail that was received before the mailboxes were watched; later mail was judged"
-    " as it came.",
-    "Each mail is judged by what is known today. It was found when it was looked at, not when it"
-    " came.",
-    "“Now” is where the copy was seen last.",
-    "A mail that could not be read is counted by itself and is no finding.",
-)
+STATES = ("removed", "gone", "reach", "pending")
+ENGLISH = "en"
 
 
 def ask_found(*, run: ScanBack, actor: Person, audience: str = "internal") -> Job:
@@ -63,19 +63,32 @@ def build_found(job: Job, audience: str) -> dict[str, Any]:
     run = run_of(job.tenant_id, UUID(job.detail["scan_back"]))
     if run is None:
         raise NotThere
+    language = _language_of(job, audience)
+    with override(language):
+        document = _document(job, run, audience) | {"language": language}
+    return document | {"inputs_sha256": _digest(document)}
+
+
+def _language_of(job: Job, audience: str) -> str:
+    """A client reads it in the language of its policy, the provider's people in English."""
+    return ENGLISH if audience != "client" else gateway_layer().language_for(job.tenant_id, "")
+
+
+def _document(job: Job, run: ScanBack, audience: str) -> dict[str, Any]:
     figures = figures_of(run)
     found = found_of(run, most=MOST_LISTED)
-    document = {
+    return {
         "schema": FOUND_SCHEMA,
         "audience": audience,
+        "words": fixed_words(),
+        "columns": columns(),
         "found": _head(job, run, figures),
         "lines": _lines(found),
         "mailboxes": [_mailbox(row, figures) for row in figures.rows],
         "findings": [_finding(each) for each in found],
-        "how": list(HOW),
-        "blind": [blind.sentence for blind in figures.blind],
+        "how": how_to_read(),
+        "blind": [blind_sentence(blind) for blind in figures.blind],
     }
-    return document | {"inputs_sha256": _digest(document)}
 
 
 def _head(job: Job, run: ScanBack, figures: Figures) -> dict[str, Any]:
@@ -100,34 +113,6 @@ def _head(job: Job, run: ScanBack, figures: Figures) -> dict[str, Any]:
     }
 
 
-def sentence(figures: Figures) -> str:
-    """What was found, and of how much that can be said."""
-    read = f"{_n(figures.mails, 'mail')} in {_n(len(figures.rows), 'mailbox', 'mailboxes')}"
-    if figures.total_found:
-        said = f"{_n(figures.total_found, 'harmful mail')} found among {read}."
-    elif figures.is_whole:
-        said = f"Nothing harmful was found among {read}."
-    else:
-        said = f"No harmful mail is known so far among {read}; not everything could be looked at."
-    gaps = _gaps(figures)
-    return f"{said} {gaps}".strip()
-
-
-def _gaps(figures: Figures) -> str:
-    parts = []
-    if figures.left:
-        parts.append(_n(len(figures.left), "mailbox", "mailboxes") + " not read to the end")
-    if figures.unread:
-        parts.append(_n(figures.unread, "mail") + " that could not be read")
-    if figures.skipped:
-        parts.append(_n(figures.skipped, "entry", "entries") + " that the mail host did not show")
-    return f"Not looked at: {', '.join(parts)}." if parts else ""
-
-
-def _n(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def _lines(found: Sequence[Found]) -> list[dict[str, Any]]:
     """A line for each kind that was found; its numbers add up to ``found``."""
     lines = []
@@ -137,9 +122,9 @@ def _lines(found: Sequence[Found]) -> list[dict[str, Any]]:
             lines.append(
                 {
                     "kind": str(kind),
-                    "label": str(Kind(kind).label),
+                    "label": kind_label(kind),
                     "found": states.total(),
-                    **{state: states[state] for state in NOW},
+                    **{state: states[state] for state in STATES},
                 }
             )
     return lines
@@ -149,7 +134,7 @@ def _mailbox(row: ScanBackMailbox, figures: Figures) -> dict[str, Any]:
     return {
         "address": row.mailbox.address,
         "state": row.state,
-        "state_label": str(row.get_state_display()),
+        "state_label": box_label(row.state),
         "mails": row.mails,
         "found": figures.found_in.get(str(row.mailbox_id), 0),
         "unread": row.unread,
@@ -165,11 +150,11 @@ def _finding(each: Found) -> dict[str, Any]:
         "recipient": finding.mailbox.address,
         "sender": copy.message.sender_address if copy else "",
         "kind": finding.verdict,
-        "label": str(Kind(finding.verdict).label),
+        "label": kind_label(finding.verdict),
         "received_at": _iso(finding.received_at),
         "found_at": _iso(finding.found_at),
         "state": each.state,
-        "now": NOW[each.state],
+        "now": now_label(each.state),
         "is_read": copy.is_read if copy else None,
         "was_exposed": copy.was_exposed if copy else None,
         "is_finding": finding.verdict != Verdict.UNSCANNABLE,

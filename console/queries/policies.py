@@ -192,6 +192,7 @@ def _others(cells: dict[str, Cell]) -> dict[str, list[Cell]]:
         "held": "Held mail",
         "digest": "Digest",
         "learn": "Learning",
+        "records": "Records of accounts and reports",
     }
     found: dict[str, list[Cell]] = {"Thresholds": [], **{each: [] for each in names.values()}}
     for cell in cells.values():

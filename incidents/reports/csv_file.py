@@ -76,15 +76,28 @@ def _targets(document: dict[str, Any]) -> Iterator[Sequence[Any]]:
 
 
 def _found(document: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    """In English columns are called as in the document, for programs; in another language both
+    columns and values are for people.
+    """
     head, blind = document["found"], " ".join(document["blind"])
+    words: dict[str, str] = document["columns"]
+    is_for_people = document["language"] != "en"
     first = [head["client"], head["since"], head["until"]]
-    yield ["client", "since", "until", *_FOUND_COLUMNS, "not_looked_at", "blind"]
+    names = ["client", "since", "until", *_FOUND_COLUMNS, "not_looked_at", "blind"]
+    yield [words[name] for name in names] if is_for_people else names
     for each in document["findings"]:
-        yield [*first, *(each[name] for name in _FOUND_COLUMNS), "", blind]
+        row = _in_words(each, words) if is_for_people else each
+        yield [*first, *(row[name] for name in _FOUND_COLUMNS), "", blind]
     for box in document["mailboxes"]:
         if box["state"] != "done":
-            why = f"only back to {box['reached_at']}. {box['why']}".strip()
+            why = words["only_back_to"].format(at=box["reached_at"], why=box["why"]).strip()
             empty = [""] * (len(_FOUND_COLUMNS) - 1)
             yield [*first, box["address"], *empty, why, blind]
     if not document["findings"]:  # an empty list would read as "nothing was found"
         yield [*first, *[""] * len(_FOUND_COLUMNS), head["sentence"], blind]
+
+
+def _in_words(finding: dict[str, Any], words: dict[str, str]) -> dict[str, Any]:
+    said = {True: words["yes"], False: words["no"], None: ""}
+    facts = {name: said[finding[name]] for name in ("is_read", "was_exposed")}
+    return finding | facts | {"kind": finding["label"]}

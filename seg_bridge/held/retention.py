@@ -4,6 +4,7 @@
    dropped: the gate throws it away.
 2. The stored original of a mail goes when no copy of it is held any more and each is past its own
    age.
+3. Sign-ins, earlier settings of mailboxes, signs and reports past the term of their mailbox go.
 
 What an open incident, a legal hold, a wish or a running release needs stays, and is looked at again
 the next time.  Each removal is one entry in the audit log, with the level whose policy it was.
@@ -21,15 +22,18 @@ from django.db.models import Q
 from django.utils import timezone
 
 from incidents.evidence import remove_evidence
+from incidents.forgetting import MOST_AT_ONCE as MOST_FORGOTTEN
+from incidents.forgetting import Whose, forget, kinds
 from incidents.models import Delivery, Evidence, Message
 from incidents.models.mail import Outcome, Place
 from seg_bridge.commands import order_drop
 from seg_bridge.held.drop import why_needed
-from seg_bridge.held.models import Digest, HeldLink
+from seg_bridge.held.models import Digest, HeldLink, LegalHold
 from seg_bridge.held.policy import HeldPolicies
+from seg_bridge.policies.effective import Effective
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
-from tenants.models import OutgoingMail
+from tenants.models import Mailbox, OutgoingMail
 from tenants.work import work_scope
 
 MOST_AT_ONCE = 200
@@ -37,6 +41,7 @@ AGAIN = timedelta(seconds=5)
 SENT_KEPT = timedelta(days=180)
 RETENTION = Actor("Bailey, by the retention of held mail")
 DROPPED, REMOVED = "seg_bridge.held.expired", "incidents.evidence.removed"
+FORGOTTEN = "incidents.records.forgotten"
 _MB = 1_000_000
 
 
@@ -62,7 +67,48 @@ def serve_retention(claimed: ClaimedWork) -> datetime | None:
         removed = _remove_originals(claimed, now)
     with work_scope(claimed):
         forget_sent(claimed.tenant_id, now)
-    return now + AGAIN if MOST_AT_ONCE in (dropped, removed) else None
+    with work_scope(claimed):
+        more = forget_records(claimed, now)
+    return now + AGAIN if more or MOST_AT_ONCE in (dropped, removed) else None
+
+
+def forget_records(claimed: ClaimedWork, now: datetime) -> bool:
+    """What is known of accounts and reports, past the term of its mailbox; True: more of it is.
+
+    A legal hold on the client keeps all of it.
+    """
+    tenant_id = claimed.tenant_id
+    if LegalHold.objects.filter(tenant=tenant_id, message=None, ended_at=None).exists():
+        return False
+    policies, more = HeldPolicies.of([tenant_id]), False
+    for kind in kinds():
+        key = f"records.{kind}"
+        own = policies.at(tenant_id, None, None)[key]
+        others = _other_terms(policies, tenant_id, key)
+        names = frozenset(name for group in others.values() for name in group)
+        terms = [(own, Whose(but=names))]
+        terms += [(term, Whose(only=frozenset(group))) for term, group in others.items()]
+        for term, whose in terms:
+            before = now - timedelta(days=int(term.value))
+            gone = forget(kind, tenant_id, before, whose)
+            more |= gone == MOST_FORGOTTEN
+            if gone:
+                why = f"{gone} older than {term.value} days"
+                _audit(claimed, FORGOTTEN, kind, "", why, term.name, rows=gone)
+    return more
+
+
+def _other_terms(policies: HeldPolicies, tenant_id: int, key: str) -> dict[Effective, list[str]]:
+    """Mailboxes whose domain, group or own policy states another term than the client's."""
+    found: dict[Effective, list[str]] = {}
+    if not policies.layers.narrower(tenant_id):
+        return found
+    own = policies.at(tenant_id, None, None)[key]
+    for address in Mailbox.objects.filter(tenant=tenant_id).values_list("address", flat=True):
+        term = policies.policy(tenant_id, address)[key]
+        if term.value != own.value:
+            found.setdefault(term, []).append(address)
+    return found
 
 
 def forget_sent(tenant_id: int, now: datetime) -> None:
@@ -189,7 +235,7 @@ def _audit(
     claimed: ClaimedWork,
     action: str,
     kind: str,
-    object_id: UUID,
+    object_id: UUID | str,
     why: str,
     level: str,
     **detail: object,

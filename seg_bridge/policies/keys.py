@@ -317,8 +317,38 @@ def _held_keys() -> list[Key]:
     ]
 
 
+def _record_keys() -> list[Key]:
+    """How long what is known of accounts and reports is kept; ``records.<kind>`` by the kinds of
+    incidents/forgetting.py.
+    """
+    found = (
+        ("sign_ins", "Sign-ins are kept for", 90),
+        ("settings", "Earlier settings of mailboxes are kept for", 365),
+        ("signs", "Signs of accounts in other hands are kept for", 365),
+        ("reports", "Reports of people are kept for", 365),
+    )
+    return [
+        Key(
+            name=f"records.{kind}",
+            label=label,
+            default=days,
+            low=30,
+            high=3650,
+            is_whole=True,
+            unit="days",
+        )
+        for kind, label, days in found
+    ]
+
+
 KEYS: Mapping[str, Key] = {
-    key.name: key for key in (*_matrix_keys(), *_threshold_and_file_keys(), *_held_keys())
+    key.name: key
+    for key in (
+        *_matrix_keys(),
+        *_threshold_and_file_keys(),
+        *_held_keys(),
+        *_record_keys(),
+    )
 }
 DEFAULTS: Mapping[str, Value] = {name: key.default for name, key in KEYS.items()}
 

@@ -24,7 +24,7 @@ def _actions(**actions: MatrixAction) -> dict[str, Value]:
 _STANDARD: dict[str, Value] = {
     key: value
     for key, value in DEFAULTS.items()
-    if not key.startswith(("keep.", "held.", "digest.", "learn"))
+    if not key.startswith(("keep.", "held.", "digest.", "learn", "records."))
 }
 _HOLD, _TAG = MatrixAction.HOLD, MatrixAction.TAG
 _STRICT: dict[str, Value] = {

@@ -18,10 +18,14 @@ from api_bridge.scanback.pulling import found_of, pull_findings, rehearse_pull
 from incidents.evidence import read_evidence
 from incidents.models import Incident, Intent, Job, Report
 from incidents.reports import serve_reports
+from incidents.reports.csv_file import render_csv
+from incidents.reports.pdf_file import render_pdf
 from incidents.services import resolve_incident
 from incidents.words import Place
+from seg_bridge.layer import Gateway
 from tenants.errors import Conflict, WrongInput
 from tests.api_bridge.scanback.test_looking import phish
+from tests.incidents.test_reports import text_of
 
 
 @pytest.fixture
@@ -68,6 +72,53 @@ def test_the_report_s_numbers_add_up_and_its_files_say_the_same(found):
         each["recipient"] for each in document["findings"]
     ]
     assert made.file_stem.startswith("delta-found-in-mailboxes-")
+
+
+IN_WORDS = {
+    "de": (
+        "2 schädliche Mails unter 3 Mails in 3 Postfächern gefunden.",
+        "In Ihren Postfächern gefunden",
+        "Empfänger",
+        "noch im Postfach",
+    ),
+    "fr": (
+        "2 mails nuisibles trouvés parmi 3 mails dans 3 boîtes aux lettres.",
+        "Trouvé dans vos boîtes aux lettres",
+        "Destinataire",
+        "encore dans la boîte",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", IN_WORDS)
+def test_a_clients_copy_is_in_its_language_and_an_internal_one_in_english(
+    found, monkeypatch, language
+):
+    monkeypatch.setattr(Gateway, "language_for", lambda self, tenant_id, address: language)
+    said, title, column, now = IN_WORDS[language]
+    with found.client.scope():
+        Connection.objects.update(blind_since=found.run().asked_at)
+        job = Job(tenant=found.client.tenant, detail={"scan_back": str(found.run().id)})
+        theirs, ours = (build_found(job, audience) for audience in ("client", "internal"))
+    assert ours["found"]["sentence"].startswith("2 harmful mails found")
+    assert said in theirs["found"]["sentence"]
+    told = text_of(render_pdf(theirs))
+    assert title in told
+    assert not [words for words in ENGLISH if words in told]
+    (line, *_) = csv.DictReader(io.StringIO(render_csv(theirs).decode("utf-8-sig")))
+    assert line[column] == theirs["findings"][0]["recipient"]
+    assert theirs["findings"][0]["now"] == now
+    assert {"de": "ist blind seit", "fr": "est aveugle depuis"}[language] in theirs["blind"][0]
+    # Codes stay what programs know.
+    kinds = [[each["kind"] for each in document["findings"]] for document in (ours, theirs)]
+    assert kinds[0] == kinds[1]
+
+
+# Of the fixed words of the document; none may be left in another language.
+ENGLISH = (
+    *("looked at", "Mailbox", "Found", "Received", "Still", "How to read", "blind since"),
+    " of ",
+)
 
 
 def test_nothing_found_means_nothing_only_where_everything_was_looked_at(looker):
