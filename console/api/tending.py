@@ -1,4 +1,4 @@
-"""People's work on incidents: owner, state, waiting, silence, words, tasks, many at once."""
+"""People's work on incidents: owner, state, waiting, silence, many at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
-from django.http import HttpResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -18,34 +14,20 @@ from typing_extensions import override
 
 from console.api import serializers as shown
 from console.api import serializers_work as work
-from console.api.base import DetailView, ListView, parse
-from console.api.filters import SuppressionFilter, TaskFilter
+from console.api.base import parse
 from console.api.idempotency import idempotent
 from console.api.incidents import ChangeIncident
-from console.api.parsers import BoundedJSONParser
-from console.lib.exports import download
 from console.lib.people import person_of
 from console.queries.similar import similar_to
 from incidents import services
-from incidents.access import access_attachment, access_client, access_incident, access_one
-from incidents.campaigns.moving import lineage
-from incidents.downloads import open_attachment
+from incidents.access import access_client, access_incident
 from incidents.models import (
-    Attachment,
-    CallNote,
-    Comment,
     Incident,
-    Mention,
     Quiet,
-    Suppression,
-    Task,
-    TaskTemplate,
 )
-from incidents.services import comments, many, quiet, tasks, views, waiting
-from incidents.services.attachments import NewFile
+from incidents.services import many, quiet, waiting
 from tenants.colleagues import colleagues_of
-from tenants.errors import NotThere, WrongInput
-from tenants.ids import as_uuid
+from tenants.errors import WrongInput
 from tenants.models import Person
 
 
@@ -176,113 +158,6 @@ def _results(results: Sequence[many.Result]) -> Response:
     return Response(work.ResultsSerializer(answer).data)
 
 
-ATTACHMENTS = Attachment.objects.select_related("tenant", "comment")
-
-
-class _OfIncident(ListView):
-    """A list that belongs to one incident and to those merged into it; it is accessed first.
-
-    ``queryset`` of all; ``key`` leads from a row to its incident.
-    """
-
-    key = "incident"
-
-    @override
-    def get_queryset(self) -> QuerySet[Any]:
-        incident = access_incident(self.kwargs["object_id"])
-        mine = {"tenant": incident.tenant_id, f"{self.key}__in": lineage(incident)}
-        return super().get_queryset().filter(**mine)
-
-
-class Comments(_OfIncident):
-    """What was said, newest first.  Files go with a new comment as ``multipart/form-data``."""
-
-    serializer_class = work.CommentSerializer
-    parser_classes = (BoundedJSONParser, MultiPartParser)
-    queryset = Comment.objects.select_related("tenant").prefetch_related("attachments")
-
-    @extend_schema(request=work.NewCommentSerializer, responses={201: work.CommentSerializer})
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        incident = access_incident(object_id)
-        asked = parse(work.NewCommentSerializer, request)
-        comment = comments.add_comment(
-            incident=incident,
-            actor=person_of(request),
-            text=asked["text"],
-            audience=asked["audience"],
-            mention_ids=asked["mentions"],
-            files=[NewFile(file.name, file.read()) for file in asked["attachments"]],
-        )
-        return Response(work.CommentSerializer(comment).data, status=201)
-
-
-class Attachments(_OfIncident):
-    """Files of its comments, newest first."""
-
-    serializer_class = work.AttachmentSerializer
-    queryset = ATTACHMENTS
-    key = "comment__incident"
-
-
-class AttachmentDetail(DetailView):
-    serializer_class = work.AttachmentSerializer
-    queryset = ATTACHMENTS
-
-
-class AttachmentContent(APIView):
-    """The file's bytes; that you took them is on record."""
-
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-    def get(self, request: Request, object_id: str) -> HttpResponse:
-        found = access_attachment(object_id)
-        content = open_attachment(attachment=found, actor=person_of(request))
-        return download(content, found.name)
-
-
-class Calls(_OfIncident):
-    """Phone calls about it, newest first."""
-
-    serializer_class = work.CallSerializer
-    queryset = CallNote.objects.select_related("tenant")
-
-    @extend_schema(request=work.NewCallSerializer, responses={201: work.CallSerializer})
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        incident = access_incident(object_id)
-        asked = parse(work.NewCallSerializer, request)
-        note = comments.log_call(incident=incident, actor=person_of(request), **asked)
-        return Response(work.CallSerializer(note).data, status=201)
-
-
-class Tasks(_OfIncident):
-    """Its tasks, the last added first."""
-
-    serializer_class = work.TaskSerializer
-    filterset_class = TaskFilter
-    queryset = Task.objects.select_related("tenant")
-
-    @extend_schema(request=work.NewTaskSerializer, responses={201: work.TaskSerializer})
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        incident = access_incident(object_id)
-        asked = parse(work.NewTaskSerializer, request)
-        task = tasks.add_task(incident=incident, actor=person_of(request), **asked)
-        return Response(work.TaskSerializer(task).data, status=201)
-
-
-class SettleTask(APIView):
-    """Done, not needed, or open again."""
-
-    @extend_schema(request=work.SettleTaskSerializer, responses=work.TaskSerializer)
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        task = access_one(Task.objects.select_related("tenant", "incident"), object_id)
-        asked = parse(work.SettleTaskSerializer, request)
-        tasks.settle_task(task=task, actor=person_of(request), state=asked["state"])
-        return Response(work.TaskSerializer(task).data)
-
-
 class SimilarIncidents(APIView):
     """Up to eight incidents like it at clients in sight, the likest first."""
 
@@ -292,18 +167,6 @@ class SimilarIncidents(APIView):
         return Response(work.SimilarSerializer(found, many=True).data)
 
 
-class MentionList(ListView):
-    """Where colleagues named you, newest first."""
-
-    serializer_class = work.MentionSerializer
-    queryset = Mention.objects.all()
-
-    @override
-    def get_queryset(self) -> QuerySet[Mention]:
-        rows = Mention.objects.select_related("tenant", "comment__tenant")
-        return rows.filter(person_id=person_of(self.request).id)
-
-
 class ColleagueList(APIView):
     """Who of the provider works for this client."""
 
@@ -311,95 +174,3 @@ class ColleagueList(APIView):
     def get(self, request: Request, slug: str) -> Response:
         people = colleagues_of(access_client(slug).id)
         return Response(work.ColleagueSerializer(people, many=True).data)
-
-
-class SuppressionList(ListView):
-    """Suppressions, newest first, with how many incidents each silenced."""
-
-    serializer_class = work.SuppressionSerializer
-    filterset_class = SuppressionFilter
-    queryset = Suppression.objects.select_related("tenant").annotate(silenced=Count("quiets"))
-
-    @extend_schema(
-        request=work.NewSuppressionSerializer, responses={201: work.SuppressionSerializer}
-    )
-    @idempotent
-    def post(self, request: Request) -> Response:
-        asked = parse(work.NewSuppressionSerializer, request)
-        tenant = access_client(asked.pop("tenant"))
-        rule = quiet.add_suppression(tenant=tenant, actor=person_of(request), **asked)
-        found = self.get_queryset().get(id=rule.id)
-        return Response(work.SuppressionSerializer(found).data, status=201)
-
-
-class SuppressionDetail(DetailView):
-    serializer_class = work.SuppressionSerializer
-    queryset = SuppressionList.queryset
-
-
-class RemoveSuppression(APIView):
-    """Take the rule out of force; it stays in the history."""
-
-    @extend_schema(request=shown.ReasonSerializer, responses=work.SuppressionSerializer)
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        rows = SuppressionList.queryset.all()
-        asked = parse(shown.ReasonSerializer, request)
-        quiet.remove_suppression(
-            rule=access_one(rows, object_id), actor=person_of(request), **asked
-        )
-        return Response(work.SuppressionSerializer(access_one(rows, object_id)).data)
-
-
-class TaskTemplateList(ListView):
-    """Every version of every kind's tasks, newest first."""
-
-    serializer_class = work.TaskTemplateSerializer
-    queryset = TaskTemplate.objects.all()
-
-    @extend_schema(
-        request=work.TaskTemplateSerializer, responses={201: work.TaskTemplateSerializer}
-    )
-    @idempotent
-    def post(self, request: Request) -> Response:
-        asked = parse(work.TaskTemplateSerializer, request)
-        person = person_of(request)
-        template = tasks.save_template(
-            provider_id=person.provider_id,
-            kind=asked.get("kind", ""),
-            steps=asked["steps"],
-            actor=person,
-        )
-        return Response(work.TaskTemplateSerializer(template).data, status=201)
-
-
-class SavedViewList(APIView):
-    """Your views and shared ones."""
-
-    @extend_schema(responses=work.SavedViewSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        person = person_of(request)
-        rows = views.views_of(person)
-        return Response(work.SavedViewSerializer(rows, many=True, context={"person": person}).data)
-
-    @extend_schema(request=work.SavedViewSerializer, responses={201: work.SavedViewSerializer})
-    @idempotent
-    def post(self, request: Request) -> Response:
-        person = person_of(request)
-        asked = parse(work.SavedViewSerializer, request)
-        view = views.save_view(person=person, **asked)
-        found = work.SavedViewSerializer(view, context={"person": person})
-        return Response(found.data, status=201)
-
-
-class RemoveView(APIView):
-    """Your own only."""
-
-    @extend_schema(request=None, responses={204: None})
-    @idempotent
-    def post(self, request: Request, object_id: str) -> Response:
-        view_id = as_uuid(object_id)
-        if view_id is None:
-            raise NotThere
-        views.remove_view(view_id=view_id, person=person_of(request))
-        return Response(status=204)

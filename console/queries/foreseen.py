@@ -86,7 +86,7 @@ def _sentences(part: PullForeseen) -> Iterator[Word]:
             "high",
         )
     elif part.pulled:
-        yield Word(f"{copies_words(part.pulled)} pulled.", "good")
+        yield Word(f"{copies_words(part.pulled)} will be pulled.", "good")
     if part.waiting:
         wait = "waits" if part.waiting == 1 else "wait"
         yield Word(
@@ -100,7 +100,7 @@ def _sentences(part: PullForeseen) -> Iterator[Word]:
             "high",
         )
     if part.busy:
-        yield Word(f"{copies_words(part.busy)} left to the job that pulls now.", "info")
+        yield Word(f"{copies_words(part.busy)} left to the job that pulls already.", "info")
     if part.gone:
         yield Word(f"{copies_words(part.gone)} already removed or gone.", "info")
     if part.stopped:
@@ -113,10 +113,10 @@ def total_of_pulls(parts: Sequence[PullForeseen]) -> Word:
     now = [part for part in able if part.is_reached]
     copies, clients = sum(p.pulled for p in now), len({p.incident.tenant_id for p in now})
     at = "1 client" if clients == 1 else f"{clients} clients"
-    text = f"{copies_words(copies)} at {at} {'is' if copies == 1 else 'are'} pulled now."
+    text = f"{copies_words(copies)} at {at} will be pulled now."
     if later := sum(part.pulled for part in able if not part.is_reached):
         text += f" {copies_words(later)} cannot be reached now."
-    return Word(text, "good" if copies else "high")
+    return Word(text, "good" if copies and not later else "high")
 
 
 def pulls_foreseen(incidents: Sequence[Incident]) -> list[PullForeseen]:
@@ -220,8 +220,8 @@ def _block_word(refused: str | None) -> Word:
     if refused is None:
         return Word("Not rehearsed beforehand, there are too many: its result will say.", "high")
     if refused:
-        return Word(f"Would not be blocked: {refused}", "crit")
-    return Word("Blocked; its rehearsal has no objection.", "good")
+        return Word(f"Will not be blocked: {refused}", "crit")
+    return Word("Will be blocked; its rehearsal has no objection.", "good")
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,15 @@ class OnboardPage:
         )
 
     @property
+    def looks(self) -> dict[str, str]:
+        """Step → how its button stands out: the first one that waits for a person leads on.  Gates
+        follow by themselves; before anybody watches the MX records must have been seen.
+        """
+        order = ("domains", "recipients", "trial", "mx", "behind")
+        first = next((key for key in order if self.steps[key].state == "todo"), "")
+        return {first: "primary"}
+
+    @property
     def done(self) -> int:
         return sum(step.state == "done" for step in self.steps.values())
 
@@ -93,6 +102,12 @@ class OnboardPage:
 def gates_of(client: Tenant) -> QuerySet[Gate]:
     serving = GateClient.objects.filter(tenant=client).values("gate_id")
     return Gate.objects.filter(id__in=serving).order_by("name")
+
+
+def somebody_of(client: Tenant) -> str:
+    """An address for the test mail; "" where none is listed."""
+    first = _present(client).order_by("created_at", "address").first()
+    return first.address if first else ""
 
 
 def recipients_page(client: Tenant, q: str, after: str) -> tuple[list[Mailbox], int, str]:

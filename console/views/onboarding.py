@@ -25,7 +25,7 @@ from console.lib.onboard_forms import (
     way_of,
 )
 from console.lib.steps import saved
-from console.queries.onboarding import gates_of, onboard_page, recipients_page
+from console.queries.onboarding import gates_of, onboard_page, recipients_page, somebody_of
 from incidents.access import access_client, access_one
 from seg_bridge.onboarding import services
 from seg_bridge.policies.services import templates_for
@@ -166,7 +166,8 @@ def onboard_look(request: PersonRequest, slug: str) -> HttpResponse:
 def onboard_trial(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
     must_lead(request.user, services.LEADS)
-    form = TrialForm(request.POST or None, gates=gates_of(client))
+    offered = {"recipient": somebody_of(client)}
+    form = TrialForm(request.POST or None, initial=offered, gates=gates_of(client))
 
     def send() -> None:
         services.send_trial(tenant=client, actor=request.user, **form.cleaned_data)

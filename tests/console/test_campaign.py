@@ -105,7 +105,7 @@ SINCE = datetime(2026, 11, 22, 6, 12, tzinfo=UTC)
 # What the mailbox layer of Acme is → what its part of the question says.
 SIGHTS = [
     (None, "1 copy cannot be reached: no mailbox layer watches this client."),
-    ({}, "1 copy pulled."),
+    ({}, "1 copy will be pulled."),
     ({"blind_since": SINCE}, "1 copy cannot be reached now: The mail host does not answer us."),
     ({"by_registrations": True}, "Nothing is pulled. The client has not consented to “Remediate”"),
 ]
@@ -119,7 +119,7 @@ def test_the_question_says_what_each_client_s_pull_would_do(as_ana, cast, both, 
             Connection.objects.create(tenant=cast.acme, cloud_tenant_id="a", **sight)
     told = _foreseen(as_ana, both[0])
     assert words in told["acme"][1]
-    assert told["globex"][1] == "1 copy pulled."
+    assert told["globex"][1] == "1 copy will be pulled."
     with everywhere(cast):
         ordered = foresee_order(
             lambda: pull_everywhere(incidents=list(both), actor=cast.ana, reason="")
@@ -152,7 +152,7 @@ def test_copies_that_a_pull_leaves_are_counted_by_why(as_ana, cast, both):
     part, words = _foreseen(as_ana, both[0])["acme"]
     assert (part.pulled, part.busy, part.gone, part.stopped) == (1, 1, 2, 1)
     assert "2 copies already removed or gone." in words
-    assert "1 copy left to the job that pulls now." in words
+    assert "1 copy left to the job that pulls already." in words
     assert "1 copy stopped by the gateway: nothing to pull." in words
 
 
@@ -185,7 +185,7 @@ def test_where_a_client_s_rehearsal_objects_is_read_before_the_block(
     )
     told = _foreseen(as_ana, both[0], "block")
     assert objection in told["acme"][1]
-    assert told["globex"][1] == "Blocked; its rehearsal has no objection."
+    assert told["globex"][1] == "Will be blocked; its rehearsal has no objection."
     monkeypatch.setattr("console.queries.foreseen.MOST_REHEARSED", 1)
     assert "Not rehearsed beforehand" in _foreseen(as_ana, both[0], "block")["globex"][1]
     with everywhere(cast):

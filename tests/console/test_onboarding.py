@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -82,6 +84,14 @@ def states(slug: str) -> dict[str, str]:
         return {key: step.state for key, step in page.steps.items()}
 
 
+def leads_on(mo: Client, slug: str) -> str:
+    """The button that stands out."""
+    page = mo.get(reverse("onboard", args=[slug])).content.decode()
+    found = re.findall(r'class="btn primary" href="[^"]*/(\w+)"', page)
+    assert len(found) <= 1, found
+    return found[0] if found else ""
+
+
 def initech(mo: Client) -> None:
     mo.post(
         reverse("client_new"),
@@ -97,13 +107,18 @@ def test_a_lead_puts_a_new_client_behind_the_gateway(cast, mx1, names, monkeypat
     """All eight steps; each is saved by itself and shown as done."""
     mo = browser(cast.mo)
     initech(mo)
+    assert leads_on(mo, "initech") == "domain"
     assert post(mo, "onboard_domain", "initech", name="Initech.example", **WAY).status_code == 302
+    assert leads_on(mo, "initech") == "recipients"
     post(
         mo,
         "onboard_recipients",
         "initech",
         pasted="Bill <BILL@initech.example>\npeter@initech.example,Peter,,x",
     )
+    assert leads_on(mo, "initech") == "trial"
+    question = mo.get(reverse("onboard_trial", args=["initech"])).content.decode()
+    assert 'value="bill@initech.example"' in question
     post(mo, "onboard_policy", "initech", template="Strict")
     assert states("initech")["gates"] == "todo"
     follow(mx1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from functools import partial
 from urllib.parse import urldefrag, urljoin
 
 import pytest
@@ -141,9 +142,8 @@ def test_the_story_is_saved_with_times_lanes_sentences_and_sources(as_ana, cast,
 
 
 def test_a_long_story_is_saved_whole(as_ana, cast, worked_on, monkeypatch):
-    monkeypatch.setattr(
-        "console.queries.story.tell_story", lambda one, **more: tell_story(one, most=4)
-    )
+    short = partial(tell_story, most=4)
+    monkeypatch.setattr("console.queries.story.tell_story", short)
     page = as_ana.get(reverse("incident", args=[worked_on.id])).content.decode()
     assert "more lines stand here" in page
     saved = as_ana.get(reverse("incident_story_csv", args=[worked_on.id])).content.decode()

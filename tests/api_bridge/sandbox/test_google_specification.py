@@ -231,8 +231,13 @@ def test_accounts_their_log_and_what_is_changed_of_them(judge: Judge, workspace:
     change: dict[str, Any] = {"subject": "cfo", "scope": "admin.directory.user"}
     for body in ({"suspended": True}, {"suspended": False, "changePasswordAtNextLogin": True}):
         judge("PUT", f"{users}/{ana}", json=body, **change)
-    workspace.happened("ana", "login", "login_success", region="DE",
-                       parameters={"is_suspicious": True, "login_challenge_method": ["none"]})
+    workspace.happened(
+        "ana",
+        "login",
+        "login_success",
+        region="DE",
+        parameters={"is_suspicious": True, "login_challenge_method": ["none"]},
+    )
     log: dict[str, Any] = {"subject": "cfo", "scope": "admin.reports.audit.readonly"}
     for application in ("login", "admin", "token"):
         path = f"/admin/reports/v1/activity/users/all/applications/{application}"
