@@ -74,6 +74,9 @@ class _Open:
 
 
 class MilterSession(asyncio.Protocol):
+    # Postfix does not wait for what we say of a sender: each of his recipients is refused instead.
+    is_sender_quiet = True
+
     def __init__(self, parts: MilterParts) -> None:
         self._parts = parts
         self._packets = wire.Packets()
@@ -84,6 +87,8 @@ class MilterSession(asyncio.Protocol):
         self._macros: dict[str, bytes] = {}
         self._client_ip = self._helo = ""
         self._open: _Open | None = None
+        self._is_sender_quiet = False
+        self._sender_refusal = ""
         self._commit: asyncio.Task[None] | None = None
 
     # Connection
@@ -141,7 +146,10 @@ class MilterSession(asyncio.Protocol):
             case "B":
                 self._add_body(data)
             case "O":
-                self._say(wire.negotiate(data))
+                answer, self._is_sender_quiet = wire.negotiate(
+                    data, is_sender_quiet=self.is_sender_quiet
+                )
+                self._say(answer)
             case "C":
                 self._forget_client()
                 _, self._client_ip = wire.read_connect(data)
@@ -193,7 +201,13 @@ class MilterSession(asyncio.Protocol):
         self._obey_all()
 
     def _take_sender(self, data: bytes) -> None:
-        self._answer_command(self._begin, data)
+        if not self._is_sender_quiet:
+            self._answer_command(self._begin, data)
+            return
+        try:
+            self._begin(data)
+        except BadCommand as refusal:
+            self._sender_refusal = str(refusal)
 
     def _take_recipient(self, data: bytes) -> None:
         """At once, but for one of whom the next hop has to be asked."""
@@ -235,6 +249,7 @@ class MilterSession(asyncio.Protocol):
 
     def _forget_mail(self) -> None:
         self._open = None
+        self._sender_refusal = ""
         self._parts.load.bytes_in_flight -= self._counted_bytes
         self._counted_bytes = 0
 
@@ -259,7 +274,7 @@ class MilterSession(asyncio.Protocol):
     def _add_recipient(self, data: bytes) -> None:
         mail = self._open
         if mail is None:
-            raise BadCommand("503 5.5.1 Say MAIL first")
+            raise BadCommand(self._sender_refusal or "503 5.5.1 Say MAIL first")
         path, *options = _words(data)
         address = _without_brackets(path)
         check_recipient(address, is_smtputf8=mail.is_smtputf8)

@@ -24,7 +24,7 @@ _ADD_HEADERS, _CHANGE_HEADERS, _REMOVE_RECIPIENTS, _SET_MACROS = 0x01, 0x10, 0x0
 _WANTED_ACTIONS = _ADD_HEADERS | _CHANGE_HEADERS | _REMOVE_RECIPIENTS
 # Steps we do without, and steps that need no answer of ours.
 _NO_DATA, _NO_UNKNOWN, _NO_END_OF_HEADERS = 0x200, 0x100, 0x40
-_QUIET_CONNECT, _QUIET_HELO = 0x1000, 0x2000
+_QUIET_CONNECT, _QUIET_HELO, _QUIET_SENDER = 0x1000, 0x2000, 0x4000
 _QUIET_HEADER, _QUIET_BODY = 0x80, 0x80000
 # Header values with their leading space, in both directions: else no byte can be trusted.
 _LEADING_SPACE = 0x100000
@@ -107,8 +107,10 @@ DISCARD = packet("d")
 TRY_LATER = packet("t")
 
 
-def negotiate(data: bytes) -> bytes:
-    """Our answer to the MTA's offer.  Raises ``BadPacket`` where it can't do what we need."""
+def negotiate(data: bytes, *, is_sender_quiet: bool = False) -> tuple[bytes, bool]:
+    """Our answer to the MTA's offer, and whether it waits for none to MAIL, which is only so where
+    ``is_sender_quiet`` asks for it.  Raises ``BadPacket`` where it can't do what we need.
+    """
     if len(data) < _OPTIONS.size:
         raise BadPacket("the offer is too short")
     version, actions, steps = _OPTIONS.unpack_from(data)
@@ -121,10 +123,9 @@ def negotiate(data: bytes) -> bytes:
         macros = b"".join(
             _NUMBER.pack(stage) + names.encode("ascii") + b"\0" for stage, names in _MACROS
         )
-    options = _OPTIONS.pack(
-        VERSION, _WANTED_ACTIONS | (actions & _SET_MACROS), steps & _WANTED_STEPS
-    )
-    return packet("O", options + macros)
+    steps &= _WANTED_STEPS | (_QUIET_SENDER if is_sender_quiet else 0)
+    options = _OPTIONS.pack(VERSION, _WANTED_ACTIONS | (actions & _SET_MACROS), steps)
+    return packet("O", options + macros), bool(steps & _QUIET_SENDER)
 
 
 def strings(data: bytes) -> list[bytes]:

@@ -14,6 +14,8 @@ from seg_bridge.gate.milter import MilterParts, MilterSession, first_word
 
 
 class NoticeMilter(MilterSession):
+    is_sender_quiet = False
+
     def __init__(self, parts: MilterParts) -> None:
         super().__init__(parts)
         self._is_foreign = False

@@ -24,6 +24,8 @@ NotHeard = Callable[[Transaction, str], Coroutine[Any, Any, None]]
 
 
 class SubmissionMilter(MilterSession):
+    is_sender_quiet = False  # that a login has ended is said before any recipient
+
     def __init__(self, parts: MilterParts, submitter: Submitter) -> None:
         super().__init__(parts)
         self._submitter = submitter

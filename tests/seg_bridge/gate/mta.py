@@ -36,6 +36,8 @@ class ScriptedMta:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     refused: str = ""
+    refusals: list[str] = field(default_factory=list)
+    is_sender_quiet: bool = False
 
     @classmethod
     async def connect(cls, path: Path, *, greets: bool = True) -> ScriptedMta:
@@ -62,16 +64,19 @@ class ScriptedMta:
         self, version: int = 6, actions: int = OFFERED_ACTIONS, steps: int = OFFERED_STEPS
     ) -> tuple[str, bytes]:
         self.say(packet("O", struct.pack(">III", version, actions, steps)))
-        return await self.answer()
+        letter, data = await self.answer()
+        self.is_sender_quiet = letter == "O" and bool(struct.unpack(">I", data[8:12])[0] & 0x4000)
+        return letter, data
 
     async def envelope(
         self, recipients: Iterable[str], sender: str = "ann@sender.example", *options: str
     ) -> list[str]:
         """The recipients that were taken; raises ``Refused`` for the sender."""
         self.say(packet("M", "".join(f"{word}\0" for word in (f"<{sender}>", *options)).encode()))
-        letter, data = await self.answer()
-        if letter != "c":
-            raise Refused(data.decode().rstrip("\0"))
+        if not self.is_sender_quiet:
+            letter, data = await self.answer()
+            if letter != "c":
+                raise Refused(data.decode().rstrip("\0"))
         taken = []
         for each in recipients:
             self.say(packet("R", f"<{each}>\0".encode()))
@@ -80,6 +85,7 @@ class ScriptedMta:
                 taken.append(each)
             else:
                 self.refused = data.decode().rstrip("\0")
+                self.refusals.append(self.refused)
         return taken
 
     async def send(

@@ -58,6 +58,7 @@ async def test_only_the_steps_that_are_needed_are_asked_for(milter_for):
         assert steps & 0x100000, "header values keep their leading space"
         assert steps & 0x3000 == 0x3000, "connect and helo need no answer"
         assert steps & 0x80080 == 0x80080, "nor do headers and body"
+        assert steps & 0x4000, "a sender's is given to his recipients"
         assert not steps & 0x8000, "every recipient gets an answer"
 
 
@@ -149,8 +150,20 @@ async def test_mails_that_come_before_the_answer_wait_for_it(milter_for):
         for number in range(3):
             mta.say(packet("M", b"<ann@sender.example>\0") + packet("R", f"<{INFO}>\0".encode()))
             mta.say(mail_packets(mail_bytes(f"phish {number + 7}"), f"4F1C{number}"))
-        letters = [(await mta.answer())[0] for _ in range(9)]
-        assert letters == ["c", "c", "d"] * 3
+        letters = [(await mta.answer())[0] for _ in range(6)]
+        assert letters == ["c", "d"] * 3
+
+
+@pytest.mark.parametrize("steps", [0x1FFFFF, 0x1FFFFF & ~0x4000])
+async def test_a_sender_is_refused_at_once_or_with_each_of_his_recipients(milter_for, steps):
+    async with milter_for() as gate, mta_of(gate, greets=False) as mta:
+        await mta.negotiate(steps=steps)
+        assert mta.is_sender_quiet == bool(steps & 0x4000)
+        mta.say(connect() + packet("H", b"mail.sender.example\0"))
+        refused = await mta.send(mail_bytes(), INFO, CEO, sender="a b@sender.example")
+        assert refused.final.startswith("5")
+        assert mta.is_sender_quiet == (mta.refusals == [refused.final] * 2)
+        assert (await mta.send(mail_bytes())).final == "queued", "the next mail is another"
 
 
 async def test_a_second_client_over_the_same_connection_is_not_the_first(milter_for):
