@@ -69,8 +69,23 @@ class AccessDenied(Rejected):
     """403: the permission or the mailbox scope does not cover this."""
 
 
+# What hosts call it where a whole mailbox, and not one item in it, is not there (trap 12).
+OF_MAILBOX = frozenset(
+    {
+        *("MailboxNotEnabledForRESTAPI", "MailboxNotSupportedForRESTAPI", "ErrorInvalidUser"),
+        *("ResourceNotFound", "Request_ResourceNotFound"),
+        *("no_mail_service", "invalid_grant"),
+    }
+)
+
+
 class NotFound(BridgeError):
     """The item, folder or mailbox is not there (any more)."""
+
+    @property
+    def is_of_mailbox(self) -> bool:
+        """It may come back, with all that lies in it."""
+        return self.code in OF_MAILBOX
 
 
 class Unexpected(BridgeError):

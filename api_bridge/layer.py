@@ -51,6 +51,7 @@ NOT_THERE_YET_S = 20.0
 CHANGED_AGAIN_S = 1.0
 READ_AGAIN_S = 2.0
 BLIND_AGAIN_S = 300.0
+MAILBOX_AGAIN_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,8 @@ class ConnectedMailboxLayer:
 
     def read_state(self, copy: Copy) -> CopyState:
         with _opened(copy) as mailbox:
-            try:
-                ref = _ref(copy, mailbox)
-                state = mailbox.connector.read_state(ref)
-            except NotFound:
-                # The mailbox itself is gone.
-                return CopyState(exists=False, place=Place.GONE)
+            ref = _ref(copy, mailbox)
+            state = mailbox.connector.read_state(ref)
         return _copy_state(ref, state)
 
     def prepare(self, copy: Copy) -> dict[str, Any]:
@@ -147,6 +144,11 @@ def _not_granted(error: NotGranted) -> LayerError:
 def _layer_error(error: BridgeError) -> LayerError:
     if error.may_have_happened:
         return OutcomeUnknown(str(error), again_after_s=READ_AGAIN_S)
+    if isinstance(error, NotFound):
+        # A licence taken away, a person suspended, a host that says so for an hour: what lies in a
+        # mailbox that cannot be opened is not gone.
+        sentence = f"The mailbox is not there now, so nobody can see what lies in it. {error}"
+        return LayerError(sentence, again_after_s=MAILBOX_AGAIN_S)
     if isinstance(error, Temporary):
         return LayerError(str(error), again_after_s=error.retry_after_s)
     return LayerError(str(error))

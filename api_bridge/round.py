@@ -294,7 +294,7 @@ class _Reading:
             self._scanned.append(Scanned(item=item, is_judged=False))
             return
         fetched = self._fetched.take(item.ref)
-        if isinstance(fetched, NotFound):
+        if isinstance(fetched, NotFound) and not fetched.is_of_mailbox:
             # It went between the list and the fetch; if it only moved, it is listed again.
             self._unchanged.append(item)
             return
@@ -310,10 +310,13 @@ class _Reading:
             self._after_failure(item, failures, error)
 
     def _after_failure(self, item: Item, failures: int, error: Exception) -> None:
-        """Counted, and given up after three.  Being told to slow down says nothing of the mail."""
+        """Counted, and given up after three.  Being told to slow down, or that the whole mailbox is
+        away, says nothing of the mail.
+        """
         if isinstance(error, AuthExpired):
             raise error
-        failures += 0 if isinstance(error, RateLimited) else 1
+        is_away = isinstance(error, NotFound) and error.is_of_mailbox
+        failures += 0 if isinstance(error, RateLimited) or is_away else 1
         mine = self._mine
         log.warning(
             "item %s of mailbox %s failed %d times",

@@ -33,6 +33,9 @@ TARGET = {
     Action.RESTORE: Place.INBOX,
 }
 
+# Of all that Graph answers 404 with, what says that this very item is not there.
+ITEM_GONE = frozenset({"ErrorItemNotFound"})
+
 
 class Remediation:
     """Acts on single copies of one tenant's mailboxes."""
@@ -42,12 +45,16 @@ class Remediation:
         self._folders = folders
 
     def read_state(self, ref: Ref, *, with_content: bool = False) -> State:
-        """A copy that is gone is a state.  Raises other ``BridgeError``."""
+        """A copy that is gone is a state.  Raises other ``BridgeError``, ``NotFound`` where it is
+        the mailbox that is not there: it may come back with all that lies in it (trap 12).
+        """
         try:
             reply = self._client.call(
                 "GET", _message_path(ref, with_content=with_content), mailbox_id=ref.mailbox_id
             )
-        except NotFound:
+        except NotFound as error:
+            if error.code not in ITEM_GONE:
+                raise
             return GONE
         return self._state(ref, reply.json())
 
@@ -160,7 +167,7 @@ class Remediation:
             return None
 
     def _state_in_batch(self, ref: Ref, answer: BatchReply | BridgeError) -> State:
-        if isinstance(answer, NotFound):
+        if isinstance(answer, NotFound) and answer.code in ITEM_GONE:
             return GONE
         if isinstance(answer, BridgeError):
             raise answer

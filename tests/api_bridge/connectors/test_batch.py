@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from api_bridge.connectors import Fetched, Ref, State
+from api_bridge.connectors import Action, Fetched, Ref, State
 from api_bridge.errors import NotFound, RateLimited, Rejected, Temporary
 from tests.api_bridge.connectors.fake import Graph, error, message, ok
 
@@ -39,6 +39,19 @@ def test_one_that_is_gone_is_a_state_and_one_refused_an_error(graph):
     graph.routes["GET /users/u/messages/m1"] = error(403, "ErrorAccessDenied")
     gone, denied, there = graph.connector().read_states(refs)
     assert (gone.exists, denied.status, there.exists) == (False, 403, True)
+
+
+@pytest.mark.parametrize("code", ["MailboxNotEnabledForRESTAPI", "ResourceNotFound", ""])
+def test_a_mailbox_that_is_not_there_is_no_copy_that_is_gone(graph, code):
+    """Trap 12: it comes back with all that lies in it."""
+    refs = put_states(graph, 2)
+    record = graph.connector().prepare(refs[0], Action.QUARANTINE, "k")
+    graph.routes["GET /users/u/messages/m0"] = error(404, code)
+    shut, there = graph.connector().read_states(refs)
+    assert (isinstance(shut, NotFound), there.exists) == (True, True)
+    for ask in (lambda it: it.read_state(refs[0]), lambda it: it.act(record)):
+        with pytest.raises(NotFound):
+            ask(graph.connector())
 
 
 def test_a_429_inside_a_batch_repeats_only_what_was_refused(graph):

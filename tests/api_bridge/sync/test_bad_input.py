@@ -25,6 +25,7 @@ from incidents.words import Place
 from tenants.models import Mailbox
 from tests.api_bridge.sandbox.running import simple_mail
 from tests.api_bridge.sync.test_convergence import post
+from tests.api_bridge.sync.test_judging import with_attachment
 
 State = Mailbox.State
 
@@ -102,6 +103,24 @@ def test_a_mailbox_that_comes_and_goes_is_asked_daily_and_loses_nothing(client_,
         client_.sync()
         assert state_of(client_, "bo") == State.ACTIVE
         assert len(client_.observations()) == number + 1
+
+
+def test_a_mailbox_that_goes_between_list_and_fetch_loses_no_mail(client_, monkeypatch):
+    """Trap 12: its cursor stays, and nothing is held against the mail."""
+    raw = with_attachment(client_.company.mail("ana"), "<kept@x.example>")
+    client_.company.receive("ana", raw=raw)
+    before = client_.mailbox_sync("ana").cursor
+    away = NotFound("404", code="MailboxNotEnabledForRESTAPI", status=404)
+    connector = connector_of(client_.wired())
+    monkeypatch.setattr(connector, "fetch_many", lambda refs: [away] * len(refs))
+    for _ in range(4):
+        client_.sync()
+    assert client_.mailbox_sync("ana").cursor == before
+    assert client_.observations() == []
+    monkeypatch.undo()
+    client_.sync()
+    (seen,) = client_.observations()
+    assert (seen.internet_message_id, seen.verdict) == ("<kept@x.example>", "clean")
 
 
 def test_ids_that_differ_by_case_alone_are_two_mails(client_, monkeypatch):

@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from api_bridge.errors import NotFound
 from api_bridge.layer import ConnectedMailboxLayer
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.runtime import connector_of
 from incidents.execution import serve_remediation
 from incidents.intake import record
 from incidents.layers import Copy, LayerError, mailbox_layer
@@ -112,6 +114,32 @@ def test_a_restore_puts_every_copy_back_where_it_was(client_, incident):
         assert folders(client_, name) == {"Inbox": 1}
     assert [mail["isRead"] for mail in company.mails("ana")] == [True]
     assert [mail["isRead"] for mail in company.mails("bo")] == [False]
+
+
+def test_a_mailbox_that_is_not_there_now_proves_no_removal(client_, incident, monkeypatch):
+    """A licence is taken away in mid-pull, and given back: the copy lies there as before."""
+    connector = connector_of(client_.wired())
+    real, bo = connector.read_state, client_.company.ids["bo"]
+
+    def read_state(ref):
+        if ref.mailbox_id == bo:
+            raise NotFound("404", code="MailboxNotEnabledForRESTAPI", status=404)
+        return real(ref)
+
+    let_bailey_act(client_.tenant)
+    with monkeypatch.context() as patch:
+        patch.setattr(connector, "read_state", read_state)
+        with client_.scope():
+            job = pull_incident(incident=incident, actor=BAILEY)
+        serve_remediation(ClaimedWork(client_.tenant.id, client_.tenant.provider_id, 1))
+        client_.make_sense()
+        with client_.scope():
+            (waiting,) = Intent.objects.filter(job=job).exclude(state__in=Intent.OVER)
+        assert "The mailbox is not there now" in waiting.error
+        places = {copy.recipient: copy.place for copy in client_.deliveries()}
+        assert places[client_.company.mail("bo")] == Place.INBOX
+    work(client_)
+    assert {copy.place for copy in client_.deliveries()} == {Place.QUARANTINE}
 
 
 def test_our_own_move_is_no_news(client_, incident):
