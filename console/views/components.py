@@ -9,7 +9,7 @@ from django.shortcuts import render
 from console.lib.held_forms import RefuseForm
 from console.lib.http import PersonRequest, for_staff
 from console.lib.words import KINDS, SEVERITIES, STATES, VERDICTS, Word
-from console.queries.blindness import Blind
+from console.queries.blindness import Blind, BlindClients
 from console.views import samples
 
 
@@ -37,6 +37,7 @@ def components(request: PersonRequest) -> HttpResponse:
 
 def _sample(key: str) -> dict[str, Any]:
     form = RefuseForm({"reason": ""}, auto_id=f"{key}-%s")
+    blind = Blind(mailbox_since=samples.at("06:12:00"), mailbox_why="Consent is missing.")
     return {
         "tabs": samples.tabs(),
         "rows": samples.rows(key),
@@ -45,7 +46,8 @@ def _sample(key: str) -> dict[str, Any]:
         "reasons": samples.reasons(),
         "words": [*SEVERITIES.values(), *STATES.values(), VERDICTS["bec"], Word("Held", "plum")],
         "kinds": list(KINDS.items()),
-        "blind": Blind(mailbox_since=samples.at("06:12:00"), mailbox_why="Consent is missing."),
+        "blind": blind,
+        "blind_clients": BlindClients([(samples.client(), blind)], more=2),
         "client": samples.client(),
         "comments": samples.comments(),
         **samples.client_choice(),
