@@ -11,6 +11,7 @@ from console.lib.http import PersonRequest, for_staff
 from console.lib.words import KINDS, SEVERITIES, STATES, VERDICTS, Word
 from console.queries.blindness import Blind, BlindClients
 from console.views import samples
+from tenants.models import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def _sample(key: str) -> dict[str, Any]:
         "words": [*SEVERITIES.values(), *STATES.values(), VERDICTS["bec"], Word("Held", "plum")],
         "kinds": list(KINDS.items()),
         "blind": blind,
-        "blind_clients": BlindClients([(samples.client(), blind)], more=2),
+        "blind_clients": BlindClients([(Tenant(name="Acme"), blind)], more=2),
         "client": samples.client(),
         "comments": samples.comments(),
         **samples.client_choice(),
