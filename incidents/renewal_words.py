@@ -28,11 +28,10 @@ from incidents.models import (
     RenewalCopy,
     StandingOrder,
 )
-from incidents.models.mail import Place
 from incidents.modes import Effective, Mode, Modes, modes_of, wish_of
 from incidents.orders import orders_in_force
 from incidents.remediation import copies_of, pullable
-from incidents.words import HARMLESS
+from incidents.words import HARMLESS, Place
 
 Found, Differs = RenewalCopy.Found, RenewalCopy.Differs
 # What would be moved if it went on now.

@@ -19,9 +19,10 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Min, Q
 from django.utils import timezone
 
 from incidents.announce import announce_incident
@@ -116,8 +117,7 @@ def _begin(tenant_id: int) -> tuple[Renewal | None, datetime | None]:
         fresh.update(due_at=again)
         return None, again
     if renewal is None:
-        assert first is not None
-        since = fresh.order_by("waits_since").values_list("waits_since", flat=True)[0]
+        since = fresh.aggregate(since=Min("waits_since"))["since"]
         renewal = Renewal.objects.create(tenant_id=tenant_id, waited_since=since)
     _take_in(renewal, list(fresh))
     # What came while it was away may be more of the same: it is read, and made sense of, before.
@@ -241,7 +241,7 @@ def close(words_of: dict[UUID, str]) -> None:
 
 
 def _tell(renewal: Renewal, rows: Sequence[RenewalCopy], asking: set[UUID]) -> None:
-    counted = {each.value: sum(row.found == each for row in rows) for each in Found}
+    counted: dict[str, Any] = {each.value: sum(row.found == each for row in rows) for each in Found}
     write_audit(
         LOOKED_AT,
         actor=BAILEY,

@@ -342,7 +342,7 @@ def wire_rules(rows: Collection[GatewayRule]) -> list[wire.GatewayRule]:
     named = [row for row in rows if row.mailbox_group_id is not None]
     members = addresses_in(
         {row.tenant_id for row in named if row.tenant_id is not None},
-        {row.mailbox_group_id for row in named},
+        {row.mailbox_group_id for row in named if row.mailbox_group_id is not None},
     )
     return [_with_addresses(row, aliases, members) for row in rows]
 

@@ -45,23 +45,27 @@ class RenewalCopySerializer(serializers.ModelSerializer[RenewalCopy]):
         )
 
 
+_FIELDS = (
+    *("id", "tenant", "state", "waited_since", "began_at", "looked_at", "answer"),
+    *("answered_by", "answered_at", "reason", "blind"),
+)
+
+
 class RenewalSerializer(serializers.ModelSerializer[Renewal]):
     tenant = serializers.SlugField(source="tenant.slug", read_only=True)
     blind = BlindField()
 
     class Meta:
         model = Renewal
-        fields = (
-            *("id", "tenant", "state", "waited_since", "began_at", "looked_at", "answer"),
-            *("answered_by", "answered_at", "reason", "blind"),
-        )
+        fields = _FIELDS
 
 
 class RenewalWithCopiesSerializer(RenewalSerializer):
     copies = RenewalCopySerializer(many=True, help_text="`differs` empty: within what was approved")
 
-    class Meta(RenewalSerializer.Meta):
-        fields = (*RenewalSerializer.Meta.fields, "copies")
+    class Meta:
+        model = Renewal
+        fields = (*_FIELDS, "copies")
 
 
 class RenewalAnswerSerializer(serializers.Serializer[Any]):

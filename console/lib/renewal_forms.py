@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from typing_extensions import override
 
 from incidents.models import Renewal
 
@@ -21,6 +22,7 @@ class AnswerForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
+    @override
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or {}
         if said.get("answer") == Renewal.Answer.NONE and not said.get("reason", "").strip():

@@ -710,7 +710,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "rule_new": {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "30"},
     **{
         f"policy_{level}": {"version": "0", "held.keep_days": "7"}
-        for level in ("provider", "group", "client", "domain", "mailbox")
+        for level in ("provider", "group", "client", "domain", "directory", "mailbox")
     },
     "api-policy": {"version": 0, "states": {"held.keep_days": 7}},
     "api-group-policy": {"version": 0, "states": {"held.keep_days": 7}},
