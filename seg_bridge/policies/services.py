@@ -18,12 +18,11 @@ from seg_bridge.changes import FRESH_FOR, check_savable, keep_forecast
 from seg_bridge.models import PolicyChange, PolicyLayer, PolicyTemplate, Rehearsal
 from seg_bridge.policies.effective import Layer, Level, differences, stated
 from seg_bridge.policies.keys import (
-    KEYS,
     Value,
     WrongValue,
     check_keys,
     check_values,
-    is_looser_release,
+    what_is_loosened,
 )
 from seg_bridge.policies.layers import Layers, Target, layer_of, name_of
 from seg_bridge.policies.templates import BAILEYS, Template
@@ -102,8 +101,8 @@ def ask_change(
     ``version``: of the layer that the person has seen, 0 for none.  ``template`` "": none, else the
     level states its values and nothing besides; ``states`` then count on top.  Raises
     ``WrongInput`` (also where nothing would change), ``Conflict`` where somebody changed the level
-    meanwhile, ``NotAllowed`` where it is a lead's: a level for all clients or a group, or that
-    people may release what they may not release now.
+    meanwhile, ``NotAllowed`` where it is a lead's: a level for all clients or a group, that people
+    may release what they may not release now, or that malware, phishing or fraud is delivered.
     """
     _check_may_change(target, actor)
     row = own_row(target)
@@ -143,17 +142,16 @@ def _check_may_change(target: Target, actor: Person | Actor) -> None:
 
 
 def _check_may_loosen(change: PolicyChange, actor: Person | Actor) -> None:
-    """Whoever is kept from releasing a mail does not give herself the right.  Raises
-    ``NotAllowed``; who asked for a push is looked up, for a worker has her name only.
+    """Whoever is kept from releasing a mail does not give herself the right, nor has the like of
+    it delivered.  Raises ``NotAllowed``; who asked for a push is looked up, for a worker has her
+    name only.
     """
     loosened = [
-        KEYS[each["key"]].label
-        for each in change.differences
-        if is_looser_release(each["key"], each["before"], each["after"])
+        what_is_loosened(each["key"], each["before"], each["after"]) for each in change.differences
     ]
-    if not loosened:
+    if not any(loosened):
         return
-    sentence = f"A lead lets more people release held mail ({loosened[0]})."
+    sentence = f"A lead {next(filter(None, loosened))}."
     if isinstance(actor, Person):
         must_lead(actor, sentence)
     elif actor.id is not None and not _is_a_lead(actor.id):

@@ -130,6 +130,16 @@ def test_nobody_gives_herself_the_right_to_release(cast: Cast, level: str):
         change(cast, level, actor=cast.ana, inherits=["release.malware"])
 
 
+def test_nobody_but_a_lead_has_grave_mail_delivered(cast: Cast):
+    for wish in ({"action.malware": "tag"}, {"action.phish": "deliver"}):
+        with pytest.raises(NotAllowed, match="A lead has"):
+            change(cast, actor=cast.ana, states=wish)
+    assert change(cast, actor=cast.ana, states={"action.malware": "reject"}).version == 1
+    assert change(cast, actor=cast.ana, states={"action.spam": "deliver"}).version == 2
+    assert change(cast, states={"action.malware": "tag"}).version == 3
+    assert change(cast, actor=cast.ana, states={"action.malware": "deliver"}).version == 4
+
+
 def test_a_template_that_lets_more_people_release_is_a_leads(cast: Cast):
     change(cast, "provider", states={"release.phish": "lead"})
     with pytest.raises(NotAllowed):
@@ -181,13 +191,13 @@ def hold_fraud(cast: Cast, number: int = 1) -> None:
 
 def test_objections_stop_it_unless_a_person_says_despite(cast: Cast):
     hold_fraud(cast)
-    asked = ask_change(target=at(cast), version=0, actor=cast.bo, states={"action.bec": "deliver"})
+    asked = ask_change(target=at(cast), version=0, actor=cast.mo, states={"action.bec": "deliver"})
     with pytest.raises(Objections):
-        make_change(change=asked, actor=cast.bo, reason="they insist")
+        make_change(change=asked, actor=cast.mo, reason="they insist")
     assert not PolicyLayer.objects.exists()
     with pytest.raises(WrongInput):
-        make_change(change=asked, actor=cast.bo, reason=" ", despite=True)
-    make_change(change=asked, actor=cast.bo, reason="they insist", despite=True)
+        make_change(change=asked, actor=cast.mo, reason=" ", despite=True)
+    make_change(change=asked, actor=cast.mo, reason="they insist", despite=True)
     asked.refresh_from_db()
     assert len(asked.despite) == 1
     entry = AuditEntry.objects.get(action="seg_bridge.policy.changed")

@@ -53,9 +53,9 @@ def states_of(cast: Cast, push: PolicyPush) -> dict[str, str]:
         return dict(rows.values_list("tenant__slug", "state"))
 
 
-def approved(cast: Cast, push: PolicyPush, **said: Any) -> int:
+def approved(cast: Cast, push: PolicyPush, *, actor: Person | None = None, **said: Any) -> int:
     with sees(cast):
-        return approve_push(push=push, actor=cast.ana, reason="agreed", **said)
+        return approve_push(push=push, actor=actor or cast.ana, reason="agreed", **said)
 
 
 def stated(cast: Cast) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def test_what_is_approved_early_is_made_after_its_rehearsal(cast: Cast):
 def test_where_the_rehearsal_objects_it_takes_a_word_more(cast: Cast):
     with sees(cast):
         hold_fraud(cast)
-    push = asked(cast, states={"action.bec": "deliver"})
-    approved(cast, push)
+    push = asked(cast, actor=cast.mo, states={"action.bec": "deliver"})
+    approved(cast, push, actor=cast.mo)
     work(cast.acme, cast.globex)
     assert states_of(cast, push) == {"acme": "objected", "globex": "made"}
     with sees(cast):
@@ -105,7 +105,7 @@ def test_where_the_rehearsal_objects_it_takes_a_word_more(cast: Cast):
         assert "would be delivered" in item.cause
     with pytest.raises(Conflict):
         approved(cast, push)
-    approved(cast, push, despite=True)
+    approved(cast, push, actor=cast.mo, despite=True)
     work(cast.acme)
     assert states_of(cast, push) == {"acme": "made", "globex": "made"}
 
