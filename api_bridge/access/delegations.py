@@ -130,7 +130,7 @@ def _troubles(purpose: str, roles: Collection[str]) -> list[Trouble]:
         Trouble(
             code="permission",
             key=f"{purpose}/{need.name}",
-            words=f"{need.name} ({label}) is not delegated. {need.without}",
+            words=f"{need.short} ({label}) is not delegated. {need.without}",
         )
         for need in missing(purpose, roles, "google")
         if not need.is_extra

@@ -26,6 +26,11 @@ class Need:
     covered_by: frozenset[str] = frozenset()
     is_extra: bool = False
 
+    @property
+    def short(self) -> str:
+        """For a sentence: a scope of Google's without the address that all of them begin with."""
+        return self.name.removeprefix(tokens.SCOPE_HEAD)
+
     def is_met(self, roles: Collection[str]) -> bool:
         return self.name in roles or not self.covered_by.isdisjoint(roles)
 

@@ -100,7 +100,7 @@ class GoogleSource:
             self._not_delegated.add(scope)
             self.noted.off[scope] = scope
         except AccessDenied as error:
-            self.noted.off[scope] = f"{scope}: {error}"
+            self.noted.off[scope] = f"{scope.removeprefix(scopes.SCOPE_HEAD)}: {error}"
         except BridgeError as error:
             self.noted.errors = [*self.noted.errors, str(error)][:5]
         return None

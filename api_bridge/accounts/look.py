@@ -196,4 +196,4 @@ def _sentence(kind: str, words: str) -> str:
     if need is None:
         return words
     given = "delegated" if kind == Connection.Kind.GOOGLE else "granted"
-    return f"{need.name} is not {given}. {need.without}"
+    return f"{need.short} is not {given}. {need.without}"

@@ -208,7 +208,7 @@ def _not_met(connection: Connection, kind: str, grants: Sequence[Grant]) -> str:
         need = known[name]
         if not need.is_met(roles):
             given = "delegated" if connection.kind == Connection.Kind.GOOGLE else "granted"
-            return f"{name} is not {given}. {need.without}"
+            return f"{need.short} is not {given}. {need.without}"
     return ""
 
 

@@ -179,7 +179,7 @@ def test_steps_at_google_by_what_is_delegated_and_by_who_asks(
 ) -> None:
     text = read(client, cast.bo, "incident", incident.id)
     assert "Remove the delegate" in text
-    assert f"{tokens.SETTINGS_SHARING} is not delegated." in text
+    assert "gmail.settings.sharing is not delegated." in text
     # What cannot be put back is a lead's, and says so.
     assert "A lead withdraws an application" in text
     grant = {"kind": "revoke_grant", "target": "77"}

@@ -125,8 +125,8 @@ def test_what_is_not_delegated_is_off_and_the_rest_goes_on(google: GoogleYard) -
     google.serve()
     look = google.look()
     off = {each["what"]: each["words"] for each in look.off}
-    assert off[scopes.REPORTS].startswith(f"{scopes.REPORTS} is not delegated. Sign-ins")
-    assert off[scopes.USER_SECURITY].startswith(f"{scopes.USER_SECURITY} is not delegated.")
+    assert off[scopes.REPORTS].startswith("admin.reports.audit.readonly is not delegated. Sign")
+    assert off[scopes.USER_SECURITY].startswith("admin.directory.user.security is not del")
     assert (look.error, google.sign_ins(), look.sign_ins_until) == ("", [], None)
     # From the moment on it is delegated, the days before are read, too.
     google.delegate(*GRANTED)

@@ -219,7 +219,7 @@ def test_offers_say_which_scope_is_not_delegated(google: GoogleYard, case: Incid
     with google.staff():
         missing = {each.kind: each.missing for each in offers_for(case) if each.missing}
         assert missing.keys() == {"disable", "new_password"}
-        assert missing["disable"].startswith(f"{scopes.CHANGE_USERS} is not delegated. A taken")
+        assert missing["disable"].startswith("admin.directory.user is not delegated. A taken")
         with pytest.raises(Conflict, match="not delegated"):
             order_step(incident=case, kind="disable", target="", actor=google.cast.ana)
     findings = [each.title for each in google.all_incidents() if each.finding == "permission"]
