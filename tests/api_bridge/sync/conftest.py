@@ -62,7 +62,6 @@ def outgoing(request, settings, tmp_path) -> Iterator[None]:
     settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
     settings.EVIDENCE_DIR = tmp_path / "evidence"
     settings.INGEST_URL = "http://127.0.0.1:9"  # nobody listens: no push unless a test wants it
-    settings.SYNC_GATHER_S = 0.0
     shared_runtime.cache_clear()
     forget_profiles()
     yield
@@ -177,7 +176,6 @@ def open_inside(cast: Cast, settings: Any, evidence: Path) -> Iterator[Inside]:
     settings.OUTGOING_HOSTS = [cloud.addresses["https"]]
     settings.EVIDENCE_DIR = evidence
     settings.INGEST_URL = "https://hook.example"
-    settings.SYNC_GATHER_S = 0.0
     shared_runtime.cache_clear()
     forget_profiles()
     inside = Inside(cloud, time, cast)
