@@ -50,4 +50,4 @@ def use_for_tests_that_commit() -> None:
     def teardown(self: TransactionTestCase) -> None:
         empty_tables()
 
-    TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined,method-assign]
+    TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ class WrittenOnce(dict[str, Any]):
 
     @cached_property
     def as_yaml(self) -> bytes:
-        written: bytes = OpenApiYamlRenderer().render(dict(self))
+        written: bytes = OpenApiYamlRenderer().render(dict(self))  # type: ignore[no-untyped-call]
         return written
 
 
