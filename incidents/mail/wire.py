@@ -52,7 +52,7 @@ def unpack_told(data: bytes) -> MailFacts:
     Raises as ``unpack_facts``.
     """
     found = parse_json(data)
-    if found.keys() != _TOLD or b"\n" in data or b"\r" in data:
+    if not isinstance(found, dict) or found.keys() != _TOLD or b"\n" in data or b"\r" in data:
         raise ValueError("not what is told of a mail")
     found["told"] = data
     return _made(found)

@@ -13,6 +13,7 @@ import pytest
 from incidents.mail import loop_reader, read_mail
 from incidents.mail.loop_reader import LoopReader
 from incidents.mail.reader import LOOK_EVERY_S, Child, ReaderUnavailable
+from incidents.mail.wire import unpack_told
 from tests.incidents.mail.bombs import BOMBS
 from tests.incidents.mail.mails import plain_mail
 from tests.incidents.mail.test_reader import LARGE, MAIL, RECEIVED, is_alive, wait_until_gone
@@ -164,3 +165,24 @@ async def test_a_child_that_gets_no_cpu_is_not_given_up_for_slow():
         os.kill(pid, signal.SIGCONT)
         assert (await reading).is_readable
         assert (child_pid(reader), os.getpriority(os.PRIO_PROCESS, pid)) == (pid, 0)
+
+
+async def test_what_is_told_only_is_the_same_without_content():
+    raw = RECEIVED + MAIL
+    async with LoopReader(is_told_only=True) as reader:
+        facts = await reader.read_async(raw)
+    whole = read_mail(raw)
+    assert whole.text
+    assert not any((facts.text, facts.html, facts.html_text, facts.hidden_text, facts.headers))
+    assert facts.as_json() == whole.as_json()
+    assert (facts.sender, facts.links, facts.hops) == (whole.sender, whole.links, whole.hops)
+    assert facts.told == whole.as_json_text()
+    assert b"\n" not in facts.told
+
+
+@pytest.mark.parametrize(
+    "said", [b"{}", b"[]", b'{"size_bytes":1}', read_mail(MAIL).as_json_text() + b"\n", b"x"]
+)
+def test_what_is_no_line_of_facts_is_not_taken_for_one(said):
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        unpack_told(said)
