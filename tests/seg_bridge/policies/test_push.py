@@ -111,7 +111,7 @@ def test_where_the_rehearsal_objects_it_takes_a_word_more(cast: Cast):
 
 
 def test_a_push_gives_nobody_a_right_that_she_could_not_give_herself(cast: Cast):
-    looser = {"states": {"release.malware": "analyst"}}
+    looser: dict[str, Any] = {"states": {"release.malware": "analyst"}}
     push = asked(cast, **looser)
     work(cast.acme, cast.globex)
     assert states_of(cast, push) == {"acme": "failed", "globex": "failed"}
