@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import ssl
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -15,8 +15,12 @@ from openapi_core import Config, OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 from typing_extensions import override
 
+from api_bridge.accounts.acting import Task
+from api_bridge.accounts.google_act import GoogleHand
+from api_bridge.accounts.google_read import read_log
 from api_bridge.connectors import Action, Connection, Result, Runtime
 from api_bridge.connectors.google import GoogleConnector
+from api_bridge.errors import NotFound
 from tests.api_bridge.sandbox.running import SandboxProcess
 from tests.api_bridge.sandbox.workspace import HEAD, Workspace
 
@@ -145,12 +149,36 @@ def test_what_our_connector_asks_is_what_google_describes(
         assert (connector.rules(ana), connector.delegates(ana)) == ([], [])
         connector.forwarding(ana)
         connector.verdicts(dt.datetime.now(dt.UTC))
+        _respond(GoogleHand(connector.client), ana)
+        now = dt.datetime.now(dt.UTC)
+        read_log(connector.client, "token", now - dt.timedelta(hours=1), now)
+    assert transport.seen >= {
+        ("POST", "signOut"), ("GET", "tokens"), ("GET", "admin"), ("GET", "token"),
+        ("PUT", "autoForwarding"), ("POST", "filters"),
+        ("DELETE", "77"), ("DELETE", "f1"),
+    }  # fmt: skip
     assert transport.seen >= {
         ("GET", "users"), ("GET", "profile"), ("GET", "messages"), ("GET", "history"),
         ("GET", "labels"), ("POST", "labels"), ("POST", "modify"), ("GET", ref.item_id),
         ("POST", "watch"), ("POST", "stop"), ("GET", "filters"), ("GET", "autoForwarding"),
         ("GET", "delegates"), ("GET", "alerts"),
     }  # fmt: skip
+
+
+def _respond(hand: GoogleHand, address: str) -> None:
+    """Steps of an account response, each read and asked for once; some are about nothing."""
+    domain = address.partition("@")[2]
+    made = {"criteria": {"subject": "x"}, "action": {"addLabelIds": ["TRASH"]}}
+    for kind, target, before in (
+        ("disable", "", {}), ("enable", "", {}), ("new_password", "", {}),
+        ("revoke_sessions", "", {}), ("revoke_grant", "77", {}), ("disable_rule", "f1", {}),
+        ("enable_rule", "f1", made), ("forwarding_off", "", {}),
+        ("remove_delegate", f"bo@{domain}", {}),
+    ):  # fmt: skip
+        task = Task(kind=kind, user_id=address, target=target, before=before)
+        hand.read(task)
+        with suppress(NotFound):
+            hand.call(task)
 
 
 ME = "/gmail/v1/users/me"
