@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,8 @@ import pytest
 from django.utils import timezone
 
 from api_bridge import connectors, runtime
+from api_bridge.connectors import Page, ReadsMany
+from api_bridge.errors import BridgeError
 from api_bridge.known import forget_profiles
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import close_connectors, shared_runtime, wire_connection
@@ -196,6 +198,33 @@ def inside(cast: Cast, settings, tmp_path) -> Iterator[Inside]:
         make_trace_key(provider_id=cast.provider.id)
     with open_inside(cast, settings, tmp_path / "evidence") as opened:
         yield opened
+
+
+def change_lists(
+    connector: connectors.Connector,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[str, Callable[[], Page]], Page],
+) -> None:
+    """``change(mailbox_id, ask)`` answers in place of each list of a mailbox, whether it is asked
+    for alone or with others; ``ask`` gives the real one.
+    """
+    alone = connector.changes
+
+    def changes(mailbox_id: str, cursor: str, *, since: datetime | None = None) -> Page:
+        return change(mailbox_id, lambda: alone(mailbox_id, cursor, since=since))
+
+    def changes_many(wanted: Sequence[tuple[str, str, datetime]]) -> list[Page | BridgeError]:
+        found: list[Page | BridgeError] = []
+        for mailbox_id, cursor, since in wanted:
+            try:
+                found.append(changes(mailbox_id, cursor, since=since))
+            except BridgeError as error:
+                found.append(error)
+        return found
+
+    monkeypatch.setattr(connector, "changes", changes)
+    if isinstance(connector, ReadsMany):
+        monkeypatch.setattr(connector, "changes_many", changes_many)
 
 
 def make_tenant(cast: Cast, slug: str, domain: str) -> Tenant:

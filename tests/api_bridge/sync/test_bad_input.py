@@ -24,6 +24,7 @@ from api_bridge.runtime import connector_of
 from incidents.words import Place
 from tenants.models import Mailbox
 from tests.api_bridge.sandbox.running import simple_mail
+from tests.api_bridge.sync.conftest import change_lists
 from tests.api_bridge.sync.test_convergence import post
 from tests.api_bridge.sync.test_judging import with_attachment
 
@@ -44,15 +45,14 @@ def state_of(client, name: str) -> str:
 
 def answers(client, monkeypatch, name: str, answer) -> None:
     """This mailbox's list answers so; the others' as ever."""
-    connector, ill = connector_of(client.wired()), client.company.ids[name]
-    real = connector.changes
+    ill = client.company.ids[name]
 
-    def changes(mailbox_id, cursor, *, since=None):
+    def change(mailbox_id, ask):
         if mailbox_id == ill:
             raise answer
-        return real(mailbox_id, cursor, since=since)
+        return ask()
 
-    monkeypatch.setattr(connector, "changes", changes)
+    change_lists(connector_of(client.wired()), monkeypatch, change)
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,9 @@ def test_a_mailbox_that_goes_between_list_and_fetch_loses_no_mail(client_, monke
 def test_ids_that_differ_by_case_alone_are_two_mails(client_, monkeypatch):
     """Trap 8."""
     client_.company.receive("ana")
-    connector = connector_of(client_.wired())
-    real = connector.changes
 
-    def changes(mailbox_id, cursor, *, since=None):
-        page = real(mailbox_id, cursor, since=since)
+    def change(_, ask):
+        page = ask()
         twins = [
             replace(item, ref=replace(item.ref, item_id=id))
             for item in page.items
@@ -138,7 +136,7 @@ def test_ids_that_differ_by_case_alone_are_two_mails(client_, monkeypatch):
         ]
         return replace(page, items=tuple(twins))
 
-    monkeypatch.setattr(connector, "changes", changes)
+    change_lists(connector_of(client_.wired()), monkeypatch, change)
     client_.sync()
     client_.sync()
     assert {row.mailbox_item_id for row in client_.observations()} == {"AAMkAbC=", "AAMkabC="}

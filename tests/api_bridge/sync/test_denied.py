@@ -16,6 +16,7 @@ from api_bridge.runtime import connector_of
 from incidents.models import Finding, Incident
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox, Work
+from tests.api_bridge.sync.conftest import change_lists
 
 PEOPLE = ("ana", "bo", "cfo")
 DENIED = AccessDenied("The provider answered 403.", code="ErrorAccessDenied", status=403)
@@ -30,19 +31,17 @@ def client_(inside, request):
 
 
 def refuse(client, monkeypatch, *names: str) -> None:
-    connector = connector_of(client.wired())
     addresses = {client.company.mail(name) for name in names}
     with client.scope():
         boxes = Mailbox.objects.filter(address__in=addresses)
         ids = set(boxes.values_list("external_id", flat=True))
-    real = connector.changes
 
-    def changes(mailbox_id, cursor, *, since=None):
+    def change(mailbox_id, ask):
         if mailbox_id in ids:
             raise DENIED
-        return real(mailbox_id, cursor, since=since)
+        return ask()
 
-    monkeypatch.setattr(connector, "changes", changes)
+    change_lists(connector_of(client.wired()), monkeypatch, change)
 
 
 def watched(client) -> list[str]:
