@@ -24,7 +24,7 @@ from api_bridge.runtime import connector_of
 from api_bridge.services import seal_pushes
 from tenants.audit import BAILEY
 from tests.api_bridge.sync.conftest import Client, Inside
-from tests.bench.mailbox_day import counted, mail
+from tests.bench.mailbox_day import CONDEMNED_EACH, counted, mail
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def deliver(inside: Inside, client: Client, name: str, number: int) -> str:
     return message_id
 
 
-PLAIN, ATTACHED, PHISH = 2, 1, 10
+PLAIN, ATTACHED, PHISH = 2, 1, CONDEMNED_EACH
 
 
 @pytest.mark.parametrize(
