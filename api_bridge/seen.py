@@ -12,8 +12,8 @@ from django.db.models.functions import Lower
 from api_bridge.models import MailboxSync
 from tenants.models import Mailbox
 
-# Mail becomes visible in a mailbox within seconds, seldom minutes, and each look goes back behind the
-# last one.  What was not seen so long after its receipt, though its mailbox was read, is lost.
+# Mail becomes visible in a mailbox within seconds, seldom minutes, and each look goes back behind
+# the last one.  What was not seen so long after its receipt, though its mailbox was read, is lost.
 GRACE = timedelta(minutes=30)
 DOMAIN_OF_RECIPIENT = Lower(
     Func(F("recipient"), Value("@"), Value(-1), function="split_part", output_field=CharField())
