@@ -159,8 +159,11 @@ class LoopReader:
             raise ReaderUnavailable("this reader is closed")
         if problem := problem_of(raw):
             return unreadable(raw, envelope_from, problem)
-        options = {"envelope_from": envelope_from, "own_authserv_ids": list(own_authserv_ids)}
-        options["is_told_only"] = self._is_told_only
+        options = {
+            "envelope_from": envelope_from,
+            "own_authserv_ids": list(own_authserv_ids),
+            "is_told_only": self._is_told_only,
+        }
         seat, facts = await self._free.get(), None
         try:
             if seat is None or not seat.child.can_go_on:

@@ -183,7 +183,7 @@ async def _connect(line: socket.socket, address: Any) -> None:
     if number == errno.EINPROGRESS:
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(line, lambda: ready.done() or ready.set_result(None))
+        loop.add_writer(line, _note, ready)
         try:
             async with asyncio.timeout(CONNECT_S):
                 await ready
@@ -194,6 +194,11 @@ async def _connect(line: socket.socket, address: Any) -> None:
         number = line.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
         raise OSError(number, os.strerror(number))
+
+
+def _note(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 async def _addresses(endpoint: Endpoint) -> Sequence[Address]:

@@ -121,8 +121,9 @@ def _time(text: str, now: datetime) -> datetime | None:
         found = _TRADITIONAL.match(text)
         if found is None:
             return None
-        month, *numbers = found.groups()
-        at = datetime(now.year, _MONTHS.index(month) + 1, *map(int, numbers), tzinfo=UTC)
+        day, hour, minute, second = map(int, found.groups()[1:])
+        month = _MONTHS.index(found[1]) + 1
+        at = datetime(now.year, month, day, hour, minute, second, tzinfo=UTC)
         return at if at <= now + _AHEAD else at.replace(year=now.year - 1)
     except ValueError:  # 29 February of a year that has none, 25 o'clock
         return None
