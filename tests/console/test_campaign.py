@@ -135,14 +135,13 @@ def test_copies_that_a_pull_leaves_are_counted_by_why(as_ana, cast, both):
     with everywhere(cast):
         Connection.objects.create(tenant=cast.acme, cloud_tenant_id="a")
         [copy] = Delivery.objects.filter(tenant=cast.acme)
-        for n, facts in enumerate(
-            [
-                {"place": Place.QUARANTINE},
-                {"place": Place.GONE},
-                {"place": Place.HOLD, "outcome": "held"},
-                {"place": Place.INBOX},
-            ]
-        ):
+        states: list[dict[str, str]] = [
+            {"place": Place.QUARANTINE},
+            {"place": Place.GONE},
+            {"place": Place.HOLD, "outcome": "held"},
+            {"place": Place.INBOX},
+        ]
+        for n, facts in enumerate(states):
             copy.pk, copy._state.adding = None, True
             copy.id, copy.recipient = new_id(), f"n{n}@acme.example"
             for name, value in facts.items():

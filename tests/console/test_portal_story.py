@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.utils.translation import override
@@ -11,6 +12,7 @@ from api_bridge.models import Connection
 from console.queries.story import story_of
 from incidents.layers import blind_layers
 from incidents.models import ContentAccess, Delivery, Incident
+from incidents.observations import Observation
 from incidents.remediation import pull_incident
 from incidents.services import share_incident
 from incidents.words import Layer, Outcome, Place, Verdict
@@ -22,7 +24,7 @@ from tests.incidents.test_story import INFO, IT, after, analyst, cfo, fraud, sco
 __all__ = ["cfo"]
 LANGUAGES = pytest.mark.parametrize("language", ["de", "fr"])
 # What a mailbox, a vendor and a person can say of it: together every sentence of a story's lines.
-SIGHTS = [
+SIGHTS: list[dict[str, Any]] = [
     {"source": "check", "place": Place.JUNK, "at": 30},
     {"source": "check", "place": Place.JUNK, "at": 40},
     {"place": Place.OTHER, "at": 50},
@@ -37,8 +39,8 @@ SIGHTS = [
 ]
 
 
-def _seen(cast: Cast, n: int, *, at: int, source: str = "graph", **facts):
-    empty = {"verdict": None, "score": None, "confidence": None, "mail": {}}
+def _seen(cast: Cast, n: int, *, at: int, source: str = "graph", **facts: Any) -> Observation:
+    empty: dict[str, Any] = {"verdict": None, "score": None, "confidence": None, "mail": {}}
     return mailbox_saw(
         cast.acme,
         IT,
@@ -148,5 +150,5 @@ def test_what_is_filled_in_later_is_in_every_translation(language: str):
     """``{where}`` and ``{who}`` are put in after the sentence was translated."""
     for each in catalogues.read(language):
         if isinstance(each.id, str) and "{" in each.id:
-            named = [sorted(re.findall(r"{(\w+)}", text)) for text in (each.id, each.string)]
+            named = [sorted(re.findall(r"{(\w+)}", str(text))) for text in (each.id, each.string)]
             assert named[0] == named[1], each.id

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("no_broker")
 
 
 def text(response) -> str:
-    return response.content.decode()
+    return str(response.content.decode())
 
 
 @pytest.fixture

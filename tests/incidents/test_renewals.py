@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from typing_extensions import override
 
 from incidents import layers
 from incidents.correlation import make_sense_of_backlog
@@ -33,6 +34,7 @@ class Losable(Mailboxes):
 
     is_blind = False
 
+    @override
     def read_state(self, copy: Copy) -> CopyState:
         if self.is_blind:
             raise LayerBlind("The consent is lost.", again_after_s=300)
@@ -85,6 +87,12 @@ def work(cast, times: int = 3) -> None:
         serve_remediation(ClaimedWork(cast.acme.id, cast.acme.provider_id, 1))
 
 
+def lose(is_blind: bool) -> None:
+    layer = layers.mailbox_layer()
+    assert isinstance(layer, Losable)
+    layer.is_blind = is_blind
+
+
 def ask(cast, incident, actor=None, late=None) -> Job:
     """Asked for while the mailboxes can be read, tried while they cannot."""
     with _scope(cast.acme):
@@ -93,13 +101,13 @@ def ask(cast, incident, actor=None, late=None) -> Job:
         else:
             copies = pullable(copies_of(incident))
             job = start_job(Job.Kind.PULL, "pull", copies, incident, actor=actor, reason="")
-    layers.mailbox_layer().is_blind = True
+    lose(True)
     work(cast)
     return job
 
 
 def come_back(cast) -> Renewal:
-    layers.mailbox_layer().is_blind = False
+    lose(False)
     with _scope(cast.acme):
         resume_waiting(cast.acme.id)
     work(cast)

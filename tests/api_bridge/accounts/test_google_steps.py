@@ -159,7 +159,7 @@ def test_ended_sessions_are_proven_by_a_record_of_the_call_alone(
                                 parameters={"USER_EMAIL": google.address})  # fmt: skip
 
     def ends() -> int:
-        return google.company.shown("ana")["admin_log"].count("RESET_SIGNIN_COOKIES")
+        return int(google.company.shown("ana")["admin_log"].count("RESET_SIGNIN_COOKIES"))
 
     ended("cfo")  # by hand, seconds before the order
     late = {"kind": "late_log", "seconds": 3600, "match": "RESET"}

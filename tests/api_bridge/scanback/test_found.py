@@ -12,9 +12,10 @@ import pytest
 
 from api_bridge.models import Connection, ScanBack, ScanBackMailbox
 from api_bridge.scanback import pulling
-from api_bridge.scanback.document import ask_found, build_found, sentence
+from api_bridge.scanback.document import ask_found, build_found
 from api_bridge.scanback.figures import figures_of
 from api_bridge.scanback.pulling import found_of, pull_findings, rehearse_pull
+from api_bridge.scanback.wording import sentence
 from incidents.evidence import read_evidence
 from incidents.models import Incident, Intent, Job, Report
 from incidents.reports import serve_reports

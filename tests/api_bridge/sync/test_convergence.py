@@ -315,7 +315,7 @@ def run(machine: type[Machine], inside: Inside, open_client: Callable[[], Client
 def test_microsoft_converges(inside, small_pages):
     def connect() -> Client:
         number = next(_numbers)
-        client = inside.connect(f"zeta{number}", NAMES)
+        client: Client = inside.connect(f"zeta{number}", NAMES)
         if number % 2:
             with client.scope():
                 seal_pushes(connection=client.connection, is_on=True, actor=BAILEY)
