@@ -115,6 +115,8 @@ EMPTY_FOR_MO = {
     ("accounts/steps", "mailbox"),
     ("accounts/snapshots", "mailbox"),
     ("release-looks", "delivery"),
+    ("release-looks", "job"),
+    ("release-looks", "order"),
     ("held", "message"),
     ("held", "incident"),
     ("held", "internet_message_id"),
