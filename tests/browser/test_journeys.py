@@ -193,7 +193,7 @@ def test_she_pulls_it_sees_it_gone_from_the_mailbox_and_restores_it(in_browser, 
     whom = Author().bec_cfo().recipients
     assert {town.folder_of(address, FRAUD) for address in whom} == {"Inbox"}
 
-    in_browser(_act, town, fraud, "Pull 2 copies")
+    in_browser(_act, town, fraud, "Pull with a reason of yours")
     assert {town.folder_of(address, FRAUD) for address in whom} == {"Bailey Quarantine"}
 
     in_browser(_act, town, fraud, "Restore")
