@@ -93,6 +93,11 @@ def test_200_chosen_incidents_of_30_clients_by_the_page(cast, crowd, client):
     form = client.get("/console/incidents/bulk", {"chosen": "yes", "incident": chosen})
     assert form.content.decode().count('name="incident"') == INCIDENTS
     said = {"incident": chosen, "action": "triage", "hours": "24"}
+    foreseen = client.post("/console/incidents/bulk", said).content.decode()
+    assert f"{INCIDENTS} of {INCIDENTS + 2} would be done" in foreseen
+    with staff(cast):
+        assert not Incident.objects.filter(state="triaged").exists()
+    said["seen"] = "yes"
     done = client.post("/console/incidents/bulk", said).content.decode()
     assert f"Done: {INCIDENTS} of {INCIDENTS + 2}" in done
     assert done.count("There is nothing here that you may see.") == 2
