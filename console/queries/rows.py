@@ -45,6 +45,7 @@ class Row:
     """One incident in two lines, as the tag ``queue_row`` draws it.
 
     ``differ``: the layers disagree; ``against``: who else disagrees with them, in words.
+    ``is_about_mail``: there is something to be exposed and to be judged.
     """
 
     id: UUID
@@ -72,6 +73,7 @@ class Row:
     looking: list[str]
     blind_since: datetime | None
     mailbox_blind_since: datetime | None
+    is_about_mail: bool = True
 
 
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
@@ -162,6 +164,7 @@ def _row(
         owner=incident.owner_name,
         looking=looking,
         blind_since=blind.since,
+        is_about_mail=not incident.is_without_mail,
         mailbox_blind_since=blind.mailbox_since,
     )
 

@@ -38,6 +38,7 @@ _TAKE = """\
 Take</button></form>"""
 _BLIND = '<span class="word" data-tone="high">blind since {}</span>'
 _NOTHING = SafeString()
+_NO_MAIL = SafeString('<span class="dim">–</span>')
 
 
 @register.simple_tag(takes_context=True)
@@ -55,9 +56,9 @@ def queue_row(context: dict[str, Any], row: Row) -> SafeString:
         href=row.href,
         title=shortened(shown(row.title), 70),
         about=_about(row),
-        exposed=exposed(row.exposure, row.mailbox_blind_since),
+        exposed=exposed(row.exposure, row.mailbox_blind_since) if row.is_about_mail else _NO_MAIL,
         blind=blind,
-        layers=layers(row.gateway, row.mailbox, row.differ),
+        layers=layers(row.gateway, row.mailbox, row.differ) if row.is_about_mail else _NO_MAIL,
         against=_line(row.against),
         did=row.did,
         next_step=_line(row.next_step),

@@ -300,3 +300,12 @@ def test_mail_that_no_gate_has_seen_is_not_called_unscanned(as_ana, cast):
     assert "The mail never passed it." in page
     assert "no gate has seen it" in page
     assert "kept all of them" not in page
+
+
+def test_a_row_about_access_speaks_of_no_mail(as_ana, cast):
+    with scope(cast):
+        make(cast.acme, 1, kind="health", finding="gdap", title="A relationship ends")
+    row = as_ana.get(reverse("queue"), {"tab": "team"}).text.partition("<tbody")[2]
+    assert "A relationship ends" in row
+    assert "Nothing exposed" not in row
+    assert "Not seen" not in row
