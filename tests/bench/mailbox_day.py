@@ -322,6 +322,8 @@ def delays() -> list[Measurement]:
     """An hour with push, then one in which no order stands and nothing is heard."""
     with a_pushed_client(is_sealed=False) as (inside, client, clock):
         from api_bridge.models import MailboxSync
+        from api_bridge.services import QUEUE
+        from tenants.work import want_work
 
         pushed, dead = Day(clock, "pushed"), Day(clock, "dead")
         with stored(pushed):
@@ -332,6 +334,7 @@ def delays() -> list[Measurement]:
                 push_id="", push_expires_at=None, push_began_at=None,
                 push_due_at=day_later, due_at=clock.now(),
             )  # fmt: skip
+            want_work(client.tenant.id, QUEUE)
         inside.cloud.is_heard = False
         with stored(dead):
             live(inside, client, dead, HOUR_S, HOUR_MAILS)
