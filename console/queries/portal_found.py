@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.utils.translation import gettext as _
-
+from api_bridge.scanback.wording import kind_label, now_label
 from console.queries.portal import reports_for_client
 from incidents.models import Report
 from tenants.errors import NotThere
@@ -46,22 +45,22 @@ def found_in_mailboxes(report_id: UUID, kind: str) -> FoundReport:
         each
         | {
             "received_at": datetime.fromisoformat(each["received_at"]),
-            "label": _kind_label(each["kind"]),
-            "now": _now_label(each["state"]),
+            "label": kind_label(each["kind"]),
+            "now": now_label(each["state"]),
         }
         for each in findings[:FOUND_SHOWN]
     ]
     return FoundReport(
         report=report,
         head=_with_times(document["found"]),
-        kinds=[(each, _kind_label(each), line) for each, line in lines.items()],
+        kinds=[(each, kind_label(each), line) for each, line in lines.items()],
         mailboxes=[
             box | {"reached_at": datetime.fromisoformat(box["reached_at"])}
             for box in document["mailboxes"]
         ],
         mails=mails,
         kind=kind,
-        kind_label=_kind_label(kind) if kind else "",
+        kind_label=kind_label(kind) if kind else "",
         more=len(findings) > FOUND_SHOWN,
     )
 
@@ -69,21 +68,3 @@ def found_in_mailboxes(report_id: UUID, kind: str) -> FoundReport:
 def _with_times(head: dict[str, Any]) -> dict[str, Any]:
     times = ("since", "until", "facts_as_of")
     return head | {name: datetime.fromisoformat(head[name]) for name in times}
-
-
-def _kind_label(kind: str) -> str:
-    return {
-        "malware": _("Malware"),
-        "bec": _("Fraud"),
-        "phish": _("Phishing"),
-        "suspicious": _("Suspicious"),
-        "spam": _("Spam"),
-    }.get(kind, _("Could not be read"))
-
-
-def _now_label(state: str) -> str:
-    return {
-        "removed": _("removed from the mailbox"),
-        "gone": _("no longer in the mailbox"),
-        "reach": _("still in the mailbox"),
-    }.get(state, _("being looked at"))
