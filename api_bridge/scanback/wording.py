@@ -79,7 +79,7 @@ def kind_label(kind: str) -> str:
         "phish": _("Phishing"),
         "suspicious": _("Suspicious"),
         "spam": _("Spam"),
-    }.get(kind, _("Unscannable"))
+    }.get(kind, _("Could not be read"))
 
 
 def now_label(state: str) -> str:
