@@ -24,6 +24,7 @@ from tests.seg_bridge.gate.processes import Zygote
 from tests.seg_bridge.gate.world import World, kill_in_mail, open_world
 
 OUTPUT = Path(__file__).resolve().parents[2] / "var" / "crashloop-gate.json"
+SAID = OUTPUT.with_suffix(".log")
 ROUND = 250
 PAUSE_S = (0.01, 0.12)
 
@@ -45,7 +46,8 @@ async def run(kills: int, seed: int) -> dict[str, Any]:
     """Raises ``AssertionError`` for a mail that is lost or doubled."""
     chance, killed, mails = random.Random(seed), Counter[str](), Counter[str]()
     started_s = time.monotonic()
-    with Zygote(is_quiet=True) as zygote:
+    OUTPUT.parent.mkdir(mode=0o700, exist_ok=True)
+    with Zygote(log=SAID) as zygote:
         while (left := kills - killed.total()) > 0:
             async with open_world(zygote) as world:
                 rounds = min(ROUND, max(1, round(left / 1.2)))
@@ -56,7 +58,6 @@ async def run(kills: int, seed: int) -> dict[str, Any]:
                 "kills": dict(killed), "mails": dict(mails), "lost": 0, "doubled": 0,
                 "seconds": seconds, "seed": seed, "machine": machine(),
             }  # fmt: skip
-            OUTPUT.parent.mkdir(mode=0o700, exist_ok=True)
             OUTPUT.write_text(json.dumps(figures, indent=1) + "\n")
             print(f"{killed.total()} of {kills} kills, {dict(mails)}, {seconds} s", flush=True)
     return figures
@@ -70,7 +71,8 @@ def main() -> int:
     try:
         asyncio.run(run(options.kills, options.seed))
     except AssertionError:
-        print(f"NOT GOOD (seed {options.seed}):", flush=True)
+        print(f"NOT GOOD (seed {options.seed}); what gate and shipper said last:", flush=True)
+        print(SAID.read_text(errors="replace")[-5_000:], flush=True)
         traceback.print_exc()
         return 1
     return 0

@@ -57,20 +57,23 @@ class Running:
 
 
 class Zygote:
-    """The process that forks them; see ``zygote.py``.  ``is_quiet``: what they say is not shown."""
+    """The process that forks them; see ``zygote.py``.  ``log``: where what they say is kept; None:
+    it is shown.
+    """
 
-    def __init__(self, *, is_quiet: bool = False) -> None:
-        self._stderr = subprocess.DEVNULL if is_quiet else None
+    def __init__(self, *, log: Path | None = None) -> None:
+        self._log = log
 
     def __enter__(self) -> Zygote:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.seg_bridge.gate.zygote"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            text=True,
-        )
+        with self._log.open("wb") if self._log else contextlib.nullcontext() as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.seg_bridge.gate.zygote"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
         self._scratch = tempfile.TemporaryDirectory(dir=memory_folder())
         self._count = 0
         return self

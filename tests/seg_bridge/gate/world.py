@@ -188,8 +188,8 @@ async def kill_again_and_again(
     kills: Counter[str] = Counter()
     for number in range(rounds):
         await asyncio.sleep(chance.uniform(*pause_s))
-        assert world.gate is not None
-        assert world.shipper is not None
+        assert world.gate is not None, "the gate died while it started"
+        assert world.shipper is not None, "the shipper died while it started"
         await asyncio.to_thread(world.gate.kill)
         kills["gate"] += 1
         await world.start_gate()
