@@ -61,6 +61,18 @@ async def test_a_new_process_begins_a_new_segment(tmp_path):
     assert len(segments(tmp_path)) == 2
 
 
+async def test_a_gate_that_starts_reads_on_where_the_shipper_removes_a_segment(tmp_path):
+    for first in (0, 10, 20):
+        journal = Journal(tmp_path)
+        for number in range(first, first + 2):
+            await journal.append({"n": number})
+        journal.close()
+    records = read_all(tmp_path)
+    assert next(records) == {"n": 0}
+    segments(tmp_path)[1].unlink()
+    assert [record["n"] for record in records] == [1, 20, 21]
+
+
 @pytest.mark.parametrize("cut", range(1, 25))
 async def test_a_torn_tail_is_stepped_over_wherever_it_was_torn(tmp_path, cut):
     await written(tmp_path, 3)
