@@ -55,6 +55,7 @@ def row(key: str, number: int, **said: Any) -> SimpleNamespace:
         "sla_tone": "",
         "assign_href": "",
         "revision": 0,
+        "is_about_mail": True,
     }
     return SimpleNamespace(**(usual | said))
 
