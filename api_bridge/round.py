@@ -69,24 +69,25 @@ def _in_one_call(connector: Connector, mine: Sequence[Mine]) -> dict[UUID, Page 
     """Small lists: the newest mail, and what came since a mailbox was read lately.  {} where there
     are none, or where they were too big for one call.
     """
-    quick = [each for each in mine if each.is_quick]
-    is_alone = len(quick) == 1 and Capability.BATCH in connector.capabilities
+    many = connector if isinstance(connector, ReadsMany) else None
+    small = [each for each in mine if each.is_quick or (many is not None and each.is_small)]
+    if not small or (len(small) == 1 and Capability.BATCH in connector.capabilities):
+        return {}
     try:
-        if isinstance(connector, ReadsMany):
-            small = [each for each in mine if each.is_quick or each.is_small]
-            wanted = [
-                (each.external_id, "" if each.is_quick else each.cursor, each.since)
-                for each in small
-            ]
-            pages = connector.changes_many(wanted) if len(small) > 1 else []
+        if many is not None:
+            pages = many.changes_many(
+                [
+                    (each.external_id, "" if each.is_quick else each.cursor, each.since)
+                    for each in small
+                ]
+            )
         else:
-            small = quick if not is_alone else []
             pages = connector.newest_many([(each.external_id, each.since) for each in small])
     except BridgeError as error:
         if error.code == "too_big":
             return {}
         return {each.sync_id: error for each in small}
-    return dict(zip((each.sync_id for each in small), pages, strict=False))
+    return {each.sync_id: page for each, page in zip(small, pages, strict=True)}
 
 
 class Round:
