@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop as _n
 from django.utils.translation import ngettext
 
 from api_bridge.scanback.figures import Figures
 from incidents.layers import BlindLayer
-
-# Why the mailbox layer is blind (api_bridge/sight.py), as far as it can be said in advance.
-_WHY = (
-    *(_n("The mail host does not answer us."), _n("Consent is missing.")),
-    *(_n("Secret or certificate is not accepted."), _n("The cloud tenant does not exist.")),
-)
 
 
 def sentence(figures: Figures) -> str:
@@ -115,7 +108,7 @@ def blind_sentence(blind: BlindLayer) -> str:
     name = _("The mailbox layer") if blind.layer == "mailbox" else _("The gateway")
     at = date_format(blind.since, "j F, H:i")
     text = _("%(name)s is blind since %(at)s UTC: %(why)s")
-    return text % {"name": name, "at": at, "why": _(blind.why)}
+    return text % {"name": name, "at": at, "why": blind.why}
 
 
 def fixed_words() -> dict[str, str]:
