@@ -255,7 +255,7 @@ WITHDRAWERS = "Whoever ordered the step withdraws it, or a lead."
 def can_withdraw(step: AccountStep, actor: Person) -> bool:
     """Nothing was sent for it yet, and it is hers or she leads."""
     waits = step.state == AccountStep.State.PENDING and step.called_at is None
-    return waits and (step.asked_by_id == actor.id or actor.role == Person.Role.LEAD)
+    return waits and (step.asked_by_id == actor.id or actor.is_lead)
 
 
 @transaction.atomic
