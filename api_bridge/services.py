@@ -17,7 +17,7 @@ from django.utils import timezone
 from api_bridge import connectors
 from api_bridge.connectors.google.settings import AUTHORITY_URL as GOOGLE_AUTHORITY_URL
 from api_bridge.connectors.google.settings import GMAIL_URL, read_account, read_customer
-from api_bridge.connectors.google.verify import ScopeCheck, check_scopes, delegated_scopes
+from api_bridge.connectors.google.verify import ScopeCheck, check_scopes
 from api_bridge.connectors.imap.options import SECURITIES, check_imap
 from api_bridge.errors import Rejected
 from api_bridge.imap_setup import Check, ImapSettings, can_connect, verify_imap
@@ -138,11 +138,6 @@ def google_cloud(
     cloud = cloud or Cloud(authority_url=GOOGLE_AUTHORITY_URL, api_url=GMAIL_URL)
     given = {"admin": admin.strip(), "topic": topic.strip(), "subscription": subscription.strip()}
     return replace(cloud, settings={name: value for name, value in given.items() if value})
-
-
-def google_scopes() -> tuple[str, ...]:
-    """What a client's administrator delegates for everything to work."""
-    return delegated_scopes()
 
 
 def verify_google(

@@ -135,6 +135,8 @@ GOOGLE_NEEDS: dict[str, tuple[Need, ...]] = {
     )
     for purpose in (Purpose.DETECT, Purpose.REMEDIATE, Purpose.RESPOND)
 }
+# All of them, as the Admin console takes them: with commas.
+GOOGLE_SCOPES = ",".join(need.name for needs in GOOGLE_NEEDS.values() for need in needs)
 WHAT_FOR = {
     Purpose.DETECT: _("Reads mail after delivery and lists mailboxes."),
     Purpose.REMEDIATE: _("Moves a mail to a hidden folder, and back."),

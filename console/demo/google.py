@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings
 
-from api_bridge.services import google_scopes
+from api_bridge.access.permissions import GOOGLE_SCOPES
 from console.demo import world
 from console.demo.files import write_private
 
@@ -36,7 +36,7 @@ def set_up_google(sandbox: httpx.Client) -> None:
         "client_id": key["client_id"],
         "key_id": key["private_key_id"],
         "public_key_pem": public.decode(),
-        "scopes": list(google_scopes()),
+        "scopes": GOOGLE_SCOPES.split(","),
     }
     sandbox.put(
         f"/_sandbox/google/{company.cloud_id}",

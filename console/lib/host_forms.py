@@ -10,7 +10,7 @@ from django import forms
 from typing_extensions import override
 
 from api_bridge.access.clouds import google_clouds
-from api_bridge.services import google_scopes
+from api_bridge.access.permissions import GOOGLE_SCOPES
 from tenants.errors import WrongInput
 
 _PLAIN = {"autocomplete": "off", "spellcheck": "false"}
@@ -31,6 +31,7 @@ class GoogleForm(HostForm):
     """A service account with domain-wide delegation, acting as an admin of the client's."""
 
     title = "Google Workspace"
+    scopes = GOOGLE_SCOPES
 
     cloud = forms.ChoiceField(label="Where it answers", required=False)
     customer_id = forms.CharField(
@@ -75,11 +76,6 @@ class GoogleForm(HostForm):
         cloud.initial = choices[0][0]
         if len(choices) == 1:
             del self.fields["cloud"]
-
-    @property
-    def scopes(self) -> str:
-        """As the Admin console takes them: with commas."""
-        return ",".join(google_scopes())
 
     def clean_service_account_key(self) -> str:
         text = str(self.cleaned_data["service_account_key"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -24,7 +25,14 @@ from api_bridge.access.models import (
     Purpose,
     Relationship,
 )
-from api_bridge.access.permissions import NEEDS, WHAT_FOR, WITHOUT_ANY, Need, needs_of
+from api_bridge.access.permissions import (
+    GOOGLE_SCOPES,
+    NEEDS,
+    WHAT_FOR,
+    WITHOUT_ANY,
+    Need,
+    needs_of,
+)
 from api_bridge.access.registrations import registrations
 from api_bridge.access.watching import WARNED_BEFORE
 from api_bridge.models import Connection, MailboxSync
@@ -133,17 +141,12 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True)
 class Delegated:
-    """What the client's admin has delegated at Google.  ``checked_at`` None: not tried yet.
-    ``scopes``: all of them, as the Admin console takes them.
-    """
+    """What the client's admin has delegated at Google.  ``checked_at`` None: not tried yet."""
 
     connection: Connection
     purposes: list[PurposeRow]
     checked_at: datetime | None
-
-    @property
-    def scopes(self) -> str:
-        return ",".join(row.need.name for purpose in self.purposes for row in purpose.needs)
+    scopes: str = GOOGLE_SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,7 @@ def access_page(client: Tenant) -> AccessPage:
         blind=Blindness([client.id]).of(client.id),
         connections=[_host_sight(each, now) for each in connections],
         purposes=_purposes(client, connections, journeys),
-        delegated=_delegated(client),
+        delegated=_delegated(client, connections),
         journeys=journeys[:JOURNEYS_SHOWN],
         links=_links(client, now),
         relationships=relationships_of(client),
@@ -280,10 +283,10 @@ def _purposes(
     return rows
 
 
-def _delegated(client: Tenant) -> Delegated | None:
+def _delegated(client: Tenant, connections: Sequence[Connection]) -> Delegated | None:
     """None: the client has no Google Workspace."""
-    rows = Connection.objects.filter(tenant=client, kind=Connection.Kind.GOOGLE)
-    connection = rows.order_by("created_at").first()
+    at_google = (each for each in connections if each.kind == Connection.Kind.GOOGLE)
+    connection = next(at_google, None)
     if connection is None:
         return None
     standing = Grant.objects.filter(tenant=client, connection=connection)

@@ -187,11 +187,6 @@ _PUBSUB = Scope(
 )
 
 
-def delegated_scopes() -> tuple[str, ...]:
-    """What a client's administrator delegates for everything to work."""
-    return tuple(each.name for each in SCOPES)
-
-
 def check_scopes(
     connection: Connection, runtime: Runtime, *, transport: httpx.BaseTransport | None = None
 ) -> list[ScopeCheck]:
