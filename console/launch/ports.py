@@ -9,6 +9,7 @@ from pathlib import Path
 
 _LENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST, _TRIES = 15_000, 50
+_given: set[int] = set()
 
 
 def is_port_free(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
@@ -29,7 +30,8 @@ def is_port_free(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STR
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on at this moment.
+    """A port that nobody listens on at this moment, and that this process was not given before:
+    of several that are asked for together, none is the same.
 
     Below the ports that the kernel lends to outgoing connections, where it can be: such a one is
     often taken again before the server that was to have it has started.
@@ -37,7 +39,9 @@ def free_port(host: str = "127.0.0.1") -> int:
     lowest_lent = int(_LENT_PORTS.read_text().split()[0]) if _LENT_PORTS.exists() else 0
     for _ in range(_TRIES if lowest_lent > _LOWEST + _TRIES else 0):
         port = secrets.randbelow(lowest_lent - _LOWEST) + _LOWEST
-        if is_port_free(host, port) and is_port_free(host, port, socket.SOCK_DGRAM):
+        is_new = port not in _given
+        if is_new and is_port_free(host, port) and is_port_free(host, port, socket.SOCK_DGRAM):
+            _given.add(port)
             return port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
