@@ -26,6 +26,7 @@ from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
 
+LINK_OPENED = "link_opened"
 EVERY, LOOK_BACK = timedelta(minutes=20), timedelta(days=3)
 EARLY = timedelta(minutes=1)
 ENGINES = {
@@ -86,6 +87,11 @@ def _report(address: str, said: VendorVerdict) -> TakenReport:
 
 def _observation(tenant_id: int, kind: str, address: str, said: VendorVerdict) -> Observation:
     reason = Reason("vendor_verdict", f"The mail host said of this mail: {said.kind}.", said.kind)
+    click = {}
+    if said.clicked_at is not None:
+        text = "The mail host saw that a link in this mail was opened."
+        reason = Reason(LINK_OPENED, text, said.clicked_url)
+        click = {"clicked_at": said.clicked_at.isoformat()}
     return Observation(
         tenant_id=tenant_id,
         layer=Layer.VENDOR,
@@ -97,5 +103,5 @@ def _observation(tenant_id: int, kind: str, address: str, said: VendorVerdict) -
         verdict=said.verdict,
         reasons=(reason,),
         engine=ENGINES.get(Connection.Kind(kind), kind),
-        detail={"subject": said.subject, "sender": said.sender},
+        detail={"subject": said.subject, "sender": said.sender, **click},
     )

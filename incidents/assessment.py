@@ -214,6 +214,7 @@ def count(messages: Sequence[Message], deliveries: Sequence[Delivery]) -> dict[s
         "gone": places[Place.GONE] + places[Place.DELETED],
         "unseen": sum(map(is_unseen, deliveries)),
         "read": sum(bool(copy.is_read) for copy in deliveries),
+        "clicked": sum(copy.clicked_at is not None for copy in deliveries),
         "replied": sum(copy.replied_at is not None for copy in deliveries),
         "forwarded": sum(copy.forwarded_at is not None for copy in deliveries),
         "was_exposed": sum(copy.was_exposed for copy in deliveries),
@@ -268,6 +269,8 @@ def severity_parts(
         parts.append(part("exposed", 15, f"{counts['in_inbox']} in an inbox now"))
     if counts["read"]:
         parts.append(part("read", 10, f"{counts['read']} read"))
+    if counts["clicked"]:
+        parts.append(part("clicked", 15, f"{counts['clicked']} with a link opened"))
     if counts["replied"]:
         parts.append(part("replied", 15, f"{counts['replied']} answered"))
     if counts["recipients"] >= 5:

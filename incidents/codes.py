@@ -29,6 +29,7 @@ COUNTS = {
     "gone": "copies that are no longer in their mailbox",
     "unseen": "copies that were delivered and not yet seen in a mailbox",
     "read": "copies that were read",
+    "clicked": "copies of which a link was opened, where the mail host says so",
     "replied": "copies that somebody answered, by the sent items",
     "forwarded": "copies that somebody passed on, by the sent items",
     "was_exposed": "copies that lay in an inbox at some time",

@@ -32,7 +32,8 @@ class Seen:
     ``received_at``: when the trusted hop took the mail, as the source says; else when it was
     observed.  ``delivery_id``: the copy that a person or a mail host names, "" for none.
     ``conversation``: the mail host's own name of it, "" for none.  ``allowed_by``: the entry of the
-    client's list that let it through, "" for none.
+    client's list that let it through, "" for none.  ``clicked_at``: when a link was opened, as the
+    mail host says.
     """
 
     id: UUID
@@ -55,6 +56,7 @@ class Seen:
     delivery_id: str = ""
     conversation: str = ""
     allowed_by: str = ""
+    clicked_at: datetime | None = None
     wait_until: datetime | None = None
     read_facts: Callable[[UUID, datetime], str]
     facts_text: str | None = None

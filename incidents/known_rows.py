@@ -57,13 +57,21 @@ def next_batch(tenant_id: int, now: datetime, size: int) -> list[Seen]:
             delivery_id=delivery_id or "",
             conversation=conversation or "",
             allowed_by=allowed_by or "",
+            clicked_at=datetime.fromisoformat(clicked_at) if clicked_at else None,
             wait_until=wait_until,
             read_facts=read_facts,
             facts_text=facts,
         )
-        for *row, received_at, delivery_id, conversation, allowed_by, facts, wait_until in fetch(
-            _TAKE, [tenant_id, now, size, tenant_id]
-        )
+        for (
+            *row,
+            received_at,
+            delivery_id,
+            conversation,
+            allowed_by,
+            clicked_at,
+            facts,
+            wait_until,
+        ) in fetch(_TAKE, [tenant_id, now, size, tenant_id])
     ]
 
 
@@ -87,6 +95,7 @@ WITH taken AS (
 )
 SELECT {columns}, o.detail->>'received_at', o.detail->>'delivery_id', o.detail->>'conversation',
     CASE WHEN o.detail->'decided'->>'by' = 'allow' THEN o.detail->'decided'->>'rule_id' END,
+    CASE WHEN o.layer = 'vendor' THEN o.detail->>'clicked_at' END,
     CASE WHEN o.layer = 'gateway' THEN o.mail::text END, taken.wait_until
 FROM taken CROSS JOIN LATERAL (
     SELECT * FROM incidents_observation o WHERE o.tenant_id = %s

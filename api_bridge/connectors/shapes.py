@@ -379,18 +379,21 @@ class VendorVerdict:
     """What the provider's own protection said of one mail in one mailbox, after delivery.
 
     ``key`` is stable; ``kind`` are the provider's words.  ``at`` aware, UTC.  ``is_report``: the
-    provider only passes on what somebody in that mailbox pressed.
+    provider only passes on what somebody in that mailbox pressed.  ``clicked_at``: when a link of
+    this copy was opened, None: it does not say so; ``verdict`` None: it says that alone.
     """
 
     key: str
     kind: str
-    verdict: Verdict
+    verdict: Verdict | None
     at: datetime
     recipient: str
     internet_message_id: str
     subject: str = ""
     sender: str = ""
     is_report: bool = False
+    clicked_at: datetime | None = None
+    clicked_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

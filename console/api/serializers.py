@@ -167,7 +167,8 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             *("id", "tenant", "message", "incident", "internet_message_id", "subject", "sender"),
             *("recipient", "direction", "outcome", "place", "first_place", "is_read"),
             *("was_exposed", "is_bypass", "was_released", "match", "match_reason", "verdicts"),
-            *("replied_at", "replied_by", "forwarded_at", "forwarded_by"),
+            *("clicked_at", "clicked_by", "replied_at", "replied_by"),
+            *("forwarded_at", "forwarded_by"),
             *("received_at", "verified_at"),
         )
 

@@ -42,6 +42,7 @@ FACTS = {
     "inboxed": ("lay in an inbox", Q(was_exposed=True)),
     "inbox": ("in an inbox now", Q(place__in=EXPOSED)),
     "read": ("read", Q(is_read=True)),
+    "clicked": ("with a link opened", Q(clicked_at__isnull=False)),
     "replied": ("answered", Q(replied_at__isnull=False)),
     "forwarded": ("passed on", Q(forwarded_at__isnull=False)),
     "removed": ("removed", Q(place=Place.QUARANTINE)),

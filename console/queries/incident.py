@@ -82,6 +82,7 @@ class CopyRow:
     first_place: str
     outcome: str
     is_read: bool | None
+    clicked_at: datetime | None
     replied_at: datetime | None
     forwarded_at: datetime | None
     verified_at: datetime | None
@@ -239,6 +240,7 @@ def copy_row(copy: Delivery) -> CopyRow:
         first_place=copy.first_place,
         outcome=copy.outcome,
         is_read=copy.is_read,
+        clicked_at=copy.clicked_at,
         replied_at=copy.replied_at,
         forwarded_at=copy.forwarded_at,
         verified_at=copy.verified_at,

@@ -61,6 +61,7 @@ _PLACES = {
     "removed": _n("removed"),
     "held": _n("held"),
     "read": _n("read"),
+    "clicked": _n("link opened"),
     "replied": _n("replied"),
     "forwarded": _n("passed on"),
 }

@@ -192,6 +192,7 @@ def exposure_parts(counts: dict[str, Any]) -> list[Part]:
         ("in_junk", "in junk", "warn"),
         ("unseen", "not yet found", "high"),
         ("read", "read", "high"),
+        ("clicked", "link opened", "crit"),
         ("replied", "replied", "crit"),
         ("forwarded", "passed on", "high"),
     )

@@ -121,8 +121,9 @@ class Delivery(TenantModel):
     is when ``place`` was last read from the mailbox itself, None: never.  ``replied_at`` and
     ``forwarded_at``: when the mailbox first sent an answer to it, or passed it on, by its sent
     items, None: that was not seen; ``replied_by`` and ``forwarded_by`` are the observations of the
-    sent mails that prove it.  ``conversation``: ``answer_key`` of the mail host's own name of it,
-    "" for none.
+    sent mails that prove it.  ``clicked_at`` and ``clicked_by`` likewise, by the mail host's word
+    that a link was opened; few hosts say so, and None says nothing.
+    ``conversation``: ``answer_key`` of the mail host's own name of it, "" for none.
     ``is_bypass``: external mail that reached the mailbox without passing the gateway.
     ``was_released``: held at first, then delivered on somebody's word.
     """
@@ -141,6 +142,8 @@ class Delivery(TenantModel):
     replied_by = models.UUIDField(null=True)
     forwarded_at = models.DateTimeField(null=True)
     forwarded_by = models.UUIDField(null=True)
+    clicked_at = models.DateTimeField(null=True)
+    clicked_by = models.UUIDField(null=True)
     was_exposed = models.BooleanField(default=False)
     is_bypass = models.BooleanField(default=False)
     was_released = models.BooleanField(default=False)

@@ -13,7 +13,7 @@ from incidents.reports.statement import SCHEMA as STATEMENT
 
 _COLUMNS = (
     *("recipient", "subject", "internet_message_id", "outcome", "place_label", "is_read"),
-    *("replied_at", "forwarded_at"),
+    *("clicked_at", "replied_at", "forwarded_at"),
     *("was_exposed", "gateway_verdict", "mailbox_verdict", "match", "received_at", "verified_at"),
 )
 _TARGET_COLUMNS = (

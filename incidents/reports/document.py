@@ -274,6 +274,7 @@ def _copy(copy: Delivery) -> dict[str, Any]:
         "place": copy.place,
         "place_label": Place(copy.place).label,
         "is_read": copy.is_read,
+        "clicked_at": _iso(copy.clicked_at),
         "replied_at": _iso(copy.replied_at),
         "forwarded_at": _iso(copy.forwarded_at),
         "was_exposed": copy.was_exposed,

@@ -29,6 +29,9 @@ _WHERE: dict[str, Callable[[int], str]] = {
 }
 _DID: dict[str, Callable[[int], str]] = {
     "read": lambda n: ngettext("%(number)s person read it.", "%(number)s people read it.", n),
+    "clicked": lambda n: ngettext(
+        "%(number)s person opened a link in it.", "%(number)s people opened a link in it.", n
+    ),
     "replied": lambda n: ngettext("%(number)s person replied.", "%(number)s people replied.", n),
     "forwarded": lambda n: ngettext(
         "%(number)s person passed it on.", "%(number)s people passed it on.", n
@@ -153,6 +156,7 @@ def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[
     """In people, each once, however many copies she had."""
     for did, concerned in (
         ("read", [copy for copy in copies if copy.is_read]),
+        ("clicked", [copy for copy in copies if copy.clicked_at]),
         ("replied", [copy for copy in copies if copy.replied_at]),
         ("forwarded", [copy for copy in copies if copy.forwarded_at]),
     ):
@@ -180,6 +184,7 @@ def exposure(counts: Mapping[str, int], *, is_blind: bool = False) -> str:
             ("removed", "removed"),
             ("held", "held"),
             ("read", "read"),
+            ("clicked", "link opened"),
             ("replied", "replied"),
             ("forwarded", "passed on"),
         )

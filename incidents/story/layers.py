@@ -128,7 +128,8 @@ def _of_copy(
             place = one.place
         if one.is_read and not was_read:
             was_read = True
-            yield _Saying("person", _("{who} read it."), _READ, "", copy.message_id), one
+            text = _READ if copy.clicked_at is None else _READ_MARK
+            yield _Saying("person", _("{who} read it."), text, "", copy.message_id), one
         if one.verdict is not None:
             yield from _judged(one, copy)
             if one.layer == Layer.MAILBOX and (one.detail.get("decided") or {}).get("rule_id"):
@@ -136,6 +137,7 @@ def _of_copy(
                 yield _Saying("mailbox", _("Let it be."), text, "", copy.message_id), one
 
 
+_READ_MARK = "Seen by the read mark."
 _READ = "Seen by the read mark; whether a link was opened is not known."
 
 

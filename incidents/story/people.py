@@ -20,7 +20,7 @@ from incidents.models import (
     Message,
     ReleaseLook,
 )
-from incidents.story.lines import Line, Names, all_copies, number, some_copies
+from incidents.story.lines import Line, Names, Tone, all_copies, number, some_copies
 from incidents.story.sender import Client
 from tenants.models import AuditEntry
 from tenants.scope import Role, current_scope
@@ -82,9 +82,20 @@ _OPENED = {
 
 
 def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
-    """Who answered it; who passed it on: ``chain.py``."""
+    """Who opened a link of it and who answered it; who passed it on: ``chain.py``."""
     asked = _ASKED.get(Incident.Kind(incident.kind), "Seen in the sent items.")
     for copy in copies:
+        if copy.clicked_at is not None:
+            yield Line(
+                at=copy.clicked_at,
+                lane="person",
+                lead=_("%(who)s opened a link in it.") % {"who": names.of(copy.recipient)},
+                text="The mail host saw it when the link was opened.",
+                source=f"observation:{copy.clicked_by}",
+                recipients=(copy.recipient,),
+                names_them=True,
+                tone=Tone.ALARM,
+            )
         if copy.replied_at is not None:
             yield Line(
                 at=copy.replied_at,

@@ -48,7 +48,7 @@ def listed(answer):
 
 def test_every_number_is_the_length_of_the_list_that_it_opens(as_ana, cast, both):
     with everywhere(cast):
-        Delivery.objects.filter(tenant=cast.acme).update(is_read=True)
+        Delivery.objects.filter(tenant=cast.acme).update(is_read=True, clicked_at=SINCE)
     where = reverse("campaign", args=[both[0].id])
     page = as_ana.get(where).context["page"]
 
@@ -62,7 +62,8 @@ def test_every_number_is_the_length_of_the_list_that_it_opens(as_ana, cast, both
         for number in share.numbers:
             wish = {"client": share.client.slug, "show": number.key}
             assert listed(as_ana.get(where, wish)) == number.n
-    assert {number.key: number.n for number in page.facts}["read"] == 1
+    facts = {number.key: number.n for number in page.facts}
+    assert (facts["read"], facts["clicked"], facts["replied"]) == (1, 1, 0)
 
 
 def test_one_order_pulls_at_every_client_with_a_result_for_each(as_ana, cast, both):

@@ -109,3 +109,49 @@ def test_an_alert_condemns_the_mails_that_it_names(changes: dict[str, Any], verd
     for each in found:
         assert (each.recipient, each.internet_message_id) == ("ana@acme.example", "<1@x>")
         assert each.at == datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
+
+
+PERSON = "#microsoft.graph.security.userEvidence"
+CLICKED = "A potentially malicious URL click was detected"
+EARLIER = "2026-11-22T09:58:00Z"
+
+
+def click_alert(*people: str, title: str = CLICKED, **mail: Any) -> dict[str, Any]:
+    """``people``: their names in the alert's evidence."""
+    named = [{"@odata.type": PERSON, "userAccount": {"userPrincipalName": each}} for each in people]
+    odd = [{"@odata.type": PERSON, "userAccount": None}, {"@odata.type": PERSON}]
+    url = {"@odata.type": "#microsoft.graph.security.urlEvidence", "url": "https://evil.example/a"}
+    one = alert(**mail)
+    return one | {
+        "title": title,
+        "firstActivityDateTime": EARLIER,
+        "evidence": [*one["evidence"], *named, *odd, url],
+    }
+
+
+BO = alert(recipientEmailAddress="bo@acme.example")["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "clickers"),
+    [
+        (click_alert("ANA@acme.example"), BO, ["ana@acme.example"]),
+        (click_alert(title="A user clicked through to a potentially malicious URL"), [], ["ana"]),
+        (click_alert("someone@else.example"), [], ["ana"]),
+        (click_alert("someone@else.example"), BO, []),
+        (click_alert(), BO, []),
+        (click_alert("ana@acme.example", title="Email removed after delivery"), [], []),
+        (click_alert(verdict="noThreatsFound"), [], ["ana"]),
+    ],
+)
+def test_an_alert_of_a_click_says_whose_copy_it_was(
+    said: dict[str, Any], more: list[dict[str, Any]], clickers: list[str]
+):
+    found = verdicts_of(said | {"evidence": [*said["evidence"], *more]})
+    clicks = [each for each in found if each.clicked_at]
+    assert [each.recipient.partition("@")[0] for each in clicks] == [
+        each.partition("@")[0] for each in clickers
+    ]
+    for each in clicks:
+        assert each.clicked_at == datetime(2026, 11, 22, 9, 58, tzinfo=UTC)
+        assert each.clicked_url == "https://evil.example/a"

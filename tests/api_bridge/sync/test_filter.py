@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from api_bridge.models import Connection
-from incidents.models import Disagreement
+from incidents.models import Disagreement, Incident
+from incidents.story import tell_story
 from incidents.words import Layer
 from tests.api_bridge.sandbox.running import simple_mail
 from tests.api_bridge.sync.conftest import Client
@@ -82,3 +84,33 @@ def test_what_defender_says_later_goes_the_way_of_every_hosts_verdicts(client_: 
     (said,) = client_.observations(layer=Layer.VENDOR)
     assert (said.verdict, said.engine, said.recipient) == ("phish", "microsoft-defender", ana)
     assert client_.deliveries()[0].vendor_verdict == "phish"
+
+
+def test_a_link_that_somebody_opened_stands_on_the_copy(client_: Client):
+    message_id = client_.company.receive("ana")
+    client_.sync()
+    ana = client_.company.mail("ana")
+    person = {"userPrincipalName": ana}
+    alert = {
+        "title": "A user clicked through to a potentially malicious URL",
+        "firstActivityDateTime": "2026-11-22T09:58:00Z",
+        "evidence": [
+            evidence(ana, message_id),
+            {"@odata.type": "#microsoft.graph.security.userEvidence", "userAccount": person},
+        ],
+    }
+    path = f"tenants/{client_.company.tenant_id}/alerts"
+    client_.company.cloud.admin("POST", path, alert, 201)
+    with client_.scope():
+        at = Connection.objects.get().created_at
+        Connection.objects.update(watch_due_at=at, verdicts_due_at=at)
+    client_.sync()
+    (said,) = client_.observations(layer=Layer.VENDOR)
+    (copy,) = client_.deliveries()
+    assert copy.clicked_at == datetime(2026, 11, 22, 9, 58, tzinfo=UTC)
+    assert copy.clicked_by == said.id
+    with client_.scope():
+        incident = Incident.objects.get()
+        story = tell_story(incident)
+    assert incident.counts["clicked"] == 1
+    assert any("opened a link in it" in line.lead for line in story.lines)
