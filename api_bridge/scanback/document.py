@@ -24,7 +24,6 @@ from api_bridge.scanback.models import ScanBack, ScanBackMailbox
 from api_bridge.scanback.pulling import Found, found_of
 from api_bridge.scanback.services import run_of
 from api_bridge.scanback.wording import (
-    blind_sentence,
     box_label,
     columns,
     fixed_words,
@@ -87,7 +86,7 @@ def _document(job: Job, run: ScanBack, audience: str) -> dict[str, Any]:
         "mailboxes": [_mailbox(row, figures) for row in figures.rows],
         "findings": [_finding(each) for each in found],
         "how": how_to_read(),
-        "blind": [blind_sentence(blind) for blind in figures.blind],
+        "blind": [blind.sentence for blind in figures.blind],
     }
 
 

@@ -6,12 +6,11 @@ English.  What people and mail hosts wrote stays as it is.
 
 from __future__ import annotations
 
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from api_bridge.scanback.figures import Figures
-from incidents.layers import BlindLayer
 
 
 def sentence(figures: Figures) -> str:
@@ -101,14 +100,6 @@ def how_to_read() -> list[str]:
         _("“Now” is where the copy was seen last."),
         _("A mail that could not be read is counted by itself and is no finding."),
     ]
-
-
-def blind_sentence(blind: BlindLayer) -> str:
-    """As ``blind.sentence``, in the language that is active."""
-    name = _("The mailbox layer") if blind.layer == "mailbox" else _("The gateway")
-    at = date_format(blind.since, "j F, H:i")
-    text = _("%(name)s is blind since %(at)s UTC: %(why)s")
-    return text % {"name": name, "at": at, "why": blind.why}
 
 
 def fixed_words() -> dict[str, str]:
