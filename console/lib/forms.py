@@ -133,7 +133,7 @@ class QuietForm(RevisionForm):
 
 
 class OwnerForm(RevisionForm):
-    """Offers who has the skills first."""
+    """Offers who has the skills first.  ``names``: of all who are offered, by id."""
 
     owner = forms.ChoiceField(label="Owner")
 
@@ -141,7 +141,9 @@ class OwnerForm(RevisionForm):
         super().__init__(*args, **kwargs)
         skilled: list[tuple[str, str]] = []
         others: list[tuple[str, str]] = []
+        self.names: dict[str, str] = {}
         for each in people:
+            self.names[str(each.person.id)] = each.person.name
             (skilled if each.fits else others).append((str(each.person.id), each.person.name))
         choices: list[Any] = [("", "Nobody"), *others]
         if skilled:
@@ -162,12 +164,9 @@ class BulkForm(OwnerForm):
 
     action = forms.ChoiceField(label="What to do", choices=list(ACTIONS.items()))
     hours = _span()
-    reason = forms.CharField(
-        label="Reason", help_text="Needed to snooze and to mute.", max_length=2000, required=False
-    )
+    reason = forms.CharField(label="Reason", max_length=2000, required=False)
     classification = forms.ChoiceField(
         label="What was it?",
-        help_text="To resolve.",
         choices=[("", "–"), *Incident.Classification.choices],
         required=False,
     )
@@ -178,7 +177,17 @@ class BulkForm(OwnerForm):
 
     @property
     def action_words(self) -> str:
-        return ACTIONS.get(str(self["action"].value()), "")
+        """What is asked for, and for whom, how long or as what: ``Assign to Ana``."""
+        action = str(self["action"].value())
+        words = ACTIONS.get(action, "")
+        if action == "assign":
+            return f"{words} to {self.names.get(str(self['owner'].value() or ''), 'nobody')}"
+        if action in ("snooze", "mute"):
+            return f"{words} for {dict(SPANS)[int(self['hours'].value())]}"
+        if action == "resolve":
+            kind = dict(Incident.Classification.choices).get(str(self["classification"].value()))
+            return f"{words} as {str(kind).lower()}" if kind else words
+        return words
 
     def order(self, people: Iterable[Person]) -> Order:
         """What was asked for; ``people`` are those from whom the owner is chosen."""

@@ -138,7 +138,7 @@ def test_many_at_once_shows_a_result_for_each(cast, phish):
     browser(cast.bo).post(reverse("incident_triage", args=[phish.id]), {"revision": "0"})
     said = {"incident": choice, "action": "assign", "owner": str(cast.ana.id), "hours": "24"}
     seen = ana.post(reverse("incidents_bulk"), said).content.decode()
-    assert "Assign: 1 of 2 would be done" in seen
+    assert "Assign to Ana: 1 of 2 would be done" in seen
     assert "Bo changed the state" in seen
     by_client = re.findall(r"<tr><td>(\w+)</td><td class=.num.>(\d)</td>", seen)
     assert by_client == [("Acme", "0"), ("Globex", "1")]
