@@ -26,6 +26,7 @@ from tests.emptying import use_for_tests_that_commit
 from tests.factories import Cast, make_cast
 from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd
 from tests.services import SERVICES, Services
+from tests.static_files import use_once_looked_up
 
 ROOT = Path(__file__).resolve().parents[1]
 # How long an example takes says how busy the machine is, not whether a law holds.
@@ -44,6 +45,7 @@ FIRST = (
 )
 
 
+use_once_looked_up()
 MAKER = pytest.StashKey[Process]()
 
 
