@@ -6,11 +6,13 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -18,10 +20,13 @@ from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 
 from console.gateway_parts import PartMissing
+from console.launch.process import Command, Process
+from tests import made_database
 from tests.emptying import use_for_tests_that_commit
 from tests.factories import Cast, make_cast
 from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd
 from tests.services import SERVICES, Services
+from tests.static_files import use_once_looked_up
 
 ROOT = Path(__file__).resolve().parents[1]
 # How long an example takes says how busy the machine is, not whether a law holds.
@@ -38,6 +43,23 @@ FIRST = (
     *("seg_bridge/gate/test_crash.py", "seg_bridge/test_end_to_end.py", "launch/test_gateway.py"),
     *("seg_bridge/test_full_gateway.py", "api_bridge/sandbox/test_process.py"),
 )
+
+
+use_once_looked_up()
+MAKER = pytest.StashKey[Process]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests run in several processes: one makes the database while they look for tests."""
+    if getattr(config.option, "numprocesses", None) and SERVICES.has_own_database:
+        argv = (sys.executable, "-m", "tests.made_database")
+        # What it says is said again by the first test that needs the database.
+        config.stash[MAKER] = Process(Command(name="database", argv=argv, cwd=ROOT))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if maker := config.stash.get(MAKER, None):
+        maker.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,7 +83,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def services():
     """PostgreSQL and Valkey, running; their addresses are in DATABASE_URL… and REDIS_URL."""
     try:
-        SERVICES.start()
+        SERVICES.start(is_migrated=True)
         yield SERVICES
     finally:
         SERVICES.stop()
@@ -175,13 +197,25 @@ def transactional_cast(transactional_db: None) -> Cast:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Connections of threads that are gone would keep the test database from being dropped."""
+def django_db_setup(
+    services: Services,
+    django_test_environment: None,
+    django_db_blocker: DjangoDbBlocker,
+    request: pytest.FixtureRequest,
+) -> Iterator[None]:
+    """The database that came with our server, or one that pytest-django makes in another's."""
+    if services.has_own_database:
+        for known in (settings.DATABASES["default"], connection.settings_dict):
+            known["NAME"] = made_database.NAME
+    else:
+        request.getfixturevalue("django_db_setup")
     use_for_tests_that_commit()
     yield
+    # Connections of threads that are gone would keep the test database from being dropped.
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND usename = current_user"
         )
+    connection.close()

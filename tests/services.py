@@ -27,6 +27,7 @@ from console.launch.ports import free_port
 from console.launch.process import Process, start_ready
 from console.launch.roles import LOGINS, OWNER, ensure_database, ensure_roles
 from console.launch.valkeylocal import LocalValkey
+from tests import made_database
 
 DATABASE = "bailey"
 LOGIN_URLS = {
@@ -73,22 +74,26 @@ class Services:
         os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
         os.environ.setdefault("BAILEY_MASTER_KEY", secrets.token_hex(32))
 
-    def start(self) -> None:
+    def start(self, *, is_migrated: bool = False) -> None:
+        """With ``is_migrated``, a server of ours has ``test_bailey`` with all tables."""
         _remove_leftovers(self.folder)
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         if self.has_own_database:
-            self._start_postgres()
+            self._start_postgres(is_migrated)
         if self.has_own_broker:
             self._start_broker()
 
-    def _start_postgres(self) -> None:
+    def _start_postgres(self, is_migrated: bool) -> None:
+        made = made_database.made_database() if is_migrated else None
         postgres = LocalPostgres(
             self.folder / "postgres",
             port=self.postgres_port,
-            password=self.superuser_password,
+            password=made.password if made else self.superuser_password,
             log=self.folder / "postgres.log",
             is_durable=self.is_durable,
         )
+        if made:
+            made_database.copy_data(made, postgres)
         postgres.prepare()
         self._running.append(
             start_ready(postgres.command(), postgres.is_ready, try_again=is_passing_trouble)

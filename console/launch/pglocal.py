@@ -159,7 +159,7 @@ class LocalPostgres:
 
     def prepare(self) -> bool:
         """Make the data folder if there is none; True when it was made."""
-        data = self._data_folder()
+        data = self.data_folder()
         if (data / "PG_VERSION").exists():
             self._check_version(data)
             _forget_stale_lock(data)
@@ -173,7 +173,7 @@ class LocalPostgres:
         half_made.rename(data)
         return True
 
-    def _data_folder(self) -> Path:
+    def data_folder(self) -> Path:
         """`folder`, or where it points: root keeps data elsewhere if the account can't get here."""
         if self.folder.is_symlink():
             target = self.folder.readlink()
@@ -259,7 +259,7 @@ class LocalPostgres:
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         return Command(
             name="postgres",
-            argv=(self.binaries.program("postgres"), "-D", str(self._data_folder()), *options),
+            argv=(self.binaries.program("postgres"), "-D", str(self.data_folder()), *options),
             env=self._environment(),
             log=self.log,
             account=self.account,
@@ -272,7 +272,7 @@ class LocalPostgres:
     def is_ready(self, process: Process) -> bool:
         """Whether this very server has finished starting, by the status in its lock file."""
         try:
-            lines = (self._data_folder() / "postmaster.pid").read_text().splitlines()
+            lines = (self.data_folder() / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
         return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
