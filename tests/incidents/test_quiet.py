@@ -143,6 +143,14 @@ def test_a_rule_of_one_client_is_no_rule_of_another(cast):
     assert not open_incident(cast.globex).quiet
 
 
+def test_a_rule_does_not_silence_what_was_open_before_it(cast, phish):
+    with staff(cast):
+        silence(cast, "sender", phish.sender)
+    arrive(cast.acme, whom="it")
+    with staff(cast):
+        assert counts(cast) == (1, 0)
+
+
 def test_what_a_rule_silenced_wakes_and_is_not_silenced_again(cast):
     with staff(cast):
         silence(cast, "kind", "phish")
