@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.campaigns.moving import lineage
 from incidents.models import Incident, Pause
 from incidents.services.acts import change, done, hold
 from tenants.audit import Actor
@@ -55,8 +56,11 @@ def stop_waiting(
 
 
 def end_pause(incident: Incident, actor: Person | Actor, *, answer: str) -> bool:
-    """Did one hold?  The caller reckons anew."""
+    """Did one hold?  The caller reckons anew.
+
+    What was asked on an incident that went into this one is answered with it.
+    """
     ended = Pause.objects.filter(
-        tenant=incident.tenant_id, incident=incident, ended_at=None
+        tenant=incident.tenant_id, incident__in=lineage(incident), ended_at=None
     ).update(ended_at=timezone.now(), ended_by=actor.name, answer=answer)
     return bool(ended)
