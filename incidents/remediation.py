@@ -63,10 +63,11 @@ def pull_incident(
     ``group_id`` is that of an order over several clients (incidents/everywhere.py); ``late``: for
     how long copies that arrive later are pulled too, None: they are not.  Where no person asks,
     only copies in mailboxes where Bailey acts by itself (incidents/modes.py).  Raises ``Conflict``
-    where a person asks for it and the client does not let its mail be moved.
+    where a person asks for it and the client does not let its mail be moved, or where somebody has
+    closed the incident as no threat.
     """
-    if isinstance(actor, Person) and (why := why_not_acting(incident.tenant_id)):
-        raise Conflict(why)
+    if isinstance(actor, Person):
+        check_may_pull(incident)
     copies = pullable(copies_of(incident))
     if not isinstance(actor, Person):
         # What a person has let be, nobody but a person takes away; and by itself Bailey moves
@@ -86,6 +87,14 @@ def pull_incident(
         kind = StandingOrder.Kind.PULL
         give_order(incident=incident, kind=kind, actor=actor, reason=reason, lasts=late)
     return job
+
+
+def check_may_pull(incident: Incident) -> None:
+    """Before a person pulls.  Raises ``Conflict``."""
+    if why := why_not_acting(incident.tenant_id):
+        raise Conflict(why)
+    if incident.is_called_harmless:
+        raise Conflict("This incident was closed as no threat: its mail is left alone.")
 
 
 def look_again(*, incident: Incident, actor: Person | Actor) -> Job:

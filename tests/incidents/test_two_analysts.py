@@ -12,7 +12,7 @@ from incidents import remediation
 from incidents.models import Incident, Intent, Job, Task
 from incidents.opening import refresh_incident
 from incidents.regroup import merge_incidents, undo_regrouping
-from incidents.remediation import look_again
+from incidents.remediation import look_again, pull_incident
 from incidents.services import (
     assign_incident,
     contain_incident,
@@ -83,6 +83,13 @@ def test_nobody_is_given_a_client_that_is_not_hers(cast):
     incident = open_incident(cast.globex)
     with staff(cast), pytest.raises(WrongInput, match="Bo does not work for Globex"):
         assign_incident(incident=incident, actor=cast.ana, owner=cast.bo)
+
+
+def test_what_somebody_has_called_harmless_meanwhile_is_not_pulled(cast, phish):
+    with staff(cast):
+        resolve_incident(incident=phish, actor=cast.bo, classification="benign", cause="A letter")
+        with pytest.raises(Conflict, match="closed as no threat"):
+            pull_incident(incident=fresh(phish), actor=cast.ana)
 
 
 def test_words_do_not_contain_what_lies_in_an_inbox(cast, phish):
