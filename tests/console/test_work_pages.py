@@ -70,6 +70,18 @@ def test_the_second_owner_is_told_in_a_toast(cast, phish):
     assert "Ana changed the state at" in toast.content.decode()
 
 
+@pytest.mark.parametrize("page", ["queue", "incident"])
+def test_what_somebody_has_closed_meanwhile_is_not_taken(cast, phish, page):
+    ana, where = browser(cast.ana), reverse("incident_take", args=[phish.id])
+    shown = ana.get(reverse(page, args=[phish.id] if page == "incident" else []))
+    form = hidden_fields(shown.content.decode().partition(where)[2].partition("</form>")[0])
+    with staff(cast):
+        resolve_incident(incident=phish, actor=cast.bo, classification="benign", cause="A drill")
+    assert ana.post(where, form).status_code == 409
+    with staff(cast):
+        assert Incident.objects.get(id=phish.id).owner_id is None
+
+
 def test_a_step_without_words_is_refused_aloud(cast, phish):
     ana = browser(cast.ana)
     answer = ana.post(reverse("incident_task", args=[phish.id]), {"title": " "}, follow=True)
