@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from incidents import prevalence
@@ -306,7 +305,7 @@ def refresh_incident(incident: Incident) -> None:
     if incident.is_open != was_open:
         note_incident(incident)
         done(incident, REOPENED, BAILEY, "More of it came into an inbox.")
-    transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
+    announce_incident(incident.tenant_id, incident.id)
 
 
 def _follow_signs(incident: Incident, signs: Sequence[AccountSign]) -> None:
@@ -324,7 +323,7 @@ def _follow_signs(incident: Incident, signs: Sequence[AccountSign]) -> None:
     follow_quiet(incident)
     reckon(incident)
     incident.save()
-    transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
+    announce_incident(incident.tenant_id, incident.id)
 
 
 def _close_empty(incident: Incident) -> None:

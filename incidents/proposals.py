@@ -192,7 +192,7 @@ def _answer(row_id: UUID) -> None:
     row.waiting = len(acting) + len(modes.of_copies(copies, Mode.ASK))
     row.looked_at = timezone.now()
     row.save(update_fields=["left", "waiting", "looked_at"])
-    _announce(row)
+    announce_incident(row.tenant_id, row.incident_id)
 
 
 def _refusal(incident: Incident, copies: Sequence[Delivery], wish: LateVerdicts) -> str:
@@ -288,9 +288,4 @@ def _decide(row: PullProposal, state: str, actor: Person, reason: str, action: s
         incident=str(row.incident_id),
         job=str(row.job_id or ""),
     )
-    _announce(row)
-
-
-def _announce(row: PullProposal) -> None:
-    tenant_id, incident_id = row.tenant_id, row.incident_id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    announce_incident(row.tenant_id, row.incident_id)

@@ -221,9 +221,8 @@ def block_sender(
         detail={"sender": incident.sender, "rule": str(rule_id)},
         finished_at=timezone.now(),
     )
-    tenant_id, incident_id, job_id = incident.tenant_id, incident.id, job.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
-    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+    announce_incident(incident.tenant_id, incident.id)
+    announce_job(incident.tenant_id, job.id)
     return job
 
 
@@ -311,8 +310,7 @@ def settle_job(job: Job) -> None:
     if not left and job.finished_at is None:
         job.finished_at = timezone.now()
     job.save(update_fields=["counts", "state", "finished_at"])
-    tenant_id, job_id = job.tenant_id, job.id
-    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+    announce_job(job.tenant_id, job.id)
 
 
 def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:
