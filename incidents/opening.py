@@ -56,6 +56,7 @@ from incidents.proposals import follow_condemned
 from incidents.services.acts import done
 from incidents.services.quiet import follow_quiet
 from incidents.services.states import REOPENED
+from incidents.services.waiting import note_resolved
 from incidents.signs import severity_part, signs_of, title_by_signs
 from incidents.sla.reckoning import reckon
 from incidents.story.clues import clues_of
@@ -290,7 +291,7 @@ def refresh_incident(incident: Incident) -> None:
     seen += [(sign.at, sign.at) for sign in signs]
     incident.first_seen_at = min(first for first, _ in seen)
     incident.last_seen_at = max(last for _, last in seen)
-    was_open = incident.is_open
+    was_open, resolved_at = incident.is_open, incident.resolved_at
     to_mind = without_allowed(copies)
     _follow_exposure(incident, was_exposed, was_grave, to_mind)
     marks = follow_incident(incident, messages, to_mind)
@@ -300,6 +301,8 @@ def refresh_incident(incident: Incident) -> None:
     follow_orders(incident, to_mind)
     follow_condemned(incident, to_mind)
     follow_quiet(incident)
+    if incident.is_open and not was_open and resolved_at is not None:
+        note_resolved(incident, resolved_at)
     reckon(incident)
     incident.save()
     if incident.is_open != was_open:
