@@ -362,7 +362,10 @@ def _follow_exposure(
         confirmed = incident.classification == Incident.Classification.TRUE_POSITIVE
         speaks_against = confirmed or incident.severity_rank > was_grave
         if speaks_against and sum(copy.place in EXPOSED for copy in to_mind) > was_exposed:
-            incident.state, incident.resolved_at = Incident.State.TRIAGED, None
+            # Nobody's, it needs somebody: triaged, it would stand in nobody's queue.
+            is_owned = incident.owner_id is not None
+            incident.state = Incident.State.TRIAGED if is_owned else Incident.State.NEW
+            incident.resolved_at = None
     elif not reach and incident.counts["removed"]:
         incident.state = Incident.State.CONTAINED
     elif incident.state == Incident.State.CONTAINED and reach:

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from console.queries.queue import tab_counts
 from incidents import remediation
 from incidents.models import Incident, Intent, Job, Task
 from incidents.opening import refresh_incident
@@ -193,19 +194,23 @@ def test_a_task_is_done_once_by_whom_did_it_first(cast, phish):
         assert Task.objects.get().done_by == "Ana"
 
 
-def test_bailey_opening_it_again_is_on_record(cast, phish):
+@pytest.mark.parametrize(("is_taken", "state"), [(True, "triaged"), (False, "new")])
+def test_bailey_opening_it_again_is_on_record_and_calls_somebody(cast, phish, is_taken, state):
     with staff(cast):
+        if is_taken:
+            take_incident(incident=phish, actor=cast.ana)
         resolve_incident(
             incident=phish, actor=cast.ana, classification="true_positive", cause="A letter"
         )
     arrive(cast.acme, whom="it")
     with staff(cast):
-        assert fresh(phish).state == "triaged"
+        assert fresh(phish).state == state
+        assert tab_counts(cast.ana)["mine"] == 1
         entry = AuditEntry.objects.get(action="incidents.incident.reopened")
         assert (entry.actor_name, entry.object_id) == ("Bailey", str(phish.id))
 
 
-@pytest.mark.parametrize(("then", "state"), [("suspicious", "resolved"), ("malware", "triaged")])
+@pytest.mark.parametrize(("then", "state"), [("suspicious", "resolved"), ("malware", "new")])
 def test_more_of_what_was_closed_as_harmless_opens_it_only_where_it_is_graver(cast, then, state):
     harmless = open_incident(cast.acme, verdict="suspicious")
     with staff(cast):
