@@ -1,15 +1,18 @@
 """Telling open browsers that something changed.  The message names the thing, never its content.
 
-A browser fetches the changed part again, so that permission is checked in one place.
+Told once the transaction has committed: what was taken back is told to nobody.  A browser fetches
+the changed part again, so that permission is checked in one place.
 """
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.db import transaction
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
@@ -21,11 +24,11 @@ def tenant_group(tenant_id: int) -> str:
 
 
 def announce_incident(tenant_id: int, incident_id: Any) -> None:
-    _send(tenant_id, "incident", incident_id)
+    transaction.on_commit(partial(_send, tenant_id, "incident", incident_id))
 
 
 def announce_job(tenant_id: int, job_id: Any) -> None:
-    _send(tenant_id, "job", job_id)
+    transaction.on_commit(partial(_send, tenant_id, "job", job_id))
 
 
 def _send(tenant_id: int, what: str, object_id: Any) -> None:

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from incidents.allowed import without_allowed
@@ -99,23 +101,39 @@ def _carry_out_orders(tenant_id: int, wish: LateVerdicts, modes: Modes) -> None:
 
 
 def _waiting(wish: LateVerdicts, modes: Modes) -> list[Disagreement]:
+    """The oldest first.  However many wait for a person before them: those are passed over."""
+    pulls = Q(proposal__action="pull", kind__in=_PULLED, incident__isnull=False)
+    blocks = Q(proposal__action="add_rule", proposal__kind="block", kind__in=_BLOCKED)
+    of_ours = Q(pk__in=[])
+    if modes.may_act:
+        of_ours |= pulls
+    if wish.rule_mode == LateVerdicts.Mode.AUTO:
+        of_ours |= blocks
     items = Disagreement.objects.filter(
-        tenant_id=wish.tenant_id, state=Disagreement.State.OPEN, result__left__isnull=True
+        of_ours,
+        tenant_id=wish.tenant_id,
+        state=Disagreement.State.OPEN,
+        result__left__isnull=True,
     ).order_by("seen_at")
-    return [item for item in items[: BATCH * 5] if _is_wanted(item, wish, modes)][:BATCH]
+    wanted = (item for item in items.iterator() if _is_wanted(item, wish, modes))
+    return list(islice(wanted, BATCH))
+
+
+_PULLED = (Kind.LATE, Kind.PERSON)
+_BLOCKED = (Kind.PASSED, Kind.RELEASED)
 
 
 def _is_wanted(item: Disagreement, wish: LateVerdicts, modes: Modes) -> bool:
     """May Bailey act here by itself at all?"""
     action = item.proposal.get("action")
     if action == "pull":
-        is_ours = item.kind == Kind.LATE or (item.kind == Kind.PERSON and _said_by_staff(item))
+        is_ours = item.kind in _PULLED and (item.kind == Kind.LATE or _said_by_staff(item))
         if not (modes.may_act and is_ours and item.incident_id is not None):
             return False
         return not modes.groups or bool(modes.of_copies(_to_pull(item.incident), Mode.AUTO))
     # What a person has entered, no machine removes; and letting mail in is a person's decision.
     is_block = action == "add_rule" and item.proposal.get("kind") == "block"
-    is_ours = item.kind in (Kind.PASSED, Kind.RELEASED) and _is_sure(item)
+    is_ours = item.kind in _BLOCKED and _is_sure(item)
     return wish.rule_mode == LateVerdicts.Mode.AUTO and is_block and is_ours
 
 

@@ -35,16 +35,14 @@ REQUESTS = "held"
 def ask_for_release(*, delivery: Delivery, person: Person, reason: str) -> None:
     """The client wishes a held mail.  Asking twice is asking once.  Needs the portal's scope."""
     _through_the_door(ClientWord.Kind.RELEASE, delivery.id, person, reason)
-    tenant_id, delivery_id = delivery.tenant_id, delivery.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
+    announce_incident(delivery.tenant_id, delivery.id)
     transaction.on_commit(lambda: ring(REQUESTS))
 
 
 def answer(*, incident: Incident, person: Person, text: str) -> None:
     """The client answers about a shared incident.  Needs the portal's scope."""
     _through_the_door(ClientWord.Kind.ANSWER, incident.id, person, text)
-    tenant_id, incident_id = incident.tenant_id, incident.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    announce_incident(incident.tenant_id, incident.id)
 
 
 def set_body_access(*, is_allowed: bool, person: Person, reason: str) -> None:
@@ -131,8 +129,7 @@ def wait_on(delivery: Delivery) -> None:
     for word in open_wishes([delivery.id]).values():
         scan = {name: told for name, told in word.scan.items() if name != "outcome"}
         ClientWord.objects.filter(id=word.id).update(scan=scan)
-    tenant_id, delivery_id = delivery.tenant_id, delivery.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
+    announce_incident(delivery.tenant_id, delivery.id)
 
 
 @transaction.atomic
@@ -154,8 +151,7 @@ def read_answers(*, incident: Incident, actor: Person) -> None:
         object_kind="incident",
         object_id=incident.id,
     )
-    tenant_id, incident_id = incident.tenant_id, incident.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    announce_incident(incident.tenant_id, incident.id)
 
 
 @transaction.atomic
@@ -186,5 +182,4 @@ def refuse_release(
         object_id=delivery.id,
         reason=reason.strip(),
     )
-    tenant_id, delivery_id = delivery.tenant_id, delivery.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, delivery_id))
+    announce_incident(delivery.tenant_id, delivery.id)

@@ -272,5 +272,4 @@ def _done(
         **detail,
     )
     if item.incident_id:
-        tenant_id, incident_id = item.tenant_id, item.incident_id
-        transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+        announce_incident(item.tenant_id, item.incident_id)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from incidents.holding import take_turns
 from incidents.models import Incident, Job
 from incidents.remediation import block_sender, pull_incident
-from tenants.errors import Conflict, DomainError, WrongInput
+from tenants.errors import DomainError, WrongInput
 from tenants.ids import new_id
 from tenants.models import Person
 
@@ -39,8 +39,6 @@ def pull_everywhere(*, incidents: Sequence[Incident], actor: Person, reason: str
     group_id = new_id()
     for incident in _in_order(incidents):
         try:
-            if incident.is_called_harmless:
-                raise Conflict("This incident was closed as no threat: its mail is left alone.")
             with transaction.atomic():
                 pull_incident(incident=incident, actor=actor, reason=reason, group_id=group_id)
         except DomainError as error:

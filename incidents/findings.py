@@ -89,7 +89,7 @@ def note_findings(tenant: Tenant, codes: Collection[str], found: Sequence[Troubl
             _begin(tenant, trouble, now)
         elif (row.words, row.ends_at) != (trouble.words, trouble.ends_at):
             Finding.objects.filter(id=row.id).update(words=trouble.words, ends_at=trouble.ends_at)
-            _announce(tenant.id, row.incident_id)
+            announce_incident(tenant.id, row.incident_id)
     for incident_id in {row.incident_id for row in gone}:
         _settle(tenant, incident_id, now)
 
@@ -106,7 +106,7 @@ def _begin(tenant: Tenant, trouble: Trouble, now: datetime) -> None:
         since=now,
     )
     Incident.objects.filter(id=incident.id).update(last_seen_at=now)
-    _announce(tenant.id, incident.id)
+    announce_incident(tenant.id, incident.id)
 
 
 def open_incident_of(tenant: Tenant, code: str) -> Incident | None:
@@ -146,7 +146,7 @@ def _open(tenant: Tenant, code: str, now: datetime) -> Incident:
 def _settle(tenant: Tenant, incident_id: UUID, now: datetime) -> None:
     """Resolve it if nothing of it stands any more and nobody has resolved it before."""
     if Finding.objects.filter(tenant=tenant, incident=incident_id, settled_at=None).exists():
-        _announce(tenant.id, incident_id)
+        announce_incident(tenant.id, incident_id)
         return
     incident = Incident.objects.get(tenant=tenant, id=incident_id)
     hold(incident, None)
@@ -164,10 +164,6 @@ def _settle(tenant: Tenant, incident_id: UUID, now: datetime) -> None:
         quiet_until=None,
     )
     done(incident, RESOLVED, BAILEY, said, revision=incident.revision)
-
-
-def _announce(tenant_id: int, incident_id: UUID) -> None:
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
 
 
 def findings_of(incident: Incident) -> list[Finding]:

@@ -218,23 +218,22 @@ def _settle(look: ReleaseLook, found: Found, words: str) -> None:
 
 def _tell(look: ReleaseLook) -> None:
     """Whoever looks at the pages now, the log, and who released it."""
-    tenant_id, about, job_id = look.tenant_id, look.delivery_id, look.intent.job_id
-    transaction.on_commit(lambda: announce_incident(tenant_id, about))
-    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+    announce_incident(look.tenant_id, look.delivery_id)
+    announce_job(look.tenant_id, look.intent.job_id)
     if look.done_at is None:
         return
     write_audit(
         FOUND,
         actor=Actor("Bailey"),
         provider_id=look.delivery.tenant.provider_id,
-        tenant_id=tenant_id,
+        tenant_id=look.tenant_id,
         object_kind="release_look",
         object_id=look.id,
         outcome=look.outcome,
         place=look.place,
         proof=look.proof,
-        delivery=str(about),
-        job=str(job_id),
+        delivery=str(look.delivery_id),
+        job=str(look.intent.job_id),
     )
     if look.outcome not in (Outcome.KEPT, Outcome.NO_LAYER):
         tell_not_kept(look)

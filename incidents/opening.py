@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from incidents import prevalence
@@ -57,6 +56,7 @@ from incidents.proposals import follow_condemned
 from incidents.services.acts import done
 from incidents.services.quiet import follow_quiet
 from incidents.services.states import REOPENED
+from incidents.services.waiting import note_resolved
 from incidents.signs import severity_part, signs_of, title_by_signs
 from incidents.sla.reckoning import reckon
 from incidents.story.clues import clues_of
@@ -291,7 +291,7 @@ def refresh_incident(incident: Incident) -> None:
     seen += [(sign.at, sign.at) for sign in signs]
     incident.first_seen_at = min(first for first, _ in seen)
     incident.last_seen_at = max(last for _, last in seen)
-    was_open = incident.is_open
+    was_open, resolved_at = incident.is_open, incident.resolved_at
     to_mind = without_allowed(copies)
     _follow_exposure(incident, was_exposed, was_grave, to_mind)
     marks = follow_incident(incident, messages, to_mind)
@@ -301,12 +301,14 @@ def refresh_incident(incident: Incident) -> None:
     follow_orders(incident, to_mind)
     follow_condemned(incident, to_mind)
     follow_quiet(incident)
+    if incident.is_open and not was_open and resolved_at is not None:
+        note_resolved(incident, resolved_at)
     reckon(incident)
     incident.save()
     if incident.is_open != was_open:
         note_incident(incident)
         done(incident, REOPENED, BAILEY, "More of it came into an inbox.")
-    transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
+    announce_incident(incident.tenant_id, incident.id)
 
 
 def _follow_signs(incident: Incident, signs: Sequence[AccountSign]) -> None:
@@ -324,7 +326,7 @@ def _follow_signs(incident: Incident, signs: Sequence[AccountSign]) -> None:
     follow_quiet(incident)
     reckon(incident)
     incident.save()
-    transaction.on_commit(lambda: announce_incident(incident.tenant_id, incident.id))
+    announce_incident(incident.tenant_id, incident.id)
 
 
 def _close_empty(incident: Incident) -> None:
@@ -360,7 +362,10 @@ def _follow_exposure(
         confirmed = incident.classification == Incident.Classification.TRUE_POSITIVE
         speaks_against = confirmed or incident.severity_rank > was_grave
         if speaks_against and sum(copy.place in EXPOSED for copy in to_mind) > was_exposed:
-            incident.state, incident.resolved_at = Incident.State.TRIAGED, None
+            # Nobody's, it needs somebody: triaged, it would stand in nobody's queue.
+            is_owned = incident.owner_id is not None
+            incident.state = Incident.State.TRIAGED if is_owned else Incident.State.NEW
+            incident.resolved_at = None
     elif not reach and incident.counts["removed"]:
         incident.state = Incident.State.CONTAINED
     elif incident.state == Incident.State.CONTAINED and reach:

@@ -30,7 +30,7 @@ from incidents.models.disagreement import StandingOrder
 from incidents.models.mail import Verdict
 from incidents.modes import QUEUE, Mode, modes_of, wish_of
 from incidents.orders import orders_in_force
-from incidents.remediation import copies_of, pullable, start_job
+from incidents.remediation import check_may_pull, copies_of, pullable, start_job
 from incidents.sightings import history_of
 from incidents.words import GRAVE, HARMLESS, Layer
 from tenants.audit import Actor, write_audit
@@ -192,7 +192,7 @@ def _answer(row_id: UUID) -> None:
     row.waiting = len(acting) + len(modes.of_copies(copies, Mode.ASK))
     row.looked_at = timezone.now()
     row.save(update_fields=["left", "waiting", "looked_at"])
-    _announce(row)
+    announce_incident(row.tenant_id, row.incident_id)
 
 
 def _refusal(incident: Incident, copies: Sequence[Delivery], wish: LateVerdicts) -> str:
@@ -231,12 +231,11 @@ def _sure(copies: Sequence[Delivery]) -> list[Delivery]:
 
 @transaction.atomic
 def approve(*, proposal: PullProposal, actor: Person, reason: str = "") -> Job:
-    """Pull what waits.  Raises ``Conflict`` where somebody has decided, nothing is left, or the
-    client does not let its mail be moved.
+    """Pull what waits.  Raises ``Conflict`` where somebody has decided or closed the incident as no
+    threat, nothing is left, or the client does not let its mail be moved.
     """
     row = _locked(proposal)
-    if why := why_not_acting(row.tenant_id):
-        raise Conflict(why)
+    check_may_pull(row.incident)
     copies = modes_of(row.tenant_id).of_copies(copies_of_proposal(row), Mode.ASK, Mode.AUTO)
     if not copies:
         raise Conflict("Nothing is left to pull here.")
@@ -289,9 +288,4 @@ def _decide(row: PullProposal, state: str, actor: Person, reason: str, action: s
         incident=str(row.incident_id),
         job=str(row.job_id or ""),
     )
-    _announce(row)
-
-
-def _announce(row: PullProposal) -> None:
-    tenant_id, incident_id = row.tenant_id, row.incident_id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    announce_incident(row.tenant_id, row.incident_id)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from django.db import transaction
-
 from incidents.announce import announce_incident
 from incidents.campaigns.moving import successor
 from incidents.models import Incident, Regrouping
@@ -83,4 +79,4 @@ def audit_regrouping(done: Regrouping, action: str, actor: Person, reason: str =
         mails=len(done.record.get("mail", {}).get("incidents.IncidentMessage", ())),
     )
     for incident_id in (done.incident_id, done.other_id):
-        transaction.on_commit(partial(announce_incident, done.tenant_id, incident_id))
+        announce_incident(done.tenant_id, incident_id)

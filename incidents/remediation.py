@@ -63,10 +63,11 @@ def pull_incident(
     ``group_id`` is that of an order over several clients (incidents/everywhere.py); ``late``: for
     how long copies that arrive later are pulled too, None: they are not.  Where no person asks,
     only copies in mailboxes where Bailey acts by itself (incidents/modes.py).  Raises ``Conflict``
-    where a person asks for it and the client does not let its mail be moved.
+    where a person asks for it and the client does not let its mail be moved, or where somebody has
+    closed the incident as no threat.
     """
-    if isinstance(actor, Person) and (why := why_not_acting(incident.tenant_id)):
-        raise Conflict(why)
+    if isinstance(actor, Person):
+        check_may_pull(incident)
     copies = pullable(copies_of(incident))
     if not isinstance(actor, Person):
         # What a person has let be, nobody but a person takes away; and by itself Bailey moves
@@ -86,6 +87,14 @@ def pull_incident(
         kind = StandingOrder.Kind.PULL
         give_order(incident=incident, kind=kind, actor=actor, reason=reason, lasts=late)
     return job
+
+
+def check_may_pull(incident: Incident) -> None:
+    """Before a person pulls.  Raises ``Conflict``."""
+    if why := why_not_acting(incident.tenant_id):
+        raise Conflict(why)
+    if incident.is_called_harmless:
+        raise Conflict("This incident was closed as no threat: its mail is left alone.")
 
 
 def look_again(*, incident: Incident, actor: Person | Actor) -> Job:
@@ -212,9 +221,8 @@ def block_sender(
         detail={"sender": incident.sender, "rule": str(rule_id)},
         finished_at=timezone.now(),
     )
-    tenant_id, incident_id, job_id = incident.tenant_id, incident.id, job.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
-    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+    announce_incident(incident.tenant_id, incident.id)
+    announce_job(incident.tenant_id, job.id)
     return job
 
 
@@ -302,8 +310,7 @@ def settle_job(job: Job) -> None:
     if not left and job.finished_at is None:
         job.finished_at = timezone.now()
     job.save(update_fields=["counts", "state", "finished_at"])
-    tenant_id, job_id = job.tenant_id, job.id
-    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+    announce_job(job.tenant_id, job.id)
 
 
 def settle_intent(intent_id: UUID, *, ok: bool, detail: str) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Case, IntegerField, Q, QuerySet, When
 
 from incidents.announce import announce_incident
@@ -104,8 +104,7 @@ def _announce_lesson(command_id: UUID) -> None:
     """Whoever looks at its incident reads what came of it."""
     lesson = Lesson.objects.filter(command=command_id, incident__isnull=False).first()
     if lesson is not None:
-        tenant_id, incident_id = lesson.tenant_id, lesson.incident_id
-        transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+        announce_incident(lesson.tenant_id, lesson.incident_id)
 
 
 def needs_bytes(gate: KnownGate, *, tenant_id: int, digest: str) -> str:

@@ -2,6 +2,7 @@
 
 ``since(…)``      from when on a client's mail is read: the period, or less where there is too much
 ``count(…)``      how many copies there are, and how many cannot be decided again
+``is_any(…)``     whether there is one
 ``copies(…)``     the copies themselves, newest first, a bounded number at a time in memory
 
 A copy can be decided again where an engine gave a verdict and the gate noted which engines were
@@ -53,6 +54,9 @@ _COUNT = f"""
 SELECT count(*), count(*) FILTER (WHERE NOT ({_DECIDABLE})) FROM incidents_observation o
 WHERE {_WHOLE} AND o.observed_at >= %(since)s
 """  # noqa: S608 - fixed text
+_ANY = f"""
+SELECT EXISTS (SELECT FROM incidents_observation o WHERE {_WHOLE} AND o.observed_at >= %(since)s)
+"""  # noqa: S608 - fixed text
 _COPIES = f"""
 SELECT o.id, o.recipient, o.verdict, o.score, o.detail->'missing',
     coalesce(o.detail->>'client_ip', ''), coalesce(o.detail->>'mail_from', ''),
@@ -85,6 +89,11 @@ def count(tenant_id: int, start: datetime) -> tuple[int, int]:
     """Copies since then, and those among them that cannot be decided again."""
     row = _one(_COUNT, {"tenant": tenant_id, "since": start})
     return int(row[0]), int(row[1])
+
+
+def is_any(tenant_id: int, start: datetime) -> bool:
+    """Is there a single copy since then?"""
+    return bool(_one(_ANY, {"tenant": tenant_id, "since": start})[0])
 
 
 def copies(

@@ -284,8 +284,7 @@ def withdraw_step(*, step: AccountStep, actor: Person, reason: str = "") -> None
         kind=step.kind,
         target=step.target,
     )
-    tenant_id, incident_id = step.tenant_id, step.incident_id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    announce_incident(step.tenant_id, step.incident_id)
 
 
 def can_undo(step: AccountStep) -> bool:
@@ -334,8 +333,7 @@ def _order(
         target=target,
     )
     want_work(incident.tenant_id, QUEUE)
-    tenant_id, incident_id = incident.tenant_id, incident.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    announce_incident(incident.tenant_id, incident.id)
     return step
 
 

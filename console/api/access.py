@@ -22,7 +22,7 @@ from incidents.access import access_client
 PURPOSES = [(each.value, each.label) for each in OF_CLIENTS]
 
 
-class NeedSerializer(serializers.Serializer[Any]):
+class PermissionNeedSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(source="need.name")
     without = serializers.CharField(source="need.without", help_text="What is off without it")
     is_granted = serializers.BooleanField(
@@ -37,7 +37,7 @@ class PurposeSerializer(serializers.Serializer[Any]):
     checked_at = serializers.DateTimeField(source="grant.checked_at", default=None)
     lost_at = serializers.DateTimeField(source="grant.lost_at", default=None)
     trouble = serializers.CharField(source="grant.trouble", default="")
-    permissions = NeedSerializer(source="needs", many=True)
+    permissions = PermissionNeedSerializer(source="needs", many=True)
     off = serializers.SerializerMethodField(help_text="What cannot be done now, in sentences")
 
     def get_off(self, row: PurposeRow) -> list[str]:
@@ -53,7 +53,7 @@ class ConnectionSerializer(serializers.ModelSerializer[Connection]):
         )
 
 
-class MoveSerializer(serializers.Serializer[Any]):
+class MailboxMoveSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=["joined", "left"])
     address = serializers.CharField()
     display_name = serializers.CharField()
@@ -78,7 +78,7 @@ class AccessSerializer(serializers.Serializer[Any]):
         child=serializers.UUIDField(), help_text="Open health incidents about access and records"
     )
     mailboxes = serializers.IntegerField()
-    moves = MoveSerializer(many=True)
+    moves = MailboxMoveSerializer(many=True)
 
 
 class ClientAccess(APIView):

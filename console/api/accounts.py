@@ -97,7 +97,7 @@ class OrderStepSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500, allow_blank=True, default="")
 
 
-class WhySerializer(serializers.Serializer[Any]):
+class StepReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500, allow_blank=True, default="")
 
 
@@ -186,11 +186,11 @@ class OrderAccountStep(APIView):
 class UndoAccountStep(APIView):
     """Takes a step back, from what was kept before it.  409: it cannot be, or was already."""
 
-    @extend_schema(request=WhySerializer, responses={202: AccountStepSerializer})
+    @extend_schema(request=StepReasonSerializer, responses={202: AccountStepSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         step = access_step(object_id)
-        asked = parse(WhySerializer, request)
+        asked = parse(StepReasonSerializer, request)
         made = undo_step(step=step, actor=person_of(request), **asked)
         return Response(AccountStepSerializer(made).data, status=202)
 
@@ -198,10 +198,10 @@ class UndoAccountStep(APIView):
 class WithdrawAccountStep(APIView):
     """A step that waits is not begun any more.  409: it is being done, or is over."""
 
-    @extend_schema(request=WhySerializer, responses={200: AccountStepSerializer})
+    @extend_schema(request=StepReasonSerializer, responses={200: AccountStepSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         step = access_step(object_id)
-        asked = parse(WhySerializer, request)
+        asked = parse(StepReasonSerializer, request)
         withdraw_step(step=step, actor=person_of(request), **asked)
         return Response(AccountStepSerializer(access_step(object_id)).data)

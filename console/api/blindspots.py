@@ -43,15 +43,15 @@ class CountsSerializer(serializers.Serializer[Any]):
     through_share = serializers.FloatField(allow_null=True, help_text="through / shown")
 
 
-class HourSerializer(serializers.Serializer[Any]):
+class MeterHourSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField(help_text="When the hour begins")
     counts = CountsSerializer()
 
 
-class DomainSerializer(serializers.Serializer[Any]):
+class MeterDomainSerializer(serializers.Serializer[Any]):
     domain = serializers.CharField()
     counts = CountsSerializer()
-    hours = HourSerializer(many=True, help_text="Those with mail")
+    hours = MeterHourSerializer(many=True, help_text="Those with mail")
 
 
 class TraceCountsSerializer(serializers.Serializer[Any]):
@@ -87,7 +87,7 @@ class BlindSpotsSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField(help_text="The period ends before it")
     counts = CountsSerializer()
-    domains = DomainSerializer(many=True)
+    domains = MeterDomainSerializer(many=True)
     exchange = ExchangeSerializer(allow_null=True, help_text="Null: the mail host keeps none")
 
 

@@ -21,7 +21,7 @@ _PERIOD = [
 ]
 
 
-class HourSerializer(serializers.Serializer[Any]):
+class AccountedHourSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField(help_text="When the hour begins")
     taken_in = serializers.IntegerField(help_text="All outcomes + unaccounted")
     outcomes = serializers.DictField(child=serializers.IntegerField())
@@ -33,7 +33,7 @@ class LayerSerializer(serializers.Serializer[Any]):
     taken_in = serializers.IntegerField()
     outcomes = serializers.DictField(child=serializers.IntegerField())
     unaccounted = serializers.IntegerField()
-    hours = HourSerializer(many=True, help_text="Those in which something was taken in")
+    hours = AccountedHourSerializer(many=True, help_text="Those in which something was taken in")
 
 
 class UnaccountedSerializer(serializers.Serializer[Any]):

@@ -25,7 +25,7 @@ class FixSerializer(serializers.Serializer[Any]):
     source = serializers.CharField(help_text="The vendor's page; empty: none")  # type: ignore[assignment]
 
 
-class FindingSerializer(serializers.Serializer[Any]):
+class InterferenceFoundSerializer(serializers.Serializer[Any]):
     cause = serializers.CharField(help_text="docs/layers.md defines each")
     value = serializers.CharField()
     words = serializers.CharField()
@@ -50,7 +50,7 @@ class CheckSerializer(serializers.Serializer[Any]):
     is_cut = serializers.BooleanField(help_text="Only the newest")
     since = serializers.DateTimeField(allow_null=True)
     looked_at = serializers.DateTimeField(allow_null=True)
-    found = FindingSerializer(many=True)
+    found = InterferenceFoundSerializer(many=True)
 
 
 class InterferenceSerializer(serializers.Serializer[Any]):

@@ -160,7 +160,7 @@ class StartedSerializer(serializers.Serializer[Any]):
     tenant = serializers.CharField()
 
 
-class WaySerializer(serializers.Serializer[Any]):
+class RecipientsWaySerializer(serializers.Serializer[Any]):
     host = serializers.CharField(max_length=255, help_text="It keeps the mailboxes")
     port = serializers.IntegerField(min_value=1, max_value=65535, default=25)
     backup_host = serializers.CharField(max_length=255, default="", allow_blank=True)
@@ -171,11 +171,11 @@ class WaySerializer(serializers.Serializer[Any]):
     )
 
 
-class NewDomainSerializer(WaySerializer):
+class NewDomainSerializer(RecipientsWaySerializer):
     name = serializers.CharField(max_length=255)
 
 
-class ChangedDomainSerializer(WaySerializer):
+class ChangedDomainSerializer(RecipientsWaySerializer):
     is_active = serializers.BooleanField(default=True)
 
 

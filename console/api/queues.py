@@ -62,7 +62,7 @@ class QueueFilter(TenantFilter):
         return rows.filter(id__in=waiting(Filters(older=str(int(value)))).values("id"))
 
 
-class OrderSerializer(ReasonSerializer):
+class GiveQueueOrderSerializer(ReasonSerializer):
     action = serializers.ChoiceField(choices=_ACTIONS)
 
 
@@ -85,7 +85,7 @@ class OrderManySerializer(ChosenMailSerializer, ReasonSerializer):
     )
 
 
-class ForeseenSerializer(serializers.Serializer[Any]):
+class QueueForeseenSerializer(serializers.Serializer[Any]):
     """``also``: further copies of the same mails; ``left_out``: mails that stay as they are."""
 
     mails = serializers.SerializerMethodField()
@@ -167,11 +167,11 @@ class HopList(APIView):
 class OrderForQueued(APIView):
     """Retry, hold, let go on, take out or return one mail.  409: an order for it is on its way."""
 
-    @extend_schema(request=OrderSerializer, responses={202: QueueOrderSerializer})
+    @extend_schema(request=GiveQueueOrderSerializer, responses={202: QueueOrderSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         row = access_item(object_id)
-        asked = parse(OrderSerializer, request)
+        asked = parse(GiveQueueOrderSerializer, request)
         command = order(item=row.item, actor=person_of(request), **asked)
         return Response(QueueOrderSerializer(command).data, status=202)
 
@@ -179,11 +179,11 @@ class OrderForQueued(APIView):
 class ForeseeOrder(APIView):
     """How many mails an order would be about.  Nothing is done."""
 
-    @extend_schema(request=ChosenMailSerializer, responses=ForeseenSerializer)
+    @extend_schema(request=ChosenMailSerializer, responses=QueueForeseenSerializer)
     def post(self, request: Request) -> Response:
         asked = parse(ChosenMailSerializer, request)
         action = asked.pop("action")
-        return Response(ForeseenSerializer(foresee(_chosen(asked), action)).data)
+        return Response(QueueForeseenSerializer(foresee(_chosen(asked), action)).data)
 
 
 class OrderForMany(APIView):

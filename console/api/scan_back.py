@@ -79,7 +79,7 @@ class ProgressSerializer(serializers.Serializer[Any]):
     blind = BlindLayerSerializer(many=True)
 
 
-class FindingSerializer(serializers.Serializer[Any]):
+class FoundMailSerializer(serializers.Serializer[Any]):
     mailbox = serializers.EmailField(source="finding.mailbox.address")
     verdict = serializers.CharField(source="finding.verdict")
     received_at = serializers.DateTimeField(source="finding.received_at")
@@ -95,12 +95,12 @@ class FindingSerializer(serializers.Serializer[Any]):
         return str(row.incident.id) if row.incident else None
 
 
-class FindingsSerializer(serializers.Serializer[Any]):
-    found = FindingSerializer(many=True)
+class FoundMailsSerializer(serializers.Serializer[Any]):
+    found = FoundMailSerializer(many=True)
     more = serializers.BooleanField(help_text="There are more than these 500")
 
 
-class RehearsedSerializer(serializers.Serializer[Any]):
+class RehearsedPullSerializer(serializers.Serializer[Any]):
     copies = serializers.IntegerField()
     mailboxes = serializers.IntegerField()
     incidents = serializers.IntegerField()
@@ -118,7 +118,7 @@ class PullSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500, default="", allow_blank=True)
 
 
-class GroupSerializer(serializers.Serializer[Any]):
+class FoundGroupSerializer(serializers.Serializer[Any]):
     group_id = serializers.UUIDField(help_text="Common to the jobs of this pull")
 
 
@@ -180,21 +180,21 @@ class ScanBackFindings(APIView):
 
     @extend_schema(
         parameters=[OpenApiParameter("verdict", str, description="One kind; all without")],
-        responses=FindingsSerializer,
+        responses=FoundMailsSerializer,
     )
     def get(self, request: Request, object_id: str) -> Response:
         page = found_page(access_run(object_id), request.query_params.get("verdict", "") or ALL)
-        return Response(FindingsSerializer(page).data)
+        return Response(FoundMailsSerializer(page).data)
 
 
 class PullScanBack(APIView):
     """One pull of everything that was found: rehearsed by GET, done by POST with its digest."""
 
-    @extend_schema(responses=RehearsedSerializer)
+    @extend_schema(responses=RehearsedPullSerializer)
     def get(self, request: Request, object_id: str) -> Response:
-        return Response(RehearsedSerializer(rehearse_pull(access_run(object_id))).data)
+        return Response(RehearsedPullSerializer(rehearse_pull(access_run(object_id))).data)
 
-    @extend_schema(request=PullSerializer, responses={202: GroupSerializer})
+    @extend_schema(request=PullSerializer, responses={202: FoundGroupSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         run = access_run(object_id)

@@ -31,7 +31,7 @@ class ReleaseHeldSerializer(ReleaseSerializer):
     )
 
 
-class ForeseenSerializer(serializers.Serializer[Any]):
+class LetGoForeseenSerializer(serializers.Serializer[Any]):
     layer = serializers.CharField(help_text="gateway mailbox")
     acts = serializers.CharField(
         help_text="pull ask nothing nobody; of the gateway deliver tag hold reject defer; unknown"
@@ -49,7 +49,7 @@ class WaySerializer(serializers.Serializer[Any]):
 
 
 class ForesightSerializer(serializers.Serializer[Any]):
-    layers = ForeseenSerializer(many=True)
+    layers = LetGoForeseenSerializer(many=True)
     ways = WaySerializer(many=True, help_text="What an exception for both layers could rest on")
     caution = serializers.CharField(help_text="Why an exception would not help as it is, or empty")
 

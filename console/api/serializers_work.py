@@ -155,7 +155,7 @@ class TaskTemplateSerializer(serializers.ModelSerializer[TaskTemplate]):
 
 
 class WaitSerializer(RevisionSerializer):
-    cause = serializers.ChoiceField(choices=Pause.Cause.choices)
+    cause = serializers.ChoiceField(choices=Pause.ASKED)
     asked = _text(help_text="What is needed; the client reads it where the cause is hers")
 
 

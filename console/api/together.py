@@ -21,15 +21,15 @@ from incidents.regroup_campaigns import join_campaign, leave_campaign
 from incidents.regrouping_rules import by_number
 
 
-class WhySerializer(serializers.Serializer[Any]):
+class BoundaryReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500, help_text="Stands beside the mail from now on")
 
 
-class WithNumberSerializer(WhySerializer):
+class WithNumberSerializer(BoundaryReasonSerializer):
     number = serializers.IntegerField(min_value=1, help_text="Of an incident of the same client")
 
 
-class MailsSerializer(WhySerializer):
+class MailsSerializer(BoundaryReasonSerializer):
     messages = serializers.ListField(child=serializers.UUIDField(), max_length=5000)
 
 
@@ -140,11 +140,11 @@ class JoinCampaign(APIView):
 class LeaveCampaign(APIView):
     """Take the incident out of its campaign; the others stay together."""
 
-    @extend_schema(request=WhySerializer, responses=RegroupingSerializer)
+    @extend_schema(request=BoundaryReasonSerializer, responses=RegroupingSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = parse(WhySerializer, request)
+        asked = parse(BoundaryReasonSerializer, request)
         done = leave_campaign(incident=incident, actor=person_of(request), reason=asked["reason"])
         return Response(RegroupingSerializer(done).data)
 

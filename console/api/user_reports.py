@@ -44,7 +44,7 @@ class UserReportSerializer(serializers.ModelSerializer[UserReport]):
         )
 
 
-class RehearsedSerializer(serializers.Serializer[Any]):
+class RehearsedHerdSerializer(serializers.Serializer[Any]):
     reporters = serializers.IntegerField(help_text="So many people within 24 hours")
     incidents = serializers.IntegerField(help_text="Incidents that they would have met")
     copies = serializers.IntegerField(help_text="Copies of these, as on record now")
@@ -57,7 +57,7 @@ class ReportTermsSerializer(serializers.Serializer[Any]):
     herd_mode = serializers.ChoiceField(choices=ReportTerms.Herd.choices)
     herd_reporters = serializers.IntegerField()
     changed_by = serializers.CharField()
-    last_30_days = RehearsedSerializer(many=True, help_text="The herd rule, without effect")
+    last_30_days = RehearsedHerdSerializer(many=True, help_text="The herd rule, without effect")
 
 
 class ReportTermsWishSerializer(serializers.Serializer[Any]):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
+from django.utils.dateparse import parse_duration
 
 from tenants.errors import WrongInput
 
@@ -66,6 +67,17 @@ def read_time(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError as error:
         raise WrongInput(_GONE) from error
+
+
+def read_length(text: str) -> timedelta:
+    """As ``duration_iso_string`` wrote it.  Raises ``WrongInput``."""
+    try:
+        found = parse_duration(text)
+    except (ValueError, OverflowError):
+        found = None
+    if found is None:
+        raise WrongInput(_GONE)
+    return found
 
 
 def read_id(text: str) -> UUID:

@@ -107,7 +107,7 @@ class CallForm(forms.Form):
 
 
 class WaitForm(RevisionForm):
-    cause = forms.ChoiceField(label="Whom it waits for", choices=Pause.Cause.choices)
+    cause = forms.ChoiceField(label="Whom it waits for", choices=Pause.ASKED)
     asked = forms.CharField(
         label="What is needed",
         help_text="The client reads these words in the portal once the incident is shared.",

@@ -17,6 +17,7 @@ from console.lib.cursor import read_cursor, read_id, read_time, write_cursor
 from console.queries.blindness import Blind, Blindness
 from console.queries.elsewhere import as_rows, incidents_everywhere
 from console.queries.mail import Page, page_of
+from console.queries.rows import can_block
 from incidents import everywhere
 from incidents.assessment import EXPOSED, reach_of_incident
 from incidents.models import Delivery, Incident, IncidentMessage
@@ -137,10 +138,14 @@ def can_be_pulled(incidents: QuerySet[Incident]) -> list[Incident]:
 
 
 def can_be_blocked(incidents: QuerySet[Incident]) -> list[Incident]:
-    """Those with a sender, each sender once at a client, the latest first."""
+    """Those whose sender a gateway of their client can hold, each sender once at a client, the
+    latest first.
+    """
     once = incidents.exclude(sender="").order_by("tenant_id", "sender", "-last_seen_at", "id")
     ids = once.distinct("tenant_id", "sender").values("id")
-    return _of_one_order(Incident.objects.filter(id__in=ids).order_by("-last_seen_at", "id"))
+    found = _of_one_order(Incident.objects.filter(id__in=ids).order_by("-last_seen_at", "id"))
+    blindness = Blindness(each.tenant_id for each in found)
+    return [each for each in found if can_block(each, blindness.of(each.tenant_id))]
 
 
 def _of_one_order(incidents: QuerySet[Incident]) -> list[Incident]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Exists, F, OuterRef, Q
+from django.utils import timezone
 
 from console.lib.words import Word
 from console.queries.blindness import Blind, Blindness
@@ -26,6 +28,8 @@ from incidents.models.mail import Outcome, Place
 from incidents.modes import Mode, modes_of
 from incidents.services.many import Result
 from incidents.words import LET_THROUGH, Direction
+from seg_bridge.rehearsal import DAYS
+from seg_bridge.stored_mail import is_any
 from tenants.models import Tenant
 
 MOST_REHEARSED = 25
@@ -213,14 +217,23 @@ def blocks_foreseen(
         if first
         else {}
     )
-    return [BlockForeseen(each, _block_word(refused.get(each.id))) for each in incidents]
+    since = timezone.now() - timedelta(days=DAYS)
+    rehearsed_over = {each: is_any(each, since) for each in {one.tenant_id for one in first}}
+    return [
+        BlockForeseen(
+            each, _block_word(refused.get(each.id), rehearsed_over.get(each.tenant_id, False))
+        )
+        for each in incidents
+    ]
 
 
-def _block_word(refused: str | None) -> Word:
+def _block_word(refused: str | None, is_rehearsed: bool) -> Word:
     if refused is None:
         return Word("Not rehearsed beforehand, there are too many: its result will say.", "high")
     if refused:
         return Word(f"Will not be blocked: {refused}", "crit")
+    if not is_rehearsed:
+        return Word("Will be blocked. No mail is stored there to rehearse it over.", "high")
     return Word("Will be blocked; its rehearsal has no objection.", "good")
 
 

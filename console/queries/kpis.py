@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.utils.duration import duration_iso_string
 
+from console.lib.cursor import PAGE, read_cursor, read_id, read_length, write_cursor
 from incidents.models import Incident
 from tenants.errors import NotThere
 
@@ -92,6 +94,26 @@ def incidents_behind(key: str, opened: QuerySet[Incident]) -> QuerySet[Incident]
     took = ExpressionWrapper(F(measure.end) - F(measure.start), output_field=DurationField())
     measured = opened.filter(**{f"{measure.end}__isnull": False}).annotate(took=took)
     return measured.order_by("-took", "id")
+
+
+def page_behind(
+    key: str, opened: QuerySet[Incident], cursor: str
+) -> tuple[list[Incident], str, int]:
+    """A page of ``incidents_behind`` with their clients, the cursor of the next ("" at the end),
+    and how many there are.  Raises ``NotThere``, or ``WrongInput`` for a cursor that is none.
+    """
+    found = incidents_behind(key, opened)
+    n, below = found.count(), found.select_related("tenant")
+    after = read_cursor(cursor, str, str)
+    if after:
+        took, last_id = read_length(after[0]), read_id(after[1])
+        below = below.filter(Q(took__lt=took) | Q(took=took, id__gt=last_id))
+    rows = list(below[: PAGE + 1])
+    older = ""
+    if len(rows) > PAGE:
+        took = rows[PAGE - 1].took  # type: ignore[attr-defined]
+        older = write_cursor(duration_iso_string(took), rows[PAGE - 1].id)
+    return rows[:PAGE], older, n
 
 
 def figures(opened: QuerySet[Incident]) -> list[Figure]:

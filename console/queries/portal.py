@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -179,22 +180,32 @@ def threats_within_reach() -> int:
 
 def needs() -> list[Need]:
     """Shared incidents that stand still until the client says something."""
-    pauses = Pause.objects.filter(ended_at=None).select_related("incident")
-    waiting = [pause for pause in pauses.order_by("started_at") if pause.is_for_client]
+    pauses = Pause.objects.filter(ended_at=None).select_related("incident").order_by("started_at")
+    waiting = list(_asked_now(pause for pause in pauses if pause.is_for_client))
     said: dict[UUID, ClientWord] = {}
     for word in ClientWord.objects.filter(
-        kind=ClientWord.Kind.ANSWER, incident__in=[pause.incident_id for pause in waiting]
+        kind=ClientWord.Kind.ANSWER, incident__in=[incident.id for incident, _pause in waiting]
     ).order_by("created_at"):
         if word.incident_id:
             said[word.incident_id] = word
     return [
-        Need(pause.incident, pause.asked, pause.started_at, _since(said, pause))
-        for pause in waiting
+        Need(incident, pause.asked, pause.started_at, _since(said.get(incident.id), pause))
+        for incident, pause in waiting
     ]
 
 
-def _since(said: dict[UUID, ClientWord], pause: Pause) -> ClientWord | None:
-    word = said.get(pause.incident_id)
+def _asked_now(pauses: Iterable[Pause]) -> Iterator[tuple[Incident, Pause]]:
+    """Each with the incident that it is about now: the one it was asked on may be merged."""
+    for pause in pauses:
+        try:
+            incident = _as_it_is_now(pause.incident)
+        except NotThere:
+            continue
+        if incident.is_open:
+            yield incident, pause
+
+
+def _since(word: ClientWord | None, pause: Pause) -> ClientWord | None:
     return word if word and word.created_at > pause.started_at else None
 
 

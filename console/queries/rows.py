@@ -247,6 +247,9 @@ _DOING = {
 }
 
 
+_OF_COPIES = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE)
+
+
 def job_words(job: Job) -> str:
     """``Pull runs: 3 of 7``, ``Pulled 2 copies, read back``."""
     doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
@@ -257,6 +260,9 @@ def job_words(job: Job) -> str:
         return f"{doing} runs: {over} of {total}" if total else f"{doing} waits"
     if job.state == Job.State.FAILED:
         return f"{doing} failed"
+    if not total and job.kind in _OF_COPIES:
+        left = job.detail.get("left_to_other_jobs")
+        return f"{doing} left to the job before" if left else f"{doing}: no copy to act on"
     if not total:
         return done
     failed = job.counts.get("failed", 0)

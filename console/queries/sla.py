@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from console.lib.cursor import PAGE, read_cursor, write_cursor
 from incidents.models import Incident, Report, SlaPlan
 from incidents.sla.attest import MOST, STATES, Kept, Line, kept_targets, lines_of, opened_between
 from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK
@@ -26,6 +28,10 @@ AHEAD_H = 8
 _MANY = 2_000
 KNOWN_FOR_S = 60
 _MOST_AHEAD_H = 24 * 31
+
+
+class TooMany(WrongInput):
+    """More incidents than are reckoned at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,16 @@ def summary(since: datetime, until: datetime, client: str = "") -> Summary:
     return made
 
 
+def summary_or_why(
+    since: datetime, until: datetime, client: str = ""
+) -> tuple[Summary | None, str]:
+    """The numbers, or in a sentence why they are too many to be reckoned at once."""
+    try:
+        return summary(since, until, client), ""
+    except TooMany as error:
+        return None, error.sentence
+
+
 def attestation(since: datetime, until: datetime, client: str = "", severity: str = "") -> Attested:
     """Computed anew from the incidents' own times.  Raises ``WrongInput`` beyond ``MOST``."""
     opened = (
@@ -83,7 +99,7 @@ def attestation(since: datetime, until: datetime, client: str = "", severity: st
         opened = opened.filter(severity=severity)
     n = opened.count()
     if n > MOST:
-        raise WrongInput(f"More than {MOST} incidents opened then: choose a client or a month.")
+        raise TooMany(f"More than {MOST} incidents opened then: choose a client or fewer days.")
     kept = kept_targets(opened)
     return Attested(n, lines_of(kept), kept)
 
@@ -103,17 +119,37 @@ def due_within(rows: QuerySet[Incident], hours: str = "") -> QuerySet[Incident]:
 
 def targets_behind(
     attested: Attested, state: str, *, severity: str = "", target: str = ""
-) -> list[tuple[Kept, Incident]]:
-    """The targets behind one number, with their incidents.  Raises ``NotThere``."""
+) -> list[Kept]:
+    """The targets behind one number, by when their incidents opened.  Raises ``NotThere``."""
     if state not in STATES:
         raise NotThere
-    kept = [
+    return [
         each
         for each in attested.kept
         if each.state == state and severity in ("", each.severity) and target in ("", each.target)
     ]
-    rows = Incident.objects.select_related("tenant").in_bulk({each.incident_id for each in kept})
-    return [(each, rows[each.incident_id]) for each in kept]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsPage:
+    """``n`` targets in all; ``rows``: those of this page with their incidents."""
+
+    rows: list[tuple[Kept, Incident]]
+    older: str
+    n: int
+
+
+def targets_page(behind: Sequence[Kept], cursor: str) -> TargetsPage:
+    """Raises ``WrongInput`` for a cursor that is none."""
+    after = read_cursor(cursor, int)
+    start = max(0, after[0]) if after else 0
+    shown = behind[start : start + PAGE]
+    incidents = Incident.objects.select_related("tenant").in_bulk(
+        {each.incident_id for each in shown}
+    )
+    older = write_cursor(start + PAGE) if start + PAGE < len(behind) else ""
+    rows = [(each, incidents[each.incident_id]) for each in shown]
+    return TargetsPage(rows, older, len(behind))
 
 
 def statements(client: str = "") -> list[Report]:

@@ -34,8 +34,8 @@ _ROW = """
 """
 _TAKE = """\
 <form method="post" action="{}"><input type="hidden" name="csrfmiddlewaretoken" value="{}">\
-<button class="btn" id="take-{}" data-key="a" data-key-does="Assign to me" aria-keyshortcuts="a">\
-Take</button></form>"""
+<input type="hidden" name="revision" value="{}"><button class="btn" id="take-{}" data-key="a"\
+ data-key-does="Assign to me" aria-keyshortcuts="a">Take</button></form>"""
 _BLIND = '<span class="word" data-tone="high">blind since {}</span>'
 _NOTHING = SafeString()
 _NO_MAIL = SafeString('<span class="dim">–</span>')
@@ -62,7 +62,8 @@ def queue_row(context: dict[str, Any], row: Row) -> SafeString:
         against=_line(row.against),
         did=row.did,
         next_step=_line(row.next_step),
-        owner=taken or format_html(_TAKE, row.assign_href, context.get("csrf_token", ""), row.id),
+        owner=taken
+        or format_html(_TAKE, row.assign_href, context.get("csrf_token", ""), row.revision, row.id),
         looking=_looking(row.looking),
     )
 

@@ -54,7 +54,8 @@ def disagreement_rehearse(request: PersonRequest, item_id: UUID) -> HttpResponse
     item = access_disagreement(item_id)
     forecast = rehearse_repair(item=item, actor=request.user)
     n = forecast.counts["looked_at"]
-    messages.success(request, f"Rehearsed over {n} stored copies. Nothing was changed.")
+    over = f"Rehearsed over {n} stored copies." if n else "No mail is stored to rehearse it over."
+    messages.success(request, f"{over} Nothing was changed.")
     return redirect("disagreement", item.id)
 
 

@@ -144,7 +144,7 @@ def incident_quiet(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_wake(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    wake_incident(incident=found, actor=request.user)
+    wake_incident(incident=found, actor=request.user, revision=seen_revision(request))
     return redirect("incident", found.id)
 
 

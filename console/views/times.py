@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from console.lib.forms import SlaForm, StatementForm
 from console.lib.http import PersonRequest, ask, for_staff, said, show
-from console.lib.period import asked_on
+from console.lib.period import Asked, asked_on
 from console.queries.clients import client_choices
-from console.queries.kpis import MEASURES, figures, figures_by_client, incidents_behind
+from console.queries.kpis import MEASURES, figures, figures_by_client, page_behind
 from console.queries.sla import (
     attestation,
     forecast,
     form_of,
     plans_in_force,
     statements,
-    summary,
+    summary_or_why,
     targets_behind,
+    targets_page,
 )
 from incidents.access import access_client
 from incidents.reports import ask_statement
@@ -49,27 +52,40 @@ def kpis(request: PersonRequest) -> HttpResponse:
 def kpi_incidents(request: PersonRequest, figure: str) -> HttpResponse:
     asked = asked_on(request)
     period = asked.period
-    found = incidents_behind(figure, opened(period.since, period.until, asked.client))
+    found = opened(period.since, period.until, asked.client)
+    rows, older, n = page_behind(figure, found, request.GET.get("cursor", ""))
     context = {
         "at": "kpis",
         "measure": MEASURES[figure],
         "query": asked.query,
-        "n": found.count(),
-        "rows": found.select_related("tenant")[:_SHOWN],
+        "n": n,
+        "rows": rows,
+        "older": _older(asked, older),
     }
-    return show(request, "console/kpi_incidents.html", context)
+    return show(request, "console/kpi_incidents.html", context, partial="list")
+
+
+def _older(asked: Asked, cursor: str, **narrow: str) -> str:
+    """Where the list goes on; "" at its end."""
+    more = urlencode({name: value for name, value in narrow.items() if value})
+    wish = (asked.query, more, urlencode({"cursor": cursor}))
+    return "?" + "&".join(filter(None, wish)) if cursor else ""
 
 
 @for_staff
 def sla(request: PersonRequest) -> HttpResponse:
     asked = asked_on(request)
     period = asked.period
+    attested, why_not = summary_or_why(period.since, period.until, asked.client)
+    soon = list(forecast().order_by("due_at", "id")[: _SHOWN + 1])
     context = {
         "at": "sla",
         "asked": asked,
         **client_choices(),
-        "attested": summary(period.since, period.until, asked.client),
-        "soon": forecast().order_by("due_at", "id")[:_SHOWN],
+        "attested": attested,
+        "why_not": why_not,
+        "soon": soon[:_SHOWN],
+        "is_more": len(soon) > _SHOWN,
         "plans": plans_in_force(),
         "statements": statements(asked.client),
     }
@@ -83,10 +99,10 @@ def sla_targets(request: PersonRequest, figure: str) -> HttpResponse:
     period = asked.period
     narrow = {name: said(request, name, 20) for name in ("severity", "target")}
     found = attestation(period.since, period.until, asked.client, narrow["severity"])
-    rows = targets_behind(found, figure, **narrow)
-    narrowed = {"figure": figure, "query": asked.query, "n": len(rows)}
-    context = {"at": "sla", "rows": rows[:500], **narrowed}
-    return show(request, "console/sla_targets.html", context)
+    page = targets_page(targets_behind(found, figure, **narrow), request.GET.get("cursor", ""))
+    context = {"at": "sla", "page": page, "figure": figure, "query": asked.query}
+    context["older"] = _older(asked, page.older, **narrow)
+    return show(request, "console/sla_targets.html", context, partial="list")
 
 
 @for_staff

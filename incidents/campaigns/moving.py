@@ -22,7 +22,15 @@ from incidents.campaigns.ledger import Who
 from incidents.campaigns.links import gather_links
 from incidents.holding import take_turn
 from incidents.ledger import note_incident, note_mails
-from incidents.models import GroupKey, Incident, IncidentMessage, LinkedIncident, Regrouping
+from incidents.models import (
+    GroupKey,
+    Incident,
+    IncidentMessage,
+    LinkedIncident,
+    Pause,
+    Quiet,
+    Regrouping,
+)
 
 MERGED = "incidents.incident.merged"
 Said = dict[str, Any]
@@ -30,14 +38,19 @@ Said = dict[str, Any]
 
 # These follow their mail, in a split as in a merge; all other rows follow the incident as a whole.
 _WITH_MAIL = (IncidentMessage, GroupKey)
+# Somebody put that one aside: what it goes into is loud, and its clocks run.
+_OF_ITS_OWN = (Quiet,)
 # Who the incident is, and a counter that only grows.
 _NEVER_RESTORED = {"id", "tenant_id", "number", "opened_at", "revision", "queue_rank"}
 
 
 def snapshot(incident: Incident) -> dict[str, Any]:
-    """How the incident stands in the database now, in JSON values."""
+    """How the incident stands in the database now, in JSON values; ``silence``: its quiet."""
     fresh = Incident.objects.get(id=incident.id)
-    return {name: _plain(getattr(fresh, name)) for name in _names()}
+    held = Quiet.objects.filter(tenant=fresh.tenant_id, incident=fresh, ended_at=None).first()
+    return {name: _plain(getattr(fresh, name)) for name in _names()} | {
+        "silence": str(held.id) if held else None
+    }
 
 
 def _names() -> list[str]:
@@ -58,11 +71,15 @@ def restore(incident: Incident, before: dict[str, Any], after: dict[str, Any]) -
     values = {
         name: fields[name].to_python(value)
         for name, value in before.items()
-        if name in now and now[name] == after.get(name) and now[name] != value
+        if name in fields and now[name] == after.get(name) and now[name] != value
     }
-    if values:
-        Incident.objects.filter(id=incident.id).update(**values)
-        note_incident(incident)
+    if not values:
+        return
+    Incident.objects.filter(id=incident.id).update(**values)
+    if values.get("quiet") and before.get("silence"):
+        # The mail that woke it is gone again: its silence holds until the end that was said.
+        Quiet.objects.filter(id=before["silence"]).update(ended_at=None, ended_why="")
+    note_incident(incident)
 
 
 def next_number(tenant_id: int) -> int:
@@ -96,6 +113,9 @@ def move_history(source: Incident, target: Incident) -> dict[str, Any]:
     moved: dict[str, Any] = {}
     for model, name in _pointing_here():
         rows = model._base_manager.filter(**{name: source})
+        if model is Pause:
+            # A clock that stood still for the one did not for the other; who is asked still is.
+            rows = rows.filter(ended_at=None)
         keys = [str(key) for key in rows.values_list("pk", flat=True)]
         if not keys:
             continue
@@ -111,7 +131,7 @@ def move_history(source: Incident, target: Incident) -> dict[str, Any]:
 def _pointing_here() -> Iterator[tuple[type[models.Model], str]]:
     """Models with a reference to an incident that this role may change, beside those of mail."""
     for model in apps.get_models():
-        if model in (*_WITH_MAIL, Incident, LinkedIncident, Regrouping):
+        if model in (*_WITH_MAIL, *_OF_ITS_OWN, Incident, LinkedIncident, Regrouping):
             continue
         for field in model._meta.concrete_fields:
             if field.related_model is Incident and _may_update(model._meta.db_table):

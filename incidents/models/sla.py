@@ -55,6 +55,10 @@ class Pause(TenantModel):
         CLIENT_APPROVAL = "client_approval", "Waiting for the client's approval"
         CLIENT_ACCESS = "client_access", "Waiting for access at the client"
         VENDOR = "vendor", "Waiting for the mail host"
+        RESOLVED = "resolved", "Resolved until more of it came"
+
+    # What people may stop a clock for.
+    ASKED = tuple(choice for choice in Cause.choices if choice[0] != "resolved")
 
     incident = tenant_key("incidents.Incident", related_name="pauses")
     cause = models.CharField(max_length=20, choices=Cause.choices)

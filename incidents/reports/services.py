@@ -168,5 +168,4 @@ def _fail(claimed: ClaimedWork, job: Job, sentence: str) -> None:
 def _end(job: Job, state: str) -> None:
     job.state, job.finished_at = state, timezone.now()
     job.save(update_fields=["state", "finished_at", "detail", "error"])
-    tenant_id, job_id = job.tenant_id, job.id
-    transaction.on_commit(lambda: announce_job(tenant_id, job_id))
+    announce_job(job.tenant_id, job.id)

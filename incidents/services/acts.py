@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
-
 from incidents.announce import announce_incident
 from incidents.ledger import note_incident
 from incidents.models import Incident
@@ -49,8 +47,7 @@ def done(
         reason=reason,
         **detail,
     )
-    tenant_id, incident_id = incident.tenant_id, incident.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    announce_incident(incident.tenant_id, incident.id)
 
 
 def _provider_of(incident: Incident, actor: Person | Actor) -> int:

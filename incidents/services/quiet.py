@@ -146,7 +146,8 @@ def _suppress(incident: Incident) -> None:
     if Quiet.objects.filter(tenant=incident.tenant_id, incident=incident).exists():
         return  # it woke once: a rule does not silence it again
     rule = rule_for(incident)
-    if rule is not None:
+    # A rule is for what opens from then on: more mail of what people see already stays loud.
+    if rule is not None and rule.created_at <= incident.opened_at:
         _begin(incident, Quiet.Kind.SUPPRESSED, rule.ends_at, rule.reason, rule.created_by, rule)
         incident.quiet, incident.quiet_until = Quiet.Kind.SUPPRESSED, rule.ends_at
         done(

@@ -151,8 +151,11 @@ def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observa
         lead = _("The mail host judged it %(what)s%(sure)s:") % said
     else:
         lead = _("Judged %(what)s%(sure)s:") % said
+    reasons = _reasons(one)
+    if not reasons:
+        lead = lead.rstrip(": \u00a0\u202f") + "."
     tone = Tone.ALARM if one.verdict in GRAVE else Tone.NONE
-    yield _Saying("mailbox", lead, _reasons(one), "", (copy.message_id, one.layer), tone), one
+    yield _Saying("mailbox", lead, reasons, "", (copy.message_id, one.layer), tone), one
 
 
 def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | None:

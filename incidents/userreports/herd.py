@@ -172,8 +172,7 @@ def _note(incident: Incident, act: HerdAct, left: int = 0) -> None:
         would_have_pulled=act.copies,
         left_to_a_person=left,
     )
-    tenant_id, incident_id = incident.tenant_id, incident.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, incident_id))
+    announce_incident(incident.tenant_id, incident.id)
 
 
 def rehearse_herd(tenant_id: int, numbers: Iterable[int]) -> list[Rehearsed]:

@@ -140,8 +140,7 @@ def _serve(wish_id: UUID, scan: Rescan) -> None:
     ClientWord.objects.filter(id=word.id).update(
         scanned_at=timezone.now(), scan={**finding.told, "mode": mode, "outcome": outcome}
     )
-    tenant_id, copy_id = copy.tenant_id, copy.id
-    transaction.on_commit(lambda: announce_incident(tenant_id, copy_id))
+    announce_incident(copy.tenant_id, copy.id)
 
 
 def _puts_off(word: ClientWord, copy: Delivery, policy: Policy, scan: Rescan) -> bool:

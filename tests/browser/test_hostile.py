@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.usefixtures("no_broker"),
 ]
 QUIET = "window.alert = () => { window.acted = true }"
+LONG_WORD = "w" * 200 + " "
 # What our own pages never hold, and a mail's markup would bring.
 FOREIGN = (
     "main :is(script, style, img, math, animate, xmp, template, base, meta, iframe, [onerror])"
@@ -80,6 +81,8 @@ def effects(browser, site: str, login: str, email: str, paths: list[str]) -> lis
             did.append(f"{path} moved to {page.url}")
         if page.locator(FOREIGN).count() or page.locator("main form[action*=evil]").count():
             did.append(f"markup of a mail at {path}")
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            did.append(f"a mail's text makes {path} wider than the window")
     page.close()
     return did
 
@@ -97,7 +100,7 @@ def test_no_text_of_a_mail_acts_in_the_console_or_the_portal(
     in_browser, live_server, transactional_cast, settings
 ):
     cast = transactional_cast
-    incident = open_phish(cast.acme, **hostile_facts("".join(SCRIPTS)[:1500]))
+    incident = open_phish(cast.acme, **hostile_facts(LONG_WORD + "".join(SCRIPTS)[:1300]))
     assert incident.mailbox_verdict == Verdict.PHISH
     with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
         message = Message.objects.get()

@@ -185,12 +185,22 @@ def test_where_a_client_s_rehearsal_objects_is_read_before_the_block(
     )
     told = _foreseen(as_ana, both[0], "block")
     assert objection in told["acme"][1]
+    assert told["globex"][1] == "Will be blocked. No mail is stored there to rehearse it over."
+    monkeypatch.setattr("console.queries.foreseen.is_any", lambda *_: True)
+    told = _foreseen(as_ana, both[0], "block")
     assert told["globex"][1] == "Will be blocked; its rehearsal has no objection."
     monkeypatch.setattr("console.queries.foreseen.MOST_REHEARSED", 1)
     assert "Not rehearsed beforehand" in _foreseen(as_ana, both[0], "block")["globex"][1]
     with everywhere(cast):
         assert not GatewayRule.objects.exists()
         assert not Job.objects.exists()
+
+
+def test_where_no_gateway_looks_nothing_is_promised_to_be_blocked(as_ana, cast, both):
+    with everywhere(cast):
+        Incident.objects.filter(id=both[1].id).update(gateway_verdict="")
+    told = _foreseen(as_ana, both[0], "block")
+    assert set(told) == {"acme"}
 
 
 def test_a_client_can_be_left_out(as_ana, cast, both):

@@ -11,7 +11,7 @@ from incidents.models import ClientWord, Delivery, Intent, Job
 from incidents.regroup import merge_incidents
 from incidents.remediation import release_held, settle_intent
 from incidents.services import share_incident, unshare_incident
-from incidents.services.waiting import wait_for
+from incidents.services.waiting import stop_waiting, wait_for
 from incidents.words import Outcome, Place, Verdict
 from tenants.errors import Conflict
 from tenants.models import AuditEntry, Tenant
@@ -223,3 +223,25 @@ def test_what_is_not_shared_any_more_is_gone_under_the_number_that_went_into_it_
     with analyst(cast):
         unshare_incident(incident=kept, actor=cast.ana)
     assert as_pia.get(where).status_code == 404
+
+
+def test_what_was_asked_on_two_that_became_one_is_answered_with_it(as_pia, cast):
+    who = {"address": "max@other.example", "name": "", "raw": ""}
+    one = waiting(cast)
+    other = open_phish(cast.acme, number=2, subject="Your parcel", sender=who, from_all=[who])
+    with analyst(cast):
+        share_incident(incident=other, actor=cast.ana)
+        wait_for(incident=other, actor=cast.ana, cause="client_answer", asked="Who read it?")
+        merge_incidents(kept=one, gone=other, actor=cast.ana, reason="One letter")
+    page = as_pia.get(reverse("portal")).context["page"]
+    assert {(need.incident.id, need.asked) for need in page.needs} == {
+        (one.id, "Was money sent?"),
+        (one.id, "Who read it?"),
+    }
+    as_pia.post(reverse("portal_answer", args=[one.id]), {"text": "No, and nobody."})
+    page = as_pia.get(reverse("portal")).context["page"]
+    assert all(need.answered for need in page.needs)
+    with analyst(cast):
+        one.refresh_from_db()
+        stop_waiting(incident=one, actor=cast.ana, answer="No money, no reader.")
+    assert as_pia.get(reverse("portal")).context["page"].needs == []

@@ -8,11 +8,12 @@ from django.utils import timezone
 
 from api_bridge.models import Connection
 from console.queries.queue import Filters, queue_page, tab_counts
+from console.queries.rows import job_words
 from incidents.assessment import queue_rank
 from incidents.codes import COUNTS
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
-from incidents.models import Delivery, Disagreement, Incident, Message, MessageTrait
+from incidents.models import Delivery, Disagreement, Incident, Job, Message, MessageTrait
 from incidents.observations import Observation
 from incidents.words import Layer, Outcome, Verdict
 from tenants.scope import Role, maintenance_scope, tenant_scope
@@ -309,3 +310,15 @@ def test_a_row_about_access_speaks_of_no_mail(as_ana, cast):
     assert "A relationship ends" in row
     assert "Nothing exposed" not in row
     assert "Not seen" not in row
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "words"),
+    [
+        ("pull", {"left_to_other_jobs": 2}, "Pull left to the job before"),
+        ("pull", {"left_to_other_jobs": 0}, "Pull: no copy to act on"),
+        ("block", {}, "Sender blocked"),
+    ],
+)
+def test_a_job_without_copies_does_not_say_that_it_did_something(kind, detail, words):
+    assert job_words(Job(kind=kind, state="done", counts={"copies": 0}, detail=detail)) == words

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from console.queries import similar
+from console.queries import kpis, similar, sla
 from console.queries.kpis import MEASURES, figures, incidents_behind
 from console.queries.similar import similar_to
 from incidents.codes import COUNTS
@@ -68,6 +68,18 @@ def test_the_second_owner_is_told_in_a_toast(cast, phish):
     toast = bo.post(where, {**form, "owner": str(cast.bo.id)}, headers={"HX-Request": "true"})
     assert toast["HX-Retarget"] == "#toasts"
     assert "Ana changed the state at" in toast.content.decode()
+
+
+@pytest.mark.parametrize("page", ["queue", "incident"])
+def test_what_somebody_has_closed_meanwhile_is_not_taken(cast, phish, page):
+    ana, where = browser(cast.ana), reverse("incident_take", args=[phish.id])
+    shown = ana.get(reverse(page, args=[phish.id] if page == "incident" else []))
+    form = hidden_fields(shown.content.decode().partition(where)[2].partition("</form>")[0])
+    with staff(cast):
+        resolve_incident(incident=phish, actor=cast.bo, classification="benign", cause="A drill")
+    assert ana.post(where, form).status_code == 409
+    with staff(cast):
+        assert Incident.objects.get(id=phish.id).owner_id is None
 
 
 def test_a_step_without_words_is_refused_aloud(cast, phish):
@@ -295,6 +307,31 @@ class TestFigures:
                 took = [row.took for row in behind]
                 assert len(took) == figure.n
                 assert took == sorted(took, reverse=True)
+
+    @pytest.mark.parametrize(
+        ("route", "figure", "module", "most"),
+        [("kpi_incidents", "triage", kpis, 10), ("sla_targets", "open", sla, 11)],
+    )
+    def test_every_page_of_a_list_together_is_as_long_as_the_figure(
+        self, cast, opened, monkeypatch, route, figure, module, most
+    ):
+        monkeypatch.setattr(module, "PAGE", 4)
+        ana, where, found = browser(cast.ana), reverse(route, args=[figure]), []
+        ask = "?target=triage&from=&client="
+        while ask:
+            answer = ana.get(where + ask)
+            assert answer.status_code == 200
+            page = answer.content.decode()
+            found += re.findall(r"/console/incidents/([0-9a-f-]{36})", page)
+            ask = answer.context["older"]
+        assert len(found) == len(set(found)) == most
+        assert ana.get(where, {"cursor": "WyJ4IiwieCJd"}).status_code == 400
+
+    def test_too_many_to_be_reckoned_at_once_hide_nothing_else(self, cast, opened, monkeypatch):
+        monkeypatch.setattr(sla, "MOST", 1)
+        page = browser(cast.ana).get(reverse("sla")).content.decode()
+        assert "More than 1 incidents opened then" in page
+        assert "What holds" in page
 
     def test_a_figure_that_does_not_exist(self, opened):
         with pytest.raises(NotThere):

@@ -116,6 +116,27 @@ def test_a_stop_and_a_mode_count_for_what_a_worker_has_taken_up(
     assert (mailboxes.moves, pulls(cast), item(cast).state) == (0, [], "open")
 
 
+def test_what_waits_for_a_person_keeps_nothing_from_being_pulled(
+    cast: Cast, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(automation, "BATCH", 1)
+    wish(cast, mode="auto")
+    happened(cast, passed(cast), inside(cast), late(cast))
+    found = item(cast)
+    with _scope(cast.acme):
+        Disagreement.objects.bulk_create(
+            Disagreement(
+                tenant=cast.acme,
+                message_id=found.message_id,
+                kind=kind,
+                seen_at=found.seen_at - timedelta(days=1),
+            )
+            for kind in Disagreement.Kind.values
+        )
+    respond(cast)
+    assert (mailboxes.moves, item(cast, id=found.id).state) == (1, "accepted")
+
+
 def test_a_late_gateway_verdict_pulls_once(cast: Cast, mailboxes: Mailboxes):
     wish(cast, mode="auto")
     happened(cast, passed(cast), inside(cast), late(cast))

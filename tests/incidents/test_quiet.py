@@ -11,6 +11,7 @@ from django.utils import timezone
 from console.queries.queue import tab_counts
 from incidents.models import Incident, Quiet
 from incidents.opening import refresh_incident
+from incidents.regroup import merge_incidents, undo_regrouping
 from incidents.services import resolve_incident
 from incidents.services.quiet import (
     add_suppression,
@@ -20,6 +21,7 @@ from incidents.services.quiet import (
     rule_for,
     wake_incident,
 )
+from incidents.services.waiting import stop_waiting, wait_for
 from tenants.errors import Conflict, WrongInput
 from tenants.models import AuditEntry
 from tests.factories import Cast
@@ -143,6 +145,14 @@ def test_a_rule_of_one_client_is_no_rule_of_another(cast):
     assert not open_incident(cast.globex).quiet
 
 
+def test_a_rule_does_not_silence_what_was_open_before_it(cast, phish):
+    with staff(cast):
+        silence(cast, "sender", phish.sender)
+    arrive(cast.acme, whom="it")
+    with staff(cast):
+        assert counts(cast) == (1, 0)
+
+
 def test_what_a_rule_silenced_wakes_and_is_not_silenced_again(cast):
     with staff(cast):
         silence(cast, "kind", "phish")
@@ -193,3 +203,32 @@ def test_what_a_rule_by_sender_silenced_wakes_as_soon_as_it_is_fraud(cast):
         follow_quiet(incident)
         assert incident.quiet == ""
         assert Quiet.objects.get().ended_why.startswith("It is ")
+
+
+@pytest.mark.parametrize("gone_is_quiet", [True, False])
+def test_silence_does_not_go_over_to_what_it_is_merged_into(cast, phish, gone_is_quiet):
+    """The one that stays is loud, and its clocks run; undone, each is as quiet as it was."""
+    other = open_incident(cast.acme, 2)
+    with staff(cast):
+        put_aside(other if gone_is_quiet else phish, cast, "muted")
+        before = list(Incident.objects.order_by("number").values("quiet", "quiet_until", "due_at"))
+        done = merge_incidents(kept=phish, gone=other, actor=cast.ana, reason="One letter")
+        kept = Incident.objects.get(id=phish.id)
+        assert counts(cast) == (1, 0)
+        assert kept.due_at < timezone.now() + DAY
+        undo_regrouping(done=done, actor=cast.ana)
+        after = list(Incident.objects.order_by("number").values("quiet", "quiet_until", "due_at"))
+        assert after == before
+        assert counts(cast) == (1, 1)
+        assert Quiet.objects.get().ended_at is None
+
+
+def test_a_clock_that_stood_still_for_one_did_not_for_what_it_went_into(cast, phish):
+    other = open_incident(cast.acme, 2)
+    with staff(cast):
+        for_answer = {"incident": other, "actor": cast.ana, "cause": "client_answer"}
+        wait_for(**for_answer, asked="Who paid?")
+        stop_waiting(incident=other, actor=cast.ana, answer="Nobody.")
+        due_at = Incident.objects.get(id=phish.id).due_at
+        merge_incidents(kept=phish, gone=other, actor=cast.ana, reason="One letter")
+        assert Incident.objects.get(id=phish.id).due_at == due_at

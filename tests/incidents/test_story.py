@@ -127,6 +127,12 @@ def test_a_fraud_reads_as_an_analyst_would_tell_it(cfo):
     assert any("archive mailboxes" in gap for gap in story.not_checked)
 
 
+def test_a_verdict_without_a_reason_announces_none(cast):
+    story = tell(cast, mailbox_saw(cast.acme, "it@acme.example", verdict=Verdict.PHISH))
+
+    assert "mailbox: Judged phishing (0.90)." in sentences(story)
+
+
 def test_an_entry_that_let_it_in_is_named_with_its_author(cfo):
     story = tell(cfo, *fraud(cfo, rule="allow of Acme", detail={"decided": ENTRY}))
 

@@ -8,11 +8,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from console.queries.queue import tab_counts
 from incidents import remediation
 from incidents.models import Incident, Intent, Job, Task
 from incidents.opening import refresh_incident
 from incidents.regroup import merge_incidents, undo_regrouping
-from incidents.remediation import look_again
+from incidents.remediation import look_again, pull_incident
 from incidents.services import (
     assign_incident,
     contain_incident,
@@ -83,6 +84,13 @@ def test_nobody_is_given_a_client_that_is_not_hers(cast):
     incident = open_incident(cast.globex)
     with staff(cast), pytest.raises(WrongInput, match="Bo does not work for Globex"):
         assign_incident(incident=incident, actor=cast.ana, owner=cast.bo)
+
+
+def test_what_somebody_has_called_harmless_meanwhile_is_not_pulled(cast, phish):
+    with staff(cast):
+        resolve_incident(incident=phish, actor=cast.bo, classification="benign", cause="A letter")
+        with pytest.raises(Conflict, match="closed as no threat"):
+            pull_incident(incident=fresh(phish), actor=cast.ana)
 
 
 def test_words_do_not_contain_what_lies_in_an_inbox(cast, phish):
@@ -186,19 +194,23 @@ def test_a_task_is_done_once_by_whom_did_it_first(cast, phish):
         assert Task.objects.get().done_by == "Ana"
 
 
-def test_bailey_opening_it_again_is_on_record(cast, phish):
+@pytest.mark.parametrize(("is_taken", "state"), [(True, "triaged"), (False, "new")])
+def test_bailey_opening_it_again_is_on_record_and_calls_somebody(cast, phish, is_taken, state):
     with staff(cast):
+        if is_taken:
+            take_incident(incident=phish, actor=cast.ana)
         resolve_incident(
             incident=phish, actor=cast.ana, classification="true_positive", cause="A letter"
         )
     arrive(cast.acme, whom="it")
     with staff(cast):
-        assert fresh(phish).state == "triaged"
+        assert fresh(phish).state == state
+        assert tab_counts(cast.ana)["mine"] == 1
         entry = AuditEntry.objects.get(action="incidents.incident.reopened")
         assert (entry.actor_name, entry.object_id) == ("Bailey", str(phish.id))
 
 
-@pytest.mark.parametrize(("then", "state"), [("suspicious", "resolved"), ("malware", "triaged")])
+@pytest.mark.parametrize(("then", "state"), [("suspicious", "resolved"), ("malware", "new")])
 def test_more_of_what_was_closed_as_harmless_opens_it_only_where_it_is_graver(cast, then, state):
     harmless = open_incident(cast.acme, verdict="suspicious")
     with staff(cast):

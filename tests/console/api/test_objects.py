@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from rest_framework.serializers import BaseSerializer
 
+from console import api
 from incidents.codes import COUNTS, CROSS_LAYER
 from incidents.models import ContentAccess, Incident
 from tenants.models import Person
@@ -64,6 +69,18 @@ def test_closed_lists_are_in_the_schema(schema):
     for code in (*CROSS_LAYER, *Incident.Kind.values, *Incident.State.values):
         assert f'"{code}"' in text, code
     assert set(shown["Counts"]["properties"]) == set(COUNTS)
+
+
+def test_no_two_shapes_of_the_schema_have_one_name():
+    """The schema knows a shape by its name: one of two would be told by the other's fields."""
+    for module in iter_modules(api.__path__):
+        import_module(f"{api.__name__}.{module.name}")
+    shapes: list[type] = [BaseSerializer]
+    for shape in shapes:  # grows while it is walked
+        shapes += shape.__subclasses__()
+    own = {shape for shape in shapes if shape.__module__.startswith(f"{api.__name__}.")}
+    names = Counter(shape.__name__ for shape in own)
+    assert [name for name, n in names.items() if n > 1] == []
 
 
 def test_the_way_in_names_what_there_is(mo):

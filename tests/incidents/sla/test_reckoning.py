@@ -12,7 +12,12 @@ from django.utils import timezone
 from console.queries.sla import attestation, due_within, targets_behind
 from incidents.models import Incident, Pause, SlaPlan
 from incidents.remediation import pull_incident
-from incidents.services import assign_incident, resolve_incident, take_incident
+from incidents.services import (
+    assign_incident,
+    reopen_incident,
+    resolve_incident,
+    take_incident,
+)
 from incidents.services.quiet import quiet_incident
 from incidents.services.waiting import stop_waiting, wait_for
 from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, agree, plan_for
@@ -268,3 +273,24 @@ def test_the_forecast_names_what_will_be_missed_and_not_what_waits(cast):
         assert list(due_within(Incident.objects.all(), "0")) == []
         with pytest.raises(WrongInput):
             due_within(Incident.objects.all(), "many")
+
+
+@pytest.mark.parametrize("by_mail", [True, False])
+def test_what_mail_opens_again_was_over_till_then_and_what_a_person_does_was_not(cast, by_mail):
+    with time_machine.travel(MONDAY, tick=True):
+        incident = open_incident(cast.acme)
+    with time_machine.travel(MONDAY + HOUR, tick=True), staff(cast):
+        resolve_incident(
+            incident=incident, actor=cast.ana, classification="true_positive", cause="A lookalike"
+        )
+    with time_machine.travel(MONDAY + 49 * HOUR, tick=True):
+        if by_mail:
+            arrive(cast.acme, whom="it")
+        with staff(cast):
+            if not by_mail:
+                reopen_incident(incident=incident, actor=cast.ana, reason="It was not over")
+            again = fresh(incident)
+            [kept] = targets_behind(attestation(MONDAY, MONDAY + HOUR), "open", target="resolve")
+    assert again.is_open
+    assert (due_of(again) > MONDAY + 49 * HOUR) is by_mail
+    assert round(kept.ran / HOUR) == (1 if by_mail else 49)
