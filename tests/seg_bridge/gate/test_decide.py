@@ -53,6 +53,44 @@ def test_a_strong_threat_acts_although_an_engine_is_missing():
     assert decided(Verdict.PHISH, 9.0, missing=("clamav",)).action is MatrixAction.HOLD
 
 
+PASSING = dict.fromkeys((Verdict.SPAM, Verdict.MALWARE), MatrixAction.DELIVER)
+
+
+@pytest.mark.parametrize("verdict", PASSING)
+@pytest.mark.parametrize("action", [MatrixAction.DEFER, MatrixAction.HOLD, MatrixAction.TAG])
+def test_what_one_engine_found_and_may_pass_does_not_speak_for_the_one_that_is_away(
+    verdict, action
+):
+    policy = {"matrix": PASSING, "on_not_scanned": action}
+    decision = decided(verdict, 9.0, missing=("clamav",), **policy)
+    assert (decision.action, decision.by) == (action, "not_scanned")
+    assert decided(verdict, 9.0, **policy).action is MatrixAction.DELIVER
+
+
+def test_a_mark_for_what_was_found_stays_where_unscanned_mail_is_delivered():
+    policy = {"matrix": {Verdict.SPAM: MatrixAction.TAG}, "on_not_scanned": MatrixAction.DELIVER}
+    decision = decided(Verdict.SPAM, 9.0, missing=("clamav",), **policy)
+    assert (decision.action, decision.by) == (MatrixAction.TAG, "verdict")
+
+
+@pytest.mark.parametrize("beats_threats", [False, True])
+@pytest.mark.parametrize("verdict", [None, Verdict.SUSPICIOUS, Verdict.SPAM])
+@pytest.mark.parametrize(
+    ("policy", "action"),
+    [("defer", "defer"), ("hold", "hold"), ("tag", "deliver"), ("deliver", "deliver")],
+)
+def test_an_allow_lets_no_unscanned_mail_pass_that_the_policy_keeps_back(
+    verdict, policy, action, beats_threats
+):
+    """Of a mail that clamd has not seen nobody knows whether it is malware."""
+    rule = allow("ann@sender.example", beats_threats=beats_threats)
+    changes = {"rules": [rule], "on_not_scanned": MatrixAction(policy), "missing": ("clamav",)}
+    score = 9.0 if verdict is Verdict.SPAM else 2.0
+    found = decided(verdict, score, **changes).action
+    is_spam_put_off = verdict is Verdict.SPAM and policy == "defer"
+    assert found == ("hold" if is_spam_put_off else action)
+
+
 def test_the_deciding_entry_is_named_with_owner_and_reason():
     rule = block("ann@sender.example", reason="seen in an incident")
     expected = "block of Acme: sender ann@sender.example, set by Ana (seen in an incident)"
