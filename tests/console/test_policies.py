@@ -67,11 +67,11 @@ def test_a_value_is_changed_after_its_effect_was_shown(client, cast: Cast):
     client.force_login(cast.bo)
     address = reverse("policy_client", args=["acme"])
     sent = fields(client.get(address).content.decode())
-    answer = client.post(address, {**sent, "action.spam": "reject", "held.keep_days": "7"})
+    answer = client.post(address, {**sent, "action.spam": "reject", "held.keep_days": "90"})
     page = client.get(answer["Location"]).content.decode()
     assert "Nothing has been changed." in page
     assert "<b>Reject</b>" in page
-    assert "<b>7 days</b>" in page
+    assert "<b>90 days</b>" in page
     done = make(client, answer)
     assert done["Location"] == address
     page = client.get(address).content.decode()
@@ -83,7 +83,7 @@ def test_a_value_is_changed_after_its_effect_was_shown(client, cast: Cast):
 
 def test_one_button_gives_a_value_back_and_another_gives_all_back(client, cast: Cast):
     with scope(cast):
-        state_policy(cast.acme, act_from=4.0, action_spam="tag")
+        state_policy(cast.acme, act_from=9.0, action_spam="tag")
     client.force_login(cast.bo)
     address = reverse("policy_client", args=["acme"])
     sent = fields(client.get(address).content.decode())
@@ -169,7 +169,7 @@ def test_the_api_shows_the_origin_and_asks_before_it_changes(client, cast: Cast)
         "at": "",
         "reason": "",
     }
-    body = {"version": 0, "mailbox": "ceo@acme.example", "states": {"act_from": 9}}
+    body = {"version": 0, "mailbox": "ceo@acme.example", "states": {"act_from": 3}}
     asked = api(client, "POST", address, body, **{"Idempotency-Key": "once"})
     again = api(client, "POST", address, body, **{"Idempotency-Key": "once"})
     assert (asked.status_code, again.json()) == (201, asked.json())
@@ -180,7 +180,7 @@ def test_the_api_shows_the_origin_and_asks_before_it_changes(client, cast: Cast)
     made = api(client, "POST", f"policy-changes/{change['id']}/make", {"reason": "agreed"}).json()
     assert (made["state"], made["made_by"]) == ("made", "Bo")
     shown = api(client, "GET", f"{address}?mailbox=ceo@acme.example").json()
-    assert shown["values"]["act_from"]["value"] == 9.0
+    assert shown["values"]["act_from"]["value"] == 3.0
     listed = api(client, "GET", "policy-changes?level=mailbox").json()["results"]
     assert [each["id"] for each in listed] == [change["id"]]
 
