@@ -88,7 +88,7 @@ def follow_up(
         tenant_id=entry.tenant_id,
         layer=Layer.GATEWAY,
         source=source,
-        source_key=f"{entry.ulid}/{recipient}",
+        source_key=_key(entry, recipient),
         observed_at=datetime.now(UTC),
         recipient=recipient,
         direction=entry.direction,
@@ -147,20 +147,24 @@ class Spool:
         for suffix in (".json.new", ".eml"):
             self._path(entry.name, suffix).unlink(missing_ok=True)
 
-    def recover(self, answered_for: Collection[str]) -> None:
+    def recover(self, answered_for: Collection[str], followed_up: Collection[str] = ()) -> None:
         """Takes up what an earlier process left; ``answered_for`` are ulids with spooled copies in
-        the journal.
+        the journal, ``followed_up`` copies of which it tells what became of them: they are done.
         """
         for path in self._folder.glob("*.json.new"):
             name = path.name.removesuffix(".json.new")
-            if name.partition(".")[0] in answered_for:
+            is_activated = self._path(name, ".json").exists()  # then this is half a change of it
+            if name.partition(".")[0] in answered_for and not is_activated:
                 # no failpoint: the next start would do the same
                 path.rename(self._path(name, ".json"))
             else:
                 path.unlink()
         for path in self._folder.glob("*.json"):
             entry = _decode(path.read_bytes())
-            self._entries[entry.name] = entry
+            left = tuple(each for each in entry.recipients if _key(entry, each) not in followed_up)
+            self._entries[entry.name] = replace(entry, recipients=left)
+            if not left:
+                self._forget(entry)
         for path in self._folder.glob("*.eml"):
             if path.stem not in self._entries:
                 path.unlink()
@@ -339,6 +343,10 @@ class Spool:
 
     def _path(self, name: str, suffix: str) -> Path:
         return self._folder / f"{name}{suffix}"
+
+
+def _key(entry: SpoolEntry, recipient: str) -> str:
+    return f"{entry.ulid}/{normalise_address(recipient)}"
 
 
 def _rule(answer: HopAnswer) -> str:
