@@ -187,6 +187,7 @@ class Gate:
         self._begin(
             spool.run(),
             commands.run(),
+            commands.run_releases(),
             commands.run_lessons(),
             watch.run(),
             submission.run(),
