@@ -5,9 +5,10 @@
    that the sender's own domain disowns (DMARC fails), and nothing that an engine has not looked at
    where the policy keeps such mail back: nobody knows whether it is malware, or whose it is.
 3. Not scanned: the policy for that, unless what another engine found is kept back anyhow.
-4. Malware and unscannable act at any score, other verdicts from the policy's score on; a weaker
+4. Malware and unscannable act at any score, other threats from the policy's score on; a weaker
    threat is marked from another score on, if the policy has one.
-5. Everything else is delivered.
+5. Everything else is delivered, but where the policy wants something else for what is harmless: a
+   score says nothing of that.
 6. Kinds of files that the policy names: where it wants more than the verdict does, that is done.
 
 The policy is the recipient's: of the mailbox, else the domain, else the client.
@@ -160,7 +161,11 @@ def _by_verdict(policy: Treatment, mail: Decidable) -> Decision:
         words = f"not scanned ({missing} did not answer) is {_IN_WORDS[policy.on_not_scanned]}"
         return Decision(policy.on_not_scanned, words, "not_scanned")
     action, words = MatrixAction.DELIVER, f"{verdict} is delivered"
-    if verdict.is_threat:
+    if not verdict.is_threat:
+        wanted = policy.matrix.get(verdict, action)
+        if wanted is not action:
+            return Decision(wanted, f"{verdict} is {_IN_WORDS[wanted]}", "verdict")
+    else:
         if policy.mark_from is not None and mail.score >= policy.mark_from:
             action = MatrixAction.TAG
         words = (

@@ -225,10 +225,13 @@ def test_a_push_is_shown_approved_and_told_client_by_client(client, cast: Cast):
     assert empty.status_code == 200
     answer = client.post(address, {"what": "template:Strict", "clients": ["acme", "globex"]})
     push = answer["Location"]
-    assert "Waiting for its rehearsal" in client.get(push).content.decode()
+    page = client.get(push).content.decode()
+    assert "Waiting for its rehearsal: 2." in page
+    assert page.count(">not known<") == 4, "no number stands for what nobody has looked at"
     serve(cast.acme, cast.globex)
     page = client.get(push).content.decode()
-    assert "2 rehearsed." in page
+    assert "Rehearsed: 2." in page
+    assert "not known" not in page
     assert "Nothing is changed yet" in page
     done = client.post(push + "/approve", {"reason": "agreed"})
     assert done["Location"] == push

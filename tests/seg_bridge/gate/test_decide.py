@@ -38,6 +38,16 @@ def test_malware_and_unscannable_act_at_any_score(verdict):
     assert decision.rule == f"policy of Acme: {verdict} is held"
 
 
+@pytest.mark.parametrize("verdict", [Verdict.CLEAN, Verdict.GRAYMAIL])
+@pytest.mark.parametrize("action", [MatrixAction.TAG, MatrixAction.HOLD, MatrixAction.REJECT])
+def test_what_the_policy_wants_for_harmless_mail_is_done_at_any_score(verdict, action):
+    decision = decided(verdict, 0.5, matrix={verdict: action})
+    assert (decision.action, decision.by) == (action, "verdict")
+    assert decided(verdict, 0.5).action is MatrixAction.DELIVER
+    allowed = decided(verdict, 0.5, matrix={verdict: action}, rules=[allow("ann@sender.example")])
+    assert allowed.action is MatrixAction.DELIVER
+
+
 def test_a_weak_threat_is_delivered_and_the_rule_says_from_where_it_acts():
     rule = decided(Verdict.PHISH, 4.25).rule
     assert rule == "policy of Acme: phish with 4.2 points is delivered, it acts from 6.0"
