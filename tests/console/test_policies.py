@@ -287,6 +287,35 @@ def test_a_lead_makes_an_entry_for_all_clients_and_an_analyst_is_not_asked(clien
     assert removed.json()["state"] == "removed"
 
 
+def test_an_entry_that_lets_threats_pass_is_a_leads_and_says_so(client, cast: Cast):
+    form = {"kind": "allow", "match": "dkim_domain", "value": "bank.example", "days": "7"}
+    form |= {"clients": "acme", "beats_threats": "on"}
+    client.force_login(cast.ana)
+    assert "malware or phishing" not in client.get(reverse("rule_new")).content.decode()
+    asked = client.post(reverse("rule_new"), form)
+    assert "malware and phishing" not in client.get(asked["Location"]).content.decode()
+    client.force_login(cast.mo)
+    for wrong, words in (({"kind": "block"}, "Only an allow"), ({"days": "0"}, "needs an end")):
+        refused = client.post(reverse("rule_new"), {**form, "no_end_because": "So", **wrong})
+        assert words in refused.content.decode()
+    asked = client.post(reverse("rule_new"), form)
+    assert "It lets malware and phishing pass." in client.get(asked["Location"]).content.decode()
+    saved = client.post(asked["Location"] + "/save", {"reason": "agreed", "despite": "on"})
+    assert saved.status_code == 302
+    assert "beats threats" in client.get(reverse("rules")).content.decode()
+
+
+def test_a_block_holds_or_refuses(client, cast: Cast):
+    client.force_login(cast.ana)
+    form = {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "7"}
+    asked = client.post(reverse("rule_new"), {**form, "clients": "acme", "action": "reject"})
+    assert client.post(asked["Location"] + "/save", {"reason": "seen"}).status_code == 302
+    with scope(cast):
+        assert GatewayRule.objects.get().action == "reject"
+    allow = {**form, "kind": "allow", "clients": "globex", "action": "reject"}
+    assert client.post(reverse("rule_new"), allow).status_code == 302
+
+
 def test_the_api_wants_a_client_or_all_of_them(client, cast: Cast):
     client.force_login(cast.mo)
     body = {"value": "eve@evil.example", "reason": "seen"}
