@@ -189,7 +189,7 @@ def _wish(
 
 def _rehearse(change: PolicyChange, target: Target, changed: Layer, actor: Person | Actor) -> None:
     """Gives the change its differences, and its batch where mail would be treated otherwise."""
-    tenant_ids = _clients_of(target)
+    tenant_ids = clients_of(target)
     layers = Layers(tenant_ids)
     after = layers.replaced(target, changed)
     found = differences(layers.chain_of(target), after.chain_of(target))
@@ -202,7 +202,7 @@ def _rehearse(change: PolicyChange, target: Target, changed: Layer, actor: Perso
     change.batch = batch if forecast.clients else None
 
 
-def _clients_of(target: Target) -> list[int]:
+def clients_of(target: Target) -> list[int]:
     """Whose mail may be treated otherwise.  Raises ``WrongInput`` for a group without clients."""
     if target.tenant:
         return [target.tenant.id]
@@ -234,7 +234,7 @@ def make_change(
     if locked.created_at < timezone.now() - FRESH_FOR:
         raise Conflict("This was rehearsed more than an hour ago. Rehearse it again.")
     _check_unchanged(locked, target)
-    _check_may_loosen(target, _stated_by(locked, target, actor), actor)
+    _check_may_loosen(target, layer_after(locked, target), actor)
     rehearsals = list(Rehearsal.objects.filter(batch=locked.batch)) if locked.batch else []
     check_savable(rehearsals, despite=despite)
     row = _write(locked, target, actor, reason.strip()[:MAX_REASON_CHARS])
@@ -242,11 +242,11 @@ def make_change(
     return row
 
 
-def _stated_by(change: PolicyChange, target: Target, actor: Person | Actor) -> Layer:
-    """What the level would state by this change, as it stands now."""
+def layer_after(change: PolicyChange, target: Target) -> Layer:
+    """What the level would state by this change, as the level stands now."""
     row = own_row(target)
     now = layer_of(row, target.name) if row else Layer(target.level, target.name)
-    return stated(now, states=change.states, inherits=change.inherits, by=actor.name)
+    return stated(now, states=change.states, inherits=change.inherits, by=change.asked_by)
 
 
 def _write(change: PolicyChange, target: Target, actor: Person | Actor, reason: str) -> PolicyLayer:
