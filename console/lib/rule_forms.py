@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 from typing_extensions import override
 
+from incidents.words import MatrixAction
 from seg_bridge.models import GatewayRule
 from tenants.groups import PREFIX, group_choices
 from tenants.models import Person, Tenant
@@ -35,6 +36,16 @@ class RuleForm(forms.Form):
         coerce=int,
         initial=30,
     )
+    action = forms.ChoiceField(
+        label="What a block does",
+        choices=[("", "Holds the mail"), (MatrixAction.REJECT, "Refuses it: the sender hears so")],
+        required=False,
+    )
+    beats_threats = forms.BooleanField(
+        label="Also where the mail is malware or phishing",
+        help_text="Of an allow entry with an end. Without it no entry lets such mail pass.",
+        required=False,
+    )
     no_end_because = forms.CharField(
         label="Why it has no end", help_text="Only with “No end”.", max_length=500, required=False
     )
@@ -56,7 +67,7 @@ class RuleForm(forms.Form):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields["clients"].queryset = Tenant.objects.all()  # type: ignore[attr-defined]
         if person.role != Person.Role.LEAD:
-            del self.fields["everywhere"], self.fields["group"]
+            del self.fields["everywhere"], self.fields["group"], self.fields["beats_threats"]
             return
         groups = [(address.removeprefix(PREFIX), name) for address, name in group_choices()]
         self.fields["group"].choices = [("", "None"), *groups]  # type: ignore[attr-defined]
@@ -70,6 +81,12 @@ class RuleForm(forms.Form):
             self.add_error("no_end_because", "Say why this entry has no end, or choose one.")
         if said.get("days"):
             said["no_end_because"] = ""
+        if said.get("kind") == GatewayRule.Kind.ALLOW:
+            said["action"] = ""  # which is about blocks
+        elif said.get("beats_threats"):
+            self.add_error("beats_threats", "Only an allow entry lets such mail pass.")
+        if said.get("beats_threats") and said.get("days") == 0:
+            self.add_error("beats_threats", "An entry that lets such mail pass needs an end.")
         named = [name for name in ("everywhere", "group") if said.get(name)]
         if len(named) == 2 or (said.get("group") and said.get("clients")):
             self.add_error("group", "Choose the group or clients, not both.")

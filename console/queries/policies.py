@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 
+from seg_bridge.held.shorter import would_be_deleted
 from seg_bridge.models import PolicyChange, PolicyLayer, PolicyPush, Rehearsal
 from seg_bridge.policies.effective import Effective, Level, effective
 from seg_bridge.policies.keys import KEYS, ROW_WORDS, ROWS, Key
@@ -335,7 +336,9 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """``changing``: values that become others; ``moving``: that come from another level."""
+    """``changing``: values that become others; ``moving``: that come from another level.
+    ``deleted``: held mails that the retention would take, of a change that is not made yet.
+    """
 
     change: PolicyChange
     target: Target
@@ -344,6 +347,7 @@ class ChangePage:
     rehearsals: list[Rehearsal]
     totals: dict[str, int]
     stops: list[str]
+    deleted: int
 
 
 def change_page(change: PolicyChange) -> ChangePage:
@@ -363,6 +367,7 @@ def change_page(change: PolicyChange) -> ChangePage:
         rehearsals=rehearsals,
         totals=dict(totals),
         stops=[stop for each in rehearsals for stop in each.stops],
+        deleted=0 if change.state == PolicyChange.State.MADE else would_be_deleted(change),
     )
 
 

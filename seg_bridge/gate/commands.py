@@ -4,7 +4,8 @@ change the queue.
 The gate asks (a long poll), so it needs no open port towards the console.  A command is carried
 out once: begin and outcome are in the journal, and a repeat of its id is acknowledged again from
 memory.  A release that the gate died over is *unknown* and never repeated by itself; a lesson is
-offered again and may be repeated.  Lessons wait in a line of their own: no release waits for one.
+offered again and may be repeated.  Releases wait in a line for each client (``lines.py``), lessons
+in one of their own: no policy waits for either.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from seg_bridge.gate.files import replace_file
 from seg_bridge.gate.ingest import IngestClient, IngestError, json_object
 from seg_bridge.gate.journal import Journal, JournalError, Record
 from seg_bridge.gate.lessons import Learner
+from seg_bridge.gate.lines import Lines
 from seg_bridge.gate.policy import BadSnapshot
 from seg_bridge.gate.queues import KINDS, QueueHands
 from seg_bridge.gate.release import Command, Done, Releaser
@@ -100,6 +102,7 @@ class CommandLoop:
         self._acknowledged_at_s: dict[str, float] = {}
         self._lessons: dict[str, Command] = {}
         self._has_lessons = asyncio.Event()
+        self._releases = Lines(self._let_go)
         # What waits in the line is not asked for again before the end of a wait.
         self._after = 0
         # The first order about the queue that was left for the next question.
@@ -176,7 +179,7 @@ class CommandLoop:
         log.info("a newer policy is in force")
 
     async def obey(self, command: Command) -> bool:
-        """False: it was done before, and is at most acknowledged again.
+        """False: it was done before, and is at most acknowledged again; or it waits in its line.
 
         Raises ``JournalError`` or ``OSError``: not acknowledged, ingest will ask again.
         """
@@ -185,10 +188,9 @@ class CommandLoop:
             await self._acknowledge_again(known)
             return False
         match command.kind:
-            case "release":
-                done = await self._releaser.release(command)
-            case "drop":
-                done = self._releaser.drop(command)
+            case "release" | "drop":
+                self._after = max(self._after, command.seq)
+                return self._releases.put(command)
             case kind if kind in KINDS and self._hands is not None:
                 done = await self._hands.do(command)
             case "lift" if self._submission is not None:
@@ -199,6 +201,18 @@ class CommandLoop:
                 done = Done(False, f"this gate knows no command {command.kind!r}")
         await self._conclude(command, done)
         return True
+
+    async def run_releases(self) -> None:
+        """For ever."""
+        await self._releases.run()
+
+    async def _let_go(self, command: Command) -> None:
+        """On to its recipients, or nowhere.  Raises ``JournalError`` or ``OSError``."""
+        if command.kind == "drop":
+            done = self._releaser.drop(command)
+        else:
+            done = await self._releaser.release(command)
+        await self._conclude(command, done)
 
     async def _conclude(self, command: Command, done: Done) -> None:
         """Raises ``JournalError`` or ``OSError``."""

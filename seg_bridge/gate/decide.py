@@ -1,12 +1,14 @@
 """What happens with one copy: the client's rules, then its policy for the verdict.
 
 1. A block rule that fits acts.
-2. An allow rule that fits delivers, but never malware or phish unless it says so, and never a
-   sender that the sender's own domain disowns (DMARC fails).
-3. Not scanned: the policy for that.
-4. Malware and unscannable act at any score, other verdicts from the policy's score on; a weaker
+2. An allow rule that fits delivers, but never malware or phish unless it says so, never a sender
+   that the sender's own domain disowns (DMARC fails), and nothing that an engine has not looked at
+   where the policy keeps such mail back: nobody knows whether it is malware, or whose it is.
+3. Not scanned: the policy for that, unless what another engine found is kept back anyhow.
+4. Malware and unscannable act at any score, other threats from the policy's score on; a weaker
    threat is marked from another score on, if the policy has one.
-5. Everything else is delivered.
+5. Everything else is delivered, but where the policy wants something else for what is harmless: a
+   score says nothing of that.
 6. Kinds of files that the policy names: where it wants more than the verdict does, that is done.
 
 The policy is the recipient's: of the mailbox, else the domain, else the client.
@@ -33,6 +35,7 @@ _HARSHER = (
     *(MatrixAction.DELIVER, MatrixAction.TAG, MatrixAction.HOLD, MatrixAction.DEFER),
     MatrixAction.REJECT,
 )
+_PASSES = (MatrixAction.DELIVER, MatrixAction.TAG)
 _IN_WORDS = {
     MatrixAction.DELIVER: "delivered",
     MatrixAction.TAG: "delivered with a mark",
@@ -124,29 +127,45 @@ def decide(mail: Decidable, tenant: TenantPolicy, recipient: str, now: datetime)
         if rule.kind == "block" and fits(rule, mail):
             words = f"block of {_whose(rule, tenant)}: {say_rule(rule)}"
             return Decision(rule.action, words, "block", rule)
+    treatment = tenant.treatment_for(recipient)
+    is_kept_back = _is_unscanned(mail) and treatment.on_not_scanned not in _PASSES
     for rule in live:
-        if rule.kind == "allow" and may_allow(rule, mail):
+        if rule.kind == "allow" and not is_kept_back and may_allow(rule, mail):
             words = f"allow of {_whose(rule, tenant)}: {say_rule(rule)}"
             return Decision(MatrixAction.DELIVER, words, "allow", rule)
-    treatment = tenant.treatment_for(recipient)
     decided = _by_verdict(treatment, mail)
     by_file = _by_file(treatment, mail)
-    if by_file is not None and _HARSHER.index(by_file.action) > _HARSHER.index(decided.action):
+    if by_file is not None and _is_harsher(by_file.action, decided.action):
         decided = by_file
     return replace(decided, rule=f"policy of {tenant.whose(recipient)}: {decided.rule}")
+
+
+def _is_unscanned(mail: Decidable) -> bool:
+    """Is an engine's word about it missing, whatever the others said?"""
+    return mail.verdict is None or bool(mail.missing)
+
+
+def _is_harsher(action: MatrixAction, than: MatrixAction) -> bool:
+    return _HARSHER.index(action) > _HARSHER.index(than)
 
 
 def _by_verdict(policy: Treatment, mail: Decidable) -> Decision:
     verdict = mail.verdict
     if verdict is not None and (verdict in _ALWAYS_ACTS or mail.score >= policy.act_from):
         action = policy.matrix.get(verdict, MatrixAction.HOLD)
-        return Decision(action, f"{verdict} is {_IN_WORDS[action]}", "verdict")
-    if verdict is None or mail.missing:
+        # What one engine found and the policy lets pass says nothing for the one that is away.
+        if not (mail.missing and action in _PASSES and _is_harsher(policy.on_not_scanned, action)):
+            return Decision(action, f"{verdict} is {_IN_WORDS[action]}", "verdict")
+    if verdict is None or mail.missing:  # as _is_unscanned, which narrows no type
         missing = ", ".join(mail.missing)
         words = f"not scanned ({missing} did not answer) is {_IN_WORDS[policy.on_not_scanned]}"
         return Decision(policy.on_not_scanned, words, "not_scanned")
     action, words = MatrixAction.DELIVER, f"{verdict} is delivered"
-    if verdict.is_threat:
+    if not verdict.is_threat:
+        wanted = policy.matrix.get(verdict, action)
+        if wanted is not action:
+            return Decision(wanted, f"{verdict} is {_IN_WORDS[wanted]}", "verdict")
+    else:
         if policy.mark_from is not None and mail.score >= policy.mark_from:
             action = MatrixAction.TAG
         words = (

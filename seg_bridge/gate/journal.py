@@ -95,6 +95,10 @@ class Journal:
             except OSError as problem:
                 log.error("the journal could not be written: %s", problem)
                 error = JournalError(str(problem))
+            except Exception as problem:  # a bug, or no memory: nobody must wait for ever
+                log.exception("the journal could not be written")
+                self._drop_segment()
+                error = JournalError(repr(problem))
             _wake_owners(batch, error)
 
     def _write(self, data: bytes) -> None:
@@ -128,7 +132,12 @@ class Journal:
         path = segment_path(self._folder, last + 1)
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._size = 0
-        sync_folder(self._folder)
+        try:
+            sync_folder(self._folder)
+        except OSError:
+            # Its name may not be on disk: what is written to it would be lost with the power.
+            self._drop_segment()
+            raise
         return self._fd
 
     def _drop_segment(self) -> None:

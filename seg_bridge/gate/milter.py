@@ -22,6 +22,13 @@ from seg_bridge.gate import milter_wire as wire
 from seg_bridge.gate.dialogue import Said, exchange
 from seg_bridge.gate.known import NO_SUCH_MAILBOX, Known
 from seg_bridge.gate.limits import FrontLimits, FrontLoad
+from seg_bridge.gate.milter_words import (
+    address_in,
+    answer_packets,
+    first_of,
+    without_brackets,
+    words_of,
+)
 from seg_bridge.gate.outgoing import normalise
 from seg_bridge.gate.paths import BadCommand, check_ascii, check_recipient, check_sender
 from seg_bridge.gate.policy import PolicySnapshot, Route
@@ -154,7 +161,7 @@ class MilterSession(asyncio.Protocol):
                 self._forget_client()
                 _, self._client_ip = wire.read_connect(data)
             case "H":
-                self._helo = _first(data)
+                self._helo = first_of(data)
             case "M":
                 self._take_sender(data)
             case "R":
@@ -218,7 +225,7 @@ class MilterSession(asyncio.Protocol):
             self._later(self._ask_for(route, data))
 
     def _route_to_ask(self, data: bytes) -> Route | None:
-        route = self._open.snapshot.find(_without_brackets(_first(data))) if self._open else None
+        route = self._open.snapshot.find(address_in(data)) if self._open else None
         if route is None or not route.must_ask or self._parts.known.kept(route) is not None:
             return None
         return route
@@ -258,8 +265,8 @@ class MilterSession(asyncio.Protocol):
     def _begin(self, data: bytes) -> None:
         self._forget_mail()
         self._macros.pop("E", None)
-        path, *options = _words(data)
-        sender = _without_brackets(path)
+        path, *options = words_of(data)
+        sender = without_brackets(path)
         options = [each.upper() if "=" not in each else each for each in options]
         if sender:
             check_sender(sender)
@@ -275,8 +282,8 @@ class MilterSession(asyncio.Protocol):
         mail = self._open
         if mail is None:
             raise BadCommand(self._sender_refusal or "503 5.5.1 Say MAIL first")
-        path, *options = _words(data)
-        address = _without_brackets(path)
+        path, *options = words_of(data)
+        address = without_brackets(path)
         check_recipient(address, is_smtputf8=mail.is_smtputf8)
         route = self._find(address, mail.snapshot)
         if route is None:
@@ -371,40 +378,3 @@ class MilterSession(asyncio.Protocol):
         self._say(answer_packets(answer, given))
         self._transport.resume_reading()
         self._obey_all()
-
-
-def answer_packets(answer: Answer, given: dict[str, list[bytes]]) -> bytes:
-    """``given``: the recipients as Postfix knows them."""
-    if answer.reply:
-        return wire.reply(answer.reply)
-    if answer.is_discarded:
-        return wire.DISCARD
-    edits = answer.edits
-    packets = [
-        wire.remove_recipient(written) for address in answer.removed for written in given[address]
-    ]
-    packets += [wire.change_header(number, name, b"") for number, name in edits.taken_out]
-    if edits.subject is not None:
-        packets.append(wire.change_header(*edits.subject))
-    packets += [wire.insert_header(0, name, value) for name, value in reversed(edits.on_top)]
-    return b"".join((*packets, wire.CONTINUE))
-
-
-def _words(data: bytes) -> list[str]:
-    found = [each.decode("utf-8", "surrogateescape") for each in wire.strings(data)]
-    if not found:
-        raise wire.BadPacket("a command without its address")
-    return found
-
-
-def _first(data: bytes) -> str:
-    return _words(data)[0] if data else ""
-
-
-def first_word(data: bytes) -> str:
-    """The address of MAIL or RCPT."""
-    return _without_brackets(_first(data))
-
-
-def _without_brackets(path: str) -> str:
-    return path.removeprefix("<").removesuffix(">")

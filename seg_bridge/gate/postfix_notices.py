@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing_extensions import override
 
 from seg_bridge.gate import milter_wire as wire
-from seg_bridge.gate.milter import MilterParts, MilterSession, first_word
+from seg_bridge.gate.milter import MilterParts, MilterSession
+from seg_bridge.gate.milter_words import address_in
 
 
 class NoticeMilter(MilterSession):
@@ -28,7 +29,7 @@ class NoticeMilter(MilterSession):
     @override
     def _take_recipient(self, data: bytes) -> None:
         assert self._open is not None
-        route = self._open.snapshot.find(first_word(data))
+        route = self._open.snapshot.find(address_in(data))
         if route is None or not route.is_listed:
             self._is_foreign = True
             self._say(wire.CONTINUE)

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from seg_bridge.gate.journal import Record, read_all
-from seg_bridge.gate.records import settle_unfinished
+from seg_bridge.gate.records import observations, settle_unfinished
 from seg_bridge.gate.repeats import KEEP_ANSWERED_S, Repeats
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ class Last:
 class Leftovers:
     """``kept`` are the (tenant id, ulid) whose original bytes the journal answers for;
     ``answered`` the ulids of mails with an outcome; ``spooled`` those with copies still to be
-    delivered; ``commands`` acknowledged ones; ``last`` are the newest mails that are done, and what
+    delivered, ``followed_up`` those copies (ulid/recipient) of which it is told what became of them
+    later; ``commands`` acknowledged ones; ``last`` are the newest mails that are done, and what
     is settled of them.
     """
 
@@ -51,6 +52,7 @@ class Leftovers:
     kept: set[tuple[int, str]] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     spooled: set[str] = field(default_factory=set)
+    followed_up: set[str] = field(default_factory=set)
     commands: list[Record] = field(default_factory=list)
     last: deque[Last] = field(default_factory=lambda: deque(maxlen=MOST_LAST))
 
@@ -60,6 +62,8 @@ class Leftovers:
                 self.begun[record["ulid"]] = record
             case "done":
                 self._note_done(record)
+            case "followed_up":
+                self.followed_up |= {each["source_key"] for each in observations(record)}
             case "stopped":
                 self.last.clear()
             case "command_begun":

@@ -167,7 +167,7 @@ class Gate:
         memory = Memory(settings.folder / "commands.json")
         memory.load([*leftovers.commands, *leftovers.begun_commands.values()])
         memory.save()
-        spool.recover(leftovers.spooled)
+        spool.recover(leftovers.spooled, leftovers.followed_up)
         parts = self._core_parts(originals, spool, unscanned)
         await submission.start(parts)
         await self._listen(parts)
@@ -187,6 +187,7 @@ class Gate:
         self._begin(
             spool.run(),
             commands.run(),
+            commands.run_releases(),
             commands.run_lessons(),
             watch.run(),
             submission.run(),

@@ -45,6 +45,7 @@ NotHeard = Callable[[Transaction, str], Coroutine[Any, Any, None]]
 _READ_BYTES = 64 * 1024
 _DRAIN_FACTOR = 3  # a mail that is too big is read to its end up to this, then cut off
 _MOST_SAID = 500
+_MOST_TRIED = 6  # times the limit of recipients: who goes on and on is not heard out
 _TOO_BIG = "552 5.3.4 The mail is larger than we take"
 _NO_ROOM = "452 4.3.1 No room for the mail at the moment"
 # What a web page can make a browser say to us.
@@ -78,6 +79,7 @@ class _Open:
     snapshot: PolicySnapshot
     routes: dict[str, Route] = field(default_factory=dict)
     said: list[Said] = field(default_factory=list)
+    recipients_tried: int = 0
 
     def note(self, command: str, reply: str, tenant_id: int | None = None) -> None:
         """A sender may repeat a refused recipient for ever: what is kept of it is bounded."""
@@ -301,15 +303,15 @@ class GateSession(SMTP):
         if self._open is not None:
             raise BadCommand("503 5.5.1 A mail is under way already")
         command = read_mail(argument)
+        self._mails += 1  # also of those that are put off: who comes again and again is cut off
+        if self._mails > self._limits.mails:
+            raise Goodbye("421 4.7.0 Enough mail for one connection")
         if command.size_bytes > self._limits.mail_bytes:
             raise BadCommand(_TOO_BIG)
         snapshot = self._parts.latest()
         if snapshot is None:
             raise BadCommand("451 4.3.5 The gate has no policy yet")
         await self._check_sender(command, snapshot)
-        self._mails += 1
-        if self._mails > self._limits.mails:
-            raise Goodbye("421 4.7.0 Enough mail for one connection")
         self._open = _Open(command, snapshot)
         self._open.said += self._hello
         self._open.note(f"MAIL {argument}", "250 2.1.0 Ok")
@@ -331,6 +333,9 @@ class GateSession(SMTP):
     async def _add_recipient(self, argument: str) -> None:
         if self._open is None:
             raise BadCommand("503 5.5.1 Say MAIL first")
+        self._open.recipients_tried += 1
+        if self._open.recipients_tried > _MOST_TRIED * self._limits.recipients:
+            raise Goodbye("421 4.7.0 Too many recipients in one mail, goodbye")
         address = read_rcpt(argument, is_smtputf8=self._open.command.is_smtputf8)
         route = self._route_to(address, self._open.snapshot)
         await self._check_recipient(route, self._open.routes)

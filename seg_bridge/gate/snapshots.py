@@ -21,6 +21,8 @@ from seg_bridge.gate.policy import BadSnapshot, PolicySnapshot, load_signed
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 0.3
+# Where what is on disk cannot be followed: it is said in the log each time.
+WATCH_AGAIN_S = 5.0
 
 
 class SnapshotKeeper:
@@ -32,10 +34,13 @@ class SnapshotKeeper:
         self._secret = secret
         self.current: PolicySnapshot | None = None
         self.trouble = ""
+        # Of the file that was read: one that replaces it before the watch begins is seen, too.
+        self._seen: tuple[int, int] | None = None
         make_folder(path.parent)
 
     def load(self) -> None:
         """Takes up the snapshot on disk; without a good one the gate has no policy."""
+        self._seen = self._stamp()
         self.current = self._read(self._path)
         if self.current is None:
             self.current = self._read(previous_of(self._path))
@@ -76,12 +81,27 @@ class SnapshotKeeper:
 
     async def watch(self) -> None:
         """Follows, for ever, what another process of the gate has put on disk."""
-        seen = self._stamp()
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            if (stamp := self._stamp()) != seen:
-                seen = stamp
-                self.load()
+            if (stamp := self._stamp()) == self._seen:
+                continue
+            if self.follow_disk():
+                self._seen = stamp
+            else:
+                await asyncio.sleep(WATCH_AGAIN_S)
+
+    def follow_disk(self) -> bool:
+        """Takes up what is on disk where it is good and not older than what is in force; else that
+        stays, as it does in the process that was given the policy.  False: look again.
+        """
+        if self.current is None:
+            self.load()
+            return self.current is not None
+        found = self._read(self._path)
+        if found is None or found.made_at < self.current.made_at:
+            return False
+        self.current, self.trouble = found, ""
+        return True
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

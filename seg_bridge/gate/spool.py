@@ -33,6 +33,8 @@ from seg_bridge.gate.ways import Way
 
 log = logging.getLogger(__name__)
 
+MOST_AT_ONCE = 32  # each has a mail's bytes in memory
+
 
 @dataclass(frozen=True, slots=True)
 class SpoolTimes:
@@ -88,7 +90,7 @@ def follow_up(
         tenant_id=entry.tenant_id,
         layer=Layer.GATEWAY,
         source=source,
-        source_key=f"{entry.ulid}/{recipient}",
+        source_key=_key(entry, recipient),
         observed_at=datetime.now(UTC),
         recipient=recipient,
         direction=entry.direction,
@@ -124,7 +126,10 @@ class Spool:
         self._snapshot = snapshot
         self._times = times
         self._entries: dict[str, SpoolEntry] = {}
-        self._trying = ""
+        self._trying: set[str] = set()
+        # Client → what tries its entries now.
+        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._wake = asyncio.Event()
         make_folder(folder)
 
@@ -147,20 +152,24 @@ class Spool:
         for suffix in (".json.new", ".eml"):
             self._path(entry.name, suffix).unlink(missing_ok=True)
 
-    def recover(self, answered_for: Collection[str]) -> None:
+    def recover(self, answered_for: Collection[str], followed_up: Collection[str] = ()) -> None:
         """Takes up what an earlier process left; ``answered_for`` are ulids with spooled copies in
-        the journal.
+        the journal, ``followed_up`` copies of which it tells what became of them: they are done.
         """
         for path in self._folder.glob("*.json.new"):
             name = path.name.removesuffix(".json.new")
-            if name.partition(".")[0] in answered_for:
+            is_activated = self._path(name, ".json").exists()  # then this is half a change of it
+            if name.partition(".")[0] in answered_for and not is_activated:
                 # no failpoint: the next start would do the same
                 path.rename(self._path(name, ".json"))
             else:
                 path.unlink()
         for path in self._folder.glob("*.json"):
             entry = _decode(path.read_bytes())
-            self._entries[entry.name] = entry
+            left = tuple(each for each in entry.recipients if _key(entry, each) not in followed_up)
+            self._entries[entry.name] = replace(entry, recipients=left)
+            if not left:
+                self._forget(entry)
         for path in self._folder.glob("*.eml"):
             if path.stem not in self._entries:
                 path.unlink()
@@ -183,7 +192,7 @@ class Spool:
 
         "" when it is done, else why not.  Raises ``OSError`` or ``JournalError``.
         """
-        if entry.name == self._trying:
+        if entry.name in self._trying:
             return "It is being tried at this moment. Look again."
         match action:
             case "retry" if entry.is_held:
@@ -234,32 +243,56 @@ class Spool:
         self._forget(entry)
 
     async def run(self) -> None:
-        """Tries what is due, for ever."""
-        while True:
-            self._wake.clear()
-            free = [each for each in self._entries.values() if not each.is_held]
-            for entry in [each for each in free if each.due_at_s <= time.time()]:
+        """Tries what is due, for ever; each client's by itself, so that one whose mail host hangs
+        holds up no other.
+        """
+        try:
+            while True:
+                self._wake.clear()
+                idle = [each for each in self._entries.values() if self._may_be_tried(each)]
+                for tenant_id in {each.tenant_id for each in idle if each.due_at_s <= time.time()}:
+                    self._busy[tenant_id] = asyncio.create_task(self._try_all_of(tenant_id))
+                waiting = [each.due_at_s for each in idle if each.tenant_id not in self._busy]
+                wait_s = max(0.05, min(waiting) - time.time()) if waiting else 60.0
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            for task in self._busy.values():
+                task.cancel()
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+
+    def _may_be_tried(self, entry: SpoolEntry) -> bool:
+        return not entry.is_held and entry.tenant_id not in self._busy
+
+    async def _try_all_of(self, tenant_id: int) -> None:
+        """What is due of one client, one after the other."""
+        try:
+            entries = [each for each in self._entries.values() if each.tenant_id == tenant_id]
+            for entry in entries:
+                is_due = not entry.is_held and entry.due_at_s <= time.time()
                 # An order may have changed it while another one was tried.
-                if self._entries.get(entry.name) == entry:
-                    await self._try(entry)
-            free = [each for each in self._entries.values() if not each.is_held]
-            due_at_s = min((each.due_at_s for each in free), default=None)
-            wait_s = 60.0 if due_at_s is None else max(0.05, due_at_s - time.time())
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                if is_due and self._entries.get(entry.name) == entry:
+                    async with self._places:
+                        await self._try(entry)
+        finally:
+            del self._busy[tenant_id]
+            self._wake.set()
 
     async def _try(self, entry: SpoolEntry) -> None:
-        self._trying = entry.name
+        self._trying.add(entry.name)
         try:
             await self._deliver(entry)
         except (OSError, JournalError) as error:
             log.error("spool entry %s stays: %s", entry.name, error)
             self._put_off(entry)
+        except Exception:  # a bug must not stop the copies behind it
+            log.exception("spool entry %s stays", entry.name)
+            self._put_off(entry)
         finally:
-            self._trying = ""
+            self._trying.discard(entry.name)
 
     async def _deliver(self, entry: SpoolEntry) -> None:
         """Raises ``OSError`` or ``JournalError``; the entry is then tried again."""
@@ -339,6 +372,10 @@ class Spool:
 
     def _path(self, name: str, suffix: str) -> Path:
         return self._folder / f"{name}{suffix}"
+
+
+def _key(entry: SpoolEntry, recipient: str) -> str:
+    return f"{entry.ulid}/{normalise_address(recipient)}"
 
 
 def _rule(answer: HopAnswer) -> str:

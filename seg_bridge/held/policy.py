@@ -32,7 +32,11 @@ class HeldPolicies:
     @classmethod
     def of(cls, tenant_ids: Sequence[int]) -> HeldPolicies:
         """Three queries, and two only where no domain or mailbox states anything."""
-        layers = Layers(tenant_ids)
+        return cls.by(Layers(tenant_ids), tenant_ids)
+
+    @classmethod
+    def by(cls, layers: Layers, tenant_ids: Sequence[int]) -> HeldPolicies:
+        """As these layers would have it."""
         narrow = [each for each in tenant_ids if layers.narrower(each)]
         return cls(layers, _places(narrow), {})
 

@@ -119,10 +119,14 @@ def forget_sent(tenant_id: int, now: datetime) -> None:
     OutgoingMail.objects.filter(due_at=None, **old).delete()
 
 
-def expired(tenant_id: int, now: datetime) -> Iterator[tuple[UUID, str, str]]:
-    """Copies whose time or room is over: id, why, and whose policy it is."""
+def expired(
+    tenant_id: int, now: datetime, *, policies: HeldPolicies | None = None
+) -> Iterator[tuple[UUID, str, str]]:
+    """Copies whose time or room is over: id, why, and whose policy it is.  ``policies`` None: those
+    in force.
+    """
     room: dict[str, int] = defaultdict(int)
-    for held in _held(tenant_id):
+    for held in _held(tenant_id, policies or HeldPolicies.of([tenant_id])):
         room[held.size_level] += held.size_bytes
         if held.received_at < now - held.age:
             yield held.delivery_id, f"older than {held.age.days} days", held.level
@@ -131,9 +135,8 @@ def expired(tenant_id: int, now: datetime) -> Iterator[tuple[UUID, str, str]]:
             yield held.delivery_id, why, held.size_level
 
 
-def _held(tenant_id: int) -> Iterator[Held]:
+def _held(tenant_id: int, policies: HeldPolicies) -> Iterator[Held]:
     """Newest first, so that what has no room is the oldest."""
-    policies = HeldPolicies.of([tenant_id])
     rows = Delivery.objects.filter(tenant_id=tenant_id, place=Place.HOLD)
     values = rows.order_by("-received_at", "-id").values_list(
         "id", "received_at", "recipient", "message__size_bytes"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import available_timezones
 
-from incidents.words import GRAVE, MatrixAction, Verdict
+from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.treatment import DEFAULT_ACT_FROM, DEFAULT_MATRIX, FileTrait
 
 Value = str | float
@@ -81,7 +81,6 @@ LEARN_WORDS = {
     "shared": "Hashes for all clients too",
 }
 AS_VERDICT = "verdict"
-_PASSES = (MatrixAction.DELIVER, MatrixAction.TAG)
 MAX_MARK_CHARS = 50
 
 
@@ -372,16 +371,3 @@ def may_release(least: str, role: str) -> bool:
     if "nobody" in (least, role) or role not in RELEASERS or least not in RELEASERS:
         return False
     return RELEASERS.index(role) >= RELEASERS.index(least)
-
-
-def what_is_loosened(key: str, before: Value, after: Value) -> str:
-    """What a lead alone may say, in words: that more people may release it ``after``, or that
-    malware, phishing or fraud is delivered that was kept back ``before``.  "" for neither.
-    """
-    section, _, row = key.partition(".")
-    if section == "release" and {before, after} <= set(RELEASERS):
-        is_looser = RELEASERS.index(str(after)) < RELEASERS.index(str(before))
-        return f"lets more people release held mail ({KEYS[key].label})" if is_looser else ""
-    if section == "action" and row in GRAVE and after in _PASSES and before not in _PASSES:
-        return f"has {ROW_WORDS[row].lower()} delivered"
-    return ""

@@ -238,6 +238,17 @@ class Layers:
             target.mailbox.id if target.mailbox else None,
         )
 
+    def passed_over(self, target: Target) -> list[Layer]:
+        """Of a group of the directory: the layers of domains, and of groups that were seen before
+        it, which it is narrower than for those of its mailboxes that they hold for.
+        """
+        if target.tenant is None or target.directory is None:
+            return []
+        own = self._of.get(target.tenant.id, {})
+        found = [layer for (domain_id, _), layer in own.items() if domain_id is not None]
+        groups = self._of_directory.get(target.tenant.id, {})
+        return found + [groups[each] for each in groups if each < target.directory.id]
+
     def narrower(self, tenant_id: int) -> dict[_Place, Layer]:
         """(domain, None) or (None, mailbox) → what it states, of this client; a mailbox with what
         the groups of its directory state for it.

@@ -22,9 +22,9 @@ from seg_bridge.policies.keys import (
     WrongValue,
     check_keys,
     check_values,
-    what_is_loosened,
 )
 from seg_bridge.policies.layers import Layers, Target, layer_of, name_of
+from seg_bridge.policies.leads import loosened
 from seg_bridge.policies.templates import BAILEYS, Template
 from seg_bridge.rehearsal import ChangePolicy, rehearse
 from tenants.audit import Actor, write_audit
@@ -101,8 +101,8 @@ def ask_change(
     ``version``: of the layer that the person has seen, 0 for none.  ``template`` "": none, else the
     level states its values and nothing besides; ``states`` then count on top.  Raises
     ``WrongInput`` (also where nothing would change), ``Conflict`` where somebody changed the level
-    meanwhile, ``NotAllowed`` where it is a lead's: a level for all clients or a group, that people
-    may release what they may not release now, or that malware, phishing or fraud is delivered.
+    meanwhile, ``NotAllowed`` where it is a lead's: a level for all clients or a group, and what
+    ``leads.py`` names.
     """
     _check_may_change(target, actor)
     row = own_row(target)
@@ -113,6 +113,7 @@ def ask_change(
     if not wanted and not given_back:
         raise NothingToChange
     changed = stated(layer, states=wanted, inherits=given_back, by=actor.name)
+    _check_may_loosen(target, changed, actor)
     change: PolicyChange = PolicyChange(
         **target.row_key,
         states=wanted,
@@ -123,7 +124,6 @@ def ask_change(
         asked_by=actor.name,
     )
     _rehearse(change, target, changed, actor)
-    _check_may_loosen(change, actor)
     change.save(force_insert=True)
     write_audit(
         REHEARSED,
@@ -141,17 +141,19 @@ def _check_may_change(target: Target, actor: Person | Actor) -> None:
         must_lead(actor)
 
 
-def _check_may_loosen(change: PolicyChange, actor: Person | Actor) -> None:
-    """Whoever is kept from releasing a mail does not give herself the right, nor has the like of
-    it delivered.  Raises ``NotAllowed``; who asked for a push is looked up, for a worker has her
-    name only.
-    """
-    loosened = [
-        what_is_loosened(each["key"], each["before"], each["after"]) for each in change.differences
-    ]
-    if not any(loosened):
+def _check_may_loosen(target: Target, changed: Layer, actor: Person | Actor) -> None:
+    """Raises ``NotAllowed``; who asked for a push is looked up, for a worker has her name only."""
+    if target.tenant is None:  # a lead's, whatever it says
         return
-    sentence = f"A lead {next(filter(None, loosened))}."
+    layers = Layers([target.tenant.id])
+    found = loosened(
+        layers.chain_of(target),
+        layers.replaced(target, changed).chain_of(target),
+        passed_over=layers.passed_over(target),
+    )
+    if not found:
+        return
+    sentence = f"A lead {found[0]}."
     if isinstance(actor, Person):
         must_lead(actor, sentence)
     elif actor.id is not None and not _is_a_lead(actor.id):
@@ -187,7 +189,7 @@ def _wish(
 
 def _rehearse(change: PolicyChange, target: Target, changed: Layer, actor: Person | Actor) -> None:
     """Gives the change its differences, and its batch where mail would be treated otherwise."""
-    tenant_ids = _clients_of(target)
+    tenant_ids = clients_of(target)
     layers = Layers(tenant_ids)
     after = layers.replaced(target, changed)
     found = differences(layers.chain_of(target), after.chain_of(target))
@@ -200,7 +202,7 @@ def _rehearse(change: PolicyChange, target: Target, changed: Layer, actor: Perso
     change.batch = batch if forecast.clients else None
 
 
-def _clients_of(target: Target) -> list[int]:
+def clients_of(target: Target) -> list[int]:
     """Whose mail may be treated otherwise.  Raises ``WrongInput`` for a group without clients."""
     if target.tenant:
         return [target.tenant.id]
@@ -227,17 +229,24 @@ def make_change(
     locked = PolicyChange.objects.select_for_update(of=("self",)).get(id=change.id)
     target = target_of(locked)
     _check_may_change(target, actor)
-    _check_may_loosen(locked, actor)
     if locked.state != PolicyChange.State.REHEARSED:
         raise Conflict("This change has been made already.")
     if locked.created_at < timezone.now() - FRESH_FOR:
         raise Conflict("This was rehearsed more than an hour ago. Rehearse it again.")
+    _check_unchanged(locked, target)
+    _check_may_loosen(target, layer_after(locked, target), actor)
     rehearsals = list(Rehearsal.objects.filter(batch=locked.batch)) if locked.batch else []
     check_savable(rehearsals, despite=despite)
-    _check_unchanged(locked, target)
     row = _write(locked, target, actor, reason.strip()[:MAX_REASON_CHARS])
     _close(locked, rehearsals, actor, reason.strip())
     return row
+
+
+def layer_after(change: PolicyChange, target: Target) -> Layer:
+    """What the level would state by this change, as the level stands now."""
+    row = own_row(target)
+    now = layer_of(row, target.name) if row else Layer(target.level, target.name)
+    return stated(now, states=change.states, inherits=change.inherits, by=change.asked_by)
 
 
 def _write(change: PolicyChange, target: Target, actor: Person | Actor, reason: str) -> PolicyLayer:

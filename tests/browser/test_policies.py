@@ -34,7 +34,7 @@ def test_the_pages_of_policies_can_be_used_by_everybody(
     with scope(cast):
         made = ask_change(target=acme, version=0, actor=cast.bo, states={"act_from": 4.5})
         make_change(change=made, actor=cast.bo, reason="They were hit twice")
-        waits = ask_change(target=acme, version=1, actor=cast.bo, template="Strict")
+        waits = ask_change(target=acme, version=1, actor=cast.mo, template="Strict")
         box = Mailbox.objects.get(address="ceo@acme.example")
         group = MailboxGroup.objects.create(
             tenant=cast.acme, source_id=new_id(), external_id="g1", name="Finance"

@@ -67,11 +67,11 @@ def test_a_value_is_changed_after_its_effect_was_shown(client, cast: Cast):
     client.force_login(cast.bo)
     address = reverse("policy_client", args=["acme"])
     sent = fields(client.get(address).content.decode())
-    answer = client.post(address, {**sent, "action.spam": "reject", "held.keep_days": "7"})
+    answer = client.post(address, {**sent, "action.spam": "reject", "held.keep_days": "90"})
     page = client.get(answer["Location"]).content.decode()
     assert "Nothing has been changed." in page
     assert "<b>Reject</b>" in page
-    assert "<b>7 days</b>" in page
+    assert "<b>90 days</b>" in page
     done = make(client, answer)
     assert done["Location"] == address
     page = client.get(address).content.decode()
@@ -83,7 +83,7 @@ def test_a_value_is_changed_after_its_effect_was_shown(client, cast: Cast):
 
 def test_one_button_gives_a_value_back_and_another_gives_all_back(client, cast: Cast):
     with scope(cast):
-        state_policy(cast.acme, act_from=4.0, action_spam="tag")
+        state_policy(cast.acme, act_from=9.0, action_spam="tag")
     client.force_login(cast.bo)
     address = reverse("policy_client", args=["acme"])
     sent = fields(client.get(address).content.decode())
@@ -169,7 +169,7 @@ def test_the_api_shows_the_origin_and_asks_before_it_changes(client, cast: Cast)
         "at": "",
         "reason": "",
     }
-    body = {"version": 0, "mailbox": "ceo@acme.example", "states": {"act_from": 9}}
+    body = {"version": 0, "mailbox": "ceo@acme.example", "states": {"act_from": 3}}
     asked = api(client, "POST", address, body, **{"Idempotency-Key": "once"})
     again = api(client, "POST", address, body, **{"Idempotency-Key": "once"})
     assert (asked.status_code, again.json()) == (201, asked.json())
@@ -180,7 +180,7 @@ def test_the_api_shows_the_origin_and_asks_before_it_changes(client, cast: Cast)
     made = api(client, "POST", f"policy-changes/{change['id']}/make", {"reason": "agreed"}).json()
     assert (made["state"], made["made_by"]) == ("made", "Bo")
     shown = api(client, "GET", f"{address}?mailbox=ceo@acme.example").json()
-    assert shown["values"]["act_from"]["value"] == 9.0
+    assert shown["values"]["act_from"]["value"] == 3.0
     listed = api(client, "GET", "policy-changes?level=mailbox").json()["results"]
     assert [each["id"] for each in listed] == [change["id"]]
 
@@ -225,10 +225,13 @@ def test_a_push_is_shown_approved_and_told_client_by_client(client, cast: Cast):
     assert empty.status_code == 200
     answer = client.post(address, {"what": "template:Strict", "clients": ["acme", "globex"]})
     push = answer["Location"]
-    assert "Waiting for its rehearsal" in client.get(push).content.decode()
+    page = client.get(push).content.decode()
+    assert "Waiting for its rehearsal: 2." in page
+    assert page.count(">not known<") == 4, "no number stands for what nobody has looked at"
     serve(cast.acme, cast.globex)
     page = client.get(push).content.decode()
-    assert "2 rehearsed." in page
+    assert "Rehearsed: 2." in page
+    assert "not known" not in page
     assert "Nothing is changed yet" in page
     done = client.post(push + "/approve", {"reason": "agreed"})
     assert done["Location"] == push
@@ -282,6 +285,35 @@ def test_a_lead_makes_an_entry_for_all_clients_and_an_analyst_is_not_asked(clien
     assert (listed[0]["tenant"], listed[0]["state"]) == (None, "in_force")
     removed = api(client, "POST", f"gateway-rules/{listed[0]['id']}/remove", {"reason": "wrong"})
     assert removed.json()["state"] == "removed"
+
+
+def test_an_entry_that_lets_threats_pass_is_a_leads_and_says_so(client, cast: Cast):
+    form = {"kind": "allow", "match": "dkim_domain", "value": "bank.example", "days": "7"}
+    form |= {"clients": "acme", "beats_threats": "on"}
+    client.force_login(cast.ana)
+    assert "malware or phishing" not in client.get(reverse("rule_new")).content.decode()
+    asked = client.post(reverse("rule_new"), form)
+    assert "malware and phishing" not in client.get(asked["Location"]).content.decode()
+    client.force_login(cast.mo)
+    for wrong, words in (({"kind": "block"}, "Only an allow"), ({"days": "0"}, "needs an end")):
+        refused = client.post(reverse("rule_new"), {**form, "no_end_because": "So", **wrong})
+        assert words in refused.content.decode()
+    asked = client.post(reverse("rule_new"), form)
+    assert "It lets malware and phishing pass." in client.get(asked["Location"]).content.decode()
+    saved = client.post(asked["Location"] + "/save", {"reason": "agreed", "despite": "on"})
+    assert saved.status_code == 302
+    assert "beats threats" in client.get(reverse("rules")).content.decode()
+
+
+def test_a_block_holds_or_refuses(client, cast: Cast):
+    client.force_login(cast.ana)
+    form = {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "7"}
+    asked = client.post(reverse("rule_new"), {**form, "clients": "acme", "action": "reject"})
+    assert client.post(asked["Location"] + "/save", {"reason": "seen"}).status_code == 302
+    with scope(cast):
+        assert GatewayRule.objects.get().action == "reject"
+    allow = {**form, "kind": "allow", "clients": "globex", "action": "reject"}
+    assert client.post(reverse("rule_new"), allow).status_code == 302
 
 
 def test_the_api_wants_a_client_or_all_of_them(client, cast: Cast):

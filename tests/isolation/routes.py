@@ -709,19 +709,19 @@ BODIES: dict[str, dict[str, Any]] = {
     "disagreement_dismiss": {"reason": "A drill"},
     "rule_new": {"kind": "block", "match": "sender", "value": "eve@evil.example", "days": "30"},
     **{
-        f"policy_{level}": {"version": "0", "held.keep_days": "7"}
+        f"policy_{level}": {"version": "0", "held.keep_days": "90"}
         for level in ("provider", "group", "client", "domain", "directory", "mailbox")
     },
-    "api-policy": {"version": 0, "states": {"held.keep_days": 7}},
-    "api-group-policy": {"version": 0, "states": {"held.keep_days": 7}},
-    "api-client-policy": {"version": 0, "states": {"held.keep_days": 7}},
+    "api-policy": {"version": 0, "states": {"held.keep_days": 90}},
+    "api-group-policy": {"version": 0, "states": {"held.keep_days": 90}},
+    "api-client-policy": {"version": 0, "states": {"held.keep_days": 90}},
     "policy_push_new": {"what": "template:Strict", "clients": ["acme"]},
     "policy_push_approve": {"reason": "Agreed"},
     "api-policy-pushes": {"template": "Strict"},
     "api-policy-push-approve": {"reason": "Agreed"},
     "policy_change_make": {"reason": "They asked", "despite": "on"},
     "api-policy-change-make": {"reason": "They asked", "despite": True},
-    "api-policy-templates": {"name": "Ours", "values": {"held.keep_days": 7}},
+    "api-policy-templates": {"name": "Ours", "values": {"held.keep_days": 90}},
     "rehearsal_save": {"reason": "It goes on", "despite": "on"},
     "order_withdraw": {"reason": "It is over"},
     "report_terms": {"mailbox": "", "herd_mode": "dry_run", "herd_reporters": "4"},

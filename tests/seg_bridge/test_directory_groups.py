@@ -18,14 +18,14 @@ from seg_bridge.directory_groups import groups_at_the_gate
 from seg_bridge.gate.decide import Decidable, decide
 from seg_bridge.gate.policy import GatewayRule as WireRule
 from seg_bridge.gate.policy import TenantPolicy
-from seg_bridge.models import GatewayRule
+from seg_bridge.models import GatewayRule, PolicyLayer
 from seg_bridge.policies.layers import Layers, Target
 from seg_bridge.policies.services import ask_change, make_change
 from seg_bridge.rule_files import read_rules, render_rules
 from seg_bridge.services import add_rule
 from seg_bridge.snapshot import KnownGate, current_snapshot, policies_of
 from tenants.directory import governing_groups
-from tenants.errors import Conflict, WrongInput
+from tenants.errors import Conflict, NotAllowed, WrongInput
 from tenants.ids import new_id
 from tenants.models import Mailbox, MailboxGroup, MailboxGroupMember
 from tenants.scope import Role, tenant_scope
@@ -255,6 +255,37 @@ def test_who_joins_a_group_with_a_policy_gets_it_and_who_leaves_loses_it(
     assert finance.action_for(CEO, Verdict.GRAYMAIL) is not MatrixAction.HOLD
     MailboxGroup.objects.update(gone_at=timezone.now())
     assert finance.action_for(INFO, Verdict.GRAYMAIL) is not MatrixAction.HOLD
+
+
+def test_a_group_gives_no_right_that_a_domain_or_an_earlier_group_keeps(finance: Finance):
+    """Beside the client's own value nothing changes; for these mailboxes it does."""
+    cast = finance.cast
+    domain = Mailbox.objects.select_related("domain").get(address=CEO).domain
+    of_domain = Target(provider=cast.provider, tenant=cast.acme, domain=domain)
+    looser = {"version": 0, "states": {"release.phish": "analyst", "mark_from": 2.0}}
+
+    def keep(target: Target) -> None:
+        stricter = {"release.phish": "lead"}
+        asked = ask_change(target=target, version=0, actor=cast.mo, states=stricter)
+        make_change(change=asked, actor=cast.mo, reason="agreed")
+
+    asked = ask_change(target=finance.target, actor=cast.ana, **looser)
+    keep(of_domain)
+    for refused in (
+        lambda: ask_change(target=finance.target, actor=cast.ana, **looser),
+        lambda: make_change(change=asked, actor=cast.ana, reason="I need it"),
+    ):
+        with pytest.raises(NotAllowed, match="A lead lets more people release"):
+            refused()
+    PolicyLayer.objects.filter(domain=domain).delete()
+    later = MailboxGroup.objects.create(
+        tenant=cast.acme, source_id=finance.row.source_id, external_id="g2", name="Board"
+    )
+    keep(finance.target)
+    of_later = Target(provider=cast.provider, tenant=cast.acme, directory=later)
+    with pytest.raises(NotAllowed, match="A lead lets more people release"):
+        ask_change(target=of_later, actor=cast.ana, **looser)
+    assert ask_change(target=of_later, actor=cast.mo, **looser).states == looser["states"]
 
 
 def test_where_no_group_states_anything_nothing_is_asked_of_the_directory(

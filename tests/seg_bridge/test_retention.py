@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from incidents.client_words import ask_for_release
@@ -19,7 +21,10 @@ from incidents.words import Place, Verdict
 from seg_bridge.held.drop import delete_held
 from seg_bridge.held.legal import end_hold, set_hold
 from seg_bridge.held.retention import serve_retention
+from seg_bridge.held.shorter import would_be_deleted
 from seg_bridge.models import GateCommand, LegalHold, PolicyLayer
+from seg_bridge.policies.layers import Target
+from seg_bridge.policies.services import ask_change, make_change
 from tenants.errors import Conflict, NotAllowed, NotThere, WrongInput
 from tenants.models import AuditEntry, Domain, Mailbox
 from tenants.scope import Role, tenant_scope
@@ -132,6 +137,38 @@ def test_beyond_its_size_the_oldest_goes_first(gated: Cast):
         state_policy(gated.acme, held_keep_days=30, held_most_mb=10)
     serve_retention(claimed(gated))
     assert dropped(gated) == {copies[0].id}
+
+
+@pytest.mark.parametrize(
+    ("states", "number"),
+    [
+        ({"held.keep_days": 5}, 1),
+        ({"held.keep_days": 2}, 2),
+        ({"held.keep_days": 90}, 0),
+        ({"held.most_mb": 10}, 2),  # 4 MB each: of four within their time two have room
+        ({"action.spam": "tag"}, 0),
+    ],
+)
+def test_who_shortens_the_time_is_shown_how_much_would_go(
+    gated: Cast, client, states: dict[str, Any], number: int
+):
+    """The second domain states a time of its own; what goes today anyway is not counted."""
+    for days in (3, 6, 9, 1):
+        hold(gated, days=days)
+    hold(gated, days=0.5, to="lab@labs.example")
+    with scope(gated):
+        target = Target(provider=gated.provider, tenant=gated.acme)
+        asked = ask_change(target=target, version=1, actor=gated.mo, states=states)
+        assert would_be_deleted(asked) == number
+    client.force_login(gated.mo)
+    page = client.get(reverse("policy_change", args=[asked.id])).content.decode()
+    assert ("would be deleted within the hour" in page) == bool(number)
+    assert (f"Up to {number} mail" in page) == bool(number)
+    with scope(gated):
+        make_change(change=asked, actor=gated.mo, reason="agreed", despite=True)
+    assert dropped(gated) == set()
+    serve_retention(claimed(gated))
+    assert len(dropped(gated)) == number + 1 - (states.get("held.keep_days") == 90)
 
 
 def _open_incident(cast: Cast, copy: Delivery) -> None:

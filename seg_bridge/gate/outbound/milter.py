@@ -12,7 +12,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from seg_bridge.gate.milter import MilterParts, MilterSession, first_word
+from seg_bridge.gate.milter import MilterParts, MilterSession
+from seg_bridge.gate.milter_words import address_in
 from seg_bridge.gate.outbound.submitter import Login, LoginEnded, Submitter
 from seg_bridge.gate.paths import BadCommand, check_recipient
 from seg_bridge.gate.policy import PolicySnapshot, Route
@@ -59,7 +60,7 @@ class SubmissionMilter(MilterSession):
         """Raises ``BadCommand``."""
         mail = self._open
         if mail is not None:
-            address = first_word(data)
+            address = address_in(data)
             check_recipient(address, is_smtputf8=mail.is_smtputf8)
             route = self._submitter.route_to(address, mail.snapshot)
             await self._submitter.check_recipient(route, mail.routes)

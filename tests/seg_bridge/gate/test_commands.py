@@ -1,5 +1,6 @@
 import asyncio
 import hashlib
+import socket
 import uuid
 from datetime import UTC, datetime
 
@@ -174,6 +175,34 @@ async def test_a_block_is_in_force_well_within_five_seconds(gate_for, sink):
         await until(lambda: gate.gate.keeper.current.version == "v2", seconds=3.0)
         await gate.send(mail_bytes())
         assert gate.outcomes() == {INFO: "held"}
+
+
+async def test_neither_a_policy_nor_another_client_waits_for_a_mail_host_that_hangs(gate_for, sink):
+    # The kernel takes the connection, and nobody is there to speak.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        globex = tenant("globex", 2, f"127.0.0.1:{silent.getsockname()[1]}")
+        async with gate_for(globex) as gate:
+            await held(gate, INFO)
+            await held(gate, "info@globex.example")
+            seen = {each["recipient"]: each for each in gate.observations()}
+
+            def release(seq, tenant_id, recipient):
+                found = seen[recipient]
+                changes = {"ulid": found["trace_ulid"], "evidence": found["evidence"]}
+                changes |= {"tenant_id": tenant_id, "recipients": [recipient]}
+                return command(gate, seq=seq, **changes)
+
+            stuck = [release(seq, 2, "info@globex.example") for seq in (1, 2)]
+            gate.ingest.commands = [*stuck, release(3, 1, INFO)]
+            await until(lambda: done_records(gate), seconds=5.0)
+            blocked = tenant("acme", 1, sink.hop, rules=(block("ann@sender.example"),))
+            newer = snapshot_of(blocked, globex, version="v2", made_at=datetime.now(UTC))
+            gate.ingest.snapshot = sign_snapshot(newer.as_json(), SECRET)
+            await until(lambda: gate.gate.keeper.current.version == "v2", seconds=3.0)
+            assert [each["seq"] for each in done_records(gate)] == [3]
+            begun = [each for each in gate.records() if each["kind"] == "command_begun"]
+            assert sorted(each["command"]["seq"] for each in begun) == [1, 3], "one after the other"
+    assert sink.recipients() == [INFO]
 
 
 @pytest.mark.parametrize("what", ["signature", "gate", "older", "nonsense"])

@@ -239,3 +239,10 @@ async def test_a_death_between_two_clients_copies_sends_the_first_one_once(new_w
             await asyncio.sleep(0.02)
         assert has_died
         assert world.delivered() == {("both", INFO): 1, ("both", OTHER): others}
+
+
+async def test_a_death_behind_the_record_of_a_spooled_copy_sends_it_once(new_world):
+    async with new_world() as world:
+        assert not await run_and_crash(world, "spool.after_done")
+        check_scenario(world)
+        assert world.delivered()["two", CEO] == 1

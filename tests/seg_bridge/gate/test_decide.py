@@ -38,6 +38,16 @@ def test_malware_and_unscannable_act_at_any_score(verdict):
     assert decision.rule == f"policy of Acme: {verdict} is held"
 
 
+@pytest.mark.parametrize("verdict", [Verdict.CLEAN, Verdict.GRAYMAIL])
+@pytest.mark.parametrize("action", [MatrixAction.TAG, MatrixAction.HOLD, MatrixAction.REJECT])
+def test_what_the_policy_wants_for_harmless_mail_is_done_at_any_score(verdict, action):
+    decision = decided(verdict, 0.5, matrix={verdict: action})
+    assert (decision.action, decision.by) == (action, "verdict")
+    assert decided(verdict, 0.5).action is MatrixAction.DELIVER
+    allowed = decided(verdict, 0.5, matrix={verdict: action}, rules=[allow("ann@sender.example")])
+    assert allowed.action is MatrixAction.DELIVER
+
+
 def test_a_weak_threat_is_delivered_and_the_rule_says_from_where_it_acts():
     rule = decided(Verdict.PHISH, 4.25).rule
     assert rule == "policy of Acme: phish with 4.2 points is delivered, it acts from 6.0"
@@ -51,6 +61,44 @@ def test_a_weak_threat_with_an_engine_missing_counts_as_not_scanned():
 
 def test_a_strong_threat_acts_although_an_engine_is_missing():
     assert decided(Verdict.PHISH, 9.0, missing=("clamav",)).action is MatrixAction.HOLD
+
+
+PASSING = dict.fromkeys((Verdict.SPAM, Verdict.MALWARE), MatrixAction.DELIVER)
+
+
+@pytest.mark.parametrize("verdict", PASSING)
+@pytest.mark.parametrize("action", [MatrixAction.DEFER, MatrixAction.HOLD, MatrixAction.TAG])
+def test_what_one_engine_found_and_may_pass_does_not_speak_for_the_one_that_is_away(
+    verdict, action
+):
+    policy = {"matrix": PASSING, "on_not_scanned": action}
+    decision = decided(verdict, 9.0, missing=("clamav",), **policy)
+    assert (decision.action, decision.by) == (action, "not_scanned")
+    assert decided(verdict, 9.0, **policy).action is MatrixAction.DELIVER
+
+
+def test_a_mark_for_what_was_found_stays_where_unscanned_mail_is_delivered():
+    policy = {"matrix": {Verdict.SPAM: MatrixAction.TAG}, "on_not_scanned": MatrixAction.DELIVER}
+    decision = decided(Verdict.SPAM, 9.0, missing=("clamav",), **policy)
+    assert (decision.action, decision.by) == (MatrixAction.TAG, "verdict")
+
+
+@pytest.mark.parametrize("beats_threats", [False, True])
+@pytest.mark.parametrize("verdict", [None, Verdict.SUSPICIOUS, Verdict.SPAM])
+@pytest.mark.parametrize(
+    ("policy", "action"),
+    [("defer", "defer"), ("hold", "hold"), ("tag", "deliver"), ("deliver", "deliver")],
+)
+def test_an_allow_lets_no_unscanned_mail_pass_that_the_policy_keeps_back(
+    verdict, policy, action, beats_threats
+):
+    """Of a mail that clamd has not seen nobody knows whether it is malware."""
+    rule = allow("ann@sender.example", beats_threats=beats_threats)
+    changes = {"rules": [rule], "on_not_scanned": MatrixAction(policy), "missing": ("clamav",)}
+    score = 9.0 if verdict is Verdict.SPAM else 2.0
+    found = decided(verdict, score, **changes).action
+    is_spam_put_off = verdict is Verdict.SPAM and policy == "defer"
+    assert found == ("hold" if is_spam_put_off else action)
 
 
 def test_the_deciding_entry_is_named_with_owner_and_reason():

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from seg_bridge.gate import journal as gate_journal
 from seg_bridge.gate.journal import (
     Journal,
     JournalError,
@@ -125,6 +126,41 @@ async def test_a_disk_error_is_told_to_every_waiter_and_the_journal_goes_on(
     journal.close()
     assert numbers(tmp_path) == [0, 3]
     assert len(segments(tmp_path)) == 2, "a file whose sync failed is never synced again"
+
+
+async def test_a_segment_whose_name_is_not_on_disk_is_never_written_to(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    real, failures = gate_journal.sync_folder, [OSError(errno.EIO, "no")]
+
+    def fail_once(folder):
+        if failures:
+            raise failures.pop()
+        real(folder)
+
+    monkeypatch.setattr(gate_journal, "sync_folder", fail_once)
+    with pytest.raises(JournalError):
+        await journal.append({"n": 0})
+    await journal.append({"n": 1})
+    journal.close()
+    first, second = segments(tmp_path)
+    assert (first.stat().st_size, second.stat().st_size > 0) == (0, True)
+    assert numbers(tmp_path) == [1]
+
+
+async def test_a_bug_in_the_writing_thread_leaves_nobody_waiting(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    real = os.write
+
+    def fail(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(JournalError, match="MemoryError"):
+        await asyncio.wait_for(journal.append({"n": 0}), 5)
+    monkeypatch.setattr(os, "write", real)
+    await journal.append({"n": 1})
+    journal.close()
+    assert numbers(tmp_path) == [1]
 
 
 async def test_half_a_record_on_a_full_disk_does_not_hide_what_follows(tmp_path, monkeypatch):

@@ -171,6 +171,30 @@ async def test_a_flood_of_commands_is_ended(gate_for, sink, commands, last):
         assert await client.reply() == ""
 
 
+@pytest.mark.parametrize("name", ["info", "box{}"])
+async def test_who_names_recipients_without_end_is_cut(gate_for, sink, name):
+    """The same one again and again, or ever new ones beyond the limit: neither is an error."""
+    bounds = limits(recipients=2)
+    many = tenant("many", 5, sink.hop, "info", *(f"box{number}" for number in range(13)))
+    async with gate_for(many, limits=bounds) as gate, client_of(gate) as client:
+        await client.command("EHLO x")
+        await client.command("MAIL FROM:<a@b.example>")
+        named = (name.format(number) for number in range(13))
+        replies = [await client.command(f"RCPT TO:<{each}@many.example>") for each in named]
+        assert {reply[:3] for reply in replies[:12]} <= {"250", "452"}
+        assert replies[12].startswith("421 4.7.0")
+        assert await client.reply() == ""
+
+
+async def test_a_gate_without_policy_does_not_answer_for_ever(gate_for):
+    bounds = limits(mails=3)
+    async with gate_for(limits=bounds) as gate, client_of(gate) as client:
+        gate.gate.keeper.current = None
+        await client.command("EHLO x")
+        replies = [await client.command("MAIL FROM:<a@b.example>") for _ in range(4)]
+        assert [reply[:3] for reply in replies] == ["451", "451", "451", "421"]
+
+
 async def test_a_command_line_has_an_end(gate_for, sink):
     async with gate_for() as gate, client_of(gate) as client:
         assert (await client.command(b"EHLO " + b"x" * 100_000)).startswith("500 5.5.2")

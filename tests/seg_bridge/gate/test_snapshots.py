@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,3 +112,47 @@ def test_where_both_are_damaged_there_is_no_policy_and_the_first_trouble_is_told
         path.write_text(json.dumps(signed(secret=b"x" * 32)))
     again = keeper(tmp_path)
     assert (version_of(again), again.trouble) == (None, "signature")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b"\xff{"),
+        lambda path: path.write_text(json.dumps(signed("v9", minutes=9, secret=b"x" * 32))),
+        lambda path: path.write_text(json.dumps(signed("v0", minutes=-9))),
+        lambda path: path.rename(path.with_name("gone")) and path.mkdir(),
+    ],
+)
+def test_another_process_keeps_what_it_follows_where_the_disk_has_no_better(
+    tmp_path: Path, damage: Any
+):
+    """A disk that fails for a moment, or runs out of open files, leaves no process without."""
+    first = keeper(tmp_path)
+    first.replace(signed())
+    first.replace(signed("v2", minutes=1))
+    other, path = keeper(tmp_path), tmp_path / "snapshot.json"
+    damage(path)
+    assert not other.follow_disk()
+    assert version_of(other) == "v2"
+    if path.is_dir():
+        path.rmdir()
+    path.unlink(missing_ok=True)
+    first.replace(signed("v3", minutes=2))
+    assert other.follow_disk()
+    assert (version_of(other), other.trouble) == ("v3", "")
+
+
+async def test_another_process_follows_what_came_before_it_began_to_watch(tmp_path: Path):
+    first = keeper(tmp_path)
+    other = keeper(tmp_path)
+    first.replace(signed())
+    watching = asyncio.create_task(other.watch())
+    try:
+        for _ in range(100):
+            if version_of(other) == "v1":
+                break
+            await asyncio.sleep(0.02)
+    finally:
+        watching.cancel()
+    assert version_of(other) == "v1"

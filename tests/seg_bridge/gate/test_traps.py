@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from incidents.mail.headers import header_values
 from seg_bridge.gate.limits import FrontLimits
-from tests.seg_bridge.gate.parts import Sink, SmtpClient, SubjectEngine, mail_bytes, until
+from tests.seg_bridge.gate.parts import Sink, SmtpClient, SubjectEngine, mail_bytes, tenant, until
 
 END = b"\r\n.\r\n"
 SMUGGLED = b"EHLO x\r\nMAIL FROM:<eve@evil.example>\r\nRCPT TO:<ceo@acme.example>\r\nDATA\r\n"
@@ -189,8 +189,6 @@ async def test_the_null_sender_is_taken_and_goes_on_as_such(front_for, sink):
 
 async def test_more_recipients_than_the_limit_are_put_off(front_for, sink):
     names = [f"box{number}" for number in range(210)]
-    from tests.seg_bridge.gate.parts import tenant
-
     many = tenant("many", 5, sink.hop, *names)
     async with front_for(many) as front, front.client() as client:
         replies = await client.envelope(*(f"{name}@many.example" for name in names))
@@ -241,6 +239,24 @@ async def test_a_recipient_that_is_not_exactly_a_mailbox_is_refused(front_for, s
         await client.envelope()
         reply = await client.command(f"RCPT TO:<{recipient}>")
         assert reply[:3] in ("550", "554", "501", "553")
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        *("info%other.example", "other.example!info", '"info@other.example"', '"info"'),
+        *("x" * 300, "in..fo", ".info", "in(fo)", "in:fo"),
+    ],
+)
+async def test_a_recipient_that_two_servers_could_read_differently_is_refused_though_it_is_listed(
+    front_for, sink, local
+):
+    """A mail host that takes every address makes every address known."""
+    odd = tenant("odd", 7, sink.hop, local, "info")
+    async with front_for(odd) as front, front.client() as client:
+        replies = await client.envelope(f"{local}@odd.example", "info@odd.example")
+        assert [reply[:3] for reply in replies[3:]] == ["250"]
+        assert replies[2][:3] in ("550", "554", "501", "553")
 
 
 # 20: senders that carry a command

@@ -130,10 +130,35 @@ def test_nobody_gives_herself_the_right_to_release(cast: Cast, level: str):
         change(cast, level, actor=cast.ana, inherits=["release.malware"])
 
 
+@pytest.mark.parametrize(
+    "wish",
+    [
+        *({"action.malware": "tag"}, {"action.phish": "deliver"}, {"action.not_scanned": "tag"}),
+        *({"act_from": 100}, {"held.keep_days": 7}, {"held.most_mb": 10}, {"records.reports": 30}),
+    ],
+    ids=str,
+)
+def test_nobody_but_a_lead_has_mail_let_in_or_things_deleted_earlier(
+    cast: Cast, wish: dict[str, Any]
+):
+    with pytest.raises(NotAllowed, match="A lead has"):
+        change(cast, actor=cast.ana, states=wish)
+    asked = ask_change(target=at(cast), version=0, actor=cast.mo, states=wish)
+    with pytest.raises(NotAllowed, match="A lead has"):
+        make_change(change=asked, actor=cast.ana, reason="agreed", despite=True)
+    assert make_change(change=asked, actor=cast.mo, reason="agreed", despite=True).version == 1
+
+
+def test_whoever_has_the_client_keeps_things_longer_and_lets_less_in(cast: Cast):
+    wish = {"act_from": 3.0, "held.keep_days": 90, "records.reports": 3650}
+    assert change(cast, actor=cast.ana, states=wish).version == 1
+    assert change(cast, states={"held.most_mb": 10}).version == 2
+    assert change(cast, actor=cast.ana, states={"held.most_mb": 0}).version == 3
+    with pytest.raises(NotAllowed, match="deleted earlier"):
+        change(cast, actor=cast.ana, inherits=["held.keep_days"])
+
+
 def test_nobody_but_a_lead_has_grave_mail_delivered(cast: Cast):
-    for wish in ({"action.malware": "tag"}, {"action.phish": "deliver"}):
-        with pytest.raises(NotAllowed, match="A lead has"):
-            change(cast, actor=cast.ana, states=wish)
     assert change(cast, actor=cast.ana, states={"action.malware": "reject"}).version == 1
     assert change(cast, actor=cast.ana, states={"action.spam": "deliver"}).version == 2
     assert change(cast, states={"action.malware": "tag"}).version == 3
@@ -209,13 +234,13 @@ def test_the_forecast_looks_at_the_mailbox_that_changes_alone(cast: Cast):
     hold_fraud(cast)
     for level, number in (("mailbox", 1), ("client", 1)):
         asked = ask_change(
-            target=at(cast, level), version=0, actor=cast.bo, states={"act_from": 20.0}
+            target=at(cast, level), version=0, actor=cast.mo, states={"act_from": 20.0}
         )
         (kept,) = rehearsed(asked)
         assert kept.counts["newly_delivered"] == number
     box = Mailbox.objects.select_related("domain").get(address="it@acme.example")
     other = replace(at(cast), domain=box.domain, mailbox=box)
-    asked = ask_change(target=other, version=0, actor=cast.bo, states={"act_from": 20.0})
+    asked = ask_change(target=other, version=0, actor=cast.mo, states={"act_from": 20.0})
     (kept,) = rehearsed(asked)
     assert kept.counts["newly_delivered"] == 0
 

@@ -153,7 +153,7 @@ def test_who_looked_at_a_client_is_told_when_its_group_changed(levels: Levels, m
         target = Target(provider=levels.cast.provider, group=other)
         asked = ask_change(target=target, version=0, actor=levels.cast.mo, states={"act_from": 4.0})
         make_change(change=asked, actor=levels.cast.mo, reason="agreed", despite=True)
-    waits = levels.ask("client", actor=levels.cast.bo, states={"act_from": 7.0})
+    waits = levels.ask("client", actor=levels.cast.bo, states={"mark_from": 7.0})
     if meanwhile == "joins":
         clients = [levels.cast.acme, levels.cast.globex]
         change_group(group=other, name="Other", clients=clients, actor=levels.cast.mo, despite=True)

@@ -238,7 +238,7 @@ def test_a_push_of_nonsense_is_refused(cast: Cast, wish: dict[str, Any], error: 
 
 def test_a_template_and_a_value_given_back(cast: Cast):
     with sees(cast):
-        state_policy(cast.acme, act_from=4.0)
+        state_policy(cast.acme, act_from=9.0)
     push = asked(cast, inherits={"act_from"})
     approved(cast, push)
     work(cast.acme, cast.globex)
