@@ -4,8 +4,8 @@ units="console portal ingest worker beat gateway gate ship"
 ask() { python3 /opt/bailey/tests/deploycheck/ask.py "$@"; }
 healthy() { # one of console/healthy.py's services, with its unit's file
     file=$1
-    case $1 in ship) file=gate ;; esac
-    (set -a && . "/etc/bailey/$file.env" && cd /opt/bailey && .venv/bin/python -m console.healthy "$1") 2>&1
+    case $1 in ship) file=gate ;; beat | ingest) file=worker ;; esac
+    (export BAILEY_ALIVE="/run/bailey-$1/alive" && set -a && . "/etc/bailey/$file.env" && cd /opt/bailey && .venv/bin/python -m console.healthy "$1") 2>&1
 }
 until_healthy() {
     for _ in $(seq 90); do
@@ -53,7 +53,7 @@ echo "Units …"
 cp deploy/systemd/*.service /etc/systemd/system/
 systemctl daemon-reload
 systemctl --quiet enable --now $(printf 'bailey-%s ' $units)
-for each in console portal ingest gateway gate; do until_healthy $each; done
+for each in $units; do until_healthy $each; done
 systemd-run --quiet --unit=sink python3 /opt/bailey/tests/deploycheck/ask.py sink 2600
 for _ in $(seq 30); do ask send first 2>/dev/null && break || sleep 1; done
 ask signed-in first
@@ -61,7 +61,7 @@ ask signed-in first
 echo "kill -9 of each …"
 for each in $units; do kill -9 "$(systemctl show --property=MainPID --value bailey-$each)"; done
 sleep 3
-for each in console portal ingest gateway gate; do until_healthy $each; done
+for each in $units; do until_healthy $each; done
 for _ in $(seq 30); do ask send second 2>/dev/null && break || sleep 1; done
 ask signed-in second
 for each in $units; do
