@@ -1,4 +1,5 @@
-# Inside the machine: the steps of docs/install.md, then what they must lead to.
+# Inside the machine: the steps of docs/install.md, then what they must lead to (begin); after a
+# reboot all of it again, and the end (again).
 set -eu
 units="console portal ingest worker beat gateway gate ship"
 ask() { python3 /opt/bailey/tests/deploycheck/ask.py "$@"; }
@@ -14,6 +15,27 @@ until_healthy() {
     done
     echo "$said" && exit 1
 }
+all_work() { # a mail with this subject goes the whole way
+    for each in $units; do until_healthy $each; done
+    systemctl is-active --quiet sink || systemd-run --quiet --unit=sink python3 /opt/bailey/tests/deploycheck/ask.py sink 2600
+    for _ in $(seq 30); do if ask send "$1" 2>/dev/null; then break; fi; sleep 1; done
+    ask signed-in "$1"
+    asked=$(runuser -u postgres -- psql -tA -d bailey -c "SELECT count(*) FROM incidents_observation
+        WHERE mail->>'subject' = 'check $1' AND detail->'engines' @> '[{\"engine\": \"rspamd\"}]'")
+    [ "$asked" -gt 0 ] || { echo "Rspamd was not asked about the mail $1"; exit 1; }
+}
+if [ "$1" = again ]; then
+    echo "After a reboot …"
+    all_work third
+    echo "Stopped, each cleanly …"
+    for each in ship gate gateway beat worker ingest portal console; do
+        systemctl stop bailey-$each
+        result=$(systemctl show --property=Result --value bailey-$each)
+        [ "$result" = success ] || { echo "bailey-$each: $result"; exit 1; }
+    done
+    if pgrep -u bailey,bailey-gate -a || pgrep -a rspamd; then echo "something is left"; exit 1; fi
+    exit
+fi
 
 echo "Accounts, database, files in /etc/bailey …"
 systemctl --quiet disable --now postfix rspamd 2>/dev/null
@@ -53,26 +75,16 @@ echo "Units …"
 cp deploy/systemd/*.service /etc/systemd/system/
 systemctl daemon-reload
 systemctl --quiet enable --now $(printf 'bailey-%s ' $units)
-for each in $units; do until_healthy $each; done
-systemd-run --quiet --unit=sink python3 /opt/bailey/tests/deploycheck/ask.py sink 2600
-for _ in $(seq 30); do ask send first 2>/dev/null && break || sleep 1; done
-ask signed-in first
+all_work first
+main=$(systemctl show --property=MainPID --value bailey-console)
+for secret in /etc/bailey/owner.env /etc/bailey/gate.env "/proc/$main/environ"; do
+    if runuser -u bailey-gate -- cat "$secret" >/dev/null 2>&1; then echo "the gate may read $secret"; exit 1; fi
+done
 
 echo "kill -9 of each …"
 for each in $units; do kill -9 "$(systemctl show --property=MainPID --value bailey-$each)"; done
 sleep 3
-for each in $units; do until_healthy $each; done
-for _ in $(seq 30); do ask send second 2>/dev/null && break || sleep 1; done
-ask signed-in second
+all_work second
 for each in $units; do
     systemctl is-active --quiet bailey-$each || { echo "bailey-$each is not active"; exit 1; }
 done
-systemctl show --property=Id,NRestarts --value $(printf 'bailey-%s ' $units) | paste -sd' '
-
-echo "Stopped, each cleanly …"
-for each in ship gate gateway beat worker ingest portal console; do
-    systemctl stop bailey-$each
-    result=$(systemctl show --property=Result --value bailey-$each)
-    [ "$result" = success ] || { echo "bailey-$each: $result"; exit 1; }
-done
-if pgrep -u bailey,bailey-gate -a || pgrep -a rspamd; then echo "something is left"; exit 1; fi

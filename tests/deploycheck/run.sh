@@ -1,7 +1,7 @@
 #!/bin/sh
 # make deploycheck: docs/install.md ("The long way") followed on a fresh Debian 12 in a folder, with
-# its own systemd and without a network; a mail by Postfix, Rspamd and gate; kill -9 of each unit.
-# Root on Debian with debootstrap and systemd-container; 2 GB below /var/tmp, five minutes.
+# its own systemd and without a network; a mail by Postfix, Rspamd and gate; kill -9 of each unit; a reboot.
+# Root on Debian with debootstrap and systemd-container; 3 GB below /var/tmp, five to ten minutes.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 [ "$(id -u)" = 0 ] || { echo "deploycheck: needs root" >&2; exit 2; }
@@ -20,7 +20,6 @@ end() {
     status=$?
     if [ -n "$machine" ] && kill -0 "$machine" 2>/dev/null; then
         [ $status = 0 ] || inside journalctl --unit='bailey*' --no-pager --lines=40 || true
-        kill -TERM "$init" 2>/dev/null || true # a container's init: power off
         inside systemctl poweroff 2>/dev/null || true
         wait "$machine" 2>/dev/null || true
     fi
@@ -57,10 +56,19 @@ printf 'no-resolv\nlisten-address=127.0.0.1\nbind-interfaces\nlocal=/#/\ntxt-rec
 systemd-nspawn --directory="$root" --boot --private-network --register=no --keep-unit --machine=mx1 \
     --resolv-conf=off --timezone=off --console=pipe </dev/null >"$work/boot.log" 2>&1 &
 machine=$!
-for _ in $(seq 60); do
-    sleep 1
-    init=$(pgrep -P "$machine" | head -1) || continue
-    if inside systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; then break; fi
-done
-inside bash /opt/bailey/tests/deploycheck/inside.sh
-echo "Everything started, worked, came back and stopped."
+booted() { # nspawn starts its machine again when that reboots
+    old=$init
+    for _ in $(seq 90); do
+        sleep 1
+        init=$(pgrep -P "$machine" | head -1)
+        [ -n "$init" ] && [ "$init" != "$old" ] || continue
+        if inside systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; then return; fi
+    done
+    echo "deploycheck: the machine does not boot" && exit 1
+}
+booted
+inside bash /opt/bailey/tests/deploycheck/inside.sh begin
+inside systemctl reboot
+booted
+inside bash /opt/bailey/tests/deploycheck/inside.sh again
+echo "Everything started, worked, came back (kill -9, reboot) and stopped."
