@@ -3,7 +3,7 @@
 ask.py files EXAMPLE FOLDER PASSWORD   the files of /etc/bailey, as the example says
 ask.py sink PORT                       a mail host that takes everything
 ask.py send SUBJECT                    a mail by port 25, with STARTTLS
-ask.py signed-in SUBJECT               sign in through nginx; the mail must stand in the trace
+ask.py signed-in SUBJECT               sign in through nginx; live pages; the mail must stand in the trace
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import http.cookiejar
 import re
 import secrets
 import smtplib
+import socket
 import socketserver
 import ssl
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 CONSOLE = "https://soc.example.com/console"
@@ -71,8 +72,26 @@ def send(subject: str) -> None:
         line.sendmail("bo@sender.example", ["ada@acme.example"], text)
 
 
+def live(cookies: str) -> None:
+    """A live page's WebSocket opens through nginx."""
+    host = urlsplit(CONSOLE).netloc
+    asked = (
+        f"GET /live HTTP/1.1\r\nHost: {host}\r\nOrigin: https://{host}\r\nCookie: {cookies}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+    )
+    context = ssl.create_default_context()
+    with socket.create_connection((host, 443), timeout=30) as plain:
+        with context.wrap_socket(plain, server_hostname=host) as line:
+            line.sendall(asked.encode())
+            answer = line.recv(512)
+    if not answer.startswith(b"HTTP/1.1 101"):
+        sys.exit(f"no live pages: {answer[:80]!r}")
+
+
 def signed_in(subject: str) -> None:
-    opener = build_opener(HTTPCookieProcessor(http.cookiejar.CookieJar()))
+    cookies = http.cookiejar.CookieJar()
+    opener = build_opener(HTTPCookieProcessor(cookies))
 
     def page(path: str, fields: dict[str, str] | None = None) -> str:
         body = urlencode(fields).encode() if fields else None
@@ -83,9 +102,10 @@ def signed_in(subject: str) -> None:
     token = re.findall(r'csrfmiddlewaretoken" value="([^"]+)', page("/login"))[0]
     who = {"email": "mo@north.example", "password": "correct-horse-battery"}
     page("/login", {**who, "csrfmiddlewaretoken": token})
+    live("; ".join(f"{each.name}={each.value}" for each in cookies))
     for _ in range(WITHIN_S):
         if f"check {subject}" in page(f"/mail?q={subject}%40sender.example"):
-            print(f"  signed in; the mail {subject} stands in the trace")
+            print(f"  signed in, live pages open; the mail {subject} stands in the trace")
             return
         time.sleep(1)
     sys.exit(f"the mail {subject} is not in the trace")
