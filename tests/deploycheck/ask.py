@@ -3,7 +3,7 @@
 ask.py files EXAMPLE FOLDER PASSWORD   the files of /etc/bailey, as the example says
 ask.py sink PORT                       a mail host that takes everything
 ask.py send SUBJECT                    a mail by port 25, with STARTTLS
-ask.py signed-in SUBJECT               sign in through nginx; live pages; the mail must stand in the trace
+ask.py signed-in SUBJECT               sign in through nginx: live pages open, the mail is there
 """
 
 from __future__ import annotations
@@ -81,10 +81,12 @@ def live(cookies: str) -> None:
         "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
     )
     context = ssl.create_default_context()
-    with socket.create_connection((host, 443), timeout=30) as plain:
-        with context.wrap_socket(plain, server_hostname=host) as line:
-            line.sendall(asked.encode())
-            answer = line.recv(512)
+    with (
+        socket.create_connection((host, 443), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname=host) as line,
+    ):
+        line.sendall(asked.encode())
+        answer = line.recv(512)
     if not answer.startswith(b"HTTP/1.1 101"):
         sys.exit(f"no live pages: {answer[:80]!r}")
 
