@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from console import healthy
 from console.launch.plan import QUEUES
+from seg_bridge import sign_of_life
 from seg_bridge.gate.desk import Desk
 from seg_bridge.gate.settings import read_settings
 
@@ -273,7 +274,7 @@ def test_every_service_is_asked_whether_it_works(compose):
         assert (kind, words) == ("CMD", ["python", "-m", "console.healthy", name])
         assert name in healthy.CHECKS
         told = {*files[Path(service["env_file"]).stem], *service.get("environment", {})}
-        assert (healthy.VARIABLE in told) == (name in healthy.FRESH_S), name
+        assert (sign_of_life.VARIABLE in told) == (name in healthy.FRESH_S), name
     for surface, port in healthy.PORTS.items():
         assert f"--port {port} " in compose["services"][surface]["command"]
 
