@@ -19,6 +19,7 @@ import yaml
 from typing_extensions import override
 
 from console import healthy
+from console.gateway_parts.registry import PARTS
 from console.launch.plan import QUEUES
 from seg_bridge import sign_of_life
 from seg_bridge.gate.desk import Desk
@@ -238,6 +239,45 @@ def test_a_unit_may_write_where_its_settings_say():
     assert Path(files["gateway"]["BAILEY_VAR"]) in may_write("gateway")
     for name in ("console", "portal", "ingest", "worker"):
         assert Path(files["console"]["BAILEY_VAR"]) in may_write(name), name
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_makes_the_folder_that_it_cannot_start_without(unit):
+    needed = [each for each in lines_of(unit, "ReadWritePaths") if not each.startswith("-")]
+    assert [f"/var/lib/{each}" for each in lines_of(unit, "StateDirectory")] == needed
+    for sign in (each for each in lines_of(unit, "Environment") if "BAILEY_ALIVE" in each):
+        (folder,) = lines_of(unit, "RuntimeDirectory")
+        assert sign == f"BAILEY_ALIVE=/run/{folder}/alive"
+    assert lines_of(unit, "StartLimitIntervalSec") == ["0"], "it never gives up"
+
+
+def test_what_postfix_and_rspamd_ask_the_kernel_is_no_fault():
+    """Seen on Debian 12: without these neither starts (``make deploycheck``)."""
+    for name in ("gate", "gateway"):
+        (families,) = lines_of(
+            DEPLOY / "systemd" / f"bailey-{name}.service", "RestrictAddressFamilies"
+        )
+        assert "AF_NETLINK" in families.split(), "postmap asks for this machine's addresses"
+    unit = DEPLOY / "systemd" / "bailey-gateway.service"
+    assert "mincore" in lines_of(unit, "SystemCallFilter")[-1].split()
+    assert lines_of(unit, "SystemCallErrorNumber") == ["EPERM"]
+
+
+def test_the_gate_has_an_account_of_its_own():
+    accounts = {unit.stem: lines_of(unit, "User") for unit in UNITS}
+    assert accounts.pop("bailey-gateway") == [], "Postfix begins as root"
+    gate = env_files()["gateway"]["BAILEY_GATE_ACCOUNT"]
+    theirs = {name for name, (account,) in accounts.items() if account == gate}
+    assert theirs == {"bailey-gate", "bailey-ship"}
+
+
+def test_image_and_page_have_what_the_gateway_cannot_do_without():
+    image = (DEPLOY / "Dockerfile").read_text().split()
+    page = (ROOT / "docs" / "install.md").read_text()
+    packages = [each for part in PARTS if part.is_needed for each in part.packages]
+    assert len(packages) == 3
+    assert set(packages) <= set(image)
+    assert f"--no-install-recommends {' '.join(packages)} " in page
 
 
 def test_the_gate_may_give_its_sockets_to_postfix(systemd_analyze):
