@@ -9,7 +9,7 @@ CODE := console incidents seg_bridge api_bridge tenants tests deploy
 .DEFAULT_GOAL := help
 # Compiled modules are kept in the checkout: else each of the dozen processes compiles them all.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: run test lint fix types bench crashloop converge dovecot migrations-check clean-data lock help
+.PHONY: run test lint fix types bench crashloop converge dovecot deploycheck migrations-check clean-data lock help
 
 run: ## set everything up and run it (DEMO=0: no demo; DEMO_MAIL=0: no mail of its; GATEWAY=full: Postfix)
 	@$(PYTHON) deploy/bootstrap.py
@@ -46,6 +46,9 @@ converge: ## take sync at Microsoft and Google through STEPS steps of loss and f
 dovecot: ## run an IMAP server to try the console with (Debian, as root; IMAPS_PORT=8993, LMTP_PORT=8024)
 	@$(PYTHON) deploy/bootstrap.py --dev
 	@exec $(PY) -m tests.services --no-servers $(PY) -m tests.api_bridge.imap
+
+deploycheck: ## set up a fresh Debian 12 by docs/install.md, start its units, kill and stop them (root on Debian)
+	@sh tests/deploycheck/run.sh
 
 migrations-check: ## fail if a model has changed without its migration
 	@$(PYTHON) deploy/bootstrap.py --dev

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from celery.signals import task_postrun, task_prerun
+from celery.signals import after_task_publish, beat_init, task_postrun, task_prerun, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
 from django.conf import settings
 from django.db import close_old_connections
+
+from seg_bridge import sign_of_life
 
 SWEEP_S = 2.0
 PARTITIONS_S = 3600.0
@@ -53,3 +55,25 @@ app.conf.update({"CELERY_DB_REUSE_MAX": 10**9})
 @task_postrun.connect
 def _honour_conn_max_age(**_: object) -> None:
     close_old_connections()
+
+
+@worker_init.connect
+def _begin_worker(**_: object) -> None:
+    sign_of_life.forget()
+
+
+@task_postrun.connect
+def _tell_of_work(state: str = "", **_: object) -> None:
+    if state == "SUCCESS":
+        sign_of_life.give()
+
+
+@beat_init.connect
+def _begin_beat(**_: object) -> None:
+    sign_of_life.forget()
+    after_task_publish.connect(_tell_of_ring, weak=False)
+
+
+def _tell_of_ring(**_: object) -> None:
+    """In the beat alone: a worker rings, too, and that says nothing of its work."""
+    sign_of_life.give()

@@ -159,7 +159,7 @@ def test_the_containers_start_what_the_units_start():
     for unit in (ROOT / "deploy" / "systemd").glob("*.service"):
         started = re.search(r"^ExecStart=\S+/python (.+)$", unit.read_text(), re.M)
         assert started
-        words = started[1].replace("127.0.0.1", "0.0.0.0").partition(" --timeout-graceful")[0]
+        words = started[1].replace("127.0.0.1", "0.0.0.0")
         assert f"command: python {words}\n" in composed, unit.name
 
 

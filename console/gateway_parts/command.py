@@ -18,6 +18,7 @@ from typing import Any
 
 from console.gateway_parts import PartMissing
 from console.gateway_parts.gateway import (
+    RUN_FILE,
     Gateway,
     GatewayRuns,
     WrongGatewaySetting,
@@ -119,7 +120,9 @@ def _greet(gateway: Gateway) -> None:
         say(f"  without {missing.part.name}: {missing.why}")
     say("The gate needs:")
     for name, value in gateway.gate_environment().items():
-        say(f"  {name}={value}")
+        # What is said here ends in a journal that more than root reads.
+        shown = f"(it stands in {settings.folder / RUN_FILE})" if "PASSWORD" in name else value
+        say(f"  {name}={shown}")
 
 
 def _up(environment: Mapping[str, str], var: Path) -> int:

@@ -19,7 +19,9 @@ _ANSWERS = "postfix postfix/main_mailer_type select No configuration\n"
 
 
 def may_install() -> bool:
-    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+    """Root on Debian, where it may write: a unit of systemd (``ProtectSystem``) may not."""
+    is_writable = os.access(POLICY.parent, os.W_OK)
+    return os.geteuid() == 0 and is_writable and shutil.which("apt-get") is not None
 
 
 def is_installed(package: str) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from incidents.mail.json_text import write_json
+from seg_bridge import sign_of_life
 from seg_bridge.gate.failpoints import failpoint
 from seg_bridge.gate.files import make_folder, replace_file
 from seg_bridge.gate.ingest import IngestClient, IngestError, json_object
@@ -88,6 +89,8 @@ class Shipper:
 
     def __init__(self, settings: GateSettings, client: IngestClient, number: int = 0) -> None:
         self._number = number
+        # False from the start on, and after what failed until it is done.
+        self.is_well = False
         self._journal = settings.journal_folder_of(number)
         self._offset_file = settings.folder / (f"ship-{number}.json" if number else "ship.json")
         self._refused = settings.folder / "refused"
@@ -108,12 +111,14 @@ class Shipper:
             try:
                 has_shipped = await self.step()
                 retry_s = FIRST_RETRY_S
+                self.is_well = True
                 if self._number == 0 and time.time() - swept_at_s > SWEEP_EVERY_S:
                     swept_at_s = time.time()
                     self._originals.drop_older(swept_at_s - KEEP_HELD_S)
                 if not has_shipped:
                     await asyncio.sleep(POLL_S)
             except (IngestError, OSError) as error:
+                self.is_well = False
                 log.warning("shipping waits: %s", error)
                 await asyncio.sleep(retry_s)
                 retry_s = min(LONGEST_RETRY_S, retry_s * 2)
@@ -288,12 +293,14 @@ def kept_originals(record: Record) -> set[tuple[int, str]]:
 async def ship_all(settings: GateSettings, client: IngestClient) -> None:
     """Every process's journal, for ever; one that appears later, too."""
     async with asyncio.TaskGroup() as group:
-        shipped: set[int] = set()
+        shippers: dict[int, Shipper] = {}
         while True:
             for number, _ in settings.journal_folders():
-                if number not in shipped:
-                    shipped.add(number)
-                    group.create_task(Shipper(settings, client, number).run())
+                if number not in shippers:
+                    shippers[number] = Shipper(settings, client, number)
+                    group.create_task(shippers[number].run())
+            if all(each.is_well for each in shippers.values()):
+                sign_of_life.give()
             await asyncio.sleep(NEW_JOURNALS_EVERY_S)
 
 
@@ -328,6 +335,7 @@ def main() -> int:
     if lock is None:
         sys.stderr.write(f"bailey ship: BAILEY_GATE_DIR: another shipper in {settings.folder}\n")
         return EXIT_BAD_SETTING
+    sign_of_life.forget()
     asyncio.run(serve(settings))
     return 0
 

@@ -18,7 +18,10 @@ import pytest
 import yaml
 from typing_extensions import override
 
+from console import healthy
+from console.gateway_parts.registry import PARTS
 from console.launch.plan import QUEUES
+from seg_bridge import sign_of_life
 from seg_bridge.gate.desk import Desk
 from seg_bridge.gate.settings import read_settings
 
@@ -32,6 +35,28 @@ PYTHON = f"{HOME}/.venv/bin/python"
 # https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json (read
 # 2026-11-30), as far as we use it, and nothing else: a key that is misspelt is none of these.
 _TEXTS = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+_SPAN = {"type": "string", "pattern": r"^\d+s$"}
+_HEALTHCHECK = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["test", "interval", "timeout", "retries", "start_period"],
+    "properties": {
+        "test": {"type": "array", "items": {"type": "string"}, "minItems": 2},
+        "interval": _SPAN,
+        "timeout": _SPAN,
+        "retries": {"type": "integer", "minimum": 1},
+        "start_period": _SPAN,
+    },
+}
+_DEPENDENCY = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["condition"],
+    "properties": {
+        "condition": {"enum": ["service_started", "service_healthy"]},
+        "restart": {"type": "boolean"},
+    },
+}
 _SERVICE = {
     "type": "object",
     "additionalProperties": False,
@@ -52,7 +77,11 @@ _SERVICE = {
         "volumes": {**_TEXTS, "items": {"type": "string", "pattern": r"^[a-z]+:/[\w/.-]+$"}},
         "ports": {**_TEXTS, "items": {"type": "string", "pattern": r"^([\d.]+:)?\d+:\d+$"}},
         "network_mode": {"type": "string"},
-        "depends_on": _TEXTS,
+        "depends_on": {"type": "object", "additionalProperties": _DEPENDENCY},
+        "healthcheck": _HEALTHCHECK,
+        "stop_grace_period": _SPAN,
+        "profiles": _TEXTS,
+        "entrypoint": _TEXTS,
     },
 }
 COMPOSE = {
@@ -212,6 +241,45 @@ def test_a_unit_may_write_where_its_settings_say():
         assert Path(files["console"]["BAILEY_VAR"]) in may_write(name), name
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_makes_the_folder_that_it_cannot_start_without(unit):
+    needed = [each for each in lines_of(unit, "ReadWritePaths") if not each.startswith("-")]
+    assert [f"/var/lib/{each}" for each in lines_of(unit, "StateDirectory")] == needed
+    for sign in (each for each in lines_of(unit, "Environment") if "BAILEY_ALIVE" in each):
+        (folder,) = lines_of(unit, "RuntimeDirectory")
+        assert sign == f"BAILEY_ALIVE=/run/{folder}/alive"
+    assert lines_of(unit, "StartLimitIntervalSec") == ["0"], "it never gives up"
+
+
+def test_what_postfix_and_rspamd_ask_the_kernel_is_no_fault():
+    """Seen on Debian 12: without these neither starts (``make deploycheck``)."""
+    for name in ("gate", "gateway"):
+        (families,) = lines_of(
+            DEPLOY / "systemd" / f"bailey-{name}.service", "RestrictAddressFamilies"
+        )
+        assert "AF_NETLINK" in families.split(), "postmap asks for this machine's addresses"
+    unit = DEPLOY / "systemd" / "bailey-gateway.service"
+    assert "mincore" in lines_of(unit, "SystemCallFilter")[-1].split()
+    assert lines_of(unit, "SystemCallErrorNumber") == ["EPERM"]
+
+
+def test_the_gate_has_an_account_of_its_own():
+    accounts = {unit.stem: lines_of(unit, "User") for unit in UNITS}
+    assert accounts.pop("bailey-gateway") == [], "Postfix begins as root"
+    gate = env_files()["gateway"]["BAILEY_GATE_ACCOUNT"]
+    theirs = {name for name, (account,) in accounts.items() if account == gate}
+    assert theirs == {"bailey-gate", "bailey-ship"}
+
+
+def test_image_and_page_have_what_the_gateway_cannot_do_without():
+    image = (DEPLOY / "Dockerfile").read_text().split()
+    page = (ROOT / "docs" / "install.md").read_text()
+    packages = [each for part in PARTS if part.is_needed for each in part.packages]
+    assert len(packages) == 3
+    assert set(packages) <= set(image)
+    assert f"--no-install-recommends {' '.join(packages)} " in page
+
+
 def test_the_gate_may_give_its_sockets_to_postfix(systemd_analyze):
     """A call that is filtered out kills the process."""
     unit = DEPLOY / "systemd" / "bailey-gate.service"
@@ -233,6 +301,34 @@ def test_the_compose_file_is_one(compose):
         jsonschema.validate(misspelt, whole)
 
 
+def test_every_service_is_asked_whether_it_works(compose):
+    """By a check of its own name, which finds what it needs in the service's environment."""
+    files = env_files()
+    for name, service in compose["services"].items():
+        if "profiles" in service:
+            continue  # a command, which ends by itself
+        kind, *words = service["healthcheck"]["test"]
+        if "build" not in service:
+            assert kind in ("CMD", "CMD-SHELL"), name
+            continue
+        assert (kind, words) == ("CMD", ["python", "-m", "console.healthy", name])
+        assert name in healthy.CHECKS
+        told = {*files[Path(service["env_file"]).stem], *service.get("environment", {})}
+        assert (sign_of_life.VARIABLE in told) == (name in healthy.FRESH_S), name
+    for surface, port in healthy.PORTS.items():
+        assert f"--port {port} " in compose["services"][surface]["command"]
+
+
+def test_a_service_waits_for_those_that_can_say_that_they_work(compose):
+    services = compose["services"]
+    for name, service in services.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert how["condition"] == "service_started" or "healthcheck" in services[other], name
+    for name in ("console", "portal", "ingest", "worker", "beat", "manage"):
+        assert set(services[name]["depends_on"]) == {"postgres", "valkey"}
+    assert services["gate"]["depends_on"]["gateway"]["condition"] == "service_healthy"
+
+
 def test_every_variable_of_the_example_is_read_somewhere(compose):
     code = "\n".join(path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     named = {name for values in env_files().values() for name in values}
@@ -250,9 +346,9 @@ def test_a_surface_that_is_named_is_one(compose):
     surfaces |= {
         service["environment"]["BAILEY_SURFACE"]
         for service in compose["services"].values()
-        if "environment" in service
+        if "BAILEY_SURFACE" in service.get("environment", {})
     }
-    assert surfaces == {"console", "portal", "ingest", "worker"}
+    assert surfaces == {"console", "portal", "ingest", "worker", "owner"}
     known = (ROOT / "console" / "settings.py").read_text()
     assert all(f'"{each}"' in known for each in surfaces)
 
@@ -294,6 +390,9 @@ def test_what_a_container_names_is_there(compose):
             check_command(shlex.split(command)[1:])
             assert (DEPLOY / service["build"]["dockerfile"].removeprefix("deploy/")).is_file()
             assert Path(service["env_file"]).stem in env_files(), name
+        if "entrypoint" in service:
+            assert service["entrypoint"] == ["python", "manage.py"]
+            assert (ROOT / "manage.py").is_file()
 
 
 def test_containers_reach_postfix_where_its_settings_put_it(compose):

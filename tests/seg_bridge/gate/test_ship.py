@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 import json
 import time
@@ -6,6 +7,7 @@ import pytest
 from typing_extensions import override
 
 from incidents.observations import Observation
+from seg_bridge import sign_of_life
 from seg_bridge.gate import ship
 from seg_bridge.gate.ingest import IngestError
 from seg_bridge.gate.journal import encode_record, segments
@@ -108,6 +110,29 @@ async def test_a_batch_that_was_not_taken_is_sent_again_whole(gate_for, sink, st
             assert await shipper.step()
             assert not await shipper.step()
     assert len(ingest.observations) == 1
+
+
+async def test_a_shipper_gives_a_sign_of_life_only_while_all_is_carried_on(
+    gate_for, sink, tmp_path, monkeypatch
+):
+    path = tmp_path / "alive"
+    monkeypatch.setenv(sign_of_life.VARIABLE, str(path))
+    monkeypatch.setattr(sign_of_life, "NOT_OFTENER_THAN_S", 0.0)
+    monkeypatch.setattr(ship, "NEW_JOURNALS_EVERY_S", 0.01)
+    monkeypatch.setattr(ship, "FIRST_RETRY_S", 0.01)
+    ingest = Ingest(fail_with=[503] * 4)
+    async with gate_for() as gate:
+        await gate.send(PHISH)
+        async with ingest.client() as client:
+            work = asyncio.create_task(ship.ship_all(gate.settings, client))
+            try:
+                await until(lambda: len(ingest.fail_with) < 3)
+                assert not path.exists()
+                await until(path.exists)
+                assert ingest.observations != {}
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
 
 
 async def test_shipping_again_from_the_start_changes_nothing(gate_for, sink):
