@@ -557,7 +557,9 @@ def _look_back(side: Side, mailbox: Mailbox) -> None:
 
 
 def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
-    """A look, settings, a sign-in, a sign and a step of a response that was done."""
+    """A look, settings, a sign-in; of the shared incident a sign and a step that was done, of the
+    other one a sign that the portal does not see.
+    """
     tenant, now, word = side.tenant, timezone.now(), side.inner
     rule = MailboxRule(id=word, name=word, criteria=(("subject", word),), deletes=True)
     settings = Settings(rules=(rule,))
@@ -586,6 +588,18 @@ def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
         raw={"rule": word},
         at=now,
     )
+    AccountSign.objects.create(
+        tenant=tenant,
+        incident=_incident(side, HIDDEN),
+        mailbox=mailbox.address,
+        code="burst",
+        key=word,
+        words=word,
+        weight=60,
+        source=word,
+        raw={"mails": [word]},
+        at=now,
+    )
     AccountStep.objects.create(
         tenant=tenant,
         incident=incident,
@@ -597,7 +611,8 @@ def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
         words=word,
         reason=word,
         state=AccountStep.State.VERIFIED,
-        asked_by=word,
+        asked_by=side.open,  # the portal names who did it
+        finished_at=now,
     )
 
 
@@ -899,7 +914,7 @@ def _note_ids(side: Side) -> None:
                 "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),
                 "submission-login": str(SubmissionLogin.objects.get().id),
                 "signing-key": str(SigningKey.objects.get().id),
-                "account-sign": str(AccountSign.objects.get().id),
+                "account-sign": str(AccountSign.objects.get(code="hides_mail").id),
                 "account-step": str(AccountStep.objects.get().id),
                 "sender-stop": str(SenderStop.objects.get().id),
                 "policy-push": str(PolicyPushItem.objects.get().push_id),
