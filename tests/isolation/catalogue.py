@@ -30,6 +30,7 @@ PROVIDER_TABLES = {
     "incidents_campaignlink": "provider_id",
     "seg_bridge_policypush": "provider_id",
     "api_bridge_appregistration": "provider_id",
+    "api_bridge_serviceaccount": "provider_id",
     "api_bridge_relationship": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.

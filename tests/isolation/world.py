@@ -7,6 +7,7 @@ empty is then filled from the models, so that a new column is marked without a c
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from api_bridge.access.consent import digest_of
 from api_bridge.access.registrations import NewRegistration, keep_registration
+from api_bridge.access.service_accounts import keep_service_account
 from api_bridge.accounts.shapes import Settings
 from api_bridge.connectors import MailboxRule
 from api_bridge.models import (
@@ -128,6 +130,7 @@ from tenants.models import (
     Tenant,
 )
 from tenants.scope import Role, maintenance_scope, tenant_scope
+from tests.api_bridge.sandbox.workspace import service_account
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw, mailbox_sent, make_cast
 from tests.isolation.marking import mark_rows
 from tests.isolation.world_work import ids_of_work, work_on
@@ -196,6 +199,11 @@ def make_world() -> World:
                 secret="s3cret",
                 expires_at=timezone.now() + timedelta(days=300),
             ),
+            actor=cast.mo,
+        )
+        keep_service_account(
+            purpose="respond",
+            key_json=json.dumps(service_account("keep", "https://oauth2.googleapis.com/token")),
             actor=cast.mo,
         )
     acme = Side(cast.acme, "zqopenacmekwvx", "zqinneracmejyhd")
