@@ -7,9 +7,8 @@ provider and the report show; the portal is not told of it (incidents/account_to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
@@ -96,58 +95,62 @@ def _in_portal() -> bool:
 
 
 def account_lines(incident: Incident) -> Iterator[Line]:
-    told = told_of_accounts(incident)
-    yield from _sign_lines(told.signs, in_portal=_in_portal())
-    for change in told.changes:
-        yield Line(
-            at=change.at,
-            lane="mailbox",
-            lead="Its settings were read, and differ from before:",
-            text=" ".join(change.changes),
-            source=f"snapshot:{change.id}",
-            recipients=(change.mailbox,),
-            mark=Mark.DERIVED,
-        )
-    for step in told.steps:
-        yield from _step_lines(step)
+    told, in_portal = told_of_accounts(incident), _in_portal()
+    lines = [
+        *(_sign_line(sign, in_portal=in_portal) for sign in told.signs),
+        *map(_change_line, told.changes),
+        *(line for step in told.steps for line in _step_lines(step)),
+    ]
+    for line in lines:
+        # The console's page is about this very account; a client is told whose it is.
+        is_said = not in_portal and line.recipients == (incident.sender,)
+        yield replace(line, names_them=is_said)
 
 
-def _sign_lines(signs: Collection[AccountSign], *, in_portal: bool) -> Iterator[Line]:
-    for sign in signs:
-        kind = SIGNS.get(sign.code)
-        name = _(kind.words) if kind else sign.code
-        is_grave = kind is not None and kind.weight >= _ALARMING
-        yield Line(
-            at=sign.at,
-            lane="gateway" if sign.code == "stopped" else "mailbox",
-            lead=f"{name}.",
-            text="" if in_portal else f"{sign.words} Read from: {sign.source}.",
-            source=f"sign:{sign.id}",
-            recipients=(sign.mailbox,),
-            tone=Tone.ALARM if is_grave else Tone.NONE,
-            mark=kind.mark if kind else Mark.OBSERVED,
-        )
+def _sign_line(sign: AccountSign, *, in_portal: bool) -> Line:
+    kind = SIGNS.get(sign.code)
+    name = _(kind.words) if kind else sign.code
+    is_grave = kind is not None and kind.weight >= _ALARMING
+    return Line(
+        at=sign.at,
+        lane="gateway" if sign.code == "stopped" else "mailbox",
+        lead=f"{name}.",
+        text="" if in_portal else f"{sign.words} Read from: {sign.source}.",
+        source=f"sign:{sign.id}",
+        recipients=(sign.mailbox,),
+        tone=Tone.ALARM if is_grave else Tone.NONE,
+        mark=kind.mark if kind else Mark.OBSERVED,
+    )
+
+
+def _change_line(change: SettingsTold) -> Line:
+    return Line(
+        at=change.at,
+        lane="mailbox",
+        lead="Its settings were read, and differ from before:",
+        text=" ".join(change.changes),
+        source=f"snapshot:{change.id}",
+        recipients=(change.mailbox,),
+        mark=Mark.DERIVED,
+    )
 
 
 def _step_lines(step: StepTold) -> Iterator[Line]:
+    """Ordered, and over."""
     said = {"by": step.by, "step": step_words(step.kind)}
-    told = [
-        step.label and f"{step.label.rstrip('.')}.",
-        step.reason and f"Reason: {step.reason.rstrip('.')}.",
-    ]
+    label, why = step.label.rstrip("."), step.reason.rstrip(".")
+    told = " ".join(filter(None, (label and f"{label}.", why and f"Reason: {why}.")))
     if step.undoes is not None:
         lead = _("%(by)s ordered, to take a step back: %(step)s.") % said
     else:
         lead = _("%(by)s ordered: %(step)s.") % said
-
-    def line(source: str, at: datetime, lead: str, text: str, tone: Tone) -> Line:
-        return Line(at, "action", lead, text, f"{source}:{step.id}", (step.mailbox,), False, tone)
-
-    yield line("step-order", step.asked_at, lead, " ".join(filter(None, told)), Tone.NONE)
+    whose = (step.mailbox,)
+    yield Line(step.asked_at, "action", lead, told, f"step-order:{step.id}", whose)
     result = RESULTS.get(step.state)
     if result is not None and step.finished_at is not None:
         tone = Tone.GOOD if step.is_done else Tone.ALARM if step.state == "failed" else Tone.NONE
-        yield line("step", step.finished_at, _(result) % said, step.words, tone)
+        source, lead = f"step:{step.id}", _(result) % said
+        yield Line(step.finished_at, "action", lead, step.words, source, whose, tone=tone)
 
 
 def step_words(kind: str) -> str:

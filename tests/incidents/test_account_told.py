@@ -181,7 +181,10 @@ def test_pdf_csv_and_document_agree(cast: Cast, taken: Incident, audience: str):
 
 PORTAL = {
     "en": ["A rule hides mail about money or security.", "Ana ordered: Switch off signing in."],
-    "de": ["Eine Regel versteckt Mails über Geld oder Sicherheit.", "Ana hat angeordnet: Anmelden"],
+    "de": [
+        "Eine Regel versteckt E-Mails über Geld oder Sicherheit.",
+        "Ana hat angeordnet: Anmelden",
+    ],
     "fr": ["Une règle cache des messages sur l’argent", "Ana a ordonné : Bloquer la connexion."],
 }
 
