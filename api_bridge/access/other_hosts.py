@@ -106,8 +106,8 @@ def _check_whose(known: Known) -> None:
     if known.not_listed:
         raise Rejected(
             "Which mailboxes are this server's is not known yet: those at"
-            f" {' and '.join(known.not_listed)} are not listed so far. Name this server's mailboxes,"
-            " or try again once they are."
+            f" {' and '.join(known.not_listed)} are not listed so far. Name this server's"
+            " mailboxes, or try again once they are."
         )
     if not known.mailboxes:
         raise Rejected(

@@ -14,6 +14,7 @@ from incidents.account_told import SettingsTold, StepTold
 from tenants.scope import Role, current_scope
 
 MOST_CHANGES = 100
+LAST_LOOK_FAILED = "The last look did not read everything: the mail host answered with an error."
 _DONE = (AccountStep.State.VERIFIED, AccountStep.State.ALREADY)
 # What the portal reads of a step: the database grants it no more.
 FOR_CLIENT = ("id", "mailbox__address", "kind", "state", "asked_by", "asked_at", "finished_at")
@@ -72,9 +73,9 @@ class MailboxLayerTeller:
         looks = AccountLook.objects.filter(tenant=tenant_id).order_by(
             "connection__created_at", "id"
         )
-        return [
-            said
-            for off, error in looks.values_list("off", "error")
-            for said in (*(str(each["words"]) for each in off), error)
-            if said
-        ]
+        found: list[str] = []
+        for off, error in looks.values_list("off", "error"):
+            found += [str(each["words"]) for each in off]
+            if error:  # its words are the provider's, and may be anything that the host said
+                found.append(LAST_LOOK_FAILED)
+        return list(dict.fromkeys(found))

@@ -572,7 +572,9 @@ def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
     rule = MailboxRule(id=word, name=word, criteria=(("subject", word),), deletes=True)
     settings = Settings(rules=(rule,))
     AccountTerms.objects.create(tenant=tenant, changed_by=word)
-    off = [{"what": "rules", "words": word}]
+    # What a report for the client tells of the shared incident is open, as its mails are.
+    told = side.open
+    off = [{"what": "rules", "words": told}]
     AccountLook.objects.create(tenant=tenant, connection=connection, off=off, looked_at=now)
     MailboxSnapshot.objects.create(
         tenant=tenant,
@@ -590,9 +592,9 @@ def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
         mailbox=mailbox.address,
         code="hides_mail",
         key=word,
-        words=word,
+        words=told,
         weight=30,
-        source=word,
+        source=told,
         raw={"rule": word},
         at=now,
     )
@@ -614,12 +616,12 @@ def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
         mailbox=mailbox,
         kind=AccountStep.Kind.DISABLE,
         target=word,
-        label=word,
+        label=told,
         before={"note": word},
-        words=word,
-        reason=word,
+        words=told,
+        reason=told,
         state=AccountStep.State.VERIFIED,
-        asked_by=side.open,  # the portal names who did it
+        asked_by=told,
         finished_at=now,
     )
 
