@@ -17,10 +17,12 @@ class ApiBridgeConfig(AppConfig):
     @override
     def ready(self) -> None:
         from api_bridge.accounts.forgetting import forget_settings, forget_sign_ins
+        from api_bridge.accounts.telling import MailboxLayerTeller
         from api_bridge.again.due import wake_for
         from api_bridge.layer import ConnectedMailboxLayer  # models are not ready before
         from api_bridge.scanback.document import build_found
         from api_bridge.sight import is_catching_up, mailbox_blindness, why_not_acting
+        from incidents.account_told import register_account_teller
         from incidents.forgetting import SETTINGS, SIGN_INS, register_forgetting
         from incidents.reports.builders import register_report
 
@@ -34,6 +36,7 @@ class ApiBridgeConfig(AppConfig):
         register_queue("again", "api_bridge.again.work.serve_again")
         register_condemned(wake_for)
         register_queue("accounts", "api_bridge.accounts.work.serve_accounts")
+        register_account_teller(MailboxLayerTeller())
         register_mailbox_layer(ConnectedMailboxLayer())
         register_sight(mailbox_blindness)
         register_acting(why_not_acting)

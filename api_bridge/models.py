@@ -18,6 +18,7 @@ from api_bridge.access.models import (
     MailboxMove,
     Purpose,
     Relationship,
+    ServiceAccount,
 )
 from api_bridge.accounts.models import (
     AccountLook,
@@ -51,6 +52,7 @@ __all__ = [
     "ScanBackFinding",
     "ScanBackMailbox",
     "SeenItem",
+    "ServiceAccount",
     "SignIn",
     "TracedMail",
 ]

@@ -19,12 +19,13 @@ from redis.retry import Retry
 from api_bridge import connectors
 from api_bridge.access.models import AppRegistration, Grant, Purpose
 from api_bridge.access.registrations import open_registration
+from api_bridge.access.service_accounts import service_account, with_account
 from api_bridge.cache import RedisCache
 from api_bridge.connectors import GOOGLE_HOSTS, MICROSOFT_HOSTS, Connector, Runtime, open_connector
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.limits import RedisLimits
 from api_bridge.models import Connection
-from tenants.models import Mailbox
+from api_bridge.whose import mailboxes_of
 from tenants.secrets import unseal
 
 BROKER_TIMEOUT_S = 5.0
@@ -51,8 +52,9 @@ def wire_connection(
 ) -> connectors.Connection:
     """The row with its secrets opened, as a connector takes it.  Keep it in memory only.
 
-    A connection with an application of its own does everything with that; any other goes by the
-    provider's registration for this purpose, which needs a scope with the provider.  Raises
+    A connection with an application of its own does everything with that, but for what the provider
+    has a service account of its own at Google; any other goes by the provider's registration for
+    this purpose.  Both need a scope with the provider.  Raises
     ``AuthExpired`` where there is none and, where it ``must_be_granted``, ``NotGranted``.
     """
     if row.by_registrations:
@@ -63,7 +65,7 @@ def wire_connection(
     if row.sealed_certificate:
         opened = unseal(bytes(row.sealed_certificate), place=certificate_place(row))
         key, certificate = json.loads(opened)
-    return connectors.Connection(
+    wired = connectors.Connection(
         kind=row.kind,
         cloud_tenant_id=row.cloud_tenant_id,
         client_id=row.client_id,
@@ -76,13 +78,18 @@ def wire_connection(
         quarantine_folder=row.quarantine_folder,
         settings=tuple(sorted(_settings_of(row).items())),
     )
+    if row.kind == Connection.Kind.GOOGLE and (own := service_account(purpose)) is not None:
+        return with_account(wired, own)
+    return wired
 
 
 def _settings_of(row: Connection) -> dict[str, str]:
-    """An IMAP server cannot list people: where no mailbox was named, the client's count."""
+    """An IMAP server cannot list people: where no mailbox was named, those of the client count that
+    are of no other mail host.
+    """
     given: dict[str, str] = dict(row.settings)
     if row.kind == Connection.Kind.IMAP and not given.get("mailboxes"):
-        known = Mailbox.objects.filter(tenant_id=row.tenant_id).order_by("address")
+        known = mailboxes_of(row.tenant_id, row.id).order_by("address")
         given["mailboxes"] = " ".join(known.values_list("address", flat=True))
     return given
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from api_bridge import connectors
 from api_bridge.connectors.google.settings import AUTHORITY_URL as GOOGLE_AUTHORITY_URL
 from api_bridge.connectors.google.settings import GMAIL_URL, read_account, read_customer
-from api_bridge.connectors.google.verify import ScopeCheck, check_scopes
+from api_bridge.connectors.google.verify import ALL_PURPOSES, ScopeCheck, check_scopes
 from api_bridge.connectors.imap.options import SECURITIES, check_imap
 from api_bridge.errors import Rejected
 from api_bridge.imap_setup import Check, ImapSettings, can_connect, verify_imap
@@ -52,6 +52,7 @@ _CHECKS: dict[str, Callable[[connectors.Connection, Collection[str]], object]] =
     Connection.Kind.IMAP: check_imap,
 }
 LONGEST_NAME = 64
+_RESPONSE = frozenset({"respond"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,12 +142,18 @@ def google_cloud(
 
 
 def verify_google(
-    *, customer_id: str, key_json: str, admin: str, cloud: Cloud | None = None
+    *,
+    customer_id: str,
+    key_json: str,
+    admin: str,
+    cloud: Cloud | None = None,
+    response_key: str = "",
 ) -> list[ScopeCheck]:
     """Each scope by a live call, before anything is stored: what works, and what is off without.
 
-    ``cloud``: as ``google_cloud`` makes it.  Calls Google, so never inside a scope.  Raises
-    ``WrongInput`` for a key file or settings that cannot work.
+    ``cloud``: as ``google_cloud`` makes it.  ``response_key``: of the service account by which the
+    scopes of account response are tried, "": by the same one.  Calls Google, so never inside a
+    scope.  Raises ``WrongInput`` for a key file or settings that cannot work.
     """
     cloud = cloud or google_cloud(admin=admin)
     settings = {**cloud.settings, "admin": admin.strip()}
@@ -161,7 +168,15 @@ def verify_google(
         settings=tuple(sorted(settings.items())),
     )
     try:
-        return check_scopes(wired, shared_runtime())
+        if not response_key:
+            return check_scopes(wired, shared_runtime())
+        account = read_account(response_key)
+        kept = tuple(pair for pair in wired.settings if pair[0] == "admin")
+        second = replace(
+            wired, client_id=account.client_id, client_secret=response_key, settings=kept
+        )
+        checks = check_scopes(wired, shared_runtime(), purposes=ALL_PURPOSES - _RESPONSE)
+        return [*checks, *check_scopes(second, shared_runtime(), purposes=_RESPONSE)]
     except Rejected as error:
         raise WrongInput(str(error)) from error
 

@@ -33,6 +33,7 @@ from console.views import (
     reports,
     rules,
     scan_back,
+    service_accounts,
     story,
     tending,
     times,
@@ -417,6 +418,16 @@ urlpatterns = [
     path("console/consent", access.consent_return, name="consent_return"),
     path("console/registrations", access.app_registrations, name="registrations"),
     path("console/registrations/<slug:purpose>", access.registration, name="registration"),
+    path(
+        "console/google-accounts/<slug:purpose>",
+        service_accounts.google_account,
+        name="google_account",
+    ),
+    path(
+        "console/google-accounts/<slug:purpose>/remove",
+        service_accounts.google_account_remove,
+        name="google_account_remove",
+    ),
     path("console/clients/<slug:slug>/recipients", onboarding.recipients, name="recipients"),
     path(
         "console/recipients/<uuid:mailbox_id>/remove",

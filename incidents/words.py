@@ -7,6 +7,16 @@ the API, the database and the journal say.
 from enum import StrEnum
 
 
+class Mark(StrEnum):
+    """What a statement of a story or report is: on record as it stands; computed from records; a
+    judgement.
+    """
+
+    OBSERVED = "observed"
+    DERIVED = "derived"
+    ASSESSED = "assessed"
+
+
 class Layer(StrEnum):
     """Who saw the mail.  ``person`` and ``vendor`` are further sources beside the two walls."""
 

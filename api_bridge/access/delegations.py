@@ -14,9 +14,10 @@ from django.utils import timezone
 
 from api_bridge import connectors
 from api_bridge.access.consent import LEADS
-from api_bridge.access.models import Grant, Purpose
+from api_bridge.access.models import Grant, Purpose, ServiceAccount
 from api_bridge.access.permissions import GOOGLE_NEEDS, missing
 from api_bridge.access.registrations import QUEUE
+from api_bridge.access.service_accounts import service_account
 from api_bridge.connectors.google.verify import ScopeCheck, check_scopes
 from api_bridge.errors import BridgeError
 from api_bridge.models import AccountLook, AccountStep, Connection
@@ -31,16 +32,36 @@ BY = "the Admin console"
 
 
 @dataclass(frozen=True, slots=True)
-class Delegation:
-    """What was asked of one Google connection.  ``checks`` None: it could not be asked at all."""
+class Account:
+    """One service account of a Google connection and what it is asked for.
+
+    ``own_id``: the provider's account for this purpose; None: the connection's own.
+    """
 
     connection_id: UUID
-    client_id: str
+    purposes: frozenset[str]
+    wired: connectors.Connection
+    own_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """What was asked of one account.  ``checks`` None: it could not be asked at all."""
+
+    account: Account
     checks: Sequence[ScopeCheck] | None
 
     @property
     def is_whole(self) -> bool:
         return not any(each.may_pass for each in self.checks or ())
+
+    @property
+    def is_refused(self) -> bool:
+        """Google does not take the key of the provider's own account: that says nothing of what the
+        client has delegated to it.
+        """
+        own = self.account.own_id is not None
+        return own and any(each.is_refused for each in self.checks or ())
 
 
 def ask_scopes(*, tenant: Tenant, actor: Person) -> None:
@@ -51,19 +72,29 @@ def ask_scopes(*, tenant: Tenant, actor: Person) -> None:
     want_work(tenant.id, QUEUE)
 
 
-def google_connections() -> list[tuple[UUID, connectors.Connection]]:
-    """Needs the client's scope."""
-    rows = Connection.objects.filter(kind=Connection.Kind.GOOGLE).order_by("id")
-    return [(row.id, wire_connection(row)) for row in rows]
+def google_accounts() -> list[Account]:
+    """Needs the client's scope with its provider."""
+    own = service_account(Purpose.RESPOND)
+    found = []
+    for row in Connection.objects.filter(kind=Connection.Kind.GOOGLE).order_by("id"):
+        everything, apart = frozenset(GOOGLE_NEEDS), frozenset({str(Purpose.RESPOND)})
+        if own is None:
+            found.append(Account(row.id, everything, wire_connection(row)))
+            continue
+        found.append(Account(row.id, everything - apart, wire_connection(row)))
+        found.append(Account(row.id, apart, wire_connection(row, Purpose.RESPOND), own.id))
+    return found
 
 
-def ask_google(connection_id: UUID, wired: connectors.Connection) -> Delegation:
+def ask_google(account: Account) -> Delegation:
     """Calls Google: never inside a scope."""
     try:
-        checks: Sequence[ScopeCheck] | None = check_scopes(wired, shared_runtime())
+        checks: Sequence[ScopeCheck] | None = check_scopes(
+            account.wired, shared_runtime(), purposes=account.purposes
+        )
     except BridgeError:
         checks = None
-    return Delegation(connection_id, wired.client_id, checks)
+    return Delegation(account, checks)
 
 
 def keep_delegation(tenant_id: int, found: Delegation) -> list[Trouble]:
@@ -73,41 +104,69 @@ def keep_delegation(tenant_id: int, found: Delegation) -> list[Trouble]:
     """
     if found.checks is None:
         return []
+    refused = _note_account(found)
+    if refused:
+        return refused
     works = {each.scope for each in found.checks if each.is_ok}
     unclear = {each.scope for each in found.checks if each.may_pass}
+    connection_id = found.account.connection_id
     troubles: list[Trouble] = []
     for purpose, needs in GOOGLE_NEEDS.items():
+        if purpose not in found.account.purposes:
+            continue
         names = {need.name for need in needs} | {name for need in needs for name in need.covered_by}
         grant = Grant.objects.filter(
-            tenant_id=tenant_id, connection=found.connection_id, purpose=purpose
+            tenant_id=tenant_id, connection=connection_id, purpose=purpose
         ).first()
-        was = set(grant.roles) if grant and grant.lost_at is None else set()
+        stood = grant is not None and grant.lost_at is None
+        # What was delegated to another account says nothing of this one.
+        is_same = grant is not None and grant.client_id == found.account.wired.client_id
+        was = set(grant.roles) if grant is not None and stood and is_same else set()
         roles = names & (works | (unclear & was))
         if grant is None and not roles:
             continue
         _keep(tenant_id, found, purpose, sorted(roles))
         if purpose == Purpose.RESPOND and roles - was:
-            _try_at_once(tenant_id, found.connection_id)
+            _try_at_once(tenant_id, connection_id)
         troubles += _troubles(purpose, roles)
     return troubles
 
 
+def _note_account(found: Delegation) -> list[Trouble]:
+    """Whether the key of the provider's own account is taken stands with it, too."""
+    account = found.account
+    if account.own_id is None or found.checks is None:
+        return []
+    label = Purpose.RESPOND.label
+    rows = ServiceAccount.objects.filter(id=account.own_id)
+    if not found.is_refused:
+        rows.exclude(trouble="").update(trouble="")
+        return []
+    words = next(each.problem for each in found.checks if each.is_refused)
+    rows.exclude(trouble=words).update(trouble=words)
+    said = f"The key of the service account of “{label}” is refused: {words} Enter a new one."
+    return [Trouble(code="secret", key=f"google/{Purpose.RESPOND}/refused", words=said)]
+
+
 def _keep(tenant_id: int, found: Delegation, purpose: str, roles: Sequence[str]) -> None:
     now = timezone.now()
+    account = found.account
     rows = Grant.objects.filter(
-        tenant_id=tenant_id, connection=found.connection_id, purpose=purpose
+        tenant_id=tenant_id, connection=account.connection_id, purpose=purpose
     )
+    client_id = account.wired.client_id
     if not roles:
         label = Purpose(purpose).label
-        trouble = f"No scope of “{label}” is delegated in the Admin console any more."
+        when = "any more" if rows.filter(client_id=client_id).exists() else "yet"
+        trouble = f"No scope of “{label}” is delegated to client id {client_id} {when}."
         rows.filter(lost_at=None).update(lost_at=now)
         rows.update(checked_at=now, trouble=trouble)
         return
-    kept = {"client_id": found.client_id, "roles": list(roles), "checked_at": now}
+    kept = {"client_id": client_id, "roles": list(roles), "checked_at": now}
     if not rows.update(**kept, lost_at=None, trouble=""):
         Grant.objects.create(
             tenant_id=tenant_id,
-            connection_id=found.connection_id,
+            connection_id=account.connection_id,
             purpose=purpose,
             granted_by=BY,
             granted_at=now,

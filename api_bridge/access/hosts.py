@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any
 from uuid import UUID
@@ -16,9 +16,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from api_bridge.access.consent import LEADS
-from api_bridge.access.models import HostTrial
+from api_bridge.access.models import HostTrial, Purpose
 from api_bridge.access.registrations import QUEUE
+from api_bridge.access.service_accounts import open_key, service_account
 from api_bridge.errors import BridgeError
+from api_bridge.whose import mailboxes_of, not_listed, others_of, server_of
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
 from tenants.errors import DomainError, WrongInput
@@ -49,9 +51,23 @@ Entered = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is known before a host is called.  ``mailboxes``: addresses that may be of this host;
+    ``of_others``: those of the client's other hosts, with their aliases; ``not_listed``: other
+    hosts of the client that have not said yet which are theirs.
+    ``response_key``: of the provider's own service account for account response, "": there is none.
+    """
+
+    mailboxes: Sequence[str] = ()
+    of_others: frozenset[str] = frozenset()
+    not_listed: Sequence[str] = ()
+    response_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
-    """Dotted paths.  ``verify(entered, mailboxes) -> Sequence[Checked]`` calls the host outside any
-    scope, ``mailboxes`` being the addresses known of the client, and may raise ``BridgeError``;
+    """Dotted paths.  ``verify(entered, known) -> Sequence[Checked]`` calls the host outside any
+    scope, ``known`` being ``Known``, and may raise ``BridgeError``;
     ``connect(tenant, entered, actor)`` runs in the client's scope and may raise ``DomainError``.
     """
 
@@ -106,14 +122,13 @@ def _place(tenant_id: int, trial_id: UUID) -> str:
 
 def try_hosts(claimed: ClaimedWork) -> None:
     """All that wait of this client.  Trying one twice is harmless: it only asks."""
-    waiting, mailboxes = _waiting(claimed)
-    for trial, entered in waiting:
+    for trial, entered, known in _waiting(claimed):
         host = HOSTS.get(trial.kind)
         if host is None:
             _settle(claimed, trial, [], "This kind of mail host cannot be connected here.")
             continue
         try:
-            checks = list(_function(host.verify)(entered, mailboxes))
+            checks = list(_function(host.verify)(entered, known))
         except BridgeError as error:
             _settle(claimed, trial, [], str(error))
             continue
@@ -124,16 +139,28 @@ def try_hosts(claimed: ClaimedWork) -> None:
             _connect(claimed, trial, host, entered, checks)
 
 
-def _waiting(claimed: ClaimedWork) -> tuple[list[tuple[HostTrial, dict[str, str]]], list[str]]:
-    """Each with what was entered; and the client's mailboxes."""
+def _waiting(claimed: ClaimedWork) -> list[tuple[HostTrial, dict[str, str], Known]]:
+    """Each with what was entered, and what is known of the client."""
     with work_scope(claimed):
         rows = HostTrial.objects.filter(stage=HostTrial.Stage.WAITING).order_by("asked_at")
-        waiting = [
-            (row, json.loads(unseal(bytes(row.sealed), place=_place(row.tenant_id, row.id))))
-            for row in rows
-        ]
-        known = Mailbox.objects.exclude(state=Mailbox.State.GONE).order_by("address")
-        return waiting, list(known.values_list("address", flat=True)) if waiting else []
+        waiting = []
+        for row in rows:
+            sealed = unseal(bytes(row.sealed), place=_place(row.tenant_id, row.id))
+            entered: dict[str, str] = json.loads(sealed)
+            waiting.append((row, entered, _known(row.tenant_id, entered)))
+        return waiting
+
+
+def _known(tenant_id: int, entered: Entered) -> Known:
+    server = server_of(tenant_id, entered.get("host", ""))
+    mailboxes = mailboxes_of(tenant_id, server).exclude(state=Mailbox.State.GONE)
+    own = service_account(Purpose.RESPOND)
+    return Known(
+        mailboxes=list(mailboxes.order_by("address").values_list("address", flat=True)),
+        of_others=others_of(tenant_id, server),
+        not_listed=not_listed(tenant_id),
+        response_key=open_key(own) if own else "",
+    )
 
 
 def _connect(

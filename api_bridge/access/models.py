@@ -53,6 +53,30 @@ class AppRegistration(ScopedModel):
         ]
 
 
+class ServiceAccount(ScopedModel):
+    """The provider's own service account at Google for one purpose, account response: where there
+    is none, a connection's one account does everything.
+
+    ``client_id``: what clients delegate scopes to.  ``sealed_key``: its key file (JSON).
+    ``trouble``: why Google refused the key, "" where it did not.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.ForeignKey("tenants.Provider", on_delete=models.PROTECT, related_name="+")
+    purpose = models.CharField(max_length=10, choices=Purpose.choices)
+    client_id = models.CharField(max_length=64)
+    client_email = models.CharField(max_length=320)
+    sealed_key = models.BinaryField()
+    trouble = models.TextField(blank=True)
+    changed_by = models.CharField(max_length=200)
+    changed_at = models.DateTimeField()
+
+    class Meta(ScopedModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["provider", "purpose"], name="service_account_once")
+        ]
+
+
 class Grant(TenantModel):
     """A client's consent to one registration, as its last token showed it.
 

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from api_bridge.access.clouds import OWN, cloud_named
-from api_bridge.access.hosts import Checked, Entered
+from api_bridge.access.hosts import Checked, Entered, Known
 from api_bridge.errors import Rejected
 from api_bridge.models import Connection
 from api_bridge.services import (
@@ -27,14 +26,15 @@ from tenants.errors import WrongInput
 from tenants.models import Tenant
 
 
-def verify_google_host(entered: Entered, mailboxes: Sequence[str]) -> list[Checked]:
-    """Each scope by a call.  Raises ``BridgeError``."""
+def verify_google_host(entered: Entered, known: Known) -> list[Checked]:
+    """Each scope by a call, with the account that it is delegated to.  Raises ``BridgeError``."""
     try:
         checks = verify_google(
             customer_id=entered["customer_id"],
             key_json=entered["service_account_key"],
             admin=entered["admin"],
             cloud=_google(entered),
+            response_key=known.response_key,
         )
     except WrongInput as error:
         raise Rejected(error.sentence) from error
@@ -76,8 +76,20 @@ def _google(entered: Entered) -> Cloud:
     )
 
 
-def verify_imap_host(entered: Entered, mailboxes: Sequence[str]) -> list[Checked]:
-    """Way, TLS, logins, folders, abilities.  Raises ``BridgeError``."""
+def verify_imap_host(entered: Entered, known: Known) -> list[Checked]:
+    """Way, TLS, logins, folders, abilities.  Raises ``BridgeError``.
+
+    A login for all mailboxes is tried on those that are named, else on those that no other host of
+    the client has.
+    """
+    settings = _imap(entered)
+    if taken := sorted(known.of_others.intersection(each.lower() for each in settings.mailboxes)):
+        raise Rejected(
+            f"{taken[0]} is of another mail host of the client: no login is tried on it here. Leave"
+            " it out."
+        )
+    if settings.auth != "password" and not settings.mailboxes:
+        _check_whose(known)
     return [
         Checked(
             name=check.name,
@@ -85,8 +97,23 @@ def verify_imap_host(entered: Entered, mailboxes: Sequence[str]) -> list[Checked
             words=check.says,
             is_needed=check.weight == "needed",
         )
-        for check in verify_imap(_imap(entered), mailboxes=mailboxes)
+        for check in verify_imap(settings, mailboxes=known.mailboxes)
     ]
+
+
+def _check_whose(known: Known) -> None:
+    """Raises ``Rejected`` where it is not known which mailboxes are this server's."""
+    if known.not_listed:
+        raise Rejected(
+            "Which mailboxes are this server's is not known yet: those at"
+            f" {' and '.join(known.not_listed)} are not listed so far. Name this server's"
+            " mailboxes, or try again once they are."
+        )
+    if not known.mailboxes:
+        raise Rejected(
+            "No mailbox is known that would be this server's: those of the client are of its other"
+            " mail hosts. Name this server's mailboxes."
+        )
 
 
 def connect_imap_host(*, tenant: Tenant, entered: Entered, actor: Actor) -> None:
@@ -103,7 +130,7 @@ def _imap(entered: Entered) -> ImapSettings:
         login=entered["login"],
         secret=entered["secret"],
         passwords=passwords,
-        mailboxes=tuple(passwords),
+        mailboxes=tuple(passwords) or tuple(entered.get("mailboxes", "").split()),
         token_url=entered["token_url"],
         internal_hosts=entered["internal_hosts"].split(),
         ca_pem=entered.get("ca_pem", ""),

@@ -137,6 +137,13 @@ GOOGLE_NEEDS: dict[str, tuple[Need, ...]] = {
 }
 # All of them, as the Admin console takes them: with commas.
 GOOGLE_SCOPES = ",".join(need.name for needs in GOOGLE_NEEDS.values() for need in needs)
+
+
+def google_scopes(*purposes: str) -> str:
+    """Those of these purposes, as the Admin console takes them."""
+    return ",".join(need.name for purpose in purposes for need in GOOGLE_NEEDS[purpose])
+
+
 WHAT_FOR = {
     Purpose.DETECT: _("Reads mail after delivery and lists mailboxes."),
     Purpose.REMEDIATE: _("Moves a mail to a hidden folder, and back."),

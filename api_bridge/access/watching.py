@@ -13,7 +13,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from api_bridge import connectors
-from api_bridge.access.delegations import ask_google, google_connections, keep_delegation
+from api_bridge.access.delegations import ask_google, google_accounts, keep_delegation
 from api_bridge.access.models import AppRegistration, Grant, Purpose, Relationship
 from api_bridge.access.permissions import missing
 from api_bridge.access.proof import Token, fetch_token
@@ -50,12 +50,12 @@ class _Asked:
 def look(claimed: ClaimedWork) -> datetime | None:
     """All connections of the client; answers when to look again, None: there are none."""
     with work_scope(claimed):
-        asked, delegated = _asked(), google_connections()
+        asked, delegated = _asked(), google_accounts()
         has_connection = Connection.objects.exists()
     if not has_connection:
         return None
     answers = [(each, _token_of(each)) for each in asked]
-    delegations = [ask_google(*each) for each in delegated]
+    delegations = [ask_google(each) for each in delegated]
     with work_scope(claimed):
         for each, answer in answers:
             _keep(claimed.tenant_id, each, answer)

@@ -19,8 +19,9 @@ from api_bridge.accounts.google_read import google_time
 from api_bridge.accounts.models import AccountStep
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google import units
-from api_bridge.connectors.google.client import GoogleClient, entries_of, path, text_of
+from api_bridge.connectors.google.client import entries_of, path, text_of
 from api_bridge.connectors.google.mapping import time_of
+from api_bridge.connectors.google.two_accounts import AccountCalls
 from api_bridge.errors import NotFound, Rejected
 from incidents.mail.addresses import normal_address
 
@@ -35,9 +36,9 @@ _SUSPENDED = (
 
 
 class GoogleHand:
-    """Each step by the scope of its own."""
+    """Each step by the scope of its own, and by the account that scope was delegated to."""
 
-    def __init__(self, client: GoogleClient) -> None:
+    def __init__(self, client: AccountCalls) -> None:
         self._client = client
 
     def read(self, task: Task) -> Sight:
@@ -63,18 +64,18 @@ def _of_suspended(error: NotFound, task: Task) -> NotFound | Rejected:
 # --- the account
 
 
-def _user(client: GoogleClient, task: Task) -> Mapping[str, Any]:
+def _user(client: AccountCalls, task: Task) -> Mapping[str, Any]:
     return client.directory(path("users", task.user_id))
 
 
-def _set(client: GoogleClient, task: Task, **changes: bool) -> None:
+def _set(client: AccountCalls, task: Task, **changes: bool) -> None:
     # It sets what is wanted, so repeating it changes nothing more.
     client.change(
         "PUT", path("users", task.user_id), scope=scopes.CHANGE_USERS, body=changes, is_safe=True
     )
 
 
-def _read_enabled(client: GoogleClient, task: Task) -> Sight:
+def _read_enabled(client: AccountCalls, task: Task) -> Sight:
     user = _user(client, task)
     is_on = user.get("suspended") is not True
     why = text_of(user, "suspensionReason")
@@ -84,21 +85,21 @@ def _read_enabled(client: GoogleClient, task: Task) -> Sight:
     return Sight(is_on is (task.kind == Kind.ENABLE), words, {"suspended": not is_on})
 
 
-def _set_enabled(client: GoogleClient, task: Task) -> None:
+def _set_enabled(client: AccountCalls, task: Task) -> None:
     _set(client, task, suspended=task.kind == Kind.DISABLE)
 
 
-def _read_password(client: GoogleClient, task: Task) -> Sight:
+def _read_password(client: AccountCalls, task: Task) -> Sight:
     asked = _user(client, task).get("changePasswordAtNextLogin") is True
     words = "The next sign-in asks for a new password."
     return Sight(asked, words if asked else "No new password is asked for.")
 
 
-def _ask_password(client: GoogleClient, task: Task) -> None:
+def _ask_password(client: AccountCalls, task: Task) -> None:
     _set(client, task, changePasswordAtNextLogin=True)
 
 
-def _read_sessions(client: GoogleClient, task: Task) -> Sight:
+def _read_sessions(client: AccountCalls, task: Task) -> Sight:
     """The directory does not say since when sessions count; the administrators' log names who ended
     them.  Proof is a record that came by the call: in the name of the administrator as whom we act,
     not there before, and no older than the call.
@@ -120,7 +121,7 @@ def _read_sessions(client: GoogleClient, task: Task) -> Sight:
     return not_shown(task, timezone.now(), words)
 
 
-def _ended(client: GoogleClient, user_id: str, since: datetime) -> dict[str, tuple[datetime, str]]:
+def _ended(client: AccountCalls, user_id: str, since: datetime) -> dict[str, tuple[datetime, str]]:
     """When, and by whom, by the record's own name."""
 
     def ask(token: str) -> Mapping[str, Any]:
@@ -146,7 +147,7 @@ def _ended(client: GoogleClient, user_id: str, since: datetime) -> dict[str, tup
     return found
 
 
-def _end_sessions(client: GoogleClient, task: Task) -> None:
+def _end_sessions(client: AccountCalls, task: Task) -> None:
     # Not to be repeated: what one call did must be told from what another did.
     client.change("POST", path("users", task.user_id, "signOut"), scope=scopes.USER_SECURITY)
 
@@ -154,7 +155,7 @@ def _end_sessions(client: GoogleClient, task: Task) -> None:
 # --- applications
 
 
-def _read_grant(client: GoogleClient, task: Task) -> Sight:
+def _read_grant(client: AccountCalls, task: Task) -> Sight:
     listed = client.directory(path("users", task.user_id, "tokens"), scope=scopes.USER_SECURITY)
     kept = [e for e in entries_of(listed, "items") if text_of(e, "clientId") == task.target]
     if not kept:
@@ -162,7 +163,7 @@ def _read_grant(client: GoogleClient, task: Task) -> Sight:
     return Sight(False, "The application may still act for this person.", dict(kept[0]))
 
 
-def _drop_grant(client: GoogleClient, task: Task) -> None:
+def _drop_grant(client: AccountCalls, task: Task) -> None:
     target = path("users", task.user_id, "tokens", task.target)
     client.change("DELETE", target, scope=scopes.USER_SECURITY, is_safe=True)
 
@@ -170,13 +171,13 @@ def _drop_grant(client: GoogleClient, task: Task) -> None:
 # --- what the mailbox does by itself
 
 
-def _get(client: GoogleClient, task: Task, name: str) -> dict[str, Any]:
+def _get(client: AccountCalls, task: Task, name: str) -> dict[str, Any]:
     target = path("settings", name)
     return client.mail("GET", task.user_id, target, cost=units.READ_SETTING).json()
 
 
 def _change(
-    client: GoogleClient,
+    client: AccountCalls,
     task: Task,
     method: str,
     target: str,
@@ -199,29 +200,29 @@ def _filter(data: Mapping[str, Any]) -> tuple[Any, Any]:
     return data.get("criteria"), sorted_action
 
 
-def _filters(client: GoogleClient, task: Task) -> list[Mapping[str, Any]]:
+def _filters(client: AccountCalls, task: Task) -> list[Mapping[str, Any]]:
     return entries_of(_get(client, task, "filters"), "filter")
 
 
-def _read_filter_off(client: GoogleClient, task: Task) -> Sight:
+def _read_filter_off(client: AccountCalls, task: Task) -> Sight:
     kept = [each for each in _filters(client, task) if text_of(each, "id") == task.target]
     if not kept:
         return Sight(True, "The filter is not there any more.")
     return Sight(False, "The filter is there.", dict(kept[0]))
 
 
-def _drop_filter(client: GoogleClient, task: Task) -> None:
+def _drop_filter(client: AccountCalls, task: Task) -> None:
     target = path("settings", "filters", task.target)
     _change(client, task, "DELETE", target, scopes.SETTINGS_BASIC)
 
 
-def _read_filter_on(client: GoogleClient, task: Task) -> Sight:
+def _read_filter_on(client: AccountCalls, task: Task) -> Sight:
     wanted = _filter(task.before)
     is_there = any(_filter(each) == wanted for each in _filters(client, task))
     return Sight(is_there, f"The filter is {'there' if is_there else 'not there'}.")
 
 
-def _make_filter(client: GoogleClient, task: Task) -> None:
+def _make_filter(client: AccountCalls, task: Task) -> None:
     if not task.before:
         raise Rejected("What the filter was is not known, so it cannot be made anew.")
     kept = ("criteria", "action")
@@ -235,20 +236,20 @@ def _forwarding(data: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(data.get(name) for name in ("enabled", "emailAddress", "disposition"))
 
 
-def _read_forwarding_off(client: GoogleClient, task: Task) -> Sight:
+def _read_forwarding_off(client: AccountCalls, task: Task) -> Sight:
     found = _get(client, task, "autoForwarding")
     is_off = found.get("enabled") is not True
     words = "Mail is not passed on." if is_off else f"Mail goes on to {found.get('emailAddress')}."
     return Sight(is_off, words, found)
 
 
-def _read_forwarding_on(client: GoogleClient, task: Task) -> Sight:
+def _read_forwarding_on(client: AccountCalls, task: Task) -> Sight:
     found = _get(client, task, "autoForwarding")
     is_back = _forwarding(found) == _forwarding(task.before)
     return Sight(is_back, f"Mail {'goes on again' if is_back else 'is not passed on'} as before.")
 
 
-def _set_forwarding(client: GoogleClient, task: Task) -> None:
+def _set_forwarding(client: AccountCalls, task: Task) -> None:
     is_off = task.kind == Kind.FORWARDING_OFF
     if not is_off and not task.before:
         raise Rejected("What was passed on is not known, so it cannot be put back.")
@@ -257,7 +258,7 @@ def _set_forwarding(client: GoogleClient, task: Task) -> None:
     _change(client, task, "PUT", target, scopes.SETTINGS_SHARING, body)
 
 
-def _read_delegate(client: GoogleClient, task: Task) -> Sight:
+def _read_delegate(client: AccountCalls, task: Task) -> Sight:
     listed = entries_of(_get(client, task, "delegates"), "delegates")
     kept = [each for each in listed if text_of(each, "delegateEmail").lower() == task.target]
     is_there = bool(kept)
@@ -266,18 +267,18 @@ def _read_delegate(client: GoogleClient, task: Task) -> Sight:
     return Sight(is_there is is_wanted, words, dict(kept[0]) if kept else {})
 
 
-def _drop_delegate(client: GoogleClient, task: Task) -> None:
+def _drop_delegate(client: AccountCalls, task: Task) -> None:
     target = path("settings", "delegates", task.target)
     _change(client, task, "DELETE", target, scopes.SETTINGS_SHARING)
 
 
-def _add_delegate(client: GoogleClient, task: Task) -> None:
+def _add_delegate(client: AccountCalls, task: Task) -> None:
     body = {"delegateEmail": task.target}
     target = path("settings", "delegates")
     _change(client, task, "POST", target, scopes.SETTINGS_SHARING, body, is_safe=False)
 
 
-_READ: dict[str, Callable[[GoogleClient, Task], Sight]] = {
+_READ: dict[str, Callable[[AccountCalls, Task], Sight]] = {
     Kind.REVOKE_SESSIONS: _read_sessions,
     Kind.DISABLE: _read_enabled,
     Kind.ENABLE: _read_enabled,
@@ -290,7 +291,7 @@ _READ: dict[str, Callable[[GoogleClient, Task], Sight]] = {
     Kind.REMOVE_DELEGATE: _read_delegate,
     Kind.ADD_DELEGATE: _read_delegate,
 }
-_CALL: dict[str, Callable[[GoogleClient, Task], None]] = {
+_CALL: dict[str, Callable[[AccountCalls, Task], None]] = {
     Kind.REVOKE_SESSIONS: _end_sessions,
     Kind.DISABLE: _set_enabled,
     Kind.ENABLE: _set_enabled,

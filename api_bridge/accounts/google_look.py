@@ -20,7 +20,9 @@ from api_bridge.accounts.reading import Events, Noted
 from api_bridge.accounts.shapes import Settings
 from api_bridge.accounts.spans import Log
 from api_bridge.connectors.google import tokens as scopes
+from api_bridge.connectors.google.client import GoogleClient
 from api_bridge.connectors.google.connector import GoogleConnector
+from api_bridge.connectors.google.two_accounts import TwoAccounts
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound
 
 _T = TypeVar("_T")
@@ -33,14 +35,16 @@ NOT_AT_GOOGLE = (
 
 
 class GoogleSource:
-    """Settings by the connector; logs, applications and the directory by the scopes of account
-    response.  What a scope does not cover is off by itself.
+    """Settings and the directory by the connector; logs and applications by the scopes of account
+    response, with ``responding``, which may be the connector's own client.  What a scope does not
+    cover is off by itself.
     """
 
     name = "Mailbox settings (Google Workspace)"
 
-    def __init__(self, connector: GoogleConnector) -> None:
-        self._connector, self._client = connector, connector.client
+    def __init__(self, connector: GoogleConnector, responding: GoogleClient) -> None:
+        self._connector = connector
+        self._client = TwoAccounts(connector.client, responding)
         self.noted = Noted(off={"place": NOT_AT_GOOGLE})
         self._not_delegated: set[str] = set()
 

@@ -16,8 +16,9 @@ from typing import Any
 from api_bridge.accounts.shapes import AccountState, AppGrant, SeenAudit, SeenSignIn, grant_key
 from api_bridge.accounts.spans import MOST_AT_ONCE, Log, read_in_parts
 from api_bridge.connectors.google import tokens as scopes
-from api_bridge.connectors.google.client import GoogleClient, entries_of, path, text_of
+from api_bridge.connectors.google.client import entries_of, path, text_of
 from api_bridge.connectors.google.mapping import time_of
+from api_bridge.connectors.google.two_accounts import AccountCalls
 from incidents.mail.addresses import normal_address
 
 Activity = Mapping[str, Any]
@@ -36,7 +37,7 @@ SOURCE = "Google's audit log"
 
 
 def read_log(
-    client: GoogleClient,
+    client: AccountCalls,
     application: str,
     since: datetime,
     now: datetime,
@@ -264,7 +265,7 @@ def _actor(activity: Activity) -> str:
 # --- what stands now
 
 
-def read_grants(client: GoogleClient, user_id: str) -> tuple[AppGrant, ...]:
+def read_grants(client: AccountCalls, user_id: str) -> tuple[AppGrant, ...]:
     """Applications that she let in.  Raises ``BridgeError``."""
     data = client.directory(path("users", user_id, "tokens"), scope=scopes.USER_SECURITY)
     return tuple(
@@ -283,7 +284,7 @@ def _texts(value: object) -> Iterator[str]:
     return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, str))
 
 
-def read_state(client: GoogleClient, user_id: str) -> AccountState:
+def read_state(client: AccountCalls, user_id: str) -> AccountState:
     """Raises ``BridgeError``."""
     return state_of(client.directory(path("users", user_id)))
 

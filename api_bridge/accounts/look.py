@@ -46,7 +46,9 @@ NOT_LOOKED_AT = "Accounts are not looked at. "
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """A connection whose accounts are to be looked at.  ``trouble``: why they cannot be."""
+    """A connection whose accounts are to be looked at, ``wired`` for account response and
+    ``wired_mail`` for reading.  ``trouble``: why they cannot be.
+    """
 
     look_id: UUID
     kind: str
@@ -90,7 +92,8 @@ def _wired(look: AccountLook, row: Connection) -> _Due:
     host = row.get_kind_display()
     try:
         if row.kind != Connection.Kind.GRAPH:
-            return _Due(look.id, row.kind, host, wire_connection(row), None)
+            by = wire_connection(row, Purpose.RESPOND)
+            return _Due(look.id, row.kind, host, by, wire_connection(row))
         wired = wire_connection(row, Purpose.RESPOND, must_be_granted=True)
     except (NotGranted, AuthExpired) as error:
         return _Due(look.id, row.kind, host, None, None, f"{NOT_LOOKED_AT}{error}")
@@ -105,9 +108,11 @@ def _wired(look: AccountLook, row: Connection) -> _Due:
 def _opened(due: _Due) -> Iterator[Source]:
     assert due.wired is not None  # the caller looked
     if due.kind != Connection.Kind.GRAPH:
-        connector = connector_of(due.wired)
+        assert due.wired_mail is not None  # of Google both are there
+        connector, responding = connector_of(due.wired_mail), connector_of(due.wired)
         assert isinstance(connector, GoogleConnector)  # by its kind
-        yield GoogleSource(connector)
+        assert isinstance(responding, GoogleConnector)
+        yield GoogleSource(connector, responding.client)
         return
     runtime = shared_runtime()
     with closing(GraphClient(due.wired, runtime)) as graph:

@@ -32,6 +32,7 @@ from api_bridge.accounts.google_act import GoogleHand
 from api_bridge.accounts.graph_act import GraphHand
 from api_bridge.accounts.models import AccountStep
 from api_bridge.connectors.google import GoogleConnector
+from api_bridge.connectors.google.two_accounts import TwoAccounts
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import (
     AuthExpired,
@@ -71,13 +72,23 @@ class Superseded(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Wired:
+    """``acting``: for account response.  ``reading``: at Google the connection's own account, by
+    which the directory and mailboxes are read; None at Microsoft, where the one does both.
+    """
+
+    acting: connectors.Connection
+    reading: connectors.Connection | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Claim:
     step_id: UUID
     fence: int
     task: Task
     asked_at: datetime
     attempts: int
-    wired: connectors.Connection | None
+    wired: Wired | None
     trouble: str = ""
 
     @property
@@ -140,25 +151,28 @@ def _claim(claimed: ClaimedWork) -> _Claim | None:
         return _Claim(step.id, step.fence, task, step.asked_at, step.attempts, wired, trouble)
 
 
-def _wired(mailbox: Mailbox) -> tuple[connectors.Connection | None, str]:
+def _wired(mailbox: Mailbox) -> tuple[Wired | None, str]:
     row = connection_behind(mailbox)
     if row is None:
         return None, "No mail host with accounts is connected that has this mailbox."
     try:
-        return wire_connection(row, Purpose.RESPOND, must_be_granted=True), ""
+        acting = wire_connection(row, Purpose.RESPOND, must_be_granted=True)
+        is_google = row.kind == Connection.Kind.GOOGLE
+        return Wired(acting, wire_connection(row) if is_google else None), ""
     except (NotGranted, AuthExpired) as error:
         return None, str(error)
 
 
 @contextmanager
-def opened_hand(wired: connectors.Connection) -> Iterator[Hand]:
+def opened_hand(wired: Wired) -> Iterator[Hand]:
     """Raises ``Rejected`` for settings that cannot work."""
-    if wired.kind == Connection.Kind.GOOGLE:
-        connector = connector_of(wired)
-        assert isinstance(connector, GoogleConnector)  # by its kind
-        yield GoogleHand(connector.client)
+    if wired.reading is not None:
+        reading, responding = connector_of(wired.reading), connector_of(wired.acting)
+        assert isinstance(reading, GoogleConnector)  # by its kind
+        assert isinstance(responding, GoogleConnector)
+        yield GoogleHand(TwoAccounts(reading.client, responding.client))
         return
-    with closing(GraphClient(wired, shared_runtime())) as graph:
+    with closing(GraphClient(wired.acting, shared_runtime())) as graph:
         yield GraphHand(graph)
 
 

@@ -22,10 +22,11 @@ from api_bridge.access.consent import console_return, portal_return
 from api_bridge.access.models import Purpose
 from api_bridge.access.permissions import NEEDS
 from api_bridge.access.registrations import NewRegistration, keep_registration
+from api_bridge.access.service_accounts import keep_service_account
 from api_bridge.services import Cloud, Credentials, create_connection
 from console.demo import world
 from console.demo.files import write_private
-from console.demo.google import set_up_google
+from console.demo.google import kept_keys, set_up_google
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import Actor
 from tenants.models import Person, Provider, Tenant
@@ -58,6 +59,7 @@ def set_up() -> dict[str, Any]:
         answer = _make_everything(apps) | {"sandbox_secret": secret}
     with tenant_scope(Role.ANALYST, [], provider_id=_provider_id()):
         _enter_registrations(secret)
+        _enter_service_account()
     write_private(path, answer)
     return answer
 
@@ -216,6 +218,13 @@ def _enter_registrations(secret: str) -> None:
             ),
             actor=mo,
         )
+
+
+def _enter_service_account() -> None:
+    """Account response at Google, as Mo would enter it in the console."""
+    mo = Person.objects.get(email=world.CAST[0].email)
+    _, response_key = kept_keys()
+    keep_service_account(purpose=Purpose.RESPOND, key_json=json.dumps(response_key), actor=mo)
 
 
 def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> Tenant:

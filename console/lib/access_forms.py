@@ -85,6 +85,15 @@ class RegistrationForm(forms.Form):
         return NewRegistration(purpose=self.purpose, expires_at=ends_at, **values)
 
 
+class ServiceAccountForm(forms.Form):
+    key_json = forms.CharField(
+        label="Key of the service account (JSON)",
+        help_text="The whole file, as Google's console gave it. What is kept of it is not shown.",
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 6, **_PLAIN}),
+    )
+
+
 class ConsentForm(forms.Form):
     purpose = forms.ChoiceField(choices=[(each.value, each.label) for each in OF_CLIENTS])
 

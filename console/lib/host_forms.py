@@ -10,7 +10,6 @@ from django import forms
 from typing_extensions import override
 
 from api_bridge.access.clouds import google_clouds
-from api_bridge.access.permissions import GOOGLE_SCOPES
 from tenants.errors import WrongInput
 
 _PLAIN = {"autocomplete": "off", "spellcheck": "false"}
@@ -31,7 +30,6 @@ class GoogleForm(HostForm):
     """A service account with domain-wide delegation, acting as an admin of the client's."""
 
     title = "Google Workspace"
-    scopes = GOOGLE_SCOPES
 
     cloud = forms.ChoiceField(label="Where it answers", required=False)
     customer_id = forms.CharField(
@@ -131,6 +129,13 @@ class ImapForm(HostForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
     token_url = forms.URLField(label="Token address (OAuth)", required=False, assume_scheme="https")
+    mailboxes = forms.CharField(
+        label="Its mailboxes, one address on each line",
+        help_text="Empty: those of the client that none of its other mail hosts has.",
+        max_length=200_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, **_PLAIN}),
+    )
     passwords = forms.CharField(
         label="Address and password, one mailbox on each line",
         max_length=200_000,
@@ -181,7 +186,17 @@ class ImapForm(HostForm):
     def entered(self) -> dict[str, str]:
         found = super().entered
         found["passwords"] = json.dumps(_pairs(found["passwords"]))
+        found["mailboxes"] = " ".join(_addresses(found["mailboxes"]))
         return found
+
+
+def _addresses(text: str) -> list[str]:
+    """Raises ``WrongInput``."""
+    found = [each.strip(",;").lower() for each in text.split()]
+    for each in found:
+        if "@" not in each:
+            raise WrongInput(f"This is no address: “{each[:80]}”.")
+    return list(dict.fromkeys(found))
 
 
 def _pairs(text: str) -> dict[str, str]:

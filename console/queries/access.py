@@ -26,7 +26,6 @@ from api_bridge.access.models import (
     Relationship,
 )
 from api_bridge.access.permissions import (
-    GOOGLE_SCOPES,
     NEEDS,
     WHAT_FOR,
     WITHOUT_ANY,
@@ -39,6 +38,12 @@ from api_bridge.models import Connection, MailboxSync
 from api_bridge.sight import why_blind
 from console.lib.host_forms import FORMS
 from console.queries.blindness import Blind, Blindness
+from console.queries.google_accounts import (
+    DelegatedTo,
+    GoogleAccountRow,
+    delegated_to,
+    google_account_row,
+)
 from console.queries.renewals import RenewalRow, newest_renewals
 from incidents.models import Incident
 from tenants.errors import NotThere, WrongInput
@@ -141,12 +146,18 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True)
 class Delegated:
-    """What the client's admin has delegated at Google.  ``checked_at`` None: not tried yet."""
+    """What the client's admin has delegated at Google.  ``checked_at`` None: not tried yet.
+    ``accounts``: to which client ids; one alone does everything.
+    """
 
     connection: Connection
     purposes: list[PurposeRow]
     checked_at: datetime | None
-    scopes: str = GOOGLE_SCOPES
+    accounts: list[DelegatedTo]
+
+    @property
+    def is_single(self) -> bool:
+        return len(self.accounts) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +179,15 @@ class AccessPage:
     mailboxes: int
     has_domain: bool
     is_moving: bool
+
+    @property
+    def shows_microsoft(self) -> bool:
+        """Its card of grants: where the client is at Microsoft or was asked to be, and where
+        nobody knows yet at which mail host it is.
+        """
+        kinds = {each.connection.kind for each in self.connections}
+        begun = any(row.grant for row in self.purposes) or bool(self.journeys or self.links)
+        return Connection.Kind.GRAPH in kinds or begun or not kinds
 
     @property
     def askable(self) -> list[PurposeRow]:
@@ -313,7 +333,7 @@ def _delegated(client: Tenant, connections: Sequence[Connection]) -> Delegated |
                 last=None,
             )
         )
-    return Delegated(connection, found, checked_at)
+    return Delegated(connection, found, checked_at, delegated_to(connection.client_id))
 
 
 def _state(
@@ -394,6 +414,7 @@ class RegistrationsPage:
     """``returns``: the redirect URIs that each application needs at Microsoft."""
 
     rows: list[RegistrationRow]
+    google: GoogleAccountRow
     returns: tuple[str, str]
     relationships: list[tuple[Relationship, str]]
     soon: datetime
@@ -420,6 +441,7 @@ def registrations_page(person: Person) -> RegistrationsPage:
         )
     return RegistrationsPage(
         rows=rows,
+        google=google_account_row(),
         returns=(console_return(), portal_return()),
         relationships=_with_clients(person),
         soon=soon,

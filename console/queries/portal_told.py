@@ -13,6 +13,8 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 
+from incidents.signs import BY_SIGNS, SIGNS
+
 _KIND = {
     "Spam": _n("Spam"),
     "Phishing": _n("Phishing"),
@@ -54,6 +56,8 @@ _ACCOUNT = re.compile(
     rf"An account at risk, its mail (?:to {_PEOPLE} was (?P<held>held)|went to (?P<sent>\d+) \w+)"
 )
 _AROUND = re.compile(r"Mail around the gateway, (?P<mails>\d+) mails?")
+# As titles say them, in the middle of a sentence.
+_SIGNS = {f"{kind.words[0].lower()}{kind.words[1:]}": kind.words for kind in SIGNS.values()}
 _PLACES = {
     "in_inbox": _n("in inbox"),
     "in_junk": _n("in junk"),
@@ -81,6 +85,8 @@ def told_title(title: str) -> str:
         if found["held"]:
             return _("An account at risk, its mail to %(people)s was held") % {"people": people}
         return _("An account at risk, its mail went to %(people)s") % {"people": people}
+    if (sign := title.removeprefix(BY_SIGNS)) != title and sign in _SIGNS:
+        return _("An account at risk: %(sign)s") % {"sign": _(_SIGNS[sign])}
     found = _TITLE.fullmatch(title)
     how = _how(found["how"] or "") if found is not None else None
     if found is None or how is None:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 
+from api_bridge.accounts.models import MailboxSnapshot
 from console.queries.portal_told import told_title
 from incidents.models import Attachment, ContentAccess, Incident, ReleaseLook, Sighting
 from incidents.story import Line, tell_story
@@ -160,6 +161,19 @@ def _openings(incident: Incident, ids: set[UUID]) -> Places:
     }
 
 
+def _steps(incident: Incident, ids: set[UUID]) -> Places:
+    return {each: f"#step-{each}" for each in ids}
+
+
+def _snapshots(incident: Incident, ids: set[UUID]) -> Places:
+    """The settings of the mailbox over time, at this reading."""
+    rows = MailboxSnapshot.objects.filter(tenant=incident.tenant_id, id__in=ids)
+    return {
+        each: reverse("mailbox_settings", args=[mailbox]) + f"#snapshot-{each}"
+        for each, mailbox in rows.values_list("id", "mailbox_id")
+    }
+
+
 _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "observation": _traces,
     "message": _pages("message"),
@@ -171,6 +185,10 @@ _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "internal-attachment": _comments,
     "access": _openings,
     "audit": _pages("log_entry"),
+    "sign": _pages("account_sign"),
+    "snapshot": _snapshots,
+    "step": _steps,
+    "step-order": _steps,
 }
 
 

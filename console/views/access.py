@@ -18,6 +18,7 @@ from api_bridge.access.links import make_link, withdraw_link
 from api_bridge.access.models import ConsentLink, Purpose
 from api_bridge.access.permissions import NEEDS
 from api_bridge.access.registrations import LEADS, keep_registration, registrations
+from api_bridge.models import Connection
 from api_bridge.services import seal_pushes
 from console.lib.access_forms import AnswerForm, ConsentForm, LinkForm, RegistrationForm
 from console.lib.exports import CSV, counts_csv, download
@@ -30,6 +31,7 @@ from console.queries.access import (
     graph_connection,
     registrations_page,
 )
+from console.queries.google_accounts import delegated_to
 from incidents.access import access_client, access_one
 from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.people import must_lead
@@ -133,7 +135,9 @@ def access_host(request: PersonRequest, slug: str, kind: str) -> HttpResponse:
 
     if saved(request, form, try_it):
         return redirect("access", slug)
-    return ask(request, "console/host_new.html", {"client": client, "kind": kind, "form": form})
+    accounts = delegated_to() if kind == Connection.Kind.GOOGLE else []
+    context = {"client": client, "kind": kind, "form": form, "accounts": accounts}
+    return ask(request, "console/host_new.html", context)
 
 
 @for_staff

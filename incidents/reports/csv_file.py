@@ -16,6 +16,11 @@ _COLUMNS = (
     *("clicked_at", "replied_at", "forwarded_at"),
     *("was_exposed", "gateway_verdict", "mailbox_verdict", "match", "received_at", "verified_at"),
 )
+# Of an account's signs, settings and steps; empty in the line of a copy.
+_ACCOUNT_COLUMNS = (
+    *("record", "at", "account", "what", "words", "read_from", "mark", "evidence", "sha256"),
+    *("asked_by", "reason", "called_at", "result", "finished_at", "taken_back_at", "taken_back_by"),
+)
 _TARGET_COLUMNS = (
     *("severity", "target", "state", "agreed_s", "ran_s", "opened_at", "reached_at"),
     "agreement",
@@ -45,8 +50,9 @@ def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def render_csv(document: dict[str, Any]) -> bytes:
-    """One line a copy; of a statement one line a target; of a look back one line for each finding
-    and for each mailbox that was not read to the end.
+    """One line a copy, and one for each sign, setting and step of an account; of a statement one
+    line a target; of a look back one line for each finding and for each mailbox that was not read
+    to the end.
     """
     lines = {STATEMENT: _targets, FOUND_SCHEMA: _found}.get(document["schema"], _copies)
     names, *rows = lines(document)
@@ -54,11 +60,32 @@ def render_csv(document: dict[str, Any]) -> bytes:
 
 
 def _copies(document: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    """``record`` tells what a line is about: ``copy sign setting step``."""
     case, blind = document["case"], " ".join(document["blind"])
     first = [case["client"], case["number"], case["title"]]
-    yield ["client", "incident", "title", *_COLUMNS, "blind"]
+    yield ["client", "incident", "title", *_COLUMNS, "blind", *_ACCOUNT_COLUMNS]
     for copy in document["copies"]:
-        yield [*first, *(copy[name] for name in _COLUMNS), blind]
+        rest = ["copy", *[""] * (len(_ACCOUNT_COLUMNS) - 1)]
+        yield [*first, *(copy[name] for name in _COLUMNS), blind, *rest]
+    for row in _of_account(document["account"]):
+        cells = (row.get(name, "") for name in _ACCOUNT_COLUMNS)
+        yield [*first, *[""] * len(_COLUMNS), blind, *cells]
+
+
+def _of_account(account: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """Signs, settings and steps under the names of ``_ACCOUNT_COLUMNS``."""
+    if account is None:
+        return
+    for sign in account["signs"]:
+        said = {"what": sign["sign"], "mark": sign["kind"], "sha256": sign["record_sha256"]}
+        yield {**sign, **said, "record": "sign"}
+    for change in account["changes"]:
+        said = {"words": " ".join(change["changes"]), "sha256": change["settings_sha256"]}
+        yield {**change, **said, "record": "setting", "what": "Settings", "mark": change["kind"]}
+    for step in account["steps"]:
+        words = " ".join(filter(None, (step["about"], step["read_back"])))
+        said = {"words": words, "sha256": step["kept_sha256"], "at": step["asked_at"]}
+        yield {**step, **said, "record": "step", "what": step["step"], "mark": step["kind"]}
 
 
 def _targets(document: dict[str, Any]) -> Iterator[Sequence[Any]]:

@@ -24,6 +24,12 @@ from incidents.models import (
     Observation,
 )
 from incidents.models.mail import Layer, Place, Verdict
+from incidents.reports.account import (
+    account_for_client,
+    account_part,
+    account_summary,
+    account_times,
+)
 from incidents.sightings import history_of
 from incidents.story import tell_story
 from incidents.story.people import INTERNAL_FILE
@@ -47,12 +53,13 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
     )
     seen = _told_of(copies)
     story = tell_story(incident)
+    account = account_part(incident)
     document = {
         "schema": SCHEMA,
         "audience": audience,
         "case": _case(incident, created_by),
-        "summary": _summary(incident, story.headline),
-        "key_times": _key_times(incident, copies, seen),
+        "summary": [*_summary(incident, story.headline), *account_summary(account)],
+        "key_times": [*_key_times(incident, copies, seen), *account_times(account)],
         "scope": _scope_part(incident, copies),
         "messages": [_message(message) for message in messages],
         "verdicts": [_verdict(one) for one in seen if one.verdict or one.layer == Layer.GATEWAY],
@@ -63,10 +70,11 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
                 "text": f"{line.lead} {line.text}".strip(),
                 "recipients": list(line.recipients),
                 "source": line.source,
-                "kind": "assessed" if line.lead.startswith("Judged") else "observed",
+                "kind": "assessed" if line.lead.startswith("Judged") else line.mark.value,
             }
             for line in story.lines
         ],
+        "account": account,
         "actions": _actions(incident),
         "copies": [_copy(copy) for copy in copies],
         "indicators": _indicators(messages),
@@ -352,4 +360,10 @@ def _for_client(document: dict[str, Any]) -> dict[str, Any]:
     timeline = [
         line for line in document["timeline"] if not line["source"].startswith(_AMONG_OURSELVES)
     ]
-    return document | {"case": case, "verdicts": verdicts, "timeline": timeline}
+    account = account_for_client(document["account"])
+    return document | {
+        "case": case,
+        "verdicts": verdicts,
+        "timeline": timeline,
+        "account": account,
+    }

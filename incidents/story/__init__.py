@@ -6,8 +6,8 @@ Built from observations, actions and audit each time it is read; every line name
 ``exposure(counts)``       a row's few words
 ``lines.py`` what is a line; ``sender.py`` who wrote and how the name was borrowed; ``layers.py``
 what each layer saw; ``people.py`` what people and Bailey did; ``chain.py`` whom they passed it on
-to; ``headline.py`` the sentence above;
-``gaps.py`` what nobody looked at.
+to; ``account.py`` what was seen of an account and done about it; ``headline.py`` the sentence
+above; ``gaps.py`` what nobody looked at.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from incidents.models import Delivery, Incident, Message
 from incidents.sightings import history_of
+from incidents.story.account import account_lines
 from incidents.story.chain import chain_lines
 from incidents.story.gaps import not_checked
 from incidents.story.headline import exposure, headline
@@ -63,6 +64,7 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
         *call_lines(incident),
         *attachment_lines(incident),
         *access_lines(messages),
+        *account_lines(incident),
     ]
     lines.sort(key=lambda line: line.at)
     return Story(

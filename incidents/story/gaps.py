@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
+from incidents.account_told import not_looked_at
 from incidents.layers import blind_layers
 from incidents.models import Delivery, Incident
 from incidents.story.lines import join
 from incidents.words import LET_THROUGH, Direction
 from tenants.models import Mailbox
+from tenants.scope import Role, current_scope
 
 
 def not_checked(incident: Incident, copies: Sequence[Delivery]) -> list[str]:
@@ -33,4 +35,6 @@ def not_checked(incident: Incident, copies: Sequence[Delivery]) -> list[str]:
     if any(copy.verified_at for copy in delivered):
         told = _("%(client)s's archive mailboxes (the mail host does not open them to programs).")
         gaps.append(told % {"client": incident.tenant.name})
+    if incident.kind == Incident.Kind.ACCOUNT and current_scope().role is not Role.PORTAL:
+        gaps += [f"Of accounts: {said}" for said in not_looked_at(incident.tenant_id)]
     return gaps

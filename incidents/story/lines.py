@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 
 from incidents.models.mail import Place
+from incidents.words import Mark
 
 MOST_NAMES = 6
 _NUMBERS = (
@@ -60,6 +61,7 @@ class Line:
     recipients: tuple[str, ...] = ()
     names_them: bool = False
     tone: Tone = Tone.NONE
+    mark: Mark = Mark.OBSERVED
 
 
 @dataclass(frozen=True, slots=True)

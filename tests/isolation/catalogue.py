@@ -30,6 +30,7 @@ PROVIDER_TABLES = {
     "incidents_campaignlink": "provider_id",
     "seg_bridge_policypush": "provider_id",
     "api_bridge_appregistration": "provider_id",
+    "api_bridge_serviceaccount": "provider_id",
     "api_bridge_relationship": "provider_id",
 }
 # Client tables in which rows without a client belong to the provider's staff.
@@ -56,7 +57,7 @@ HIDDEN_FROM_PORTAL = {
     *("api_bridge_pushnotice", "api_bridge_scanback"),
     *("api_bridge_scanbackmailbox", "api_bridge_scanbackfinding"),
     *("api_bridge_accountterms", "api_bridge_accountlook", "api_bridge_mailboxsnapshot"),
-    *("api_bridge_signin", "api_bridge_accountstep", "incidents_accountsign"),
+    "api_bridge_signin",
     *("incidents_answer", "incidents_mailtrait", "incidents_finding"),
     *("incidents_backlog", "incidents_groupkey", "incidents_traitcount", "seg_bridge_gateclient"),
     *("incidents_warningmark", "incidents_linkedmail", "incidents_linkedincident"),
@@ -85,7 +86,12 @@ PORTAL_COLUMNS = {
     "api_bridge_connection": {
         *("id", "tenant_id", "kind", "state", "blind_since", "last_ok_at"),
         *("mailboxes_listed_at", "created_at"),
-    }
+    },
+    "incidents_accountsign": {"id", "tenant_id", "incident_id", "mailbox", "code", "at"},
+    "api_bridge_accountstep": {
+        *("id", "tenant_id", "incident_id", "mailbox_id", "kind", "state", "asked_by"),
+        *("asked_at", "finished_at", "undoes_id"),
+    },
 }
 _NO_DELETE = {"tenants_work": "arw", "tenants_tenant": "rw", "tenants_provider": "r"}
 
@@ -125,6 +131,8 @@ MORE_POLICIES: dict[str, set[Policy]] = {
         f"(((audience)::text = 'client'::text) AND ((incident_id IS NULL) OR ({_OF_SHARED})))"
     ),
     "incidents_job": _portal_sees(f"({_OF_SHARED})"),
+    "incidents_accountsign": _portal_sees(f"({_OF_SHARED})"),
+    "api_bridge_accountstep": _portal_sees(f"({_OF_SHARED})"),
     "incidents_attachment": _portal_sees(
         "(comment_id IN ( SELECT incidents_comment.id FROM incidents_comment))"
     ),

@@ -110,6 +110,10 @@ consent_return     GET     -          404 404  404  in     in    in
 registrations      GET     -          200 200  200  in     in    in
 registration       GET     -          200 403  403  in     in    in
 registration       POST    -          200 403  403  in     in    in
+google_account     GET     -          200 403  403  in     in    in
+google_account     POST    -          200 403  403  in     in    in
+google_account_remove GET  -          200 403  403  in     in    in
+google_account_remove POST -          302 403  403  in     in    in
 recipients         GET     client     200 200  200  in     in    in
 recipient_remove   GET     mailbox    405 405  405  405    405   405
 recipient_remove   POST    mailbox    409 403  403  in     in    in
@@ -837,6 +841,8 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "connect_step": {"token": "x"},
     "access_host": {"slug": "acme", "kind": "other"},
     "registration": {"purpose": "detect"},
+    "google_account": {"purpose": "respond"},
+    "google_account_remove": {"purpose": "respond"},
     "queue_order": {"action": "retry"},
     "queue_order_all": {"action": "free"},
     "report_file": {"kind": "pdf"},

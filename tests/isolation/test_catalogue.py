@@ -154,7 +154,12 @@ def test_the_portal_is_for_one_client_even_if_the_scope_says_two(world):
 def test_the_portal_sees_shared_incidents_only(world):
     with signed_in_as(LOGINS["portal"]), tenant_scope(Role.PORTAL, [world.acme.tenant.id]):
         seen = {str(row[0]) for row in execute("SELECT id FROM incidents_incident")}
-    assert seen == {world.acme.ids["incident"]}
+        told = {
+            str(row[0])
+            for table in ("incidents_accountsign", "api_bridge_accountstep")
+            for row in execute(f"SELECT incident_id FROM {table}")
+        }
+    assert seen == told == {world.acme.ids["incident"]}
 
 
 CALLS = {

@@ -7,6 +7,7 @@ empty is then filled from the models, so that a new column is marked without a c
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from api_bridge.access.consent import digest_of
 from api_bridge.access.registrations import NewRegistration, keep_registration
+from api_bridge.access.service_accounts import keep_service_account
 from api_bridge.accounts.shapes import Settings
 from api_bridge.connectors import MailboxRule
 from api_bridge.models import (
@@ -128,6 +130,7 @@ from tenants.models import (
     Tenant,
 )
 from tenants.scope import Role, maintenance_scope, tenant_scope
+from tests.api_bridge.sandbox.workspace import service_account
 from tests.factories import Cast, gateway_saw, mail_json, mailbox_saw, mailbox_sent, make_cast
 from tests.isolation.marking import mark_rows
 from tests.isolation.world_work import ids_of_work, work_on
@@ -196,6 +199,11 @@ def make_world() -> World:
                 secret="s3cret",
                 expires_at=timezone.now() + timedelta(days=300),
             ),
+            actor=cast.mo,
+        )
+        keep_service_account(
+            purpose="respond",
+            key_json=json.dumps(service_account("keep", "https://oauth2.googleapis.com/token")),
             actor=cast.mo,
         )
     acme = Side(cast.acme, "zqopenacmekwvx", "zqinneracmejyhd")
@@ -557,12 +565,16 @@ def _look_back(side: Side, mailbox: Mailbox) -> None:
 
 
 def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
-    """A look, settings, a sign-in, a sign and a step of a response that was done."""
+    """A look, settings, a sign-in; of the shared incident a sign and a step that was done, of the
+    other one a sign that the portal does not see.
+    """
     tenant, now, word = side.tenant, timezone.now(), side.inner
     rule = MailboxRule(id=word, name=word, criteria=(("subject", word),), deletes=True)
     settings = Settings(rules=(rule,))
     AccountTerms.objects.create(tenant=tenant, changed_by=word)
-    off = [{"what": "rules", "words": word}]
+    # What a report for the client tells of the shared incident is open, as its mails are.
+    told = side.open
+    off = [{"what": "rules", "words": told}]
     AccountLook.objects.create(tenant=tenant, connection=connection, off=off, looked_at=now)
     MailboxSnapshot.objects.create(
         tenant=tenant,
@@ -580,10 +592,22 @@ def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
         mailbox=mailbox.address,
         code="hides_mail",
         key=word,
-        words=word,
+        words=told,
         weight=30,
-        source=word,
+        source=told,
         raw={"rule": word},
+        at=now,
+    )
+    AccountSign.objects.create(
+        tenant=tenant,
+        incident=_incident(side, HIDDEN),
+        mailbox=mailbox.address,
+        code="burst",
+        key=word,
+        words=word,
+        weight=60,
+        source=word,
+        raw={"mails": [word]},
         at=now,
     )
     AccountStep.objects.create(
@@ -592,12 +616,13 @@ def _accounts(side: Side, mailbox: Mailbox, connection: Connection) -> None:
         mailbox=mailbox,
         kind=AccountStep.Kind.DISABLE,
         target=word,
-        label=word,
+        label=told,
         before={"note": word},
-        words=word,
-        reason=word,
+        words=told,
+        reason=told,
         state=AccountStep.State.VERIFIED,
-        asked_by=word,
+        asked_by=told,
+        finished_at=now,
     )
 
 
@@ -899,7 +924,7 @@ def _note_ids(side: Side) -> None:
                 "policy-change": str(PolicyChange.objects.get(state="rehearsed").id),
                 "submission-login": str(SubmissionLogin.objects.get().id),
                 "signing-key": str(SigningKey.objects.get().id),
-                "account-sign": str(AccountSign.objects.get().id),
+                "account-sign": str(AccountSign.objects.get(code="hides_mail").id),
                 "account-step": str(AccountStep.objects.get().id),
                 "sender-stop": str(SenderStop.objects.get().id),
                 "policy-push": str(PolicyPushItem.objects.get().push_id),

@@ -6,7 +6,7 @@ Nothing is changed.  Scopes are all or nothing in a request, so each has its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,8 @@ from api_bridge.errors import AuthExpired, BridgeError, NotFound, Temporary
 class ScopeCheck:
     """``scope`` as it stands in the Admin console.  ``tried``: what was called, in words.
     ``off_without``: what Bailey cannot do without it.  ``problem`` "" where it works;
-    ``may_pass``: Google did not answer, which says nothing of the scope.
+    ``may_pass``: Google did not answer, which says nothing of the scope; nor does ``is_refused``:
+    Google does not take the service account's key.
     """
 
     scope: str
@@ -33,6 +34,7 @@ class ScopeCheck:
     off_without: str
     problem: str = ""
     may_pass: bool = False
+    is_refused: bool = False
 
     @property
     def is_ok(self) -> bool:
@@ -187,16 +189,25 @@ _PUBSUB = Scope(
 )
 
 
+ALL_PURPOSES = frozenset({"detect", "remediate", "respond"})
+_OF_THE_KEY = frozenset({"bad_credentials", "app_missing"})
+
+
 def check_scopes(
-    connection: Connection, runtime: Runtime, *, transport: httpx.BaseTransport | None = None
+    connection: Connection,
+    runtime: Runtime,
+    *,
+    purposes: Collection[str] = ALL_PURPOSES,
+    transport: httpx.BaseTransport | None = None,
 ) -> list[ScopeCheck]:
-    """One result for each scope, the needed ones first; ``gmail.readonly`` only where
-    ``gmail.modify`` does not work.  Raises ``Rejected`` for settings that
+    """One result for each scope of ``purposes``, the needed ones first; ``gmail.readonly`` only
+    where ``gmail.modify`` does not work.  Raises ``Rejected`` for settings that
     cannot work at all.  Calls Google: never inside a scope of the database.
     """
     # Tokens of its own: one that another process was given before may outlive its delegation.
     client = GoogleClient(connection, replace(runtime, cache=LocalCache()), transport=transport)
-    wanted = (*SCOPES, *((_PUBSUB,) if client.customer.subscription else ()))
+    asked = (*SCOPES, *((_PUBSUB,) if client.customer.subscription else ()))
+    wanted = [each for each in asked if each.purpose in purposes]
     try:
         checks = [_checked(client, each) for each in wanted]
         if any(check.scope == scopes.MAIL and not check.is_ok for check in checks):
@@ -207,7 +218,7 @@ def check_scopes(
 
 
 def _checked(client: GoogleClient, scope: Scope) -> ScopeCheck:
-    problem, may_pass = "", False
+    problem, may_pass, is_refused = "", False, False
     try:
         scope.call(client, scope.name)
     except NotFound as error:
@@ -217,6 +228,7 @@ def _checked(client: GoogleClient, scope: Scope) -> ScopeCheck:
         }.get(error.code, str(error))
     except BridgeError as error:
         problem, may_pass = str(error), isinstance(error, Temporary)
+        is_refused = error.code in _OF_THE_KEY
     return ScopeCheck(
         scope=scope.name,
         is_needed=scope.is_needed,
@@ -224,4 +236,5 @@ def _checked(client: GoogleClient, scope: Scope) -> ScopeCheck:
         off_without=scope.off_without,
         problem=problem,
         may_pass=may_pass,
+        is_refused=is_refused,
     )

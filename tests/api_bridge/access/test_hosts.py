@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from api_bridge.access.hosts import HOSTS, Checked, Host, ask_host, try_hosts
 from api_bridge.access.models import HostTrial
 from api_bridge.errors import Temporary
-from api_bridge.models import Connection
+from api_bridge.models import Connection, MailboxSync
+from api_bridge.runtime import wire_connection
 from console.lib.host_forms import GoogleForm, ImapForm
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotAllowed, WrongInput
+from tenants.models import Mailbox
 from tenants.scope import Role, has_scope, tenant_scope
 
 FOUND: dict[str, list[Checked]] = {}
 
 
-def verify(entered, mailboxes):
+def verify(entered, known):
     assert not has_scope()
-    assert "info@acme.example" in mailboxes
+    assert "info@acme.example" in known.mailboxes
     found = FOUND[entered["host"]]
     if isinstance(found, Exception):
         raise found
@@ -134,3 +137,89 @@ def test_passwords_are_read_line_by_line():
     assert form.is_valid()
     with pytest.raises(WrongInput):
         _ = form.entered
+
+
+# Whose mailboxes there are before an IMAP server is tried: "graph" and "google" have listed theirs,
+# "new" has not; what is of nobody is a recipient of the gateway.
+WHOSE = [
+    # others that have listed, named, is there one that has not -> tried, or why nothing is
+    ({}, "", False, {"info@", "it@", "cfo@", "ceo@"}),
+    ({"cfo@": "graph"}, "", False, {"info@", "it@", "ceo@"}),
+    ({"cfo@": "graph", "it@": "google"}, "", False, {"info@", "ceo@"}),
+    (dict.fromkeys(("cfo@", "it@", "info@", "ceo@"), "graph"), "", False, "No mailbox is known"),
+    ({"cfo@": "graph"}, "", True, "are not listed so far"),
+    ({"cfo@": "graph"}, "info@acme.example", True, {"info@"}),
+    ({"cfo@": "graph"}, "new@acme.example info@acme.example", False, {"new@", "info@"}),
+    ({"cfo@": "graph"}, "info@acme.example cfo@acme.example", False, "another mail host"),
+    ({"cfo@": "graph"}, "info@acme.example boss@acme.example", False, "another mail host"),
+]
+
+
+@pytest.mark.parametrize(("others", "named", "has_new", "tried_or_why"), WHOSE)
+def test_a_login_for_all_is_tried_on_this_hosts_mailboxes_alone(
+    cast, no_broker, monkeypatch, others, named, has_new, tried_or_why
+):
+    asked = []
+
+    def verify_imap(settings, *, mailboxes):
+        assert not has_scope()
+        asked.extend(settings.mailboxes or mailboxes)
+        return []
+
+    monkeypatch.setattr("api_bridge.access.other_hosts.verify_imap", verify_imap)
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        now = timezone.now()
+        links = {
+            kind: Connection.objects.create(
+                tenant=cast.acme, kind=kind, cloud_tenant_id=kind, mailboxes_listed_at=now
+            )
+            for kind in sorted(set(others.values()))
+        }
+        for name, kind in others.items():
+            mailbox = Mailbox.objects.get(address=f"{name}acme.example")
+            mailbox.external_id = f"id of {name}"
+            mailbox.aliases = [] if name != "cfo@" else ["Boss@acme.example"]
+            mailbox.save()
+            MailboxSync.objects.create(
+                tenant=cast.acme, mailbox=mailbox, connection=links[kind], due_at=now
+            )
+        if has_new:
+            Connection.objects.create(tenant=cast.acme, kind="google", cloud_tenant_id="new")
+    form = ImapForm(
+        {
+            "host": "imap.acme.example",
+            "port": "993",
+            "security": "tls",
+            "auth": "master",
+            "login": "bailey",
+            "secret": "s",
+            "mailboxes": named,
+        }
+    )
+    assert form.is_valid(), form.errors
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        ask_host(tenant=cast.acme, kind="imap", entered=form.entered, actor=cast.mo)
+    try_hosts(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        words = HostTrial.objects.latest("asked_at").words
+    if isinstance(tried_or_why, str):
+        assert tried_or_why in words
+        assert asked == []
+    else:
+        assert {each.removesuffix("acme.example") for each in asked} == tried_or_why
+
+
+def test_a_connected_server_reads_no_mailbox_of_another_host(cast):
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        imap, graph = (
+            Connection.objects.create(tenant=cast.acme, kind=kind, cloud_tenant_id=kind)
+            for kind in ("imap", "graph")
+        )
+        for name, link in (("cfo@", graph), ("ceo@", graph), ("it@", imap)):
+            box = Mailbox.objects.get(address=f"{name}acme.example")
+            Mailbox.objects.filter(id=box.id).update(external_id=name)
+            MailboxSync.objects.create(
+                tenant=cast.acme, mailbox=box, connection=link, due_at=timezone.now()
+            )
+        wired = dict(wire_connection(imap).settings)
+    assert wired["mailboxes"] == "info@acme.example it@acme.example"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
+from api_bridge.access.models import Purpose
 from api_bridge.accounts.models import AccountLook, AccountStep, MailboxSnapshot, SignIn
 from api_bridge.accounts.work import serve_accounts
 from api_bridge.connectors.google import GoogleConnector
@@ -50,16 +52,19 @@ class GoogleYard:
     def worker(self):
         return tenant_scope(Role.WORKER, [self.tenant.id], provider_id=self.cast.provider.id)
 
-    def delegate(self, *scopes: str) -> None:
+    def delegate(self, *scopes: str, second: Sequence[str] = ()) -> None:
         """Delegates these; tokens that were given are forgotten, as after an hour."""
-        self.company.delegate(*scopes)
+        self.company.delegate(*scopes, second=second)
         with self.worker():
-            connector = connector_of(wire_connection(Connection.objects.get()))
-        assert isinstance(connector, GoogleConnector)
-        tokens = connector.client._tokens
-        for key in tokens._kept:
-            tokens._cache.drop(key)
-        tokens._kept.clear()
+            row = Connection.objects.get()
+            wired = {wire_connection(row), wire_connection(row, Purpose.RESPOND)}
+        for each in wired:
+            connector = connector_of(each)
+            assert isinstance(connector, GoogleConnector)
+            tokens = connector.client._tokens
+            for key in tokens._kept:
+                tokens._cache.drop(key)
+            tokens._kept.clear()
 
     def serve(self, *, is_due: bool = True) -> Any:
         if is_due:

@@ -66,7 +66,7 @@ class SomeHost:
 
 def test_one_mailbox_never_stops_the_next() -> None:
     host: Any = SomeHost()
-    source = GoogleSource(host)
+    source = GoogleSource(host, host.client)
     read = source.settings(["c", "b", "a"])
     assert read.keys() == {"a", "c"}  # of b nothing is known this time
     assert (len(read["a"].rules or ()), read["a"].grants) == (1, None)

@@ -97,7 +97,7 @@ def everywhere(cast, cloud, server) -> Iterator[tuple[Client, Workspace]]:
     ):
         trial = enter(client, cast, kind, form)
         assert trial.stage == HostTrial.Stage.CONNECTED, (trial.words, trial.checks)
-    client.sync()
+        client.sync()  # what each host lists is known before the next is tried
     yield client, google
     client.company.close()
     google.close()

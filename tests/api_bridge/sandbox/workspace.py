@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -76,15 +77,22 @@ class Workspace(Company):
         self.subscription = f"projects/bailey-{short}/subscriptions/gmail"
         self.delegate(*self.granted)
 
-    def delegate(self, *scopes: str) -> None:
+    @property
+    def second(self) -> dict[str, str]:
+        """Another service account, for account response alone."""
+        return service_account(f"{self.tenant_id[:7]}r", f"{self.cloud.https}/token")
+
+    def delegate(self, *scopes: str, second: Sequence[str] = ()) -> None:
+        """``second``: to the other account; what is not named is taken back."""
+        wanted = ((self.account, scopes), (self.second, second))
         self.cloud.admin("PUT", f"google/{self.tenant_id}", {
             "customer_id": self.customer_id, "admin": self.admin,
             "delegations": [{
-                "client_email": self.account["client_email"],
-                "client_id": self.account["client_id"],
-                "key_id": self.account["private_key_id"], "public_key_pem": self.public_key,
-                "scopes": list(scopes),
-            }],
+                "client_email": account["client_email"],
+                "client_id": account["client_id"],
+                "key_id": account["private_key_id"], "public_key_pem": self.public_key,
+                "scopes": list(granted),
+            } for account, granted in wanted if granted],
         })  # fmt: skip
 
     def happened(self, name: str, application: str, event: str, **how: Any) -> None:
