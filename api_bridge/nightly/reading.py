@@ -67,17 +67,20 @@ def read_page(claimed: ClaimedWork, connector: Connector, step: Step, page: Fold
     assert isinstance(connector, ReadsFolders)
     at = timezone.now()
     with work_scope(claimed):
-        new, elsewhere = _unknown(step, page)
+        new, elsewhere, failed = _unknown(step, page)
     taken = new[:MOST_NEW]
-    whole = connector.whole_items(step.mine.external_id, taken) if taken else []
-    night = _NightRound(connector, claimed, step, page, [*whole, *elsewhere], at)
+    # What could not be had before is tried as it was listed, counted, and given up.
+    asked = [item for item in taken if item.ref.item_id not in failed]
+    tried = [item for item in taken if item.ref.item_id in failed]
+    whole = connector.whole_items(step.mine.external_id, asked) if asked else []
+    night = _NightRound(connector, claimed, step, page, [*whole, *tried, *elsewhere], at)
     night.is_all = len(taken) == len(new)
     night.run()
 
 
-def _unknown(step: Step, page: FolderPage) -> tuple[list[Item], list[Item]]:
-    """What was never listed in this mailbox, and what was known to lie elsewhere in it.  Must run
-    in the client's scope.
+def _unknown(step: Step, page: FolderPage) -> tuple[list[Item], list[Item], set[str]]:
+    """What was never listed in this mailbox, and what was known to lie elsewhere in it; ids of what
+    could not be had before.  Must run in the client's scope.
     """
     items = [item for item in page.items if not item.is_draft]
     mailbox_id, tenant_id = step.mine.seat.mailbox_id, step.mine.seat.tenant_id
@@ -91,12 +94,13 @@ def _unknown(step: Step, page: FolderPage) -> tuple[list[Item], list[Item]]:
         item for item in items if place_of.get(item.ref.item_id, "") not in ("", item.place)
     ]
     new = [item for item in items if not place_of.get(item.ref.item_id)]
+    failed = {item_id for item_id, place in place_of.items() if not place}
     if step.learnt_before is not None:
-        return [item for item in new if item.received_at >= step.learnt_before], elsewhere
-    if new:
+        new = [item for item in new if item.received_at >= step.learnt_before]
+    elif new:
         listed = _hashes_of(tenant_id, mailbox_id)
         new = [item for item in new if _hash(item.ref.item_id) not in listed]
-    return new, elsewhere
+    return new, elsewhere, failed
 
 
 def _hashes_of(tenant_id: int, mailbox_id: UUID) -> set[bytes]:
@@ -162,6 +166,7 @@ def _commit(
         return
     night, folder = held
     _store(step.mine, items, outcome, row, night)
+    row.save(update_fields=["whole_every_s"])
     if outcome.failed:
         wait(night, outcome.why)
     elif is_all:

@@ -120,6 +120,19 @@ class InsideCloud:
         assert response.status_code == status, response.text
         return response.json() if response.content else None
 
+    def purge_folder(self, name: str) -> None:
+        """Gone for good, with its mail, as when Deleted Items are emptied."""
+
+        async def purge() -> None:
+            for table, column in (("message", "folder"), ("folder", "number")):
+                self._store.execute(
+                    f"DELETE FROM {table} WHERE {column} IN "
+                    "(SELECT number FROM folder WHERE display_name = ?)",
+                    name,
+                )
+
+        self._run(purge())
+
     def smtp(self) -> InsideSmtp:
         return InsideSmtp(self)
 
