@@ -224,7 +224,8 @@ class Page:
 
     ``more``: call again at once with the new cursor.  An empty page may have more.  ``skipped``
     counts entries that could not be read at all.  ``restarted``: the provider had lost the cursor,
-    and the listing began again at the watermark.
+    and the listing began again at the watermark.  ``came``: ids of items that the provider vouches
+    came into the mailbox since the last answer, whatever their date says.
     """
 
     items: tuple[Item, ...]
@@ -232,6 +233,7 @@ class Page:
     more: bool
     skipped: int = 0
     restarted: bool = False
+    came: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

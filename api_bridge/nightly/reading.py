@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
@@ -41,8 +41,6 @@ MOST_REMOVED = 500
 MOST_ASKED = 40
 # A link that dies again and again: the folder rests until the next night.
 MOST_LOST = 3
-# Items are forgotten after 45 days (api_bridge/sync.py); what is a little younger was remembered.
-REMEMBERED = timedelta(days=44)
 HASH_BYTES = 8
 
 

@@ -35,8 +35,9 @@ from api_bridge.errors import (
     Temporary,
     Unexpected,
 )
+from api_bridge.known import REMEMBERED
 from api_bridge.models import Connection, MailboxSync, NightFolder, NightReading
-from api_bridge.nightly.reading import REMEMBERED, Step, park, read_page, settle_removed
+from api_bridge.nightly.reading import Step, park, read_page, settle_removed
 from api_bridge.nightly.times import APART, next_night
 from api_bridge.runtime import wire_connection
 from api_bridge.scan import Seat

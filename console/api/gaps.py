@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from typing_extensions import override
 
-from api_bridge.models import SeenItem
+from api_bridge.models import NightReading, SeenItem
 from console.api.base import PAGING, ListView
 from console.queries.gaps import gap_items, gaps_page
 from incidents.access import access_client
@@ -23,10 +23,31 @@ class MailboxGapsSerializer(serializers.Serializer[Any]):
     address = serializers.CharField()
     unannounced = serializers.IntegerField()
     missed = serializers.IntegerField()
+    imported = serializers.IntegerField()
     pushed_since = serializers.DateTimeField(
         allow_null=True, help_text="null: no push order stands"
     )
     caught_up_at = serializers.DateTimeField(allow_null=True)
+
+
+class NightSerializer(serializers.ModelSerializer[NightReading]):
+    mailbox = serializers.CharField(source="mailbox.address")
+
+    class Meta:
+        model = NightReading
+        fields = (
+            *("mailbox", "read_at", "whole_at", "began_at", "due_at", "requests", "mails"),
+            *("imported", "missed", "vanished", "last_error"),
+        )
+
+
+class NightsSerializer(serializers.Serializer[Any]):
+    mailboxes = serializers.IntegerField(help_text="Whose folders are read through at night")
+    read = serializers.IntegerField(help_text="Of them those that were read to the end")
+    under_way = serializers.IntegerField(help_text="That are being read now")
+    last_at = serializers.DateTimeField(allow_null=True, help_text="null: none was read yet")
+    found = serializers.IntegerField(help_text="In each mailbox's last night")
+    rows = NightSerializer(many=True, help_text="Those with something to say, at most 50")
 
 
 class GapsSerializer(serializers.Serializer[Any]):
@@ -35,6 +56,8 @@ class GapsSerializer(serializers.Serializer[Any]):
     pushed = serializers.IntegerField(help_text="For which a push order stands")
     unannounced = serializers.IntegerField(help_text="Found, and no push had announced them")
     missed = serializers.IntegerField(help_text="Found, and an earlier reading had missed them")
+    imported = serializers.IntegerField(help_text="Put there by somebody with an old date")
+    nights = NightsSerializer()
     rows = MailboxGapsSerializer(many=True, help_text="Mailboxes with a gap")
 
 
