@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -42,6 +43,11 @@ class NightReading(TenantModel):
             models.UniqueConstraint(fields=["tenant", "mailbox"], name="night_once")
         ]
         indexes: ClassVar = [models.Index(fields=["tenant", "due_at"], name="night_due")]
+
+    @property
+    def counted_since(self) -> datetime | None:
+        """When the night began of which the figures are."""
+        return self.began_at or self.read_at
 
 
 class NightFolder(TenantModel):

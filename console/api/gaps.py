@@ -84,7 +84,12 @@ class ClientGapsList(ListView):
     filter_backends = ()  # its own parameters, not a filter set
     queryset = SeenItem.objects.none()
 
-    @extend_schema(parameters=[OpenApiParameter("mailbox", str, description="Of this one alone")])
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("mailbox", str, description="Of this one alone"),
+            OpenApiParameter("since", str, description="Found from this time on"),
+        ]
+    )
     @override
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
@@ -92,7 +97,8 @@ class ClientGapsList(ListView):
     @override
     def get_queryset(self) -> QuerySet[SeenItem]:
         said = self.request.query_params
-        if unknown := set(said) - {"mailbox", "format", *PAGING}:
+        if unknown := set(said) - {"mailbox", "since", "format", *PAGING}:
             raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
         address = said.get("mailbox", "")[:320].replace("\x00", "")
-        return gap_items(access_client(self.kwargs["slug"]), self.kwargs["kind"], address)
+        client, since = access_client(self.kwargs["slug"]), said.get("since", "")
+        return gap_items(client, self.kwargs["kind"], address, since)

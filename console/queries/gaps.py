@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, F, Max, Q, QuerySet
+from django.utils.dateparse import parse_datetime
 
 from api_bridge.models import MailboxSync, NightReading, SeenItem
 from console.lib.cursor import newest_first
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Delivery
-from tenants.errors import NotThere
+from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, Tenant
 
 WORDS = {
@@ -146,17 +147,32 @@ def _nights(client: Tenant) -> Nights:
     )
 
 
-def gap_items(client: Tenant, kind: str, address: str) -> QuerySet[SeenItem]:
-    """The mails behind a number; ``address`` "": of all mailboxes.  Raises ``NotThere``."""
+def gap_items(client: Tenant, kind: str, address: str, since: str = "") -> QuerySet[SeenItem]:
+    """The mails behind a number; ``address`` "": of all mailboxes; ``since``: found from then on.
+
+    Raises ``NotThere``, and ``WrongInput`` for a time that is none.
+    """
     if kind not in WORDS:
         raise NotThere(f"There is no figure of this name. Known are: {', '.join(WORDS)}.")
     found = SeenItem.objects.filter(tenant=client, gap=kind).select_related("mailbox")
+    if since:
+        found = found.filter(found_at__gte=_time(since))
     return found.filter(mailbox__address=address) if address else found
 
 
-def gaps_list(client: Tenant, kind: str, address: str, cursor: str) -> ListPage:
+def _time(said: str) -> datetime:
+    try:
+        at = parse_datetime(said)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise WrongInput("“since” is a time with its zone, as 2026-11-30T23:05:00+00:00.")
+    return at
+
+
+def gaps_list(client: Tenant, kind: str, address: str, cursor: str, since: str = "") -> ListPage:
     """Raises ``NotThere`` for a kind that there is not, ``WrongInput`` for a wrong cursor."""
-    items, older = newest_first(gap_items(client, kind, address), cursor, at="found_at")
+    items, older = newest_first(gap_items(client, kind, address, since), cursor, at="found_at")
     return ListPage(
         client=client,
         blind=Blindness([client.id]).of(client.id),

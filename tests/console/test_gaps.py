@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from django.urls import reverse
@@ -75,7 +77,12 @@ def test_the_page_says_when_the_last_night_was_and_what_it_found(client, cast, n
     assert f'href="{listed}">1</a>' in text
     assert "1 of 2" in text
     assert "found 1 mail that was not known" in text
-    assert text.index("The provider answered 403.") < text.index(f"{listed}?mailbox={INFO}")
+    assert text.index("The provider answered 403.") < text.index(f"{listed}?mailbox={quote(INFO)}")
+    (since,) = re.findall(rf'{re.escape(listed)}\?mailbox=[^"]*&amp;since=([^"]*)"', text)
+    rows = client.get(f"{listed}?since={since}").content.decode()
+    assert rows.count("not told of yet") == 1
+    assert client.get(listed, {"since": "2099-01-01T00:00:00Z"}).content.count(b"not told") == 0
+    assert client.get(listed, {"since": "yesterday"}).status_code == 400
     rows = client.get(listed, {"mailbox": INFO}).content.decode()
     assert "that somebody put there with an old date" in rows
     assert rows.count("not told of yet") == 1
