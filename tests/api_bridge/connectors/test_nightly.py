@@ -22,7 +22,8 @@ def graph() -> Graph:
 
 def ask(graph: Graph, link: str = "") -> FolderPage | BridgeError:
     wanted = FolderAsk(mailbox_id="u", folder_id="F-inbox", place=Place.INBOX, link=link)
-    (answer,) = graph.connector().folder_changes([wanted])
+    answers: list[FolderPage | BridgeError] = graph.connector().folder_changes([wanted])
+    (answer,) = answers
     return answer
 
 
@@ -121,14 +122,16 @@ def test_a_link_that_leads_elsewhere_is_not_followed(graph, link):
 
 
 def folder(id: str, parent: str, children: int = 0, **more: object) -> dict[str, object]:
+    """``more``: ``kind`` stands for what OData calls the type."""
+    kind = {"@odata.type": more.pop("kind")} if "kind" in more else {}
     return {"id": id, "displayName": id, "parentFolderId": parent, "childFolderCount": children,
-            "totalItemCount": 1, "unreadItemCount": 0} | more  # fmt: skip
+            "totalItemCount": 1, "unreadItemCount": 0} | more | kind  # fmt: skip
 
 
 def test_folders_at_any_depth_with_their_places(graph):
     graph.routes["GET /users/u/mailFolders"] = ok(value=[
         folder("F-inbox", "root", 1), folder("F-junk", "root", 1),
-        folder("S", "root", **{"@odata.type": "#microsoft.graph.mailSearchFolder"}),
+        folder("S", "root", kind="#microsoft.graph.mailSearchFolder"),
         folder("Q", "root", displayName="Bailey Quarantine", isHidden=True),
         {"id": "X"}, {"displayName": "no id"},
     ])  # fmt: skip

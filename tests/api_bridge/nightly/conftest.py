@@ -24,6 +24,8 @@ from tests.api_bridge.sync.conftest import Client, Inside, cloud, inside, outgoi
 
 __all__ = ["cloud", "inside", "outgoing"]
 
+NAMES = ("ana", "bo")
+
 
 class Sleeper:
     """The client, and its nights."""
@@ -84,9 +86,9 @@ class Sleeper:
 
 @pytest.fixture
 def sleeper(inside: Inside) -> Iterator[Sleeper]:
-    """Mailboxes ana, bo and cfo; read by the live sync, and one night long."""
-    client = inside.connect("delta")
-    for name in ("ana", "bo"):
+    """Mailboxes ana and bo; read by the live sync, and one night long."""
+    client = inside.connect("delta", NAMES)
+    for name in NAMES:
         client.company.receive(name)
     client.sync()
     limits = LocalLimits(clock=inside.time, sleep=inside.time.sleep)

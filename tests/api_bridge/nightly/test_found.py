@@ -31,7 +31,7 @@ def test_a_mail_with_an_old_date_is_never_listed_and_found_by_night(sleeper):
 
 
 def test_what_lay_there_before_the_first_night_is_learnt_and_not_judged(inside, sleeper):
-    client = inside.connect("eta")
+    client = inside.connect("eta", ("ana",))
     other = type(sleeper)(inside, client)
     before = other.put("ana", timezone.now() - LONG_AGO)
     client.sync()
@@ -139,7 +139,7 @@ def test_the_requests_of_a_night_are_counted(sleeper, monkeypatch):
     """A night in which nothing changed asks for the folders alone; an import is one request for its
     folder and one for itself.
     """
-    asked = []
+    asked: list[str] = []
     real = sleeper.inside.cloud.serve
 
     def serve(request):
@@ -157,7 +157,7 @@ def test_the_requests_of_a_night_are_counted(sleeper, monkeypatch):
 
     calls = sleeper.inside.cloud.calls
     sleeper.night()
-    assert sleeper.inside.cloud.calls - calls == 1  # all three mailboxes share it
+    assert sleeper.inside.cloud.calls - calls == 1  # both mailboxes share it
     quiet = of_ana()
     assert (quiet, sleeper.reading().requests) == (1, 1)
     sleeper.put("ana", timezone.now() - LONG_AGO)

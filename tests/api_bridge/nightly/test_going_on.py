@@ -28,7 +28,7 @@ def test_killed_amid_a_reading_it_goes_on_with_the_page_after(sleeper, monkeypat
     old = [sleeper.put("ana", timezone.now() - LONG_AGO) for _ in range(7)]
     monkeypatch.setattr(nightly, "PAGE_SIZE", 3)
     monkeypatch.setattr(reading, "MOST_NEW", 2)
-    real, pages = work.read_page, []
+    real, pages = reading.read_page, []
 
     def dies(*given):
         pages.append(given)
@@ -107,7 +107,7 @@ def test_a_folder_that_went_away_keeps_no_other_waiting(sleeper, monkeypatch):
 
 def test_a_mailbox_that_is_blind_waits_alone_and_is_given_up_for_the_night(sleeper, monkeypatch):
     old = {name: sleeper.put(name, timezone.now() - LONG_AGO) for name in ("ana", "bo")}
-    real, ana = connector.folders_of, sleeper.client.company.ids["ana"]
+    real, ana = nightly.folders_of, sleeper.client.company.ids["ana"]
 
     def refused(client, folders, ids):
         found = real(client, folders, ids)
@@ -147,6 +147,7 @@ def test_it_gives_way_to_the_live_sync(sleeper):
     calls = sleeper.inside.cloud.calls
     again = serve_nightly(sleeper.claimed)
     assert sleeper.inside.cloud.calls == calls
+    assert again is not None
     assert again <= timezone.now() + work.AGAIN_SOON
 
 
@@ -197,5 +198,5 @@ def test_the_night_is_in_the_clients_own_time():
             assert all(noon < each <= noon + timedelta(days=1) for each in at)
             assert all((each.astimezone(local) - timedelta(hours=22)).hour < 7 for each in at)
             assert len(set(at)) == times.STEPS
-    at = {times.next_night(n, boxes[0], "UTC", noon) for n in range(300)}
-    assert len(at) > 200
+    of_clients = {times.next_night(n, boxes[0], "UTC", noon) for n in range(300)}
+    assert len(of_clients) > 200
