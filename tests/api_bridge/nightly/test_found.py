@@ -9,7 +9,10 @@ from datetime import timedelta
 from django.utils import timezone
 
 from api_bridge.models import Connection, MailboxSync, NightFolder, SeenItem
+from api_bridge.services import seal_pushes
 from api_bridge.store import forget_old_items
+from tenants.audit import BAILEY
+from tests.api_bridge.sync.test_told import tell, warm_up
 
 LONG_AGO = timedelta(days=700)
 GAP = SeenItem.Gap
@@ -120,6 +123,24 @@ def test_what_moved_and_what_went_is_told(sleeper):
     assert (row.vanished, row.removed, row.imported) == (1, [], 0)
     sleeper.night()
     assert sleeper.reading().vanished == 0
+
+
+def test_a_push_that_brings_an_old_mail_leaves_it_to_the_night(inside, sleeper):
+    """It may as well have been moved, and from before the connection: a push cannot tell."""
+    client = inside.connect("eta", ("ana",))
+    with client.scope():
+        seal_pushes(connection=client.connection, is_on=True, actor=BAILEY)
+    warm_up(inside, client)
+    other = type(sleeper)(inside, client)
+    other.night()
+    old = other.put("ana", timezone.now() - LONG_AGO)
+    assert tell(inside) == 1
+    client.sync(everything=False)
+    with client.scope():
+        assert not SeenItem.objects.filter(received_at__lt=timezone.now() - LONG_AGO / 2).exists()
+    other.night()
+    assert len(other.judged(old)) == 1
+    assert other.gaps() == {GAP.IMPORTED: 1}
 
 
 def test_a_draft_is_not_taken_for_a_mail(sleeper):
