@@ -32,6 +32,7 @@ class ApiBridgeConfig(AppConfig):
         register_queue("sync", "api_bridge.sync.serve_sync")
         register_queue("access", "api_bridge.access.work.serve_access")
         register_queue("lookback", "api_bridge.scanback.work.serve_lookback")
+        register_queue("nightly", "api_bridge.nightly.work.serve_nightly")
         register_report("found_in_mailboxes", build_found)
         register_queue("again", "api_bridge.again.work.serve_again")
         register_condemned(wake_for)

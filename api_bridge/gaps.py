@@ -2,11 +2,13 @@
 
 - ``unannounced``: a push order stood, and no hint came between the mail's receipt and its finding.
 - ``missed``: a complete reading after its receipt had not shown it; a later one did.
+- ``imported``: it was not in its mailbox when every folder was last read through, and its date is
+  older than that: somebody put it there (api_bridge/nightly).  No reading has missed it.
 
 Neither is lost: a gap is counted when its mail is found, and stands with the mail for as long as
 that is remembered.  Where changes are told by a history instead of a list (Google), the history is
 held against the list of ids now and then: what it left out is read, and counted as missed.
-A mail that somebody put into a mailbox with an old date looks like one that was missed.
+Where folders are not read through (Google, IMAP), such a mail looks like one that was missed.
 """
 
 from __future__ import annotations
@@ -54,7 +56,10 @@ def gap_of(item: Item, mine: Mine, row: MailboxSync) -> str:
     at = item.received_at
     if item.place in _NOT_COUNTED or at < mine.seat.judged_from:
         return ""
-    is_whole = mine.is_check or not (mine.is_quick or mine.is_told or mine.by_history)
+    if mine.is_night and mine.not_there_at and at < mine.not_there_at - GRACE:
+        return SeenItem.Gap.IMPORTED
+    is_part = mine.is_quick or mine.is_told or mine.by_history
+    is_whole = mine.is_night or mine.is_check or not is_part
     if is_whole and row.caught_up_at and at < row.caught_up_at - GRACE:
         return SeenItem.Gap.MISSED
     if not _stood(row, at) or (row.heard_at and row.heard_at >= at - GRACE):

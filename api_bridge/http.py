@@ -232,6 +232,12 @@ class OutgoingClient:
             raise Unexpected("A paging link points to another host.", code="foreign_link")
         return link
 
+    def under_base(self, link: str) -> str:
+        """What comes after our base address in a paging link.  Raises ``Unexpected``."""
+        parts = urlsplit(self.pinned(link))
+        rest = parts.path.removeprefix(urlsplit(self._base_url).path)
+        return f"{rest}?{parts.query}" if parts.query else rest
+
     def call(
         self,
         method: str,

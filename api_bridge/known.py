@@ -34,6 +34,8 @@ from tenants.models import Domain, Mailbox, Tenant
 PROFILE_KEPT_S = 60.0
 # Before, everybody is new: a mailbox that was just connected calls nobody a stranger.
 HISTORY_COUNTS_AFTER = timedelta(days=14)
+# Items are forgotten after 45 days (api_bridge/sync.py); what is a little younger was remembered.
+REMEMBERED = timedelta(days=44)
 VENDOR_MAILS = 3
 MOST_VENDORS = 2_000
 MOST_REFERENCES = 5
@@ -111,6 +113,7 @@ def know(
         profile = profile_of(tenant_id, provider_id, is_fresh=True)
     senders = [item.sender.address for item in items if item.sender]
     seen = _seen(listed)
+    seen |= _judged_long_ago(tenant_id, listed, seen)
     return Known(
         profile=profile,
         seen=seen,
@@ -190,6 +193,41 @@ def _seen(
             wanted |= Q(mailbox_id=mailbox_id, item_id__in=ids)
     rows = SeenItem.objects.filter(wanted) if wanted else []
     return {(row.mailbox_id, row.item_id): row for row in rows}
+
+
+def _judged_long_ago(
+    tenant_id: int,
+    listed: Iterable[tuple[UUID, str, Sequence[Item]]],
+    seen: Collection[tuple[UUID, str]],
+) -> dict[tuple[UUID, str], SeenItem]:
+    """Items that are remembered no more (api_bridge/sync.py), by their copies: a mail that is moved
+    after a year is not a new one.
+    """
+    before = timezone.now() - REMEMBERED
+    old = {
+        (address, item.ref.item_id): (mailbox_id, item.received_at)
+        for mailbox_id, address, page in listed
+        for item in page
+        if item.received_at < before and (mailbox_id, item.ref.item_id) not in seen
+    }
+    if not old:
+        return {}
+    copies = Delivery.objects.filter(
+        tenant_id=tenant_id, mailbox_item_id__in=[item_id for _, item_id in old]
+    )
+    found = {}
+    for copy in copies:
+        if (copy.recipient, copy.mailbox_item_id) in old:
+            mailbox_id, at = old[copy.recipient, copy.mailbox_item_id]
+            found[mailbox_id, copy.mailbox_item_id] = SeenItem(
+                tenant_id=tenant_id,
+                mailbox_id=mailbox_id,
+                item_id=copy.mailbox_item_id,
+                place=copy.place,
+                is_read=bool(copy.is_read),
+                received_at=at,
+            )
+    return found
 
 
 def _shown(tenant_id: int, item_ids: Collection[str]) -> dict[str, set[Shown]]:

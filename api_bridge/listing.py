@@ -19,6 +19,7 @@ from api_bridge.access.models import MailboxMove
 from api_bridge.access.registrations import QUEUE
 from api_bridge.connectors import MailboxState
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.nightly.times import QUEUE as NIGHTLY
 from tenants.models import Domain, Mailbox
 from tenants.work import want_work
 
@@ -69,6 +70,8 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
     connection.mailboxes_listed_at, connection.list_due_at = now, now + LISTED_EVERY
     connection.save(update_fields=["mailboxes_listed_at", "list_due_at"])
     want_work(connection.tenant_id, QUEUE)
+    # Whoever is new here has a night of its own.
+    want_work(connection.tenant_id, NIGHTLY)
 
 
 def _make(

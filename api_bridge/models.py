@@ -27,6 +27,7 @@ from api_bridge.accounts.models import (
     MailboxSnapshot,
     SignIn,
 )
+from api_bridge.nightly.models import NightFolder, NightReading
 from api_bridge.scanback.models import ScanBack, ScanBackFinding, ScanBackMailbox
 from tenants.base import TenantModel, tenant_key
 
@@ -45,6 +46,8 @@ __all__ = [
     "MailboxMove",
     "MailboxSnapshot",
     "MailboxSync",
+    "NightFolder",
+    "NightReading",
     "Purpose",
     "PushNotice",
     "Relationship",
@@ -189,6 +192,7 @@ class SeenItem(TenantModel):
     class Gap(models.TextChoices):
         UNANNOUNCED = "unannounced", "No push announced it"
         MISSED = "missed", "An earlier reading missed it"
+        IMPORTED = "imported", "It was put there with an old date"
 
     mailbox = tenant_key("tenants.Mailbox")
     item_id = models.CharField(max_length=500)

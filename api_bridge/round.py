@@ -28,7 +28,7 @@ from api_bridge.connectors import (
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
 from api_bridge.known import Known, know
 from api_bridge.models import SeenItem
-from api_bridge.scan import Scanned, give_up, moved, scan
+from api_bridge.scan import Scanned, Seat, give_up, moved, scan
 from api_bridge.store import Mine, Outcome, commit_page, park_mailbox, store_scanned
 from incidents.mail.reader import ReaderUnavailable
 from incidents.words import Place
@@ -179,7 +179,7 @@ class Round:
             for mine, page in self._pages
             for item in page.items
             if (item.is_partial or mine.seat.address == reports_to)
-            and _wants_scan(item, mine, known)
+            and _wants_scan(item, _since(mine, page, item), known)
         ]
         return list(dict.fromkeys(refs))
 
@@ -235,6 +235,15 @@ def _with_originals(outcome: Outcome, originals: Mapping[Ref, Fetched | BridgeEr
     return replace(outcome, scanned=scanned)
 
 
+def _since(mine: Mine, page: Page, item: Item) -> Mine:
+    """What surely came just now is judged, whatever date it bears: somebody may have put it there
+    with an old one.  What lay there before the connection only teaches.
+    """
+    if item.ref.item_id not in page.came or item.received_at >= mine.seat.judged_from:
+        return mine
+    return replace(mine, seat=replace(mine.seat, judged_from=item.received_at))
+
+
 def _wants_scan(item: Item, mine: Mine, known: Known) -> bool:
     """New to us, and ours to judge: neither a draft nor what Bailey itself put away."""
     if item.is_draft or item.place in (Place.QUARANTINE, Place.SENT):
@@ -280,7 +289,8 @@ class _Reading:
             if item.is_draft:
                 self._unchanged.append(item)
             elif _is_new(item, seen, self._mine):
-                self._take_new(item, seen.failures if seen else 0)
+                seat = _since(self._mine, page, item).seat
+                self._take_new(item, seat, seen.failures if seen else 0)
             elif item.place is Place.UNKNOWN:
                 # It could not be had, which says nothing of where it lies.
                 self._unchanged.append(item)
@@ -290,7 +300,7 @@ class _Reading:
             scanned=self._scanned, unchanged=self._unchanged, failed=self._failed, why=self._why
         )
 
-    def _take_new(self, item: Item, failures: int) -> None:
+    def _take_new(self, item: Item, seat: Seat, failures: int) -> None:
         if item.place is Place.QUARANTINE:
             self._scanned.append(Scanned(item=item, is_judged=False))
             return
@@ -303,7 +313,7 @@ class _Reading:
             if isinstance(fetched, BridgeError):
                 raise fetched
             self._scanned.append(
-                scan(item, self._mine.seat, self._known, fetched=fetched, observed_at=self._at)
+                scan(item, seat, self._known, fetched=fetched, observed_at=self._at)
             )
         except ReaderUnavailable:
             raise

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from api_bridge import history
@@ -43,7 +44,9 @@ class Mine:
     ``is_told``: what a push brought, which is no list of the mailbox; ``dirty_at`` None then:
     something is still to be looked for in it.  ``is_check``: what the list of ids showed to be
     unknown; the cursor stays where it is.  ``is_back``: mail from before the watching, that only
-    taught so far, is judged (api_bridge/scanback).
+    taught so far, is judged (api_bridge/scanback).  ``is_night``: what a folder's nightly reading
+    showed to be unknown; ``not_there_at``: when all that lay in the mailbox was known, None: never
+    yet (api_bridge/nightly).
     """
 
     sync_id: UUID
@@ -59,6 +62,8 @@ class Mine:
     is_check: bool = False
     is_small: bool = False
     is_told: bool = False
+    is_night: bool = False
+    not_there_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +106,20 @@ def commit_page(mine: Mine, page: Page, outcome: Outcome) -> bool:
 
 
 def _commit_told(mine: Mine, page: Page, outcome: Outcome) -> bool:
-    """Only what nobody has found meanwhile; how far the mailbox was read stays as it is."""
+    """How far the mailbox was read stays as it is."""
     row = MailboxSync.objects.select_for_update().filter(id=mine.sync_id).first()
     if row is None:
         return False
+    store_found(mine, page, outcome, row)
+    if mine.dirty_at is not None and row.dirty_at == mine.dirty_at and not outcome.failed:
+        row.dirty_at = None
+        row.due_at = _next_look(row, timezone.now())
+        row.save(update_fields=["dirty_at", "due_at", "whole_every_s"])
+    return True
+
+
+def store_found(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync) -> None:
+    """Only what nobody has found meanwhile.  ``row`` is held by the caller."""
     seen = SeenItem.objects.filter(
         tenant_id=row.tenant_id,
         mailbox_id=row.mailbox_id,
@@ -117,11 +132,6 @@ def _commit_told(mine: Mine, page: Page, outcome: Outcome) -> bool:
     if remember(mine, replace(page, items=tuple(items)), replace(outcome, scanned=new), row):
         look_closer(row)
     settle_late_hints(row)
-    if mine.dirty_at is not None and row.dirty_at == mine.dirty_at and not outcome.failed:
-        row.dirty_at = None
-        row.due_at = _next_look(row, timezone.now())
-        row.save(update_fields=["dirty_at", "due_at", "whole_every_s"])
-    return True
 
 
 def _next_look(row: MailboxSync, now: datetime) -> datetime:
@@ -232,7 +242,7 @@ def remember(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync | None =
 
 def _has_new_gap(mine: Mine, rows: Sequence[SeenItem]) -> bool:
     """Whether one of them should have been found before, and was not known yet."""
-    late = [each.item_id for each in rows if each.gap]
+    late = [each.item_id for each in rows if each.gap and each.gap != SeenItem.Gap.IMPORTED]
     of_mailbox = SeenItem.objects.filter(
         tenant_id=mine.seat.tenant_id, mailbox_id=mine.seat.mailbox_id
     )
@@ -267,5 +277,8 @@ def _park(row: MailboxSync, why: str, *, wait_s: float | None = None) -> None:
 
 
 def forget_old_items(mailbox_ids: Sequence[UUID], *, before: datetime) -> None:
-    """Items that no listing comes back to.  Must run in the client's scope."""
-    SeenItem.objects.filter(mailbox_id__in=mailbox_ids, received_at__lt=before).delete()
+    """Items that no listing comes back to; those that were found late stand as long from then on.
+    Must run in the client's scope.
+    """
+    old = SeenItem.objects.filter(mailbox_id__in=mailbox_ids, received_at__lt=before)
+    old.exclude(~Q(gap=""), found_at__gte=before).delete()

@@ -235,11 +235,13 @@ def _read_told(claimed: ClaimedWork, opened: Opened, taken: Taken) -> None:
         pages = []
         for row in rows:
             told = taken.told[row.mailbox_id]
-            if told.items:
-                dirty_at = row.dirty_at if told.is_all else None
-                mine = replace(_mine(row, opened), is_told=True, dirty_at=dirty_at)
-                page = Page(items=tuple(told.items), cursor=row.cursor, more=False)
-                pages.append((mine, page))
+            dirty_at = row.dirty_at if told.is_all else None
+            mine = replace(_mine(row, opened), is_told=True, dirty_at=dirty_at)
+            # An older one was moved just now, or put there with an old date: the night tells which,
+            # and must not find it known.
+            items = tuple(item for item in told.items if item.received_at >= mine.seat.judged_from)
+            if items:
+                pages.append((mine, Page(items=items, cursor=row.cursor, more=False)))
     if pages:
         Round(opened.connector, claimed, pages, taken.came_at).run()
 

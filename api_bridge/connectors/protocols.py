@@ -17,11 +17,15 @@ from api_bridge.connectors.shapes import (
     Capability,
     Delegate,
     Fetched,
+    FolderAsk,
+    FolderPage,
     Forwarding,
     Group,
+    Item,
     Mailbox,
     MailboxRule,
     MailboxState,
+    MailFolder,
     Members,
     Page,
     PulledPushes,
@@ -188,6 +192,22 @@ class ListsGroups(Protocol):
 
     def members(self, group_id: str) -> Members:
         """``NotFound``: the group is gone."""
+
+
+@runtime_checkable
+class ReadsFolders(Protocol):
+    """A mail host that tells for each folder what changed in it, whatever its date."""
+
+    def folders_many(self, mailbox_ids: Sequence[str]) -> list[list[MailFolder] | BridgeError]:
+        """All folders of each mailbox, at any depth, in order; what failed is its error."""
+
+    def folder_changes(self, wanted: Sequence[FolderAsk]) -> list[FolderPage | BridgeError]:
+        """One page of each, in order; what failed is its error."""
+
+    def whole_items(self, mailbox_id: str, items: Sequence[Item]) -> list[Item]:
+        """Summaries as a list answer would show them.  What is gone is left out, what cannot be had
+        alone stays a summary.  Raises ``BridgeError`` for what says nothing of the mail.
+        """
 
 
 @runtime_checkable

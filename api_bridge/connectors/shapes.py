@@ -224,7 +224,8 @@ class Page:
 
     ``more``: call again at once with the new cursor.  An empty page may have more.  ``skipped``
     counts entries that could not be read at all.  ``restarted``: the provider had lost the cursor,
-    and the listing began again at the watermark.
+    and the listing began again at the watermark.  ``came``: ids of items that the provider vouches
+    came into the mailbox since the last answer, whatever their date says.
     """
 
     items: tuple[Item, ...]
@@ -232,6 +233,47 @@ class Page:
     more: bool
     skipped: int = 0
     restarted: bool = False
+    came: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailFolder:
+    """One folder of a mailbox, hidden ones too.  ``total`` and ``unread`` count what lies in it
+    itself; None: the provider does not say.
+    """
+
+    id: str
+    place: Place
+    total: int | None
+    unread: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderAsk:
+    """``link`` "": the folder is read from its beginning."""
+
+    mailbox_id: str
+    folder_id: str
+    place: Place
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderPage:
+    """What is in a folder, or came and changed in it since ``link`` was given.
+
+    ``items`` are summaries, drafts among them.  ``removed``: ids that do not lie there any more,
+    moved or gone.  Keep ``link`` with what was stored.  ``more``: the reading goes on with it now;
+    otherwise the next one begins there.  ``restarted``: the provider had lost ``link``, and the
+    folder is to be read from its beginning.
+    """
+
+    items: tuple[Item, ...] = ()
+    removed: tuple[str, ...] = ()
+    link: str = ""
+    more: bool = False
+    restarted: bool = False
+    skipped: int = 0
 
 
 # Ways of getting a mail as its provider keeps it.

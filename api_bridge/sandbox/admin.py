@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from api_bridge.sandbox import directory, ids, mailboxes, people
-from api_bridge.sandbox.clock import as_graph_time
+from api_bridge.sandbox.clock import as_graph_time, read_graph_time
 from api_bridge.sandbox.cloud import Cloud
 from api_bridge.sandbox.directory import BadDirectory
 from api_bridge.sandbox.faults import BadFault
@@ -92,6 +92,8 @@ class Admin:
                 return self._show_mailbox
             case "POST", ["mailboxes", _, "read"]:
                 return self._mark_read
+            case "POST", ["mailboxes", _, "import"]:
+                return self._import
             case "POST", ["mailboxes", _, "answer"]:
                 return self._answer
             case "PUT", ["mailboxes", _, "rules"]:
@@ -275,6 +277,24 @@ class Admin:
             mailboxes.update_message(self._cloud.store, row["number"], {"is_read": True})
         self._cloud.notifier.wake()
         return json_response({"read": len(rows)})
+
+    async def _import(self, request: Request, address: str) -> Response:
+        """Somebody puts a mail there that came at another time: a migration, a restored backup.
+
+        ``received_at`` as Graph writes times; ``folder`` is a well-known name or an id ("inbox").
+        """
+        mailbox, wanted = self._mailbox(address), _object(request)
+        folder = str(wanted.get("folder", "inbox"))
+        try:
+            received_at = int(read_graph_time(str(wanted.get("received_at", ""))))
+            people.bring_in(
+                self._cloud.store, mailbox["number"], folder, received_at,
+                base64.b64decode(str(wanted.get("raw_base64", "")), validate=True),
+            )  # fmt: skip
+        except (binascii.Error, ValueError) as error:
+            raise AdminRefused(400, f"this cannot be put there: {error}") from error
+        self._cloud.notifier.wake()
+        return Response(204)
 
     async def _put_rules(self, request: Request, address: str) -> Response:
         """The inbox rules of a mailbox, in Graph's own shape (messageRule)."""

@@ -88,9 +88,11 @@ def deliver(
     copies: Sequence[tuple[int, str]],
     is_read: bool = False,
     is_draft: bool = False,
+    received_at: int | None = None,
 ) -> list[int]:
     """Put one mail into folders, all or none; committed when this returns.
 
+    ``received_at``: the time of receipt that somebody gives it, in Unix seconds; None: now.
     ``copies``: pairs of mailbox and well-known folder or folder id.  Returns message numbers.
     """
     made = []
@@ -102,6 +104,8 @@ def deliver(
                 "mailbox": mailbox, "folder": folder["number"], "mime": mime, "version": 1,
                 "serial": store.next_serial(), "is_read": is_read, "is_draft": is_draft,
             }  # fmt: skip
+            if received_at is not None:
+                values["received_at"] = received_at
             columns = ", ".join(values)
             number = store.execute(
                 f"INSERT INTO message ({columns}) VALUES ({marks(list(values))})",  # noqa: S608 - our own column names

@@ -28,6 +28,16 @@ def send(store: Store, sender: sqlite3.Row, recipients: Sequence[sqlite3.Row], r
     mailboxes.deliver(store, raw=clean, mail=mail, is_read=True, copies=sent)
 
 
+def bring_in(store: Store, mailbox: int, folder: str, received_at: int, raw: bytes) -> None:
+    """A mail from elsewhere, with the date that it has there.  Raises ValueError."""
+    if not raw or mailboxes.find_folder(store, mailbox, folder) is None:
+        raise ValueError("no mail" if not raw else f"no folder {folder}")
+    mail = mime.read_mail(raw)
+    mailboxes.deliver(
+        store, raw=raw, mail=mail, copies=[(mailbox, folder)], received_at=received_at
+    )
+
+
 def _marked(store: Store, sender: sqlite3.Row) -> bytes:
     """What the mail host writes above a mail between two of its people."""
     if directory.is_google(store, sender["tenant_id"]):

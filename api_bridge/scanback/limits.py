@@ -7,6 +7,7 @@ are left to others.  What cannot be had soon is given up: the run comes again la
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
@@ -45,13 +46,16 @@ class LowerLimits:
         self._shared = shared
         self._guard = threading.Lock()
         self._requests = 0
+        self._by_name: Counter[str] = Counter()
 
     def slot(
         self, name: str, *, cost: int = 1, quota: Quota | None = None
     ) -> AbstractContextManager[None]:
         quota = quota or self._shared.quota
         with self._guard:
-            self._requests += _requests(name, cost, quota)
+            counted = _requests(name, cost, quota)
+            self._requests += counted
+            self._by_name[name] += counted
         return self._shared.slot(name, cost=cost, quota=behind(quota, cost))
 
     def pause(self, name: str, seconds: float) -> None:
@@ -62,6 +66,12 @@ class LowerLimits:
         """Requests since it was asked last."""
         with self._guard:
             counted, self._requests = self._requests, 0
+        return counted
+
+    def take_counts(self) -> Counter[str]:
+        """The same by name, since it was asked last."""
+        with self._guard:
+            counted, self._by_name = self._by_name, Counter()
         return counted
 
 

@@ -17,7 +17,7 @@ from django.db.models import Min
 from django.utils import timezone
 from typing_extensions import override
 
-from api_bridge.connectors import Connector, Page
+from api_bridge.connectors import Connector, Item, Page
 from api_bridge.errors import BridgeError
 from api_bridge.known import HISTORY_COUNTS_AFTER, Known
 from api_bridge.models import Correspondent
@@ -71,16 +71,8 @@ class BackRound(Round):
 
     @override
     def _know(self) -> Known:
-        """Before the oldest thing that it has learnt of, nobody is a stranger to Bailey."""
-        known = super()._know()
         (_, page) = self._pages[0]
-        oldest = Correspondent.objects.filter(
-            tenant=self._claimed.tenant_id, recipient=""
-        ).aggregate(at=Min("first_seen_at"))["at"]
-        first = min((item.received_at for item in page.items), default=None)
-        if first is None or oldest is None or oldest > first - HISTORY_COUNTS_AFTER:
-            known = replace(known, profile=replace(known.profile, history_known=False))
-        return known
+        return with_old_memory(super()._know(), self._claimed.tenant_id, page.items)
 
     @override
     def _commit(self, mine: Mine, page: Page, outcome: Outcome) -> None:
@@ -104,6 +96,19 @@ class BackRound(Round):
             lessons = () if has_taught else each.lessons
             scanned.append(replace(each, observation=observation, lessons=lessons))
         return replace(outcome, scanned=scanned)
+
+
+def with_old_memory(known: Known, tenant_id: int, items: Sequence[Item]) -> Known:
+    """Before the oldest thing that it has learnt of, nobody is a stranger to Bailey.  Must run in
+    the client's scope.
+    """
+    oldest = Correspondent.objects.filter(tenant=tenant_id, recipient="").aggregate(
+        at=Min("first_seen_at")
+    )["at"]
+    first = min((item.received_at for item in items), default=None)
+    if first is None or oldest is None or oldest > first - HISTORY_COUNTS_AFTER:
+        known = replace(known, profile=replace(known.profile, history_known=False))
+    return known
 
 
 def _commit(turn: Turn, page: Page, outcome: Outcome) -> Told:

@@ -11,27 +11,21 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Sum
 from django.utils import timezone
 
-from api_bridge import connectors
-from api_bridge.connectors import GOOGLE_HOSTS, MICROSOFT_HOSTS, Connector, Runtime, open_connector
 from api_bridge.errors import AuthExpired, BridgeError, RateLimited, Temporary
-from api_bridge.limits import Quota, RedisLimits
 from api_bridge.models import Connection, MailboxSync
-from api_bridge.runtime import open_broker, shared_runtime, wire_connection
+from api_bridge.runtime import wire_connection
 from api_bridge.scan import Seat
-from api_bridge.scanback.limits import PATIENCE_S, LowerLimits
+from api_bridge.scanback.behind import ONE, BehindSync, is_sync_behind, shared_limits
 from api_bridge.scanback.models import ScanBack, ScanBackMailbox
 from api_bridge.scanback.reading import PAGE_LASTS, BackRound, Told, Turn, park, settle
 from api_bridge.store import Mine
 from tenants.doors import ClaimedWork
-from tenants.models import Mailbox
 from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
@@ -45,7 +39,6 @@ PAGE, PAGE_OF = 50, {Connection.Kind.GOOGLE: 12}
 # What one page may take: the list, each of its mails, folders, and a call that is repeated.
 SPARE_REQUESTS = 10
 ALONE = "api_bridge.scan_back"
-ONE = Quota(concurrent=1, per_s=1_000.0, burst=1_000.0, lease_s=120.0)
 WAITS_SYNC = "New mail is being read first."
 WAITS_LIMIT = "The mail host's limits are in use."
 WAITS_BLIND = "The mailbox layer is blind: it goes on when access is back."
@@ -55,21 +48,15 @@ def serve_lookback(claimed: ClaimedWork) -> datetime | None:
     """One slice of the client's open run; answers when it goes on, None: nothing is open."""
     try:
         # Nobody waits for it: a waiting worker would be one less for new mail.
-        with _limits(0.0).slot(ALONE, quota=ONE):
+        with shared_limits(0.0).slot(ALONE, quota=ONE):
             return _slice(claimed)
     except RateLimited:
         return timezone.now() + AGAIN_SOON
 
 
-@cache
-def _limits(wait_s: float) -> RedisLimits:
-    """The shared counts, for whoever waits no longer than that."""
-    return RedisLimits(open_broker(settings.REDIS_URL), wait_s=wait_s)
-
-
 def _slice(claimed: ClaimedWork) -> datetime | None:
     ends = time.monotonic() + SLICE_S
-    opened: dict[UUID, _Opened] = {}
+    opened: dict[UUID, BehindSync] = {}
     try:
         while time.monotonic() < ends:
             with work_scope(claimed):
@@ -153,14 +140,6 @@ def _chosen(
     return max(sighted, key=lambda row: (row.reached_at, row.id)), "", now
 
 
-def is_sync_behind(tenant_id: int, now: datetime) -> bool:
-    """Is a mailbox due that the live sync can read?  One that it has parked waits by itself."""
-    due = MailboxSync.objects.filter(
-        tenant=tenant_id, due_at__lte=now, connection__state=Connection.State.ACTIVE, failures=0
-    )
-    return bool(due.exclude(mailbox__state=Mailbox.State.GONE).exists())
-
-
 def _turn(run: ScanBack, row: ScanBackMailbox, left: int, now: datetime) -> Turn:
     synced = MailboxSync.objects.select_related("mailbox", "connection").get(
         tenant=run.tenant_id, mailbox=row.mailbox_id
@@ -204,26 +183,7 @@ def _turn(run: ScanBack, row: ScanBackMailbox, left: int, now: datetime) -> Turn
     )
 
 
-class _Opened:
-    """A connector of the run's own: the same host, behind the live sync's calls."""
-
-    def __init__(self, wired: connectors.Connection) -> None:
-        shared = shared_runtime()
-        self.limits = LowerLimits(_limits(PATIENCE_S))
-        self.connector: Connector = open_connector(
-            wired,
-            Runtime(
-                cache=shared.cache,
-                limits=self.limits,
-                allowed_hosts=MICROSOFT_HOSTS | GOOGLE_HOSTS | set(settings.OUTGOING_HOSTS),
-            ),
-        )
-
-    def close(self) -> None:
-        self.connector.close()
-
-
-def _read(claimed: ClaimedWork, run: ScanBack, turn: Turn, opened: dict[UUID, _Opened]) -> None:
+def _read(claimed: ClaimedWork, run: ScanBack, turn: Turn, opened: dict[UUID, BehindSync]) -> None:
     """One page, outside any scope but for what it writes."""
     told, pause = Told(failed=True), None
     try:
@@ -246,18 +206,18 @@ def _read(claimed: ClaimedWork, run: ScanBack, turn: Turn, opened: dict[UUID, _O
     _count(claimed, run, told, opened.get(turn.connection_id), pause)
 
 
-def _open(claimed: ClaimedWork, turn: Turn) -> _Opened:
+def _open(claimed: ClaimedWork, turn: Turn) -> BehindSync:
     """Raises ``BridgeError``."""
     with work_scope(claimed):
         wired = wire_connection(Connection.objects.get(id=turn.connection_id))
-    return _Opened(wired)
+    return BehindSync(wired)
 
 
 def _count(
     claimed: ClaimedWork,
     run: ScanBack,
     told: Told,
-    opened: _Opened | None,
+    opened: BehindSync | None,
     pause: tuple[str, timedelta] | None,
 ) -> None:
     requests = opened.limits.take_count() if opened else 0

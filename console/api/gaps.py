@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from typing_extensions import override
 
-from api_bridge.models import SeenItem
+from api_bridge.models import NightReading, SeenItem
 from console.api.base import PAGING, ListView
 from console.queries.gaps import gap_items, gaps_page
 from incidents.access import access_client
@@ -23,10 +23,31 @@ class MailboxGapsSerializer(serializers.Serializer[Any]):
     address = serializers.CharField()
     unannounced = serializers.IntegerField()
     missed = serializers.IntegerField()
+    imported = serializers.IntegerField()
     pushed_since = serializers.DateTimeField(
         allow_null=True, help_text="null: no push order stands"
     )
     caught_up_at = serializers.DateTimeField(allow_null=True)
+
+
+class NightSerializer(serializers.ModelSerializer[NightReading]):
+    mailbox = serializers.CharField(source="mailbox.address")
+
+    class Meta:
+        model = NightReading
+        fields = (
+            *("mailbox", "read_at", "whole_at", "began_at", "due_at", "requests", "mails"),
+            *("imported", "missed", "vanished", "last_error"),
+        )
+
+
+class NightsSerializer(serializers.Serializer[Any]):
+    mailboxes = serializers.IntegerField(help_text="Whose folders are read through at night")
+    read = serializers.IntegerField(help_text="Of them those that were read to the end")
+    under_way = serializers.IntegerField(help_text="That are being read now")
+    last_at = serializers.DateTimeField(allow_null=True, help_text="null: none was read yet")
+    found = serializers.IntegerField(help_text="In each mailbox's last night")
+    rows = NightSerializer(many=True, help_text="Those with something to say, at most 50")
 
 
 class GapsSerializer(serializers.Serializer[Any]):
@@ -35,6 +56,8 @@ class GapsSerializer(serializers.Serializer[Any]):
     pushed = serializers.IntegerField(help_text="For which a push order stands")
     unannounced = serializers.IntegerField(help_text="Found, and no push had announced them")
     missed = serializers.IntegerField(help_text="Found, and an earlier reading had missed them")
+    imported = serializers.IntegerField(help_text="Put there by somebody with an old date")
+    nights = NightsSerializer()
     rows = MailboxGapsSerializer(many=True, help_text="Mailboxes with a gap")
 
 
@@ -61,7 +84,12 @@ class ClientGapsList(ListView):
     filter_backends = ()  # its own parameters, not a filter set
     queryset = SeenItem.objects.none()
 
-    @extend_schema(parameters=[OpenApiParameter("mailbox", str, description="Of this one alone")])
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("mailbox", str, description="Of this one alone"),
+            OpenApiParameter("since", str, description="Found from this time on"),
+        ]
+    )
     @override
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
@@ -69,7 +97,8 @@ class ClientGapsList(ListView):
     @override
     def get_queryset(self) -> QuerySet[SeenItem]:
         said = self.request.query_params
-        if unknown := set(said) - {"mailbox", "format", *PAGING}:
+        if unknown := set(said) - {"mailbox", "since", "format", *PAGING}:
             raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
         address = said.get("mailbox", "")[:320].replace("\x00", "")
-        return gap_items(access_client(self.kwargs["slug"]), self.kwargs["kind"], address)
+        client, since = access_client(self.kwargs["slug"]), said.get("since", "")
+        return gap_items(client, self.kwargs["kind"], address, since)

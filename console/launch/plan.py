@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 QUEUES = (
     "intake,sync,scan,remediate,regroup,ledger,respond,report,notify,policy,held,digest,retain,"
-    "onboard,outbound,compare,look,access,reported,lookback,again,accounts"
+    "onboard,outbound,compare,look,access,reported,lookback,again,accounts,nightly"
 )
 LOGIN_URLS = ("DATABASE_URL_CONSOLE", "DATABASE_URL_PORTAL", "DATABASE_URL_WORKER")
 # Of Django's and the gate's settings: not ours to choose, only to hand on where they are set.

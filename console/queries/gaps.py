@@ -1,23 +1,28 @@
-"""What the mailbox layer found late: mails that no push announced or that a reading missed."""
+"""What the mailbox layer found late: mails that no push announced, that a reading missed, or that
+somebody put there with an old date; and the nights in which folders are read through.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
+from django.utils.dateparse import parse_datetime
 
-from api_bridge.models import MailboxSync, SeenItem
+from api_bridge.models import MailboxSync, NightReading, SeenItem
 from console.lib.cursor import newest_first
 from console.queries.blindness import Blind, Blindness
 from incidents.models import Delivery
-from tenants.errors import NotThere
+from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, Tenant
 
 WORDS = {
     SeenItem.Gap.UNANNOUNCED: "that no push announced",
     SeenItem.Gap.MISSED: "that a reading missed",
+    SeenItem.Gap.IMPORTED: "that somebody put there with an old date",
 }
+MOST_NIGHTS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +32,25 @@ class MailboxGaps:
     address: str
     unannounced: int
     missed: int
+    imported: int
     pushed_since: datetime | None
     caught_up_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nights:
+    """The nightly reading of folders.  ``mailboxes``: that have one; ``read``: of them those that
+    were read to the end at least once, ``last_at`` the last of these times (None: not yet).
+    ``found``: of each mailbox's last night.  ``rows``: mailboxes with something to say, those with
+    trouble first, then those that found most; at most 50.
+    """
+
+    mailboxes: int
+    read: int
+    under_way: int
+    last_at: datetime | None
+    found: int
+    rows: list[NightReading]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +63,8 @@ class Page:
     pushed: int
     unannounced: int
     missed: int
+    imported: int
+    nights: Nights
     rows: list[MailboxGaps]
 
 
@@ -70,6 +94,7 @@ def gaps_page(client: Tenant) -> Page:
         .annotate(
             unannounced=Count("id", filter=Q(gap=SeenItem.Gap.UNANNOUNCED)),
             missed=Count("id", filter=Q(gap=SeenItem.Gap.MISSED)),
+            imported=Count("id", filter=Q(gap=SeenItem.Gap.IMPORTED)),
         )
     )
     by_mailbox = {row["mailbox_id"]: row for row in counted}
@@ -80,6 +105,7 @@ def gaps_page(client: Tenant) -> Page:
             address=sync.mailbox.address,
             unannounced=by_mailbox[sync.mailbox_id]["unannounced"],
             missed=by_mailbox[sync.mailbox_id]["missed"],
+            imported=by_mailbox[sync.mailbox_id]["imported"],
             pushed_since=sync.push_began_at if sync.push_expires_at else None,
             caught_up_at=sync.caught_up_at,
         )
@@ -92,21 +118,61 @@ def gaps_page(client: Tenant) -> Page:
         pushed=syncs.filter(push_expires_at__isnull=False).count(),
         unannounced=sum(row["unannounced"] for row in by_mailbox.values()),
         missed=sum(row["missed"] for row in by_mailbox.values()),
-        rows=sorted(rows, key=lambda row: (-row.unannounced - row.missed, row.address)),
+        imported=sum(row["imported"] for row in by_mailbox.values()),
+        nights=_nights(client),
+        rows=sorted(
+            rows, key=lambda row: (-row.unannounced - row.missed - row.imported, row.address)
+        ),
     )
 
 
-def gap_items(client: Tenant, kind: str, address: str) -> QuerySet[SeenItem]:
-    """The mails behind a number; ``address`` "": of all mailboxes.  Raises ``NotThere``."""
+def _nights(client: Tenant) -> Nights:
+    mine = NightReading.objects.filter(tenant=client).exclude(mailbox__state=Mailbox.State.GONE)
+    figures = mine.aggregate(
+        mailboxes=Count("id"),
+        read=Count("id", filter=Q(read_at__isnull=False)),
+        under_way=Count("id", filter=Q(began_at__isnull=False)),
+        last_at=Max("read_at"),
+    )
+    found = list(mine.values_list("imported", "missed"))
+    worth = Q(imported__gt=0) | Q(missed__gt=0) | Q(whole_at=None) | ~Q(last_error="")
+    rows = mine.filter(worth).select_related("mailbox")
+    by_weight = rows.order_by(
+        F("last_error").desc(), -(F("imported") + F("missed")), "mailbox__address"
+    )
+    return Nights(
+        **figures,
+        found=sum(imported + missed for imported, missed in found),
+        rows=list(by_weight[:MOST_NIGHTS]),
+    )
+
+
+def gap_items(client: Tenant, kind: str, address: str, since: str = "") -> QuerySet[SeenItem]:
+    """The mails behind a number; ``address`` "": of all mailboxes; ``since``: found from then on.
+
+    Raises ``NotThere``, and ``WrongInput`` for a time that is none.
+    """
     if kind not in WORDS:
         raise NotThere(f"There is no figure of this name. Known are: {', '.join(WORDS)}.")
     found = SeenItem.objects.filter(tenant=client, gap=kind).select_related("mailbox")
+    if since:
+        found = found.filter(found_at__gte=_time(since))
     return found.filter(mailbox__address=address) if address else found
 
 
-def gaps_list(client: Tenant, kind: str, address: str, cursor: str) -> ListPage:
+def _time(said: str) -> datetime:
+    try:
+        at = parse_datetime(said)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise WrongInput("“since” is a time with its zone, as 2026-11-30T23:05:00+00:00.")
+    return at
+
+
+def gaps_list(client: Tenant, kind: str, address: str, cursor: str, since: str = "") -> ListPage:
     """Raises ``NotThere`` for a kind that there is not, ``WrongInput`` for a wrong cursor."""
-    items, older = newest_first(gap_items(client, kind, address), cursor, at="found_at")
+    items, older = newest_first(gap_items(client, kind, address, since), cursor, at="found_at")
     return ListPage(
         client=client,
         blind=Blindness([client.id]).of(client.id),

@@ -19,8 +19,9 @@ def client_gaps(request: PersonRequest, slug: str) -> HttpResponse:
 
 @for_staff
 def client_gaps_list(request: PersonRequest, slug: str, kind: str) -> HttpResponse:
-    address, cursor = said(request, "mailbox"), said(request, "cursor")
-    page = gaps_list(access_client(slug), kind, address, cursor)
-    older = "?" + urlencode({"mailbox": address, "cursor": page.older}) if page.older else ""
+    address, cursor, since = (said(request, name) for name in ("mailbox", "cursor", "since"))
+    page = gaps_list(access_client(slug), kind, address, cursor, since)
+    asked = {"mailbox": address, "since": since, "cursor": page.older}
+    older = "?" + urlencode(asked) if page.older else ""
     context = {"at": "clients", "page": page, "older": older}
     return show(request, "console/client_gaps_list.html", context, partial="list")

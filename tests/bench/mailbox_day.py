@@ -6,9 +6,10 @@ day takes a minute; the worker, the connector and the database are the product's
 - ``requests_per_mail``, ``round_trips_per_mail``: forty mails a day for each of the mailboxes, most
   of them in working hours, each to one mailbox; every fourth has an attachment, one in fifty is
   condemned.  Everything that is asked in 24 hours counts (looks, whole readings, renewed orders,
-  lists of mailboxes, verdicts, message traces), but for seven requests for the folders of a
-  mailbox, once a week.  Pushes bring the mail; ``…_of_hints``: they name a mailbox and no more.  A
-  notification comes at once and rings the worker as the product does; the beat rings every 2 s.
+  lists of mailboxes, verdicts, message traces, the nightly reading of folders), but for seven
+  requests for the folders of a mailbox, once a week, and the first night, in which every folder is
+  read from its beginning.  Pushes bring the mail; ``…_of_hints``: they name a mailbox and no more.
+  A notification comes at once and rings the worker as the product does; the beat rings every 2 s.
 - ``delivery_to_verdict``: from arrival to stored verdict over that day, in an hour with push (how
   long Microsoft takes is not in it), and in one without any order.  What the machine needs is real
   time.
@@ -48,6 +49,7 @@ WORKING_SHARE = 0.85
 CONDEMNED_EACH = 50
 DAY_S = 86_400
 HOUR_S, EVENING_S = 3_600, 6 * 3_600
+NIGHT_S = 22 * 3_600
 GATHER_S = 2.0
 HOUR_MAILS = 80
 GOAL_REQUESTS, GOAL_TRIPS = 0.6, 0.1
@@ -206,6 +208,33 @@ def next_turn(client: Client) -> float:
     return at if at <= timezone.now().timestamp() else ceil(at / SWEEP_S) * SWEEP_S
 
 
+def read_by_night(client: Client, *, at: datetime | None = None) -> None:
+    """All mailboxes' nights that are due, ``at``: all of them, and the next ones then."""
+    from django.utils import timezone
+
+    from api_bridge.models import NightReading
+    from api_bridge.nightly.work import serve_nightly
+    from tenants.doors import ClaimedWork
+
+    claimed = ClaimedWork(client.tenant.id, client.tenant.provider_id, 1)
+    if at is not None:
+        serve_nightly(claimed)
+        with client.scope():
+            NightReading.objects.update(due_at=timezone.now())
+    while True:
+        with client.scope():
+            due = NightReading.objects.filter(due_at__lte=timezone.now()).exists()
+        if not due:
+            break
+        again_at = serve_nightly(claimed)
+        if again_at is not None and again_at > timezone.now():
+            # The live sync comes first.
+            break
+    if at is not None:
+        with client.scope():
+            NightReading.objects.update(due_at=at)
+
+
 def serve(client: Client) -> None:
     """One turn of the worker; it is wanted again when it says so, or was rung for meanwhile."""
     from api_bridge.services import QUEUE
@@ -256,6 +285,7 @@ def live(inside: Inside, client: Client, day: Day, seconds: int, mails: int) -> 
                     break
             if next_turn(client) <= day.clock.time():
                 serve(client)
+            read_by_night(client)
     return calls
 
 
@@ -302,6 +332,8 @@ def a_pushed_client(*, is_sealed: bool) -> Iterator[tuple[Inside, Client, Clock]
         settings.SYNC_GATHER_S = GATHER_S
         # An evening goes by: the client is no new one.
         live(inside, client, Day(clock, "evening"), EVENING_S, MAILBOXES)
+        # The night after the first one comes before the day is over.
+        read_by_night(client, at=clock.now() + timedelta(seconds=NIGHT_S))
         yield inside, client, clock
 
 

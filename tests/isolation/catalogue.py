@@ -56,6 +56,7 @@ HIDDEN_FROM_PORTAL = {
     *("api_bridge_mailboxmove", "api_bridge_mailboxday", "api_bridge_tracedmail"),
     *("api_bridge_pushnotice", "api_bridge_scanback"),
     *("api_bridge_scanbackmailbox", "api_bridge_scanbackfinding"),
+    *("api_bridge_nightreading", "api_bridge_nightfolder"),
     *("api_bridge_accountterms", "api_bridge_accountlook", "api_bridge_mailboxsnapshot"),
     "api_bridge_signin",
     *("incidents_answer", "incidents_mailtrait", "incidents_finding"),

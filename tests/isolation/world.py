@@ -35,6 +35,8 @@ from api_bridge.models import (
     MailboxMove,
     MailboxSnapshot,
     MailboxSync,
+    NightFolder,
+    NightReading,
     PushNotice,
     ScanBack,
     ScanBackFinding,
@@ -529,6 +531,25 @@ def _mailbox_layer(side: Side) -> None:
     _access(side, connection)
     _accounts(side, mailbox, connection)
     _look_back(side, mailbox)
+    _nightly(side, mailbox, connection)
+
+
+def _nightly(side: Side, mailbox: Mailbox, connection: Connection) -> None:
+    """A mailbox whose night found something, and a folder of it."""
+    tenant, now = side.tenant, timezone.now()
+    NightReading.objects.create(
+        tenant=tenant,
+        mailbox=mailbox,
+        connection=connection,
+        due_at=now + timedelta(hours=9),
+        read_at=now,
+        whole_at=now,
+        imported=1,
+        last_error=side.inner,
+    )
+    NightFolder.objects.create(
+        tenant=tenant, mailbox=mailbox, folder_id=side.inner, place="inbox", link=side.inner
+    )
 
 
 def _look_back(side: Side, mailbox: Mailbox) -> None:

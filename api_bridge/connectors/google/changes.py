@@ -166,11 +166,13 @@ def _history_page(client: GoogleClient, labels: Labels, mailbox_id: str, at: Cur
     token, until = text_of(data, "nextPageToken"), at.until or _history_id(data)
     if not token:
         after = Cursor(history=until)
-        return Page(items=items, cursor=after.as_text(), more=False, skipped=skipped)
+        cursor = after.as_text()
+        return Page(items=items, cursor=cursor, more=False, skipped=skipped, came=frozenset(added))
     if token == at.token:
         return _restarted(at.again(), items, skipped)
     after = replace(at, token=token, until=until, restarts=0 if items else at.restarts)
-    return Page(items=items, cursor=after.as_text(), more=True, skipped=skipped)
+    cursor = after.as_text()
+    return Page(items=items, cursor=cursor, more=True, skipped=skipped, came=frozenset(added))
 
 
 def _told(data: Json) -> tuple[list[str], list[str]]:

@@ -56,10 +56,15 @@ def odata_text(value: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One request of a batch; it must be safe to repeat."""
+    """One request of a batch; it must be safe to repeat.  ``prefer``: a preference of its own."""
 
     mailbox_id: str
     path: str
+    prefer: str = ""
+
+    @property
+    def preferences(self) -> str:
+        return f"{PREFER}, {self.prefer}" if self.prefer else PREFER
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,10 @@ class GraphClient:
                 done.update(self._send_batch(chunk))
         return [done[number] for number in range(len(asks))]
 
+    def in_batch(self, link: str) -> str:
+        """A paging link as a batch takes it.  Raises ``Unexpected`` if it points elsewhere."""
+        return self._http.under_base(link)
+
     def _pause(
         self, asks: Mapping[int, Ask], done: Mapping[int, BatchReply | BridgeError], attempt: int
     ) -> None:
@@ -205,7 +214,12 @@ class GraphClient:
             if not left:
                 return done
             requests = [
-                {"id": str(number), "method": "GET", "url": ask.path, "headers": {"Prefer": PREFER}}
+                {
+                    "id": str(number),
+                    "method": "GET",
+                    "url": ask.path,
+                    "headers": {"Prefer": ask.preferences},
+                }
                 for number, ask in left.items()
             ]
             reply = self._http.call(

@@ -15,9 +15,13 @@ from api_bridge.connectors import (
     Capability,
     Connection,
     Fetched,
+    FolderAsk,
+    FolderPage,
     Group,
+    Item,
     Mailbox,
     MailboxState,
+    MailFolder,
     Members,
     Page,
     Ref,
@@ -52,6 +56,7 @@ from api_bridge.connectors.graph.mapping import (
     member_of,
     text_of,
 )
+from api_bridge.connectors.graph.nightly import folder_pages, folders_of, whole_items
 from api_bridge.connectors.graph.pushes import Pushes
 from api_bridge.connectors.graph.remediate import Remediation
 from api_bridge.connectors.graph.sealed import open_notice, whole_message
@@ -210,6 +215,15 @@ class GraphConnector:
     ) -> Page:
         at = BackCursor.of(cursor, until)
         return older_page(self._client, self._folders, mailbox_id, at, since=since, most=most)
+
+    def folders_many(self, mailbox_ids: Sequence[str]) -> list[list[MailFolder] | BridgeError]:
+        return folders_of(self._client, self._folders, mailbox_ids)
+
+    def folder_changes(self, wanted: Sequence[FolderAsk]) -> list[FolderPage | BridgeError]:
+        return folder_pages(self._client, wanted)
+
+    def whole_items(self, mailbox_id: str, items: Sequence[Item]) -> list[Item]:
+        return whole_items(self._client, self._folders, mailbox_id, items)
 
     def fetch(self, ref: Ref) -> Fetched:
         return fetch_mail(self._client, ref)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -97,6 +98,39 @@ class Folders:
             known.places[folder_id] = self._look_up(mailbox_id, folder_id, known)
             self._keep(mailbox_id, known)
         return known.places[folder_id]
+
+    def places_in(self, mailbox_id: str, listed: Sequence[Json]) -> dict[str, Place]:
+        """The place of each of a mailbox's folders, all of which were just listed; of what is
+        known already nothing is asked.  Raises ``BridgeError``.
+        """
+        known = self._known(mailbox_id)
+        fixed = {folder_id: known.places[folder_id] for folder_id in known.main.values()}
+        by_id = {text_of(folder, "id"): folder for folder in listed}
+        places = {id: self._place_in(id, by_id, fixed) for id in by_id if id}
+        if places | fixed != known.places:
+            known.places = places | fixed
+            self._keep(mailbox_id, known)
+        return places
+
+    def _place_in(
+        self, folder_id: str, by_id: Mapping[str, Json], fixed: Mapping[str, Place]
+    ) -> Place:
+        """As ``_look_up`` finds it."""
+        if folder_id in fixed:
+            return fixed[folder_id]
+        current, is_quarantine = folder_id, False
+        for _ in range(DEPTH_LIMIT):
+            folder = by_id.get(current)
+            if folder is None:
+                break
+            is_quarantine = is_quarantine or self._is_quarantine(folder)
+            current = text_of(folder, "parentFolderId")
+            place = fixed.get(current)
+            if place in HANDED_DOWN:
+                return place
+            if place is not None:
+                break
+        return Place.QUARANTINE if is_quarantine else Place.OTHER
 
     def place_now(self, mailbox_id: str, folder_id: str) -> Place:
         """As ``place_of``, but asks; ``gone`` if there is no such folder.  Raises ``BridgeError``.

@@ -8,7 +8,8 @@ asked for the flags of the last days whenever the numbers of a folder moved.
 UIDNEXT and MODSEQ only say that there is something to look at; the listing goes on from the
 last UID that was listed, so that a number that is wrong hides nothing.  A UIDVALIDITY that
 changed makes UIDs worthless: that folder alone is listed anew from ``floor`` on, and items keep
-their names (``mapping.item_id_of``), so that nothing is told twice.
+their names (``mapping.item_id_of``), so that nothing is told twice.  In a folder that is known a
+higher UID is listed whatever its date: APPEND takes any (RFC 3501 6.3.11).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ CURSOR_VERSION = 1
 LOOK_BACK = timedelta(days=40)
 FLAGS_WITHOUT_MODSEQ = timedelta(days=2)
 SHORT_LOOK = timedelta(days=3)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 CLOCKS_DIFFER = timedelta(minutes=5)
 TIMES = "(UID INTERNALDATE)"
 MOST_TIMES = 5_000
@@ -52,7 +54,8 @@ MOST_TIMES = 5_000
 class FolderState:
     """``next_uid``: listed up to it; ``mark``: changes known up to it; while changes are listed
     page by page, ``flag_uid`` is the last one and ``target`` the mark they lead to.  ``uid_next``
-    as the server said it last.
+    as the server said it last; ``first_uid`` as it said it when the folder was first looked at, so
+    that what has it or a higher one came since (0: it did not say).
     """
 
     validity: int
@@ -61,11 +64,14 @@ class FolderState:
     flag_uid: int = 0
     target: int = 0
     uid_next: int = 0
+    first_uid: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """``floor``: mail received before it is not listed."""
+    """``floor``: mail received before it is not listed, where a folder is listed for the first
+    time, and where only flags changed.
+    """
 
     floor: datetime
     folders: dict[str, FolderState] = field(default_factory=dict)
@@ -74,7 +80,7 @@ class Cursor:
         folders = {
             name: [
                 *(state.validity, state.next_uid, state.mark),
-                *(state.flag_uid, state.target, state.uid_next),
+                *(state.flag_uid, state.target, state.uid_next, state.first_uid),
             ]
             for name, state in self.folders.items()
         }
@@ -187,6 +193,9 @@ class Changes:
             listing.restarted, state = True, None
         if state is None:
             state = FolderState(opened.validity, mark=mark)
+        if not state.first_uid:
+            came = opened.uid_next or folder.status.get("UIDNEXT", 0)
+            state = replace(state, first_uid=max(came, state.next_uid) if came else 0)
         known_to = state.next_uid
         state = self._list_new(session, folder, opened, state, floor, listing)
         if listing.room <= 0 and listing.more:
@@ -205,11 +214,17 @@ class Changes:
         floor: datetime,
         listing: Listing,
     ) -> FolderState:
-        found = _received_since(session, f"UID {state.next_uid}:* ", floor)
+        since = state.first_uid
+        found = session.search(f"UID {max(state.next_uid, since)}:*") if since else []
+        if state.next_uid < since or not since:
+            found = [*_received_since(session, f"UID {state.next_uid}:* ", floor), *found]
         # ``n:*`` is the last mail, too, if that has a lower number.
-        uids = [uid for uid in found if uid >= state.next_uid]
+        uids = sorted(uid for uid in set(found) if uid >= state.next_uid)
         taken = uids[: listing.room]
-        self.take(session, folder, opened, taken, floor, listing)
+        before = [uid for uid in taken if not since or uid < since]
+        self.take(session, folder, opened, before, floor, listing)
+        # Somebody may have put mail there with an old date.
+        self.take(session, folder, opened, taken[len(before) :], LONG_AGO, listing)
         if len(taken) < len(uids):
             listing.more = True
         return replace(state, next_uid=taken[-1] + 1) if taken else state

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from api_bridge.connectors.imap import fetch
 from api_bridge.errors import Rejected
-from api_bridge.models import Connection, MailboxSync
+from api_bridge.models import Connection, MailboxSync, SeenItem
 from incidents.models import Incident
 from incidents.remediation import pull_incident, restore_incident
 from incidents.words import Place, Verdict
@@ -156,3 +156,23 @@ def test_a_pull_and_a_restore_bring_every_copy_back_as_it_was(client_, incident)
     work(client_)
     assert folders(client_, "ana") == {"INBOX": [("$Work", "\\Flagged", "\\Seen")]}
     assert folders(client_, "bo") == {"INBOX": [()]}
+
+
+def test_a_mail_that_is_put_there_with_an_old_date_is_seen(client_):
+    """APPEND gives it the date that it is told, and a new UID.  What bears a date after the
+    connection is judged; before it the mail may as well have been moved from another folder, long
+    known and forgotten, and only teaches.
+    """
+    company, address = client_.company, client_.company.mail("ana")
+    now = timezone.now()
+    with client_.scope():
+        Connection.objects.update(created_at=now - timedelta(days=60))
+    for name, days in (("since", 50), ("before", 700)):
+        raw = mail(f"<{name}@old.example>", to=address)
+        company.server.put(address, raw, at=now - timedelta(days=days))
+    client_.sync()
+    judged = [row.internet_message_id for row in client_.observations(verdict__isnull=False)]
+    assert judged == ["<since@old.example>"]
+    with client_.scope():
+        rows = SeenItem.objects.filter(received_at__lt=now - timedelta(days=40))
+        assert sorted(rows.values_list("is_judged", flat=True)) == [False, True]

@@ -120,6 +120,19 @@ class InsideCloud:
         assert response.status_code == status, response.text
         return response.json() if response.content else None
 
+    def purge_folder(self, name: str) -> None:
+        """Gone for good, with its mail, as when Deleted Items are emptied."""
+
+        async def purge() -> None:
+            for table, column in (("message", "folder"), ("folder", "number")):
+                self._store.execute(
+                    f"DELETE FROM {table} WHERE {column} IN "
+                    "(SELECT number FROM folder WHERE display_name = ?)",
+                    name,
+                )
+
+        self._run(purge())
+
     def smtp(self) -> InsideSmtp:
         return InsideSmtp(self)
 
@@ -275,14 +288,17 @@ class Time:
         self.now += seconds
 
 
-def opener(cloud: InsideCloud, time: Time) -> Callable[[Connection, Runtime], Connector]:
+def opener(
+    cloud: InsideCloud, time: Time, *, keeps_limits: bool = False
+) -> Callable[[Connection, Runtime], Connector]:
     """In the place of ``connectors.open_connector``: the same, with this cloud for a network and
-    nobody to wait for.
+    nobody to wait for.  ``keeps_limits``: the caller's own are asked.
     """
     limits = LocalLimits(clock=time, sleep=time.sleep)
 
     def open_connector(connection: Connection, runtime: Runtime) -> Connector:
-        transport, runtime = InsideTransport(cloud), replace(runtime, limits=limits)
+        transport = InsideTransport(cloud)
+        runtime = runtime if keeps_limits else replace(runtime, limits=limits)
         if connection.kind == "google":
             google = GoogleClient(
                 connection, runtime, transport=transport, sleep=time.sleep, clock=time

@@ -13,6 +13,7 @@ from openapi_core import Config, OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 from openapi_schema_validator import OAS30Validator
 
+from api_bridge.connectors.graph.nightly import SUMMARY_FIELDS, _list_path
 from tests.api_bridge.sandbox.receiver import receiving
 from tests.api_bridge.sandbox.running import Company
 from tests.api_bridge.sandbox.test_messages import HTML
@@ -169,6 +170,25 @@ def test_delta(judge: Judge, company: Company, mail: str):
     assert "@removed" in page["value"][0]
     company.cloud.admin("POST", "faults", {"kind": "expired_delta"}, 201)
     judge("GET", page["@odata.deltaLink"], 410)
+
+
+def test_the_nightly_readings_requests_and_answers(judge: Judge, company: Company, mail: str):
+    """Just as the connector sends them, a mail with an old date among the answers."""
+    user = company.ids["ana"]
+    inbox = company.get(f"users/{user}/mailFolders/inbox")["id"]
+    company.post(f"users/{user}/mailFolders/{inbox}/childFolders", {"displayName": "Deep"})
+    for target in (_list_path(user), _list_path(user, inbox)):
+        found = judge.both("GET", target.lstrip("/"), 200)["value"]
+        assert all(each["parentFolderId"] for each in found)
+    company.cloud.admin("POST", f"mailboxes/{company.mail('ana')}/import", {
+        "received_at": "2020-02-29T10:00:00Z", "raw_base64": "U3ViamVjdDogeA0KDQp5",
+    }, 204)  # fmt: skip
+    base = f"users/{user}/mailFolders/{inbox}/messages/delta?$select={SUMMARY_FIELDS}"
+    page = judge.both("GET", base, 200, headers=IMMUTABLE)
+    assert "2020-02-29T10:00:00Z" in {each["receivedDateTime"] for each in page["value"]}
+    judge("GET", page["@odata.deltaLink"], 200)
+    for wrong in ({"received_at": "x", "raw_base64": "eA=="}, {"received_at": "2020-02-29"}):
+        company.cloud.admin("POST", f"mailboxes/{company.mail('ana')}/import", wrong, 400)
 
 
 def test_subscriptions(judge: Judge, company: Company):

@@ -19,6 +19,7 @@ from api_bridge.errors import BridgeError
 from api_bridge.known import forget_profiles
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import close_connectors, shared_runtime, wire_connection
+from api_bridge.scanback import behind
 from api_bridge.services import Cloud, Credentials, create_connection
 from api_bridge.sync import serve_sync
 from incidents.correlation import make_sense_of_backlog
@@ -182,7 +183,11 @@ def open_inside(cast: Cast, settings: Any, evidence: Path) -> Iterator[Inside]:
     forget_profiles()
     inside = Inside(cloud, time, cast)
     try:
-        with patch.object(runtime, "open_connector", opener(cloud, time)):
+        opened = opener(cloud, time)
+        with (
+            patch.object(runtime, "open_connector", opened),
+            patch.object(behind, "open_connector", opened),
+        ):
             yield inside
     finally:
         close_connectors()

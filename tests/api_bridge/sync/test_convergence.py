@@ -8,12 +8,14 @@ cloud in this process.  ``BAILEY_SYNC_STEPS`` says how many steps each host is t
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -34,10 +36,13 @@ from api_bridge import webhooks
 from api_bridge.circuit import LONGEST_REST_S
 from api_bridge.connectors.google import changes as history_changes
 from api_bridge.connectors.graph import changes
-from api_bridge.models import Connection, MailboxSync
+from api_bridge.models import Connection, MailboxSync, NightReading
+from api_bridge.nightly.work import serve_nightly
 from api_bridge.services import seal_pushes
 from incidents.words import Place
 from tenants.audit import BAILEY
+from tenants.doors import ClaimedWork
+from tests.api_bridge.sandbox.running import simple_mail
 from tests.api_bridge.sync.conftest import Client, Inside
 
 STEPS = int(os.environ.get("BAILEY_SYNC_STEPS", "400"))
@@ -58,7 +63,9 @@ _numbers = itertools.count()
 
 
 class Machine(RuleBasedStateMachine):
-    """One client.  ``kept``: (name, Message-ID) → (place, is read), as people left it."""
+    """One client.  ``kept``: (name, Message-ID) → (place, is read), as people left it; ``brought``:
+    those of them that somebody put there with an old date.
+    """
 
     open_client: ClassVar[Callable[[], Client]]
     inside: ClassVar[Inside]
@@ -73,6 +80,7 @@ class Machine(RuleBasedStateMachine):
         self.client = type(self).open_client()
         self.company: Any = self.client.company
         self.kept: dict[tuple[str, str], tuple[str, bool]] = {}
+        self.brought: set[str] = set()
         self.client.sync()
 
     def pick(self, name: str, which: int) -> str:
@@ -107,7 +115,9 @@ class Machine(RuleBasedStateMachine):
     @rule(name=_name, which=_which)
     def read(self, name: str, which: int) -> None:
         self.is_still = False
-        if message_id := self.pick(name, which):
+        message_id = self.pick(name, which)
+        # That an old mail was read is not told: only where it lies, by the next night.
+        if message_id and message_id not in self.brought:
             path = f"mailboxes/{self.company.mail(name)}/read"
             self.inside.cloud.admin("POST", path, {"internet_message_id": message_id})
             self.kept[name, message_id] = (self.kept[name, message_id][0], True)
@@ -168,6 +178,7 @@ class Machine(RuleBasedStateMachine):
             Connection.objects.update(rests_until=None)
         self.client.make_sense()
         self.client.sync()
+        self.before_comparing()
         told = [
             (row.recipient, row.internet_message_id)
             for row in self.client.observations(verdict__isnull=False)
@@ -179,6 +190,9 @@ class Machine(RuleBasedStateMachine):
             for copy in self.client.deliveries()
         }
         assert shown == there
+
+    def before_comparing(self) -> None:
+        """What else finds mail at this host."""
 
     @override
     def teardown(self) -> None:
@@ -198,6 +212,39 @@ class GraphMachine(Machine):
         super().__init__()
         self.inside.cloud.notices()
         self.waiting, self.proofs = [], {}
+        self.night()
+        self.night()
+
+    @rule(name=_name, days=st.integers(2, 900))
+    def put_there(self, name: str, days: int) -> None:
+        """Somebody brings a mail in that came long ago: the next night finds it."""
+        self.is_still = False
+        message_id, to = f"<old-{next(_numbers)}@old.example>", self.company.mail(name)
+        raw = simple_mail(to, subject="Old", message_id=message_id)
+        self.inside.cloud.admin("POST", f"mailboxes/{to}/import", {
+            "raw_base64": base64.b64encode(raw).decode(),
+            "received_at": (timezone.now() - timedelta(days=days)).isoformat(),
+        }, 204)  # fmt: skip
+        self.kept[name, message_id] = (Place.INBOX, False)
+        self.brought.add(message_id)
+
+    @rule()
+    def night(self) -> None:
+        """Also amid faults, and with mail that the live sync has not seen."""
+        self.is_still = False
+        now = timezone.now()
+        with self.client.scope():
+            MailboxSync.objects.update(due_at=now + timedelta(hours=1))
+            NightReading.objects.update(due_at=now)
+        serve_nightly(ClaimedWork(self.client.tenant.id, self.client.tenant.provider_id, 1))
+
+    @override
+    def before_comparing(self) -> None:
+        """The first night only learns, and one that failed is followed by another."""
+        with self.client.scope():
+            assert NightReading.objects.filter(whole_at__isnull=False).count() == len(NAMES)
+        for _ in range(2):
+            self.night()
 
     @override
     def move_at_host(self, name: str, message_id: str, folder: str) -> None:
@@ -282,6 +329,8 @@ def small_pages(monkeypatch) -> None:
     monkeypatch.setattr(changes, "_first_page", first_page)
     # One sync is one to the end, however busy the machine is.
     monkeypatch.setattr("api_bridge.sync.BUDGET_S", 600.0)
+    monkeypatch.setattr("api_bridge.nightly.work.SLICE_S", 600.0)
+    monkeypatch.setattr("api_bridge.connectors.graph.nightly.PAGE_SIZE", 3)
     monkeypatch.setattr(history_changes, "HISTORY_PAGE", 3)
     monkeypatch.setattr(history_changes, "LIST_PAGE", 4)
 

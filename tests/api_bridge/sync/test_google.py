@@ -48,6 +48,20 @@ def heard(cast, cloud):
     made.company.close()
 
 
+def test_a_mail_that_is_put_there_with_an_old_date_is_judged(google):
+    """Gmail's own insert, with the date of its header: history tells of it."""
+    company = google.company
+    raw = simple_mail(company.mail("ana"), subject="Old", message_id="<old@old.example>")
+    raw = raw.replace(b"Sun, 22 Nov 2026", b"Sat, 22 Nov 2025")
+    company.gmail("ana", "POST", "messages", params={"internalDateSource": "dateHeader"}, json={
+        "raw": base64.urlsafe_b64encode(raw).decode(), "labelIds": ["INBOX"],
+    })  # fmt: skip
+    google.sync()
+    google.sync()
+    (seen,) = google.observations(internet_message_id="<old@old.example>", verdict__isnull=False)
+    assert seen.detail["received_at"].startswith("2025-11-22")
+
+
 def connector_for(client) -> GoogleConnector:
     connector = connector_of(client.wired())
     assert isinstance(connector, GoogleConnector)

@@ -1,0 +1,52 @@
+"""For whoever has time: a connector of its own, whose calls give way to the live sync's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+
+from django.conf import settings
+
+from api_bridge import connectors
+from api_bridge.connectors import GOOGLE_HOSTS, MICROSOFT_HOSTS, Connector, Runtime, open_connector
+from api_bridge.limits import Quota, RedisLimits
+from api_bridge.models import Connection, MailboxSync
+from api_bridge.runtime import open_broker, shared_runtime
+from api_bridge.scanback.limits import PATIENCE_S, LowerLimits
+from tenants.models import Mailbox
+
+# One worker of the whole installation: the slot of a name that has no other.
+ONE = Quota(concurrent=1, per_s=1_000.0, burst=1_000.0, lease_s=120.0)
+
+
+@cache
+def shared_limits(wait_s: float) -> RedisLimits:
+    """The shared counts, for whoever waits no longer than that."""
+    return RedisLimits(open_broker(settings.REDIS_URL), wait_s=wait_s)
+
+
+def is_sync_behind(tenant_id: int, now: datetime) -> bool:
+    """Is a mailbox due that the live sync can read?  One that it has parked waits by itself."""
+    due = MailboxSync.objects.filter(
+        tenant=tenant_id, due_at__lte=now, connection__state=Connection.State.ACTIVE, failures=0
+    )
+    return bool(due.exclude(mailbox__state=Mailbox.State.GONE).exists())
+
+
+class BehindSync:
+    """Raises ``BridgeError`` where the connection's settings are wrong."""
+
+    def __init__(self, wired: connectors.Connection) -> None:
+        shared = shared_runtime()
+        self.limits = LowerLimits(shared_limits(PATIENCE_S))
+        self.connector: Connector = open_connector(
+            wired,
+            Runtime(
+                cache=shared.cache,
+                limits=self.limits,
+                allowed_hosts=MICROSOFT_HOSTS | GOOGLE_HOSTS | set(settings.OUTGOING_HOSTS),
+            ),
+        )
+
+    def close(self) -> None:
+        self.connector.close()
