@@ -32,6 +32,7 @@ from api_bridge.errors import (
     Unexpected,
 )
 from api_bridge.limits import Limits, Quota
+from tenants.failpoints import failpoint
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5
@@ -311,6 +312,8 @@ class OutgoingClient:
                 return self._send(request, token, rest)
         headers = {**request.headers, "Authorization": f"Bearer {token}"}
         began, is_there = self._clock(), False
+        if request.method != "GET":
+            failpoint("before_call")
         try:
             with self._http.stream(
                 request.method,
@@ -332,6 +335,8 @@ class OutgoingClient:
                 f"The answer was lost: {type(error).__name__}.",
                 may_have_happened=not request.is_safe,
             ) from error
+        if request.method != "GET":
+            failpoint("after_call")
         if response.status_code in NOT_THERE:
             self._circuit.failed(self._clock() - began)
         else:

@@ -25,6 +25,7 @@ RETENTION_S = 3600.0
 COMPARE_S = 300.0
 TITLES_S = 24 * 3600.0
 DOMAINS_S = 3600.0
+SIGHT_S = 3600.0
 
 app = Celery("bailey", broker=settings.REDIS_URL)
 app.autodiscover_tasks(["tenants", "incidents", "seg_bridge"])
@@ -40,6 +41,7 @@ app.conf.update(
         "digests": {"task": "seg_bridge.want", "args": ["digest"], "schedule": DIGESTS_S},
         "retention": {"task": "seg_bridge.want", "args": ["retain"], "schedule": RETENTION_S},
         "domains": {"task": "seg_bridge.want", "args": ["onboard"], "schedule": DOMAINS_S},
+        "sight": {"task": "seg_bridge.want", "args": ["access"], "schedule": SIGHT_S},
         "rare traits": {"task": "incidents.forget_rare_traits", "schedule": FORGET_S},
         "titles": {"task": "incidents.follow_titles", "schedule": TITLES_S},
         "interference": {"task": "incidents.want_compare", "schedule": COMPARE_S},

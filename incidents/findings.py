@@ -37,6 +37,7 @@ TITLES = {
     "push": "Push orders at the mail host are not renewed",
     "refused": "Mailboxes are refused to the mailbox layer",
     "lost": "Delivered mail is not seen in mailboxes",
+    "unaccounted": "Mail was taken in and has no outcome",
     "mx": "MX records have changed",
     "dkim": "DKIM records have changed",
 }
@@ -49,6 +50,7 @@ _HURTS_NOW, _MAY_HURT, _COSTS_SECONDS = (
 _SEVERITY = {
     "consent": (Incident.Severity.HIGH, _HURTS_NOW),
     "lost": (Incident.Severity.MEDIUM, _HURTS_NOW),
+    "unaccounted": (Incident.Severity.MEDIUM, _MAY_HURT),
     "refused": (Incident.Severity.MEDIUM, _HURTS_NOW),
     "mx": (Incident.Severity.HIGH, _HURTS_NOW),
     "push": (Incident.Severity.LOW, _COSTS_SECONDS),

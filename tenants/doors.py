@@ -13,6 +13,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from tenants.failpoints import failpoint
+
 
 def ask(function: str, *arguments: Any) -> Any:
     """The answer of a door that returns jsonb; None where it found nothing."""
@@ -75,4 +77,7 @@ class ClaimedWork:
 
 def claim_work(queue: str, lease_s: int) -> ClaimedWork | None:
     answer = ask("door_claim_work", queue, lease_s)
-    return ClaimedWork(**answer) if answer else None
+    if not answer:
+        return None
+    failpoint("after_commit")
+    return ClaimedWork(**answer)

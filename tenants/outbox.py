@@ -32,6 +32,7 @@ from django.utils import timezone
 from typing_extensions import override
 
 from tenants.doors import ClaimedWork
+from tenants.failpoints import failpoint
 from tenants.ids import new_id
 from tenants.models import OutgoingMail, Provider
 from tenants.secrets import seal, unseal
@@ -211,6 +212,7 @@ def _send(row: OutgoingMail, sender: str, sealers: Sequence[Sealer]) -> None:
     made = mail.message()
     for name, value in [each(made.as_bytes(), row.to_address) for each in sealers]:
         made[name] = value
+    failpoint("before_call")
     try:
         mail.send()
     except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
@@ -220,6 +222,7 @@ def _send(row: OutgoingMail, sender: str, sealers: Sequence[Sealer]) -> None:
         raise _Unclear(_words(error)) from error
     finally:
         _close_quietly(connection)
+    failpoint("after_call")
 
 
 def _close_quietly(connection: BaseEmailBackend) -> None:

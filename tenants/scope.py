@@ -15,6 +15,8 @@ from enum import StrEnum
 
 from django.db import connection, transaction
 
+from tenants.failpoints import failpoint
+
 
 class Role(StrEnum):
     """What a scope becomes in the database."""
@@ -75,9 +77,13 @@ def _open(scope: Scope) -> Iterator[Scope]:
             yield scope
         finally:
             _scope.reset(token)
+        if outer is None:
+            failpoint("before_commit")
     # A released savepoint keeps what SET LOCAL set: give the outer scope its own values back.
     if connection.in_atomic_block and not connection.needs_rollback:
         _apply(outer)
+    if outer is None:
+        failpoint("after_commit")
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api_bridge.conservation import MOST_LISTED, conservation_of, unaccounted_of
 from console.queries.blindspots import read_asked
-from console.queries.conservation import MOST_LISTED, conservation_of, unaccounted_of
 from incidents.access import access_client
 from tenants.errors import WrongInput
 

@@ -17,6 +17,12 @@ from api_bridge.blindspots import (
     reconcile,
     total,
 )
+from api_bridge.conservation import (
+    LayerCount,
+    Unaccounted,
+    conservation_of,
+    unaccounted_of,
+)
 from api_bridge.models import TracedMail
 from api_bridge.trace_sight import (
     TRACE_WORDS,
@@ -28,12 +34,6 @@ from api_bridge.trace_sight import (
 from console.lib.cursor import newest_first
 from console.lib.period import read_period
 from console.queries.blindness import Blind, Blindness
-from console.queries.conservation import (
-    LayerCount,
-    Unaccounted,
-    conservation_of,
-    unaccounted_of,
-)
 from incidents.ledger import Period
 from incidents.models import Delivery, Incident
 from incidents.opening import open_bypass

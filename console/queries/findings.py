@@ -52,6 +52,12 @@ _WAYS = {
         " looks at may hold a threat.",
         "client_blindspots",
     ),
+    "unaccounted": (
+        "See what has no outcome",
+        "Each copy is named there. Is the work of intake behind, or a worker failing? What a gate"
+        " died over, look for at the mail host.",
+        "client_blindspots",
+    ),
     "mx": (
         "See the MX records",
         "Who changed them, and on purpose? Mail that goes past the gates is not filtered there.",

@@ -7,16 +7,23 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
+from api_bridge.conservation import (
+    LONGEST,
+    conservation_of,
+    unaccounted_of,
+    watch_conservation,
+)
 from api_bridge.models import Connection, MailboxSync, SeenItem
-from console.queries.conservation import conservation_of, unaccounted_of
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
 from incidents.ledger import Period
+from incidents.models import Finding, Incident
 from incidents.words import Outcome, Place
+from tenants.doors import ClaimedWork
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
 from tests.console.test_blindspots import AT, HOUR, worker
-from tests.factories import gateway_saw, mailbox_saw
+from tests.factories import Cast, gateway_saw, mailbox_saw
 from tests.incidents.test_disagreements import INFO, IT
 
 pytestmark = pytest.mark.usefixtures("no_broker")
@@ -114,3 +121,57 @@ def test_page_and_api_say_it_of_ones_own_client(client, cast, taken_in):
     assert "5 taken in, 2 delivered, 1 held" in page
     assert "2 unaccounted" in page
     assert ulid(4) in page
+
+
+def watch(cast: Cast) -> None:
+    watch_conservation(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+
+
+def alarms(cast: Cast) -> list[tuple[str, bool, str]]:
+    """Of each finding: layer, whether it stands, the state of its incident."""
+    with worker(cast):
+        rows = Finding.objects.filter(code="unaccounted").select_related("incident")
+        found = [(row.key, row.settled_at is None, row.incident.state) for row in rows]
+    return sorted(found)
+
+
+def test_what_stays_unaccounted_opens_one_incident_until_it_has_an_outcome(client, cast, taken_in):
+    for _ in range(2):
+        watch(cast)
+    assert alarms(cast) == [("gateway", True, "new"), ("mailbox", True, "new")]
+    with worker(cast):
+        (incident,) = Incident.objects.filter(finding="unaccounted")
+        words = incident.findings.get(key="gateway").words
+        assert (
+            f"of 2 of 5 copies that were taken in nobody knows what became: 2 from {HOUR:%-d}"
+            in words
+        )
+        make_sense_of_backlog(cast.acme)
+        record([gateway_saw(cast.acme, IT, ulid=ulid(4), observed_at=AT + timedelta(minutes=5))])
+        make_sense_of_backlog(cast.acme)
+    client.force_login(cast.bo)
+    page = client.get(reverse("incident", args=[incident.id])).content.decode()
+    assert "See what has no outcome" in page
+    assert reverse("client_blindspots", args=["acme"]) in page
+    watch(cast)
+    assert alarms(cast) == [("gateway", False, "new"), ("mailbox", True, "new")]
+    with worker(cast):
+        SeenItem.objects.filter(item_id__in="cd").update(place="sent", is_judged=False)
+    watch(cast)
+    assert {state for _, _, state in alarms(cast)} == {"resolved"}
+
+
+def test_within_the_grace_time_nothing_is_said(cast):
+    with worker(cast):
+        record([gateway_saw(cast.acme, INFO, ulid=ulid(1))])
+    watch(cast)
+    assert alarms(cast) == []
+
+
+def test_what_is_too_old_to_be_looked_at_is_not_said_to_be_settled(cast, taken_in):
+    watch(cast)
+    with worker(cast):
+        Finding.objects.update(since=AT - LONGEST)
+        SeenItem.objects.all().delete()
+    watch(cast)
+    assert [stands for _, stands, _ in alarms(cast)] == [True, True]

@@ -10,7 +10,7 @@ can differ:
   (sent mail, Bailey's own quarantine, mail from before the connection).
 
 The rest is *unaccounted*: no outcome is known, or none yet.  After half an hour it is 0 where
-nothing is stuck or lost.
+nothing is stuck or lost; where it is not, the client has a health incident until it is.
 """
 
 from __future__ import annotations
@@ -18,16 +18,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
+
+from api_bridge.seen import GRACE
 from incidents.bulk import fetch
+from incidents.findings import Trouble, note_findings
 from incidents.ledger import Period
+from incidents.models import Finding
+from tenants.doors import ClaimedWork
 from tenants.models import Tenant
+from tenants.work import work_scope
 
 UNACCOUNTED = "unaccounted"
+LOOKED_BACK, LONGEST = timedelta(hours=24), timedelta(days=7)
+HOURS_NAMED = 3
 MOST_LISTED = 100
 LAYERS = ("gateway", "mailbox")
+NAMES = {"gateway": "Gateway", "mailbox": "Mailbox layer"}
 
 # Columns: name of the copy, recipient, the hour's time, outcome.
 _GATEWAY = """
@@ -161,3 +171,43 @@ def _count(layer: str, rows: Sequence[Sequence[Any]]) -> LayerCount:
         for at, counts in by_hour.items()
     ]
     return LayerCount(layer=layer, hours=hours)
+
+
+def watch_conservation(claimed: ClaimedWork) -> None:
+    """Hourly: a layer with copies of which no outcome is known has a line in one health incident,
+    from the end of the grace time until they have one.
+    """
+    with work_scope(claimed):
+        tenant = Tenant.objects.get(id=claimed.tenant_id)
+        standing = Finding.objects.filter(tenant=tenant, code=UNACCOUNTED, settled_at=None)
+        rows = {row.key: row for row in standing}
+        period = _watched(list(rows.values()))
+        troubles = []
+        for count in conservation_of(tenant, period):
+            row = rows.get(count.layer)
+            if count.unaccounted:
+                words = _words(count)
+            elif row is not None and row.since - LOOKED_BACK < period.since:
+                words = row.words  # it may be of hours that are no longer looked at: a person says
+            else:
+                continue
+            troubles.append(Trouble(code=UNACCOUNTED, key=count.layer, words=words))
+        note_findings(tenant, {UNACCOUNTED}, troubles)
+
+
+def _watched(standing: Sequence[Finding]) -> Period:
+    """Back to what was noticed first and stands, but not for longer than ``LONGEST``."""
+    now = timezone.now()
+    first = min([row.since for row in standing], default=now)
+    return Period(max(first - LOOKED_BACK, now - LONGEST), now - GRACE)
+
+
+def _words(count: LayerCount) -> str:
+    hours = [hour for hour in count.hours if hour.unaccounted]
+    named = [f"{hour.unaccounted} from {hour.at:%-d %b %H:%M} UTC" for hour in hours[:HOURS_NAMED]]
+    if more := len(hours) - len(named):
+        named.append(f"and in {more} more hour{'s' if more > 1 else ''}")
+    return (
+        f"{NAMES[count.layer]}: of {count.unaccounted} of {count.taken_in} copies that were taken"
+        f" in nobody knows what became: {', '.join(named)}."
+    )

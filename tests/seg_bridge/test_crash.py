@@ -1,0 +1,137 @@
+"""What the shipper sends, and what goes out by mail: killed at every commit in turn."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+from django.utils import timezone
+
+from incidents.evidence import read_evidence
+from incidents.models import Delivery, Evidence, Observation
+from incidents.observations import Observation as Seen
+from incidents.words import Verdict
+from seg_bridge.held.models import Digest, HeldLink
+from seg_bridge.tasks import want
+from tenants import outbox
+from tenants.models import OutgoingMail
+from tenants.scope import Role, tenant_scope
+from tests.crash.worker import check_passed, crash_at_each, serve
+from tests.factories import Cast, gateway_saw, state_policy
+from tests.seg_bridge.conftest import Wire, make_gate
+from tests.seg_bridge.test_requests import hold, scope
+from tests.tenants.test_outbox import Server
+
+
+def test_what_is_shipped_is_there_once_and_the_bytes_with_it(
+    cast: Cast, wire: Wire, settings, tmp_path
+):
+    """The shipper repeats what was not answered for; what was is on record."""
+    settings.EVIDENCE_DIR = tmp_path
+    begun: list[tuple[bytes, list[Seen]]] = []
+
+    def begin() -> None:
+        number = len(begun)
+        raw = f"Subject: {number}\r\n\r\n".encode()
+        lines = [
+            gateway_saw(
+                tenant,
+                f"info@{tenant.slug}.example",
+                ulid=f"01J{number:023d}",
+                internet_message_id=f"<{number}@evil.example>",
+                fingerprint=f"{number:032x}",
+                evidence=sha256(raw).hexdigest() if tenant == cast.acme else "",
+            )
+            for tenant in (cast.acme, cast.globex)
+        ]
+        begun.append((raw, lines))
+
+    def work() -> None:
+        raw, lines = begun[-1]
+        target = f"/ship/evidence/{cast.acme.id}/{sha256(raw).hexdigest()}"
+        assert wire.ask("PUT", target, raw).status_code in (200, 201)
+        assert wire.ship(*lines).json()["refused"] == []
+        wire.news()
+        serve("intake")
+
+    def check(died_at: str) -> None:
+        for tenant in (cast.acme, cast.globex):
+            with tenant_scope(Role.WORKER, [tenant.id]):
+                assert Observation.objects.count() == len(begun), died_at
+                assert Delivery.objects.count() == len(begun), died_at
+        with tenant_scope(Role.WORKER, [cast.acme.id]):
+            kept = Evidence.objects.values_list("sha256", flat=True)
+            read = {read_evidence(tenant_id=cast.acme.id, digest=each) for each in kept}
+        assert read == {raw for raw, _ in begun}, died_at
+
+    places = crash_at_each(begin, work, check)
+    check_passed(
+        places,
+        "seg_bridge.ingest",
+        reads={"_news"},
+        others={
+            "_give_back": "the gate asks again for what it was not given",
+            "_note_policy": "only trouble with a policy is noted; the gate tells it each time",
+        },
+    )
+    check_passed(
+        places,
+        "seg_bridge.shipping",
+        reads={"_share_out"},
+        others={"_take_one_by_one.<locals>.take": "as _take_share, for lines that were refused"},
+    )
+
+
+@pytest.fixture
+def mailed(cast: Cast, settings, monkeypatch: pytest.MonkeyPatch) -> Cast:
+    """A client with a daily digest, whose mailboxes a layer watches: it sees what has arrived."""
+    settings.EMAIL_BACKEND = "tests.tenants.test_outbox.Server"
+    Server.plan, Server.got = [], []
+
+    def has_arrived(_tenant: int, _address: str, message_id: str) -> bool:
+        return message_id in [mail.extra_headers["Message-ID"] for mail in Server.got]
+
+    monkeypatch.setattr(outbox, "_look_up", [has_arrived])
+    make_gate(cast, cast.acme)
+    hour = (timezone.now() - timedelta(hours=1)).hour
+    with scope(cast):
+        state_policy(cast.acme, **{"digest.when": "daily", "digest.hour": hour})
+    return cast
+
+
+def test_a_digest_is_made_once_and_arrives_once(mailed: Cast):
+    """Also where the worker died over the mail: a layer says whether it has arrived."""
+    begun: list[Delivery] = []
+
+    def begin() -> None:
+        with scope(mailed):
+            for each in Digest.objects.all():
+                Digest.objects.filter(id=each.id).update(slot=f"before {each.id}")
+        begun.append(hold(mailed, Verdict.SPAM))
+        with scope(mailed):
+            Delivery.objects.update(received_at=timezone.now() - timedelta(hours=3))
+
+    def work() -> None:
+        want("digest")
+        serve("digest")
+        for _ in range(2):  # the second time: what became of a mail that a worker died over
+            with scope(mailed):
+                past = timezone.now() - outbox.PATIENCE
+                rows = OutgoingMail.objects.exclude(due_at=None)
+                rows.update(due_at=timezone.now(), tried_at=past)
+            serve("notify")
+
+    def check(died_at: str) -> None:
+        with scope(mailed):
+            assert Digest.objects.count() == len(begun), died_at
+            assert HeldLink.objects.count() == len(begun), died_at
+            states = set(OutgoingMail.objects.values_list("state", flat=True))
+            assert states == {OutgoingMail.State.SENT}, died_at
+        assert len(Server.got) == len(begun), died_at
+
+    places = crash_at_each(begin, work, check)
+    check_passed(places, "seg_bridge.tasks")
+    check_passed(places, "seg_bridge.held.digest")
+    check_passed(places, "tenants.outbox")
+    check_passed(places, "tenants.work")
