@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("incidents", "0030_renewals"),
+        ("incidents", "0031_pause_while_resolved"),
     ]
 
     operations = [

@@ -17,8 +17,8 @@ SHOWN += ", undoes_id"
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("api_bridge", "0017_calls"),
-        ("incidents", "0031_signs_in_the_portal"),
+        ("api_bridge", "0018_nightly"),
+        ("incidents", "0033_signs_in_the_portal"),
     ]
 
     operations: ClassVar = [

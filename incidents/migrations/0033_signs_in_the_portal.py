@@ -16,7 +16,7 @@ SHOWN = "id, tenant_id, incident_id, mailbox, code, at"
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("incidents", "0030_renewals")]
+    dependencies: ClassVar = [("incidents", "0032_link_opened")]
 
     operations: ClassVar = [
         AddPortalSees(

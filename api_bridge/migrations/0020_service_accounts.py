@@ -11,7 +11,7 @@ from tenants.rls import AddProviderPolicy
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("api_bridge", "0018_steps_in_the_portal"),
+        ("api_bridge", "0019_steps_in_the_portal"),
         ("tenants", "0008_mailbox_groups"),
     ]
 
