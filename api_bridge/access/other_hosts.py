@@ -9,6 +9,8 @@ import json
 
 from api_bridge.access.clouds import OWN, cloud_named
 from api_bridge.access.hosts import Checked, Entered, Known
+from api_bridge.access.models import Purpose
+from api_bridge.access.service_accounts import service_account
 from api_bridge.errors import Rejected
 from api_bridge.models import Connection
 from api_bridge.services import (
@@ -52,10 +54,17 @@ def verify_google_host(entered: Entered, known: Known) -> list[Checked]:
 
 
 def connect_google_host(*, tenant: Tenant, entered: Entered, actor: Actor) -> None:
+    credentials = google_credentials(entered["service_account_key"])
+    own = service_account(Purpose.RESPOND)
+    if own is not None and own.client_id == credentials.client_id:
+        raise WrongInput(
+            "This is your service account for account response. Mail is read with another: else a"
+            " client could not refuse account response alone."
+        )
     create_connection(
         tenant=tenant,
         cloud_tenant_id=entered["customer_id"],
-        credentials=google_credentials(entered["service_account_key"]),
+        credentials=credentials,
         cloud=_google(entered),
         actor=actor,
         kind=Connection.Kind.GOOGLE,

@@ -67,6 +67,11 @@ def keep_service_account(*, purpose: str, key_json: str, actor: Person) -> Servi
         account = read_account(key_json)
     except Rejected as error:
         raise WrongInput(str(error)) from error
+    if Connection.objects.filter(kind=Connection.Kind.GOOGLE, client_id=account.client_id).exists():
+        raise WrongInput(
+            "This service account reads a client's mail already. Account response needs another:"
+            " else a client could not refuse it alone."
+        )
     row = service_account(purpose)
     is_new = row is None
     row = row or ServiceAccount(id=new_id(), provider_id=actor.provider_id, purpose=purpose)

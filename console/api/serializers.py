@@ -25,6 +25,7 @@ from incidents.models import (
 from incidents.models.mail import Outcome, Place, Verdict
 from incidents.reported import SAYABLE
 from incidents.story import exposure
+from incidents.words import Mark
 from seg_bridge.models import GatewayRule
 from seg_bridge.rule_files import state_of
 from tenants.models import Tenant
@@ -470,6 +471,10 @@ class StoryLineSerializer(serializers.Serializer[Any]):
     text = serializers.CharField()
     recipients = serializers.ListField(child=serializers.CharField())
     record = serializers.CharField(source="source", help_text="The raw record behind the sentence")
+    mark = serializers.ChoiceField(
+        choices=[each.value for each in Mark],
+        help_text="On record as it stands, computed from records, or a judgement",
+    )
 
 
 class StorySerializer(serializers.Serializer[Any]):

@@ -51,7 +51,7 @@ def counts_csv(counts: Iterable[MonthCount]) -> bytes:
     return write_csv(_COUNTS, rows)
 
 
-_STORY = ("time_utc", "lane", "sentence", "recipients", "source")
+_STORY = ("time_utc", "lane", "sentence", "recipients", "source", "mark")
 
 
 def story_csv(story: Story) -> bytes:
@@ -59,12 +59,12 @@ def story_csv(story: Story) -> bytes:
     rows: list[list[object]] = [
         [
             *(line.at.astimezone(UTC).isoformat(), line.lane, f"{line.lead} {line.text}".strip()),
-            *(", ".join(line.recipients), line.source),
+            *(", ".join(line.recipients), line.source, line.mark.value),
         ]
         for line in story.lines
     ]
     return write_csv(
-        _STORY, [*rows, *(["", "not_checked", each, "", ""] for each in story.not_checked)]
+        _STORY, [*rows, *(["", "not_checked", each, "", "", ""] for each in story.not_checked)]
     )
 
 

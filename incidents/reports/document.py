@@ -70,7 +70,7 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
                 "text": f"{line.lead} {line.text}".strip(),
                 "recipients": list(line.recipients),
                 "source": line.source,
-                "kind": "assessed" if line.lead.startswith("Judged") else line.mark.value,
+                "kind": line.mark.value,
             }
             for line in story.lines
         ],

@@ -14,7 +14,7 @@ from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
 from incidents.story.lines import Line, Names, Tone, all_inboxes, place_words
 from incidents.story.sender import Client, proofs
-from incidents.words import GRAVE, LET_THROUGH
+from incidents.words import GRAVE, LET_THROUGH, Mark
 
 _VERDICT_WORD = {
     "clean": _n("harmless"),
@@ -58,6 +58,7 @@ class _Saying:
     place: str
     key: Any
     tone: Tone = Tone.NONE
+    mark: Mark = Mark.OBSERVED
 
 
 def layer_lines(
@@ -93,6 +94,7 @@ def _line(saying: _Saying, pairs: Sequence[tuple[Observation, Delivery]], names:
         recipients=recipients,
         names_them=names_them or names.are_all(recipients),
         tone=saying.tone,
+        mark=saying.mark,
     )
 
 
@@ -155,7 +157,8 @@ def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observa
     if not reasons:
         lead = lead.rstrip(": \u00a0\u202f") + "."
     tone = Tone.ALARM if one.verdict in GRAVE else Tone.NONE
-    yield _Saying("mailbox", lead, reasons, "", (copy.message_id, one.layer), tone), one
+    key = (copy.message_id, one.layer)
+    yield _Saying("mailbox", lead, reasons, "", key, tone, Mark.ASSESSED), one
 
 
 def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | None:

@@ -8,6 +8,7 @@ import pytest
 
 from api_bridge.access.delegations import google_accounts
 from api_bridge.access.models import Grant, Purpose, ServiceAccount
+from api_bridge.access.other_hosts import connect_google_host
 from api_bridge.access.permissions import GOOGLE_NEEDS, google_scopes
 from api_bridge.access.service_accounts import keep_service_account, remove_service_account
 from api_bridge.access.work import serve_access
@@ -16,6 +17,7 @@ from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google.two_accounts import OF_RESPONSE
 from api_bridge.services import Cloud, google_cloud, verify_google
 from incidents.models import Incident
+from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotAllowed, NotThere, WrongInput
 from tests.api_bridge.accounts.google_yard import GoogleYard
@@ -160,12 +162,24 @@ def test_going_back_to_one_account_asks_that_one(google: GoogleYard) -> None:
         ("ana", "respond", "second", NotAllowed),
         ("mo", "detect", "second", WrongInput),
         ("mo", "respond", "{}", WrongInput),
+        ("mo", "respond", "account", WrongInput),  # it reads mail
     ],
 )
 def test_who_enters_it_and_what(google: GoogleYard, actor, purpose, key, refused) -> None:
-    key_json = json.dumps(google.company.second) if key == "second" else key
+    key_json = key if key == "{}" else json.dumps(getattr(google.company, key))
     with google.staff(), pytest.raises(refused):
         keep_service_account(purpose=purpose, key_json=key_json, actor=getattr(google.cast, actor))
+
+
+def test_the_account_for_account_response_reads_no_mail(google: GoogleYard) -> None:
+    enter(google)
+    entered = {
+        "customer_id": "C0other",
+        "admin": google.company.admin,
+        "service_account_key": json.dumps(google.company.second),
+    }
+    with google.worker(), pytest.raises(WrongInput, match="for account response"):
+        connect_google_host(tenant=google.tenant, entered=entered, actor=BAILEY)
 
 
 def test_a_new_client_s_scopes_are_tried_by_the_account_they_are_for(google: GoogleYard) -> None:
