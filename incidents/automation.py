@@ -201,7 +201,8 @@ def _too_much(item: Disagreement, wish: LateVerdicts, modes: Modes) -> str:
     number = len(modes.of_copies(_to_pull(item.incident), Mode.AUTO))
     if number > wish.most_copies:
         return f"It would pull {number} copies; without a person at most {wish.most_copies}."
-    Disagreement.objects.filter(id=item.id).update(result={**item.result, "counted": number})
+    open_one = Disagreement.objects.filter(id=item.id, state=Disagreement.State.OPEN)
+    open_one.update(result={**item.result, "counted": number})
     return ""
 
 

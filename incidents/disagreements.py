@@ -171,14 +171,18 @@ def _fill(
     )
 
 
+@transaction.atomic
 def rehearse_repair(*, item: Disagreement, actor: Person | Actor) -> RepairForecast:
-    """What the proposed gateway rule would have done.  Raises ``WrongInput`` where none is."""
+    """What the proposed gateway rule would have done.  Raises ``WrongInput`` where none is,
+    ``Conflict`` if somebody has decided.
+    """
     if item.proposal.get("layer") != Layer.GATEWAY:
         raise WrongInput("There is no gateway rule to rehearse here.")
     forecast = gateway_layer().rehearse_repair(
         tenant_id=item.tenant_id, repair=item.proposal, actor=actor
     )
-    result = {**item.result, "rehearsal": str(forecast.id)}
+    # What a decision led to stands there, too: none is overwritten by who rehearsed meanwhile.
+    result = {**_lock(item).result, "rehearsal": str(forecast.id)}
     Disagreement.objects.filter(id=item.id).update(result=result)
     item.result = result
     return forecast

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents.holding import take_turns
+from incidents.holding import in_order, take_turns
 from incidents.models import Incident, Job
 from incidents.remediation import block_sender, pull_incident
 from tenants.errors import DomainError, WrongInput
@@ -103,8 +103,7 @@ def _check(incidents: Sequence[Incident]) -> None:
 
 
 def _in_order(incidents: Iterable[Incident]) -> list[Incident]:
-    """Held in the order in which all hold incidents (incidents/holding.py)."""
-    ordered = sorted(incidents, key=lambda incident: incident.id)
+    ordered = in_order(incidents)
     take_turns(ordered)
     return ordered
 

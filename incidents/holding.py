@@ -7,6 +7,9 @@
 3. Incidents in the order of their ids, then campaigns in the order of theirs.
 4. ``hold_links``, at the end.
 
+Who acts on incidents of several clients goes client by client (``in_order``): what is held of a
+client, the work that it wants too, is held before anything of the next.
+
 Who holds one incident alone needs no turn.
 """
 
@@ -38,6 +41,11 @@ def take_turns(incidents: Iterable[Incident]) -> None:
     counted = Counter(incident.tenant_id for incident in incidents)
     for tenant_id in sorted(tenant_id for tenant_id, n in counted.items() if n > 1):
         take_turn(tenant_id)
+
+
+def in_order(incidents: Iterable[Incident]) -> list[Incident]:
+    """In which one act on all of these holds them."""
+    return sorted(incidents, key=lambda incident: (incident.tenant_id, incident.id))
 
 
 def hold_incidents(incident_ids: Collection[UUID]) -> None:

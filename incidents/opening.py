@@ -19,6 +19,7 @@ from incidents.assessment import (
     EXPOSED,
     IN_MAILBOX,
     RANK,
+    Assessment,
     assess,
     copies_within_reach,
     kind_part,
@@ -274,6 +275,35 @@ def refresh_incident(incident: Incident) -> None:
         kept_kind=incident.kind if incident.kind in NOT_GROUPED else "",
         clues=clues,
     )
+    _set_facts(incident, found, messages, signs)
+    was_open, resolved_at = incident.is_open, incident.resolved_at
+    to_mind = without_allowed(copies)
+    _follow_exposure(incident, was_exposed, was_grave, to_mind)
+    marks = follow_incident(incident, messages, to_mind)
+    old = {"found_by_looking_back"} if clues.is_old else set()
+    codes = {*found.cross_layer, *marks, *old}
+    incident.cross_layer = [code for code in CROSS_LAYER if code in codes]
+    follow_orders(incident, to_mind)
+    follow_condemned(incident, to_mind)
+    follow_quiet(incident)
+    was_opened = incident.is_open and not was_open
+    if was_opened and resolved_at is not None:
+        note_resolved(incident, resolved_at)
+    reckon(incident)
+    incident.save()
+    if was_opened:
+        note_incident(incident)
+        done(incident, REOPENED, BAILEY, "More of it came into an inbox.")
+    announce_incident(incident.tenant_id, incident.id)
+
+
+def _set_facts(
+    incident: Incident,
+    found: Assessment,
+    messages: Sequence[Message],
+    signs: Sequence[AccountSign],
+) -> None:
+    """What follows from its mails, and from the signs of its account, if it is about one."""
     for name in (
         *("kind", "severity", "severity_parts", "cross_layer", "counts"),
         *("title", "subject", "sender"),
@@ -291,24 +321,6 @@ def refresh_incident(incident: Incident) -> None:
     seen += [(sign.at, sign.at) for sign in signs]
     incident.first_seen_at = min(first for first, _ in seen)
     incident.last_seen_at = max(last for _, last in seen)
-    was_open, resolved_at = incident.is_open, incident.resolved_at
-    to_mind = without_allowed(copies)
-    _follow_exposure(incident, was_exposed, was_grave, to_mind)
-    marks = follow_incident(incident, messages, to_mind)
-    old = {"found_by_looking_back"} if clues.is_old else set()
-    codes = {*found.cross_layer, *marks, *old}
-    incident.cross_layer = [code for code in CROSS_LAYER if code in codes]
-    follow_orders(incident, to_mind)
-    follow_condemned(incident, to_mind)
-    follow_quiet(incident)
-    if incident.is_open and not was_open and resolved_at is not None:
-        note_resolved(incident, resolved_at)
-    reckon(incident)
-    incident.save()
-    if incident.is_open != was_open:
-        note_incident(incident)
-        done(incident, REOPENED, BAILEY, "More of it came into an inbox.")
-    announce_incident(incident.tenant_id, incident.id)
 
 
 def _follow_signs(incident: Incident, signs: Sequence[AccountSign]) -> None:

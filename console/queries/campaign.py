@@ -51,6 +51,11 @@ FACTS = {
 }
 SHOWN = {**OUTCOMES, **FACTS}
 LISTS = ("copies", "incidents")
+# As ``Incident.is_called_harmless`` says it of one.
+_CALLED_HARMLESS = Q(
+    state=Incident.State.RESOLVED,
+    classification__in=(Incident.Classification.BENIGN, Incident.Classification.FALSE_POSITIVE),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +133,7 @@ def can_be_pulled(incidents: QuerySet[Incident]) -> list[Incident]:
     """Those with copies in reach that no person closed as no threat, most in reach first, as many
     as one order may have.
     """
-    harmless = (Incident.Classification.BENIGN, Incident.Classification.FALSE_POSITIVE)
-    found = (
-        incidents.annotate(reach=reach_of_incident())
-        .filter(reach__gt=0)
-        .exclude(state=Incident.State.RESOLVED, classification__in=harmless)
-    )
+    found = incidents.annotate(reach=reach_of_incident()).filter(~_CALLED_HARMLESS, reach__gt=0)
     return _of_one_order(found.order_by("-reach", "id"))
 
 
@@ -190,8 +190,9 @@ _KEYS = ("messages", "recipients", "copies", *SHOWN)
 
 
 def _incidents_of_clients(incidents: QuerySet[Incident]) -> dict[int, dict[str, Any]]:
-    """Client → how many incidents, when, and how many copies of open ones are in reach."""
-    is_open = ~Q(state=Incident.State.RESOLVED)
+    """Client → how many incidents, when, and how many copies are in reach, but for those of
+    incidents that people called harmless.
+    """
     rows: Any = (
         incidents.order_by()
         .values("tenant_id")
@@ -199,7 +200,7 @@ def _incidents_of_clients(incidents: QuerySet[Incident]) -> dict[int, dict[str, 
             n=Count("id"),
             first=Min("first_seen_at"),
             last=Max("last_seen_at"),
-            reach=Sum(reach_of_incident(), filter=is_open),
+            reach=Sum(reach_of_incident(), filter=~_CALLED_HARMLESS),
         )
     )
     return {row["tenant_id"]: dict(row) for row in rows}

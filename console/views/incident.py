@@ -21,7 +21,7 @@ from console.queries.rules import block_forecast
 from console.queries.story import story_of
 from console.queries.work import work_of
 from incidents.access import access_incident
-from incidents.assessment import copies_within_reach
+from incidents.assessment import copies_within_reach, within_reach
 from incidents.campaigns.moving import successor
 from incidents.client_words import read_answers
 from incidents.orders import LATE_COPIES
@@ -153,7 +153,8 @@ def incident_resolve(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         resolve_incident(incident=found, actor=request.user, **form.cleaned_data)
         messages.success(request, f"#{found.number} is resolved.")
         return redirect("queue")
-    return ask(request, "console/incident_resolve.html", {"incident": found, "form": form})
+    context = {"incident": found, "form": form, "reach": within_reach(found.counts)}
+    return ask(request, "console/incident_resolve.html", context)
 
 
 @for_staff

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from incidents.holding import take_turns
+from incidents.holding import in_order, take_turns
 from incidents.models import Incident, Quiet
 from incidents.services.quiet import quiet_incident, wake_incident
 from incidents.services.states import (
@@ -105,12 +105,10 @@ def act_on_many(
     wanted = list(dict.fromkeys(incident_ids))
     found = Incident.objects.select_related("tenant").in_bulk(wanted)
     take_turns(found.values())
-    # Held in the order in which all hold incidents (incidents/holding.py).
     results = {
-        incident_id: _try(act, found.get(incident_id), incident_id, actor, revisions or {})
-        for incident_id in sorted(wanted)
+        each.id: _try(act, each, actor, revisions or {}) for each in in_order(found.values())
     }
-    return [results[incident_id] for incident_id in wanted]
+    return [results.get(each) or Result(each, None, False, NotThere().sentence) for each in wanted]
 
 
 def foresee_many(
@@ -129,21 +127,13 @@ def foresee_many(
     return results
 
 
-def _try(
-    act: _Act,
-    incident: Incident | None,
-    incident_id: UUID,
-    actor: Person,
-    revisions: Mapping[UUID, int],
-) -> Result:
-    if incident is None:
-        return Result(incident_id, None, False, NotThere().sentence)
+def _try(act: _Act, incident: Incident, actor: Person, revisions: Mapping[UUID, int]) -> Result:
     tenant = incident.tenant
     try:
         with transaction.atomic():
-            act(incident=incident, actor=actor, revision=revisions.get(incident_id))
+            act(incident=incident, actor=actor, revision=revisions.get(incident.id))
     except DomainError as error:
-        return Result(incident_id, incident, False, error.sentence)
+        return Result(incident.id, incident, False, error.sentence)
     finally:
         incident.tenant = tenant  # reading the row anew had forgotten it
-    return Result(incident_id, incident, True, "")
+    return Result(incident.id, incident, True, "")

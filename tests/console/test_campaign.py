@@ -230,6 +230,18 @@ def test_what_was_closed_as_no_threat_is_not_pulled(as_ana, cast, both):
     assert "no threat" in states[cast.globex.id][1]
 
 
+def test_what_was_closed_as_a_threat_and_lies_there_still_is_said_to_be_in_reach(
+    as_ana, cast, both
+):
+    with everywhere(cast):
+        Incident.objects.filter(id__in=[each.id for each in both]).update(
+            state=Incident.State.RESOLVED, classification=Incident.Classification.TRUE_POSITIVE
+        )
+    answer = as_ana.get(reverse("campaign", args=[both[0].id]))
+    assert answer.context["page"].in_reach == 2
+    assert "No copy that we can see is within" not in answer.content.decode()
+
+
 def test_no_client_chosen_is_asked_again(as_ana, cast, both):
     answer = as_ana.post(reverse("campaign_pull", args=[both[0].id]), {"reason": ""})
 

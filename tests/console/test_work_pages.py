@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -80,6 +81,11 @@ def test_what_somebody_has_closed_meanwhile_is_not_taken(cast, phish, page):
     assert ana.post(where, form).status_code == 409
     with staff(cast):
         assert Incident.objects.get(id=phish.id).owner_id is None
+
+
+def test_who_closes_is_told_what_stays_within_reach(cast, phish):
+    page = browser(cast.ana).get(reverse("incident_resolve", args=[phish.id])).content.decode()
+    assert "1 copy is still within somebody's reach: closing leaves it there." in unescape(page)
 
 
 def test_a_step_without_words_is_refused_aloud(cast, phish):

@@ -374,6 +374,15 @@ def test_malware_is_blocked_by_its_file(cast: Cast):
     assert (repair["match"], repair["value"]) == ("attachment_sha256", "c" * 64)
 
 
+def test_who_rehearses_what_somebody_has_just_accepted_overwrites_nothing(cast: Cast):
+    happened(cast, passed(cast), inside(cast, verdict=Verdict.PHISH))
+    stale = the_item()
+    result = accept(item=the_item(), actor=cast.bo)
+    with pytest.raises(Conflict, match="decided by Bo"):
+        rehearse_repair(item=stale, actor=cast.ana)
+    assert the_item().result == result
+
+
 def test_accepting_writes_the_rehearsed_rule_with_owner_and_end_once(cast: Cast):
     happened(cast, passed(cast), inside(cast, verdict=Verdict.PHISH))
     item = the_item()

@@ -12,9 +12,10 @@ from django.db import connection
 from incidents import everywhere
 from incidents.campaigns import belonging
 from incidents.campaigns.belonging import new_campaign
+from incidents.everywhere import pull_everywhere
 from incidents.grouping import become_one
 from incidents.holding import take_turn
-from incidents.models import Incident
+from incidents.models import Incident, Intent
 from incidents.regroup import merge_incidents
 from incidents.regroup_campaigns import join_campaign, leave_campaign
 from incidents.services import assign_incident, many
@@ -39,6 +40,7 @@ class Meeting:
     def __init__(self, cast: Cast) -> None:
         self.cast = cast
         self.reached, self.go_on = threading.Event(), threading.Event()
+        self.clients: tuple[Tenant, ...] = (cast.acme,)
         self.errors: list[Exception] = []
         self.is_first_paused = False
 
@@ -59,7 +61,7 @@ class Meeting:
 
     def _act(self, act: Callable[[], object]) -> None:
         try:
-            with staff(self.cast, self.cast.acme):
+            with staff(self.cast, *self.clients):
                 act()
         except Exception as error:  # noqa: BLE001 (the test names it)
             self.errors.append(error)
@@ -155,10 +157,26 @@ def test_two_campaigns_joined_from_both_ends(meeting: Meeting, monkeypatch):
         assert len({fresh(each).campaign_id for each in (a, b, c)}) == 1
 
 
-def test_an_order_over_clients_holds_in_the_order_of_acts_on_many(cast: Cast):
+def test_two_orders_over_the_same_clients_from_both_ends(meeting: Meeting, monkeypatch):
+    """The work that an order wants of a client is held until the order is given."""
+    cast = meeting.cast
+    for client, number in ((cast.acme, 2), (cast.globex, 3), (cast.globex, 4), (cast.acme, 5)):
+        arrive(client, number)
     with staff(cast):
-        arrive(cast.globex, 2)
-        arrive(cast.acme, 3)
-        arrive(cast.globex, 4)
-        rows = list(Incident.objects.order_by("tenant", "number"))
-        assert everywhere._in_order(rows) == sorted(rows, key=lambda row: row.id)
+        a, b, c, d = Incident.objects.select_related("tenant").order_by("id")
+    pull = everywhere.pull_incident
+
+    def slowly(**kwargs: Any) -> Any:
+        job = pull(**kwargs)
+        meeting.pause()
+        return job
+
+    monkeypatch.setattr(everywhere, "pull_incident", slowly)
+
+    def order(*incidents: Incident) -> Callable[[], object]:
+        return lambda: pull_everywhere(incidents=incidents, actor=cast.ana, reason="")
+
+    meeting.clients = (cast.acme, cast.globex)
+    meeting.run(order(a, b), order(c, d))
+    with staff(cast):
+        assert Intent.objects.count() == 4
