@@ -17,6 +17,7 @@ from typing import Any
 from seg_bridge.engines import Engine
 from seg_bridge.engines.embedded.resolver import Resolver
 from seg_bridge.gate.commands import CommandLoop, Memory
+from seg_bridge.gate.conversation import FrontParts
 from seg_bridge.gate.core import CoreParts, FactsReader, RelayCore, Stores
 from seg_bridge.gate.desk import Desk
 from seg_bridge.gate.files import make_folder
@@ -41,7 +42,7 @@ from seg_bridge.gate.release import Releaser
 from seg_bridge.gate.repeats import Repeats
 from seg_bridge.gate.rescan import FIRST_PAUSE_S, Rescanner, Unscanned
 from seg_bridge.gate.returning import Returner
-from seg_bridge.gate.session import FrontParts, GateSession
+from seg_bridge.gate.session import GateSession
 from seg_bridge.gate.settings import GateSettings
 from seg_bridge.gate.snapshots import SnapshotKeeper
 from seg_bridge.gate.sockets import BACKLOG, Acceptor, open_socket

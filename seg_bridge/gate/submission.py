@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from seg_bridge.gate.conversation import FrontParts
 from seg_bridge.gate.core import CoreParts
 from seg_bridge.gate.journal import Journal, JournalError
 from seg_bridge.gate.known import Known
@@ -27,7 +28,6 @@ from seg_bridge.gate.outbound.watch import SenderWatch
 from seg_bridge.gate.outbound.ways_out import WaysOut
 from seg_bridge.gate.policy import PolicySnapshot
 from seg_bridge.gate.release import Command, Done
-from seg_bridge.gate.session import FrontParts
 from seg_bridge.gate.settings import GateSettings
 from seg_bridge.gate.sockets import BACKLOG, Acceptor, open_socket
 

@@ -3,6 +3,8 @@
 ``keys``       every value that a policy has: its choices, its default
 ``effective``  inheritance as pure functions; no Django here, nor in ``keys``
 ``layers``     what the levels state, from the database
+``leads``      what a lead alone may change
+``models``     the rows
 ``services``   asking for a change, making it, templates
 ``push``       one change for many clients
 """

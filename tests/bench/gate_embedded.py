@@ -27,6 +27,7 @@ import uvloop
 from incidents.mail.loop_reader import LoopReader
 from seg_bridge.engines.embedded import JUDGE, EmbeddedEngine
 from seg_bridge.engines.isolated import IsolatedEngine
+from seg_bridge.gate.conversation import FrontParts
 from seg_bridge.gate.hop import OutgoingMail
 from seg_bridge.gate.ingest import IngestClient
 from seg_bridge.gate.known import Known
@@ -35,7 +36,7 @@ from seg_bridge.gate.policy import sign_snapshot
 from seg_bridge.gate.records import Transaction
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.server import Gate
-from seg_bridge.gate.session import FrontParts, GateSession
+from seg_bridge.gate.session import GateSession
 from seg_bridge.gate.ways import Way
 from tests.bench import Measurement
 from tests.bench.mail_reading import mails

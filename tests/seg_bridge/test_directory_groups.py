@@ -262,7 +262,10 @@ def test_a_group_gives_no_right_that_a_domain_or_an_earlier_group_keeps(finance:
     cast = finance.cast
     domain = Mailbox.objects.select_related("domain").get(address=CEO).domain
     of_domain = Target(provider=cast.provider, tenant=cast.acme, domain=domain)
-    looser = {"version": 0, "states": {"release.phish": "analyst", "mark_from": 2.0}}
+    looser: dict[str, Any] = {
+        "version": 0,
+        "states": {"release.phish": "analyst", "mark_from": 2.0},
+    }
 
     def keep(target: Target) -> None:
         stricter = {"release.phish": "lead"}

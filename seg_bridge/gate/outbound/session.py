@@ -18,13 +18,14 @@ from typing import cast
 from typing_extensions import override
 
 from incidents.words import Direction
+from seg_bridge.gate.conversation import FrontParts, Goodbye
 from seg_bridge.gate.outbound.login_desk import FailedLogins, fitting_hash
 from seg_bridge.gate.outbound.submitter import Login, LoginEnded, Submitter
 from seg_bridge.gate.outbound.watch import SenderWatch
 from seg_bridge.gate.outbound.ways_out import WaysOut
 from seg_bridge.gate.paths import BadCommand, MailCommand
 from seg_bridge.gate.policy import PolicySnapshot, Route
-from seg_bridge.gate.session import FrontParts, GateSession, Goodbye
+from seg_bridge.gate.session import GateSession
 from seg_bridge.gate.xclient import is_loopback
 
 log = logging.getLogger(__name__)

@@ -217,6 +217,15 @@ async def test_a_recipient_that_is_not_exactly_a_mailbox_gets_550(milter_for, re
         assert (await send(gate, mail_bytes(), recipient)).final.startswith("550")
 
 
+@pytest.mark.parametrize("local", ["a%b", "a!b", '"a@b"', '"a"', "a..b", "x" * 300])
+async def test_a_recipient_that_could_be_read_in_two_ways_gets_550_though_it_is_listed(
+    milter_for, sink, local
+):
+    async with milter_for(tenant("odd", 7, sink.hop, local)) as gate:
+        answer = await send(gate, mail_bytes(), f"{local}@odd.example")
+        assert answer.final.startswith("550 5.1.3")
+
+
 @pytest.mark.parametrize("sender", ["nodomain", "a@b@c.example", "a b@c.example", "a@b..example"])
 async def test_a_sender_that_two_servers_could_read_differently_is_refused(milter_for, sender):
     async with milter_for() as gate:

@@ -372,6 +372,22 @@ async def test_a_client_that_falls_silent_in_mid_mail_is_cut(front_for, sink):
         assert front.gate.observations() == []
 
 
+async def test_a_client_that_trickles_a_mail_is_cut(front_for, sink):
+    """Never silent for long, and never done: a byte now and then keeps no place for ever."""
+    bounds = FrontLimits(greet_wait_s=0.01, data_idle_s=5.0, data_grace_s=0.5)
+    async with front_for(limits=bounds) as front, front.client() as client:
+        await client.envelope(INFO)
+        assert (await client.command("DATA")).startswith("354")
+        started = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while not client.reader._buffer and not client.reader.at_eof():
+                assert time.monotonic() - started < 10
+                client.writer.write(b"x")
+                await asyncio.sleep(0.05)
+        assert (await client.reply()).startswith("421")
+        assert front.gate.observations() == []
+
+
 # 25: connections
 
 
