@@ -24,7 +24,7 @@ from uuid import UUID
 from django.db.models import Min
 from django.utils import timezone
 
-from api_bridge.connectors import FolderAsk, FolderPage, MailFolder, ReadsFolders
+from api_bridge.connectors import FolderAsk, FolderPage, ReadsFolders
 from api_bridge.errors import (
     AccessDenied,
     AuthExpired,
@@ -37,6 +37,7 @@ from api_bridge.errors import (
 )
 from api_bridge.known import REMEMBERED
 from api_bridge.models import Connection, MailboxSync, NightFolder, NightReading
+from api_bridge.nightly.folders import begin
 from api_bridge.nightly.reading import Step, park, read_page, settle_removed
 from api_bridge.nightly.times import APART, next_night
 from api_bridge.runtime import wire_connection
@@ -59,9 +60,6 @@ MAILBOXES_AT_ONCE = 10
 FOLDERS_AT_ONCE = 10
 # What a mailbox may ask of its host in one night: a first reading goes on the next one.
 MOST_REQUESTS = 100
-# A folder whose counts are as they were is not asked, but for this often: what came and what went
-# may have been as many.
-ANYWAY = timedelta(days=7)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCKS_DIFFER = timedelta(minutes=2)
 
@@ -284,51 +282,7 @@ def _list_folders(claimed: ClaimedWork, lower: BehindSync, nights: Sequence[Nigh
             _after(claimed, night.id, answer)
             continue
         with work_scope(claimed):
-            _begin(night, answer)
-
-
-def _begin(night: Night, listed: Sequence[MailFolder]) -> None:
-    """Which of them are read this night.  Must run in the client's scope."""
-    row = NightReading.objects.select_for_update().get(id=night.id)
-    if row.began_at is not None:
-        return
-    now = timezone.now()
-    row.began_at, row.removed, row.last_error, row.failures = now, [], "", 0
-    row.requests = row.mails = row.imported = row.missed = row.vanished = 0
-    mine = NightFolder.objects.filter(tenant_id=row.tenant_id, mailbox_id=row.mailbox_id)
-    mine.update(is_listed=False, is_waiting=False, lost=0)
-    folders = {folder.folder_id: folder for folder in mine.defer("known")}
-    made = []
-    for each in listed:
-        if each.place is Place.QUARANTINE:
-            # What lies there Bailey has put there.
-            continue
-        folder = folders.get(each.id)
-        if folder is None:
-            folder = NightFolder(
-                tenant_id=row.tenant_id,
-                mailbox_id=row.mailbox_id,
-                folder_id=each.id,
-                is_first=row.whole_at is None,
-            )
-            made.append(folder)
-        folder.place, folder.is_listed = each.place, True
-        folder.listed_total, folder.listed_unread = each.total, each.unread
-        folder.is_waiting = _is_to_be_read(folder, now)
-    fields = ["place", "is_listed", "listed_total", "listed_unread", "is_waiting"]
-    NightFolder.objects.bulk_update(folders.values(), fields)
-    NightFolder.objects.bulk_create(made)
-    row.save()
-
-
-def _is_to_be_read(folder: NightFolder, now: datetime) -> bool:
-    counts = (folder.listed_total, folder.listed_unread)
-    if folder.read_at is None:
-        # Nothing lies in it, and nothing ever did that we know of.
-        return folder.listed_total != 0 or bool(folder.link)
-    if None in counts or counts != (folder.total, folder.unread):
-        return True
-    return folder.listed_total != 0 and folder.read_at <= now - ANYWAY
+            begin(night.id, answer)
 
 
 def _read_folders(claimed: ClaimedWork, lower: BehindSync, nights: Sequence[Night]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from api_bridge.models import Connection, MailboxSync, TracedMail
+from api_bridge.models import Connection, MailboxSync, NightReading, TracedMail
 from incidents.correlation import make_sense_of_backlog
 from incidents.disagreements import rehearse_repair
 from incidents.intake import record
@@ -54,6 +54,15 @@ def on_exchanges_record(cast: Cast) -> None:
             synced_at=timezone.now(),
             notices_refused=2,
             refused_why="It brings no proof.",
+        )
+        NightReading.objects.create(
+            tenant=cast.acme,
+            mailbox=mailbox,
+            connection=connection,
+            due_at=timezone.now(),
+            read_at=at,
+            imported=2,
+            last_error="A folder could not be read: the provider answered 400.",
         )
         for number, status in enumerate(("delivered", "quarantined")):
             TracedMail.objects.create(
