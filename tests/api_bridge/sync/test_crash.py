@@ -107,7 +107,7 @@ def moves_of(inside: Inside) -> Counter[str]:
     return asked
 
 
-COPIES = 30  # more than there are failpoints on the way of one of them
+COPIES = 18  # more than there are failpoints on the way of one of them
 
 
 def test_each_action_on_a_copy_has_one_effect(inside: Inside):
