@@ -35,9 +35,9 @@ bench: ## measure against named baselines (ONLY=name for one); writes var/bench.
 	@$(PYTHON) deploy/bootstrap.py --dev
 	@$(PY) -m tests.services --durable $(PY) -m tests.bench $(if $(ONLY),--only $(ONLY))
 
-crashloop: ## kill processes at random while mail flows and count it (KILLS=10000; OF=gate: the gate alone, faster)
+crashloop: ## kill processes at random while mail flows and count it (KILLS=10000; OF=gate: the gate alone; OF=pull: a pull)
 	@$(PYTHON) deploy/bootstrap.py --dev
-	@$(PY) -m tests.crash$(if $(OF),.$(OF)) $(if $(KILLS),--kills $(KILLS))
+	@$(PY) -m tests.crash$(if $(OF),.$(OF)) $(if $(KILLS),--kills $(KILLS)) $(if $(MAILS),--mails $(MAILS))
 
 converge: ## take sync at Microsoft and Google through STEPS steps of loss and faults (10,000)
 	@$(PYTHON) deploy/bootstrap.py --dev

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Count
 from django.utils import timezone
 
 from incidents.allowed import without_allowed
@@ -295,7 +296,9 @@ def start_job(
 
 def settle_job(job: Job) -> None:
     """Bring the job's counts and state up to its intents; counts always add up to the copies."""
-    states = Counter(Intent.objects.filter(job=job).values_list("state", flat=True))
+    # Counted in the database: this is done for each intent, of which a job may have thousands.
+    counted = Intent.objects.filter(job=job).order_by().values_list("state").annotate(Count("id"))
+    states = Counter(dict(counted))
     job.counts = {"copies": sum(states.values())} | {
         state: states[state] for state in Intent.State.values
     }

@@ -9,7 +9,7 @@ from django.urls import reverse
 from incidents.findings import findings_of
 from incidents.models import Finding, Incident
 
-# Code → what to do, its effect, the page where it is done, and whether that is the client's page.
+# Code → what to do, its effect, and the page where it is done, with its question.
 _WAYS = {
     "consent": (
         "Have consent given again",
@@ -56,7 +56,7 @@ _WAYS = {
         "See what has no outcome",
         "Each copy is named there. Is the work of intake behind, or a worker failing? What a gate"
         " died over, look for at the mail host.",
-        "client_blindspots",
+        "client_blindspots?days=7",
     ),
     "mx": (
         "See the MX records",
@@ -106,6 +106,8 @@ def wrong_with(incident: Incident) -> Wrong | None:
     """None: the incident is about mail."""
     if not incident.finding:
         return None
-    text, effect, page = _WAYS[incident.finding]
+    text, effect, where = _WAYS[incident.finding]
+    page, mark, query = where.partition("?")
     arguments = [] if page == "registrations" else [incident.tenant.slug]
-    return Wrong(findings_of(incident), Way(text, effect, reverse(page, args=arguments)))
+    href = reverse(page, args=arguments) + mark + query
+    return Wrong(findings_of(incident), Way(text, effect, href))

@@ -152,7 +152,7 @@ def test_what_stays_unaccounted_opens_one_incident_until_it_has_an_outcome(clien
     client.force_login(cast.bo)
     page = client.get(reverse("incident", args=[incident.id])).content.decode()
     assert "See what has no outcome" in page
-    assert reverse("client_blindspots", args=["acme"]) in page
+    assert f"{reverse('client_blindspots', args=['acme'])}?days=7" in page
     watch(cast)
     assert alarms(cast) == [("gateway", False, "new"), ("mailbox", True, "new")]
     with worker(cast):

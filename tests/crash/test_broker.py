@@ -38,7 +38,7 @@ MAILS = 4
 
 
 @pytest.fixture
-def broker(services: object) -> Iterator[redis.Redis]:
+def broker(services: object) -> Iterator[redis.Redis[bytes]]:
     """Empty at both ends."""
     if not SERVICES.has_own_broker:
         pytest.skip("REDIS_URL names a broker that is not ours to empty")
@@ -69,7 +69,7 @@ def twice(monkeypatch: pytest.MonkeyPatch) -> None:
 class Storm:
     """``is_calm``: nothing happens to the broker.  ``flushed``: how often it was emptied."""
 
-    broker: redis.Redis
+    broker: redis.Redis[bytes]
     is_calm: bool
     chance: random.Random = field(default_factory=lambda: random.Random(6))
     flushed: int = 0
@@ -86,7 +86,7 @@ class Storm:
         """
         self.strike()
         with current_app.connection_for_read() as connection:
-            channel = connection.default_channel
+            channel: Any = connection.default_channel
             for queue in QUEUES:
                 while (message := channel.basic_get(queue)) is not None:
                     self.strike()
@@ -105,7 +105,7 @@ def story(cast: Cast, storm: Storm) -> None:
         sender = {"address": f"eve@evil{number}.example", "name": "Eve", "raw": ""}
         mail = mail_json(subject=f"{number} " * 5, sender=sender, from_all=[sender])
         at = datetime.now(UTC) + timedelta(minutes=5)
-        late = {"observed_at": at, "verdict": Verdict.PHISH, "score": 9.0}
+        late: dict[str, Any] = {"observed_at": at, "verdict": Verdict.PHISH, "score": 9.0}
         with _scope(cast.acme):
             record([passed(cast, number=number, mail=mail), inside(cast, number=number, mail=mail)])
         storm.work_off()

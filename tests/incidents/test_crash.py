@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_late_verdict_pulls_once_whenever_the_worker_dies(
         sender = {"address": f"eve@evil{number}.example", "name": "Eve", "raw": ""}
         mail = mail_json(subject=f"{number} " * 5, sender=sender, from_all=[sender])
         at = datetime.now(UTC) + timedelta(minutes=5)
-        late = {"observed_at": at, "verdict": Verdict.PHISH, "score": 9.0}
+        late: dict[str, Any] = {"observed_at": at, "verdict": Verdict.PHISH, "score": 9.0}
         with _scope(cast.acme):
             record([passed(cast, number=number, mail=mail), inside(cast, number=number, mail=mail)])
             record([passed(cast, number=number, mail=mail, **late)])

@@ -39,7 +39,8 @@ def known_once(client: Client, ids: list[str]) -> None:
 
 
 def test_told_mail_is_taken_in_once(inside: Inside, told: Client):
-    numbers, ids = count(2, CONDEMNED_EACH), []
+    numbers = count(2, CONDEMNED_EACH)
+    ids: list[str] = []
 
     def begin() -> None:
         number = next(numbers)
@@ -68,7 +69,8 @@ def test_a_page_of_a_list_is_taken_in_once(inside: Inside, host: str):
     client = inside.connect("delta", ("ana",)) if host == "microsoft" else None
     client = client or inside.connect_google("delta")
     warm_up(inside, client)
-    numbers, ids = count(2, CONDEMNED_EACH), []
+    numbers = count(2, CONDEMNED_EACH)
+    ids: list[str] = []
 
     def begin() -> None:
         number = next(numbers)
@@ -105,7 +107,7 @@ def moves_of(inside: Inside) -> Counter[str]:
     return asked
 
 
-COPIES = 30  # more than there are failpoints on the way of one of them
+COPIES = 18  # more than there are failpoints on the way of one of them
 
 
 def test_each_action_on_a_copy_has_one_effect(inside: Inside):
@@ -131,7 +133,8 @@ def kill_over(
     client: Client, action: str, copies: list[Delivery], asked: Counter[str], moves: int
 ) -> set[str]:
     """``moves``: how often the mail host may be asked to move a copy, and is."""
-    waiting, now = iter(copies), []
+    waiting = iter(copies)
+    now: list[Delivery] = []
 
     def order(wanted: list[Delivery]) -> None:
         now[:] = wanted
