@@ -3,8 +3,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 COMPILE := PATH=".venv/bin:$$PATH" uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header
-# Test processes: one more than two cores, for many tests wait for a process or a clock.
-WORKERS ?= 3
+# Test processes: two more than two cores, for many tests wait for a process or a clock.
+WORKERS ?= 4
 CODE := console incidents seg_bridge api_bridge tenants tests deploy
 .DEFAULT_GOAL := help
 # Compiled modules are kept in the checkout: else each of the dozen processes compiles them all.
@@ -15,7 +15,7 @@ run: ## set everything up and run it (DEMO=0: no demo; DEMO_MAIL=0: no mail of i
 	@$(PYTHON) deploy/bootstrap.py
 	@exec $(PY) -m console.launch run
 
-test: ## set everything up and run the tests (ARGS="-k gate" for some; WORKERS=3)
+test: ## set everything up and run the tests (ARGS="-k gate" for some; WORKERS=4)
 	@$(PYTHON) deploy/bootstrap.py --dev
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 

@@ -35,16 +35,17 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("bailey")
 # Files are given out whole to the test processes, in this order and then as they are found.  What
-# takes minutes comes first: at the end it would leave the others idle.  What shares a world stands
-# together: a process makes it once for all files that follow each other.
+# takes minutes comes first: at the end it would leave the others idle.  What mostly waits (for what
+# was killed) goes to one process of tests, while the others keep the cores busy: to whoever gets a
+# file of one test, the fifth file is given as well.  What shares a world stands together: a process
+# makes it once for all files that follow each other.
 FIRST = (
-    *("isolation/test_routes.py", "browser/test_journeys.py", "isolation/test_canaries.py"),
-    *("isolation/", "console/api/", "crash/test_kills.py", "launch/test_run.py", "browser/"),
-    *("seg_bridge/gate/test_crash.py", "seg_bridge/test_end_to_end.py", "launch/test_gateway.py"),
-    *("seg_bridge/test_full_gateway.py", "api_bridge/sandbox/test_process.py"),
+    *("crash/test_kills.py", "isolation/test_routes.py", "browser/test_journeys.py"),
+    *("isolation/test_canaries.py", "launch/test_run.py", "isolation/", "console/api/"),
+    *("seg_bridge/gate/test_crash.py", "browser/", "seg_bridge/test_end_to_end.py"),
+    *("launch/test_gateway.py", "seg_bridge/test_full_gateway.py", "seg_bridge/gate/"),
+    *("api_bridge/sandbox/test_process.py", "api_bridge/test_limits.py", "api_bridge/test_cache"),
 )
-
-
 use_once_looked_up()
 MAKER = pytest.StashKey[Process]()
 

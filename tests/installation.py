@@ -15,6 +15,8 @@ from typing import Any
 from console.launch.clean import clean
 from console.launch.plan import SANDBOX_PORTS, WEB_PORTS
 from console.launch.ports import free_port
+from console.launch.run import open_var
+from tests.made_database import give_database
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the tests' own services put into the environment, and what make would.
@@ -41,11 +43,15 @@ def wait_for(condition: Callable[[], bool], within_s: float, what: str = "it") -
 
 class Installation:
     """`variables` are those of `make run`: DEMO="0", DEMO_MAIL="0" …  `is_apart`: a Ctrl-C in the
-    terminal does not reach it.
+    terminal does not reach it.  `is_migrated`: it begins with its tables made, as after an earlier
+    start; making them is what test_run.py looks at.
     """
 
-    def __init__(self, folder: Path, *, is_apart: bool = False, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *, is_apart: bool = False, is_migrated: bool = False, **variables: str
+    ) -> None:
         self.is_apart = is_apart
+        self.is_migrated = is_migrated
         self.var = folder / "var"
         self.output = folder / "output"
         plain = {
@@ -59,6 +65,9 @@ class Installation:
         """Start and wait until everything is ready; what var/run.json says."""
         argv = [sys.executable, "-m", "console.launch", "run"]
         (self.var / "run.json").unlink(missing_ok=True)
+        if self.is_migrated and not self.var.exists():
+            open_var(self.var)
+            give_database(self.var)
         with self.output.open("ab") as out:
             launcher = subprocess.Popen(
                 argv,

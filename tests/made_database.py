@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -20,13 +21,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
+from console.launch.keys import write_private
 from console.launch.pglocal import LocalPostgres, find_binaries, is_passing_trouble
 from console.launch.ports import free_port
 from console.launch.process import start_ready
 from console.launch.roles import LOGINS, OWNER, ensure_database, ensure_roles
+from console.launch.schema import remember_migrated
 
 ROOT = Path(__file__).resolve().parents[1]
-NAME = "test_bailey"
+# The tests' own, and the same for a whole installation.
+NAME, INSTALLATIONS = "test_bailey", "bailey"
 READ = ("*/migrations/*.py", "*/models/*.py", "*/models.py", "tenants/*.py", "console/settings.py")
 READ_TOO = ("deploy/roles.sql", "requirements.txt", "tests/made_database.py")
 KEPT_AT_MOST = 4  # of other states of the code, for whoever goes back and forth
@@ -58,6 +64,17 @@ def copy_data(made: MadeDatabase, postgres: LocalPostgres) -> None:
     """Into the folder of a server that has none yet, with owner and rights."""
     folder = postgres.data_folder()
     subprocess.run(["cp", "-Rp", made.data, folder], check=True)
+
+
+def give_database(var: Path) -> None:
+    """An installation's folder that nothing was started in yet: it begins with all tables made."""
+    made = made_database()
+    postgres = LocalPostgres(
+        var / "postgres", port=free_port(), password=made.password, log=var / "postgres.log"
+    )
+    copy_data(made, postgres)
+    write_private(var / "secrets.json", json.dumps({"postgres": made.password}))
+    remember_migrated(var / "migrated")
 
 
 def _homes() -> Path:
@@ -122,6 +139,8 @@ def _migrate(postgres: LocalPostgres) -> None:
             env=os.environ | {"DATABASE_URL": url, "BAILEY_SURFACE": "owner"},
             check=True,
         )
+        with psycopg.connect(postgres.superuser_url(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {INSTALLATIONS} TEMPLATE {NAME} OWNER {OWNER}")
     finally:
         running.stop()
 

@@ -66,7 +66,7 @@ FRAUD = "Urgent payment today"
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory):
-    made = Installation(tmp_path_factory.mktemp("town"), DEMO_MAIL="0")
+    made = Installation(tmp_path_factory.mktemp("town"), is_migrated=True, DEMO_MAIL="0")
     try:
         yield Town(made.start())
     finally:

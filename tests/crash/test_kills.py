@@ -23,7 +23,7 @@ pytestmark = pytest.mark.crash
 
 @pytest.fixture(scope="module")
 def bailey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    installation = Installation(tmp_path_factory.mktemp("crash"), DEMO_MAIL="0")
+    installation = Installation(tmp_path_factory.mktemp("crash"), is_migrated=True, DEMO_MAIL="0")
     try:
         installation.start()
         yield installation

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import transaction
+from django.db.models import Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -358,9 +360,16 @@ def test_the_kept_ledger_is_what_the_history_says(cast: Cast, events: list[tuple
         LedgerDay.objects.all().delete()
         assert recompute(cast.acme, since=ALL.since, until=ALL.until).differing == len(kept)
         assert _rows() == kept
-        for name, number in figures_of(ALL).items():
-            assert list_of(name, ALL).count() == number, name
+        figures = figures_of(ALL)
+        assert lengths_of_lists(figures) == figures
         transaction.savepoint_rollback(mark)
+
+
+def lengths_of_lists(names: Iterable[str]) -> dict[str, int]:
+    """In one statement: asking thirty times was a quarter of the test."""
+    first, *others = [list_of(name, ALL).order_by().values_list(Value(name)) for name in names]
+    listed = Counter(name for (name,) in first.union(*others, all=True))
+    return {name: listed[name] for name in names}
 
 
 def _rows() -> list[Any]:
