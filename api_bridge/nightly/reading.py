@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.utils import timezone
@@ -164,7 +164,11 @@ def _commit(
         return
     night, folder = held
     _store(step.mine, items, outcome, row, night)
-    row.save(update_fields=["whole_every_s"])
+    if items and row.synced_at:
+        # The live sync may have listed the same mail just now: what it read before this does not
+        # count any more, and is read again.
+        row.synced_at += timedelta(microseconds=1)
+    row.save(update_fields=["whole_every_s", "synced_at"])
     if outcome.failed:
         wait(night, outcome.why)
     elif is_all:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from api_bridge.models import Connection, MailboxSync, NightFolder, SeenItem
+from api_bridge.round import Round
 from api_bridge.services import seal_pushes
 from api_bridge.store import forget_old_items
 from tenants.audit import BAILEY
@@ -91,6 +92,26 @@ def test_a_mail_that_every_reading_missed_is_found_and_counted_as_missed(sleeper
     with sleeper.client.scope():
         # What failed for one mailbox may fail for all of its connection.
         assert Connection.objects.get().sweep_due_at <= timezone.now()
+
+
+def test_the_live_sync_and_a_night_at_once_tell_a_mail_once(sleeper, monkeypatch):
+    """The night comes when the live sync has judged the mail, and has not stored it yet."""
+    new = sleeper.client.company.receive("ana")
+    nights: list[str] = []
+    real = Round._originals
+
+    def between(self, read):
+        if not nights:
+            nights.append("begun")
+            sleeper.night()
+        return real(self, read)
+
+    monkeypatch.setattr(Round, "_originals", between)
+    sleeper.client.sync()
+    assert nights
+    assert len(sleeper.judged(new)) == 1
+    sleeper.client.sync()
+    assert len(sleeper.judged(new)) == 1
 
 
 def test_found_late_stands_for_45_days_from_when_it_was_found(sleeper):
