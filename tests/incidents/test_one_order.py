@@ -18,6 +18,7 @@ from incidents.holding import take_turn
 from incidents.models import Incident, Intent
 from incidents.regroup import merge_incidents
 from incidents.regroup_campaigns import join_campaign, leave_campaign
+from incidents.remediation import pull_incident
 from incidents.services import assign_incident, many
 from incidents.services.many import Order, act_on_many
 from tenants.models import Tenant
@@ -164,7 +165,7 @@ def test_two_orders_over_the_same_clients_from_both_ends(meeting: Meeting, monke
         arrive(client, number)
     with staff(cast):
         a, b, c, d = Incident.objects.select_related("tenant").order_by("id")
-    pull = everywhere.pull_incident
+    pull = pull_incident
 
     def slowly(**kwargs: Any) -> Any:
         job = pull(**kwargs)

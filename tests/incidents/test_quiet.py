@@ -215,6 +215,7 @@ def test_silence_does_not_go_over_to_what_it_is_merged_into(cast, phish, gone_is
         done = merge_incidents(kept=phish, gone=other, actor=cast.ana, reason="One letter")
         kept = Incident.objects.get(id=phish.id)
         assert counts(cast) == (1, 0)
+        assert kept.due_at is not None
         assert kept.due_at < timezone.now() + DAY
         undo_regrouping(done=done, actor=cast.ana)
         after = list(Incident.objects.order_by("number").values("quiet", "quiet_until", "due_at"))

@@ -14,6 +14,7 @@ from api_bridge.limits import LocalLimits, Quota
 from api_bridge.models import MailboxSync, ScanBack, ScanBackMailbox
 from api_bridge.runtime import shared_runtime
 from api_bridge.scanback import reading, services, work
+from api_bridge.scanback.behind import ONE
 from api_bridge.scanback.limits import LowerLimits, behind
 from api_bridge.scanback.services import go_on, start_scan_back, stop_scan_back
 from tenants.errors import Conflict, NotAllowed, WrongInput
@@ -132,7 +133,7 @@ def test_it_gives_way_while_the_live_sync_has_a_mailbox_due(older):
 
 def test_only_one_worker_of_the_installation_looks_back_at_a_time(older):
     older.start()
-    with shared_runtime().limits.slot(work.ALONE, quota=work.ONE):
+    with shared_runtime().limits.slot(work.ALONE, quota=ONE):
         again = older.look()
     assert again > timezone.now()
     assert older.run().mails == 0

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from seg_bridge.gate import journal as gate_journal
+from seg_bridge.gate.files import sync_folder
 from seg_bridge.gate.journal import (
     Journal,
     JournalError,
@@ -130,7 +131,7 @@ async def test_a_disk_error_is_told_to_every_waiter_and_the_journal_goes_on(
 
 async def test_a_segment_whose_name_is_not_on_disk_is_never_written_to(tmp_path, monkeypatch):
     journal = Journal(tmp_path)
-    real, failures = gate_journal.sync_folder, [OSError(errno.EIO, "no")]
+    real, failures = sync_folder, [OSError(errno.EIO, "no")]
 
     def fail_once(folder):
         if failures:
