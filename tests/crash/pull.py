@@ -210,7 +210,8 @@ def _serve_and_end(tenant: Tenant, log: Path) -> None:
 
         layers._layers["mailbox"] = MailboxFile(log)
         while True:
-            serve_one("remediate")
+            if not serve_one("remediate"):
+                time.sleep(0.05)  # the lease of whoever died, or a pause
             with _scope(tenant):
                 if not Intent.objects.exclude(state__in=Intent.OVER).exists():
                     break
