@@ -97,14 +97,15 @@ def changes_pages(
     """
     now = datetime.now(UTC)
     at_of: dict[int, Cursor | BridgeError] = {}
-    for number, (_, cursor, since) in enumerate(wanted):
+    asks: dict[int, Ask] = {}
+    for number, (mailbox_id, cursor, since) in enumerate(wanted):
         try:
-            at_of[number] = Cursor.from_text(cursor) if cursor else Cursor(since=since)
+            at = Cursor.from_text(cursor) if cursor else Cursor(since=since)
+            asks[number], at_of[number] = _ask(client, mailbox_id, at), at
         except BridgeError as error:
             at_of[number] = error
-    numbers = [number for number, at in at_of.items() if isinstance(at, Cursor)]
-    answers = client.batch([_ask(wanted[number][0], at_of[number]) for number in numbers])
-    answer_of = dict(zip(numbers, answers, strict=True))
+    answers = client.batch(list(asks.values()))
+    answer_of = dict(zip(asks, answers, strict=True))
 
     def one(number: int) -> Page | BridgeError:
         mailbox_id, at = wanted[number][0], at_of[number]
@@ -122,12 +123,10 @@ def changes_pages(
     return [one(number) for number in range(len(wanted))]
 
 
-def _ask(mailbox_id: str, at: Cursor | BridgeError) -> Ask:
-    assert isinstance(at, Cursor)
-    target = at.link or _first_page(mailbox_id, at)
-    # A link is a whole address, a batch takes what comes after the version.
-    _, version, rest = target.partition("/v1.0/")
-    return Ask(mailbox_id=mailbox_id, path=f"/{rest}" if version else target)
+def _ask(client: GraphClient, mailbox_id: str, at: Cursor) -> Ask:
+    """Raises ``Unexpected`` for a link to another host."""
+    target = client.in_batch(at.link) if at.link else _first_page(mailbox_id, at)
+    return Ask(mailbox_id=mailbox_id, path=target)
 
 
 def _after_refusal(at: Cursor, error: BridgeError) -> Page:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api_bridge.connectors import Page
 from api_bridge.connectors.graph.changes import Cursor
 from api_bridge.errors import NotFound, Rejected, Temporary, Unexpected
 from incidents.words import Place
@@ -128,7 +129,10 @@ def test_a_foreign_link_is_never_followed(graph):
     cursor = connector.changes("u", "", since=START).cursor
     with pytest.raises(Unexpected):
         connector.changes("u", cursor)
-    assert graph.count(LIST) == 1
+    refused, read = connector.changes_many([("u", cursor, START), ("u", "", START)])
+    assert isinstance(refused, Unexpected)
+    assert isinstance(read, Page), "the others go on"
+    assert graph.count(LIST) == 2, "nothing but the first page, alone and in a batch"
 
 
 def test_a_page_that_is_too_big_for_the_server_is_asked_smaller(graph):
