@@ -24,7 +24,7 @@ GOAL_BESIDE = 0.9
 # Of a hundred mails one is a bomb; those that a host sends within seconds, not the largest.
 ONE_IN, LARGEST_BOMB = 100, 5_000_000
 SENDERS, BOMBERS = 4, 4
-AMONG_ROUNDS, AMONG_TIMES = 5, 5
+AMONG_ROUNDS, AMONG_TIMES = 11, 5
 SHARED = Path(os.environ.get("BAILEY_SHARED") or Path(__file__).resolve().parents[3] / "shared")
 CORPUS = SHARED / "corpus" / "dev.tar.xz"
 
