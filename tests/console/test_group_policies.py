@@ -97,7 +97,7 @@ def test_a_change_is_pushed_to_all_clients_of_a_group(client, cast: Cast, banks:
     sent = {"what": "template:Strict", "groups": [f"group:{banks.id}"]}
     push = client.post(address, sent)["Location"]
     serve(cast.globex)
-    assert "1 rehearsed." in client.get(push).content.decode()
+    assert "Rehearsed: 1." in client.get(push).content.decode()
     client.force_login(cast.bo)
     assert "Banks" not in client.get(address).content.decode()
     assert "Choose" in client.post(address, {"what": "template:Strict"}).content.decode()
