@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from console.launch.pglocal import LocalPostgres, is_passing_trouble
-from console.launch.ports import free_port
+from console.launch.ports import free_port, take_part
 from console.launch.process import Process, start_ready
 from console.launch.roles import LOGINS, OWNER, ensure_database, ensure_roles
 from console.launch.valkeylocal import LocalValkey
@@ -148,6 +148,14 @@ def _keep_compiled_modules() -> None:
     sys.dont_write_bytecode = False
 
 
+def _take_ports() -> None:
+    """Each process of pytest-xdist (gw0, gw1, …) looks for free ports in a part of its own."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if number:
+        take_part(int(number), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+_take_ports()
 SERVICES = Services()
 SERVICES.set_environment()
 _keep_compiled_modules()
