@@ -42,7 +42,7 @@ from api_bridge.nightly.reading import Step, park, read_page, settle_removed
 from api_bridge.nightly.times import APART, next_night
 from api_bridge.runtime import wire_connection
 from api_bridge.scan import Seat
-from api_bridge.scanback.behind import ONE, BehindSync, is_sync_behind, shared_limits
+from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, by_one_worker, is_sync_behind
 from api_bridge.store import Mine
 from incidents.words import Place
 from tenants.doors import ClaimedWork
@@ -54,7 +54,6 @@ log = logging.getLogger(__name__)
 KINDS = (Connection.Kind.GRAPH,)
 ALONE = "api_bridge.nightly"
 SLICE_S = 5.0
-AGAIN_SOON = timedelta(seconds=5)
 BLIND_AGAIN = timedelta(minutes=15)
 MAILBOXES_AT_ONCE = 10
 FOLDERS_AT_ONCE = 10
@@ -84,12 +83,7 @@ class Turn:
 
 def serve_nightly(claimed: ClaimedWork) -> datetime | None:
     """One slice; answers when it goes on."""
-    try:
-        # Nobody waits for it: a waiting worker would be one less for new mail.
-        with shared_limits(0.0).slot(ALONE, quota=ONE):
-            return _slice(claimed)
-    except RateLimited:
-        return timezone.now() + AGAIN_SOON
+    return by_one_worker(ALONE, lambda: _slice(claimed))
 
 
 def _slice(claimed: ClaimedWork) -> datetime | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import cache
 
 from django.conf import settings
+from django.utils import timezone
 
 from api_bridge import connectors
 from api_bridge.connectors import GOOGLE_HOSTS, MICROSOFT_HOSTS, Connector, Runtime, open_connector
+from api_bridge.errors import RateLimited
 from api_bridge.limits import Quota, RedisLimits
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import open_broker, shared_runtime
@@ -17,12 +20,25 @@ from tenants.models import Mailbox
 
 # One worker of the whole installation: the slot of a name that has no other.
 ONE = Quota(concurrent=1, per_s=1_000.0, burst=1_000.0, lease_s=120.0)
+AGAIN_SOON = timedelta(seconds=5)
 
 
 @cache
 def shared_limits(wait_s: float) -> RedisLimits:
     """The shared counts, for whoever waits no longer than that."""
     return RedisLimits(open_broker(settings.REDIS_URL), wait_s=wait_s)
+
+
+def by_one_worker(name: str, work: Callable[[], datetime | None]) -> datetime | None:
+    """What ``work`` answers; where another worker is at it, when to come again.
+
+    Nobody waits for it: a waiting worker would be one less for new mail.
+    """
+    try:
+        with shared_limits(0.0).slot(name, quota=ONE):
+            return work()
+    except RateLimited:
+        return timezone.now() + AGAIN_SOON
 
 
 def is_sync_behind(tenant_id: int, now: datetime) -> bool:

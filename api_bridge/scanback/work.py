@@ -21,7 +21,7 @@ from api_bridge.errors import AuthExpired, BridgeError, RateLimited, Temporary
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import wire_connection
 from api_bridge.scan import Seat
-from api_bridge.scanback.behind import ONE, BehindSync, is_sync_behind, shared_limits
+from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, by_one_worker, is_sync_behind
 from api_bridge.scanback.models import ScanBack, ScanBackMailbox
 from api_bridge.scanback.reading import PAGE_LASTS, BackRound, Told, Turn, park, settle
 from api_bridge.store import Mine
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 SLICE_S = 5.0
 HOUR = timedelta(hours=1)
-AGAIN_SOON = timedelta(seconds=5)
 BLIND_AGAIN = timedelta(minutes=5)
 # A page of a mailbox; at Google one that half a bucket of units pays for.
 PAGE, PAGE_OF = 50, {Connection.Kind.GOOGLE: 12}
@@ -46,12 +45,7 @@ WAITS_BLIND = "The mailbox layer is blind: it goes on when access is back."
 
 def serve_lookback(claimed: ClaimedWork) -> datetime | None:
     """One slice of the client's open run; answers when it goes on, None: nothing is open."""
-    try:
-        # Nobody waits for it: a waiting worker would be one less for new mail.
-        with shared_limits(0.0).slot(ALONE, quota=ONE):
-            return _slice(claimed)
-    except RateLimited:
-        return timezone.now() + AGAIN_SOON
+    return by_one_worker(ALONE, lambda: _slice(claimed))
 
 
 def _slice(claimed: ClaimedWork) -> datetime | None:

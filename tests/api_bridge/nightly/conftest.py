@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from api_bridge.limits import LocalLimits
 from api_bridge.models import MailboxSync, NightFolder, NightReading, SeenItem
-from api_bridge.nightly import work
 from api_bridge.nightly.work import serve_nightly
 from api_bridge.scanback import behind
 from incidents.models import Observation
@@ -96,7 +95,6 @@ def sleeper(inside: Inside) -> Iterator[Sleeper]:
     with (
         patch.object(behind, "open_connector", opened),
         patch.object(behind, "shared_limits", lambda wait_s: limits),
-        patch.object(work, "shared_limits", lambda wait_s: limits),
     ):
         made = Sleeper(inside, client)
         made.night()

@@ -13,6 +13,7 @@ from api_bridge.connectors.graph import connector, nightly
 from api_bridge.models import Connection, MailboxSync, NightFolder, SeenItem
 from api_bridge.nightly import reading, times, work
 from api_bridge.nightly.work import serve_nightly
+from api_bridge.scanback.behind import AGAIN_SOON
 from tests.api_bridge.nightly.test_found import LONG_AGO
 from tests.api_bridge.sync.test_denied import DENIED
 
@@ -148,7 +149,7 @@ def test_it_gives_way_to_the_live_sync(sleeper):
     again = serve_nightly(sleeper.claimed)
     assert sleeper.inside.cloud.calls == calls
     assert again is not None
-    assert again <= timezone.now() + work.AGAIN_SOON
+    assert again <= timezone.now() + AGAIN_SOON
 
 
 def test_the_requests_of_a_night_are_bounded_and_the_next_one_goes_on(sleeper, monkeypatch):
