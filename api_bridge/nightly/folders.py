@@ -39,7 +39,8 @@ def begin(night_id: UUID, listed: Sequence[MailFolder]) -> None:
                 tenant_id=row.tenant_id,
                 mailbox_id=row.mailbox_id,
                 folder_id=each.id,
-                is_first=row.whole_at is None,
+                # Whatever is found in one that was empty came into it since.
+                is_first=row.whole_at is None and each.total != 0,
             )
             made.append(folder)
         folder.place, folder.is_listed = each.place, True

@@ -47,6 +47,13 @@ def test_what_lay_there_before_the_first_night_is_learnt_and_not_judged(inside, 
     assert other.gaps() == {GAP.IMPORTED: 1}
 
 
+def test_what_is_put_into_a_folder_that_was_empty_is_found_not_learnt(sleeper):
+    old = sleeper.put("ana", timezone.now() - LONG_AGO, folder="archive")
+    sleeper.night()
+    assert len(sleeper.judged(old)) == 1
+    assert sleeper.gaps() == {GAP.IMPORTED: 1}
+
+
 def test_an_old_mail_that_moves_or_is_read_is_not_new(inside, sleeper):
     """Also where it was forgotten since, and so was the place in its folders."""
     old = sleeper.put("ana", timezone.now() - LONG_AGO)
