@@ -121,3 +121,7 @@ class MatrixAction(StrEnum):
     HOLD = "hold"
     REJECT = "reject"
     DEFER = "defer"
+
+
+# With these a copy goes on to its recipient.
+PASSING = (MatrixAction.DELIVER, MatrixAction.TAG)

@@ -22,7 +22,7 @@ from datetime import datetime
 
 from incidents.mail.facts import MailFacts
 from incidents.mail.fingerprint import mail_key
-from incidents.words import MatrixAction, Verdict
+from incidents.words import PASSING, MatrixAction, Verdict
 from seg_bridge.engines import Envelope
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.gate.scanning import ScanResult
@@ -35,7 +35,6 @@ _HARSHER = (
     *(MatrixAction.DELIVER, MatrixAction.TAG, MatrixAction.HOLD, MatrixAction.DEFER),
     MatrixAction.REJECT,
 )
-_PASSES = (MatrixAction.DELIVER, MatrixAction.TAG)
 _IN_WORDS = {
     MatrixAction.DELIVER: "delivered",
     MatrixAction.TAG: "delivered with a mark",
@@ -128,7 +127,7 @@ def decide(mail: Decidable, tenant: TenantPolicy, recipient: str, now: datetime)
             words = f"block of {_whose(rule, tenant)}: {say_rule(rule)}"
             return Decision(rule.action, words, "block", rule)
     treatment = tenant.treatment_for(recipient)
-    is_kept_back = _is_unscanned(mail) and treatment.on_not_scanned not in _PASSES
+    is_kept_back = _is_unscanned(mail) and treatment.on_not_scanned not in PASSING
     for rule in live:
         if rule.kind == "allow" and not is_kept_back and may_allow(rule, mail):
             words = f"allow of {_whose(rule, tenant)}: {say_rule(rule)}"
@@ -154,7 +153,7 @@ def _by_verdict(policy: Treatment, mail: Decidable) -> Decision:
     if verdict is not None and (verdict in _ALWAYS_ACTS or mail.score >= policy.act_from):
         action = policy.matrix.get(verdict, MatrixAction.HOLD)
         # What one engine found and the policy lets pass says nothing for the one that is away.
-        if not (mail.missing and action in _PASSES and _is_harsher(policy.on_not_scanned, action)):
+        if not (mail.missing and action in PASSING and _is_harsher(policy.on_not_scanned, action)):
             return Decision(action, f"{verdict} is {_IN_WORDS[action]}", "verdict")
     if verdict is None or mail.missing:  # as _is_unscanned, which narrows no type
         missing = ", ".join(mail.missing)

@@ -15,7 +15,7 @@ from typing import Any
 from incidents.mail.facts import MailFacts
 from incidents.mail.json_text import ReadyJson, write_json
 from incidents.observations import Observation
-from incidents.words import Direction, Layer, MatrixAction, Outcome, Place
+from incidents.words import PASSING, Direction, Layer, MatrixAction, Outcome, Place
 from seg_bridge.engines import Envelope, Scan
 from seg_bridge.gate.dialogue import Said, told_to
 from seg_bridge.gate.policy import PolicySnapshot, Route
@@ -80,7 +80,7 @@ class Copy:
 
     @property
     def is_relayed(self) -> bool:
-        return self.outcome is None and self.action in (MatrixAction.DELIVER, MatrixAction.TAG)
+        return self.outcome is None and self.action in PASSING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from incidents.models import ClientWord, Delivery, Observation, Sighting
 from incidents.models.mail import Layer, Place
 from incidents.release_rights import ANALYST, CLIENT, ActsAs
 from incidents.remediation import release_held
-from incidents.words import GRAVE, MatrixAction
+from incidents.words import GRAVE, PASSING, MatrixAction
 from seg_bridge.gate.decide import decide
 from seg_bridge.held.policy import Policy, policies_for
 from seg_bridge.held.rescan import Original, Rescan, rescan
@@ -206,7 +206,7 @@ def find(copy: Delivery, scan: Rescan) -> Finding:
         return Finding(advice, "", {**told, "advice": advice})
     (tenant,) = policies_of([copy.tenant_id])
     decision = decide(scan.mail, tenant, copy.recipient.lower(), timezone.now())
-    passes = decision.action in (MatrixAction.DELIVER, MatrixAction.TAG) and not condemned
+    passes = decision.action in PASSING and not condemned
     advice = "harmless" if passes else "threat"
     verdict = str(scan.mail.verdict or "")
     told |= {"advice": advice, "verdict": verdict, "score": round(scan.mail.score, 1)}

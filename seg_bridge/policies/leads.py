@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from incidents.words import GRAVE, MatrixAction
+from incidents.words import GRAVE, PASSING
 from seg_bridge.policies.effective import Layer, Level, differences
 from seg_bridge.policies.keys import KEYS, NOT_SCANNED, RELEASERS, ROW_WORDS, Value
 
-_PASSES = (MatrixAction.DELIVER, MatrixAction.TAG)
 # What lies beyond these is deleted; 0 is no limit.
 _TERMS = frozenset(
     key for key in KEYS if key in ("held.keep_days", "held.most_mb") or key.startswith("records.")
@@ -30,7 +29,7 @@ def what_is_a_leads(key: str, before: Value, after: Value) -> str:
     if section == "release" and {before, after} <= set(RELEASERS):
         is_looser = RELEASERS.index(str(after)) < RELEASERS.index(str(before))
         return f"lets more people release held mail ({KEYS[key].label})" if is_looser else ""
-    if section == "action" and after in _PASSES and before not in _PASSES:
+    if section == "action" and after in PASSING and before not in PASSING:
         words = f"has mail delivered that was kept back ({ROW_WORDS[row]})"
         return words if row in (*GRAVE, NOT_SCANNED) else ""
     if key == "act_from" and float(after) > float(before):

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from incidents.words import MatrixAction, Verdict
+from incidents.words import PASSING, MatrixAction, Verdict
 from seg_bridge.gate.decide import Decidable, Decision, fits, is_live, say_rule
 from seg_bridge.gate.policy import TenantPolicy
 from seg_bridge.gate.treatment import Treatment
 
 _ALWAYS_ACTS = (Verdict.MALWARE, Verdict.UNSCANNABLE)
-_GOES_OUT = (MatrixAction.DELIVER, MatrixAction.TAG)
 
 
 def decide_outbound(
@@ -59,7 +58,7 @@ def _by_verdict(policy: Treatment, mail: Decidable) -> Decision:
         words = f"not scanned ({missing} did not answer): {action}"
         return Decision(action, words, "not_scanned")
     wanted = {policy.files[trait] for trait in mail.file_traits if trait in policy.files}
-    harsh = wanted - set(_GOES_OUT)
+    harsh = wanted - set(PASSING)
     if harsh:
         action = MatrixAction.REJECT if MatrixAction.REJECT in harsh else MatrixAction.HOLD
         return Decision(action, f"a kind of file that the policy names: {action}", "file")
