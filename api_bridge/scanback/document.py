@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -36,6 +35,7 @@ from incidents.layers import gateway_layer
 from incidents.models import Job, Report
 from incidents.reports.builders import FOUND_SCHEMA
 from incidents.reports.services import ask_about
+from incidents.reports.times import iso
 from incidents.words import Verdict
 from tenants.errors import NotThere
 from tenants.models import Person
@@ -94,10 +94,10 @@ def _head(job: Job, run: ScanBack, figures: Figures) -> dict[str, Any]:
     return {
         "client": job.tenant.name,
         "tenant": job.tenant.slug,
-        "since": _iso(run.since),
-        "until": _iso(run.until),
+        "since": iso(run.since),
+        "until": iso(run.until),
         "days": run.days,
-        "facts_as_of": _iso(timezone.now()),
+        "facts_as_of": iso(timezone.now()),
         "created_by": job.requested_by,
         "state": run.state,
         "ended_by": run.ended_by,
@@ -138,7 +138,7 @@ def _mailbox(row: ScanBackMailbox, figures: Figures) -> dict[str, Any]:
         "found": figures.found_in.get(str(row.mailbox_id), 0),
         "unread": row.unread,
         "skipped": row.skipped,
-        "reached_at": _iso(row.reached_at),
+        "reached_at": iso(row.reached_at),
         "why": row.last_error,
     }
 
@@ -150,8 +150,8 @@ def _finding(each: Found) -> dict[str, Any]:
         "sender": copy.message.sender_address if copy else "",
         "kind": finding.verdict,
         "label": kind_label(finding.verdict),
-        "received_at": _iso(finding.received_at),
-        "found_at": _iso(finding.found_at),
+        "received_at": iso(finding.received_at),
+        "found_at": iso(finding.found_at),
         "state": each.state,
         "now": now_label(each.state),
         "is_read": copy.is_read if copy else None,
@@ -163,7 +163,3 @@ def _finding(each: Found) -> dict[str, Any]:
 def _digest(document: dict[str, Any]) -> str:
     inputs = {name: document[name] for name in ("lines", "mailboxes", "findings")}
     return sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds") if at else None

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from incidents.account_told import SettingsTold, StepTold, not_looked_at
 from incidents.models import AccountSign, Incident
+from incidents.reports.times import iso
 from incidents.signs import SIGNS, points_of
 from incidents.story.account import RESULT_WORDS, STEPS, Told, told_of_accounts
 from incidents.words import Mark
@@ -71,10 +71,6 @@ def _first(times: Sequence[str | None]) -> str | None:
     return min((at for at in times if at), default=None)
 
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds") if at else None
-
-
 def _sentence(told: Told) -> str:
     n, steps = len(told.signs), len(told.steps)
     said = f"{n} sign{'' if n == 1 else 's'} of other hands"
@@ -93,8 +89,8 @@ def _sign(sign: AccountSign) -> dict[str, Any]:
     kind = SIGNS.get(sign.code)
     record = json.dumps(sign.raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return {
-        "at": _iso(sign.at),
-        "noted_at": _iso(sign.noted_at),
+        "at": iso(sign.at),
+        "noted_at": iso(sign.noted_at),
         "account": sign.mailbox,
         "code": sign.code,
         "sign": kind.words if kind else sign.code,
@@ -109,7 +105,7 @@ def _sign(sign: AccountSign) -> dict[str, Any]:
 
 def _change(change: SettingsTold) -> dict[str, Any]:
     return {
-        "at": _iso(change.at),
+        "at": iso(change.at),
         "account": change.mailbox,
         "changes": list(change.changes),
         "kind": Mark.DERIVED.value,
@@ -133,15 +129,15 @@ def _step(step: StepTold, back: StepTold | None) -> dict[str, Any]:
         "account": step.mailbox,
         "step": STEPS.get(step.kind, step.kind),
         "about": step.label,
-        "asked_at": _iso(step.asked_at),
+        "asked_at": iso(step.asked_at),
         "asked_by": step.by,
         "reason": step.reason,
-        "called_at": _iso(step.called_at),
+        "called_at": iso(step.called_at),
         "result": RESULT_WORDS.get(step.state, "Not finished"),
         "is_done": step.is_done,
         "read_back": step.words,
-        "finished_at": _iso(step.finished_at),
-        "taken_back_at": _iso(back.finished_at) if back else None,
+        "finished_at": iso(step.finished_at),
+        "taken_back_at": iso(back.finished_at) if back else None,
         "taken_back_by": back.by if back else "",
         "takes_back": f"step:{step.undoes}" if step.undoes else "",
         "kind": Mark.OBSERVED.value,

@@ -30,6 +30,7 @@ from incidents.reports.account import (
     account_summary,
     account_times,
 )
+from incidents.reports.times import iso
 from incidents.sightings import history_of
 from incidents.story import tell_story
 from incidents.story.people import INTERNAL_FILE
@@ -65,7 +66,7 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
         "verdicts": [_verdict(one) for one in seen if one.verdict or one.layer == Layer.GATEWAY],
         "timeline": [
             {
-                "at": _iso(line.at),
+                "at": iso(line.at),
                 "lane": line.lane,
                 "text": f"{line.lead} {line.text}".strip(),
                 "recipients": list(line.recipients),
@@ -95,10 +96,6 @@ _STANDING_LIMITATIONS = (
 )
 
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds") if at else None
-
-
 def _case(incident: Incident, created_by: str) -> dict[str, Any]:
     return {
         "id": str(incident.id),
@@ -116,7 +113,7 @@ def _case(incident: Incident, created_by: str) -> dict[str, Any]:
         "cause": incident.cause,
         "owner": incident.owner_name,
         "created_by": created_by,
-        "facts_as_of": _iso(incident.last_seen_at),
+        "facts_as_of": iso(incident.last_seen_at),
     }
 
 
@@ -154,7 +151,7 @@ def _key_times(
     incident: Incident, copies: Sequence[Delivery], seen: Sequence[Observation]
 ) -> list[dict[str, Any]]:
     def first(times: Iterable[datetime | None]) -> str | None:
-        return _iso(min((at for at in times if at), default=None))
+        return iso(min((at for at in times if at), default=None))
 
     condemned = [one for one in seen if is_threat(one.verdict)]
     delivered = [copy for copy in copies if copy.outcome in LET_THROUGH]
@@ -169,9 +166,9 @@ def _key_times(
             "name": "First condemned by the mailbox layer",
             "at": first(one.observed_at for one in condemned if one.layer == Layer.MAILBOX),
         },
-        {"name": "Incident opened", "at": _iso(incident.opened_at)},
+        {"name": "Incident opened", "at": iso(incident.opened_at)},
         {"name": "First verified removal", "at": first(one.finished_at for one in done)},
-        {"name": "Resolved", "at": _iso(incident.resolved_at)},
+        {"name": "Resolved", "at": iso(incident.resolved_at)},
     ]
 
 
@@ -199,8 +196,8 @@ def _message(message: Message) -> dict[str, Any]:
         "from_name": message.sender_name,
         "envelope_from": facts.get("envelope_from", ""),
         "reply_to": [one["address"] for one in facts.get("reply_to", ())],
-        "sent_at_claimed": _iso(message.sent_at),
-        "first_seen_at": _iso(message.first_seen_at),
+        "sent_at_claimed": iso(message.sent_at),
+        "first_seen_at": iso(message.first_seen_at),
         "size_bytes": message.size_bytes,
         "sha256": facts.get("raw_sha256", ""),
         "fingerprint": message.fingerprint,
@@ -237,7 +234,7 @@ def _message(message: Message) -> dict[str, Any]:
 
 def _verdict(seen: Observation) -> dict[str, Any]:
     return {
-        "at": _iso(seen.observed_at),
+        "at": iso(seen.observed_at),
         "layer": seen.layer,
         "recipient": seen.recipient,
         "verdict": seen.verdict,
@@ -259,14 +256,14 @@ def _actions(incident: Incident) -> list[dict[str, Any]]:
     )
     return [
         {
-            "asked_at": _iso(intent.created_at),
+            "asked_at": iso(intent.created_at),
             "asked_by": intent.job.requested_by,
             "reason": intent.job.reason,
             "action": intent.action,
             "recipient": intent.delivery.recipient,
             "result": Intent.State(intent.state).label,
             "error": intent.error,
-            "finished_at": _iso(intent.finished_at),
+            "finished_at": iso(intent.finished_at),
             "is_reversible": bool(intent.undo),
         }
         for intent in intents
@@ -282,15 +279,15 @@ def _copy(copy: Delivery) -> dict[str, Any]:
         "place": copy.place,
         "place_label": Place(copy.place).label,
         "is_read": copy.is_read,
-        "clicked_at": _iso(copy.clicked_at),
-        "replied_at": _iso(copy.replied_at),
-        "forwarded_at": _iso(copy.forwarded_at),
+        "clicked_at": iso(copy.clicked_at),
+        "replied_at": iso(copy.replied_at),
+        "forwarded_at": iso(copy.forwarded_at),
         "was_exposed": copy.was_exposed,
         "gateway_verdict": copy.gateway_verdict or None,
         "mailbox_verdict": copy.mailbox_verdict or None,
         "match": copy.match_reason,
-        "received_at": _iso(copy.received_at),
-        "verified_at": _iso(copy.verified_at),
+        "received_at": iso(copy.received_at),
+        "verified_at": iso(copy.verified_at),
     }
 
 
@@ -323,7 +320,7 @@ def _evidence(incident: Incident, messages: Sequence[Message]) -> list[dict[str,
             "size_bytes": row.size_bytes,
             "source": row.source,
             "method": row.method,
-            "stored_at": _iso(row.stored_at),
+            "stored_at": iso(row.stored_at),
         }
         for row in rows
     ]
@@ -333,7 +330,7 @@ def _custody(messages: Sequence[Message]) -> list[dict[str, Any]]:
     rows = ContentAccess.objects.filter(message__in=list(messages)).order_by("at", "id")
     return [
         {
-            "at": _iso(row.at),
+            "at": iso(row.at),
             "person": row.person_name,
             "what": row.get_what_display(),
             "reason": row.reason,

@@ -17,6 +17,7 @@ from uuid import UUID
 from incidents.codes import CAUSES
 from incidents.layers import blind_layers
 from incidents.models import Incident, SlaPlan
+from incidents.reports.times import iso
 from incidents.sla.attest import (
     Kept,
     Plans,
@@ -79,9 +80,9 @@ def build_statement(
         "statement": {
             "client": tenant.name,
             "tenant": tenant.slug,
-            "since": _iso(since),
-            "until": _iso(until),
-            "facts_as_of": _iso(as_of),
+            "since": iso(since),
+            "until": iso(until),
+            "facts_as_of": iso(as_of),
             "created_by": created_by,
             "incidents": len(incidents),
         },
@@ -118,10 +119,6 @@ def _digest(document: Mapping[str, Any]) -> str:
     return sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds") if at else None
-
-
 def _seconds(length: timedelta) -> int:
     return int(length.total_seconds())
 
@@ -140,7 +137,7 @@ def _agreement(row: SlaPlan | None, plan: Plan) -> dict[str, Any]:
     return {
         "name": plan.name,
         "agreed_with": _with_whom(row),
-        "valid_from": _iso(row.valid_from) if row else None,
+        "valid_from": iso(row.valid_from) if row else None,
         "agreed_by": row.created_by if row else "",
         "targets": [
             {
@@ -199,8 +196,8 @@ def _target(each: Kept, incident: Incident) -> dict[str, Any]:
         "state": each.state,
         "agreed_s": _seconds(each.agreed),
         "ran_s": _seconds(each.ran),
-        "opened_at": _iso(incident.opened_at),
-        "reached_at": _iso(each.reached_at),
+        "opened_at": iso(incident.opened_at),
+        "reached_at": iso(each.reached_at),
         "agreement": each.plan,
     }
 
@@ -224,8 +221,8 @@ def _cause(incident: Incident) -> str:
 
 def _still(still: Standstill, is_ours: bool) -> dict[str, Any]:
     return {
-        "since": _iso(still.since),
-        "until": _iso(still.until),
+        "since": iso(still.since),
+        "until": iso(still.until),
         "why": still.why,
         "said": still.said if is_ours or still.is_for_client else "",
     }
