@@ -80,16 +80,7 @@ def keep_service_account(*, purpose: str, key_json: str, actor: Person) -> Servi
     row.sealed_key = seal(key_json.encode(), place=_place(row))
     row.changed_by, row.changed_at, row.trouble = actor.name, timezone.now(), ""
     row.save(force_insert=is_new)
-    write_audit(
-        KEPT,
-        actor=actor,
-        provider_id=actor.provider_id,
-        object_kind="service_account",
-        object_id=row.id,
-        purpose=purpose,
-        client_id=row.client_id,
-    )
-    _wake_clients()
+    _done(KEPT, row, actor)
     return row
 
 
@@ -109,20 +100,21 @@ def remove_service_account(*, purpose: str, actor: Person) -> None:
     """From now on the account of each connection does it.  Raises ``NotAllowed``, ``NotThere``."""
     must_lead(actor, LEADS)
     row = access_service_account(purpose)
+    _done(REMOVED, row, actor)
+    row.delete()
+
+
+def _done(action: str, row: ServiceAccount, actor: Person) -> None:
+    """For the log; and clients at Google are looked at anew."""
     write_audit(
-        REMOVED,
+        action,
         actor=actor,
         provider_id=actor.provider_id,
         object_kind="service_account",
         object_id=row.id,
-        purpose=purpose,
+        purpose=row.purpose,
         client_id=row.client_id,
     )
-    row.delete()
-    _wake_clients()
-
-
-def _wake_clients() -> None:
     at_google = Connection.objects.filter(kind=Connection.Kind.GOOGLE)
     for tenant_id in at_google.order_by().values_list("tenant_id", flat=True).distinct():
         want_work(tenant_id, QUEUE)
