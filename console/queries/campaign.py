@@ -52,10 +52,7 @@ FACTS = {
 SHOWN = {**OUTCOMES, **FACTS}
 LISTS = ("copies", "incidents")
 # As ``Incident.is_called_harmless`` says it of one.
-_CALLED_HARMLESS = Q(
-    state=Incident.State.RESOLVED,
-    classification__in=(Incident.Classification.BENIGN, Incident.Classification.FALSE_POSITIVE),
-)
+_CALLED_HARMLESS = Q(state=Incident.State.RESOLVED, classification__in=Incident.HARMLESS)
 
 
 @dataclass(frozen=True, slots=True)

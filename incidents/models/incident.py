@@ -63,6 +63,8 @@ class Incident(TenantModel):
         SUPPRESSED = "suppressed", "Suppressed by a rule"
 
     OPEN_STATES = (State.NEW, State.TRIAGED, State.CONTAINED)
+    # Closed so, it was no threat.
+    HARMLESS = (Classification.BENIGN, Classification.FALSE_POSITIVE)
 
     number = models.PositiveIntegerField()
     title = models.CharField(max_length=300)
@@ -153,8 +155,7 @@ class Incident(TenantModel):
     @property
     def is_called_harmless(self) -> bool:
         """A person has closed it as no threat."""
-        harmless = (self.Classification.BENIGN, self.Classification.FALSE_POSITIVE)
-        return not self.is_open and self.classification in harmless
+        return not self.is_open and self.classification in self.HARMLESS
 
     @property
     def is_without_mail(self) -> bool:
