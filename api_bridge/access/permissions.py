@@ -135,12 +135,10 @@ GOOGLE_NEEDS: dict[str, tuple[Need, ...]] = {
     )
     for purpose in (Purpose.DETECT, Purpose.REMEDIATE, Purpose.RESPOND)
 }
-# All of them, as the Admin console takes them: with commas.
-GOOGLE_SCOPES = ",".join(need.name for needs in GOOGLE_NEEDS.values() for need in needs)
 
 
 def google_scopes(*purposes: str) -> str:
-    """Those of these purposes, as the Admin console takes them."""
+    """Those of these purposes, as the Admin console takes them: with commas."""
     return ",".join(need.name for purpose in purposes for need in GOOGLE_NEEDS[purpose])
 
 
