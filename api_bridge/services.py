@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from api_bridge import connectors
+from api_bridge.access.service_accounts import asked_by
 from api_bridge.connectors.google.settings import AUTHORITY_URL as GOOGLE_AUTHORITY_URL
 from api_bridge.connectors.google.settings import GMAIL_URL, read_account, read_customer
 from api_bridge.connectors.google.verify import ALL_PURPOSES, ScopeCheck, check_scopes
@@ -171,10 +172,7 @@ def verify_google(
         if not response_key:
             return check_scopes(wired, shared_runtime())
         account = read_account(response_key)
-        kept = tuple(pair for pair in wired.settings if pair[0] == "admin")
-        second = replace(
-            wired, client_id=account.client_id, client_secret=response_key, settings=kept
-        )
+        second = asked_by(wired, account.client_id, response_key)
         checks = check_scopes(wired, shared_runtime(), purposes=ALL_PURPOSES - _RESPONSE)
         return [*checks, *check_scopes(second, shared_runtime(), purposes=_RESPONSE)]
     except Rejected as error:

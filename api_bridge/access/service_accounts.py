@@ -31,12 +31,12 @@ KEPT = "api_bridge.service_account.kept"
 REMOVED = "api_bridge.service_account.removed"
 # Reading and moving go by the account of each connection.
 OWN_ACCOUNT_FOR = (Purpose.RESPOND,)
-# What only the account of a connection does.
-_NOT_OF_RESPONSE = frozenset({"topic", "subscription"})
 
 
 def service_account(purpose: str) -> ServiceAccount | None:
     """The scope's provider's; None: the connection's own account does it."""
+    if purpose not in OWN_ACCOUNT_FOR:
+        return None
     found: ServiceAccount | None = ServiceAccount.objects.filter(purpose=purpose).first()
     return found
 
@@ -131,7 +131,12 @@ def open_key(row: ServiceAccount) -> str:
 
 def with_account(wired: connectors.Connection, row: ServiceAccount) -> connectors.Connection:
     """The same customer at Google, asked by this account."""
-    kept = [pair for pair in wired.settings if pair[0] not in _NOT_OF_RESPONSE]
-    return replace(
-        wired, client_id=row.client_id, client_secret=open_key(row), settings=tuple(kept)
-    )
+    return asked_by(wired, row.client_id, open_key(row))
+
+
+def asked_by(wired: connectors.Connection, client_id: str, key_json: str) -> connectors.Connection:
+    """The same customer, asked by another account, which hears of no changes: the topic is the
+    connection's own.
+    """
+    kept = tuple(pair for pair in wired.settings if pair[0] == "admin")
+    return replace(wired, client_id=client_id, client_secret=key_json, settings=kept)
