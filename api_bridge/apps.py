@@ -8,6 +8,7 @@ from incidents.layers import (
     register_mailbox_layer,
     register_sight,
 )
+from tenants.standstill import register_waiting
 from tenants.work import register_queue
 
 
@@ -16,6 +17,7 @@ class ApiBridgeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from api_bridge.accounts.called_off import call_off_steps
         from api_bridge.accounts.forgetting import forget_settings, forget_sign_ins
         from api_bridge.accounts.telling import MailboxLayerTeller
         from api_bridge.again.due import wake_for
@@ -37,6 +39,7 @@ class ApiBridgeConfig(AppConfig):
         register_queue("again", "api_bridge.again.work.serve_again")
         register_condemned(wake_for)
         register_queue("accounts", "api_bridge.accounts.work.serve_accounts")
+        register_waiting("steps on accounts", call_off_steps)
         register_account_teller(MailboxLayerTeller())
         register_mailbox_layer(ConnectedMailboxLayer())
         register_sight(mailbox_blindness)

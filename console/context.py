@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop as _
 from incidents.layers import BlindLayer, blind_layers
 from tenants.models import Person
 from tenants.scope import has_scope
+from tenants.standstill import shown_standstill
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "home": reverse("queue" if is_staff else "portal"),
         "logout_href": reverse("logout"),
         "live_path": "/live",
+        "standstill": shown_standstill() if is_staff else None,
         # Called by the portal's frame alone.
         "blind_now": partial(_blind_now, person),
     }

@@ -10,6 +10,7 @@ class IncidentsConfig(AppConfig):
     @override
     def ready(self) -> None:
         from incidents.arrived import has_arrived
+        from incidents.called_off import call_off_intents
         from incidents.forgetting import (
             REPORTS,
             SIGNS,
@@ -21,7 +22,9 @@ class IncidentsConfig(AppConfig):
         from incidents.own_notices import sealer_for
         from tenants.directory import register_governing
         from tenants.outbox import register_look_up, register_sealer
+        from tenants.standstill import register_waiting
 
+        register_waiting("actions on copies", call_off_intents)
         register_governing(govern_some)
         register_forgetting(SIGNS, forget_signs)
         register_forgetting(REPORTS, forget_reports)

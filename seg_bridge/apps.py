@@ -3,6 +3,7 @@ from typing_extensions import override
 
 from incidents.layers import register_gateway_layer, register_sight
 from tenants.directory import register_governing
+from tenants.standstill import register_numbers, register_waiting
 from tenants.work import register_queue
 
 
@@ -11,10 +12,24 @@ class SegBridgeConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from seg_bridge.called_off import (
+            call_off_commands,
+            call_off_digests,
+            call_off_pushes,
+            call_off_trials,
+            go_on_numbering,
+            leave_wishes_to_people,
+        )
         from seg_bridge.directory_groups import groups_at_the_gate
         from seg_bridge.layer import Gateway
         from seg_bridge.sight import gateway_blindness
 
+        register_waiting("commands to gates", call_off_commands)
+        register_waiting("changes of policies for many", call_off_pushes)
+        register_waiting("test mails", call_off_trials)
+        register_waiting("wishes for held mail (left to people)", leave_wishes_to_people)
+        register_waiting("digests", call_off_digests)
+        register_numbers(go_on_numbering)
         register_gateway_layer(Gateway())
         register_governing(groups_at_the_gate)
         register_sight(gateway_blindness)

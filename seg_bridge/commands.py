@@ -246,6 +246,13 @@ def _gate_for(tenant_id: int, name: str) -> Gate | None:
     return next((gate for gate in gates if gate.name == name), gates[0] if gates else None)
 
 
+def last_seq() -> int:
+    """The highest number that a command was given, 0 for none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(pg_sequence_last_value('seg_bridge_command_seq'), 0)")
+        return int(cursor.fetchone()[0])
+
+
 def next_seq() -> int:
     """The number of a new command."""
     return next_seqs(1)[0]

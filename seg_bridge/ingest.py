@@ -31,7 +31,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from incidents.evidence import read_evidence, store_evidence
 from incidents.models import Evidence
 from seg_bridge.alarms import note_trouble, trouble_of
-from seg_bridge.commands import needs_bytes, unacknowledged
+from seg_bridge.commands import last_seq, needs_bytes, unacknowledged
 from seg_bridge.gatekeeper import Refused, answers_machines, check_speaker, read_body
 from seg_bridge.models import Gate
 from seg_bridge.queues.intake import BadTelling, take_queue
@@ -47,6 +47,7 @@ from tenants.audit import Actor, write_audit
 from tenants.errors import NotThere
 from tenants.middleware import without_scope
 from tenants.scope import Role, tenant_scope
+from tenants.standstill import may_act, note_gate_ahead
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ MAX_EVIDENCE_BYTES = 256 * 2**20
 MAX_QUEUE_BYTES = 8 * 2**20
 LONGEST_WAIT_S = 30.0
 LOOK_EVERY_S = 0.5
+# Between a backup and its restore; more is a mistake, or would use up the numbers.
+MOST_AHEAD = 1_000_000
 # A gate that waits is a coroutine under ASGI, and a thread of the pool (16) under WSGI.
 MOST_WAITING = 2000
 MOST_WAITING_THREADS = 8
@@ -235,7 +238,20 @@ def _begin(request: HttpRequest, question: Question) -> KnownGate:
     gate = check_speaker(request, request.body)
     _note_seen(gate, snapshot=question.snapshot)
     _note_policy(gate, question)
+    if _is_ahead(gate, question):
+        note_gate_ahead(question.after)
+    if not may_act():
+        raise Refused(503, "Bailey stands still: its database was restored; come again")
     return gate
+
+
+def _is_ahead(gate: KnownGate, question: Question) -> bool:
+    """It has done what this database never ordered: the database was restored."""
+    with tenant_scope(Role.WORKER, gate.tenant_ids, provider_id=gate.provider_id):
+        last = last_seq()
+    if question.after > last + MOST_AHEAD:
+        raise Refused(400, "no gate has done so many commands")
+    return question.after > last
 
 
 def _news(name: str, question: Question, is_last: bool) -> dict[str, Any] | None:

@@ -10,4 +10,8 @@ class TenantsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from tenants.outbox import call_off_mail  # models are not ready before
+        from tenants.standstill import register_waiting
+
+        register_waiting("mails to people", call_off_mail)
         register_queue("notify", "tenants.outbox.serve_outbox")

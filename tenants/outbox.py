@@ -36,6 +36,7 @@ from tenants.failpoints import failpoint
 from tenants.ids import new_id
 from tenants.models import OutgoingMail, Provider
 from tenants.secrets import seal, unseal
+from tenants.standstill import CALLED_OFF
 from tenants.work import want_work, work_scope
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,14 @@ def sent_lately(tenant_id: int) -> list[OutgoingMail]:
     since = timezone.now() - _LISTED
     rows = OutgoingMail.objects.filter(tenant_id=tenant_id, created_at__gte=since)
     return list(rows.defer("sealed").order_by("-created_at")[:200])
+
+
+def call_off_mail(tenant_id: int, now: datetime) -> int:
+    """After a restore (tenants/standstill.py): nothing that waits is sent, or sent again."""
+    rows = OutgoingMail.objects.filter(tenant_id=tenant_id).exclude(due_at=None)
+    return rows.update(
+        state=OutgoingMail.State.FAILED, error=CALLED_OFF, due_at=None, sealed=b"", tried_at=now
+    )
 
 
 def serve_outbox(claimed: ClaimedWork) -> datetime | None:

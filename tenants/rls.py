@@ -152,6 +152,21 @@ class AddDoor(RunSQL):
         )
 
 
+class ReplaceDoor(RunSQL):
+    """Another body for a door that is there; who may call it stays.  It is not taken back."""
+
+    def __init__(self, signature: str, returns: str, body: str) -> None:
+        super().__init__(
+            [
+                "SET LOCAL ROLE janitor",
+                f"CREATE OR REPLACE FUNCTION {signature} RETURNS {returns} LANGUAGE plpgsql"
+                f" SECURITY DEFINER SET search_path = public, pg_temp AS $door$ {body} $door$",
+                "RESET ROLE",
+            ],
+            RunSQL.noop,
+        )
+
+
 class AddSessionPolicy(RunSQL):
     """Sessions carry no client: each surface's login sees its own surface's rows and no others."""
 

@@ -49,7 +49,7 @@ QUEUE = "policy"
 MOST_CLIENTS = 2_000
 
 _State = PolicyPushItem.State
-_UNMADE = (_State.WAITING, _State.REHEARSED, _State.OBJECTED)
+UNMADE = (_State.WAITING, _State.REHEARSED, _State.OBJECTED)
 _AGAIN = (_State.FAILED, _State.STOPPED)
 
 
@@ -109,7 +109,7 @@ def approve_push(
     """
     if not reason.strip():
         raise WrongInput("Say why: the reason stands at every value that changes.")
-    items = _items(push).filter(state__in=_UNMADE)
+    items = _items(push).filter(state__in=UNMADE)
     if not despite:
         items = items.exclude(state=_State.OBJECTED)
     tenant_ids = list(items.values_list("tenant_id", flat=True))
@@ -134,7 +134,7 @@ def approve_push(
 @transaction.atomic
 def stop_push(*, push: PolicyPush, actor: Person | Actor) -> int:
     """At once for every item that no worker holds; answers at how many.  Made ones stay made."""
-    stopped = _items(push).filter(state__in=_UNMADE)
+    stopped = _items(push).filter(state__in=UNMADE)
     count = stopped.update(state=_State.STOPPED, cause=f"Stopped by {actor.name}.")
     PolicyPush.objects.filter(id=push.id).update(stopped_at=timezone.now(), stopped_by=actor.name)
     _audit(STOPPED, push, actor, clients=count)
@@ -252,7 +252,7 @@ def _make(item: PolicyPushItem, push: PolicyPush) -> None:
 
 def _fail(claimed: ClaimedWork, item_id: UUID, cause: str) -> None:
     with work_scope(claimed):
-        PolicyPushItem.objects.filter(id=item_id, state__in=_UNMADE).update(
+        PolicyPushItem.objects.filter(id=item_id, state__in=UNMADE).update(
             state=_State.FAILED, cause=cause, changed_at=timezone.now()
         )
 

@@ -51,8 +51,8 @@ NOT_YET = {
     "seg_bridge.queues.intake",
     "seg_bridge.services",
 }
-# What commits nothing of a worker's: the scope around a page, and reading alone.
-NO_WORK = {"tenants.middleware", "incidents.releases", "api_bridge.layer"}
+# What commits nothing of a worker's: the scope around a page, a person's command, and reading alone.
+NO_WORK = {"tenants.middleware", "tenants.standstill", "incidents.releases", "api_bridge.layer"}
 
 
 def killed() -> set[str]:

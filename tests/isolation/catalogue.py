@@ -44,6 +44,8 @@ PLAIN_TABLES = {
     *("django_migrations", "django_session"),
 }
 SESSIONS = "tenants_session"
+# One row of the whole installation, with nobody's data; reached through its doors alone.
+INSTALLATION = "tenants_installation"
 APPEND_ONLY = {
     *("incidents_observation", "incidents_sighting", "incidents_contentaccess"),
     "tenants_auditentry",
@@ -158,6 +160,9 @@ DOORS = {
     "door_api_token(p_digest text)": {"bailey_console"},
     "door_tenants()": {"bailey_worker"},
     "door_claim_work(p_queue text, p_lease_s integer)": {"bailey_worker"},
+    "door_installation()": {"bailey_worker", "bailey_console"},
+    "door_tick(p_seen bigint)": {"bailey_worker"},
+    "door_gate_is_ahead(p_command bigint)": {"bailey_worker"},
     "door_push(p_push_id text)": {"bailey_worker"},
     "door_gate(p_name text)": {"bailey_worker"},
     # Asked inside a scope, about an incident of it: how many others, never who.
@@ -244,7 +249,7 @@ def client_tables() -> dict[str, str]:
 
 def unknown_tables() -> list[str]:
     """Tables that are neither a client's, nor the provider's, nor named as nobody's."""
-    known = set(client_tables()) | set(PROVIDER_TABLES) | PLAIN_TABLES | {SESSIONS}
+    known = set(client_tables()) | set(PROVIDER_TABLES) | PLAIN_TABLES | {SESSIONS, INSTALLATION}
     unknown = set(tables()) - known
     gone = (set(PROVIDER_TABLES) | PLAIN_TABLES) - set(tables())
     return [f"{name}: whose rows are these?" for name in unknown] + [
@@ -312,6 +317,8 @@ def expected_rights(
         return {}
     if table == SESSIONS:
         return {"bailey_console": set("arwd"), "bailey_portal": set("arwd")}
+    if table == INSTALLATION:
+        return {"janitor": set("arwdDxtm")}
     staff = set(_NO_DELETE.get(table, "ar" if table in APPEND_ONLY else "arwd"))
     rights = {"c_analyst": staff, "c_worker": staff, "janitor": set("arwdDxtm")}
     if table in clients and table not in HIDDEN_FROM_PORTAL | set(PORTAL_COLUMNS):
