@@ -12,7 +12,8 @@ from incidents.models import ClientWord
 from seg_bridge.held.digest import pass_over_due
 from seg_bridge.models import GateCommand
 from seg_bridge.onboarding.records import TrialMail
-from seg_bridge.policies.push import UNMADE, PolicyPushItem
+from seg_bridge.policies.models import PolicyPushItem
+from seg_bridge.policies.push import UNMADE
 from tenants.standstill import CALLED_OFF
 
 BY_WHOM = "Bailey, after a restore"

@@ -51,7 +51,7 @@ NOT_YET = {
     "seg_bridge.queues.intake",
     "seg_bridge.services",
 }
-# What commits nothing of a worker's: the scope around a page, a person's command, and reading alone.
+# What commits nothing of a worker's: the scope around a page, a person's command, reading alone.
 NO_WORK = {"tenants.middleware", "tenants.standstill", "incidents.releases", "api_bridge.layer"}
 
 
