@@ -56,10 +56,14 @@ class _Ticker:
     def __init__(self) -> None:
         self.fresh_until = 0.0
         self.may_act = False
+        self.said: Standstill | None = None
 
     def look(self) -> bool:
         if time.monotonic() >= self.fresh_until:
-            self.may_act = _tick() is None
+            found = _tick()
+            if found is not None and self.said != found:
+                log.error("Bailey stands still since %s. See manage.py restored.", found.since)
+            self.said, self.may_act = found, found is None
             self.fresh_until = time.monotonic() + TICK_S
         return self.may_act
 
@@ -85,11 +89,6 @@ def _tick() -> Standstill | None:
         return None
     found = _read(now)
     _show(found)
-    log.error(
-        "Bailey stands still since %s: %s. See manage.py restored.",
-        now["stands_since"],
-        _why(now["why"]),
-    )
     return found
 
 
@@ -173,9 +172,3 @@ def _read(known: dict[str, str]) -> Standstill:
     since = parse_datetime(known["stands_since"])
     assert since is not None
     return Standstill(since, known["why"] == "older")
-
-
-def _why(why: str) -> str:
-    if why == "older":
-        return "the database is older than what was done from it"
-    return "nothing outside of the database knows it"
