@@ -9,18 +9,23 @@ import pytest
 from django.utils import timezone
 
 from incidents.evidence import read_evidence
-from incidents.models import Delivery, Evidence, Observation
+from incidents.models import ClientWord, Delivery, Evidence, Intent, Observation
 from incidents.observations import Observation as Seen
 from incidents.words import Verdict
 from seg_bridge.held.models import Digest, HeldLink
+from seg_bridge.models import GateCommand
 from seg_bridge.tasks import want
 from tenants import outbox
-from tenants.models import OutgoingMail
+from tenants.models import AuditEntry, OutgoingMail, Work
 from tenants.scope import Role, tenant_scope
+from tenants.work import want_work
 from tests.crash.worker import check_passed, crash_at_each, serve
 from tests.factories import Cast, gateway_saw, state_policy
 from tests.seg_bridge.conftest import Wire, make_gate
-from tests.seg_bridge.test_requests import hold, scope
+from tests.seg_bridge.test_forgetting import sign
+from tests.seg_bridge.test_requests import hold, scope, wish
+from tests.seg_bridge.test_retention import carried_out
+from tests.seg_bridge.test_retention import hold as hold_for
 from tests.tenants.test_outbox import Server
 
 
@@ -135,3 +140,67 @@ def test_a_digest_is_made_once_and_arrives_once(mailed: Cast):
     check_passed(places, "seg_bridge.held.digest")
     check_passed(places, "tenants.outbox")
     check_passed(places, "tenants.work")
+
+
+def count_of(action: str) -> int:
+    """Entries of the audit log.  Needs a scope."""
+    return AuditEntry.objects.filter(action=action).count()
+
+
+def test_a_wish_is_served_once(cast: Cast):
+    """Its policy gives her the mail: one release, one order to the gate, one entry."""
+    make_gate(cast, cast.acme)
+    begun: list[Delivery] = []
+
+    def begin() -> None:
+        begun.append(hold(cast, Verdict.SPAM))
+        wish(cast, begun[-1])
+
+    def check(died_at: str) -> None:
+        with scope(cast):
+            outcomes = list(ClientWord.objects.values_list("scan__outcome", flat=True))
+            assert outcomes == ["released by the client"] * len(begun), died_at
+            assert Intent.objects.filter(action="release").count() == len(begun), died_at
+            assert GateCommand.objects.filter(kind="release").count() == len(begun), died_at
+            assert count_of("seg_bridge.request.served") == len(begun), died_at
+            assert Work.objects.get(queue="held").wanted_at is None, died_at
+
+    places = crash_at_each(begin, lambda: serve("held"), check)
+    check_passed(places, "seg_bridge.held.requests")
+
+
+def test_what_is_too_old_goes_once_and_nothing_else(cast: Cast, settings, tmp_path):
+    """The order to the gate, the original behind it, old mail to people, and old signs."""
+    settings.EVIDENCE_DIR = tmp_path
+    make_gate(cast, cast.acme)
+    begun: list[Delivery] = []
+    with scope(cast):
+        state_policy(cast.acme, held_keep_days=7)
+    young = hold_for(cast, days=3)
+
+    def begin() -> None:
+        carried_out(cast)
+        begun.append(hold_for(cast, days=9))
+        with scope(cast):
+            sign(cast.acme, "ceo@acme.example", 400)
+            said = {"kind": "digest", "to": "pia@acme.example", "subject": "x", "text": "x"}
+            outbox.post(tenant_id=cast.acme.id, event="one", **said)
+            old = timezone.now() - timedelta(days=181)
+            OutgoingMail.objects.update(due_at=None, created_at=old)
+            want_work(cast.acme.id, "retain")
+
+    def check(died_at: str) -> None:
+        with scope(cast):
+            assert GateCommand.objects.filter(kind="drop").count() == len(begun), died_at
+            assert count_of("seg_bridge.held.expired") == len(begun), died_at
+            kept = {young.message.evidence, begun[-1].message.evidence}
+            assert set(Evidence.objects.values_list("sha256", flat=True)) == kept, died_at
+            assert count_of("incidents.evidence.removed") == len(begun) - 1, died_at
+            assert count_of("incidents.records.forgotten") == len(begun), died_at
+            assert not OutgoingMail.objects.exists(), died_at
+            for digest in kept:
+                assert read_evidence(tenant_id=cast.acme.id, digest=digest), died_at
+        assert {each.name for each in tmp_path.rglob("*") if each.is_file()} == kept, died_at
+
+    places = crash_at_each(begin, lambda: serve("retain"), check)
+    check_passed(places, "seg_bridge.held.retention")
