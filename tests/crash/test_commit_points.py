@@ -42,7 +42,6 @@ NOT_YET = {
     "incidents.reports.services",
     "incidents.tasks",
     "incidents.userreports.placing",
-    "seg_bridge.learning.orders",
     "seg_bridge.onboarding.work",
     "seg_bridge.outbound.serving",
     "seg_bridge.policies.push",

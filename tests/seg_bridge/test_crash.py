@@ -8,21 +8,27 @@ from hashlib import sha256
 import pytest
 from django.utils import timezone
 
+from incidents import layers
+from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import read_evidence
-from incidents.models import ClientWord, Delivery, Evidence, Intent, Observation
+from incidents.intake import record
+from incidents.layers import LessonWish
+from incidents.models import ClientWord, Delivery, Evidence, Intent, Message, Observation
 from incidents.observations import Observation as Seen
 from incidents.words import Verdict
 from seg_bridge.held.models import Digest, HeldLink
-from seg_bridge.models import GateCommand
+from seg_bridge.learning.orders import Decision, teach
+from seg_bridge.models import GateCommand, Lesson
 from seg_bridge.tasks import want
 from tenants import outbox
 from tenants.models import AuditEntry, OutgoingMail, Work
 from tenants.scope import Role, tenant_scope
 from tenants.work import want_work
 from tests.crash.worker import check_passed, crash_at_each, serve
-from tests.factories import Cast, gateway_saw, state_policy
+from tests.factories import Cast, gateway_saw, mailbox_saw, state_policy
 from tests.seg_bridge.conftest import Wire, make_gate
 from tests.seg_bridge.test_forgetting import sign
+from tests.seg_bridge.test_lessons import Mailboxes
 from tests.seg_bridge.test_requests import hold, scope, wish
 from tests.seg_bridge.test_retention import carried_out
 from tests.seg_bridge.test_retention import hold as hold_for
@@ -204,3 +210,42 @@ def test_what_is_too_old_goes_once_and_nothing_else(cast: Cast, settings, tmp_pa
 
     places = crash_at_each(begin, lambda: serve("retain"), check)
     check_passed(places, "seg_bridge.held.retention")
+
+
+def test_an_original_that_lessons_wait_for_is_asked_for_once(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, settings, tmp_path
+):
+    settings.EVIDENCE_DIR = tmp_path
+    monkeypatch.setitem(layers._layers, "mailbox", Mailboxes())
+    make_gate(cast, cast.acme)
+    with scope(cast):
+        state_policy(cast.acme, learn="own")
+    begun: list[str] = []
+
+    def begin() -> None:
+        """The gateway passed it and kept no bytes; a person says that it is spam."""
+        number = len(begun)
+        begun.append(f"01J{number:023d}")
+        same = {"internet_message_id": f"<{number}@evil.example>", "fingerprint": f"{number:032x}"}
+        to = "info@acme.example"
+        with scope(cast):
+            record([gateway_saw(cast.acme, to, ulid=begun[-1], **same)])
+            record([mailbox_saw(cast.acme, to, trace_ulid=begun[-1], **same)])
+            make_sense_of_backlog(cast.acme)
+            spam = LessonWish(Message.objects.get(trace_ulid=begun[-1]).id, as_spam=True)
+            because = {"because": "spam", "incident_id": None, "actor": cast.ana}
+            assert teach([spam], Decision(tenant_id=cast.acme.id, **because))
+
+    def check(died_at: str) -> None:
+        with scope(cast):
+            asked = Intent.objects.filter(action="acquire")
+            assert asked.values("delivery").distinct().count() == len(begun), died_at
+            assert asked.count() == len(begun), died_at
+        serve("remediate")
+        with scope(cast):
+            learn = list(GateCommand.objects.order_by("seq").values_list("trace_ulid", flat=True))
+            assert learn == begun, died_at
+            assert Lesson.objects.exclude(command=None).count() == len(begun), died_at
+
+    places = crash_at_each(begin, lambda: serve("policy"), check)
+    check_passed(places, "seg_bridge.learning.orders")
