@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from hashlib import sha256
 
@@ -13,15 +14,27 @@ from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import read_evidence
 from incidents.intake import record
 from incidents.layers import LessonWish
-from incidents.models import ClientWord, Delivery, Evidence, Intent, Message, Observation
+from incidents.models import (
+    ClientWord,
+    Delivery,
+    Evidence,
+    Finding,
+    Incident,
+    Intent,
+    Job,
+    Message,
+    Observation,
+)
 from incidents.observations import Observation as Seen
 from incidents.words import Verdict
 from seg_bridge.held.models import Digest, HeldLink
 from seg_bridge.learning.orders import Decision, teach
-from seg_bridge.models import GateCommand, Lesson
+from seg_bridge.models import DomainCheck, GateCommand, Lesson, TrialMail
+from seg_bridge.onboarding import work as onboarding
+from seg_bridge.onboarding.services import send_trial
 from seg_bridge.tasks import want
 from tenants import outbox
-from tenants.models import AuditEntry, OutgoingMail, Work
+from tenants.models import AuditEntry, Domain, OutgoingMail, Work
 from tenants.scope import Role, tenant_scope
 from tenants.work import want_work
 from tests.crash.worker import check_passed, crash_at_each, serve
@@ -32,6 +45,7 @@ from tests.seg_bridge.test_lessons import Mailboxes
 from tests.seg_bridge.test_requests import hold, scope, wish
 from tests.seg_bridge.test_retention import carried_out
 from tests.seg_bridge.test_retention import hold as hold_for
+from tests.seg_bridge.yard import SinkThread
 from tests.tenants.test_outbox import Server
 
 
@@ -241,6 +255,7 @@ def test_an_original_that_lessons_wait_for_is_asked_for_once(
             asked = Intent.objects.filter(action="acquire")
             assert asked.values("delivery").distinct().count() == len(begun), died_at
             assert asked.count() == len(begun), died_at
+            assert Job.objects.filter(kind="acquire").count() == len(begun), died_at
         serve("remediate")
         with scope(cast):
             learn = list(GateCommand.objects.order_by("seq").values_list("trace_ulid", flat=True))
@@ -249,3 +264,53 @@ def test_an_original_that_lessons_wait_for_is_asked_for_once(
 
     places = crash_at_each(begin, lambda: serve("policy"), check)
     check_passed(places, "seg_bridge.learning.orders")
+
+
+def test_test_mails_are_sent_once_and_a_lost_record_is_missed_once(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+):
+    """A worker that dies over a test mail takes no other with it."""
+    gate = make_gate(cast, cast.acme).row
+    monkeypatch.setattr(onboarding, "resolver", lambda: lambda name, kind: ())
+    monkeypatch.setattr("seg_bridge.onboarding.services.MOST_TRIALS_AN_HOUR", 1_000)
+    begun: list[str] = []
+    unsure: set[str] = set()
+    over_a_mail = {
+        "seg_bridge.onboarding.work._claim_trial:after_commit",
+        "seg_bridge.onboarding.probe.send_trial_mail:before_call",
+        "seg_bridge.onboarding.probe.send_trial_mail:after_call",
+        "seg_bridge.onboarding.work._keep_trial:before_commit",
+    }
+
+    def begin() -> None:
+        """Two test mails, and a domain whose MX records named our gates the last time."""
+        with scope(cast):
+            for _ in range(2):
+                to = {"recipient": "info@acme.example", "actor": cast.mo}
+                trial = send_trial(tenant=cast.acme, gate=gate, **to)
+                begun.append(trial.internet_message_id)
+            DomainCheck.objects.all().delete()
+            fields = {"tenant": cast.acme, "standing": {"mx": True}, "token": "t"}
+            domain = Domain.objects.get(tenant=cast.acme)
+            DomainCheck.objects.create(domain=domain, wanted_at=timezone.now(), **fields)
+
+    def check(died_at: str) -> None:
+        got = [re.findall(rb"Message-ID: (\S+)", mail.data)[0].decode() for mail in sink.mails]
+        with scope(cast):
+            rows = dict(TrialMail.objects.values_list("internet_message_id", "state"))
+            assert DomainCheck.objects.get().standing["troubles"], died_at
+            assert Finding.objects.count() == 1, died_at
+            assert Incident.objects.filter(finding="mx").count() == 1, died_at
+        left = {each for each in begun if rows[each] != "taken"} - unsure
+        assert len(left) == (died_at in over_a_mail), died_at
+        unsure.update(left)
+        assert {rows[each] for each in unsure} <= {"sending"}, died_at
+        assert len(got) == len(set(got)), died_at
+        assert set(got) >= set(begun) - unsure, died_at
+
+    with SinkThread() as sink:
+        monkeypatch.setenv("BAILEY_GATE_NAME", "mx1")
+        monkeypatch.setenv("BAILEY_GATE_LISTEN", f"127.0.0.1:{sink.port}")
+        places = crash_at_each(begin, lambda: serve("onboard"), check)
+    assert places >= over_a_mail
+    check_passed(places, "seg_bridge.onboarding.work", reads={"_domains"})
