@@ -42,7 +42,6 @@ NOT_YET = {
     "incidents.reports.services",
     "incidents.tasks",
     "incidents.userreports.placing",
-    "seg_bridge.outbound.serving",
     "seg_bridge.policies.push",
     "seg_bridge.queues.intake",
     "seg_bridge.services",
