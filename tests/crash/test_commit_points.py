@@ -42,9 +42,7 @@ NOT_YET = {
     "incidents.reports.services",
     "incidents.tasks",
     "incidents.userreports.placing",
-    "seg_bridge.policies.push",
     "seg_bridge.queues.intake",
-    "seg_bridge.services",
 }
 # What commits nothing of a worker's: the scope around a page, and reading alone.
 NO_WORK = {"tenants.middleware", "incidents.releases", "api_bridge.layer"}
