@@ -42,7 +42,6 @@ NOT_YET = {
     "incidents.reports.services",
     "incidents.tasks",
     "incidents.userreports.placing",
-    "seg_bridge.queues.intake",
 }
 # What commits nothing of a worker's: the scope around a page, and reading alone.
 NO_WORK = {"tenants.middleware", "incidents.releases", "api_bridge.layer"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
@@ -29,7 +29,7 @@ from incidents.observations import Observation as Seen
 from incidents.words import Verdict
 from seg_bridge.held.models import Digest, HeldLink
 from seg_bridge.learning.orders import Decision, teach
-from seg_bridge.models import DomainCheck, GateCommand, Lesson, TrialMail
+from seg_bridge.models import DomainCheck, Gate, GateCommand, Lesson, TrialMail
 from seg_bridge.onboarding import work as onboarding
 from seg_bridge.onboarding.services import send_trial
 from seg_bridge.tasks import want
@@ -42,6 +42,7 @@ from tests.factories import Cast, gateway_saw, mailbox_saw, state_policy
 from tests.seg_bridge.conftest import Wire, make_gate
 from tests.seg_bridge.test_forgetting import sign
 from tests.seg_bridge.test_lessons import Mailboxes
+from tests.seg_bridge.test_queues import item, rows, tell
 from tests.seg_bridge.test_requests import hold, scope, wish
 from tests.seg_bridge.test_retention import carried_out
 from tests.seg_bridge.test_retention import hold as hold_for
@@ -314,3 +315,40 @@ def test_test_mails_are_sent_once_and_a_lost_record_is_missed_once(
         places = crash_at_each(begin, lambda: serve("onboard"), check)
     assert places >= over_a_mail
     check_passed(places, "seg_bridge.onboarding.work", reads={"_domains"})
+
+
+def test_a_queue_that_is_half_told_is_not_said_to_be_of_now(cast: Cast, wire: Wire):
+    """The gate repeats what was not answered for; until then the page shows what it showed."""
+    begun: list[dict[int, list[tuple[str, str, str]]]] = []
+
+    def queue_at() -> datetime | None:
+        with scope(cast):
+            at: datetime | None = Gate.objects.get().queue_at
+            return at
+
+    def shown() -> dict[int, list[tuple[str, str, str]]]:
+        return {tenant.id: rows(cast, tenant) for tenant in (cast.acme, cast.globex)}
+
+    def begin() -> None:
+        """Another mail waits for Acme; Globex has one every other time."""
+        number = len(begun)
+        waiting = ("active", "first_try")
+        theirs = [("cfo@globex.example", *waiting)] if number % 2 else []
+        begun.append({cast.acme.id: [(f"{number}@acme.example", *waiting)], cast.globex.id: theirs})
+
+    def work() -> None:
+        at = datetime(2026, 11, 30, tzinfo=UTC) + timedelta(minutes=len(begun))
+        assert queue_at() != at or shown() == begun[-1]
+        told = [
+            item(tenant, address, where=where, reason="")
+            for tenant in (cast.acme, cast.globex)
+            for address, where, _ in begun[-1][tenant.id]
+        ]
+        assert tell(wire, *told, at=at.isoformat()).status_code == 200
+        assert queue_at() == at
+
+    def check(died_at: str) -> None:
+        assert shown() == begun[-1], died_at
+
+    places = crash_at_each(begin, work, check)
+    check_passed(places, "seg_bridge.queues.intake")
