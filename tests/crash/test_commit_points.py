@@ -35,9 +35,7 @@ NOT_YET = {
     "incidents.interference.hourly",
     "incidents.ledger.nights",
     "incidents.ledger.upkeep",
-    "incidents.renewals",
     "incidents.reports.services",
-    "incidents.tasks",
     "incidents.userreports.placing",
 }
 # What commits nothing of a worker's: the scope around a page, and reading alone.

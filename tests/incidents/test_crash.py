@@ -7,22 +7,38 @@ from itertools import count
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from incidents import layers
 from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
+from incidents.execution import serve_remediation
 from incidents.intake import record
-from incidents.layers import CopyState, NotThereYet
+from incidents.layers import Copy, CopyState, LayerBlind, NotThereYet
 from incidents.looks import AGAIN_AFTER_S, serve_looks
-from incidents.models import Delivery, Intent, Job, Observation, PullProposal, ReleaseLook
+from incidents.models import (
+    Delivery,
+    Incident,
+    Intent,
+    Job,
+    MessageTrait,
+    Observation,
+    PullProposal,
+    ReleaseLook,
+    Renewal,
+    RenewalCopy,
+)
 from incidents.modes import set_mode
-from incidents.remediation import release_held, settle_intent
+from incidents.prevalence import FORGOTTEN_AFTER
+from incidents.remediation import pull_incident, release_held, settle_intent
+from incidents.renewals import renew, resume_waiting
+from incidents.tasks import follow_titles, forget_rare_traits, want_compare_of_all
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
-from tenants.models import AuditEntry, OutgoingMail
+from tenants.models import AuditEntry, OutgoingMail, Tenant, Work
 from tests.crash.worker import check_passed, crash_at_each, serve
-from tests.factories import Cast, mail_json
-from tests.incidents.test_disagreements import INFO, held, inside, passed, released
+from tests.factories import Cast, mail_json, mailbox_saw
+from tests.incidents.test_disagreements import INFO, IT, held, inside, passed, released
 from tests.incidents.test_looks import Cloud
 from tests.incidents.test_remediation import Mailboxes, _scope
 from tests.seg_bridge.conftest import make_gate
@@ -42,7 +58,7 @@ def test_a_late_verdict_pulls_once_whenever_the_worker_dies(
         number = next(numbers)
         begun.append(number)
         boxes.places[f"i{number}{INFO}"] = Place.INBOX
-        sender = {"address": f"eve@evil{number}.example", "name": "Eve", "raw": ""}
+        sender = someone(number)
         mail = mail_json(subject=f"{number} " * 5, sender=sender, from_all=[sender])
         at = datetime.now(UTC) + timedelta(minutes=5)
         late: dict[str, Any] = {"observed_at": at, "verdict": Verdict.PHISH, "score": 9.0}
@@ -91,7 +107,7 @@ def test_a_sure_verdict_of_the_mailbox_layer_pulls_once(
         number = len(begun)
         begun.append(number)
         boxes.places[f"i{number}{INFO}"] = Place.INBOX
-        sender = {"address": f"eve@evil{number}.example", "name": "Eve", "raw": ""}
+        sender = someone(number)
         mail = mail_json(subject=f"{number} " * 5, sender=sender, from_all=[sender])
         sure: dict[str, Any] = {"verdict": Verdict.PHISH, "confidence": 0.95, "mail": mail}
         with _scope(cast.acme):
@@ -172,3 +188,112 @@ def test_a_release_is_looked_at_to_the_end_and_told_once(
     check_passed(places, "incidents.looks", reads={"_next_due"}, others=others)
     if outcome == "junked":
         check_passed(places, "incidents.looks_proof", reads={"compare"})
+
+
+class LostOnce(Mailboxes):
+    """The copies in ``lost`` cannot be reached, once each."""
+
+    lost: set[str]
+
+    @override
+    def read_state(self, copy: Copy) -> CopyState:
+        if copy.mailbox_item_id in self.lost:
+            self.lost.remove(copy.mailbox_item_id)
+            raise LayerBlind("The consent is lost.", again_after_s=300)
+        return super().read_state(copy)
+
+
+def test_what_waited_for_access_is_looked_at_together_and_done_once(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+):
+    """Access is lost once more in the middle: what was read until then counts for nothing."""
+    boxes = LostOnce({})
+    boxes.lost = set()
+    monkeypatch.setitem(layers._layers, "mailbox", boxes)
+    monkeypatch.setattr(layers, "_catching_up", [])
+    begun: list[int] = []
+
+    def begin() -> None:
+        """A pull of two copies waits, and access comes back."""
+        number = len(begun)
+        begun.append(number)
+        boxes.places |= {f"i{number}{to}": Place.INBOX for to in (INFO, IT)}
+        boxes.lost.add(f"i{number}{IT}")
+        mail = mail_json(subject=f"{number} " * 5, sender=(sender := someone(number)))
+        seen = {"verdict": Verdict.PHISH, "mail": mail | {"from_all": [sender]}}
+        with _scope(cast.acme):
+            record([inside(cast, to, number=number, **seen) for to in (INFO, IT)])
+            make_sense_of_backlog(cast.acme)
+            pull_incident(incident=Incident.objects.latest("number"), actor=cast.ana)
+            resume_waiting(cast.acme.id)
+
+    def work() -> None:
+        for _ in range(2):
+            with _scope(cast.acme):
+                Intent.objects.filter(state="pending").update(due_at=datetime.now(UTC))
+            renew(claimed(cast))
+
+    def check(died_at: str) -> None:
+        with _scope(cast.acme):
+            assert set(Renewal.objects.values_list("state", flat=True)) == {"went_on"}, died_at
+            assert Renewal.objects.count() == len(begun), died_at
+            read = RenewalCopy.objects.values_list("found", flat=True)
+            assert list(read) == ["there"] * 2 * len(begun), died_at
+            assert not Intent.objects.exclude(waits_since=None).exists(), died_at
+        assert entries(cast, "incidents.renewal.looked_at") == len(begun), died_at
+        serve_remediation(claimed(cast))
+        assert set(boxes.places.values()) == {Place.QUARANTINE}, died_at
+        assert boxes.moves == 2 * len(begun), died_at
+
+    places = crash_at_each(begin, work, check)
+    check_passed(places, "incidents.renewals", reads={"_unread"})
+
+
+def someone(number: int) -> dict[str, str]:
+    return {"address": f"eve@evil{number}.example", "name": "Eve", "raw": ""}
+
+
+def test_what_the_beat_asks_for_is_done_for_every_client(cast: Cast):
+    """The beat asks again; what was done for one client before is not undone by the next death."""
+    tenants = (cast.acme, cast.globex)
+    for tenant in tenants:
+        with _scope(tenant):
+            record([mailbox_saw(tenant, f"info@{tenant.slug}.example", verdict=Verdict.PHISH)])
+            make_sense_of_backlog(tenant)
+    long_ago = datetime.now(UTC) - FORGOTTEN_AFTER - timedelta(days=1)
+
+    def state_of(tenant: Tenant) -> tuple[str, int, bool]:
+        """Title of the incident, traits of its mail, whether its layers are to be compared."""
+        with _scope(tenant):
+            waits = Work.objects.filter(tenant=tenant, queue="compare").exclude(wanted_at=None)
+            title = Incident.objects.get(tenant=tenant).title
+            return title, MessageTrait.objects.filter(tenant=tenant).count(), waits.exists()
+
+    right = {tenant.slug: (state_of(tenant)[0], 1, True) for tenant in tenants}
+
+    def begin() -> None:
+        """Old traits beside a new one, a name that is no longer right, and an old comparison."""
+        for tenant in tenants:
+            with _scope(tenant):
+                Incident.objects.update(title="An older name")
+                Work.objects.filter(queue="compare").update(wanted_at=None)
+                MessageTrait.objects.all().delete()
+                mail = Incident.objects.get().memberships.get().message
+                for value, at in (
+                    ("old", long_ago),
+                    ("older", long_ago),
+                    ("new", datetime.now(UTC)),
+                ):
+                    MessageTrait.objects.create(
+                        tenant=tenant, message=mail, kind="url_host", value=value, seen_at=at
+                    )
+
+    def work() -> None:
+        for task in (forget_rare_traits, follow_titles, want_compare_of_all):
+            task()
+
+    def check(died_at: str) -> None:
+        assert {tenant.slug: state_of(tenant) for tenant in tenants} == right, died_at
+
+    places = crash_at_each(begin, work, check)
+    check_passed(places, "incidents.tasks")
