@@ -67,6 +67,16 @@ class Changes:
     edges_withdrawn: int = 0
     left: int = 0
 
+    @property
+    def has_any(self) -> bool:
+        return any(number for name, number in asdict(self).items() if name != "left")
+
+    def add(self, more: Changes) -> None:
+        """``left`` is that of the later look."""
+        for name, number in asdict(more).items():
+            before = 0 if name == "left" else getattr(self, name)
+            setattr(self, name, before + number)
+
 
 def serve_regroup(claimed: ClaimedWork) -> datetime | None:
     """One client's pass; mail that opens or joins an incident wants the next one.
@@ -87,16 +97,19 @@ def serve_regroup(claimed: ClaimedWork) -> datetime | None:
 def make_canonical(tenant: Tenant, now: datetime | None = None) -> Changes:
     """Opens scopes of its own.  Intake of this client waits only while something is set right."""
     changes = Changes()
-    for _ in range(MOST_LOOKS):
+    for number in range(1, MOST_LOOKS + 1):
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
             seen = look(tenant, now or timezone.now())
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
-            if _set_right(tenant, seen, changes):
-                break
+            done = Changes()
+            is_same = _set_right(tenant, seen, done)
+            # With what it tells of: a worker may die before it comes to another look.
+            if done.has_any or (done.left and number == MOST_LOOKS):
+                _note(tenant, done)
+        changes.add(done)
+        if is_same:
+            break
     _link_the_rest(tenant, list(seen.members))
-    if any(asdict(changes).values()):
-        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
-            _note(tenant, changes)
     return changes
 
 
@@ -121,7 +134,6 @@ def _note(tenant: Tenant, changes: Changes) -> None:
 
 def _set_right(tenant: Tenant, seen: Look, changes: Changes) -> bool:
     """Make what differs what it should be; answers whether nothing had changed since the look."""
-    changes.left = 0
     if seen.differing:
         hold_intake(tenant.id)
         take_turn(tenant.id)

@@ -31,10 +31,7 @@ NOT_YET = {
     "api_bridge.traces",
     "api_bridge.verdicts",
     "api_bridge.webhooks",
-    "incidents.campaigns.nightly",
     "incidents.interference.hourly",
-    "incidents.ledger.nights",
-    "incidents.ledger.upkeep",
     "incidents.reports.services",
     "incidents.userreports.placing",
 }
