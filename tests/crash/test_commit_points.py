@@ -31,8 +31,6 @@ NOT_YET = {
     "api_bridge.traces",
     "api_bridge.verdicts",
     "api_bridge.webhooks",
-    "incidents.interference.hourly",
-    "incidents.reports.services",
     "incidents.userreports.placing",
 }
 # What commits nothing of a worker's: the scope around a page, and reading alone.

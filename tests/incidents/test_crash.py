@@ -14,12 +14,14 @@ from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
 from incidents.execution import serve_remediation
 from incidents.intake import record
+from incidents.interference.hourly import want_compare
 from incidents.layers import Copy, CopyState, LayerBlind, NotThereYet
 from incidents.looks import AGAIN_AFTER_S, serve_looks
 from incidents.models import (
     Delivery,
     Incident,
     Intent,
+    Interference,
     Job,
     MessageTrait,
     Observation,
@@ -297,3 +299,25 @@ def test_what_the_beat_asks_for_is_done_for_every_client(cast: Cast):
 
     places = crash_at_each(begin, work, check)
     check_passed(places, "incidents.tasks")
+
+
+def test_the_layers_are_compared_within_the_hour(cast: Cast):
+    with _scope(cast.acme):
+        record([passed(cast), inside(cast)])
+        make_sense_of_backlog(cast.acme)
+    began = datetime.now(UTC)
+
+    def begin() -> None:
+        with _scope(cast.acme):
+            Interference.objects.update(copies=999, looked_at=began - timedelta(hours=2))
+            assert want_compare(cast.acme.id)
+
+    def check(died_at: str) -> None:
+        with _scope(cast.acme):
+            found = dict(Interference.objects.values_list("kind", "copies"))
+            assert found.keys() == set(Interference.Kind), died_at
+            assert max(found.values()) < 999, died_at
+            assert not want_compare(cast.acme.id), died_at
+
+    places = crash_at_each(begin, lambda: serve("compare"), check)
+    check_passed(places, "incidents.interference.hourly")
