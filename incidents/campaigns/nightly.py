@@ -34,8 +34,11 @@ from incidents.campaigns.looking import (
     stamps_in_sight,
     still_so,
 )
-from incidents.campaigns.nights import next_night
-from incidents.campaigns.recomputing import show_what_would_change, waits_for_a_person
+from incidents.campaigns.recomputing import (
+    left_to_read_until,
+    show_what_would_change,
+    waits_for_a_person,
+)
 from incidents.grouping import become_one
 from incidents.holding import hold_intake, take_turn
 from incidents.models import Campaign, Edge, Incident, IncidentMessage, Regrouping
@@ -86,8 +89,9 @@ def serve_regroup(claimed: ClaimedWork) -> datetime | None:
     """
     with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
-        if show_what_would_change(tenant) is not None:
-            return next_night(timezone.now())  # what a person asked to see is not done at once
+        show_what_would_change(tenant)
+        if (until := left_to_read_until(tenant)) is not None:
+            return until
         if waits_for_a_person(tenant):
             return None
     done = make_canonical(tenant)
