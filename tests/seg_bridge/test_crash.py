@@ -28,6 +28,7 @@ from incidents.models import (
 from incidents.observations import Observation as Seen
 from incidents.words import Verdict
 from seg_bridge.held.models import Digest, HeldLink
+from seg_bridge.held.requests import serve_requests
 from seg_bridge.learning.orders import Decision, teach
 from seg_bridge.models import DomainCheck, Gate, GateCommand, Lesson, TrialMail
 from seg_bridge.onboarding import work as onboarding
@@ -43,7 +44,7 @@ from tests.seg_bridge.conftest import Wire, make_gate
 from tests.seg_bridge.test_forgetting import sign
 from tests.seg_bridge.test_lessons import Mailboxes
 from tests.seg_bridge.test_queues import item, rows, tell
-from tests.seg_bridge.test_requests import hold, scope, wish
+from tests.seg_bridge.test_requests import CLEAN, PHISH, hold, nobody_could_look, scope, wish
 from tests.seg_bridge.test_retention import carried_out
 from tests.seg_bridge.test_retention import hold as hold_for
 from tests.seg_bridge.yard import SinkThread
@@ -168,21 +169,38 @@ def count_of(action: str) -> int:
     return AuditEntry.objects.filter(action=action).count()
 
 
-def test_a_wish_is_served_once(cast: Cast):
-    """Its policy gives her the mail: one release, one order to the gate, one entry."""
+@pytest.mark.parametrize(
+    ("held_as", "scanner", "outcome"),
+    [
+        (Verdict.SPAM, nobody_could_look, "released by the client"),
+        (Verdict.PHISH, CLEAN, "released by policy"),
+        (Verdict.PHISH, PHISH, "refused by policy"),
+    ],
+)
+def test_a_wish_is_served_once(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, held_as, scanner, outcome
+):
+    """One release with one order to the gate, or one refusal with one mail to her; one entry."""
+    assert serve_requests.__kwdefaults__
+    monkeypatch.setitem(serve_requests.__kwdefaults__, "scanner", scanner)
     make_gate(cast, cast.acme)
+    with scope(cast):
+        state_policy(cast.acme, held_requests="auto")
     begun: list[Delivery] = []
 
     def begin() -> None:
-        begun.append(hold(cast, Verdict.SPAM))
+        begun.append(hold(cast, held_as))
         wish(cast, begun[-1])
 
     def check(died_at: str) -> None:
+        orders, mails = (0, len(begun)) if "refused" in outcome else (len(begun), 0)
         with scope(cast):
             outcomes = list(ClientWord.objects.values_list("scan__outcome", flat=True))
-            assert outcomes == ["released by the client"] * len(begun), died_at
-            assert Intent.objects.filter(action="release").count() == len(begun), died_at
-            assert GateCommand.objects.filter(kind="release").count() == len(begun), died_at
+            assert outcomes == [outcome] * len(begun), died_at
+            assert ClientWord.objects.exclude(settled_at=None).count() == mails, died_at
+            assert OutgoingMail.objects.count() == mails, died_at
+            assert Intent.objects.filter(action="release").count() == orders, died_at
+            assert GateCommand.objects.filter(kind="release").count() == orders, died_at
             assert count_of("seg_bridge.request.served") == len(begun), died_at
             assert Work.objects.get(queue="held").wanted_at is None, died_at
 
