@@ -266,8 +266,10 @@ def test_an_original_that_lessons_wait_for_is_asked_for_once(
             record([mailbox_saw(cast.acme, to, trace_ulid=begun[-1], **same)])
             make_sense_of_backlog(cast.acme)
             spam = LessonWish(Message.objects.get(trace_ulid=begun[-1]).id, as_spam=True)
-            because = {"because": "spam", "incident_id": None, "actor": cast.ana}
-            assert teach([spam], Decision(tenant_id=cast.acme.id, **because))
+            decision = Decision(
+                tenant_id=cast.acme.id, because="spam", incident_id=None, actor=cast.ana
+            )
+            assert teach([spam], decision)
 
     def check(died_at: str) -> None:
         with scope(cast):
@@ -305,8 +307,9 @@ def test_test_mails_are_sent_once_and_a_lost_record_is_missed_once(
         """Two test mails, and a domain whose MX records named our gates the last time."""
         with scope(cast):
             for _ in range(2):
-                to = {"recipient": "info@acme.example", "actor": cast.mo}
-                trial = send_trial(tenant=cast.acme, gate=gate, **to)
+                trial = send_trial(
+                    tenant=cast.acme, gate=gate, recipient="info@acme.example", actor=cast.mo
+                )
                 begun.append(trial.internet_message_id)
             DomainCheck.objects.all().delete()
             fields = {"tenant": cast.acme, "standing": {"mx": True}, "token": "t"}

@@ -35,7 +35,7 @@ def test_what_had_drifted_is_mended_and_told_once(cast: Cast, monkeypatch: pytes
             LedgerEntry.objects.update(counted_as="vendor_only")
             LedgerDay.objects.update(counted_as="vendor_only")
             old = now - warnings.KEPT - timedelta(days=1)
-            mail = Message.objects.first()
+            mail = Message.objects.earliest("id")
             WarningMark.objects.create(tenant=cast.acme, message=mail, mark="x", last_seen_at=old)
             want_work(cast.acme.id, "ledger")
 
