@@ -55,3 +55,29 @@ def test_a_report_is_made_once(
 
     places = crash_at_each(begin, work, check)
     check_passed(places, "incidents.reports.services")
+
+
+@pytest.mark.parametrize("renders", [True, False])
+def test_of_two_workers_over_one_report_the_first_to_end_makes_it(
+    cast: Cast, incident: Incident, monkeypatch: pytest.MonkeyPatch, settings, tmp_path, renders
+):
+    """Rendering may outlast a lease: then the next worker begins with the same job."""
+    settings.EVIDENCE_DIR = tmp_path
+    claimed = ClaimedWork(cast.acme.id, cast.provider.id, 1)
+    others = iter([serve_reports])
+
+    def render(document: dict[str, Any]) -> bytes:
+        if (other := next(others, None)) is not None:
+            other(claimed)
+            if not renders:
+                raise ReportDoesNotRender("It does not render.")
+        return json.dumps(document, sort_keys=True).encode()
+
+    monkeypatch.setattr(services, "render_pdf", render)
+    with _scope(cast.acme):
+        job = ask_report(incident=incident, actor=cast.ana)
+    serve_reports(claimed)
+    with _scope(cast.acme):
+        report = Report.objects.get()
+        job.refresh_from_db()
+    assert (job.state, job.error, job.detail["report"]) == ("done", "", str(report.id))
