@@ -147,10 +147,10 @@ def _claim(claimed: ClaimedWork) -> Claim | None:
         )
         if look is None:
             return None
-        look.fence, look.tries = look.fence + 1, look.tries + 1
+        look.fence += 1
         # The lease is the due time: a look that was abandoned comes round when it has run out.
         look.due_at = now + LEASE
-        look.save(update_fields=["fence", "tries", "due_at"])
+        look.save(update_fields=["fence", "due_at"])
         delivery = look.delivery
         return Claim(
             look_id=look.id,
@@ -207,6 +207,8 @@ def _settle(look: ReleaseLook, found: Found, words: str) -> None:
     now = timezone.now()
     look.outcome, look.place, look.words = found.outcome, found.place or "", words
     look.looked_at = now
+    # Counted here: one over which a worker died takes none of the others away.
+    look.tries += 1
     pauses = AGAIN_AFTER_S.get(Outcome(found.outcome), ())
     if look.tries <= len(pauses):
         look.due_at = now + timedelta(seconds=pauses[look.tries - 1])

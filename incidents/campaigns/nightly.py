@@ -34,8 +34,11 @@ from incidents.campaigns.looking import (
     stamps_in_sight,
     still_so,
 )
-from incidents.campaigns.nights import next_night
-from incidents.campaigns.recomputing import show_what_would_change, waits_for_a_person
+from incidents.campaigns.recomputing import (
+    left_to_read_until,
+    show_what_would_change,
+    waits_for_a_person,
+)
 from incidents.grouping import become_one
 from incidents.holding import hold_intake, take_turn
 from incidents.models import Campaign, Edge, Incident, IncidentMessage, Regrouping
@@ -67,6 +70,16 @@ class Changes:
     edges_withdrawn: int = 0
     left: int = 0
 
+    @property
+    def has_any(self) -> bool:
+        return any(number for name, number in asdict(self).items() if name != "left")
+
+    def add(self, more: Changes) -> None:
+        """``left`` is that of the later look."""
+        for name, number in asdict(more).items():
+            before = 0 if name == "left" else getattr(self, name)
+            setattr(self, name, before + number)
+
 
 def serve_regroup(claimed: ClaimedWork) -> datetime | None:
     """One client's pass; mail that opens or joins an incident wants the next one.
@@ -76,8 +89,9 @@ def serve_regroup(claimed: ClaimedWork) -> datetime | None:
     """
     with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
-        if show_what_would_change(tenant) is not None:
-            return next_night(timezone.now())  # what a person asked to see is not done at once
+        show_what_would_change(tenant)
+        if (until := left_to_read_until(tenant)) is not None:
+            return until
         if waits_for_a_person(tenant):
             return None
     done = make_canonical(tenant)
@@ -87,16 +101,19 @@ def serve_regroup(claimed: ClaimedWork) -> datetime | None:
 def make_canonical(tenant: Tenant, now: datetime | None = None) -> Changes:
     """Opens scopes of its own.  Intake of this client waits only while something is set right."""
     changes = Changes()
-    for _ in range(MOST_LOOKS):
+    for number in range(1, MOST_LOOKS + 1):
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
             seen = look(tenant, now or timezone.now())
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
-            if _set_right(tenant, seen, changes):
-                break
+            done = Changes()
+            is_same = _set_right(tenant, seen, done)
+            # With what it tells of: a worker may die before it comes to another look.
+            if done.has_any or (done.left and number == MOST_LOOKS):
+                _note(tenant, done)
+        changes.add(done)
+        if is_same:
+            break
     _link_the_rest(tenant, list(seen.members))
-    if any(asdict(changes).values()):
-        with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
-            _note(tenant, changes)
     return changes
 
 
@@ -121,7 +138,6 @@ def _note(tenant: Tenant, changes: Changes) -> None:
 
 def _set_right(tenant: Tenant, seen: Look, changes: Changes) -> bool:
     """Make what differs what it should be; answers whether nothing had changed since the look."""
-    changes.left = 0
     if seen.differing:
         hold_intake(tenant.id)
         take_turn(tenant.id)

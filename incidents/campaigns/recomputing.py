@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from incidents.campaigns.evidence import VERSION
 from incidents.campaigns.looking import Look, by_cluster, look
+from incidents.campaigns.nights import next_night
 from incidents.campaigns.words import say_all
 from incidents.models import Campaign, Edge, Recomputation
 from tenants.audit import BAILEY, Actor, write_audit
@@ -65,6 +67,17 @@ def show_what_would_change(tenant: Tenant) -> Recomputation | None:
     wanted.lines = lines[:MOST_LINES]
     wanted.save(update_fields=["version", "shown_at", "counts", "lines"])
     return wanted
+
+
+def left_to_read_until(tenant: Tenant) -> datetime | None:
+    """What is shown and not decided is not done before the next night, whoever asks for a pass
+    meanwhile; None where nothing waits to be read.  Needs the client's scope.
+    """
+    shown = Recomputation.objects.filter(tenant=tenant, decided_at=None).first()
+    if shown is None or shown.shown_at is None:
+        return None
+    until = next_night(shown.shown_at)
+    return until if timezone.now() < until else None
 
 
 def what_would_change(seen: Look) -> Iterator[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.utils import timezone
 
@@ -32,11 +33,11 @@ def check_ledger(tenant: Tenant) -> Recomputed:
     Opens scopes of its own.
     """
     now = timezone.now()
-    done = recompute(tenant, since=now - LOOKED_BACK, until=now + timedelta(days=1))
+    done = recompute(
+        tenant, since=now - LOOKED_BACK, until=now + timedelta(days=1), note=partial(_note, tenant)
+    )
     with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
         sweep_marks(tenant)
-        if done.differing:
-            _note(tenant, done)
     return done
 
 

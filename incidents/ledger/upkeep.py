@@ -12,7 +12,7 @@ intake, one at a time for each client, adds them up when they have become many.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -122,11 +122,22 @@ def note_incident(incident: Incident) -> None:
     note_mails(incident.tenant_id, ids.values_list("message_id", flat=True))
 
 
-def recompute(tenant: Tenant, *, since: datetime, until: datetime) -> Recomputed:
+def _say_nothing(done: Recomputed) -> None:
+    pass
+
+
+def recompute(
+    tenant: Tenant,
+    *,
+    since: datetime,
+    until: datetime,
+    note: Callable[[Recomputed], None] = _say_nothing,
+) -> Recomputed:
     """Make the rows of mails first seen in this time anew from the history.
 
     Rows of mails that do not exist any more go.  Opens scopes of its own, one for each chunk of
-    mails: intake of this client waits no longer than that.
+    mails: intake of this client waits no longer than that.  ``note`` is told of each chunk in which
+    something differed, in its transaction.
     """
     mails = rows = differing = 0
     with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
@@ -137,9 +148,12 @@ def recompute(tenant: Tenant, *, since: datetime, until: datetime) -> Recomputed
             before = _rows_of(tenant, ids, since, until)
             note_messages(tenant, ids)
             after = _rows_of(tenant, ids, since, until)
+            differs = [key for key in before | after if before.get(key) != after.get(key)]
+            if differs:
+                note(Recomputed(len(ids), len(after), len(differs)))
         mails += len(ids)
         rows += len(after)
-        differing += sum(before.get(key) != after.get(key) for key in before.keys() | after.keys())
+        differing += len(differs)
     return Recomputed(mails, rows, differing)
 
 

@@ -39,7 +39,7 @@ class ReleaseLook(TenantModel):
     """A look at one released copy: is it still where it was put (incidents/looks.py)?
 
     ``put_in``: where the release put it.  ``due_at`` is when it is looked at next, and under
-    ``fence`` the end of the lease of who looks now; ``tries`` are looks that were begun.
+    ``fence`` the end of the lease of who looks now; ``tries`` are looks that came to an end.
     ``outcome`` "": not looked at yet; with ``done_at`` None it is the last look's, and another
     follows.  ``place`` is what was read, "" where nothing was.  ``words`` say the outcome in a
     sentence; ``proof`` how the delivered mail compares with the original, "" where nobody compared.

@@ -111,8 +111,15 @@ def serve_reports(claimed: ClaimedWork) -> datetime | None:
         _fail(claimed, job, str(error))
         return timezone.now()
     with work_scope(claimed):
-        _keep(job, document, pdf, csv)
+        if _is_running(job):
+            _keep(job, document, pdf, csv)
     return timezone.now()
+
+
+def _is_running(job: Job) -> bool:
+    """Held until the commit.  False: our lease ran out, and another worker has ended it."""
+    rows = Job.objects.select_for_update(of=("self",)).filter(id=job.id)
+    return rows.filter(state=Job.State.RUNNING).first() is not None
 
 
 def _document(job: Job) -> dict[str, Any]:
@@ -161,8 +168,9 @@ def _keep(job: Job, document: dict[str, Any], pdf: bytes, csv: bytes) -> None:
 
 def _fail(claimed: ClaimedWork, job: Job, sentence: str) -> None:
     with work_scope(claimed):
-        job.error = sentence
-        _end(job, Job.State.FAILED)
+        if _is_running(job):
+            job.error = sentence
+            _end(job, Job.State.FAILED)
 
 
 def _end(job: Job, state: str) -> None:

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from django.utils import timezone
 
 from seg_bridge.gate.ways import join_hop, split_hop
+from tenants.failpoints import failpoint
 
 TIMEOUT_S = 45.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where such a listener is reached
@@ -61,7 +62,9 @@ def send_trial_mail(server: tuple[str, int], *, recipient: str, raw: bytes) -> T
             if code >= 400:
                 return Trial("refused", _words(code, text))
             is_said = True
+            failpoint("before_call")
             code, text = smtp.data(raw)
+            failpoint("after_call")
             return Trial("taken" if code < 400 else "refused", _words(code, text))
     except (OSError, smtplib.SMTPException) as error:
         if is_said:

@@ -1,7 +1,7 @@
 """The worker's share: DNS is asked and test mails are sent outside any scope, each for one client.
 
-1. read what is wanted, and claim each test mail (``waiting`` → ``sending``), so that none is sent
-   twice;
+1. read what is wanted, and claim a test mail (``waiting`` → ``sending``), so that none is sent
+   twice; one at a time, so that a worker that dies over it takes no other with it;
 2. ask and send;
 3. write what came of it.
 """
@@ -31,13 +31,12 @@ from tenants.work import work_scope
 LOOK_AGAIN = timedelta(minutes=10)
 LOOK_FOR = timedelta(days=7)
 STANDING_AGAIN = timedelta(minutes=50)
-TRIALS_AT_ONCE = 5
 
 
 def serve_onboarding(claimed: ClaimedWork) -> datetime | None:
     """What waits for this client; answers when it is to be looked at again."""
     looked = {one.id: (_look(one), _keys(one)) for one in _domains(claimed)}
-    for trial in _claim_trials(claimed):
+    while trial := _claim_trial(claimed):
         _keep_trial(claimed, trial.id, _send(trial))
     return _keep_looks(claimed, looked)
 
@@ -134,15 +133,15 @@ class _Claimed:
         )
 
 
-def _claim_trials(claimed: ClaimedWork) -> list[_Claimed]:
+def _claim_trial(claimed: ClaimedWork) -> _Claimed | None:
+    """The oldest that waits."""
     state = TrialMail.State
     with work_scope(claimed):
         waiting = TrialMail.objects.filter(tenant_id=claimed.tenant_id, state=state.WAITING)
-        found = []
-        for trial in waiting.select_related("gate", "tenant").order_by("id")[:TRIALS_AT_ONCE]:
+        for trial in waiting.select_related("gate", "tenant").order_by("id"):
             if waiting.filter(id=trial.id).update(state=state.SENDING, sent_at=timezone.now()):
-                found.append(_Claimed(trial))
-        return found
+                return _Claimed(trial)
+        return None
 
 
 def _send(trial: _Claimed) -> Trial:

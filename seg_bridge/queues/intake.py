@@ -58,11 +58,13 @@ def take_queue(gate: KnownGate, body: bytes) -> int:
             .values_list("tenant_id", flat=True)
             .distinct()
         )
+    for tenant_id in sorted(had | set(by_client)):
+        _replace(gate, tenant_id, by_client.get(tenant_id, {}))
+    # Last: whoever dies before it leaves no old queue that claims to be of this moment.
+    with tenant_scope(Role.WORKER, gate.tenant_ids, provider_id=gate.provider_id):
         Gate.objects.filter(id=gate.gate_id).update(
             queue_at=at, queue_left_out=left_out, queue_others=others
         )
-    for tenant_id in sorted(had | set(by_client)):
-        _replace(gate, tenant_id, by_client.get(tenant_id, {}))
     return len(told)
 
 

@@ -15,12 +15,16 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
+from unittest.mock import patch
 
 from django.db import connection
+from psycopg import Cursor
+from typing_extensions import override
 
 from api_bridge.known import forget_profiles
 from api_bridge.runtime import close_connectors, shared_runtime
+from incidents import bulk
 from tenants.failpoints import set_watch
 from tenants.models import Work
 from tenants.scope import maintenance_scope
@@ -51,8 +55,23 @@ class Watched:
         self._has_written = False
 
     def statement(self, execute: Any, sql: str, *rest: Any) -> Any:
-        self._has_written |= bool(WRITES.search(READS.sub("", sql)))
+        self.note(sql)
         return execute(sql, *rest)
+
+    def note(self, sql: str) -> None:
+        self._has_written |= bool(WRITES.search(READS.sub("", sql)))
+
+    def cursor(self) -> type[Cursor[Any]]:
+        """For incidents/bulk.py, which goes past Django."""
+        note = self.note
+
+        class Noted(Cursor[Any]):
+            @override
+            def execute(self, query: Any, *rest: Any, **more: Any) -> Self:
+                note(query)
+                return super().execute(query, *rest, **more)
+
+        return Noted
 
     def place(self, place: str) -> None:
         if place.startswith("tests.") or (place.endswith("_commit") and not self._has_written):
@@ -70,7 +89,10 @@ def dies_at(number: int) -> Iterator[list[str]]:
     watched = Watched(number)
     set_watch(watched.place)
     try:
-        with connection.execute_wrapper(watched.statement):
+        with (
+            connection.execute_wrapper(watched.statement),
+            patch.object(bulk, "Cursor", watched.cursor()),
+        ):
             yield watched.passed
     finally:
         set_watch(None)
