@@ -29,6 +29,7 @@ def tell(installation: str, tick: int) -> None:
     if (_on_disk(installation) or 0) < tick:
         scratch = _file().with_suffix(f".{os.getpid()}")
         try:
+            scratch.parent.mkdir(parents=True, exist_ok=True)
             scratch.write_text(json.dumps({"installation": installation, "tick": tick}))
             scratch.replace(_file())
         except OSError as error:

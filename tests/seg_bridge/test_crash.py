@@ -96,7 +96,7 @@ def test_what_is_shipped_is_there_once_and_the_bytes_with_it(
     check_passed(
         places,
         "seg_bridge.ingest",
-        reads={"_news"},
+        reads={"_news", "_is_ahead"},
         others={
             "_give_back": "the gate asks again for what it was not given",
             "_note_policy": "only trouble with a policy is noted; the gate tells it each time",
