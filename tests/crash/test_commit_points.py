@@ -24,8 +24,6 @@ NOT_YET = {
     "api_bridge.idle",
     "api_bridge.nightly.reading",
     "api_bridge.nightly.work",
-    "api_bridge.push",
-    "api_bridge.push_keys",
     "api_bridge.scanback.reading",
     "api_bridge.scanback.work",
     "api_bridge.traces",

@@ -1,0 +1,248 @@
+"""Push orders, their keys and what comes by them, killed at every commit and call in turn."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from django.test import RequestFactory
+from django.utils import timezone
+
+from api_bridge import push, webhooks
+from api_bridge import push_keys as push_keys_module
+from api_bridge.connectors.notices import PushKey
+from api_bridge.models import Connection, MailboxSync
+from api_bridge.notices import take_notices
+from api_bridge.push import forget_pushes, notification_url
+from api_bridge.push_keys import CHANGED_EVERY, OVERLAP, push_keys
+from api_bridge.runtime import connector_of
+from api_bridge.services import seal_pushes
+from tenants.audit import BAILEY
+from tenants.doors import ClaimedWork
+from tenants.ids import new_id
+from tests.api_bridge.sync.conftest import Client, Inside
+from tests.api_bridge.sync.test_told import deliver, tell, warm_up
+from tests.bench.mailbox_day import CONDEMNED_EACH
+from tests.crash.worker import check_passed, crash_at_each, serve
+
+LATER = timedelta(hours=1)
+FAILED = {"ensure_pushes": "why there is none is noted, and the host is asked again: test_push.py"}
+SWEPT = {"sweep_pushes": "test_a_sweep_that_was_begun_is_done_with_the_next_list"}
+
+
+def standing(client: Client) -> dict[str, str]:
+    """Orders at the mail host: id → where they send what they have."""
+    orders = client.company.get("subscriptions")["value"]
+    return {order["id"]: order["notificationUrl"] for order in orders}
+
+
+def quiet(client: Client) -> None:
+    """Nothing is due but push orders."""
+    with client.scope():
+        later = timezone.now() + LATER
+        MailboxSync.objects.update(due_at=later, whole_due_at=later, dirty_at=None, heard_at=None)
+        Connection.objects.update(list_due_at=later, watch_due_at=later, sweep_due_at=later)
+
+
+def ask_again(client: Client, *, lists: bool = False, is_swept: bool = False) -> None:
+    """The worker, once all pauses are over; those of lists and sweeps where it is said."""
+    now = timezone.now()
+    with client.scope():
+        MailboxSync.objects.update(push_due_at=now)
+        if lists:
+            Connection.objects.update(list_due_at=now)
+        if is_swept:
+            Connection.objects.update(sweep_due_at=now)
+    serve("sync")
+
+
+def push_id(client: Client) -> str:
+    return client.mailbox_sync("ana").push_id
+
+
+def end_at_host(client: Client) -> None:
+    answer = client.company.graph.delete(f"subscriptions/{push_id(client)}")
+    assert answer.status_code == 204
+
+
+def is_heard(inside: Inside, client: Client, number: int) -> bool:
+    """What is told of a new mail counts: the row knows its order and the order's secret."""
+    deliver(inside, client, "ana", number)
+    tell(inside)
+    return client.mailbox_sync("ana").heard_at is not None
+
+
+@pytest.fixture
+def pushed(inside: Inside) -> Client:
+    """One mailbox, with an order that brings no content."""
+    made = inside.connect("delta", ("ana",))
+    warm_up(inside, made)
+    return made
+
+
+def test_an_order_stands_once_and_is_heard(inside: Inside, pushed: Client):
+    numbers = count(2, CONDEMNED_EACH)
+
+    def is_lost() -> None:
+        """The mail host has ended it, and said so."""
+        quiet(pushed)
+        end_at_host(pushed)
+        with pushed.scope():
+            forget_pushes([pushed.mailbox_sync("ana").id])
+
+    def ends_soon() -> None:
+        quiet(pushed)
+        with pushed.scope():
+            MailboxSync.objects.update(push_expires_at=timezone.now())
+
+    def check(died_at: str) -> None:
+        row, orders = pushed.mailbox_sync("ana"), standing(pushed)
+        assert orders[row.push_id] == notification_url(), died_at
+        assert row.push_expires_at > timezone.now() + timedelta(days=6), died_at
+        quiet(pushed)
+        assert is_heard(inside, pushed, next(numbers)), died_at
+
+    places = crash_at_each(is_lost, lambda: ask_again(pushed), check)
+    # Before it noted one that it had made: nobody listens to it, and the next sweep ends it.
+    assert len(standing(pushed)) == 3
+    places |= crash_at_each(ends_soon, lambda: ask_again(pushed), check)
+    assert len(standing(pushed)) == 3
+    ask_again(pushed, lists=True, is_swept=True)
+    assert standing(pushed) == {pushed.mailbox_sync("ana").push_id: notification_url()}
+    check_passed(places, "api_bridge.push", reads={"_key_for"}, others=FAILED | SWEPT)
+
+
+def unknown(client: Client, url: str) -> str:
+    """An order as a worker leaves it that died before it noted it."""
+    wanted = {
+        "changeType": "created",
+        "notificationUrl": url,
+        "resource": f"/users/{client.company.ids['ana']}/messages",
+        "expirationDateTime": (timezone.now() + timedelta(days=1)).isoformat(),
+        "clientState": "x",
+    }
+    made: str = client.company.post("subscriptions", wanted)["id"]
+    return made
+
+
+OLD_URL = "https://old.example/graph"
+
+
+def test_a_sweep_that_was_begun_is_done_with_the_next_list(pushed: Client):
+    """A worker that dies over it does not put it off by six hours."""
+    stale: set[str] = set()
+
+    def begin() -> None:
+        """One order sends to where ingest was before, and one was never noted."""
+        quiet(pushed)
+        end_at_host(pushed)
+        made = unknown(pushed, OLD_URL)
+        stale.update({made, unknown(pushed, notification_url())})
+        with pushed.scope():
+            MailboxSync.objects.update(push_id=made)
+            Connection.objects.update(sweep_due_at=timezone.now())
+
+    def check(died_at: str) -> None:
+        orders = standing(pushed)
+        assert not stale & set(orders), died_at
+        assert orders[pushed.mailbox_sync("ana").push_id] == notification_url(), died_at
+
+    places = crash_at_each(begin, lambda: ask_again(pushed, lists=True), check)
+    check_passed(places, "api_bridge.push", reads={"_key_for"}, others=FAILED)
+
+
+@dataclass
+class Sealed:
+    """A client whose pushes bring the mail, the keys of its connection, and the worker's steps."""
+
+    inside: Inside
+    client: Client
+    numbers: count[int] = field(default_factory=lambda: count(2, CONDEMNED_EACH))
+
+    @property
+    def claimed(self) -> ClaimedWork:
+        return ClaimedWork(self.client.tenant.id, self.client.tenant.provider_id, 1)
+
+    def keys_now(self) -> list[PushKey]:
+        with self.client.scope():
+            return push_keys(Connection.objects.get())
+
+    def keep(self, *keys: tuple[PushKey, timedelta]) -> None:
+        """These alone, newest first, each so old."""
+        now = timezone.now()
+        with self.client.scope():
+            aged = [replace(key, made_at=now - age) for key, age in keys]
+            push_keys_module._keep(Connection.objects.get(), aged)
+
+    def renew(self) -> None:
+        with self.client.scope():
+            MailboxSync.objects.update(push_due_at=timezone.now())
+        connector = connector_of(self.client.wired())
+        until = time.monotonic() + 60
+        push.ensure_pushes(self.claimed, self.client.connection.id, connector, until=until)
+
+    def deliver(self) -> list[dict[str, Any]]:
+        """What is told of a new mail."""
+        deliver(self.inside, self.client, "ana", next(self.numbers))
+        return self.inside.cloud.notices()
+
+    def opens(self, said: list[dict[str, Any]]) -> int:
+        """How many of them are genuine."""
+        content = {"value": said, "validationTokens": self.inside.cloud.proofs}
+        request = RequestFactory().post("/graph", json.dumps(content), "application/json")
+        assert webhooks.graph(request).status_code == 202
+        connector = connector_of(self.client.wired())
+        taken = take_notices(self.claimed, self.client.connection.id, connector)
+        return sum(len(each.items) for each in taken.told.values()) if taken else 0
+
+
+@pytest.fixture
+def sealed(inside: Inside) -> Sealed:
+    made = inside.connect("delta", ("ana",))
+    with made.scope():
+        seal_pushes(connection=made.connection, is_on=True, actor=BAILEY)
+    warm_up(inside, made)
+    return Sealed(inside, made)
+
+
+def test_whatever_is_sealed_can_be_opened(sealed: Sealed, monkeypatch: pytest.MonkeyPatch):
+    (first,) = sealed.keys_now()
+
+    def other(now: datetime) -> PushKey:
+        """Under a name of its own; making its numbers takes a quarter of a second."""
+        return replace(first, id=new_id().hex, made_at=now)
+
+    monkeypatch.setattr(push_keys_module, "new_push_key", other)
+    on_its_way: list[dict[str, Any]] = []
+
+    def is_old() -> None:
+        sealed.keep((sealed.keys_now()[0], CHANGED_EVERY))
+
+    def one_is_left() -> None:
+        sealed.keep((sealed.keys_now()[0], OVERLAP), (other(timezone.now()), CHANGED_EVERY))
+
+    def work() -> None:
+        """A notice is on its way meanwhile, sealed as the order stood until then."""
+        on_its_way.extend(sealed.deliver())
+        sealed.renew()
+
+    places: set[str] = set()
+    for begin, left in ((is_old, 2), (one_is_left, 1)):
+
+        def check(died_at: str, left: int = left) -> None:
+            keys = [key.id for key in sealed.keys_now()]
+            assert len(keys) == left, died_at
+            order = sealed.client.company.get(f"subscriptions/{push_id(sealed.client)}")
+            assert order["encryptionCertificateId"] == keys[0], died_at
+            on_its_way.extend(sealed.deliver())
+            assert sealed.opens(on_its_way) == len(on_its_way), died_at
+            on_its_way.clear()
+
+        places |= crash_at_each(begin, work, check)
+    assert len(standing(sealed.client)) == 1
+    check_passed(places, "api_bridge.push_keys")
