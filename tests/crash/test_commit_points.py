@@ -28,7 +28,6 @@ NOT_YET = {
     "api_bridge.scanback.work",
     "api_bridge.traces",
     "api_bridge.verdicts",
-    "api_bridge.webhooks",
     "incidents.campaigns.nightly",
     "incidents.interference.hourly",
     "incidents.ledger.nights",

@@ -10,13 +10,14 @@ from itertools import count
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import RequestFactory
 from django.utils import timezone
 
 from api_bridge import push, webhooks
 from api_bridge import push_keys as push_keys_module
 from api_bridge.connectors.notices import PushKey
-from api_bridge.models import Connection, MailboxSync
+from api_bridge.models import Connection, MailboxSync, PushNotice
 from api_bridge.notices import take_notices
 from api_bridge.push import forget_pushes, notification_url
 from api_bridge.push_keys import CHANGED_EVERY, OVERLAP, push_keys
@@ -25,8 +26,10 @@ from api_bridge.services import seal_pushes
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
+from tenants.models import Work
 from tests.api_bridge.sync.conftest import Client, Inside
-from tests.api_bridge.sync.test_told import deliver, tell, warm_up
+from tests.api_bridge.sync.test_google import pushed as pushed_by_google
+from tests.api_bridge.sync.test_told import deliver, found, tell, warm_up
 from tests.bench.mailbox_day import CONDEMNED_EACH
 from tests.crash.worker import check_passed, crash_at_each, serve
 
@@ -246,3 +249,67 @@ def test_whatever_is_sealed_can_be_opened(sealed: Sealed, monkeypatch: pytest.Mo
         places |= crash_at_each(begin, work, check)
     assert len(standing(sealed.client)) == 1
     check_passed(places, "api_bridge.push_keys")
+
+
+@dataclass
+class Told:
+    """Clients of whose mail is told in each way: with the mail, without it, and by Google."""
+
+    sealed: Client
+    plain: Client
+    google: Client
+
+    def all(self) -> tuple[Client, ...]:
+        return self.sealed, self.plain, self.google
+
+    def rest(self) -> None:
+        """Nobody has heard of anything, and nothing is wanted."""
+        for client in self.all():
+            quiet(client)
+            with client.scope():
+                PushNotice.objects.all().delete()
+                Work.objects.update(wanted_at=None)
+
+    def is_known(self) -> bool:
+        """What was told is kept, and a worker will come for it."""
+        soon = timezone.now() + timedelta(seconds=settings.SYNC_GATHER_S)
+        for client in self.all():
+            with client.scope():
+                if not Work.objects.filter(queue="sync", wanted_at__lte=soon).exists():
+                    return False
+        with self.sealed.scope():
+            has_notice = PushNotice.objects.exists()
+        hints = [client.mailbox_sync("ana").dirty_at for client in (self.plain, self.google)]
+        return has_notice and None not in hints
+
+
+def test_what_a_webhook_has_answered_for_is_read(inside: Inside, sealed: Sealed):
+    """Whoever sends repeats what was not answered for."""
+    told = Told(sealed.client, inside.connect("epsilon", ("ana",)), inside.connect_google("gamma"))
+    for client in told.all()[1:]:
+        warm_up(inside, client)
+    ids: dict[str, list[str]] = {client.tenant.slug: [] for client in told.all()}
+    said: list[dict[str, Any]] = []
+
+    def begin() -> None:
+        told.rest()
+        for client in told.all():
+            message_id = deliver(inside, client, "ana", next(sealed.numbers))
+            ids[client.tenant.slug].append(message_id)
+        said[:] = inside.cloud.notices()
+
+    def work() -> None:
+        content = {"value": said, "validationTokens": inside.cloud.proofs}
+        request = RequestFactory().post("/graph", json.dumps(content), "application/json")
+        assert webhooks.graph(request).status_code == 202
+        address = told.google.company.mail("ana")
+        assert pushed_by_google(RequestFactory(), told.google, address) == 204
+
+    def check(died_at: str) -> None:
+        assert told.is_known(), died_at
+
+    places = crash_at_each(begin, work, check)
+    for client in told.all():
+        client.sync()
+        assert sorted(found(client)) == sorted(ids[client.tenant.slug])
+    check_passed(places, "api_bridge.webhooks")
