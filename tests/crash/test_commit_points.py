@@ -11,11 +11,6 @@ from tests.crash.worker import ROOT, commits_of, modules_that_commit
 
 # Workers are not yet killed at each commit of these (docs/promises.md, 2).
 NOT_YET = {
-    "api_bridge.access.gdap",
-    "api_bridge.access.hosts",
-    "api_bridge.access.proof",
-    "api_bridge.access.watching",
-    "api_bridge.access.work",
     "api_bridge.again.work",
     "api_bridge.blindspots",
     "api_bridge.conservation",
