@@ -14,7 +14,6 @@ NOT_YET = {
     "api_bridge.again.work",
     "api_bridge.blindspots",
     "api_bridge.conservation",
-    "api_bridge.idle",
     "api_bridge.nightly.reading",
     "api_bridge.nightly.work",
     "api_bridge.scanback.reading",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
+from socket import socket, socketpair
 from typing import Any
 
 import pytest
@@ -14,14 +16,15 @@ from django.conf import settings
 from django.test import RequestFactory
 from django.utils import timezone
 
-from api_bridge import push, webhooks
+from api_bridge import idle, push, webhooks
 from api_bridge import push_keys as push_keys_module
+from api_bridge.connectors import Heard
 from api_bridge.connectors.notices import PushKey
 from api_bridge.models import Connection, MailboxSync, PushNotice
 from api_bridge.notices import take_notices
 from api_bridge.push import forget_pushes, notification_url
 from api_bridge.push_keys import CHANGED_EVERY, OVERLAP, push_keys
-from api_bridge.runtime import connector_of
+from api_bridge.runtime import connector_of, shared_runtime
 from api_bridge.services import seal_pushes
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
@@ -313,3 +316,88 @@ def test_what_a_webhook_has_answered_for_is_read(inside: Inside, sealed: Sealed)
         client.sync()
         assert sorted(found(client)) == sorted(ids[client.tenant.slug])
     check_passed(places, "api_bridge.webhooks")
+
+
+@dataclass
+class Speaking:
+    """A mail host that speaks of new mail on the connections that are open then, as IMAP does."""
+
+    lines: list[Line] = field(default_factory=list)
+
+    def listen(self, _mailbox_id: str) -> Line:
+        self.lines.append(Line(*socketpair()))
+        return self.lines[-1]
+
+    def has_mail(self) -> None:
+        for line in self.lines:
+            line.there.send(b".")
+
+    def ends(self) -> None:
+        for line in self.lines:
+            line.here.close()
+            line.there.close()
+        self.lines.clear()
+
+
+@dataclass
+class Line:
+    here: socket
+    there: socket
+    hears_all: bool = True
+
+    def fileno(self) -> int:
+        return self.here.fileno()
+
+    def hear(self) -> Heard:
+        self.here.recv(100)
+        return Heard.SOMETHING
+
+    def close(self) -> None:
+        self.here.close()
+
+
+def test_mail_that_came_while_nobody_listened_is_looked_for(
+    pushed: Client, monkeypatch: pytest.MonkeyPatch
+):
+    """A worker that dies over what it has heard says nothing; the next one hears nothing of it."""
+    monkeypatch.setattr(idle, "TURN_S", 0.02)
+    host, row = Speaking(), pushed.mailbox_sync("ana")
+    ear = idle.Ear(row.id, pushed.tenant.id, "ana", host)
+    coming: list[bool] = []
+
+    def rest() -> None:
+        quiet(pushed)
+        with pushed.scope():
+            Work.objects.update(wanted_at=None)
+
+    def begin() -> None:
+        rest()
+        coming.append(True)
+
+    def work() -> None:
+        """A process listens, once the lease of another has run out, and mail comes.  What it held
+        ends with it.
+        """
+        shared_runtime().cache.drop(f"idle.{row.id}")
+        listener = idle.Listener(5, idle.tell_sync)
+        listener.want([ear])
+        with ExitStack() as ends:
+            ends.callback(host.ends)
+            ends.callback(listener.close)
+            listener.turn()
+            if coming:
+                coming.clear()
+                rest()
+                host.has_mail()
+            listener.turn()
+
+    def check(died_at: str) -> None:
+        after = pushed.mailbox_sync("ana")
+        assert after.dirty_at is not None, died_at
+        soon = timezone.now() + timedelta(seconds=settings.SYNC_GATHER_S)
+        assert after.due_at <= soon, died_at
+        with pushed.scope():
+            assert Work.objects.filter(queue="sync", wanted_at__lte=soon).exists(), died_at
+
+    places = crash_at_each(begin, work, check)
+    check_passed(places, "api_bridge.idle", reads={"listen_to"})
