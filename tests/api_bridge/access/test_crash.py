@@ -117,6 +117,9 @@ def test_a_consent_is_proven_and_settled_once(yard: Yard):
         yard.bring(replace(yard.decide(yard.ask()), cloud_tenant_id=str(uuid4())))
         begun.append("")
 
+    def work() -> None:
+        proof.prove_returned(claimed(yard.tenant))
+
     def check(died_at: str) -> None:
         stages = {Consent.Stage.GRANTED, Consent.Stage.FAILED if begun[-1] == "" else "granted"}
         with yard.worker():
@@ -130,7 +133,7 @@ def test_a_consent_is_proven_and_settled_once(yard: Yard):
 
     places: set[str] = set()
     for begin in (first, another, foreign):
-        places |= crash_at_each(begin, lambda: proof.prove_returned(claimed(yard.tenant)), check)
+        places |= crash_at_each(begin, work, check)
     gone = {"_claims": "only that its registration was changed since, in one transaction"}
     check_passed(places, "api_bridge.access.proof", others=gone)
 

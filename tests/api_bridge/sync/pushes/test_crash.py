@@ -109,6 +109,7 @@ def test_an_order_stands_once_and_is_heard(inside: Inside, pushed: Client):
     def check(died_at: str) -> None:
         row, orders = pushed.mailbox_sync("ana"), standing(pushed)
         assert orders[row.push_id] == notification_url(), died_at
+        assert row.push_expires_at is not None, died_at
         assert row.push_expires_at > timezone.now() + timedelta(days=6), died_at
         quiet(pushed)
         assert is_heard(inside, pushed, next(numbers)), died_at
