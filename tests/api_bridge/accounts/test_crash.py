@@ -13,6 +13,7 @@ from api_bridge.accounts import look
 from api_bridge.accounts.models import AccountLook, AccountStep, MailboxSnapshot, SignIn
 from api_bridge.accounts.steps import order_step, undo_step
 from incidents.models import AccountSign, Incident
+from tenants.doors import ClaimedWork
 from tenants.models import AuditEntry
 from tests.api_bridge.accounts.conftest import Watched, add_mailbox
 from tests.api_bridge.accounts.test_looking import HIDES, sign_in
@@ -77,27 +78,28 @@ def test_what_a_look_finds_is_told_once(watched: Watched, monkeypatch: pytest.Mo
         to = {"emailAddress": {"address": f"thief@evil{begun[-1]}.example"}}
         forwards = {"displayName": f"{begun[-1]}", "actions": {"forwardTo": [to]}}
         hides = {**HIDES, "conditions": {"subjectContains": ["invoice", f"{begun[-1]}"]}}
-        for address in (watched.address, second.address):
-            rules = {"rules": [forwards, hides]}
-            yard.cloud.admin("PUT", f"mailboxes/{address}/rules", rules)
+        watched.rules(forwards, hides)
+        yard.cloud.admin("PUT", f"mailboxes/{second.address}/rules", {"rules": [forwards]})
         watched.account(sign_ins=[sign_in("DE", "Berlin", 52.5, 13.4, minutes=9 - begun[-1] / 10)])
         with yard.worker():
             Incident.objects.update(state=Incident.State.RESOLVED, classification="benign")
+            AccountLook.objects.update(due_at=timezone.now())
 
     def work() -> None:
-        with yard.worker():
-            AccountLook.objects.update(due_at=timezone.now())
-        serve("accounts")
+        look.look_at_accounts(ClaimedWork(yard.tenant.id, yard.tenant.provider_id, 1))
 
     def check(died_at: str) -> None:
         opened = AuditEntry.objects.filter(action="incidents.incident.opened")
         with yard.worker():
             assert SignIn.objects.count() == len(begun), died_at
             assert MailboxSnapshot.objects.count() == 2 + 2 * len(begun), died_at
-            assert AccountSign.objects.exclude(incident=None).count() == 4 * len(begun), died_at
+            signs = AccountSign.objects.filter(mailbox=watched.address)
+            assert signs.exclude(incident=None).count() == 2 * len(begun), died_at
+            loose = AccountSign.objects.filter(mailbox=second.address)
+            assert loose.count() == len(begun), died_at
             rows = Incident.objects.filter(kind=Incident.Kind.ACCOUNT)
             assert rows.count() == opened.count() - others, died_at
-            assert rows.count() == 2 * len(begun), died_at
+            assert rows.filter(sender=watched.address).count() == len(begun), died_at
         assert RISKY in {each["what"] for each in watched.look().off}, died_at
 
     places = crash_at_each(begin, work, check)
