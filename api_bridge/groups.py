@@ -50,14 +50,18 @@ def follow_groups(claimed: ClaimedWork, connection_id: UUID, connector: Connecto
             _note(connection_id, f"The directory's groups cannot be listed: {error}")
         return
     with work_scope(claimed):
-        moved = store_groups(claimed.tenant_id, connection_id, listed)
+        _tell(claimed.tenant_id, store_groups(claimed.tenant_id, connection_id, listed))
         wanted = _whose_turn(claimed.tenant_id, connection_id)
     read, problem = _read(connector, wanted)
     with work_scope(claimed):
-        moved |= store_members(claimed.tenant_id, connection_id, read)
+        _tell(claimed.tenant_id, store_members(claimed.tenant_id, connection_id, read))
         _note(connection_id, problem)
-        if moved & govern_some(claimed.tenant_id):
-            look_anew(claimed.tenant_id)
+
+
+def _tell(tenant_id: int, moved: Collection[UUID]) -> None:
+    """Whose modes may be others now.  In the transaction that moved them: nobody sees it again."""
+    if govern_some(tenant_id).intersection(moved):
+        look_anew(tenant_id)
 
 
 def _note(connection_id: UUID, problem: str) -> None:

@@ -67,8 +67,8 @@ class _Held:
 
 @dataclass(slots=True)
 class Listener:
-    """``tell(heard, alive)``: ears that heard something, and those in whose mailboxes nothing can
-    happen unheard.
+    """``tell(heard, alive)``: ears that heard something or began to, and those in whose mailboxes
+    nothing can happen unheard.
     """
 
     at_most: int
@@ -118,8 +118,7 @@ class Listener:
     def turn(self) -> None:
         """Lets go, opens some, hears for a moment, tells."""
         self._prune()
-        self._open_some()
-        heard = self._hear()
+        heard = [*self._open_some(), *self._hear()]
         alive: list[Ear] = []
         if time.monotonic() - self._renewed_at >= RENEWED_S:
             self._renewed_at = time.monotonic()
@@ -141,7 +140,11 @@ class Listener:
             elif held.listening is not None and now - held.opened_at > LISTENS_FOR_S:
                 self._let_go(held)
 
-    def _open_some(self) -> None:
+    def _open_some(self) -> list[Ear]:
+        """Answers those that are heard from now on: whatever came while nobody listened (another
+        process ended, a connection broke) is told by nobody.
+        """
+        opened: list[Ear] = []
         now = time.monotonic()
         waiting = [each for each in self._all() if each.listening is None and each.try_at <= now]
         for held in waiting[:OPENED_A_TURN]:
@@ -154,6 +157,8 @@ class Listener:
                 self._after_failure(held, error)
                 continue
             held.opened_at, held.failures = now, 0
+            opened.append(held.ear)
+        return opened
 
     def _hear(self) -> list[Ear]:
         """Waits for the first that speaks, at most a turn."""

@@ -170,24 +170,33 @@ def _order(
 def sweep_pushes(claimed: ClaimedWork, connection_id: UUID, connector: Connector) -> None:
     """If it is time: ends orders to our address that no row knows, and makes anew what the mail
     host has lost or sends elsewhere.  Raises ``BridgeError``.
+
+    It is done once all of that is: whoever fails amid it begins again with the next list.
     """
     if Capability.PUSH_LISTED not in connector.capabilities:
         return
     now = timezone.now()
     with work_scope(claimed):
-        due = Connection.objects.filter(id=connection_id, sweep_due_at__lte=now)
-        if not due.update(sweep_due_at=now + SWEPT_EVERY):
+        if not Connection.objects.filter(id=connection_id, sweep_due_at__lte=now).exists():
             return
     standing = {push.id: push for push in connector.pushes()}
     ours = notification_url()
     with work_scope(claimed):
-        rows = MailboxSync.objects.filter(connection_id=connection_id).exclude(push_id="")
-        known = dict(rows.values_list("push_id", "id"))
-        good = {id for id, push in standing.items() if push.notification_url == ours}
-        forget_pushes([sync_id for push_id, sync_id in known.items() if push_id not in good])
+        known = set(_orders_of(connection_id).values_list("push_id", flat=True))
+    # Ended before its row forgets it: nobody else knows that one which sends elsewhere is ours.
     for push_id, push in standing.items():
         if (push_id in known) != (push.notification_url == ours):
             connector.end_push(push_id)
+    good = {id for id, push in standing.items() if push.notification_url == ours}
+    with work_scope(claimed):
+        lost = _orders_of(connection_id).filter(push_id__in=known - good)
+        forget_pushes(list(lost.values_list("id", flat=True)))
+        Connection.objects.filter(id=connection_id).update(sweep_due_at=now + SWEPT_EVERY)
+
+
+def _orders_of(connection_id: UUID) -> QuerySet[MailboxSync]:
+    """Rows whose order stands, as far as they know."""
+    return MailboxSync.objects.filter(connection_id=connection_id).exclude(push_id="")
 
 
 def note_heard(rows: QuerySet[MailboxSync]) -> None:

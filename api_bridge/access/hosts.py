@@ -125,16 +125,16 @@ def try_hosts(claimed: ClaimedWork) -> None:
     for trial, entered, known in _waiting(claimed):
         host = HOSTS.get(trial.kind)
         if host is None:
-            _settle(claimed, trial, [], "This kind of mail host cannot be connected here.")
+            _fail(claimed, trial, [], "This kind of mail host cannot be connected here.")
             continue
         try:
             checks = list(_function(host.verify)(entered, known))
         except BridgeError as error:
-            _settle(claimed, trial, [], str(error))
+            _fail(claimed, trial, [], str(error))
             continue
         failed = [check.name for check in checks if check.is_needed and not check.is_ok]
         if failed or not checks:
-            _settle(claimed, trial, checks, f"Did not work: {', '.join(failed) or 'nothing ran'}.")
+            _fail(claimed, trial, checks, f"Did not work: {', '.join(failed) or 'nothing ran'}.")
         else:
             _connect(claimed, trial, host, entered, checks)
 
@@ -170,7 +170,8 @@ def _connect(
     entered: Entered,
     checks: Sequence[Checked],
 ) -> None:
-    refusal = ""
+    """And says so in the same transaction: a host that is connected already is refused."""
+    stage, refusal = HostTrial.Stage.CONNECTED, ""
     with work_scope(claimed):
         tenant = Tenant.objects.get(id=claimed.tenant_id)
         try:
@@ -178,35 +179,37 @@ def _connect(
                 actor = Actor(trial.asked_by, trial.asked_by_id)
                 _function(host.connect)(tenant=tenant, entered=entered, actor=actor)
         except DomainError as error:
-            refusal = error.sentence
-    _settle(claimed, trial, checks, refusal, is_connected=not refusal)
+            stage, refusal = HostTrial.Stage.FAILED, error.sentence
+        _note(claimed, trial, checks, stage, refusal)
 
 
-def _settle(
-    claimed: ClaimedWork,
-    trial: HostTrial,
-    checks: Sequence[Checked],
-    words: str,
-    *,
-    is_connected: bool = False,
-) -> None:
-    """What was entered is not kept beyond this; the connection has its own."""
-    stage = HostTrial.Stage.CONNECTED if is_connected else HostTrial.Stage.FAILED
+def _fail(claimed: ClaimedWork, trial: HostTrial, checks: Sequence[Checked], words: str) -> None:
     with work_scope(claimed):
-        HostTrial.objects.filter(id=trial.id, stage=HostTrial.Stage.WAITING).update(
-            stage=stage,
-            checks=[asdict(check) for check in checks],
-            words=words,
-            sealed=b"",
-            settled_at=timezone.now(),
-        )
-        write_audit(
-            SETTLED,
-            actor=Actor("Bailey"),
-            provider_id=claimed.provider_id,
-            tenant_id=claimed.tenant_id,
-            object_kind="host_trial",
-            object_id=trial.id,
-            reason=words,
-            stage=stage,
-        )
+        _note(claimed, trial, checks, HostTrial.Stage.FAILED, words)
+
+
+def _note(
+    claimed: ClaimedWork, trial: HostTrial, checks: Sequence[Checked], stage: str, words: str
+) -> None:
+    """Once, in the client's scope.  What was entered is not kept beyond this; the connection has
+    its own.
+    """
+    waiting = HostTrial.objects.filter(id=trial.id, stage=HostTrial.Stage.WAITING)
+    if not waiting.update(
+        stage=stage,
+        checks=[asdict(check) for check in checks],
+        words=words,
+        sealed=b"",
+        settled_at=timezone.now(),
+    ):
+        return
+    write_audit(
+        SETTLED,
+        actor=Actor("Bailey"),
+        provider_id=claimed.provider_id,
+        tenant_id=claimed.tenant_id,
+        object_kind="host_trial",
+        object_id=trial.id,
+        reason=words,
+        stage=stage,
+    )

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -128,8 +129,10 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
     now = timezone.now()
     with work_scope(claimed):
         look = AccountLook.objects.get(id=due.look_id)
+    before = (look.off, look.error)
     if look.reached is None:
-        _events(claimed, look, source, now)
+        before = ([], "")
+        _events(claimed, due, look, source, now)
     while batch := _next_mailboxes(claimed, look):
         read = source.settings([each.external_id for each in batch])
         with work_scope(claimed):
@@ -142,12 +145,14 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
             look.reached = batch[-1].id
             AccountLook.objects.filter(id=look.id).update(reached=look.reached)
         if time.monotonic() > until:
-            _settle(claimed, due, source.noted, is_through=False)
+            _settle(claimed, due, source.noted, before, is_through=False)
             return
-    _settle(claimed, due, source.noted)
+    _settle(claimed, due, source.noted, before)
 
 
-def _events(claimed: ClaimedWork, look: AccountLook, source: Source, now: datetime) -> None:
+def _events(
+    claimed: ClaimedWork, due: _Due, look: AccountLook, source: Source, now: datetime
+) -> None:
     first = now - FIRST
     events = source.events(
         now,
@@ -164,6 +169,7 @@ def _events(claimed: ClaimedWork, look: AccountLook, source: Source, now: dateti
         AccountLook.objects.filter(id=look.id).update(
             sign_ins_until=events.sign_ins_until or look.sign_ins_until,
             audits_until=events.audits_until or look.audits_until,
+            **_told(due, source.noted),
         )
 
 
@@ -176,21 +182,35 @@ def _next_mailboxes(claimed: ClaimedWork, look: AccountLook) -> list[Mailbox]:
         return list(rows.order_by("id")[:MAILBOXES_AT_ONCE])
 
 
-def _settle(claimed: ClaimedWork, due: _Due, noted: Noted, *, is_through: bool = True) -> None:
+# What the turns of one round have noted: ``AccountLook.off`` and ``error``.
+_Before = tuple[list[dict[str, str]], str]
+
+
+def _settle(
+    claimed: ClaimedWork,
+    due: _Due,
+    noted: Noted,
+    before: _Before = ([], ""),
+    *,
+    is_through: bool = True,
+) -> None:
+    """``before``: of the turns of this round before this one, which alone may have read events."""
     now = timezone.now()
-    off = [{"what": what, "words": _sentence(due.kind, words)} for what, words in noted.off.items()]
+    told = _told(due, noted, before)
     with work_scope(claimed):
         rows = AccountLook.objects.filter(id=due.look_id)
-        if not is_through:
-            rows.update(due_at=now + AGAIN)
-            return
-        rows.update(
-            due_at=now + EVERY,
-            looked_at=now,
-            reached=None,
-            off=off,
-            error=noted.errors[0] if noted.errors else "",
-        )
+        if is_through:
+            rows.update(due_at=now + EVERY, looked_at=now, reached=None, **told)
+        else:
+            rows.update(due_at=now + AGAIN, **told)
+
+
+def _told(due: _Due, noted: Noted, before: _Before = ([], "")) -> dict[str, Any]:
+    off, error = before
+    said = {each["what"]: each for each in off}
+    for what, words in noted.off.items():
+        said[what] = {"what": what, "words": _sentence(due.kind, words)}
+    return {"off": list(said.values()), "error": noted.errors[0] if noted.errors else error}
 
 
 def _sentence(kind: str, words: str) -> str:

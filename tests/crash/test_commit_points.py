@@ -11,26 +11,14 @@ from tests.crash.worker import ROOT, commits_of, modules_that_commit
 
 # Workers are not yet killed at each commit of these (docs/promises.md, 2).
 NOT_YET = {
-    "api_bridge.access.gdap",
-    "api_bridge.access.hosts",
-    "api_bridge.access.proof",
-    "api_bridge.access.watching",
-    "api_bridge.access.work",
-    "api_bridge.accounts.look",
     "api_bridge.again.work",
     "api_bridge.blindspots",
     "api_bridge.conservation",
-    "api_bridge.groups",
-    "api_bridge.idle",
     "api_bridge.nightly.reading",
     "api_bridge.nightly.work",
-    "api_bridge.push",
-    "api_bridge.push_keys",
     "api_bridge.scanback.reading",
     "api_bridge.scanback.work",
     "api_bridge.traces",
-    "api_bridge.verdicts",
-    "api_bridge.webhooks",
     "incidents.userreports.placing",
 }
 # What commits nothing of a worker's: the scope around a page, a person's command, reading alone.

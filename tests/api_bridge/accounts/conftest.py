@@ -78,12 +78,11 @@ def watched(yard: Yard) -> Watched:
     yard.consent(Purpose.DETECT)
     yard.register(Purpose.RESPOND)
     yard.consent(Purpose.RESPOND)
-    made = Watched(yard, mailbox_of(yard))
-    return made
+    return Watched(yard, add_mailbox(yard, "cfo"))
 
 
-def mailbox_of(yard: Yard) -> Mailbox:
-    address = yard.company.mail("cfo")
+def add_mailbox(yard: Yard, name: str) -> Mailbox:
+    address = yard.company.mail(name)
     with maintenance_scope():
         domain = Domain.objects.get(name=yard.company.domain)
         return Mailbox.objects.create(
@@ -91,5 +90,5 @@ def mailbox_of(yard: Yard) -> Mailbox:
             domain=domain,
             address=address,
             display_name="Karla Berg",
-            external_id=yard.company.ids["cfo"],
+            external_id=yard.company.ids[name],
         )
