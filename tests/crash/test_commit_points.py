@@ -22,8 +22,6 @@ NOT_YET = {
     "api_bridge.conservation",
     "api_bridge.groups",
     "api_bridge.idle",
-    "api_bridge.nightly.reading",
-    "api_bridge.nightly.work",
     "api_bridge.push",
     "api_bridge.push_keys",
     "api_bridge.scanback.reading",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from unittest.mock import patch
 
@@ -83,11 +84,11 @@ class Sleeper:
         return {gap: found.count(gap) for gap in set(found)}
 
 
-@pytest.fixture
-def sleeper(inside: Inside) -> Iterator[Sleeper]:
-    """Mailboxes ana and bo; read by the live sync, and one night long."""
-    client = inside.connect("delta", NAMES)
-    for name in NAMES:
+@contextmanager
+def asleep(inside: Inside, names: tuple[str, ...] = NAMES) -> Iterator[Sleeper]:
+    """A client whose mailboxes the live sync has read, and one night."""
+    client = inside.connect("delta", names)
+    for name in names:
         client.company.receive(name)
     client.sync()
     limits = LocalLimits(clock=inside.time, sleep=inside.time.sleep)
@@ -98,4 +99,11 @@ def sleeper(inside: Inside) -> Iterator[Sleeper]:
     ):
         made = Sleeper(inside, client)
         made.night()
+        yield made
+
+
+@pytest.fixture
+def sleeper(inside: Inside) -> Iterator[Sleeper]:
+    """Mailboxes ana and bo."""
+    with asleep(inside) as made:
         yield made
