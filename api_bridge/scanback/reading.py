@@ -53,21 +53,10 @@ class Turn:
     mine: Mine
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What one page came to.  ``failed``: its mailbox waits, and the next one's turn it is."""
-
-    mails: int = 0
-    failed: bool = False
-
-
 class BackRound(Round):
-    """``told``: what was stored."""
-
     def __init__(self, connector: Connector, claimed: ClaimedWork, turn: Turn, page: Page) -> None:
         super().__init__(connector, claimed, [(turn.mine, page)], turn.page_at)
         self._turn = turn
-        self.told = Told(failed=True)
 
     @override
     def _know(self) -> Known:
@@ -77,7 +66,7 @@ class BackRound(Round):
     @override
     def _commit(self, mine: Mine, page: Page, outcome: Outcome) -> None:
         with work_scope(self._claimed):
-            self.told = _commit(self._turn, page, self._marked(outcome))
+            _commit(self._turn, page, self._marked(outcome))
 
     @override
     def _park(self, mine: Mine, why: str) -> None:
@@ -111,23 +100,25 @@ def with_old_memory(known: Known, tenant_id: int, items: Sequence[Item]) -> Know
     return known
 
 
-def _commit(turn: Turn, page: Page, outcome: Outcome) -> Told:
+def _commit(turn: Turn, page: Page, outcome: Outcome) -> None:
     """Must run in the client's scope.  All of it or nothing: a process that is killed has read a
     page that nobody knows of, and it is read again.
     """
+    run = ScanBack.objects.select_for_update(of=("self",)).get(id=turn.run_id)
     row = ScanBackMailbox.objects.select_for_update(of=("self",)).get(id=turn.row_id)
     if row.cursor != turn.cursor or row.state != ScanBackMailbox.State.WAITING:
         log.info("mailbox %s was read by another worker", row.mailbox_id)
-        return Told()
+        return
     store_scanned(*outcome.scanned)
     remember(turn.mine, page, outcome)
     _note_findings(turn, outcome)
     if outcome.failed:
         _wait(row, outcome.why)
         row.save()
-        return Told(failed=True)
+        return
     looked_at = {item.ref.item_id for item in page.items if item.place is not Place.SENT}
     row.mails += len(looked_at)
+    run.hour_mails += len(looked_at)
     row.unread = ScanBackFinding.objects.filter(
         run=turn.run_id, mailbox=row.mailbox_id, verdict=Verdict.UNSCANNABLE
     ).count()
@@ -137,7 +128,7 @@ def _commit(turn: Turn, page: Page, outcome: Outcome) -> Told:
     if not page.more:
         row.state, row.reached_at = ScanBackMailbox.State.DONE, turn.since
     row.save()
-    return Told(mails=len(looked_at))
+    run.save(update_fields=["hour_mails"])
 
 
 def _reached(turn: Turn, page: Page) -> datetime:

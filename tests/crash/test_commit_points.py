@@ -24,8 +24,6 @@ NOT_YET = {
     "api_bridge.idle",
     "api_bridge.push",
     "api_bridge.push_keys",
-    "api_bridge.scanback.reading",
-    "api_bridge.scanback.work",
     "api_bridge.traces",
     "api_bridge.verdicts",
     "api_bridge.webhooks",

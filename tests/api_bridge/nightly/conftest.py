@@ -7,18 +7,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from unittest.mock import patch
 
 import pytest
 from django.utils import timezone
 
-from api_bridge.limits import LocalLimits
 from api_bridge.models import MailboxSync, NightFolder, NightReading, SeenItem
 from api_bridge.nightly.work import serve_nightly
-from api_bridge.scanback import behind
 from incidents.models import Observation
 from tenants.doors import ClaimedWork
-from tests.api_bridge.sandbox.inside import opener
 from tests.api_bridge.sandbox.running import simple_mail
 from tests.api_bridge.sync.conftest import Client, Inside, cloud, inside, outgoing
 
@@ -91,12 +87,7 @@ def asleep(inside: Inside, names: tuple[str, ...] = NAMES) -> Iterator[Sleeper]:
     for name in names:
         client.company.receive(name)
     client.sync()
-    limits = LocalLimits(clock=inside.time, sleep=inside.time.sleep)
-    opened = opener(inside.cloud, inside.time, keeps_limits=True)
-    with (
-        patch.object(behind, "open_connector", opened),
-        patch.object(behind, "shared_limits", lambda wait_s: limits),
-    ):
+    with inside.behind_the_sync():
         made = Sleeper(inside, client)
         made.night()
         yield made
