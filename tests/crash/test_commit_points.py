@@ -23,7 +23,6 @@ NOT_YET = {
     "api_bridge.idle",
     "api_bridge.push",
     "api_bridge.push_keys",
-    "api_bridge.traces",
     "api_bridge.verdicts",
     "api_bridge.webhooks",
     "incidents.campaigns.nightly",
