@@ -35,7 +35,6 @@ NOT_YET = {
     "incidents.renewals",
     "incidents.reports.services",
     "incidents.tasks",
-    "incidents.userreports.placing",
     "seg_bridge.held.requests",
     "seg_bridge.held.retention",
     "seg_bridge.learning.orders",
