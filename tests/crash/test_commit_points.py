@@ -17,8 +17,6 @@ NOT_YET = {
     "api_bridge.access.watching",
     "api_bridge.access.work",
     "api_bridge.accounts.look",
-    "api_bridge.blindspots",
-    "api_bridge.conservation",
     "api_bridge.groups",
     "api_bridge.idle",
     "api_bridge.push",
