@@ -135,9 +135,17 @@ def test_each_action_on_a_copy_has_one_effect(inside: Inside):
 
 
 def kill_over(
-    client: Client, action: str, copies: list[Delivery], asked: Counter[str], moves: int
+    client: Client,
+    action: str,
+    copies: list[Delivery],
+    asked: Counter[str],
+    moves: int,
+    *,
+    only: str = "",
 ) -> set[str]:
-    """``moves``: how often the mail host may be asked to move a copy, and is."""
+    """``moves``: how often the mail host may be asked to move a copy, and is.  ``only`` as in
+    ``crash_at_each``.
+    """
     waiting = iter(copies)
     now: list[Delivery] = []
 
@@ -163,7 +171,7 @@ def kill_over(
             states = {(intent.state, intent.job.state) for intent in intents}
         assert states == {("verified", "done")}, died_at
 
-    places = crash_at_each(begin, work, check)
+    places = crash_at_each(begin, work, check, only=only)
     if left := list(waiting):
         order(left)
         work()
