@@ -53,5 +53,5 @@ def test_a_verdict_that_changes_is_told_once(inside: Inside):
             died_at
         )
 
-    places = crash_at_each(begin, work, check)
+    places = crash_at_each(begin, work, check, only="api_bridge.again")
     check_passed(places, "api_bridge.again.work", reads={"_read_again"})

@@ -36,7 +36,7 @@ def ana(office: Callable[..., Client], request: pytest.FixtureRequest) -> Client
 
 def moves_on_server(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Item → how many moves of it the server was asked for, from now on."""
-    asked, now = Counter[str](), []
+    asked, now = Counter[str](), [""]
     real_move, real_command = Remediation._move, Wire.command
 
     def move(self: Remediation, session: Any, ref: Any, *rest: Any, **more: Any) -> None:
@@ -53,7 +53,7 @@ def moves_on_server(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return asked
 
 
-def test_new_mail_is_taken_in_once(ana: Client):
+def test_new_mail_is_taken_in_once(ana):
     ids: list[str] = []
 
     def begin() -> None:
@@ -73,7 +73,7 @@ COPIES = 8  # more than there are commands that write on the way of one of them
 QUARANTINE, RECENT = "Bailey Quarantine", {r"\Recent"}
 
 
-def lying_in(client: Client, folder: str) -> Counter[tuple[str, ...]]:
+def lying_in(client, folder: str) -> Counter[tuple[str, ...]]:
     """Flags → how many mails that have them."""
     with client.company.server.person(client.company.mail("ana"), folder) as imap:
         _, said = imap.uid("FETCH", "1:*", "(FLAGS)")
@@ -82,9 +82,7 @@ def lying_in(client: Client, folder: str) -> Counter[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("lacks", ["", "MOVE"], ids=["", "copied and taken out"])
-def test_each_action_on_a_copy_has_one_effect(
-    ana: Client, monkeypatch: pytest.MonkeyPatch, lacks: str
-):
+def test_each_action_on_a_copy_has_one_effect(ana, monkeypatch: pytest.MonkeyPatch, lacks: str):
     """Pull, its later check, restore; killed at every command (at commits: sync/test_crash.py)."""
     monkeypatch.setattr(Session, "can", lambda self, can: can in self.capabilities - {lacks})
     for number in range(COPIES):

@@ -1,4 +1,4 @@
-"""A night, by workers that are killed at every commit and every call in turn."""
+"""A night, by workers that are killed at every commit in turn."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from api_bridge.models import Correspondent, SeenItem
 from api_bridge.nightly import work
-from tests.api_bridge.nightly.conftest import Inside, asleep
+from tests.api_bridge.nightly.conftest import asleep
 from tests.api_bridge.nightly.test_found import LONG_AGO
+from tests.api_bridge.sync.conftest import Inside
 from tests.crash.worker import check_passed, crash_at_each, serve
 
 FAILS = "only when to go on is noted, and the host is asked again: test_going_on.py"
@@ -48,7 +49,7 @@ def test_a_night_finds_and_tells_once(inside: Inside, monkeypatch: pytest.Monkey
                 taught = Correspondent.objects.get(recipient="")
             assert taught.mails == 1 + len(put), died_at
 
-        places = crash_at_each(begin, lambda: serve("nightly"), check)
+        places = crash_at_each(begin, lambda: serve("nightly"), check, only="api_bridge.nightly")
     check_passed(places, "api_bridge.nightly.reading", reads={"read_page"}, others={"park": FAILS})
     check_passed(
         places,

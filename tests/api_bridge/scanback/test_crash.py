@@ -1,4 +1,4 @@
-"""A look back, by workers that are killed at every commit and every call in turn."""
+"""A look back, by workers that are killed at every commit in turn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def test_a_look_back_judges_once(inside: Inside, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(work, "PAGE_OF", {})
     client = inside.connect("delta", ("ana",))
     client.sync()
-    looker, company, ids = Looker(client, inside.cast.mo), client.company, []
+    looker, company = Looker(client, inside.cast.mo), client.company
+    ids: list[str] = []
 
     def begin() -> None:
         base = f"users/{company.mail('ana')}/messages"
@@ -55,6 +56,6 @@ def test_a_look_back_judges_once(inside: Inside, monkeypatch: pytest.MonkeyPatch
         assert taught.mails == len(ids) - len(ids) // 3, died_at
 
     with inside.behind_the_sync():
-        places = crash_at_each(begin, lambda: serve("lookback"), check)
+        places = crash_at_each(begin, lambda: serve("lookback"), check, only="api_bridge.scanback")
     check_passed(places, "api_bridge.scanback.reading", others=FAILS)
     check_passed(places, "api_bridge.scanback.work", reads={"_open"})

@@ -210,6 +210,7 @@ def test_the_hosts_own_record_is_read_once(inside: Inside, monkeypatch: pytest.M
             assert sorted(kept.values_list("internet_message_id", flat=True)) == sorted(begun)
             assert TracedMail.objects.filter(status="quarantined").count() == len(begun), died_at
             now, row = timezone.now(), Connection.objects.get()
+            assert row.traced_until is not None
             assert now - row.traced_until < timedelta(minutes=1), died_at
             assert (row.trace_due_at > now, row.trace_error) == (True, ""), died_at
             # What was not seen is looked for at once.

@@ -59,5 +59,5 @@ def test_a_report_is_placed_and_answered_once(cast: Cast):
         kinds = Counter(kind for kind, _ in sent)
         assert kinds == +Counter({"receipt": len(begun), "outcome": len(begun) - 2}), died_at
 
-    places = crash_at_each(begin, lambda: serve("reported"), check)
+    places = crash_at_each(begin, lambda: serve("reported"), check, only="incidents.")
     check_passed(places, "incidents.userreports.placing", reads={"serve_reported"})
