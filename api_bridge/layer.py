@@ -225,6 +225,7 @@ def _copy_state(ref: Ref, state: State) -> CopyState:
         place=state.place,
         mailbox_item_id=ref.item_id,
         is_read=state.is_read if state.exists else None,
+        is_held_too=state.is_held_too,
         detail={"folder": state.folder_id},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -126,12 +126,26 @@ def store_found(mine: Mine, page: Page, outcome: Outcome, row: MailboxSync) -> N
         item_id__in=[item.ref.item_id for item in page.items],
     )
     found = set(seen.exclude(place="").values_list("item_id", flat=True))
-    items = [item for item in page.items if item.ref.item_id not in found]
-    new = [each for each in outcome.scanned if each.item.ref.item_id not in found]
-    store_scanned(*new)
-    if remember(mine, replace(page, items=tuple(items)), replace(outcome, scanned=new), row):
+    page, outcome = without(page, outcome, found)
+    store_scanned(*outcome.scanned)
+    if remember(mine, page, outcome, row):
         look_closer(row)
     settle_late_hints(row)
+
+
+def without(page: Page, outcome: Outcome, found: Collection[str]) -> tuple[Page, Outcome]:
+    """The same, but for items that somebody else has found meanwhile."""
+    items = tuple(item for item in page.items if item.ref.item_id not in found)
+    new = [each for each in outcome.scanned if each.item.ref.item_id not in found]
+    return replace(page, items=items), replace(outcome, scanned=new)
+
+
+def outdate_lists(row: MailboxSync) -> None:
+    """The live sync may have listed the same mail just now: what it read before this does not count
+    any more, and is read again.  ``row`` is held by the caller, who saves it.
+    """
+    if row.synced_at:
+        row.synced_at += timedelta(microseconds=1)
 
 
 def _next_look(row: MailboxSync, now: datetime) -> datetime:

@@ -167,6 +167,8 @@ def _settled_by_reading(claimed: ClaimedWork, claim: Claim, state: CopyState) ->
     if not state.exists:
         _finish(claimed, claim, Intent.State.GONE, state)
         return True
+    if claim.action == "restore" and claim.has_called and state.is_held_too:
+        return False  # a worker died when it had put the mail back and not yet taken it out
     if _is_done(claim.action, state):
         ours = claim.has_called or claim.was_verified or claim.action == "look"
         _finish(claimed, claim, Intent.State.VERIFIED if ours else Intent.State.ALREADY, state)

@@ -79,13 +79,16 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyState:
-    """What an independent read saw.  ``exists`` False: no longer in the mailbox at all."""
+    """What an independent read saw.  ``exists`` False: no longer in the mailbox at all.
+    ``is_held_too``: it lies there, and once more in Bailey's quarantine.
+    """
 
     exists: bool
     place: Place
     mailbox_item_id: str = ""
     is_read: bool | None = None
     read_at: datetime | None = None
+    is_held_too: bool = False
     detail: dict[str, Any] = field(default_factory=dict)
 
 

@@ -17,7 +17,15 @@ Watch = Callable[[str], None]
 
 _watch: Watch | None = None
 # Through these everybody commits and calls.
-_BETWEEN = frozenset({__name__, "contextlib", "tenants.scope", "api_bridge.http"})
+_BETWEEN = frozenset(
+    {
+        __name__,
+        "contextlib",
+        "tenants.scope",
+        "api_bridge.http",
+        "api_bridge.connectors.imap.session",
+    }
+)
 
 
 def failpoint(name: str) -> None:

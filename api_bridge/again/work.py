@@ -207,9 +207,19 @@ def _judge_again(claimed: ClaimedWork, each: Again) -> None:
     if facts is not None and known is not None:
         seen = _let_be(seen, each, facts, judgement.verdict, known, now)
     with work_scope(claimed):
+        if _is_told(seen, each.old):
+            return
         if fetched is not None and not each.copy.message.evidence:
             seen = keep_original(seen, fetched.raw, method=fetched.acquired)
         record([seen])
+
+
+def _is_told(seen: Sight, old: Observation) -> bool:
+    """By a worker that died after it; intake has not made sense of it yet."""
+    later = Observation.objects.filter(
+        tenant=seen.tenant_id, source=seen.source, source_key=seen.source_key
+    )
+    return later.filter(observed_at__gt=old.observed_at, verdict=seen.verdict).exists()
 
 
 def _fetch(each: Again) -> Fetched | None:

@@ -299,7 +299,9 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Where a copy is and what a person sees of it.  ``exists`` False: 404; place is ``gone``."""
+    """Where a copy is and what a person sees of it.  ``exists`` False: 404; place is ``gone``.
+    ``is_held_too``: it lies there, and once more in Bailey's quarantine.
+    """
 
     place: Place
     exists: bool = True
@@ -309,6 +311,7 @@ class State:
     importance: str = "normal"
     internet_message_id: str = ""
     content_hash: str = ""
+    is_held_too: bool = False
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:

@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
@@ -26,7 +26,7 @@ from api_bridge.nightly.times import wait
 from api_bridge.round import Round
 from api_bridge.scan import moved
 from api_bridge.scanback.reading import with_old_memory
-from api_bridge.store import Mine, Outcome, remember, store_found, store_scanned
+from api_bridge.store import Mine, Outcome, outdate_lists, remember, store_found, store_scanned
 from incidents.models import Delivery
 from incidents.words import Place
 from tenants.doors import ClaimedWork
@@ -164,10 +164,8 @@ def _commit(
         return
     night, folder = held
     _store(step.mine, items, outcome, row, night)
-    if items and row.synced_at:
-        # The live sync may have listed the same mail just now: what it read before this does not
-        # count any more, and is read again.
-        row.synced_at += timedelta(microseconds=1)
+    if items:
+        outdate_lists(row)
     row.save(update_fields=["whole_every_s", "synced_at"])
     if outcome.failed:
         wait(night, outcome.why)

@@ -8,7 +8,7 @@ by looking back; and it is this run's own mark that moves, never the cursor of t
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,10 +20,10 @@ from typing_extensions import override
 from api_bridge.connectors import Connector, Item, Page
 from api_bridge.errors import BridgeError
 from api_bridge.known import HISTORY_COUNTS_AFTER, Known
-from api_bridge.models import Correspondent
+from api_bridge.models import Correspondent, MailboxSync, SeenItem
 from api_bridge.round import Round
 from api_bridge.scanback.models import ScanBack, ScanBackFinding, ScanBackMailbox
-from api_bridge.store import Mine, Outcome, remember, store_scanned
+from api_bridge.store import Mine, Outcome, outdate_lists, remember, store_scanned, without
 from incidents.observations import LOOKED_BACK
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
@@ -53,21 +53,10 @@ class Turn:
     mine: Mine
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What one page came to.  ``failed``: its mailbox waits, and the next one's turn it is."""
-
-    mails: int = 0
-    failed: bool = False
-
-
 class BackRound(Round):
-    """``told``: what was stored."""
-
     def __init__(self, connector: Connector, claimed: ClaimedWork, turn: Turn, page: Page) -> None:
         super().__init__(connector, claimed, [(turn.mine, page)], turn.page_at)
         self._turn = turn
-        self.told = Told(failed=True)
 
     @override
     def _know(self) -> Known:
@@ -77,14 +66,36 @@ class BackRound(Round):
     @override
     def _commit(self, mine: Mine, page: Page, outcome: Outcome) -> None:
         with work_scope(self._claimed):
-            self.told = _commit(self._turn, page, self._marked(outcome))
+            # Held, so that nobody else finds the same mail just now.
+            row = MailboxSync.objects.select_for_update().get(id=mine.sync_id)
+            known = self._known_by_now(page)
+            late = {item_id for item_id, is_judged in known.items() if is_judged}
+            new, outcome = without(page, outcome, late - self._judged_before())
+            if outcome.scanned:
+                outdate_lists(row)
+                row.save(update_fields=["synced_at"])
+            _commit(self._turn, page, new, self._marked(outcome, known))
 
     @override
     def _park(self, mine: Mine, why: str) -> None:
         park(self._claimed, self._turn, BridgeError(why))
 
-    def _marked(self, outcome: Outcome) -> Outcome:
-        """What the first sync has learnt from is not learnt again."""
+    def _known_by_now(self, page: Page) -> dict[str, bool]:
+        """Item id → whether it was judged, of those that were listed before."""
+        seat = self._turn.mine.seat
+        rows = SeenItem.objects.filter(
+            tenant_id=seat.tenant_id,
+            mailbox_id=seat.mailbox_id,
+            item_id__in=[item.ref.item_id for item in page.items],
+        )
+        return dict(rows.exclude(place="").values_list("item_id", "is_judged"))
+
+    def _judged_before(self) -> set[str]:
+        """Before this round began: of them it tells at most where they lie now."""
+        return {item_id for (_, item_id), row in self._seen.items() if row.place and row.is_judged}
+
+    def _marked(self, outcome: Outcome, known: Collection[str]) -> Outcome:
+        """What the sync has learnt from is not learnt again."""
         run_id = str(self._turn.run_id)
         scanned = []
         for each in outcome.scanned:
@@ -92,8 +103,7 @@ class BackRound(Round):
             if observation is not None:
                 detail = {**observation.detail, LOOKED_BACK: run_id}
                 observation = replace(observation, detail=detail)
-            has_taught = (self._turn.mine.seat.mailbox_id, each.item.ref.item_id) in self._seen
-            lessons = () if has_taught else each.lessons
+            lessons = () if each.item.ref.item_id in known else each.lessons
             scanned.append(replace(each, observation=observation, lessons=lessons))
         return replace(outcome, scanned=scanned)
 
@@ -111,23 +121,27 @@ def with_old_memory(known: Known, tenant_id: int, items: Sequence[Item]) -> Know
     return known
 
 
-def _commit(turn: Turn, page: Page, outcome: Outcome) -> Told:
-    """Must run in the client's scope.  All of it or nothing: a process that is killed has read a
-    page that nobody knows of, and it is read again.
+def _commit(turn: Turn, page: Page, new: Page, outcome: Outcome) -> None:
+    """``new``: without what somebody else has judged meanwhile.  Must run in the client's scope.
+
+    All of it or nothing: a process that is killed has read a page that nobody knows of, and it is
+    read again.
     """
+    run = ScanBack.objects.select_for_update(of=("self",)).get(id=turn.run_id)
     row = ScanBackMailbox.objects.select_for_update(of=("self",)).get(id=turn.row_id)
     if row.cursor != turn.cursor or row.state != ScanBackMailbox.State.WAITING:
         log.info("mailbox %s was read by another worker", row.mailbox_id)
-        return Told()
+        return
     store_scanned(*outcome.scanned)
-    remember(turn.mine, page, outcome)
+    remember(turn.mine, new, outcome)
     _note_findings(turn, outcome)
     if outcome.failed:
         _wait(row, outcome.why)
         row.save()
-        return Told(failed=True)
+        return
     looked_at = {item.ref.item_id for item in page.items if item.place is not Place.SENT}
     row.mails += len(looked_at)
+    run.hour_mails += len(looked_at)
     row.unread = ScanBackFinding.objects.filter(
         run=turn.run_id, mailbox=row.mailbox_id, verdict=Verdict.UNSCANNABLE
     ).count()
@@ -137,7 +151,7 @@ def _commit(turn: Turn, page: Page, outcome: Outcome) -> Told:
     if not page.more:
         row.state, row.reached_at = ScanBackMailbox.State.DONE, turn.since
     row.save()
-    return Told(mails=len(looked_at))
+    run.save(update_fields=["hour_mails"])
 
 
 def _reached(turn: Turn, page: Page) -> datetime:

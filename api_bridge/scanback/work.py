@@ -23,7 +23,7 @@ from api_bridge.runtime import wire_connection
 from api_bridge.scan import Seat
 from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, by_one_worker, is_sync_behind
 from api_bridge.scanback.models import ScanBack, ScanBackMailbox
-from api_bridge.scanback.reading import PAGE_LASTS, BackRound, Told, Turn, park, settle
+from api_bridge.scanback.reading import PAGE_LASTS, BackRound, Turn, park, settle
 from api_bridge.store import Mine
 from tenants.doors import ClaimedWork
 from tenants.work import work_scope
@@ -179,16 +179,14 @@ def _turn(run: ScanBack, row: ScanBackMailbox, left: int, now: datetime) -> Turn
 
 def _read(claimed: ClaimedWork, run: ScanBack, turn: Turn, opened: dict[UUID, BehindSync]) -> None:
     """One page, outside any scope but for what it writes."""
-    told, pause = Told(failed=True), None
+    pause = None
     try:
         mine = opened.get(turn.connection_id) or _open(claimed, turn)
         opened[turn.connection_id] = mine
         page = mine.connector.older(
             turn.mine.external_id, turn.cursor, since=turn.since, until=turn.until, most=turn.most
         )
-        back = BackRound(mine.connector, claimed, turn, page)
-        back.run()
-        told = back.told
+        BackRound(mine.connector, claimed, turn, page).run()
     except AuthExpired:
         # The live sync finds it out as well, and says so everywhere.
         pause = (WAITS_BLIND, BLIND_AGAIN)
@@ -197,7 +195,7 @@ def _read(claimed: ClaimedWork, run: ScanBack, turn: Turn, opened: dict[UUID, Be
     except BridgeError as error:
         wait_s = error.retry_after_s if isinstance(error, Temporary) else 0.0
         park(claimed, turn, error, wait_s=wait_s)
-    _count(claimed, run, told, opened.get(turn.connection_id), pause)
+    _count(claimed, run, opened.get(turn.connection_id), pause)
 
 
 def _open(claimed: ClaimedWork, turn: Turn) -> BehindSync:
@@ -210,7 +208,6 @@ def _open(claimed: ClaimedWork, turn: Turn) -> BehindSync:
 def _count(
     claimed: ClaimedWork,
     run: ScanBack,
-    told: Told,
     opened: BehindSync | None,
     pause: tuple[str, timedelta] | None,
 ) -> None:
@@ -219,7 +216,6 @@ def _count(
         held = ScanBack.objects.select_for_update(of=("self",)).get(id=run.id)
         held.requests += requests
         held.hour_requests += requests
-        held.hour_mails += told.mails
         held.mails = _mails_of(run.id)
         if pause is not None:
             held.waits_for, held.due_at = pause[0], timezone.now() + pause[1]

@@ -47,10 +47,11 @@ class Watched:
     ``Killed`` is raised at the ``number``-th.
 
     A transaction that has only read is none: whoever comes next finds what it found before.
+    ``only``: how the names of places begin that count.
     """
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, number: int, only: str) -> None:
+        self.number, self.only = number, only
         self.passed: list[str] = []
         self._has_written = False
 
@@ -78,15 +79,17 @@ class Watched:
             return
         if place.endswith(":after_commit"):
             self._has_written = False
+        if not place.startswith(self.only):
+            return
         self.passed.append(place)
         if len(self.passed) == self.number:
             raise Killed(place)
 
 
 @contextmanager
-def dies_at(number: int) -> Iterator[list[str]]:
+def dies_at(number: int, only: str = "") -> Iterator[list[str]]:
     """What is passed until then, and at the end."""
-    watched = Watched(number)
+    watched = Watched(number, only)
     set_watch(watched.place)
     try:
         with (
@@ -99,19 +102,24 @@ def dies_at(number: int) -> Iterator[list[str]]:
 
 
 def crash_at_each(
-    begin: Callable[[], None], work: Callable[[], None], check: Callable[[str], None]
+    begin: Callable[[], None],
+    work: Callable[[], None],
+    check: Callable[[str], None],
+    *,
+    only: str = "",
 ) -> set[str]:
     """``begin``: something new to do; ``work``: the worker does it; ``check``: what came of it,
     told the place of the crash, "" for none.
 
-    After a crash another worker does ``work``.  Answers all places that were passed.
+    After a crash another worker does ``work``.  Answers all places that were passed; ``only``: of
+    those whose names begin so, where it dies.
     """
     places: set[str] = set()
     for number in count(1):
         assert number < MOST, "it never comes to its end"
         begin()
         died_at = ""
-        with dies_at(number) as passed:
+        with dies_at(number, only) as passed:
             try:
                 work()
             except Killed as killed:

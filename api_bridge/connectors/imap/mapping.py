@@ -175,6 +175,7 @@ def state_of(found: list[Found], content_hash: str = "") -> State:
         importance=importance_of(first.flags),
         internet_message_id=first.message_id,
         content_hash=content_hash,
+        is_held_too=len({each.place is Place.QUARANTINE for each in found}) > 1,
     )
 
 

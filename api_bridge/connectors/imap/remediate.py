@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -34,6 +35,7 @@ TARGET = {
     Action.DELETE: Place.DELETED,
     Action.RESTORE: Place.INBOX,
 }
+DELETED = "\\Deleted"
 # Elsewhere a person does not look for a mail, so "it is only there" needs a search everywhere.
 OUT_OF_SIGHT = frozenset({Place.JUNK, Place.DELETED, Place.QUARANTINE})
 
@@ -58,7 +60,7 @@ class Remediation:
     def prepare(self, ref: Ref, action: Action, key: str) -> ActionRecord:
         with self._pool.session(ref.mailbox_id) as session:
             found = self._locator.everywhere(session, ref.item_id)
-            before = state_of(found, _content_hash(session, found)) if found else GONE
+            before = state_of(_exposed(found), _content_hash(session, found)) if found else GONE
         return ActionRecord(
             ref=ref, action=action, key=key, taken_at=datetime.now(UTC), before=before
         )
@@ -74,7 +76,7 @@ class Remediation:
             target = self._target(session, folders, place)
             if all(each.spot.folder == target for each in found):
                 return ActionSeen(result=Result.ALREADY, state=state_of(found))
-            if _seen_part(state_of(found)) != _seen_part(record.before):
+            if _seen_part(state_of(_exposed(found))) != _seen_part(record.before):
                 return stale(state_of(found))
             left = [each for each in found if each.spot.folder != target]
             has_one = len(left) < len(found)
@@ -99,12 +101,18 @@ class Remediation:
             wanted, detail = _folders_back(before, folders)
             wanted = wanted[: len(found)]
             free, missing = _matched(found, wanted)
-            lost = self._attempts(
-                [
-                    partial(self._move, session, ref, each, name)
-                    for each, name in zip(free, missing, strict=False)
+            calls = [
+                partial(self._move, session, ref, each, name)
+                for each, name in zip(free, missing, strict=False)
+            ]
+            if not missing and not session.can("MOVE"):
+                # It was copied back, and a worker died before it was taken out.
+                held = [each for each in free if each.place is Place.QUARANTINE]
+                calls = [
+                    partial(self._move, session, ref, each, wanted[0], is_there=True)
+                    for each in held
                 ]
-            )
+            lost = self._attempts(calls)
         lost = self._flags_back(ref, before, wanted[0]) or lost
         seen = self._read_back(ref, with_content=True)
         return judge_undo(
@@ -158,7 +166,7 @@ class Remediation:
             ):
                 raise Rejected("The server copied the mail and it is not there.", code="no_copy")
             session.open(spot.folder, writing=True)
-        session.write("STORE", spot.uid, "+FLAGS.SILENT", "(\\Deleted)")
+        session.write("STORE", spot.uid, "+FLAGS.SILENT", f"({DELETED})")
         session.write("EXPUNGE", spot.uid)
 
     def _note_move(
@@ -214,6 +222,21 @@ def _content_hash(session: Session, found: Sequence[Found]) -> str:
         return hashlib.sha256(read_raw(session, found[0])).hexdigest()
     except Rejected:
         return ""
+
+
+def _exposed(found: list[Found]) -> list[Found]:
+    """Those that are still to be moved, and as they were: where another one is in the quarantine
+    already, a worker died over it, and the mark that it is to be taken out is ours.
+    """
+    held = [each for each in found if each.place is Place.QUARANTINE]
+    if not held or len(held) == len(found):
+        return found
+    ours = {DELETED} - set(held[0].flags)
+    return [
+        replace(each, flags=tuple(flag for flag in each.flags if flag not in ours))
+        for each in found
+        if each not in held
+    ]
 
 
 def _folders_of(state: State) -> list[str]:

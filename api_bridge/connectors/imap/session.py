@@ -23,6 +23,7 @@ from api_bridge.errors import (
     Temporary,
     Unexpected,
 )
+from tenants.failpoints import failpoint
 
 # A lost answer to one of these leaves open whether it happened.
 WRITING = frozenset({"MOVE", "COPY", "STORE", "EXPUNGE", "CREATE"})
@@ -185,16 +186,22 @@ def _asked(session: Session, name: str, *arguments: str | bytes) -> tuple[str, l
     wire = session._wire
     does = str(arguments[0]) if name == "UID" else name
     session.used_at = time.monotonic()
+    if does in WRITING:
+        failpoint("before_call")
     try:
         if name in ("SELECT", "EXAMINE"):
-            return wire.choose(name, *(str(each) for each in arguments))
-        return wire.command(name, *arguments)
+            answer = wire.choose(name, *(str(each) for each in arguments))
+        else:
+            answer = wire.command(name, *arguments)
     except imaplib.IMAP4.abort as error:
         raise session._lost(does, error) from error
     except OSError as error:
         raise session._lost(does, error) from error
     except imaplib.IMAP4.error as error:
         raise Rejected(f"The server does not accept {does}.", code="bad_command") from error
+    if does in WRITING:
+        failpoint("after_call")
+    return answer
 
 
 def refusal(name: str, data: Iterable[Any]) -> BridgeError:

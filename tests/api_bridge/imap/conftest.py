@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from itertools import count
@@ -71,10 +71,10 @@ def outgoing(server: ImapServer, settings, tmp_path) -> Iterator[None]:
 
 
 @pytest.fixture
-def office(cast: Cast, server: ImapServer, outgoing: None) -> Callable[[str], Client]:
-    """Makes clients with the mailboxes ana, bo and cfo on the server, under one master login."""
+def office(cast: Cast, server: ImapServer, outgoing: None) -> Callable[..., Client]:
+    """Makes clients with mailboxes on the server, under one master login."""
 
-    def make(slug: str) -> Client:
+    def make(slug: str, names: Sequence[str] = NAMES) -> Client:
         company: Any = Office(server, f"{slug}.example")
         with maintenance_scope():
             tenant = Tenant.objects.create(
@@ -87,7 +87,7 @@ def office(cast: Cast, server: ImapServer, outgoing: None) -> Callable[[str], Cl
             domain = Domain.objects.create(
                 tenant=tenant, name=company.domain, next_hop_host="127.0.0.1"
             )
-            for name in NAMES:
+            for name in names:
                 Mailbox.objects.create(tenant=tenant, domain=domain, address=company.mail(name))
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=cast.provider.id):
             connection = connect_imap(tenant=tenant, settings=company.settings(), actor=BAILEY)
@@ -97,7 +97,7 @@ def office(cast: Cast, server: ImapServer, outgoing: None) -> Callable[[str], Cl
 
 
 @pytest.fixture
-def client_(office: Callable[[str], Client]) -> Client:
+def client_(office: Callable[..., Client]) -> Client:
     """A connected client whose mailboxes were read once."""
     made = office(f"delta{next(_numbers)}")
     made.sync()

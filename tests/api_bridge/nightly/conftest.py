@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from unittest.mock import patch
 
 import pytest
 from django.utils import timezone
 
-from api_bridge.limits import LocalLimits
 from api_bridge.models import MailboxSync, NightFolder, NightReading, SeenItem
 from api_bridge.nightly.work import serve_nightly
-from api_bridge.scanback import behind
 from incidents.models import Observation
 from tenants.doors import ClaimedWork
-from tests.api_bridge.sandbox.inside import opener
 from tests.api_bridge.sandbox.running import simple_mail
 from tests.api_bridge.sync.conftest import Client, Inside, cloud, inside, outgoing
 
@@ -83,19 +80,21 @@ class Sleeper:
         return {gap: found.count(gap) for gap in set(found)}
 
 
-@pytest.fixture
-def sleeper(inside: Inside) -> Iterator[Sleeper]:
-    """Mailboxes ana and bo; read by the live sync, and one night long."""
-    client = inside.connect("delta", NAMES)
-    for name in NAMES:
+@contextmanager
+def asleep(inside: Inside, names: tuple[str, ...] = NAMES) -> Iterator[Sleeper]:
+    """A client whose mailboxes the live sync has read, and one night."""
+    client = inside.connect("delta", names)
+    for name in names:
         client.company.receive(name)
     client.sync()
-    limits = LocalLimits(clock=inside.time, sleep=inside.time.sleep)
-    opened = opener(inside.cloud, inside.time, keeps_limits=True)
-    with (
-        patch.object(behind, "open_connector", opened),
-        patch.object(behind, "shared_limits", lambda wait_s: limits),
-    ):
+    with inside.behind_the_sync():
         made = Sleeper(inside, client)
         made.night()
+        yield made
+
+
+@pytest.fixture
+def sleeper(inside: Inside) -> Iterator[Sleeper]:
+    """Mailboxes ana and bo."""
+    with asleep(inside) as made:
         yield made

@@ -17,6 +17,7 @@ from api_bridge import connectors, runtime
 from api_bridge.connectors import Page, ReadsMany
 from api_bridge.errors import BridgeError
 from api_bridge.known import forget_profiles
+from api_bridge.limits import LocalLimits
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import close_connectors, shared_runtime, wire_connection
 from api_bridge.scanback import behind
@@ -173,6 +174,17 @@ class Inside:
         made = make_google_client(self.cast, self.process, slug, is_heard=True, company=company)
         self.made.append(made)
         return made
+
+    @contextmanager
+    def behind_the_sync(self) -> Iterator[None]:
+        """Who gives way to the live sync does so by counts of this process."""
+        limits = LocalLimits(clock=self.time, sleep=self.time.sleep)
+        opened = opener(self.cloud, self.time, keeps_limits=True)
+        with (
+            patch.object(behind, "open_connector", opened),
+            patch.object(behind, "shared_limits", lambda wait_s: limits),
+        ):
+            yield
 
 
 @contextmanager

@@ -9,14 +9,19 @@ from itertools import count
 import pytest
 from django.utils import timezone
 
-from api_bridge.models import Connection, MailboxSync, PushNotice
+from api_bridge import traces
+from api_bridge.models import Connection, MailboxSync, PushNotice, TracedMail
+from api_bridge.runtime import connector_of
 from api_bridge.sandbox.web import Request, Response
+from api_bridge.traces import read_traces
 from incidents.models import Delivery, Intent, Job
 from incidents.remediation import start_job
-from incidents.words import Place
+from incidents.words import Layer, Place
 from tenants.audit import BAILEY
+from tenants.doors import ClaimedWork
 from tests.api_bridge.sync.conftest import Client, Inside
 from tests.api_bridge.sync.test_told import deliver, found, tell, told, warm_up
+from tests.api_bridge.sync.test_traces import on_record
 from tests.bench.mailbox_day import CONDEMNED_EACH
 from tests.crash.worker import check_passed, crash_at_each, serve
 
@@ -130,9 +135,17 @@ def test_each_action_on_a_copy_has_one_effect(inside: Inside):
 
 
 def kill_over(
-    client: Client, action: str, copies: list[Delivery], asked: Counter[str], moves: int
+    client: Client,
+    action: str,
+    copies: list[Delivery],
+    asked: Counter[str],
+    moves: int,
+    *,
+    only: str = "",
 ) -> set[str]:
-    """``moves``: how often the mail host may be asked to move a copy, and is."""
+    """``moves``: how often the mail host may be asked to move a copy, and is.  ``only`` as in
+    ``crash_at_each``.
+    """
     waiting = iter(copies)
     now: list[Delivery] = []
 
@@ -158,9 +171,50 @@ def kill_over(
             states = {(intent.state, intent.job.state) for intent in intents}
         assert states == {("verified", "done")}, died_at
 
-    places = crash_at_each(begin, work, check)
+    places = crash_at_each(begin, work, check, only=only)
     if left := list(waiting):
         order(left)
         work()
         check("")
     return places
+
+
+def test_the_hosts_own_record_is_read_once(inside: Inside, monkeypatch: pytest.MonkeyPatch):
+    """It has a mail that it kept back, and one that was delivered and never seen."""
+    monkeypatch.setattr(traces, "LAG", timedelta(0))
+    client = inside.connect("delta", ("ana",))
+    warm_up(inside, client)
+    known = client.deliveries()[0].message.internet_message_id
+    with client.scope():
+        connection = Connection.objects.get()
+    claimed = ClaimedWork(client.tenant.id, client.tenant.provider_id, 1)
+    begun: list[str] = []
+
+    def begin() -> None:
+        begun.append(f"<{len(begun)}@never.example>")
+        on_record(client, "ana", internet_message_id=begun[-1])
+        on_record(client, "ana", internet_message_id=known, status="quarantined")
+        with client.scope():
+            MailboxSync.objects.update(due_at=timezone.now() + timedelta(hours=1))
+
+    def work() -> None:
+        """As if it were time."""
+        with client.scope():
+            Connection.objects.update(trace_due_at=timezone.now())
+        read_traces(claimed, connection.id, connector_of(client.wired()))
+
+    def check(died_at: str) -> None:
+        assert len(client.observations(layer=Layer.VENDOR)) == len(begun), died_at
+        with client.scope():
+            kept = TracedMail.objects.filter(internet_message_id__in=begun)
+            assert sorted(kept.values_list("internet_message_id", flat=True)) == sorted(begun)
+            assert TracedMail.objects.filter(status="quarantined").count() == len(begun), died_at
+            now, row = timezone.now(), Connection.objects.get()
+            assert row.traced_until is not None
+            assert now - row.traced_until < timedelta(minutes=1), died_at
+            assert (row.trace_due_at > now, row.trace_error) == (True, ""), died_at
+            # What was not seen is looked for at once.
+            assert MailboxSync.objects.get().due_at <= now, died_at
+
+    places = crash_at_each(begin, work, check)
+    check_passed(places, "api_bridge.traces", others={"_note": "only a sentence is noted"})
