@@ -36,11 +36,8 @@ def test_commits_are_found_in_the_code():
         ("tenants/scope.py", "transaction.atomic():"),
         ("tenants/outbox.py", "mail.send()"),
         ("api_bridge/http.py", "self._http.stream("),
-<<<<<<< HEAD
         ("seg_bridge/onboarding/probe.py", "smtp.data(raw)"),
-=======
         ("api_bridge/connectors/imap/session.py", "wire.command(name, *arguments)"),
->>>>>>> crashinc
     ],
 )
 def test_what_all_pass_has_a_failpoint_on_both_sides(path: str, call: str):
