@@ -190,7 +190,8 @@ class Spool:
     async def order(self, entry: SpoolEntry, action: str, *, by: str) -> str:
         """Does what a person wants with it: ``retry``, ``hold``, ``free``, ``remove``, ``return``.
 
-        "" when it is done, else why not.  Raises ``OSError`` or ``JournalError``.
+        "" when it is done and durable, else why not.  Raises ``OSError`` or ``JournalError``:
+        nothing has changed, and the order is to be repeated.
         """
         if entry.name in self._trying:
             return "It is being tried at this moment. Look again."
@@ -198,9 +199,9 @@ class Spool:
             case "retry" if entry.is_held:
                 return "It is on hold: let it go on first."
             case "retry" | "free":
-                self._replace(replace(entry, due_at_s=time.time(), is_held=False))
+                self._store(replace(entry, due_at_s=time.time(), is_held=False))
             case "hold":
-                self._replace(replace(entry, is_held=True))
+                self._store(replace(entry, is_held=True))
             case "remove":
                 await self._take_out(entry, f"taken out of the queue by {by}")
             case "return" if self._returner is not None:
@@ -215,7 +216,7 @@ class Spool:
         assert self._returner is not None
         data = await asyncio.to_thread(self._path(entry.name, ".eml").read_bytes)
         waiting = replace(entry, is_held=True)
-        self._replace(waiting)
+        self._store(waiting)  # else a gate that dies now would return it and deliver it too
         trouble = await self._returner.send_back(entry, data)
         if self._entries.get(entry.name) != waiting:
             return trouble or "Another order came first."
@@ -359,11 +360,17 @@ class Spool:
         self._replace(replace(entry, attempts=entry.attempts + 1, due_at_s=time.time() + wait_s))
 
     def _replace(self, entry: SpoolEntry) -> None:
-        self._entries[entry.name] = entry
+        """What the gate itself notes: it holds even where the disk refuses it."""
         try:
-            replace_file(self._path(entry.name, ".json"), _encode(entry))
+            self._store(entry)
         except OSError as error:
+            self._entries[entry.name] = entry
             log.error("spool entry %s keeps its old times on disk: %s", entry.name, error)
+
+    def _store(self, entry: SpoolEntry) -> None:
+        """Durable on return.  Raises ``OSError``: nothing has changed."""
+        replace_file(self._path(entry.name, ".json"), _encode(entry))
+        self._entries[entry.name] = entry
 
     def _forget(self, entry: SpoolEntry) -> None:
         self._path(entry.name, ".json").unlink(missing_ok=True)
