@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import available_timezones
 
-from incidents.words import MatrixAction, Verdict
+from incidents.words import NOT_SCANNED_WORD, VERDICT_WORDS, MatrixAction, Verdict
 from seg_bridge.gate.treatment import DEFAULT_ACT_FROM, DEFAULT_MATRIX, FileTrait
 
 Value = str | float
@@ -21,17 +21,7 @@ NOT_SCANNED = "not_scanned"
 # What can be said of a mail: a verdict, or that no engine said any.
 ROWS = (*map(str, Verdict), NOT_SCANNED)
 
-ROW_WORDS = {
-    Verdict.CLEAN: "Clean",
-    Verdict.GRAYMAIL: "Graymail",
-    Verdict.SPAM: "Spam",
-    Verdict.PHISH: "Phish",
-    Verdict.BEC: "Fraud",
-    Verdict.MALWARE: "Malware",
-    Verdict.SUSPICIOUS: "Suspicious",
-    Verdict.UNSCANNABLE: "Unscannable",
-    NOT_SCANNED: "Not scanned",
-}
+ROW_WORDS: dict[str, str] = {**VERDICT_WORDS, NOT_SCANNED: NOT_SCANNED_WORD}
 ACTION_WORDS = {
     MatrixAction.DELIVER: "Deliver",
     MatrixAction.TAG: "Deliver with a mark",
