@@ -243,7 +243,7 @@ def _threshold_and_file_keys() -> list[Key]:
 
 
 def _held_keys() -> list[Key]:
-    """Held mail, its digest, and what the filter learns from what people decide about it."""
+    """Held mail, and what the filter learns from what people decide about it."""
     return [
         Key(
             name="held.requests",
@@ -251,6 +251,37 @@ def _held_keys() -> list[Key]:
             default="manual",
             choices=REQUEST_WORDS,
         ),
+        *_digest_keys(),
+        Key(
+            name="held.keep_days",
+            label="Held mail is kept for",
+            default=30,
+            low=1,
+            high=365,
+            is_whole=True,
+            unit="days",
+        ),
+        Key(
+            name="held.most_mb",
+            label="Held mail takes at most",
+            default=0,
+            low=10,
+            high=1_000_000,
+            is_whole=True,
+            zero="no limit",
+            unit="MB",
+        ),
+        Key(
+            name="learn",
+            label="The filter learns from what people decide",
+            default="no",
+            choices=LEARN_WORDS,
+        ),
+    ]
+
+
+def _digest_keys() -> list[Key]:
+    return [
         Key(
             name="digest.when",
             label="The digest of held mail goes out",
@@ -278,31 +309,6 @@ def _held_keys() -> list[Key]:
             label="Digests and notices are written in",
             default="en",
             choices=LANGUAGE_WORDS,
-        ),
-        Key(
-            name="held.keep_days",
-            label="Held mail is kept for",
-            default=30,
-            low=1,
-            high=365,
-            is_whole=True,
-            unit="days",
-        ),
-        Key(
-            name="held.most_mb",
-            label="Held mail takes at most",
-            default=0,
-            low=10,
-            high=1_000_000,
-            is_whole=True,
-            zero="no limit",
-            unit="MB",
-        ),
-        Key(
-            name="learn",
-            label="The filter learns from what people decide",
-            default="no",
-            choices=LEARN_WORDS,
         ),
     ]
 
