@@ -311,9 +311,8 @@ def _check_new(rule: GatewayRule) -> None:
 def _same_as(rule: GatewayRule) -> QuerySet[GatewayRule]:
     """What nobody has removed and says the same, as the database has it once (``rule_once``)."""
     return GatewayRule.objects.filter(
-        tenant_id=rule.tenant_id,
+        Q(tenant_id=rule.tenant_id, group_id=rule.group_id),
         provider_id=rule.provider_id,
-        group_id=rule.group_id,
         kind=rule.kind,
         match=rule.match,
         value=rule.value,

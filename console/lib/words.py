@@ -17,7 +17,7 @@ class Word(NamedTuple):
     tone: str
 
 
-_TONES = {
+_TONES: dict[str, str] = {
     Verdict.CLEAN: "calm",
     Verdict.GRAYMAIL: "calm",
     Verdict.SPAM: "warn",
