@@ -16,7 +16,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from incidents.layers import ExceptionMade, ExceptionWish, Judged, LayerError
+from incidents.gateway_asked import ExceptionMade, ExceptionWish
+from incidents.layers import Judged, LayerError
 from incidents.mail.fingerprint import mail_key
 from incidents.models import Delivery, IncidentMessage
 from incidents.words import Direction
