@@ -13,7 +13,8 @@ import pytest
 from seg_bridge.gate import spool as spool_module
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
 from seg_bridge.gate.policy import PolicySnapshot
-from seg_bridge.gate.spool import Spool, SpoolEntry, SpoolTimes
+from seg_bridge.gate.spool import Spool, SpoolTimes
+from seg_bridge.gate.spool_entry import SpoolEntry
 from tests.seg_bridge.gate.parts import snapshot_of, tenant, until
 
 INFO, CEO = "info@acme.example", "CEO@Acme.example"
