@@ -43,8 +43,9 @@ def test_another_one_is_refused_while_clients_delegate_to_the_first(mo: Caller, 
     (delegating,) = mo.get("google-accounts/respond").json()["clients"]
     assert delegating.startswith("Acme")
     other = json.dumps(service_account("other", TOKENS))
-    problem = assert_problem(mo.post("google-accounts/respond", {"key_json": other}), 409)
-    assert delegating in problem["detail"]
+    refused = mo.post("google-accounts/respond", {"key_json": other})
+    assert_problem(refused, 409)
+    assert delegating in refused.json()["detail"]
     assert mo.get("google-accounts/respond").json()["client_id"] == KEY["client_id"]
 
 
