@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
+from incidents.gateway_asked import ExceptionMade
 from incidents.known import Copy, Seen
-from incidents.layers import ExceptionMade, gateway_layer
+from incidents.layers import gateway_layer
 from incidents.models import AllowedCopy, Delivery
 from incidents.words import Verdict, is_threat
 from tenants.ids import as_uuid

@@ -19,8 +19,9 @@ from django.utils import timezone
 from incidents.allowed import without_allowed
 from incidents.announce import announce_incident
 from incidents.contradictions import contradictions, may_be_late
+from incidents.gateway_asked import RepairForecast
 from incidents.late_copies import carry_out_in_mailboxes
-from incidents.layers import Objections, RepairForecast, gateway_layer
+from incidents.layers import Objections, gateway_layer
 from incidents.models import (
     Delivery,
     Disagreement,

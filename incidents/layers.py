@@ -17,6 +17,13 @@ from django.utils.formats import date_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from incidents.gateway_asked import (
+    ExceptionMade,
+    ExceptionWish,
+    LessonWish,
+    ReleaseRight,
+    RepairForecast,
+)
 from incidents.mail.facts import MailFacts
 from incidents.words import Place, Verdict
 from tenants.errors import Conflict
@@ -129,59 +136,6 @@ class Entries(Protocol):
     def allowing(self, mail: SeenMail, now: datetime) -> dict[str, str]:
         """What let this mail be, as the gate's ``Decision.as_json`` tells it; {}: none does."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExceptionWish:
-    """One entry for both layers, asked for with a release.
-
-    ``match``: ``mail`` (this one), what the narrowest proposal for the copies names, or ``like``
-    for whichever that is.
-    ``beats_threats``: for malware and phishing too.  ``despite``: the rehearsal may object.
-    """
-
-    match: str
-    days: int
-    beats_threats: bool = False
-    despite: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExceptionMade:
-    """``words`` name it to people."""
-
-    rule_id: UUID
-    owner: str
-    words: str
-    beats_threats: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RepairForecast:
-    """What a rule would have done, kept as rehearsal ``id``; ``stops`` are the objections."""
-
-    id: UUID
-    counts: dict[str, int]
-    stops: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseRight:
-    """Who may release a held copy: ``roles`` among ``client help_desk analyst lead``, empty for
-    nobody.  ``sentence`` says what decides, and whose policy it is.
-    """
-
-    roles: frozenset[str]
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class LessonWish:
-    """One mail is, or is not, spam.  ``kind``: ``spam`` or ``phish`` where it is, else ""."""
-
-    message_id: UUID
-    as_spam: bool
-    kind: str = ""
 
 
 class Objections(Conflict):

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from incidents.layers import LessonWish, gateway_layer
+from incidents.gateway_asked import LessonWish
+from incidents.layers import gateway_layer
 from incidents.models import Delivery, Incident
 from incidents.words import Verdict
 from tenants.audit import Actor

@@ -20,7 +20,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents.allowed import allow_copy
-from incidents.layers import ExceptionMade, ExceptionWish, gateway_layer
+from incidents.gateway_asked import ExceptionMade, ExceptionWish
+from incidents.layers import gateway_layer
 from incidents.lessons import Act, teach_from_held
 from incidents.models import Delivery, Incident, Intent, Job
 from incidents.models.mail import Place

@@ -28,6 +28,7 @@ from incidents.regrouping_rules import (
     check_reason,
     locked,
 )
+from incidents.sla.reckoning import end_kept_pauses
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
 
@@ -61,7 +62,8 @@ def split_incident(
 ) -> Regrouping:
     """These mails become an incident of their own; the others stay, with the number.
 
-    The new incident keeps owner and state.  Raises ``WrongInput`` unless some go and some stay.
+    The new incident keeps owner, state and clock.  Raises ``WrongInput`` unless some go and some
+    stay.
     """
     check_reason(reason)
     take_turn(incident.tenant_id)
@@ -171,6 +173,7 @@ def _restore(done: Regrouping, incident: Incident, other: Incident) -> None:
         # Its number was given out and stays a way to the incident that has the mail.
         late = moving.message_ids_of(other)
         moving.move_mail(other, incident, late)
+        end_kept_pauses(other, done.created_at, done.who)
         moving.move_history(other, incident)
         moving.close_as_merged(other, incident)
     else:

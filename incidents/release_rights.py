@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from incidents.layers import ReleaseRight, gateway_layer
+from incidents.gateway_asked import ReleaseRight
+from incidents.layers import gateway_layer
 from incidents.models import Delivery
 from tenants.audit import Actor
 from tenants.errors import NotAllowed

@@ -246,15 +246,7 @@ def start_job(
     if incident is not None and incident.is_merged:
         raise Conflict(f"#{incident.number} was merged: its mail is in another incident now.")
     tenant_id = incident.tenant_id if incident else copies[0].tenant_id
-    # Whoever asks for the same copies at this moment waits, and then finds them busy.
-    ids = [copy.id for copy in copies]
-    held = Delivery.objects.filter(tenant=tenant_id, id__in=ids).order_by("id")
-    list(held.select_for_update(of=("self",)).values_list("id"))
-    busy = set(
-        Intent.objects.filter(delivery__in=copies, action=action)
-        .exclude(state__in=Intent.OVER)
-        .values_list("delivery_id", flat=True)
-    )
+    busy = _hold_copies(tenant_id, action, copies)
     job = Job.objects.create(
         tenant_id=tenant_id,
         kind=kind,
@@ -265,19 +257,7 @@ def start_job(
         reason=reason,
         detail={"left_to_other_jobs": len(busy), **(detail or {})},
     )
-    now = timezone.now()
-    Intent.objects.bulk_create(
-        Intent(
-            tenant_id=tenant_id,
-            job=job,
-            delivery=copy,
-            action=action,
-            due_at=now,
-            asked_place=copy.place,
-        )
-        for copy in copies
-        if copy.id not in busy
-    )
+    _make_intents(job, action, [copy for copy in copies if copy.id not in busy])
     write_audit(
         f"incidents.job.{kind}_asked",
         actor=actor,
@@ -292,6 +272,35 @@ def start_job(
     settle_job(job)
     want_work(tenant_id, "remediate")
     return job
+
+
+def _hold_copies(tenant_id: int, action: str, copies: Sequence[Delivery]) -> set[UUID]:
+    """Those on which the same action is under way.
+
+    Whoever asks for the same copies at this moment waits, and then finds them busy.
+    """
+    ids = [copy.id for copy in copies]
+    held = Delivery.objects.filter(tenant=tenant_id, id__in=ids).order_by("id")
+    list(held.select_for_update(of=("self",)).values_list("id"))
+    under_way = Intent.objects.filter(delivery__in=copies, action=action).exclude(
+        state__in=Intent.OVER
+    )
+    return set(under_way.values_list("delivery_id", flat=True))
+
+
+def _make_intents(job: Job, action: str, copies: Sequence[Delivery]) -> None:
+    now = timezone.now()
+    Intent.objects.bulk_create(
+        Intent(
+            tenant_id=job.tenant_id,
+            job=job,
+            delivery=copy,
+            action=action,
+            due_at=now,
+            asked_place=copy.place,
+        )
+        for copy in copies
+    )
 
 
 def settle_job(job: Job) -> None:

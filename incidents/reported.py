@@ -12,7 +12,7 @@ from django.utils import timezone
 from incidents.intake import record
 from incidents.models import Delivery, Message
 from incidents.observations import Observation, Reason
-from incidents.words import Layer, Verdict
+from incidents.words import VERDICT_WORDS, Layer, Verdict
 from tenants.audit import write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
@@ -20,12 +20,11 @@ from tenants.models import Person
 REPORTED = "incidents.message.reported"
 # What a person can say; nobody reports a mail as graymail or as unscannable.
 SAYABLE = {
-    Verdict.PHISH: "Phishing",
-    Verdict.BEC: "Fraud",
-    Verdict.MALWARE: "Malware",
-    Verdict.SPAM: "Spam",
-    Verdict.SUSPICIOUS: "Suspicious",
-    Verdict.CLEAN: "Harmless",
+    one: VERDICT_WORDS[one]
+    for one in (
+        *(Verdict.PHISH, Verdict.BEC, Verdict.MALWARE, Verdict.SPAM),
+        *(Verdict.SUSPICIOUS, Verdict.CLEAN),
+    )
 }
 MOST_COPIES = 1_000
 

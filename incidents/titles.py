@@ -12,15 +12,14 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from incidents.words import VERDICT_WORDS
+
 LONGEST = 70
 _NAME, _DOMAIN = 20, 30
 KIND_WORDS = {
-    "spam": "Spam",
-    "phish": "Phishing",
-    "bec": "Fraud",
-    "malware": "Malware",
+    **{kind: VERDICT_WORDS[kind] for kind in ("spam", "phish", "bec", "malware")},
     "suspicious": "Suspicious mail",
-    "unscannable": "Unreadable mail",
+    "unscannable": "Unscannable mail",
     "account": "An account at risk",
     "health": "Mail around the gateway",
 }

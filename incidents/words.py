@@ -47,6 +47,35 @@ class Verdict(StrEnum):
         return self not in HARMLESS
 
 
+def _n(text: str) -> str:
+    """Marked for translation (tests/catalogues.py); translated where it is shown."""
+    return text
+
+
+# The one word for each verdict, on pages and paper, in mails and files.
+VERDICT_WORDS: dict[str, str] = {
+    Verdict.CLEAN: _n("Clean"),
+    Verdict.GRAYMAIL: _n("Graymail"),
+    Verdict.SPAM: _n("Spam"),
+    Verdict.PHISH: _n("Phishing"),
+    Verdict.BEC: _n("Fraud"),
+    Verdict.MALWARE: _n("Malware"),
+    Verdict.SUSPICIOUS: _n("Suspicious"),
+    Verdict.UNSCANNABLE: _n("Unscannable"),
+}
+NOT_SCANNED_WORD = _n("Not scanned")
+# The same within a sentence: whether a noun begins with a capital differs by language.
+VERDICT_WORDS_WITHIN: dict[str, str] = {
+    Verdict.CLEAN: _n("clean"),
+    Verdict.GRAYMAIL: _n("graymail"),
+    Verdict.SPAM: _n("spam"),
+    Verdict.PHISH: _n("phishing"),
+    Verdict.BEC: _n("fraud"),
+    Verdict.MALWARE: _n("malware"),
+    Verdict.SUSPICIOUS: _n("suspicious"),
+    Verdict.UNSCANNABLE: _n("unscannable"),
+}
+
 HARMLESS = (Verdict.CLEAN, Verdict.GRAYMAIL)
 THREATS = tuple(verdict for verdict in Verdict if verdict.is_threat)
 # What is held for its content whatever an allow entry says, and pulled where it was delivered.

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from incidents.layers import ExceptionMade, ExceptionWish, Judged, LayerError
+from incidents.gateway_asked import ExceptionMade, ExceptionWish
+from incidents.layers import Judged, LayerError
 from incidents.mail.fingerprint import mail_key
 from incidents.models import Delivery, IncidentMessage
 from incidents.words import Direction
@@ -30,7 +31,7 @@ from seg_bridge.proposals import Way, gateways_word, propose_exception
 from seg_bridge.services import rules_in_force
 from seg_bridge.snapshot import policies_of, wire_rules
 from tenants.audit import Actor
-from tenants.errors import WrongInput
+from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
 
 Match = GatewayRule.Match
@@ -135,7 +136,12 @@ def make_exception(
     if wish.beats_threats and way.match != Match.MAIL:
         raise WrongInput("Only an exception for this one mail lets malware or phishing pass.")
     rule = _same_in_force(deliveries[0], way, wish)
-    return _made(rule or _new_rule(deliveries, way, wish, reason, actor))
+    try:
+        return _made(rule or _new_rule(deliveries, way, wish, reason, actor))
+    except Conflict:  # somebody else made it at the same moment
+        if (rule := _same_in_force(deliveries[0], way, wish)) is None:
+            raise
+        return _made(rule)
 
 
 def _is_wanted(way: ExceptionWay, wish: ExceptionWish) -> bool:

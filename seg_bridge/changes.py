@@ -236,8 +236,11 @@ def block_sender(
     Where it is blocked for as long already, that rule; where it ends earlier, the same until the
     new end: more is not held by it.  Raises as ``save_change`` does.
     """
-    covered = services.block_of(tenant.id, sender)
-    if covered is not None:
+
+    def extended() -> GatewayRule | None:
+        covered = services.block_of(tenant.id, sender)
+        if covered is None:
+            return None
         return services.extend_block(
             rule=covered,
             reason=reason,
@@ -245,6 +248,27 @@ def block_sender(
             expires_at=expires_at,
             incident_id=incident_id,
         )
+
+    try:
+        return extended() or _new_block(
+            tenant, sender, reason, actor, expires_at, incident_id, despite=despite
+        )
+    except Conflict:  # somebody else made it at the same moment
+        if (rule := extended()) is None:
+            raise
+        return rule
+
+
+def _new_block(
+    tenant: Tenant,
+    sender: str,
+    reason: str,
+    actor: Person | Actor,
+    expires_at: datetime | None,
+    incident_id: UUID | None,
+    *,
+    despite: bool,
+) -> GatewayRule:
     end = expires_at.isoformat() if expires_at else None
     wish = {"do": "add_rule", "kind": "block", "match": "sender", "value": sender}
     kept = rehearse_wish(wish={**wish, "expires_at": end}, tenants=[tenant], actor=actor)

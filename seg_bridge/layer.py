@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from incidents.layers import (
-    Entries,
+from incidents.gateway_asked import (
     ExceptionMade,
     ExceptionWish,
-    Judged,
     LessonWish,
     ReleaseRight,
     RepairForecast,
 )
+from incidents.layers import Entries, Judged
 from incidents.models import Delivery
 from seg_bridge import both_layers, changes
 from seg_bridge.commands import order_releases

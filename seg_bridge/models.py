@@ -162,6 +162,22 @@ class GatewayRule(ScopedModel):
                 | models.Q(tenant__isnull=False, recipient=""),
                 name="rule_for_a_group_of_one_client",
             ),
+            # What is past its end and not retired yet still stands here: services.py makes room.
+            models.UniqueConstraint(
+                fields=[
+                    "tenant",
+                    "provider",
+                    "group",
+                    "kind",
+                    "match",
+                    "value",
+                    "recipient",
+                    "mailbox_group",
+                ],
+                condition=models.Q(removed_at__isnull=True),
+                name="rule_once",
+                nulls_distinct=False,
+            ),
         ]
         indexes: ClassVar = [
             models.Index(

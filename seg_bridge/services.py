@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
-from django.db.models import Q
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from incidents.models import Incident
@@ -139,10 +140,18 @@ def add_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> GatewayR
     """One allow or block entry; gates follow it within seconds.
 
     Raises ``WrongInput``, ``NotAllowed`` (for all clients or a group, or one that lets threats
-    pass: a lead's), or ``Conflict`` where the same entry is in force.
+    pass: a lead's), or ``Conflict`` where the same entry is in force, also where two people make
+    it at the same moment.
     """
     rule = draft_rule(actor=actor, **fields)
-    rule.save(force_insert=True)
+    _retire(_same_as(rule).filter(expires_at__lte=timezone.now()))
+    try:
+        with transaction.atomic():
+            rule.save(force_insert=True)
+    except IntegrityError as error:
+        if (same := _same_as(rule).first()) is None:
+            raise
+        raise _made_before(same) from error
     _audit_rule("seg_bridge.rule.added", rule, actor=actor, reason=rule.reason)
     if rule.expires_at is not None:
         # An entry of the provider's is retired by any one of its clients.
@@ -267,12 +276,15 @@ def retire_expired_rules(claimed: ClaimedWork) -> datetime | None:
         kept = GatewayRule.objects.filter(
             Q(tenant_id=claimed.tenant_id) | Q(tenant_id=None), removed_at=None
         )
-        now = timezone.now()
-        for rule in kept.filter(expires_at__lte=now):
-            if kept.filter(id=rule.id).update(removed_at=now):
-                _audit_rule("seg_bridge.rule.expired", rule, actor=BAILEY, reason="")
+        _retire(kept.filter(expires_at__lte=timezone.now()))
         ends = kept.exclude(expires_at=None).order_by("expires_at")
         return ends.values_list("expires_at", flat=True).first()
+
+
+def _retire(past: QuerySet[GatewayRule]) -> None:
+    for rule in past:
+        if past.filter(id=rule.id).update(removed_at=timezone.now()):
+            _audit_rule("seg_bridge.rule.expired", rule, actor=BAILEY, reason="")
 
 
 def _access_tenant(tenant_id: int) -> Tenant:
@@ -288,22 +300,30 @@ def _check_new(rule: GatewayRule) -> None:
     domains = Domain.objects.filter(tenant_id=rule.tenant_id) if rule.tenant_id else Domain.objects
     names = domains.values_list("name", flat=True)
     check_rule(rule, own_domains={normalise_address(f"@{name}")[1:] for name in names})
-    whose = Q(tenant_id=rule.tenant_id, group_id=rule.group_id)
     if rule.incident_id is not None:
         own = Incident.objects.filter(Q(tenant_id=rule.tenant_id), id=rule.incident_id)
         if not own.exists():
             raise NotThere
-    same = GatewayRule.objects.filter(
-        rules_in_force(),
-        whose,
+    if (same := _same_as(rule).filter(rules_in_force()).first()) is not None:
+        raise _made_before(same)
+
+
+def _same_as(rule: GatewayRule) -> QuerySet[GatewayRule]:
+    """What nobody has removed and says the same, as the database has it once (``rule_once``)."""
+    return GatewayRule.objects.filter(
+        Q(tenant_id=rule.tenant_id, group_id=rule.group_id),
+        provider_id=rule.provider_id,
         kind=rule.kind,
         match=rule.match,
         value=rule.value,
         recipient=rule.recipient,
         mailbox_group=rule.mailbox_group,
-    ).first()
-    if same is not None:
-        raise Conflict(f"{same.owner_name} made this rule on {same.created_at:%d %B %Y at %H:%M}.")
+        removed_at=None,
+    )
+
+
+def _made_before(same: GatewayRule) -> Conflict:
+    return Conflict(f"{same.owner_name} made this rule on {same.created_at:%d %B %Y at %H:%M}.")
 
 
 def _lasts(expires_at: datetime | None, wanted: datetime) -> bool:

@@ -45,7 +45,7 @@ CODE = (
     ),
     *("seg_bridge/held/*.py", "incidents/notices.py", "incidents/client_words.py"),
     *("incidents/story/*.py", "incidents/layers.py", "console/queries/story.py"),
-    "incidents/signs.py",
+    *("incidents/signs.py", "incidents/words.py"),
     *("seg_bridge/sight.py", "api_bridge/sight.py"),
 )
 _KEYWORDS: dict[str, Any] = {

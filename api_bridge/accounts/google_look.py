@@ -20,9 +20,8 @@ from api_bridge.accounts.reading import Events, Noted
 from api_bridge.accounts.shapes import Settings
 from api_bridge.accounts.spans import Log
 from api_bridge.connectors.google import tokens as scopes
-from api_bridge.connectors.google.client import GoogleClient
 from api_bridge.connectors.google.connector import GoogleConnector
-from api_bridge.connectors.google.two_accounts import TwoAccounts
+from api_bridge.connectors.google.two_accounts import AccountCalls
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError, NotFound
 
 _T = TypeVar("_T")
@@ -36,15 +35,15 @@ NOT_AT_GOOGLE = (
 
 class GoogleSource:
     """Settings and the directory by the connector; logs and applications by the scopes of account
-    response, with ``responding``, which may be the connector's own client.  What a scope does not
-    cover is off by itself.
+    response, with ``client``, which may be the connector's own.  What a scope does not cover is off
+    by itself.
     """
 
     name = "Mailbox settings (Google Workspace)"
 
-    def __init__(self, connector: GoogleConnector, responding: GoogleClient) -> None:
+    def __init__(self, connector: GoogleConnector, client: AccountCalls) -> None:
         self._connector = connector
-        self._client = TwoAccounts(connector.client, responding)
+        self._client = client
         self.noted = Noted(off={"place": NOT_AT_GOOGLE})
         self._not_delegated: set[str] = set()
 

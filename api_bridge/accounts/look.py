@@ -24,14 +24,14 @@ from api_bridge.access.models import Purpose
 from api_bridge.access.permissions import needs_of
 from api_bridge.accounts.behind import mailboxes_behind
 from api_bridge.accounts.google_look import GoogleSource
+from api_bridge.accounts.google_opened import google_of
 from api_bridge.accounts.keep import Keeper, own_domains_of
 from api_bridge.accounts.models import AccountLook
 from api_bridge.accounts.reading import GraphSource, Noted, Source
-from api_bridge.connectors.google import GoogleConnector
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection
-from api_bridge.runtime import NotGranted, connector_of, shared_runtime, wire_connection
+from api_bridge.runtime import NotGranted, shared_runtime, wire_connection
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox, Tenant
 from tenants.work import work_scope
@@ -110,10 +110,7 @@ def _opened(due: _Due) -> Iterator[Source]:
     assert due.wired is not None  # the caller looked
     if due.kind != Connection.Kind.GRAPH:
         assert due.wired_mail is not None  # of Google both are there
-        connector, responding = connector_of(due.wired_mail), connector_of(due.wired)
-        assert isinstance(connector, GoogleConnector)  # by its kind
-        assert isinstance(responding, GoogleConnector)
-        yield GoogleSource(connector, responding.client)
+        yield GoogleSource(*google_of(due.wired_mail, due.wired))
         return
     runtime = shared_runtime()
     with closing(GraphClient(due.wired, runtime)) as graph:

@@ -29,10 +29,9 @@ from api_bridge.access.models import Purpose
 from api_bridge.accounts.acting import LATE_S, Hand, Sight, Task
 from api_bridge.accounts.behind import connection_behind
 from api_bridge.accounts.google_act import GoogleHand
+from api_bridge.accounts.google_opened import google_of
 from api_bridge.accounts.graph_act import GraphHand
 from api_bridge.accounts.models import AccountStep
-from api_bridge.connectors.google import GoogleConnector
-from api_bridge.connectors.google.two_accounts import TwoAccounts
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import (
     AuthExpired,
@@ -44,7 +43,7 @@ from api_bridge.errors import (
     Unexpected,
 )
 from api_bridge.models import Connection
-from api_bridge.runtime import NotGranted, connector_of, shared_runtime, wire_connection
+from api_bridge.runtime import NotGranted, shared_runtime, wire_connection
 from incidents.announce import announce_incident
 from incidents.models import Incident
 from tenants.audit import Actor, write_audit
@@ -167,10 +166,8 @@ def _wired(mailbox: Mailbox) -> tuple[Wired | None, str]:
 def opened_hand(wired: Wired) -> Iterator[Hand]:
     """Raises ``Rejected`` for settings that cannot work."""
     if wired.reading is not None:
-        reading, responding = connector_of(wired.reading), connector_of(wired.acting)
-        assert isinstance(reading, GoogleConnector)  # by its kind
-        assert isinstance(responding, GoogleConnector)
-        yield GoogleHand(TwoAccounts(reading.client, responding.client))
+        _, calls = google_of(wired.reading, wired.acting)
+        yield GoogleHand(calls)
         return
     with closing(GraphClient(wired.acting, shared_runtime())) as graph:
         yield GraphHand(graph)

@@ -1,14 +1,16 @@
 """The one shape of every mailbox provider: dataclasses in and out, vendor JSON stays inside.
 
 A provider is one folder here (client, mapping) and one line in ``CONNECTORS``.  What goes in and
-out is in ``shapes``, what can be asked in ``protocols``.  No Django: the callers read rows, leave
-the scope, call a connector, and enter the scope again to write.  Errors: ``api_bridge.errors``.
+out is in ``shapes`` and its neighbours (``folder_shapes``, ``setting_shapes``), what can be asked
+in ``protocols``.  No Django: the callers read rows, leave the scope, call a connector, and enter
+the scope again to write.  Errors: ``api_bridge.errors``.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
+from api_bridge.connectors.folder_shapes import FolderAsk, FolderPage, MailFolder
 from api_bridge.connectors.protocols import (
     Connector,
     Heard,
@@ -22,6 +24,7 @@ from api_bridge.connectors.protocols import (
     ReadsSettings,
     ReadsVerdicts,
 )
+from api_bridge.connectors.setting_shapes import Delegate, Forwarding, MailboxRule
 from api_bridge.connectors.shapes import (
     GMAIL_RAW,
     GOOGLE_HOSTS,
@@ -33,17 +36,11 @@ from api_bridge.connectors.shapes import (
     ActionSeen,
     Capability,
     Connection,
-    Delegate,
     Fetched,
-    FolderAsk,
-    FolderPage,
-    Forwarding,
     Group,
     Item,
     Mailbox,
-    MailboxRule,
     MailboxState,
-    MailFolder,
     Members,
     Page,
     PulledPushes,

@@ -10,22 +10,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from api_bridge.connectors.folder_shapes import FolderAsk, FolderPage, MailFolder
+from api_bridge.connectors.setting_shapes import Delegate, Forwarding, MailboxRule
 from api_bridge.connectors.shapes import (
     Action,
     ActionRecord,
     ActionSeen,
     Capability,
-    Delegate,
     Fetched,
-    FolderAsk,
-    FolderPage,
-    Forwarding,
     Group,
     Item,
     Mailbox,
-    MailboxRule,
     MailboxState,
-    MailFolder,
     Members,
     Page,
     PulledPushes,

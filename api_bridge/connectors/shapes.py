@@ -236,46 +236,6 @@ class Page:
     came: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailFolder:
-    """One folder of a mailbox, hidden ones too.  ``total`` and ``unread`` count what lies in it
-    itself; None: the provider does not say.
-    """
-
-    id: str
-    place: Place
-    total: int | None
-    unread: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderAsk:
-    """``link`` "": the folder is read from its beginning."""
-
-    mailbox_id: str
-    folder_id: str
-    place: Place
-    link: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderPage:
-    """What is in a folder, or came and changed in it since ``link`` was given.
-
-    ``items`` are summaries, drafts among them.  ``removed``: ids that do not lie there any more,
-    moved or gone.  Keep ``link`` with what was stored.  ``more``: the reading goes on with it now;
-    otherwise the next one begins there.  ``restarted``: the provider had lost ``link``, and the
-    folder is to be read from its beginning.
-    """
-
-    items: tuple[Item, ...] = ()
-    removed: tuple[str, ...] = ()
-    link: str = ""
-    more: bool = False
-    restarted: bool = False
-    skipped: int = 0
-
-
 # Ways of getting a mail as its provider keeps it.
 GMAIL_RAW = "gmail-raw"
 IMAP = "imap"
@@ -378,45 +338,6 @@ class Subscription:
     expires_at: datetime
     renew_at: datetime | None = None
     key_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailboxRule:
-    """What a mailbox does with mail by itself, in words of no provider.
-
-    ``criteria``: name and value of what it looks for, as the provider names it.  ``forward_to``:
-    addresses that get a copy or the mail itself.  ``moves_to``: a folder's or label's name, "" for
-    none.  ``is_enabled`` is always True where the provider cannot switch one off.  ``definition``
-    is the provider's own form, enough to make it anew.
-    """
-
-    id: str
-    name: str
-    criteria: tuple[tuple[str, str], ...]
-    forward_to: tuple[str, ...] = ()
-    moves_to: str = ""
-    deletes: bool = False
-    skips_inbox: bool = False
-    marks_read: bool = False
-    is_enabled: bool = True
-    definition: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forwarding:
-    """Every mail goes on to ``address``.  ``keeps_copy`` False: the mailbox itself shows none."""
-
-    address: str
-    is_enabled: bool
-    keeps_copy: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delegate:
-    """Somebody who may read and send as this mailbox.  ``is_active`` False: not accepted yet."""
-
-    address: str
-    is_active: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

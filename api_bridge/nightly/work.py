@@ -14,7 +14,6 @@ is killed loses one page.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,7 +41,7 @@ from api_bridge.nightly.reading import Step, park, read_page, settle_removed
 from api_bridge.nightly.times import APART, next_night
 from api_bridge.runtime import wire_connection
 from api_bridge.scan import Seat
-from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, by_one_worker, is_sync_behind
+from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, Slice, by_one_worker, is_sync_behind
 from api_bridge.store import Mine
 from incidents.words import Place
 from tenants.doors import ClaimedWork
@@ -87,18 +86,13 @@ def serve_nightly(claimed: ClaimedWork) -> datetime | None:
 
 
 def _slice(claimed: ClaimedWork) -> datetime | None:
-    ends = time.monotonic() + SLICE_S
-    opened: dict[UUID, BehindSync] = {}
-    try:
-        while time.monotonic() < ends:
+    with Slice(SLICE_S) as part:
+        while not part.is_over:
             with work_scope(claimed):
                 turn = _next_turn(claimed.tenant_id)
             if not isinstance(turn, Turn):
                 return turn
-            _take(claimed, turn, opened)
-    finally:
-        for each in opened.values():
-            each.close()
+            _take(claimed, turn, part)
     return timezone.now()
 
 
@@ -222,16 +216,15 @@ def _mine(row: NightReading, sync: MailboxSync) -> Mine:
     )
 
 
-def _take(claimed: ClaimedWork, turn: Turn, opened: dict[UUID, BehindSync]) -> None:
+def _take(claimed: ClaimedWork, turn: Turn, part: Slice) -> None:
     """The next step of each; outside any scope but for what it writes."""
     try:
-        lower = opened.get(turn.connection_id) or _open(claimed, turn.connection_id)
+        lower = part.open(turn.connection_id, lambda: _open(claimed, turn.connection_id))
     except BridgeError as error:
         # The live sync finds it out as well, and says so everywhere.
         for night in turn.nights:
             park(claimed, night.id, error, wait_s=BLIND_AGAIN.total_seconds())
         return
-    opened[turn.connection_id] = lower
     try:
         _list_folders(claimed, lower, [each for each in turn.nights if not each.has_begun])
         _read_folders(claimed, lower, [each for each in turn.nights if each.steps])

@@ -24,6 +24,8 @@ from api_bridge.sandbox.traces import put_trace
 from api_bridge.sandbox.web import Request, Response, is_loopback, json_response
 from api_bridge.sandbox.zone import BadRecord, Zone
 
+_Handler = Callable[..., Awaitable[Response]]
+
 
 class AdminRefused(ValueError):
     def __init__(self, status: int, message: str) -> None:
@@ -48,7 +50,13 @@ class Admin:
         except (BadDirectory, BadFault, BadRecord) as error:
             return json_response({"error": str(error)}, 400)
 
-    def _find(self, method: str, segments: list[str]) -> Callable[..., Awaitable[Response]]:
+    def _find(self, method: str, segments: list[str]) -> _Handler:
+        for find in (self._of_tenants, self._of_mailboxes, self._of_all):
+            if (handler := find(method, segments)) is not None:
+                return handler
+        raise AdminRefused(404, "no such admin address")
+
+    def _of_tenants(self, method: str, segments: list[str]) -> _Handler | None:
         match method, segments:
             case "PUT", ["tenants", _]:
                 return self._put_tenant
@@ -58,12 +66,6 @@ class Admin:
                 return self._put_google
             case "POST", ["google", _, "alerts"]:
                 return self._add_alert
-            case "PUT", ["pubsub"]:
-                return self._put_pubsub
-            case "PUT", ["mailboxes", _, "settings"]:
-                return self._put_settings
-            case "PUT", ["applications", _]:
-                return self._put_application
             case "DELETE", ["tenants", _, "apps", _]:
                 return self._withdraw
             case "PUT", ["tenants", _, "groups"]:
@@ -74,20 +76,12 @@ class Admin:
                 return self._put_relationships
             case "POST", ["tenants", _, "traces"]:
                 return self._add_trace
-            case "PUT", ["filter"]:
-                return self._put_filter
-            case "PUT", ["dns"]:
-                return self._put_dns
-            case "DELETE", ["dns"]:
-                return self._clear_dns
-            case "POST", ["send"]:
-                return self._send
-            case "GET", ["faults"]:
-                return self._list_faults
-            case "POST", ["faults"]:
-                return self._add_fault
-            case "DELETE", ["faults"]:
-                return self._clear_faults
+        return None
+
+    def _of_mailboxes(self, method: str, segments: list[str]) -> _Handler | None:
+        match method, segments:
+            case "PUT", ["mailboxes", _, "settings"]:
+                return self._put_settings
             case "GET", ["mailboxes", _]:
                 return self._show_mailbox
             case "POST", ["mailboxes", _, "read"]:
@@ -106,9 +100,32 @@ class Admin:
                 return self._put_workspace_account
             case "GET", ["mailboxes", _, "workspace"]:
                 return self._show_workspace_account
+        return None
+
+    def _of_all(self, method: str, segments: list[str]) -> _Handler | None:
+        """What belongs to no tenant."""
+        match method, segments:
+            case "PUT", ["pubsub"]:
+                return self._put_pubsub
+            case "PUT", ["applications", _]:
+                return self._put_application
+            case "PUT", ["filter"]:
+                return self._put_filter
+            case "PUT", ["dns"]:
+                return self._put_dns
+            case "DELETE", ["dns"]:
+                return self._clear_dns
+            case "POST", ["send"]:
+                return self._send
+            case "GET", ["faults"]:
+                return self._list_faults
+            case "POST", ["faults"]:
+                return self._add_fault
+            case "DELETE", ["faults"]:
+                return self._clear_faults
             case "POST", ["lifecycle"]:
                 return self._send_lifecycle
-        raise AdminRefused(404, "no such admin address")
+        return None
 
     async def _put_tenant(self, request: Request, tenant_id: str) -> Response:
         directory.put_tenant(self._cloud.store, tenant_id, _object(request))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Self
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
@@ -66,3 +69,31 @@ class BehindSync:
 
     def close(self) -> None:
         self.connector.close()
+
+
+class Slice:
+    """Some seconds of work, and the connections that it opened: they are closed with it."""
+
+    def __init__(self, lasts_s: float) -> None:
+        self._ends_s = time.monotonic() + lasts_s
+        self._opened: dict[UUID, BehindSync] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._opened.values():
+            each.close()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._ends_s
+
+    def opened(self, connection_id: UUID) -> BehindSync | None:
+        return self._opened.get(connection_id)
+
+    def open(self, connection_id: UUID, wire: Callable[[], BehindSync]) -> BehindSync:
+        """Opened once in a slice.  Raises as ``wire`` does."""
+        if connection_id not in self._opened:
+            self._opened[connection_id] = wire()
+        return self._opened[connection_id]

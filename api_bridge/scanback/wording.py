@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from api_bridge.scanback.figures import Figures
+from incidents.words import VERDICT_WORDS
 
 
 def sentence(figures: Figures) -> str:
@@ -65,13 +66,7 @@ def counted(text: str, number: int) -> str:
 
 
 def kind_label(kind: str) -> str:
-    return {
-        "malware": _("Malware"),
-        "bec": _("Fraud"),
-        "phish": _("Phishing"),
-        "suspicious": _("Suspicious"),
-        "spam": _("Spam"),
-    }.get(kind, _("Could not be read"))
+    return _(VERDICT_WORDS[kind])
 
 
 def now_label(state: str) -> str:

@@ -9,7 +9,6 @@ are made only with what the shared limits have left (``limits.py``).
 from __future__ import annotations
 
 import logging
-import time
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +20,7 @@ from api_bridge.errors import AuthExpired, BridgeError, RateLimited, Temporary
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import wire_connection
 from api_bridge.scan import Seat
-from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, by_one_worker, is_sync_behind
+from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, Slice, by_one_worker, is_sync_behind
 from api_bridge.scanback.models import ScanBack, ScanBackMailbox
 from api_bridge.scanback.reading import PAGE_LASTS, BackRound, Turn, park, settle
 from api_bridge.store import Mine
@@ -49,10 +48,8 @@ def serve_lookback(claimed: ClaimedWork) -> datetime | None:
 
 
 def _slice(claimed: ClaimedWork) -> datetime | None:
-    ends = time.monotonic() + SLICE_S
-    opened: dict[UUID, BehindSync] = {}
-    try:
-        while time.monotonic() < ends:
+    with Slice(SLICE_S) as part:
+        while not part.is_over:
             with work_scope(claimed):
                 run = _running(claimed.tenant_id)
                 if run is None:
@@ -60,10 +57,7 @@ def _slice(claimed: ClaimedWork) -> datetime | None:
                 turn = _next_turn(run)
                 if turn is None:
                     return _resting(run)
-            _read(claimed, run, turn, opened)
-    finally:
-        for each in opened.values():
-            each.close()
+            _read(claimed, run, turn, part)
     return timezone.now()
 
 
@@ -177,12 +171,11 @@ def _turn(run: ScanBack, row: ScanBackMailbox, left: int, now: datetime) -> Turn
     )
 
 
-def _read(claimed: ClaimedWork, run: ScanBack, turn: Turn, opened: dict[UUID, BehindSync]) -> None:
+def _read(claimed: ClaimedWork, run: ScanBack, turn: Turn, part: Slice) -> None:
     """One page, outside any scope but for what it writes."""
     pause = None
     try:
-        mine = opened.get(turn.connection_id) or _open(claimed, turn)
-        opened[turn.connection_id] = mine
+        mine = part.open(turn.connection_id, lambda: _open(claimed, turn))
         page = mine.connector.older(
             turn.mine.external_id, turn.cursor, since=turn.since, until=turn.until, most=turn.most
         )
@@ -195,7 +188,7 @@ def _read(claimed: ClaimedWork, run: ScanBack, turn: Turn, opened: dict[UUID, Be
     except BridgeError as error:
         wait_s = error.retry_after_s if isinstance(error, Temporary) else 0.0
         park(claimed, turn, error, wait_s=wait_s)
-    _count(claimed, run, opened.get(turn.connection_id), pause)
+    _count(claimed, run, part.opened(turn.connection_id), pause)
 
 
 def _open(claimed: ClaimedWork, turn: Turn) -> BehindSync:

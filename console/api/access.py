@@ -12,12 +12,25 @@ from rest_framework.views import APIView
 
 from api_bridge.access.links import make_link
 from api_bridge.access.models import OF_CLIENTS
+from api_bridge.access.permissions import google_scopes
+from api_bridge.access.registrations import LEADS
+from api_bridge.access.service_accounts import (
+    OWN_ACCOUNT_FOR,
+    delegated_clients,
+    keep_service_account,
+    remove_service_account,
+    service_account,
+)
 from api_bridge.models import Connection
 from console.api.base import parse
+from console.api.idempotency import idempotent
 from console.api.sight import BlindLayerSerializer
 from console.lib.people import person_of
 from console.queries.access import AccessPage, PurposeRow, access_page, counts_asked
 from incidents.access import access_client
+from tenants.errors import NotThere
+from tenants.models import Person
+from tenants.people import must_lead
 
 PURPOSES = [(each.value, each.label) for each in OF_CLIENTS]
 
@@ -125,6 +138,81 @@ class MakeLink(APIView):
         purposes = sorted(wanted["purposes"])
         address = make_link(tenant=client, purposes=purposes, actor=person_of(request))
         return Response({"address": address}, status=201)
+
+
+class GoogleAccountSerializer(serializers.Serializer[Any]):
+    """``client_id`` "": there is none, and the account of each connection does it."""
+
+    purpose = serializers.CharField()
+    client_id = serializers.CharField()
+    client_email = serializers.CharField()
+    scopes = serializers.CharField(help_text="What clients delegate, as the Admin console takes it")
+    clients = serializers.ListField(
+        child=serializers.CharField(), help_text="Names of those in sight that delegate to it"
+    )
+    trouble = serializers.CharField()
+    changed_by = serializers.CharField()
+    changed_at = serializers.DateTimeField(allow_null=True)
+
+
+class GoogleKeySerializer(serializers.Serializer[Any]):
+    key_json = serializers.CharField(
+        max_length=20_000, help_text="The whole key file of the service account; never given back"
+    )
+
+
+class GoogleAccount(APIView):
+    """The provider's own service account at Google for account response (``respond``).  A lead's.
+
+    POST enters it, or a new key of it; 409 where clients delegate to another one.
+    """
+
+    @extend_schema(responses=GoogleAccountSerializer)
+    def get(self, request: Request, purpose: str) -> Response:
+        _lead_for(request, purpose)
+        return _account_shown(purpose)
+
+    @extend_schema(request=GoogleKeySerializer, responses=GoogleAccountSerializer)
+    @idempotent
+    def post(self, request: Request, purpose: str) -> Response:
+        person = _lead_for(request, purpose)
+        asked = parse(GoogleKeySerializer, request)
+        keep_service_account(purpose=purpose, actor=person, **asked)
+        return _account_shown(purpose)
+
+
+class RemoveGoogleAccount(APIView):
+    """From now on the account of each connection does it.  A lead's."""
+
+    @extend_schema(request=None, responses={204: None})
+    @idempotent
+    def post(self, request: Request, purpose: str) -> Response:
+        remove_service_account(purpose=purpose, actor=_lead_for(request, purpose))
+        return Response(status=204)
+
+
+def _lead_for(request: Request, purpose: str) -> Person:
+    """Raises ``NotThere`` for a purpose without an account of its own, or ``NotAllowed``."""
+    if purpose not in OWN_ACCOUNT_FOR:
+        raise NotThere
+    person = person_of(request)
+    must_lead(person, LEADS)
+    return person
+
+
+def _account_shown(purpose: str) -> Response:
+    row = service_account(purpose)
+    shown = {
+        "purpose": purpose,
+        "client_id": row.client_id if row else "",
+        "client_email": row.client_email if row else "",
+        "scopes": google_scopes(purpose),
+        "clients": delegated_clients(row) if row else [],
+        "trouble": row.trouble if row else "",
+        "changed_by": row.changed_by if row else "",
+        "changed_at": row.changed_at if row else None,
+    }
+    return Response(GoogleAccountSerializer(shown).data)
 
 
 class CountSerializer(serializers.Serializer[Any]):

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api.base import parse
 from console.api.idempotency import idempotent
 from console.lib.people import person_of
@@ -25,7 +26,7 @@ from incidents.models import Incident, Job
 from tenants.errors import WrongInput
 
 
-class PullEverywhereSerializer(shown.ReasonSerializer):
+class PullEverywhereSerializer(asks.ReasonSerializer):
     incidents = serializers.ListField(
         child=serializers.UUIDField(),
         required=False,

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from typing_extensions import override
 
 from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api.base import DetailView, ListView, job_response, parse
 from console.api.filters import IncidentFilter
 from console.api.idempotency import idempotent
@@ -52,11 +53,11 @@ class IncidentStory(APIView):
 class PullIncident(APIView):
     """Pull every copy from the mailboxes (reversible); answers the job to follow."""
 
-    @extend_schema(request=shown.ReasonSerializer, responses={202: shown.JobSerializer})
+    @extend_schema(request=asks.ReasonSerializer, responses={202: shown.JobSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = parse(shown.ReasonSerializer, request)
+        asked = parse(asks.ReasonSerializer, request)
         job = pull_incident(incident=incident, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
@@ -64,11 +65,11 @@ class PullIncident(APIView):
 class RestoreIncident(APIView):
     """Put every removed copy back where it was; answers the job to follow."""
 
-    @extend_schema(request=shown.ReasonSerializer, responses={202: shown.JobSerializer})
+    @extend_schema(request=asks.ReasonSerializer, responses={202: shown.JobSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = parse(shown.ReasonSerializer, request)
+        asked = parse(asks.ReasonSerializer, request)
         job = restore_incident(incident=incident, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
@@ -86,11 +87,11 @@ class LookAgain(APIView):
 class ReportIncident(APIView):
     """Make the incident's report (PDF and CSV); answers the job to follow."""
 
-    @extend_schema(request=shown.NewReportSerializer, responses={202: shown.JobSerializer})
+    @extend_schema(request=asks.NewReportSerializer, responses={202: shown.JobSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = parse(shown.NewReportSerializer, request)
+        asked = parse(asks.NewReportSerializer, request)
         job = ask_report(incident=incident, actor=person_of(request), audience=asked["audience"])
         return job_response(job)
 
@@ -98,7 +99,7 @@ class ReportIncident(APIView):
 class ChangeIncident(APIView):
     """Base of the changes that answer with the incident as it is then."""
 
-    serializer_class: type[serializers.Serializer[Any]] = shown.ChangeSerializer
+    serializer_class: type[serializers.Serializer[Any]] = asks.ChangeSerializer
 
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
@@ -111,7 +112,7 @@ class ChangeIncident(APIView):
         raise NotImplementedError
 
 
-@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=asks.ChangeSerializer, responses=shown.IncidentSerializer)
 class TakeIncident(ChangeIncident):
     """Become its owner."""
 
@@ -120,7 +121,7 @@ class TakeIncident(ChangeIncident):
         services.take_incident(incident=incident, actor=person, revision=asked["revision"])
 
 
-@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=asks.ChangeSerializer, responses=shown.IncidentSerializer)
 class ShareIncident(ChangeIncident):
     """Show it to the client in the portal."""
 
@@ -129,7 +130,7 @@ class ShareIncident(ChangeIncident):
         services.share_incident(incident=incident, actor=person, revision=asked["revision"])
 
 
-@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=asks.ChangeSerializer, responses=shown.IncidentSerializer)
 class UnshareIncident(ChangeIncident):
     """Take it out of the portal again."""
 
@@ -138,18 +139,18 @@ class UnshareIncident(ChangeIncident):
         services.unshare_incident(incident=incident, actor=person, revision=asked["revision"])
 
 
-@extend_schema(request=shown.ResolveSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=asks.ResolveSerializer, responses=shown.IncidentSerializer)
 class ResolveIncident(ChangeIncident):
     """Close it, with classification and cause."""
 
-    serializer_class = shown.ResolveSerializer
+    serializer_class = asks.ResolveSerializer
 
     @override
     def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
         services.resolve_incident(incident=incident, actor=person, **asked)
 
 
-@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=asks.ChangeSerializer, responses=shown.IncidentSerializer)
 class ReopenIncident(ChangeIncident):
     """Open it again."""
 

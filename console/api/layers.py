@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from typing_extensions import override
 
 from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
@@ -120,7 +121,7 @@ class LateVerdictsSerializer(serializers.ModelSerializer[LateVerdicts]):
 # --- what is asked
 
 
-class AcceptSerializer(shown.ReasonSerializer):
+class AcceptSerializer(asks.ReasonSerializer):
     despite = serializers.BooleanField(
         default=False, help_text="Although the rehearsal objects; needs a reason"
     )
@@ -338,11 +339,11 @@ class StandingOrderDetail(DetailView):
 
 
 class WithdrawStandingOrder(APIView):
-    @extend_schema(request=shown.ReasonSerializer, responses=StandingOrderSerializer)
+    @extend_schema(request=asks.ReasonSerializer, responses=StandingOrderSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         order = access_order(object_id)
-        asked = parse(shown.ReasonSerializer, request)
+        asked = parse(asks.ReasonSerializer, request)
         withdraw_order(order=order, actor=person_of(request), reason=asked["reason"])
         return Response(StandingOrderSerializer(access_order(object_id)).data)
 

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api.base import DetailView, ListView, job_response, parse
 from console.api.filters import DeliveryFilter, MessageFilter, ObservationFilter
 from console.api.idempotency import idempotent
@@ -53,13 +54,13 @@ class MessageOriginal(APIView):
     """The mail's bytes.  Needs the right to open content and a reason that the client sees."""
 
     @extend_schema(
-        request=shown.OpenContentSerializer,
+        request=asks.OpenContentSerializer,
         responses={(200, "message/rfc822"): OpenApiTypes.BINARY},
     )
     @idempotent
     def post(self, request: Request, object_id: str) -> HttpResponse:
         message = access_message(object_id)
-        asked = parse(shown.OpenContentSerializer, request)
+        asked = parse(asks.OpenContentSerializer, request)
         raw = open_original(
             message=message,
             person=person_of(request),
@@ -83,11 +84,11 @@ class MessageOriginal(APIView):
 class AcquireMessage(APIView):
     """Fetch the original from a mailbox into the evidence store; answers the job to follow."""
 
-    @extend_schema(request=shown.ReasonSerializer, responses={202: shown.JobSerializer})
+    @extend_schema(request=asks.ReasonSerializer, responses={202: shown.JobSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         message = access_message(object_id)
-        asked = parse(shown.ReasonSerializer, request)
+        asked = parse(asks.ReasonSerializer, request)
         job = acquire_original(message=message, actor=person_of(request), reason=asked["reason"])
         return job_response(job)
 
@@ -95,13 +96,11 @@ class AcquireMessage(APIView):
 class ReportMessage(APIView):
     """Say what a mail is, as a person; an incident and the ledger follow within seconds."""
 
-    @extend_schema(
-        request=shown.ReportMailSerializer, responses={202: shown.ReportedMailSerializer}
-    )
+    @extend_schema(request=asks.ReportMailSerializer, responses={202: shown.ReportedMailSerializer})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         message = access_message(object_id)
-        asked = parse(shown.ReportMailSerializer, request)
+        asked = parse(asks.ReportMailSerializer, request)
         copies = report_mail(message=message, actor=person_of(request), **asked)
         said = {"message": message.id, "verdict": asked["verdict"], "copies": copies}
         return Response(shown.ReportedMailSerializer(said).data, status=202)
@@ -171,11 +170,11 @@ class HeldBySameRule(APIView):
 class RefuseHeld(APIView):
     """A client's wish for this mail is refused; the client reads the reason.  409: nobody asks."""
 
-    @extend_schema(request=shown.DenySerializer, responses={204: None})
+    @extend_schema(request=asks.DenySerializer, responses={204: None})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         delivery = access_delivery(object_id)
-        asked = parse(shown.DenySerializer, request)
+        asked = parse(asks.DenySerializer, request)
         refuse_release(delivery=delivery, actor=person_of(request), **asked)
         return Response(status=204)
 
@@ -183,11 +182,11 @@ class RefuseHeld(APIView):
 class DeleteHeld(APIView):
     """The gate throws a held copy away, for good.  409 where something needs it."""
 
-    @extend_schema(request=shown.DenySerializer, responses={204: None})
+    @extend_schema(request=asks.DenySerializer, responses={204: None})
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         delivery = access_delivery(object_id)
-        asked = parse(shown.DenySerializer, request)
+        asked = parse(asks.DenySerializer, request)
         delete_held(delivery=delivery, actor=person_of(request), **asked)
         return Response(status=204)
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from typing_extensions import override
 
-from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
@@ -178,20 +178,20 @@ class PullProposalDetail(DetailView):
 
 
 class ApprovePullProposal(APIView):
-    @extend_schema(request=shown.ReasonSerializer, responses=PullProposalSerializer)
+    @extend_schema(request=asks.ReasonSerializer, responses=PullProposalSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
-        asked = parse(shown.ReasonSerializer, request)
+        asked = parse(asks.ReasonSerializer, request)
         found = access_proposal(object_id)
         approve(proposal=found, actor=person_of(request), reason=asked["reason"])
         return Response(PullProposalSerializer(access_proposal(object_id)).data)
 
 
 class DeclinePullProposal(APIView):
-    @extend_schema(request=shown.ReasonSerializer, responses=PullProposalSerializer)
+    @extend_schema(request=asks.ReasonSerializer, responses=PullProposalSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
-        asked = parse(shown.ReasonSerializer, request)
+        asked = parse(asks.ReasonSerializer, request)
         found = access_proposal(object_id)
         decline(proposal=found, actor=person_of(request), reason=asked["reason"])
         return Response(PullProposalSerializer(access_proposal(object_id)).data)

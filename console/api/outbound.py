@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
-from console.api.serializers import ReasonSerializer
+from console.api.serializers_asked import ReasonSerializer
 from console.lib.people import person_of
 from console.queries.outbound import access_stop, outbound_page
 from incidents.access import access_client

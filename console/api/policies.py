@@ -17,12 +17,8 @@ from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
 from console.api.layers import RehearsalSerializer
 from console.lib.people import person_of
-from console.queries.policies import (
-    changes_in_sight,
-    find_directory_group,
-    find_domain,
-    find_mailbox,
-)
+from console.queries.policies import find_directory_group, find_domain, find_mailbox
+from console.queries.policy_changes import changes_in_sight
 from incidents.access import access_client, access_one
 from seg_bridge.models import (
     PolicyChange,

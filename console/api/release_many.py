@@ -18,7 +18,7 @@ from console.api.idempotency import idempotent
 from console.lib.people import person_of
 from console.queries.letting_go import ClientPart, chosen_copies, release_all_question
 from incidents.access import access_incident
-from incidents.layers import ExceptionWish
+from incidents.gateway_asked import ExceptionWish
 from incidents.letting_go import PartForeseen, foresee_letting_go, kept_copies, let_all_go
 from incidents.models import Delivery, Job
 from tenants.errors import Conflict, WrongInput

@@ -15,8 +15,8 @@ from console.api.idempotency import idempotent
 from console.lib.people import person_of
 from incidents.access import access_delivery, access_look
 from incidents.foresight import foresee, why_exception_fails
+from incidents.gateway_asked import ExceptionWish
 from incidents.held import let_go
-from incidents.layers import ExceptionWish
 from incidents.looks import ask_look
 from incidents.models import ReleaseLook
 from seg_bridge.both_layers import ways_for

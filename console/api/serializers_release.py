@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from console.api.serializers import JobSerializer, ReasonSerializer, ReleaseSerializer, VerdictField
+from console.api.serializers import JobSerializer, VerdictField
+from console.api.serializers_asked import ReasonSerializer, ReleaseSerializer
 from incidents.letting_go import MOST
 from incidents.looks_words import next_step
 from incidents.models import ReleaseLook

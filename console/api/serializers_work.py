@@ -7,7 +7,8 @@ from typing import Any
 from rest_framework import serializers
 from typing_extensions import override
 
-from console.api.serializers import IncidentSerializer, RevisionSerializer
+from console.api.serializers import IncidentSerializer
+from console.api.serializers_asked import RevisionSerializer
 from incidents.codes import CAUSES
 from incidents.models import (
     Attachment,

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api import serializers_work as work
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import SuppressionFilter
@@ -48,11 +48,11 @@ class SuppressionDetail(DetailView):
 class RemoveSuppression(APIView):
     """Take the rule out of force; it stays in the history."""
 
-    @extend_schema(request=shown.ReasonSerializer, responses=work.SuppressionSerializer)
+    @extend_schema(request=asks.ReasonSerializer, responses=work.SuppressionSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         rows = SuppressionList.queryset.all()
-        asked = parse(shown.ReasonSerializer, request)
+        asked = parse(asks.ReasonSerializer, request)
         quiet.remove_suppression(
             rule=access_one(rows, object_id), actor=person_of(request), **asked
         )

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from typing_extensions import override
 
 from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api import serializers_work as work
 from console.api.base import parse
 from console.api.idempotency import idempotent
@@ -55,7 +56,7 @@ class AssignIncident(ChangeIncident):
         )
 
 
-@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=asks.ChangeSerializer, responses=shown.IncidentSerializer)
 class TriageIncident(ChangeIncident):
     """It was looked at and is to be worked on."""
 
@@ -64,7 +65,7 @@ class TriageIncident(ChangeIncident):
         services.triage_incident(incident=incident, actor=person, revision=asked["revision"])
 
 
-@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=asks.ChangeSerializer, responses=shown.IncidentSerializer)
 class ContainIncident(ChangeIncident):
     """Nothing of it is within reach; 409 where the copies say otherwise."""
 
@@ -114,7 +115,7 @@ class MuteIncident(SnoozeIncident):
     kind = Quiet.Kind.MUTED
 
 
-@extend_schema(request=shown.ChangeSerializer, responses=shown.IncidentSerializer)
+@extend_schema(request=asks.ChangeSerializer, responses=shown.IncidentSerializer)
 class WakeIncident(ChangeIncident):
     """Bring it back."""
 

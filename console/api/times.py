@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from typing_extensions import override
 
 from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api import serializers_work as work
 from console.api.base import PAGING, PERIOD, ListView, job_response, parse
 from console.api.filters import ForecastFilter
@@ -129,11 +130,11 @@ class MakeStatement(APIView):
     the end of today.
     """
 
-    @extend_schema(request=shown.NewStatementSerializer, responses={202: shown.JobSerializer})
+    @extend_schema(request=asks.NewStatementSerializer, responses={202: shown.JobSerializer})
     @idempotent
     def post(self, request: Request, slug: str) -> Response:
         tenant = access_client(slug)
-        asked = parse(shown.NewStatementSerializer, request)
+        asked = parse(asks.NewStatementSerializer, request)
         period = read_period(asked["since"], asked["until"])
         job = ask_statement(
             tenant=tenant,

@@ -46,6 +46,7 @@ from console.api import (
 _ID = r"(?P<object_id>[0-9a-fA-F-]{36})"
 
 
+_GOOGLE_ACCOUNT = r"google-accounts/(?P<purpose>[-\w]+)"
 _SLUG = r"tenants/(?P<slug>[-\w]+)"
 
 
@@ -270,6 +271,8 @@ urlpatterns = [
     _at(f"scan-backs/{_ID}/report", scan_back.ReportScanBack, "scan-back-report"),
     _at(r"tenants/(?P<slug>[-\w]+)/access", access.ClientAccess, "access"),
     _at(r"tenants/(?P<slug>[-\w]+)/access/links", access.MakeLink, "access-links"),
+    _at(_GOOGLE_ACCOUNT, access.GoogleAccount, "google-account"),
+    _at(f"{_GOOGLE_ACCOUNT}/remove", access.RemoveGoogleAccount, "google-account-remove"),
     _at("mailbox-counts", access.MailboxCounts, "mailbox-counts"),
     _at("gates", gates.GateList, "gates"),
     _at(r"tenants/(?P<slug>[-\w]+)/accounts", accounts.ClientAccounts, "client-accounts"),

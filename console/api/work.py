@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from console.api import serializers as shown
+from console.api import serializers_asked as asks
 from console.api.base import DetailView, ListView, parse
 from console.api.filters import ActionFilter, GatewayRuleFilter, JobFilter, ReportFilter
 from console.api.idempotency import idempotent
@@ -114,11 +115,11 @@ class GatewayRuleList(ListView):
     )
 
     @extend_schema(
-        request=shown.NewGatewayRuleSerializer, responses={201: shown.GatewayRuleSerializer}
+        request=asks.NewGatewayRuleSerializer, responses={201: shown.GatewayRuleSerializer}
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        asked = parse(shown.NewGatewayRuleSerializer, request)
+        asked = parse(asks.NewGatewayRuleSerializer, request)
         slug = asked.pop("tenant")
         group = asked.pop("group")
         if [bool(slug), bool(group), asked["everywhere"]].count(True) != 1:
@@ -143,13 +144,13 @@ class GatewayRuleDetail(DetailView):
 class RemoveGatewayRule(APIView):
     """Take a rule out of force; it stays in the history.  409 where the rehearsal objects."""
 
-    @extend_schema(request=shown.RemoveRuleSerializer, responses=shown.GatewayRuleSerializer)
+    @extend_schema(request=asks.RemoveRuleSerializer, responses=shown.GatewayRuleSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         rows = GatewayRule.objects.filter(rules_in_sight())
         rows = rows.select_related("tenant", "mailbox_group")
         rule = access_one(rows, object_id)
-        asked = parse(shown.RemoveRuleSerializer, request)
+        asked = parse(asks.RemoveRuleSerializer, request)
         if rule.removed_at is None:
             wish = {"do": "remove_rule", "rule_id": str(rule.id)}
             reason = asked["reason"] or "Removed through the API"

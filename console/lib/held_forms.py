@@ -9,8 +9,8 @@ from django import forms
 from django.http import QueryDict
 from typing_extensions import override
 
+from incidents.gateway_asked import ExceptionWish
 from incidents.held import SameRule
-from incidents.layers import ExceptionWish
 from seg_bridge.both_layers import DAYS, ExceptionWay
 
 USUAL_DAYS = 7

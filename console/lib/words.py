@@ -9,25 +9,28 @@ from typing import NamedTuple
 
 from django.utils.translation import gettext_noop as _
 
+from incidents.words import NOT_SCANNED_WORD, VERDICT_WORDS, Verdict
+
 
 class Word(NamedTuple):
     text: str
     tone: str
 
 
-VERDICTS = {
-    "clean": Word(_("Clean"), "calm"),
-    "graymail": Word(_("Graymail"), "calm"),
-    "spam": Word(_("Spam"), "warn"),
-    "phish": Word(_("Phish"), "crit"),
-    "bec": Word(_("Fraud"), "crit"),
-    "malware": Word(_("Malware"), "crit"),
-    "suspicious": Word(_("Suspicious"), "high"),
-    "unscannable": Word(_("Unscannable"), "high"),
+_TONES: dict[str, str] = {
+    Verdict.CLEAN: "calm",
+    Verdict.GRAYMAIL: "calm",
+    Verdict.SPAM: "warn",
+    Verdict.PHISH: "crit",
+    Verdict.BEC: "crit",
+    Verdict.MALWARE: "crit",
+    Verdict.SUSPICIOUS: "high",
+    Verdict.UNSCANNABLE: "high",
 }
+VERDICTS = {str(one): Word(text, _TONES[one]) for one, text in VERDICT_WORDS.items()}
 BLIND = Word(_("Blind"), "high")
 NOT_SEEN = Word(_("Not seen"), "calm")
-NOT_SCANNED = Word(_("Not scanned"), "high")
+NOT_SCANNED = Word(NOT_SCANNED_WORD, "high")
 
 SEVERITIES = {
     "critical": Word("Critical", "crit"),
@@ -41,17 +44,6 @@ STATES = {
     "triaged": Word(_("Triaged"), "plum"),
     "contained": Word(_("Contained"), "good"),
     "resolved": Word(_("Resolved"), "calm"),
-}
-
-KINDS = {
-    "spam": "Spam",
-    "phish": "Phish",
-    "bec": "Fraud",
-    "malware": "Malware",
-    "suspicious": "Suspicious mail",
-    "unscannable": "Unscannable mail",
-    "account": "Account",
-    "health": "Health",
 }
 
 PLACES = {

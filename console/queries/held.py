@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from django.db.models import Q
 
 from incidents.foresight import Foresight, foresee, why_exception_fails
+from incidents.gateway_asked import ReleaseRight
 from incidents.held import SameRule, held_by_same_rule
-from incidents.layers import ReleaseRight
 from incidents.models import Delivery, Message
 from incidents.models.mail import Place
 from incidents.release_rights import releasable, rights_of, role_of

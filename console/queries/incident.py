@@ -150,14 +150,7 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
     copies = shown_copies(incident)
     history = history_of(copies)
     contradictions = of_incident(incident.id, incident.tenant_id)
-    is_blocked = Job.objects.filter(
-        tenant=incident.tenant_id, incident=incident, kind=Job.Kind.BLOCK, state=Job.State.DONE
-    ).exists()
-    proposal = None if blind.acts_not else proposal_of(incident)
-    advice = advice_for(incident, blind, contradictions, is_blocked=is_blocked)
-    if proposal is not None and within_reach(incident.counts) and can_pull(incident, blind):
-        # The same pull stands above it, prepared.
-        advice = replace(advice, text="Pull with a reason of yours", effect=_BESIDE)
+    advice, proposal = _advised(incident, blind, contradictions)
     elsewhere = same_elsewhere(incident)
     wrong = wrong_with(incident)
     account = account_case(incident, reader)
@@ -182,9 +175,7 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         proposal=proposal,
         others=other_actions(incident, blind, advice),
         look_again=_question(incident, "look") if can_look(blind, copies) else "",
-        everywhere=(
-            reverse("campaign", args=[incident.id]) if elsewhere.n or incident.campaign_id else ""
-        ),
+        everywhere=_everywhere(incident, elsewhere),
         answers=unread_answers([incident.id]).get(incident.id, []),
         sides=sides_of(incident, blind, copies, history),
         allowed=what_allowed_it(incident, copies, history),
@@ -193,19 +184,42 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         also_seen=also_seen_at(incident),
         copies=[copy_row(copy) for copy in copies],
         elsewhere=elsewhere,
-        jobs=list(
-            Job.objects.filter(tenant=incident.tenant_id, incident=incident).order_by(
-                "-created_at"
-            )[:20]
-        ),
+        jobs=_latest_jobs(incident),
         lessons=lessons_about([each.message.id for each in members], is_last_only=True),
         reported=reported_in(incident),
-        reports=list(
-            Report.objects.filter(tenant=incident.tenant_id, incident=incident)
-            .defer("document")
-            .order_by("-created_at")[:10]
-        ),
+        reports=_latest_reports(incident),
     )
+
+
+def _advised(
+    incident: Incident, blind: Blind, contradictions: list[Contradiction]
+) -> tuple[Advice, PullProposal | None]:
+    """The next step, and the pull that waits for a yes."""
+    is_blocked = Job.objects.filter(
+        tenant=incident.tenant_id, incident=incident, kind=Job.Kind.BLOCK, state=Job.State.DONE
+    ).exists()
+    proposal = None if blind.acts_not else proposal_of(incident)
+    advice = advice_for(incident, blind, contradictions, is_blocked=is_blocked)
+    if proposal is not None and within_reach(incident.counts) and can_pull(incident, blind):
+        # The same pull stands above it, prepared.
+        advice = replace(advice, text="Pull with a reason of yours", effect=_BESIDE)
+    return advice, proposal
+
+
+def _everywhere(incident: Incident, elsewhere: Elsewhere) -> str:
+    """ "" where it is about no other."""
+    is_linked = elsewhere.n or incident.campaign_id
+    return reverse("campaign", args=[incident.id]) if is_linked else ""
+
+
+def _latest_jobs(incident: Incident) -> list[Job]:
+    rows = Job.objects.filter(tenant=incident.tenant_id, incident=incident)
+    return list(rows.order_by("-created_at")[:20])
+
+
+def _latest_reports(incident: Incident) -> list[Report]:
+    rows = Report.objects.filter(tenant=incident.tenant_id, incident=incident)
+    return list(rows.defer("document").order_by("-created_at")[:10])
 
 
 def members_of(incident: Incident) -> list[Member]:

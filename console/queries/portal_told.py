@@ -21,7 +21,8 @@ _KIND = {
     "Fraud": _n("Fraud"),
     "Malware": _n("Malware"),
     "Suspicious mail": _n("Suspicious mail"),
-    "Unreadable mail": _n("Unreadable mail"),
+    "Unscannable mail": _n("Unscannable mail"),
+    "Unreadable mail": _n("Unscannable mail"),  # as titles said it earlier
 }
 _HOW = {
     "": "",

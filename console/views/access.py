@@ -25,13 +25,9 @@ from console.lib.exports import CSV, counts_csv, download
 from console.lib.host_forms import FORMS
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.lib.steps import saved
-from console.queries.access import (
-    access_page,
-    counts_asked,
-    graph_connection,
-    registrations_page,
-)
+from console.queries.access import access_page, counts_asked, graph_connection
 from console.queries.google_accounts import delegated_to
+from console.queries.registrations import registrations_page
 from incidents.access import access_client, access_one
 from tenants.errors import Conflict, NotThere, WrongInput
 from tenants.people import must_lead

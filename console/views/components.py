@@ -8,7 +8,7 @@ from django.shortcuts import render
 
 from console.lib.held_forms import RefuseForm
 from console.lib.http import PersonRequest, for_staff
-from console.lib.words import KINDS, SEVERITIES, STATES, VERDICTS, Word
+from console.lib.words import SEVERITIES, STATES, VERDICTS, Word
 from console.queries.blindness import Blind, BlindClients
 from console.views import samples
 from tenants.models import Tenant
@@ -46,7 +46,6 @@ def _sample(key: str) -> dict[str, Any]:
         "copies": samples.copies(),
         "reasons": samples.reasons(),
         "words": [*SEVERITIES.values(), *STATES.values(), VERDICTS["bec"], Word("Held", "plum")],
-        "kinds": list(KINDS.items()),
         "blind": blind,
         "blind_clients": BlindClients([(Tenant(name="Acme"), blind)], more=2),
         "client": samples.client(),

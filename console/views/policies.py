@@ -12,13 +12,8 @@ from django.shortcuts import redirect
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.lib.policy_forms import MakeForm
 from console.queries.gates import gate_alarms
-from console.queries.policies import (
-    change_page,
-    changes_in_sight,
-    find_mailbox,
-    href_of,
-    policy_page,
-)
+from console.queries.policies import find_mailbox, href_of, policy_page
+from console.queries.policy_changes import change_page, changes_in_sight
 from incidents.access import access_client, access_one
 from seg_bridge.models import PolicyChange
 from seg_bridge.policies.keys import KEYS

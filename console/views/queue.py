@@ -10,7 +10,6 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from console.lib.http import PersonRequest, for_staff, said, show
-from console.queries.access import registration_alarms
 from console.queries.blindness import blind_clients
 from console.queries.clients import client_choices, client_rows
 from console.queries.gates import gate_alarms
@@ -18,6 +17,7 @@ from console.queries.interference import with_summary
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
 from console.queries.queue import ANY_DISAGREEMENT, FITS_ME, LAYERS, Filters, queue_page, tab_counts
+from console.queries.registrations import registration_alarms
 from incidents.client_words import wishes_waiting
 from incidents.models import Disagreement, Incident
 from incidents.services.views import views_of

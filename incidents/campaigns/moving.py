@@ -31,6 +31,7 @@ from incidents.models import (
     Quiet,
     Regrouping,
 )
+from incidents.sla.reckoning import keep_clock
 
 MERGED = "incidents.incident.merged"
 Said = dict[str, Any]
@@ -188,7 +189,7 @@ def successor(incident: Incident) -> Incident:
 
 
 def incident_like(source: Incident) -> Incident:
-    """A new incident for a part of the mail of ``source``, with its owner and state."""
+    """A new incident for a part of the mail of ``source``, with its owner, state and clock."""
     made = Incident(
         tenant_id=source.tenant_id,
         number=next_number(source.tenant_id),
@@ -196,13 +197,14 @@ def incident_like(source: Incident) -> Incident:
         **{name: getattr(source, name) for name in _INHERITED},
     )
     made.save(force_insert=True)
+    keep_clock(source, made)
     return made
 
 
 _INHERITED = (
     *("title", "kind", "severity", "severity_rank", "state", "classification", "cause_code"),
     *("cause", "owner_id", "owner_name", "shared_at", "shared_by", "first_seen_at"),
-    *("last_seen_at", "resolved_at", "campaign_id"),
+    *("last_seen_at", "triaged_at", "acted_at", "contained_at", "resolved_at", "campaign_id"),
 )
 
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from incidents.codes import CAUSES
 from incidents.models.mail import Verdict
+from incidents.words import VERDICT_WORDS
 from tenants.base import TenantModel, tenant_key
 
 
@@ -31,12 +32,12 @@ class Incident(TenantModel):
     """
 
     class Kind(models.TextChoices):
-        SPAM = "spam", "Spam"
-        PHISH = "phish", "Phishing"
-        BEC = "bec", "Fraud"
-        MALWARE = "malware", "Malware"
-        SUSPICIOUS = "suspicious", "Suspicious"
-        UNSCANNABLE = "unscannable", "Unscannable"
+        SPAM = "spam", VERDICT_WORDS["spam"]
+        PHISH = "phish", VERDICT_WORDS["phish"]
+        BEC = "bec", VERDICT_WORDS["bec"]
+        MALWARE = "malware", VERDICT_WORDS["malware"]
+        SUSPICIOUS = "suspicious", VERDICT_WORDS["suspicious"]
+        UNSCANNABLE = "unscannable", VERDICT_WORDS["unscannable"]
         ACCOUNT = "account", "Account"
         HEALTH = "health", "Health"
 

@@ -20,14 +20,14 @@ class Layer(models.TextChoices):
 
 
 class Verdict(models.TextChoices):
-    CLEAN = words.Verdict.CLEAN.value, "Clean"
-    GRAYMAIL = words.Verdict.GRAYMAIL.value, "Graymail"
-    SPAM = words.Verdict.SPAM.value, "Spam"
-    PHISH = words.Verdict.PHISH.value, "Phishing"
-    BEC = words.Verdict.BEC.value, "Fraud"
-    MALWARE = words.Verdict.MALWARE.value, "Malware"
-    SUSPICIOUS = words.Verdict.SUSPICIOUS.value, "Suspicious"
-    UNSCANNABLE = words.Verdict.UNSCANNABLE.value, "Unscannable"
+    CLEAN = words.Verdict.CLEAN.value, words.VERDICT_WORDS[words.Verdict.CLEAN]
+    GRAYMAIL = words.Verdict.GRAYMAIL.value, words.VERDICT_WORDS[words.Verdict.GRAYMAIL]
+    SPAM = words.Verdict.SPAM.value, words.VERDICT_WORDS[words.Verdict.SPAM]
+    PHISH = words.Verdict.PHISH.value, words.VERDICT_WORDS[words.Verdict.PHISH]
+    BEC = words.Verdict.BEC.value, words.VERDICT_WORDS[words.Verdict.BEC]
+    MALWARE = words.Verdict.MALWARE.value, words.VERDICT_WORDS[words.Verdict.MALWARE]
+    SUSPICIOUS = words.Verdict.SUSPICIOUS.value, words.VERDICT_WORDS[words.Verdict.SUSPICIOUS]
+    UNSCANNABLE = words.Verdict.UNSCANNABLE.value, words.VERDICT_WORDS[words.Verdict.UNSCANNABLE]
 
 
 class Outcome(models.TextChoices):

@@ -34,7 +34,7 @@ from incidents.reports.times import iso
 from incidents.sightings import history_of
 from incidents.story import tell_story
 from incidents.story.people import INTERNAL_FILE
-from incidents.words import LET_THROUGH, is_threat
+from incidents.words import LET_THROUGH, NOT_SCANNED_WORD, VERDICT_WORDS, is_threat
 
 SCHEMA = "bailey-incident-report/1"
 
@@ -238,6 +238,7 @@ def _verdict(seen: Observation) -> dict[str, Any]:
         "layer": seen.layer,
         "recipient": seen.recipient,
         "verdict": seen.verdict,
+        "verdict_label": VERDICT_WORDS[seen.verdict] if seen.verdict else NOT_SCANNED_WORD,
         "score": seen.score,
         "confidence": seen.confidence,
         "engine": f"{seen.engine} {seen.engine_version}".strip(),

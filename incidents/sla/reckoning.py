@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
 
 from django.db.models import Min
 from django.utils import timezone
@@ -12,6 +13,7 @@ from incidents.assessment import within_reach
 from incidents.models import Incident, Job, Pause, Quiet
 from incidents.sla import clock
 from incidents.sla.plan import Plan, Target, plan_for
+from tenants.ids import new_id
 
 RECKONED = (
     *("triaged_at", "acted_at", "contained_at", "due_at", "due_for"),
@@ -19,6 +21,7 @@ RECKONED = (
 )
 # On record with reason and end.  A snooze is somebody's order of the day: it stops no clock.
 STANDING_STILL = (Quiet.Kind.MUTED, Quiet.Kind.SUPPRESSED)
+Row = TypeVar("Row", Pause, Quiet)
 _ACTS = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE, Job.Kind.BLOCK)
 
 
@@ -40,6 +43,43 @@ def reckon(incident: Incident, now: datetime | None = None) -> None:
     incident.due_at, incident.due_for = next_due(
         incident, plan_for(incident.tenant_id, incident.opened_at), spans
     )
+
+
+def keep_clock(source: Incident, part: Incident) -> None:
+    """``part`` was taken out of ``source``: it opened when that did, and stood still when that did.
+
+    What is asked of the client is asked about the part as well.  A silence is the source's own: the
+    part's is over.  The steps that were taken are fields of the incident (``moving._INHERITED``).
+    """
+    Incident.objects.filter(id=part.id).update(opened_at=source.opened_at)
+    part.opened_at = source.opened_at
+    pauses = Pause.objects.filter(tenant=source.tenant_id, incident=source)
+    Pause.objects.bulk_create(_copied(row, part) for row in pauses)
+    now = timezone.now()
+    silences = Quiet.objects.filter(
+        tenant=source.tenant_id, incident=source, kind__in=STANDING_STILL
+    )
+    Quiet.objects.bulk_create(
+        _copied(
+            row,
+            part,
+            suppression_id=None,  # the rule has silenced one incident, not two
+            ended_at=row.ended_at or min(row.until, now),
+            ended_why=row.ended_why or "It was split off.",
+        )
+        for row in silences
+    )
+
+
+def _copied(row: Row, part: Incident, **changes: Any) -> Row:
+    values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    return type(row)(**values | {"id": new_id(), "incident_id": part.id} | changes)
+
+
+def end_kept_pauses(part: Incident, split_at: datetime, who: str) -> None:
+    """The part is undone: what was asked before it was split off is asked of its source alone."""
+    asked = Pause.objects.filter(tenant=part.tenant_id, incident=part, ended_at=None)
+    asked.filter(started_at__lte=split_at).update(ended_at=timezone.now(), ended_by=who)
 
 
 def _note_steps(incident: Incident, now: datetime) -> None:

@@ -40,7 +40,7 @@ _DID: dict[str, Callable[[int], str]] = {
 # As titles say them (incidents/titles.py).
 _KINDS = (
     *(_n("Spam"), _n("Phishing"), _n("Fraud"), _n("Malware"), _n("Suspicious mail")),
-    *(_n("Unreadable mail"), _n("An account at risk"), _n("Mail around the gateway")),
+    *(_n("Unscannable mail"), _n("An account at risk"), _n("Mail around the gateway")),
 )
 
 

@@ -14,18 +14,8 @@ from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
 from incidents.story.lines import Line, Names, Tone, all_inboxes, place_words
 from incidents.story.sender import Client, proofs
-from incidents.words import GRAVE, LET_THROUGH, Mark
+from incidents.words import GRAVE, LET_THROUGH, VERDICT_WORDS_WITHIN, Mark
 
-_VERDICT_WORD = {
-    "clean": _n("harmless"),
-    "graymail": _n("a newsletter"),
-    "spam": _n("spam"),
-    "phish": _n("phishing"),
-    "bec": _n("fraud"),
-    "malware": _n("malware"),
-    "suspicious": _n("suspicious"),
-    "unscannable": _n("unreadable"),
-}
 _GATEWAY_DID = {
     Outcome.DELIVERED: _n("Let it through."),
     Outcome.PASSED: _n("Let it through."),
@@ -148,7 +138,7 @@ def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observa
         text = copy.match_reason
         yield _Saying("gateway", _("Never saw it."), text, "", copy.message_id), one
     sure = f" ({one.confidence:.2f})" if one.confidence is not None else ""
-    said = {"what": _(_VERDICT_WORD[one.verdict or ""]), "sure": sure}
+    said = {"what": _(VERDICT_WORDS_WITHIN[one.verdict or ""]), "sure": sure}
     if one.layer == Layer.VENDOR:
         lead = _("The mail host judged it %(what)s%(sure)s:") % said
     else:
@@ -189,10 +179,10 @@ def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | Non
 def _report_words(one: Observation) -> tuple[str, str]:
     """Who said what of it: somebody of the provider, else the recipient herself."""
     who = str(one.detail.get("person") or "").replace("{", "").replace("}", "")
-    code = _VERDICT_WORD.get(one.verdict or "", "")
+    code = VERDICT_WORDS_WITHIN.get(one.verdict or "", "")
     said = _reasons(one)
     if who:
-        what = _(code or _VERDICT_WORD["clean"])
+        what = _(code or VERDICT_WORDS_WITHIN["clean"])
         lead = _("%(by)s judged it %(what)s.") % {"by": who, "what": what}
         return lead, said.partition(": ")[2] or said
     if code:
@@ -221,7 +211,7 @@ def _gateway_words(
             acts = f"; {client.name} acts from {limit:g}" if limit is not None else ""
             parts.append(f"Score {one.score:.1f}{acts}.")
         if is_threat or one.score is None:
-            parts.append(f"Judged {_VERDICT_WORD[one.verdict]}.")
+            parts.append(f"Judged {VERDICT_WORDS_WITHIN[one.verdict]}.")
     if one.action in LET_THROUGH:
         parts.append(proofs(message.facts, like))
     parts.append(_rule_words(one))

@@ -51,7 +51,8 @@ from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.repeats import KEEP_ANSWERED_S, KEEP_PUT_OFF_S, Repeats, repeat_key
 from seg_bridge.gate.rescan import Unscanned, is_to_be_scanned
 from seg_bridge.gate.scanning import ENGINE_TIMEOUT_S, ScanResult, scan_with_all
-from seg_bridge.gate.spool import Spool, SpoolEntry
+from seg_bridge.gate.spool import Spool
+from seg_bridge.gate.spool_entry import SpoolEntry
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from seg_bridge.gate.hop import OutgoingMail
 from seg_bridge.gate.outgoing import Stamp, mark_tagged, stamp_mail
 from seg_bridge.gate.records import Copy, SeenMail, Transaction
 from seg_bridge.gate.relay import Relay
-from seg_bridge.gate.spool import SpoolEntry
+from seg_bridge.gate.spool_entry import SpoolEntry
 from seg_bridge.gate.ways import Way
 
 _OUTCOME_OF = {

@@ -257,6 +257,9 @@ class MilterSession(asyncio.Protocol):
     def _forget_mail(self) -> None:
         self._open = None
         self._sender_refusal = ""
+        self._give_back()
+
+    def _give_back(self) -> None:
         self._parts.load.bytes_in_flight -= self._counted_bytes
         self._counted_bytes = 0
 
@@ -324,10 +327,11 @@ class MilterSession(asyncio.Protocol):
         mail.data += data
         if len(mail.data) > limits.mail_bytes:
             mail.refusal = _TOO_BIG
-            mail.data.clear()
         elif load.bytes_in_flight > limits.bytes_in_flight:
             mail.refusal = _NO_ROOM
+        if mail.refusal:
             mail.data.clear()
+            self._give_back()
 
     def _end(self, data: bytes) -> None:
         if data or self._open is None or not self._open.has_body:

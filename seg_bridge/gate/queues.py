@@ -22,7 +22,8 @@ from seg_bridge.gate.maps import smart_hosts
 from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.release import Command, Done
 from seg_bridge.gate.returning import may_return
-from seg_bridge.gate.spool import Spool, SpoolEntry
+from seg_bridge.gate.spool import Spool
+from seg_bridge.gate.spool_entry import SpoolEntry
 from seg_bridge.gate.ways import Way, mx_hop
 
 log = logging.getLogger(__name__)

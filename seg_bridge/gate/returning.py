@@ -24,7 +24,7 @@ from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.ways import Way
 
 if TYPE_CHECKING:
-    from seg_bridge.gate.spool import SpoolEntry
+    from seg_bridge.gate.spool_entry import SpoolEntry
 
 _MOST_HEADER_BYTES = 64 * 1024
 _NOT_A_WORD = re.compile(r"[^\x20-\x7e]+")

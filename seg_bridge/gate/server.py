@@ -36,7 +36,7 @@ from seg_bridge.gate.policy import join_hop
 from seg_bridge.gate.postfix_notices import NoticeMilter
 from seg_bridge.gate.queueing import QueueCore
 from seg_bridge.gate.queues import PostfixQueue, Queue, QueueHands, QueueWatch, SpoolQueue
-from seg_bridge.gate.recovery import STOPPED, read_leftovers
+from seg_bridge.gate.recovery import STOPPED, Leftovers, read_leftovers
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.release import Releaser
 from seg_bridge.gate.repeats import Repeats
@@ -131,22 +131,56 @@ class Gate:
 
     async def start(self) -> None:
         """Listens on return.  Raises ``OSError``, ``JournalError`` or ``ValueError``."""
-        settings = self._settings
         leftovers = await asyncio.to_thread(read_leftovers, self._journal_folder)
         self.keeper.load()
+        await self._open_books(leftovers)
+        originals, unscanned = self._open_stores(leftovers)
+        submission = self._submission = self._make_submission()
+        spool = self._make_spool(submission)
+        parts = self._core_parts(originals, spool, unscanned)
+        if self._number:
+            await self._listen(parts)
+            self._begin(self.keeper.watch())
+            return
+        memory = self._recall(leftovers)
+        spool.recover(leftovers.spooled, leftovers.followed_up)
+        await submission.start(parts)
+        await self._listen(parts)
+        mail_log = self._make_mail_log()
+        queue = self._queue(spool, mail_log)
+        watch = QueueWatch(queue, self._client)
+        commands = self._make_commands(originals, memory, submission, QueueHands(queue, watch))
+        self._begin(
+            spool.run(),
+            commands.run(),
+            commands.run_releases(),
+            commands.run_lessons(),
+            watch.run(),
+            submission.run(),
+            self._make_rescanner(unscanned).run(),
+            *self._beside(mail_log),
+        )
+
+    async def _open_books(self, leftovers: Leftovers) -> None:
+        """The journal, in which what an earlier process began is settled, and the repeats."""
         self._journal = Journal(self._journal_folder)
         if records := leftovers.settling_records(datetime.now(UTC)):
             await self._journal.append(*records)
-        repeats = self._repeats = Repeats(settings.repeats_folder)
+        repeats = self._repeats = Repeats(self._settings.repeats_folder)
         await asyncio.to_thread(leftovers.note_unheard, repeats)
         await asyncio.to_thread(repeats.sweep)
-        originals = Originals(settings.originals_folder)
-        unscanned = Unscanned(settings.unscanned_folder)
+
+    def _open_stores(self, leftovers: Leftovers) -> tuple[Originals, Unscanned]:
+        originals = Originals(self._settings.originals_folder)
+        unscanned = Unscanned(self._settings.unscanned_folder)
         if self._listener is None:
             originals.drop_unrecorded(leftovers.kept)
             unscanned.recover(leftovers.answered)
-        submission = self._submission = self._make_submission()
-        spool = Spool(
+        return originals, unscanned
+
+    def _make_spool(self, submission: Submission) -> Spool:
+        settings = self._settings
+        return Spool(
             settings.spool_folder,
             journal=self._journal,
             relay=self._relay,
@@ -161,39 +195,21 @@ class Gate:
                 latest=lambda: self.keeper.current,
             ),
         )
-        if self._number:
-            await self._listen(self._core_parts(originals, spool, unscanned))
-            self._begin(self.keeper.watch())
-            return
-        memory = Memory(settings.folder / "commands.json")
+
+    def _recall(self, leftovers: Leftovers) -> Memory:
+        memory = Memory(self._settings.folder / "commands.json")
         memory.load([*leftovers.commands, *leftovers.begun_commands.values()])
         memory.save()
-        spool.recover(leftovers.spooled, leftovers.followed_up)
-        parts = self._core_parts(originals, spool, unscanned)
-        await submission.start(parts)
-        await self._listen(parts)
-        mail_log = self._make_mail_log()
-        queue = self._queue(spool, mail_log)
-        watch = QueueWatch(queue, self._client)
-        hands = QueueHands(queue, watch)
-        commands = self._make_commands(originals, memory, submission, hands)
-        rescanner = Rescanner(
+        return memory
+
+    def _make_rescanner(self, unscanned: Unscanned) -> Rescanner:
+        return Rescanner(
             unscanned,
-            source=f"gate:{settings.name}",
+            source=f"gate:{self._settings.name}",
             reader=self._reader,
             engines=self._engines,
             journal=self._journal,
             first_pause_s=self._rescan_pause_s,
-        )
-        self._begin(
-            spool.run(),
-            commands.run(),
-            commands.run_releases(),
-            commands.run_lessons(),
-            watch.run(),
-            submission.run(),
-            rescanner.run(),
-            *self._beside(mail_log),
         )
 
     def _begin(self, *work: Coroutine[Any, Any, None]) -> None:

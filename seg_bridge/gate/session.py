@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -71,7 +70,7 @@ class GateSession(Conversation):
         self._is_esmtp = False
         self._hello: tuple[Said, ...] = ()
         self._open: _Open | None = None
-        self._idle_commands = self._mails = 0
+        self._idle_commands = self._mails = self._counted_bytes = 0
         self._tls = self._submitted_by = ""  # of submitted mail only
 
     # What is said
@@ -202,33 +201,37 @@ class GateSession(Conversation):
         taken, self._open = self._open, None
         taken.note("DATA", "354 End the mail with CR LF . CR LF")
         await self.push("354 End the mail with CR LF . CR LF")
-        counted = 0
         body = MailBody(self._limits.mail_bytes)
         try:
-            async for size in self._read_body(body):
-                counted += size
+            await self._read_body(body)
             self._stop_clock()  # no time limit of ours reaches into a commit
             self._idle_commands = 0
             await self._answer(body, taken)
         finally:
-            self._parts.load.bytes_in_flight -= counted
+            self._give_back()
 
-    async def _read_body(self, body: MailBody) -> AsyncIterator[int]:
-        """Fills ``body``; yields how many bytes were added to ``bytes_in_flight``."""
-        load, limits = self._parts.load, self._limits
+    async def _read_body(self, body: MailBody) -> None:
+        """Fills ``body``; what is kept of it counts as ``bytes_in_flight``."""
+        limits = self._limits
         started_s = time.monotonic()
         chunk = bytes(self._inbox)
         self._inbox.clear()
         while (rest := body.feed(chunk)) is None:
+            if body.is_too_big:  # the rest is read and not kept
+                self._give_back()
             self._check_pace(body, time.monotonic() - started_s)
             self._reset_timeout(limits.data_idle_s)
             chunk = await self._reader.read(READ_BYTES)
             if not chunk:
                 raise ConnectionResetError("the client hung up in mid-mail")
             if not body.is_too_big:
-                load.bytes_in_flight += len(chunk)
-                yield len(chunk)
+                self._parts.load.bytes_in_flight += len(chunk)
+                self._counted_bytes += len(chunk)
         self._inbox += rest
+
+    def _give_back(self) -> None:
+        self._parts.load.bytes_in_flight -= self._counted_bytes
+        self._counted_bytes = 0
 
     def _check_pace(self, body: MailBody, taken_s: float) -> None:
         """Ends the conversation over a mail that is endless, too slow or one too many."""

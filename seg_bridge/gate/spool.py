@@ -10,11 +10,10 @@ The gate tries for five days, then holds the copy for a person to decide.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from seg_bridge.gate.policy import PolicySnapshot, normalise_address
 from seg_bridge.gate.records import observation_record
 from seg_bridge.gate.relay import Relay
 from seg_bridge.gate.returning import Returner
+from seg_bridge.gate.spool_entry import SpoolEntry
 from seg_bridge.gate.ways import Way
 
 log = logging.getLogger(__name__)
@@ -43,32 +43,6 @@ class SpoolTimes:
     first_retry_s: float = 15.0
     longest_retry_s: float = 900.0
     give_up_after_s: float = 5 * 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpoolEntry:
-    """Times are Unix seconds.  ``sha256`` names the original bytes, which are kept as evidence.
-
-    ``is_held``: a person wants it to wait.  ``last_reply``: why it waits.  ``claimed``: as in
-    ``OutgoingMail``.
-    """
-
-    name: str
-    ulid: str
-    tenant_id: int
-    internet_message_id: str
-    sha256: str
-    mail_from: str
-    recipients: tuple[str, ...]
-    is_smtputf8: bool
-    is_8bit: bool
-    spooled_at_s: float
-    due_at_s: float
-    attempts: int = 0
-    is_held: bool = False
-    last_reply: str = ""
-    direction: str = "inbound"
-    claimed: str = ""
 
 
 _PLACE = {Outcome.HELD: Place.HOLD, Outcome.REJECTED: Place.NOWHERE}
@@ -136,7 +110,7 @@ class Spool:
     def put(self, entry: SpoolEntry, data: bytes) -> None:
         """Durable on return, but not tried before ``activate``.  Raises ``OSError``."""
         write_synced(self._path(entry.name, ".eml"), data)
-        write_synced(self._path(entry.name, ".json.new"), _encode(entry))
+        write_synced(self._path(entry.name, ".json.new"), entry.encode())
         sync_folder(self._folder)
         failpoint("spool.after_files")
 
@@ -165,7 +139,7 @@ class Spool:
             else:
                 path.unlink()
         for path in self._folder.glob("*.json"):
-            entry = _decode(path.read_bytes())
+            entry = SpoolEntry.decode(path.read_bytes())
             left = tuple(each for each in entry.recipients if _key(entry, each) not in followed_up)
             self._entries[entry.name] = replace(entry, recipients=left)
             if not left:
@@ -190,7 +164,8 @@ class Spool:
     async def order(self, entry: SpoolEntry, action: str, *, by: str) -> str:
         """Does what a person wants with it: ``retry``, ``hold``, ``free``, ``remove``, ``return``.
 
-        "" when it is done, else why not.  Raises ``OSError`` or ``JournalError``.
+        "" when it is done and durable, else why not.  Raises ``OSError`` or ``JournalError``:
+        nothing has changed, and the order is to be repeated.
         """
         if entry.name in self._trying:
             return "It is being tried at this moment. Look again."
@@ -198,9 +173,9 @@ class Spool:
             case "retry" if entry.is_held:
                 return "It is on hold: let it go on first."
             case "retry" | "free":
-                self._replace(replace(entry, due_at_s=time.time(), is_held=False))
+                self._store(replace(entry, due_at_s=time.time(), is_held=False))
             case "hold":
-                self._replace(replace(entry, is_held=True))
+                self._store(replace(entry, is_held=True))
             case "remove":
                 await self._take_out(entry, f"taken out of the queue by {by}")
             case "return" if self._returner is not None:
@@ -215,7 +190,7 @@ class Spool:
         assert self._returner is not None
         data = await asyncio.to_thread(self._path(entry.name, ".eml").read_bytes)
         waiting = replace(entry, is_held=True)
-        self._replace(waiting)
+        self._store(waiting)  # else a gate that dies now would return it and deliver it too
         trouble = await self._returner.send_back(entry, data)
         if self._entries.get(entry.name) != waiting:
             return trouble or "Another order came first."
@@ -359,11 +334,17 @@ class Spool:
         self._replace(replace(entry, attempts=entry.attempts + 1, due_at_s=time.time() + wait_s))
 
     def _replace(self, entry: SpoolEntry) -> None:
-        self._entries[entry.name] = entry
+        """What the gate itself notes: it holds even where the disk refuses it."""
         try:
-            replace_file(self._path(entry.name, ".json"), _encode(entry))
+            self._store(entry)
         except OSError as error:
+            self._entries[entry.name] = entry
             log.error("spool entry %s keeps its old times on disk: %s", entry.name, error)
+
+    def _store(self, entry: SpoolEntry) -> None:
+        """Durable on return.  Raises ``OSError``: nothing has changed."""
+        replace_file(self._path(entry.name, ".json"), entry.encode())
+        self._entries[entry.name] = entry
 
     def _forget(self, entry: SpoolEntry) -> None:
         self._path(entry.name, ".json").unlink(missing_ok=True)
@@ -384,12 +365,3 @@ def _rule(answer: HopAnswer) -> str:
     if answer.state == "refused":
         return "held: the next hop refused this recipient after the gate had taken the mail"
     return "held: the next hop did not take this recipient within five days"
-
-
-def _encode(entry: SpoolEntry) -> bytes:
-    return json.dumps(asdict(entry)).encode("ascii")
-
-
-def _decode(data: bytes) -> SpoolEntry:
-    fields = json.loads(data)
-    return SpoolEntry(**{**fields, "recipients": tuple(fields["recipients"])})

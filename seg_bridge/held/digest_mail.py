@@ -12,12 +12,13 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext, override
+from django.utils.translation import ngettext, override
 
 from incidents.models import Delivery
 from incidents.models.mail import Place
 from incidents.notices import inert
 from incidents.release_rights import CLIENT, rights_of
+from incidents.words import NOT_SCANNED_WORD
 from seg_bridge.held.links import token_of
 from seg_bridge.held.models import HeldLink
 from seg_bridge.held.schedule import Schedule
@@ -107,12 +108,4 @@ def _why(copy: Delivery) -> str:
     held = copy.get_gateway_verdict_display()
     moved = copy.get_person_verdict_display() or copy.get_mailbox_verdict_display()
     word = held if copy.place == Place.HOLD else moved or held
-    return _(str(word or "Not scanned"))
-
-
-# The words of ``Delivery``'s verdicts, and of none.
-_WORDS = (
-    *(gettext_noop("Clean"), gettext_noop("Graymail"), gettext_noop("Spam")),
-    *(gettext_noop("Phishing"), gettext_noop("Fraud"), gettext_noop("Malware")),
-    *(gettext_noop("Suspicious"), gettext_noop("Unscannable"), gettext_noop("Not scanned")),
-)
+    return _(str(word or NOT_SCANNED_WORD))

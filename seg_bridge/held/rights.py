@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from incidents.layers import ReleaseRight
+from incidents.gateway_asked import ReleaseRight
 from incidents.models import Delivery
 from seg_bridge.held.policy import Policy, policies_for
 from seg_bridge.policies.keys import (

@@ -21,7 +21,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from incidents.layers import LessonWish
+from incidents.gateway_asked import LessonWish
 from incidents.models import Delivery, Intent, Message, Observation, Sighting
 from incidents.models.mail import Layer, Place
 from incidents.remediation import acquire_original, pullable

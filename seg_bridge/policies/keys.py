@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import available_timezones
 
-from incidents.words import MatrixAction, Verdict
+from incidents.words import NOT_SCANNED_WORD, VERDICT_WORDS, MatrixAction, Verdict
 from seg_bridge.gate.treatment import DEFAULT_ACT_FROM, DEFAULT_MATRIX, FileTrait
 
 Value = str | float
@@ -21,17 +21,7 @@ NOT_SCANNED = "not_scanned"
 # What can be said of a mail: a verdict, or that no engine said any.
 ROWS = (*map(str, Verdict), NOT_SCANNED)
 
-ROW_WORDS = {
-    Verdict.CLEAN: "Clean",
-    Verdict.GRAYMAIL: "Graymail",
-    Verdict.SPAM: "Spam",
-    Verdict.PHISH: "Phish",
-    Verdict.BEC: "Fraud",
-    Verdict.MALWARE: "Malware",
-    Verdict.SUSPICIOUS: "Suspicious",
-    Verdict.UNSCANNABLE: "Unscannable",
-    NOT_SCANNED: "Not scanned",
-}
+ROW_WORDS: dict[str, str] = {**VERDICT_WORDS, NOT_SCANNED: NOT_SCANNED_WORD}
 ACTION_WORDS = {
     MatrixAction.DELIVER: "Deliver",
     MatrixAction.TAG: "Deliver with a mark",
@@ -253,7 +243,7 @@ def _threshold_and_file_keys() -> list[Key]:
 
 
 def _held_keys() -> list[Key]:
-    """Held mail, its digest, and what the filter learns from what people decide about it."""
+    """Held mail, and what the filter learns from what people decide about it."""
     return [
         Key(
             name="held.requests",
@@ -261,6 +251,37 @@ def _held_keys() -> list[Key]:
             default="manual",
             choices=REQUEST_WORDS,
         ),
+        *_digest_keys(),
+        Key(
+            name="held.keep_days",
+            label="Held mail is kept for",
+            default=30,
+            low=1,
+            high=365,
+            is_whole=True,
+            unit="days",
+        ),
+        Key(
+            name="held.most_mb",
+            label="Held mail takes at most",
+            default=0,
+            low=10,
+            high=1_000_000,
+            is_whole=True,
+            zero="no limit",
+            unit="MB",
+        ),
+        Key(
+            name="learn",
+            label="The filter learns from what people decide",
+            default="no",
+            choices=LEARN_WORDS,
+        ),
+    ]
+
+
+def _digest_keys() -> list[Key]:
+    return [
         Key(
             name="digest.when",
             label="The digest of held mail goes out",
@@ -288,31 +309,6 @@ def _held_keys() -> list[Key]:
             label="Digests and notices are written in",
             default="en",
             choices=LANGUAGE_WORDS,
-        ),
-        Key(
-            name="held.keep_days",
-            label="Held mail is kept for",
-            default=30,
-            low=1,
-            high=365,
-            is_whole=True,
-            unit="days",
-        ),
-        Key(
-            name="held.most_mb",
-            label="Held mail takes at most",
-            default=0,
-            low=10,
-            high=1_000_000,
-            is_whole=True,
-            zero="no limit",
-            unit="MB",
-        ),
-        Key(
-            name="learn",
-            label="The filter learns from what people decide",
-            default="no",
-            choices=LEARN_WORDS,
         ),
     ]
 

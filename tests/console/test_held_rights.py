@@ -122,7 +122,7 @@ def test_what_nobody_may_release_a_lead_may_not_either(gated: Cast):
     (copy,) = hold(gated, Verdict.PHISH)
     with scope(gated):
         state_policy(gated.acme, release_phish="nobody")
-        with pytest.raises(NotAllowed, match=r"Phish is released by nobody .policy of Acme."):
+        with pytest.raises(NotAllowed, match=r"Phishing is released by nobody .policy of Acme."):
             release_held(delivery=copy, actor=gated.mo)
 
 

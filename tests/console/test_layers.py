@@ -96,7 +96,7 @@ def test_rehearse_then_accept_then_it_is_on_the_incident(cast: Cast, as_ana, ite
     opens = reverse("rehearsal_list", args=[kept.id, "newly_held"])
     assert f'href="{opens}">1</a>' in page
     assert "Invoice 4711" in text(as_ana, "rehearsal_list", kept.id, "newly_held")
-    assert "Phish" in text(as_ana, "rehearsal_list", kept.id, "caught")
+    assert "Phishing" in text(as_ana, "rehearsal_list", kept.id, "caught")
     answer = as_ana.post(reverse("disagreement_accept", args=[item.id]), {"reason": "clear"})
     assert answer.status_code == 302
     page = text(as_ana, "incident", item.incident_id)

@@ -251,5 +251,5 @@ def test_the_portal_is_translated_and_the_console_is_not(gated: Cast, settings):
     console.force_login(gated.ana)
     page = console.get("/console/held")
     assert '<html lang="en"' in page.content.decode()
-    assert "Phish" in page.content.decode()
+    assert "Phishing" in page.content.decode()
     assert translation.get_language() == "en"

@@ -11,8 +11,9 @@ from django.db import transaction
 from incidents import disagreements
 from incidents.correlation import make_sense_of_backlog
 from incidents.disagreements import accept, dismiss, rehearse_repair
+from incidents.gateway_asked import RepairForecast
 from incidents.intake import record
-from incidents.layers import Objections, RepairForecast, gateway_layer
+from incidents.layers import Objections, gateway_layer
 from incidents.models import (
     Delivery,
     Disagreement,

@@ -16,17 +16,10 @@ from incidents.automation import serve_responses, set_late_verdicts
 from incidents.correlation import make_sense_of_backlog
 from incidents.execution import serve_remediation
 from incidents.foresight import foresee, why_exception_fails
+from incidents.gateway_asked import ExceptionMade
 from incidents.held import give_back
 from incidents.intake import record
-from incidents.layers import (
-    CopyState,
-    ExceptionMade,
-    Judged,
-    LayerBlind,
-    LayerError,
-    NoMailbox,
-    NotThereYet,
-)
+from incidents.layers import CopyState, Judged, LayerBlind, LayerError, NoMailbox, NotThereYet
 from incidents.looks import AGAIN_AFTER_S, ask_look, serve_looks
 from incidents.looks_proof import has_same_bytes
 from incidents.looks_words import next_step

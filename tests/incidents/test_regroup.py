@@ -8,7 +8,9 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+from django.utils import timezone
 
+from console.queries.sla import due_within
 from incidents.campaigns.ledger import standing
 from incidents.campaigns.moving import lineage, message_ids_of, successor
 from incidents.correlation import make_sense_of_backlog
@@ -20,6 +22,8 @@ from incidents.models import (
     IncidentMessage,
     Job,
     Message,
+    Pause,
+    Quiet,
     Regrouping,
     StandingOrder,
 )
@@ -36,6 +40,8 @@ from incidents.regroup import (
 from incidents.regroup_campaigns import join_campaign, leave_campaign
 from incidents.remediation import pull_incident, restore_incident
 from incidents.services import resolve_incident, take_incident
+from incidents.services.waiting import stop_waiting, wait_for
+from incidents.sla.plan import BUILT_IN_TARGETS
 from incidents.words import Verdict
 from tenants.errors import Conflict, WrongInput
 from tenants.models import AuditEntry, Tenant
@@ -147,6 +153,65 @@ def test_splitting_and_undoing_restores_the_state(
     redirect = after["incidents"].pop()
     assert redirect["merged_into_id"] == one.id
     assert after == before
+
+
+def test_what_is_split_off_keeps_the_clock_of_the_one_it_came_from(
+    acme: Tenant, two: tuple[Incident, Incident], cast: Cast
+):
+    """Three hours ago it opened and was taken; an hour of silence, then the client was asked."""
+    one, _ = two
+    now = timezone.now()
+    hour = timedelta(hours=1)
+    opened = now - 3 * hour
+    take_incident(incident=one, actor=cast.ana)
+    Incident.objects.filter(id=one.id).update(
+        opened_at=opened, triaged_at=opened + hour / 4, acted_at=opened + hour / 2
+    )
+    silent = {"tenant": acme, "incident": one, "kind": Quiet.Kind.MUTED, "reason": "known"}
+    ended = {"until": opened + 2 * hour, "ended_at": opened + 2 * hour, "copies": 3, "exposed": 0}
+    Quiet.objects.create(**silent, **ended, started_at=opened + hour, started_by="Ana")
+    one = Incident.objects.select_related("tenant").get(id=one.id)
+    wait_for(incident=one, actor=cast.ana, cause="client_answer", asked="Did anybody pay?")
+    done = split_incident(
+        incident=one, messages=message_ids_of(one)[1:2], actor=cast.ana, reason=WHY
+    )
+    made = Incident.objects.select_related("tenant").get(number=3)
+    assert (made.opened_at, made.triaged_at) == (opened, opened + hour / 4)
+    assert (made.acted_at, made.due_at, made.waiting_for) == (
+        opened + hour / 2,
+        None,
+        "client_answer",
+    )
+
+    stop_waiting(incident=made, actor=cast.ana, answer="No.")
+    one.refresh_from_db()
+    made.refresh_from_db()
+    # What the other is asked is still open there; of the part the client has answered.
+    assert (one.due_at, made.due_for) == (None, "contain")
+    agreed = BUILT_IN_TARGETS[made.severity]["contain"] * timedelta(minutes=1)
+    assert made.due_at is not None
+    assert hour <= made.due_at - opened - agreed < hour + timedelta(minutes=1)
+    forecast = {each.id for each in due_within(Incident.objects, "48")}
+    assert (made.id in forecast, one.id in forecast) == (True, False)
+
+    undo_regrouping(done=done, actor=cast.ana)
+    one.refresh_from_db()
+    assert one.waiting_for == "client_answer"
+    assert Pause.objects.filter(ended_at=None).count() == 1
+
+
+def test_an_answer_given_before_a_split_is_undone_stays_given(
+    acme: Tenant, two: tuple[Incident, Incident], cast: Cast
+):
+    one = Incident.objects.select_related("tenant").get(id=two[0].id)
+    wait_for(incident=one, actor=cast.ana, cause="client_answer", asked="Did anybody pay?")
+    done = split_incident(
+        incident=one, messages=message_ids_of(one)[1:2], actor=cast.ana, reason=WHY
+    )
+    stop_waiting(incident=one, actor=cast.ana, answer="No.")
+    undo_regrouping(done=done, actor=cast.ana)
+    one.refresh_from_db()
+    assert (one.waiting_for, one.due_at is None) == ("", False)
 
 
 def test_moving_and_undoing_restores_the_state(

@@ -114,6 +114,29 @@ def pull(cast: Cast, incident: Incident) -> Job:
     return job
 
 
+def test_what_a_killed_worker_left_comes_before_checks_that_fell_due_earlier(
+    cast: Cast, incident: Incident, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+):
+    pull(cast, incident)
+    now = timezone.now()
+    with _scope(cast.acme):
+        checked, left = Intent.objects.select_related("delivery").order_by("id")
+        Intent.objects.filter(id=checked.id).update(due_at=now - timedelta(minutes=10))
+        Intent.objects.filter(id=left.id).update(
+            state=Intent.State.CALLING, finished_at=None, due_at=now - timedelta(seconds=1)
+        )
+    read: list[str] = []
+    read_state = mailboxes.read_state
+
+    def noted(copy: Copy) -> CopyState:
+        read.append(copy.mailbox_item_id)
+        return read_state(copy)
+
+    monkeypatch.setattr(mailboxes, "read_state", noted)
+    serve_remediation(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    assert read == [left.delivery.mailbox_item_id, checked.delivery.mailbox_item_id]
+
+
 def test_pull_then_restore_is_the_identity(cast: Cast, incident: Incident, mailboxes: Mailboxes):
     before = dict(mailboxes.places)
     job = pull(cast, incident)

@@ -95,6 +95,8 @@ def test_pdf_and_csv_say_what_the_document_says(cast: Cast, incident: Incident):
     with _scope(cast.acme):
         document = build_document(incident, audience="internal", created_by="Ana")
     text = text_of(render_pdf(document))
+    assert "Phishing for " in text
+    assert "phish for " not in text
     rows = list(csv.DictReader(io.StringIO(render_csv(document).decode("utf-8-sig"))))
     assert [row["recipient"] for row in rows] == ["info@acme.example"]
     assert rows[0]["mailbox_verdict"] == "phish"

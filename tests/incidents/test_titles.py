@@ -72,7 +72,7 @@ def test_a_phish_says_as_whom_it_poses_and_how_many_inboxes_it_reached():
 def test_the_other_kinds_say_what_is_known():
     assert said("malware", "program_in_archive") == "Malware in an attached archive to 2 people"
     assert said("spam", domain="win.example", inboxes=3) == "Spam from win.example, 3 inboxes"
-    assert said("unscannable", domain="x.example") == "Unreadable mail from x.example to 2 people"
+    assert said("unscannable", domain="x.example") == "Unscannable mail from x.example to 2 people"
     assert said("suspicious") == "Suspicious mail to 2 people"
     assert said("account") == "An account at risk, its mail went to 2 people"
     assert said("health", domain="x.example") == "Mail around the gateway, 3 mails"

@@ -12,10 +12,13 @@ in, a session or token that has expired, or whose person is no longer active.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from tests.api_bridge.sandbox.workspace import service_account
 
 CONSOLE = """
 route              method  object     mo  ana  bo   reader token nobody
@@ -496,6 +499,9 @@ api-gaps               GET     client        200 200  200  401    200   401
 api-gaps-list          GET     client        200 200  200  401    200   401
 api-access             GET     client        200 200  200  401    200   401
 api-access-links       POST    client        201 403  403  401    201/403 401
+api-google-account     GET     -             200 403  403  401    200/403 401
+api-google-account     POST    -             200 403  403  401    200/403 401
+api-google-account-remove POST -             204 403  403  401    204/403 401
 api-scan-back          GET     client        200 200  200  401    200   401
 api-scan-back          POST    client        409 403  403  401    409/403 401
 api-scan-back-stop     POST    scan-back     200 403  403  401    200/403 401
@@ -793,6 +799,9 @@ BODIES |= {
     "api-scan-back-report": {"audience": "client"},
     "access_link": {"purposes": ["detect"]},
     "api-access-links": {"purposes": ["detect"]},
+    "api-google-account": {
+        "key_json": json.dumps(service_account("keep", "https://oauth2.googleapis.com/token"))
+    },
     "queue_order": {"reason": "Again"},
     "onboard_behind": {"despite": "on"},
     "domain_way": {
@@ -843,6 +852,8 @@ MORE_ARGUMENTS: dict[str, dict[str, object]] = {
     "registration": {"purpose": "detect"},
     "google_account": {"purpose": "respond"},
     "google_account_remove": {"purpose": "respond"},
+    "api-google-account": {"purpose": "respond"},
+    "api-google-account-remove": {"purpose": "respond"},
     "queue_order": {"action": "retry"},
     "queue_order_all": {"action": "free"},
     "report_file": {"kind": "pdf"},

@@ -1,8 +1,12 @@
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.utils import timezone
 
 from seg_bridge.changes import block_sender
@@ -19,7 +23,7 @@ from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotAllowed, NotThere, WrongInput
 from tenants.ids import new_id
-from tenants.models import AuditEntry, Provider, Work
+from tenants.models import AuditEntry, Person, Provider, Work
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.factories import Cast
 from tests.seg_bridge.conftest import Mx
@@ -224,4 +228,93 @@ def test_a_rule_past_its_end_is_retired_and_the_next_end_is_told(cast: Cast):
             kept = set(GatewayRule.objects.filter(removed_at=None).values_list("value", flat=True))
             ended = AuditEntry.objects.get(action="seg_bridge.rule.expired")
     assert kept == {"x@evil.example", "y@evil.example"}
+    assert ended.detail["value"] == "eve@evil.example"
+
+
+def at_the_same_moment(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, act: Callable[[Person], GatewayRule]
+) -> dict[str, GatewayRule | str]:
+    """What Ana and Bo were answered, who had both looked for such an entry before either made it;
+    Bo's is not written before Ana's is, and Ana's not committed before Bo waits for it.
+    """
+    looked, written = threading.Barrier(2, timeout=20), threading.Event()
+    answers: dict[str, GatewayRule | str] = {}
+    save = GatewayRule.save
+
+    def slowly(rule: GatewayRule, **kwargs: Any) -> None:
+        looked.wait()
+        if rule.owner_name == "Bo":
+            assert written.wait(20)
+        save(rule, **kwargs)
+        written.set()
+        if rule.owner_name == "Ana":
+            time.sleep(0.1)
+
+    def ask(person: Person) -> None:
+        try:
+            scope = tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id)
+            with scope:
+                answers[person.name] = act(person)
+        except Exception as error:  # noqa: BLE001 (the test names it)
+            answers[person.name] = repr(error)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(GatewayRule, "save", slowly)
+    threads = [threading.Thread(target=ask, args=(person,)) for person in (cast.ana, cast.bo)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return answers
+
+
+def test_of_two_same_entries_at_the_same_moment_one_is_made(
+    transactional_cast: Cast, monkeypatch: pytest.MonkeyPatch
+):
+    cast = transactional_cast
+    end = timezone.now() + timedelta(days=1)
+    answers = at_the_same_moment(
+        cast, monkeypatch, lambda person: add(cast, actor=person, expires_at=end)
+    )
+    assert isinstance(answers["Ana"], GatewayRule)
+    assert "Ana made this rule" in str(answers["Bo"])
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        assert GatewayRule.objects.get() == answers["Ana"]
+        assert AuditEntry.objects.filter(action="seg_bridge.rule.added").count() == 1
+
+
+def test_two_who_block_one_sender_at_the_same_moment_see_the_one_block(
+    transactional_cast: Cast, monkeypatch: pytest.MonkeyPatch
+):
+    cast = transactional_cast
+    end = timezone.now() + timedelta(days=1)
+    answers = at_the_same_moment(
+        cast,
+        monkeypatch,
+        lambda person: block_sender(
+            tenant=cast.acme,
+            sender="eve@evil.example",
+            reason="x",
+            actor=person,
+            expires_at=end,
+        ),
+    )
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        assert [*answers.values()] == [GatewayRule.objects.get()] * 2
+
+
+def test_an_entry_past_its_end_makes_room_for_the_same_before_it_is_retired(cast: Cast):
+    start = timezone.now()
+    scope = {"provider_id": cast.provider.id}
+    with tenant_scope(Role.ANALYST, [cast.acme.id], **scope):
+        add(cast, expires_at=start + timedelta(hours=1))
+    later = start + timedelta(hours=2)
+    with (
+        time_machine.travel(later, tick=False),
+        tenant_scope(Role.ANALYST, [cast.acme.id], **scope),
+    ):
+        again = add(cast)
+        assert list(GatewayRule.objects.filter(removed_at=None)) == [again]
+        ended = AuditEntry.objects.get(action="seg_bridge.rule.expired")
     assert ended.detail["value"] == "eve@evil.example"

@@ -248,6 +248,24 @@ async def test_a_mail_that_is_too_big_is_refused_and_not_kept_in_memory(milter_f
         assert (await mta.send(mail_bytes())).final == "queued"
 
 
+@pytest.mark.parametrize(
+    ("bounds", "reply"),
+    [
+        (FrontLimits(mail_bytes=50_000, bytes_in_flight=70_000), "552 5.3.4"),
+        (FrontLimits(bytes_in_flight=50_000), "452 4.3.1"),
+    ],
+)
+async def test_a_mail_that_is_refused_takes_no_room_while_its_rest_comes(milter_for, bounds, reply):
+    async with milter_for(limits=bounds) as gate, mta_of(gate) as first, mta_of(gate) as second:
+        await first.envelope([INFO])
+        first.say(packet("L", b"Subject\0 x\0") + packet("B", b"x" * 60_000))
+        await asyncio.sleep(0.05)
+        raw = mail_bytes(body="y" * 40_000 + "\r\n")
+        assert (await second.send(raw)).final == "queued"
+        first.say(packet("E"))
+        assert (await first.end(b"", [INFO])).final.startswith(reply)
+
+
 async def test_too_many_bytes_in_flight_put_a_mail_off(milter_for):
     bounds = FrontLimits(bytes_in_flight=50_000)
     async with (

@@ -1,6 +1,7 @@
 """What waits is told to the console and changed at its word: the spool, and Postfix's queue."""
 
 import asyncio
+import errno
 import json
 import os
 import time
@@ -10,7 +11,7 @@ import pytest
 from typing_extensions import override
 
 from console.gateway_parts.clerk import Clerk
-from seg_bridge.gate import queues
+from seg_bridge.gate import commands, queues, spool
 from seg_bridge.gate.desk import Desk, Listed, Listing
 from seg_bridge.gate.maillog import Queued
 from seg_bridge.gate.queues import PostfixQueue
@@ -40,6 +41,11 @@ def order(kind, queue_id, **changes):
         "queue_id": queue_id,
     }
     return {**values, **changes}
+
+
+def one_of(gate, pattern):
+    (path,) = gate.settings.spool_folder.glob(pattern)
+    return path
 
 
 async def waiting(gate, sink):
@@ -93,6 +99,37 @@ async def test_what_is_on_hold_waits_over_a_restart_until_it_is_let_go(gate_for,
         assert refused == (False, "It is on hold: let it go on first.")
         await obeyed(gate, order("q_free", item["queue_id"], seq=3))
         await until(lambda: sink.recipients() == [CEO, INFO])
+
+
+@pytest.mark.parametrize("action", ["hold", "free"])
+async def test_what_the_disk_refuses_is_not_acknowledged_and_is_done_when_it_is_repeated(
+    gate_for, sink, monkeypatch, action
+):
+    """A hold that is only in memory would be gone, and the mail on its way, after a restart."""
+    refused = []
+
+    monkeypatch.setattr(commands, "FIRST_RETRY_S", 0.05)
+
+    def refusing(path, data):
+        refused.append(path)
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    def is_held():
+        return json.loads(one_of(gate, "*.json").read_bytes())["is_held"]
+
+    async with gate_for(spool_times=SLOW) as gate:
+        item = await waiting(gate, sink)
+        before = is_held()
+        with monkeypatch.context() as disk:
+            disk.setattr(spool, "replace_file", refusing)
+            wanted = order(f"q_{action}", item["queue_id"])
+            gate.ingest.commands = [wanted]
+            await until(lambda: len(refused) > 1)  # asked for again, and tried again
+            assert not [each for each in gate.records() if each["kind"] == "command"]
+            assert gate.ingest.queues[-1]["items"][0]["where"] == "deferred"
+            assert is_held() == before
+        assert await obeyed(gate, wanted) == (True, "done")
+        assert is_held() == (action == "hold")
 
 
 async def test_what_is_taken_out_is_on_record_and_goes_to_nobody(gate_for, sink):

@@ -108,6 +108,23 @@ async def test_a_mail_that_is_too_big_is_refused_and_the_conversation_goes_on(ga
     assert len(sink.mails) == 1
 
 
+async def test_a_mail_that_is_too_big_takes_no_room_while_its_rest_comes(gate_for, sink):
+    bounds = limits(mail_bytes=100_000, bytes_in_flight=150_000)
+    async with (
+        gate_for(limits=bounds) as gate,
+        client_of(gate) as first,
+        client_of(gate) as second,
+    ):
+        for client in (first, second):
+            await client.envelope("info@acme.example")
+        await first.command("DATA")
+        first.writer.write(b"x" * 120_000)
+        await asyncio.sleep(0.05)
+        assert (await second.data(b"y" * 90_000 + END)).startswith("250")
+        first.writer.write(END)
+        assert (await first.reply()).startswith("552")
+
+
 async def test_a_mail_without_end_is_cut_off(gate_for, sink):
     async with gate_for(limits=limits(mail_bytes=10_000)) as gate, client_of(gate) as client:
         await client.envelope("info@acme.example")

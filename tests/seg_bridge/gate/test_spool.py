@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from seg_bridge.gate import spool as spool_module
 from seg_bridge.gate.hop import HopAnswer, OutgoingMail
 from seg_bridge.gate.policy import PolicySnapshot
-from seg_bridge.gate.spool import Spool, SpoolEntry, SpoolTimes
+from seg_bridge.gate.spool import Spool, SpoolTimes
+from seg_bridge.gate.spool_entry import SpoolEntry
 from tests.seg_bridge.gate.parts import snapshot_of, tenant, until
 
 INFO, CEO = "info@acme.example", "CEO@Acme.example"
@@ -19,7 +22,11 @@ ULID_TEXT = "01KAZ0000000000000000000AA"
 
 
 def spool(
-    folder: Path, relay: Any = None, journal: Any = None, policy: PolicySnapshot | None = None
+    folder: Path,
+    relay: Any = None,
+    journal: Any = None,
+    policy: PolicySnapshot | None = None,
+    returner: Any = None,
 ) -> Spool:
     """Without relay and journal: neither is asked before a copy is tried."""
     return Spool(
@@ -29,6 +36,7 @@ def spool(
         source="gate:gate1",
         snapshot=lambda: policy,
         times=SpoolTimes(first_retry_s=0.01),
+        returner=cast(Any, returner),
     )
 
 
@@ -130,3 +138,33 @@ async def test_one_clients_mail_host_holds_up_no_other(tmp_path: Path, trouble: 
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+class Returner:
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    async def send_back(self, entry: SpoolEntry, data: bytes) -> str:
+        self.sent.append(entry.name)
+        return ""
+
+
+async def test_nothing_is_returned_that_could_still_be_delivered_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    returner, journal = Returner(), Journal()
+    waiting = spool(tmp_path, journal=journal, returner=returner)
+    waiting.put(entry(INFO), b"mail")
+    waiting.activate(entry(INFO))
+    (kept,) = waiting.entries()
+    with monkeypatch.context() as disk:
+        disk.setattr(spool_module, "replace_file", refusing)
+        with pytest.raises(OSError, match="no space"):
+            await waiting.order(kept, "return", by="Ana")
+    assert (returner.sent, journal.records, waiting.entries()) == ([], [], [kept])
+    assert await waiting.order(kept, "return", by="Ana") == ""
+    assert (returner.sent, waiting.entries()) == ([kept.name], [])
+
+
+def refusing(path: Path, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "no space left on device")
