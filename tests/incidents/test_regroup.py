@@ -191,7 +191,7 @@ def test_what_is_split_off_keeps_the_clock_of_the_one_it_came_from(
     agreed = BUILT_IN_TARGETS[made.severity]["contain"] * timedelta(minutes=1)
     assert made.due_at is not None
     assert hour <= made.due_at - opened - agreed < hour + timedelta(minutes=1)
-    forecast = {each.id for each in due_within(Incident.objects, "48")}
+    forecast = {each.id for each in due_within(Incident.objects.all(), "48")}
     assert (made.id in forecast, one.id in forecast) == (True, False)
 
     undo_regrouping(done=done, actor=cast.ana)

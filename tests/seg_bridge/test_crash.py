@@ -12,8 +12,8 @@ from django.utils import timezone
 from incidents import layers
 from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import read_evidence
+from incidents.gateway_asked import LessonWish
 from incidents.intake import record
-from incidents.layers import LessonWish
 from incidents.models import (
     ClientWord,
     Delivery,

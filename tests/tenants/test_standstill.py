@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from incidents.models import Incident, Intent, Job
 from incidents.remediation import pull_incident
+from incidents.words import Place
 from tenants.models import AuditEntry, OutgoingMail, Tenant
 from tenants.outbox import post
 from tenants.scope import Role, maintenance_scope, tenant_scope
@@ -160,7 +161,7 @@ def test_what_a_person_put_back_since_is_not_removed_again(
     cast: Cast, incident: Incident, mailboxes: Mailboxes
 ):
     pull(cast, incident)
-    mailboxes.places["i1"] = "inbox"  # restored after the backup, which still means to look
+    mailboxes.places["i1"] = Place.INBOX  # restored after the backup, which still means to look
     moves = mailboxes.moves
     restored_from(1)
     may_act()
