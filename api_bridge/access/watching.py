@@ -129,7 +129,7 @@ def _troubles(answers: list[tuple[_Asked, Token | BridgeError]]) -> list[Trouble
             found += _of_roles(asked, answer)
         elif isinstance(answer, AuthExpired):
             found.append(_of_refusal(asked, answer))
-    found += _of_blindness({trouble.code for trouble in found})
+    found += _of_blindness(_told_of(answers))
     found += [*_of_refused_mailboxes(), *_of_pushes()]
     everything = [*found, *_of_secrets(), *_of_relationships()]
     return list({(each.code, each.key): each for each in everything}.values())
@@ -158,17 +158,30 @@ def _of_refusal(asked: _Asked, error: AuthExpired) -> Trouble:
     return Trouble(code="consent", key=asked.purpose, words=words)
 
 
-def _of_blindness(known: set[str]) -> list[Trouble]:
+def _told_of(answers: list[tuple[_Asked, Token | BridgeError]]) -> set[UUID]:
+    """Connections of which it is told already why they cannot read.  What is missing for acting, or
+    at another host, is no such reason.
+    """
+    told = set()
+    for asked, answer in answers:
+        if asked.purpose != Purpose.DETECT:
+            continue
+        lacks = missing(Purpose.DETECT, answer.roles) if isinstance(answer, Token) else []
+        if isinstance(answer, AuthExpired) or any(not need.is_extra for need in lacks):
+            told.add(asked.connection_id)
+    return told
+
+
+def _of_blindness(told: set[UUID]) -> list[Trouble]:
     """A layer that cannot read although tokens are given, unless its cause is told already."""
-    if known & {"consent", "secret", "permission"}:
-        return []
     return [
         Trouble(
             code="consent",
-            key="blind",
+            key=f"blind/{row.id}",
             words=f"{row.get_kind_display()} is not read: {why_blind(row)} {row.last_error}",
         )
-        for row in Connection.objects.exclude(blind_since=None)
+        for row in Connection.objects.exclude(blind_since=None).order_by("id")
+        if row.id not in told
     ]
 
 

@@ -79,6 +79,40 @@ def test_a_withdrawn_consent_opens_one_incident_and_its_return_settles_it(connec
     assert [each.state for each in yard.health("consent")] == ["resolved", "new"]
 
 
+def test_a_blind_host_is_told_whatever_another_one_or_acting_lacks(connected):
+    yard = connected
+    now = timezone.now()
+    with yard.worker():
+        for number in (1, 2):
+            Connection.objects.create(
+                tenant=yard.tenant,
+                kind=Connection.Kind.IMAP,
+                cloud_tenant_id=f"imap{number}.acme.example",
+                state=Connection.State.CREDENTIALS_EXPIRED,
+                blind_since=now,
+            )
+        blind = Connection.objects.filter(kind=Connection.Kind.IMAP)
+        keys = sorted(f"blind/{each.id}" for each in blind)
+    withdraw(yard, Purpose.REMEDIATE)
+    yard.application(Purpose.REMEDIATE, roles=[])
+    yard.serve()
+    assert standing(yard, "consent") == [*keys, "remediate"]
+    yard.consent(Purpose.REMEDIATE)
+    assert standing(yard, "permission") == ["remediate/Mail.ReadWrite"]
+    assert standing(yard, "consent") == keys
+    with yard.worker():
+        blind.filter(cloud_tenant_id__startswith="imap1").delete()
+        Connection.objects.filter(kind=Connection.Kind.GRAPH).update(
+            state=Connection.State.NEEDS_CONSENT, blind_since=now
+        )
+    yard.serve()
+    assert len(standing(yard, "consent")) == 2
+    withdraw(yard, Purpose.DETECT)
+    yard.serve()
+    told = standing(yard, "consent")
+    assert (len(told), "detect" in told) == (2, True), "its own refusal is told once"
+
+
 def test_what_a_person_resolved_stays_so_until_something_new_is_lost(connected):
     yard = connected
     withdraw(yard, Purpose.REMEDIATE)
