@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from api_bridge import connectors
 from api_bridge.access.delegations import ask_google, google_accounts, keep_delegation
-from api_bridge.access.models import AppRegistration, Grant, Purpose, Relationship
+from api_bridge.access.models import AppRegistration, Grant, Purpose
 from api_bridge.access.permissions import missing
 from api_bridge.access.proof import Token, fetch_token
+from api_bridge.access.relationships import WARNED_BEFORE, of_relationships, related
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import wire_connection
@@ -30,7 +32,6 @@ from tenants.work import work_scope
 CODES_OF_OURS = ("gdap", "push", "refused")
 CODES = ("consent", "permission", "secret", *CODES_OF_OURS)
 EVERY, AGAIN = timedelta(hours=1), timedelta(minutes=5)
-WARNED_BEFORE = timedelta(days=30)
 NAMED = 5
 _OF_CREDENTIALS = frozenset({"bad_credentials", "credentials_expired"})
 
@@ -131,7 +132,7 @@ def _troubles(answers: list[tuple[_Asked, Token | BridgeError]]) -> list[Trouble
             found.append(_of_refusal(asked, answer))
     found += _of_blindness(_told_of(answers))
     found += [*_of_refused_mailboxes(), *_of_pushes()]
-    everything = [*found, *_of_secrets(), *_of_relationships()]
+    everything = [*found, *_of_secrets(), *of_relationships()]
     return list({(each.code, each.key): each for each in everything}.values())
 
 
@@ -202,10 +203,13 @@ def _of_refused_mailboxes() -> list[Trouble]:
 
 
 def _of_secrets() -> list[Trouble]:
-    """Those that end within thirty days, of registrations that this client has granted."""
+    """Those that end within thirty days, of registrations that this client has granted, and of the
+    one that watches over its relationships.
+    """
     limit = timezone.now() + WARNED_BEFORE
-    used = set(Grant.objects.values_list("client_id", flat=True))
-    ending = AppRegistration.objects.filter(client_id__in=used, expires_at__lte=limit)
+    used = Q(client_id__in=set(Grant.objects.values_list("client_id", flat=True)))
+    if related().exists():
+        used |= Q(purpose=Purpose.PARTNER)
     return [
         Trouble(
             code="secret",
@@ -214,25 +218,7 @@ def _of_secrets() -> list[Trouble]:
             f" {row.expires_at:%-d %B %Y}. Make a new one at Microsoft and enter it before.",
             ends_at=row.expires_at,
         )
-        for row in ending
-    ]
-
-
-def _of_relationships() -> list[Trouble]:
-    limit = timezone.now() + WARNED_BEFORE
-    tenants = set(Connection.objects.values_list("cloud_tenant_id", flat=True))
-    ending = Relationship.objects.filter(
-        cloud_tenant_id__in=tenants, status="active", ends_at__lte=limit, renews_itself=False
-    )
-    return [
-        Trouble(
-            code="gdap",
-            key=row.external_id,
-            words=f"The relationship “{row.name}” ends on {row.ends_at:%-d %B %Y}: your people"
-            " lose their roles in the client's tenant. Request a new one in Partner Center.",
-            ends_at=row.ends_at,
-        )
-        for row in ending
+        for row in AppRegistration.objects.filter(used, expires_at__lte=limit)
     ]
 
 

@@ -33,7 +33,7 @@ from api_bridge.access.permissions import (
     needs_of,
 )
 from api_bridge.access.registrations import registrations
-from api_bridge.access.watching import WARNED_BEFORE
+from api_bridge.access.relationships import WARNED_BEFORE
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.sight import why_blind
 from console.lib.host_forms import FORMS

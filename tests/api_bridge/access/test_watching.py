@@ -5,6 +5,7 @@ comes back settles it, the gap is read, and what waited goes on.
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -158,27 +159,75 @@ def test_an_authority_that_does_not_answer_says_nothing_of_a_consent(connected, 
         assert not Grant.objects.get(purpose=Purpose.DETECT).lost_at
 
 
+def relate(yard, name, days, status="active", *, renews=False, roles=()):
+    """One of the client's, ``days`` before its end."""
+    with yard.staff():
+        Relationship.objects.update_or_create(
+            provider=yard.cast.provider,
+            external_id=name,
+            defaults={
+                "cloud_tenant_id": yard.company.tenant_id,
+                "name": name,
+                "status": status,
+                "roles": list(roles),
+                "ends_at": timezone.now() + timedelta(days=days),
+                "renews_itself": renews,
+                "seen_at": timezone.now(),
+            },
+        )
+
+
 def test_a_relationship_that_ends_and_orders_that_cannot_be_renewed_are_told(connected):
     yard = connected
-    now = timezone.now()
-    with yard.staff():
-        for name, days, renews in (("soon", 20, False), ("late", 90, False), ("self", 20, True)):
-            Relationship.objects.create(
-                provider=yard.cast.provider,
-                external_id=name,
-                cloud_tenant_id=yard.company.tenant_id,
-                name=name,
-                status="active",
-                ends_at=now + timedelta(days=days),
-                renews_itself=renews,
-                seen_at=now,
-            )
+    relate(yard, "soon", 20)
+    relate(yard, "nearer", 5, "expiring")
+    relate(yard, "late", 90)
+    relate(yard, "self", 20, renews=True)
     sync(yard)
     with yard.worker():
-        MailboxSync.objects.update(push_expires_at=now, push_error="The address is not reached.")
+        MailboxSync.objects.update(
+            push_expires_at=timezone.now(), push_error="The address is not reached."
+        )
     yard.serve()
-    assert standing(yard, "gdap") == ["soon"]
+    assert standing(yard, "gdap") == ["nearer", "soon"]
     assert standing(yard, "push") == ["orders"]
+
+
+def test_a_relationship_that_ended_stays_told_until_another_gives_its_roles(connected):
+    yard = connected
+    relate(yard, "old", -200, "expired", roles=["Global Reader"])
+    relate(yard, "ended by them", -2, "terminated", roles=["Helpdesk Administrator"])
+    relate(yard, "ours", 3, "expiring", roles=["Security Reader"])
+    yard.serve()
+    assert standing(yard, "gdap") == ["ended by them", "ours"], "what ended long ago is no news"
+    relate(yard, "ours", -1, "expired", roles=["Security Reader"])
+    yard.serve()
+    relate(yard, "ours", -100, "expired", roles=["Security Reader"])
+    yard.serve()
+    assert standing(yard, "gdap") == ["ended by them", "ours"]
+    with yard.worker():
+        assert "ended on" in Finding.objects.get(key="ours").words
+    relate(yard, "other", 300, roles=["Global Reader"])
+    yard.serve()
+    assert "ours" in standing(yard, "gdap")
+    relate(yard, "new", 300, roles=["Security Reader", "Helpdesk Administrator"])
+    yard.serve()
+    assert [each.state for each in yard.health("gdap")] == ["resolved"]
+
+
+def test_that_relationships_cannot_be_listed_any_more_is_told_before_and_after(connected):
+    yard = connected
+    relate(yard, "long", 300)
+    yard.register(Purpose.PARTNER, home_tenant_id=str(uuid4()), days=29)
+    yard.serve()
+    assert standing(yard, "secret") == ["partner/end"]
+    with yard.staff():
+        assert AppRegistration.objects.get(purpose=Purpose.PARTNER).trouble, "no such tenant"
+    assert standing(yard, "gdap") == ["listing"]
+    with yard.staff():
+        Relationship.objects.all().delete()
+    yard.serve()
+    assert (standing(yard, "gdap"), standing(yard, "secret")) == ([], [])
 
 
 def test_a_client_who_refuses_to_have_mail_moved_has_detection_all_the_same(yard, no_broker):
