@@ -128,7 +128,8 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
     now = timezone.now()
     with work_scope(claimed):
         look = AccountLook.objects.get(id=due.look_id)
-    if look.reached is None:
+    is_first = look.reached is None
+    if is_first:
         _events(claimed, look, source, now)
     while batch := _next_mailboxes(claimed, look):
         read = source.settings([each.external_id for each in batch])
@@ -142,9 +143,9 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
             look.reached = batch[-1].id
             AccountLook.objects.filter(id=look.id).update(reached=look.reached)
         if time.monotonic() > until:
-            _settle(claimed, due, source.noted, is_through=False)
+            _settle(claimed, due, source.noted, is_first=is_first, is_through=False)
             return
-    _settle(claimed, due, source.noted)
+    _settle(claimed, due, source.noted, is_first=is_first)
 
 
 def _events(claimed: ClaimedWork, look: AccountLook, source: Source, now: datetime) -> None:
@@ -176,21 +177,26 @@ def _next_mailboxes(claimed: ClaimedWork, look: AccountLook) -> list[Mailbox]:
         return list(rows.order_by("id")[:MAILBOXES_AT_ONCE])
 
 
-def _settle(claimed: ClaimedWork, due: _Due, noted: Noted, *, is_through: bool = True) -> None:
+def _settle(
+    claimed: ClaimedWork,
+    due: _Due,
+    noted: Noted,
+    *,
+    is_first: bool = True,
+    is_through: bool = True,
+) -> None:
+    """``is_first`` False: what earlier turns of this round noted stands beside it."""
     now = timezone.now()
-    off = [{"what": what, "words": _sentence(due.kind, words)} for what, words in noted.off.items()]
+    words_of = {what: _sentence(due.kind, words) for what, words in noted.off.items()}
     with work_scope(claimed):
-        rows = AccountLook.objects.filter(id=due.look_id)
-        if not is_through:
-            rows.update(due_at=now + AGAIN)
-            return
-        rows.update(
-            due_at=now + EVERY,
-            looked_at=now,
-            reached=None,
-            off=off,
-            error=noted.errors[0] if noted.errors else "",
-        )
+        look = AccountLook.objects.select_for_update().get(id=due.look_id)
+        before = {} if is_first else {each["what"]: each["words"] for each in look.off}
+        look.off = [{"what": what, "words": said} for what, said in (before | words_of).items()]
+        look.error = next(iter(noted.errors), "" if is_first else look.error)
+        look.due_at = now + (EVERY if is_through else AGAIN)
+        if is_through:
+            look.looked_at, look.reached = now, None
+        look.save(update_fields=["off", "error", "due_at", "looked_at", "reached"])
 
 
 def _sentence(kind: str, words: str) -> str:

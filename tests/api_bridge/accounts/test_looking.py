@@ -193,6 +193,25 @@ def test_without_the_permission_it_is_off_and_says_so(watched: Watched) -> None:
     assert off["AuditLog.Read.All"].startswith("AuditLog.Read.All is not granted. Sign-ins")
 
 
+def test_a_round_of_several_turns_still_says_what_its_first_one_could_not_see(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.yard.application(Purpose.RESPOND, roles=["User.Read.All", "MailboxSettings.ReadWrite"])
+    watched.yard.consent(Purpose.RESPOND)
+    monkeypatch.setattr("api_bridge.accounts.look.BUDGET_S", 0.0)
+    monkeypatch.setattr("api_bridge.accounts.look.MAILBOXES_AT_ONCE", 1)
+    turns = 0
+    while not turns or watched.look().reached is not None:
+        watched.serve()
+        turns += 1
+        assert "AuditLog.Read.All" in {each["what"] for each in watched.look().off}, turns
+    assert turns > 1
+    watched.yard.application(Purpose.RESPOND)
+    watched.yard.consent(Purpose.RESPOND)
+    watched.serve()
+    assert "AuditLog.Read.All" not in {each["what"] for each in watched.look().off}, "granted since"
+
+
 def test_without_the_consent_nothing_is_asked(watched: Watched) -> None:
     with watched.yard.worker():
         Grant.objects.filter(purpose=Purpose.RESPOND).delete()
