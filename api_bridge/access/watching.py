@@ -99,19 +99,24 @@ def _token_of(asked: _Asked) -> Token | BridgeError:
 
 
 def _keep(tenant_id: int, asked: _Asked, answer: Token | BridgeError) -> None:
-    """What was seen of a grant.  An authority that does not answer says nothing of it."""
+    """What was seen of a grant, or of what an application of the connection's own may do.  An
+    authority that does not answer says nothing of it.
+    """
     if asked.grant_id is None:
+        if isinstance(answer, Token):
+            rows = Connection.objects.filter(id=asked.connection_id)
+            rows.update(own_roles=list(answer.roles))
         return
-    rows, now = Grant.objects.filter(id=asked.grant_id), timezone.now()
+    grants, now = Grant.objects.filter(id=asked.grant_id), timezone.now()
     _note_registration(asked, answer)
     if isinstance(answer, Token):
-        was_lost = rows.exclude(lost_at=None).exists()
-        rows.update(roles=list(answer.roles), checked_at=now, lost_at=None, trouble="")
+        was_lost = grants.exclude(lost_at=None).exists()
+        grants.update(roles=list(answer.roles), checked_at=now, lost_at=None, trouble="")
         if was_lost:
             resume_waiting(tenant_id)
     elif isinstance(answer, AuthExpired):
-        rows.update(checked_at=now, trouble=str(answer))
-        rows.filter(lost_at=None).update(lost_at=now)
+        grants.update(checked_at=now, trouble=str(answer))
+        grants.filter(lost_at=None).update(lost_at=now)
 
 
 def _note_registration(asked: _Asked, answer: Token | BridgeError) -> None:

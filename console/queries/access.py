@@ -276,24 +276,25 @@ def _purposes(
     entered = registrations()
     granted = Grant.objects.filter(tenant=client).exclude(connection__kind=Connection.Kind.GOOGLE)
     grants = {row.purpose: row for row in granted}
-    has_own = any(
-        each.kind == Connection.Kind.GRAPH and not each.by_registrations for each in connections
-    )
+    own = next((each for each in connections if _has_application(each)), None)
     rows = []
     for purpose in OF_CLIENTS:
         grant = grants.get(purpose)
         last = next((each for each in journeys if each.purpose == purpose), None)
+        roles = own.own_roles if own else None
+        if grant is not None:
+            roles = None if grant.lost_at else grant.roles
         needs = [
-            NeedRow(need, need.is_met(grant.roles) if grant and not grant.lost_at else None)
-            for need in NEEDS[purpose]
+            NeedRow(need, None if roles is None else need.is_met(roles)) for need in NEEDS[purpose]
         ]
+        has_own = own is not None and (purpose != Purpose.RESPOND or _responds(needs))
         rows.append(
             PurposeRow(
                 purpose=purpose,
                 label=purpose.label,
                 what_for=WHAT_FOR[purpose],
                 without=WITHOUT_ANY[purpose],
-                state=_state(grant, last, needs, has_own=has_own and purpose != Purpose.RESPOND),
+                state=_state(grant, last, needs, has_own=has_own),
                 grant=grant,
                 registration=entered.get(purpose),
                 needs=needs,
@@ -301,6 +302,16 @@ def _purposes(
             )
         )
     return rows
+
+
+def _has_application(connection: Connection) -> bool:
+    return connection.kind == Connection.Kind.GRAPH and not connection.by_registrations
+
+
+def _responds(needs: list[NeedRow]) -> bool:
+    """By more than what detection needs, too."""
+    seeing = {need.name for need in NEEDS[Purpose.DETECT]}
+    return any(row.is_met and row.need.name not in seeing for row in needs)
 
 
 def _delegated(client: Tenant, connections: Sequence[Connection]) -> Delegated | None:
