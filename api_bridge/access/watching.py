@@ -228,8 +228,11 @@ def _of_secrets() -> list[Trouble]:
 
 
 def _of_pushes() -> list[Trouble]:
-    """Orders that stood and cannot be renewed; mail is then found by asking, half a minute late."""
-    failing = MailboxSync.objects.exclude(push_error="").exclude(push_expires_at=None)
+    """Orders that stood and cannot be renewed; mail is then found by asking, half a minute late.
+    An IMAP server takes none: there it is listened to (idle.py), for so long at a time.
+    """
+    ordered = MailboxSync.objects.exclude(connection__kind=Connection.Kind.IMAP)
+    failing = ordered.exclude(push_error="").exclude(push_expires_at=None)
     rows = failing.select_related("mailbox").order_by("push_expires_at")
     first = rows.first()
     if first is None:

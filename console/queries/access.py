@@ -248,11 +248,15 @@ def _host_sight(connection: Connection, now: datetime) -> HostSight:
         connection=connection,
         mailbox__state=Mailbox.State.ACTIVE,
     )
-    return HostSight(connection, _pushes(rows, now), rows.count())
+    stands = Q(push_expires_at__gt=now)
+    if connection.kind != Connection.Kind.IMAP:
+        # An IMAP server takes no order; it is listened to.
+        stands &= Q(push_error="") & ~Q(push_id="")
+    return HostSight(connection, _pushes(rows, stands), rows.count())
 
 
-def _pushes(rows: QuerySet[MailboxSync], now: datetime) -> PushSight:
-    stands = Q(push_expires_at__gt=now, push_error="") & ~Q(push_id="")
+def _pushes(rows: QuerySet[MailboxSync], stands: Q) -> PushSight:
+    """``stands``: of which the host tells now."""
     polled = rows.exclude(stands)
     refusing = rows.filter(notices_refused__gt=0).select_related("mailbox")
     return PushSight(

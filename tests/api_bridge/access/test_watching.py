@@ -13,8 +13,10 @@ from django.utils import timezone
 from api_bridge.access.models import AppRegistration, Consent, Grant, Purpose, Relationship
 from api_bridge.access.permissions import NEEDS
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.push import NO_PUSH
 from api_bridge.sight import why_not_acting
 from api_bridge.sync import serve_sync
+from console.queries.access import access_page
 from console.queries.blindness import Blindness
 from console.queries.incident import advice_for
 from console.queries.rows import can_pull
@@ -25,6 +27,7 @@ from incidents.remediation import pull_incident
 from incidents.renewal_answers import answer_renewal
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict
+from tenants.models import Domain, Mailbox
 from tests.api_bridge.sandbox.running import Company
 
 
@@ -191,6 +194,35 @@ def test_a_relationship_that_ends_and_orders_that_cannot_be_renewed_are_told(con
     yard.serve()
     assert standing(yard, "gdap") == ["nearer", "soon"]
     assert standing(yard, "push") == ["orders"]
+
+
+def test_an_imap_server_that_is_listened_to_has_no_order_to_lose(connected):
+    """Its mailboxes take no order, which is noted, and are heard for some minutes at a time."""
+    yard = connected
+    now = timezone.now()
+    with yard.worker():
+        host = Connection.objects.create(
+            tenant=yard.tenant, kind=Connection.Kind.IMAP, cloud_tenant_id="imap.acme.example"
+        )
+        box = Mailbox.objects.create(
+            tenant=yard.tenant,
+            domain=Domain.objects.filter(tenant=yard.tenant).first(),
+            address="dan@imap.acme.example",
+        )
+        MailboxSync.objects.create(
+            tenant=yard.tenant,
+            mailbox=box,
+            connection=host,
+            due_at=now,
+            push_error=NO_PUSH,
+            push_expires_at=now + timedelta(minutes=5),
+        )
+    yard.serve()
+    assert standing(yard, "push") == []
+    with yard.staff():
+        page = access_page(yard.tenant)
+    sight = next(each for each in page.connections if each.connection.kind == "imap")
+    assert (sight.pushes.told, sight.pushes.polled) == (1, 0)
 
 
 def test_a_relationship_that_ended_stays_told_until_another_gives_its_roles(connected):
