@@ -23,6 +23,7 @@ from api_bridge.accounts.graph_read import (
 )
 from api_bridge.accounts.shapes import RiskyUser, SeenAudit, SeenSignIn, Settings
 from api_bridge.accounts.spans import MOST_AT_ONCE, Log
+from api_bridge.connectors import VendorVerdict
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AccessDenied, BridgeError
 
@@ -61,13 +62,16 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """``until``: from when on the next look reads; None: that could not be read this time."""
+    """``until``: from when on the next look reads; None: that could not be read this time.
+    ``clicks``: who opened a link in which mail.
+    """
 
     sign_ins: Sequence[SeenSignIn] = ()
     sign_ins_until: datetime | None = None
     audits: Sequence[SeenAudit] = ()
     audits_until: datetime | None = None
     risky: Sequence[RiskyUser] = ()
+    clicks: Sequence[VendorVerdict] = ()
 
 
 class Source(Protocol):
