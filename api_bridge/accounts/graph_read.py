@@ -50,6 +50,15 @@ _METHODS = {
 }
 PAGE = "500"
 _AUDITED_BY = "Authentication Methods"
+# In Microsoft's names of activities (learn.microsoft.com/entra/identity/monitoring-health/
+# reference-audit-activities, "User deleted security info" and the like), and the sign of each.
+_CHANGES = (
+    ("deleted security info", "mfa_removed"),
+    ("updated security info", "mfa_added"),
+    ("changed default", "mfa_added"),
+    ("registered", "mfa_added"),
+    ("added", "mfa_added"),
+)
 
 
 @dataclass(slots=True)
@@ -281,7 +290,7 @@ def _degrees(value: object) -> float | None:
 def read_audits(
     graph: GraphClient, since: datetime, now: datetime, *, most: int = MOST_AT_ONCE
 ) -> Log[SeenAudit]:
-    """Ways to sign in that were added, oldest first."""
+    """Ways to sign in that were added, changed or taken away, oldest first."""
 
     def span(start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
         wanted = (
@@ -297,11 +306,11 @@ def read_audits(
 
 
 def audit_of(data: Mapping[str, Any]) -> SeenAudit | None:
-    """None: nothing was added by it, or it failed."""
+    """None: it changed no way to sign in, or it failed."""
     at = parse_datetime(str(data.get("activityDateTime") or ""))
     what = str(data.get("activityDisplayName") or "")
-    added = any(word in what.lower() for word in ("registered", "added", "changed default"))
-    if at is None or not data.get("id") or not added or data.get("result") not in ("success", None):
+    code = next((code for word, code in _CHANGES if word in what.lower()), "")
+    if at is None or not data.get("id") or not code or data.get("result") not in ("success", None):
         return None
     targets = data.get("targetResources")
     by = _object(_object(data, "initiatedBy"), "user")
@@ -316,6 +325,7 @@ def audit_of(data: Mapping[str, Any]) -> SeenAudit | None:
         what=what[:200],
         by=str(by.get("userPrincipalName") or "")[:200],
         raw=dict(data),
+        code=code,
     )
 
 

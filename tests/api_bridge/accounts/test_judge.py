@@ -188,5 +188,22 @@ def test_unknown_kinds_are_kept_by_their_names() -> None:
     (method,) = methods_of([{"@odata.type": "#microsoft.graph.newMethod", "id": "1"}])
     assert method.kind == "newMethod"
     assert grants_of([{"clientId": "x"}]) == ()
-    assert audit_of({"id": "1", "activityDateTime": "2026-11-30T12:00:00Z",
-                     "activityDisplayName": "User deleted security info"}) is None  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("activity", "code"),
+    [
+        ("User registered security info", "mfa_added"),
+        ("User changed default security info", "mfa_added"),
+        ("Admin updated security info for a user", "mfa_added"),
+        ("User deleted security info", "mfa_removed"),
+        ("Admin deleted security info for a user", "mfa_removed"),
+        ("User reviewed security info", ""),
+        ("User started security info registration", ""),
+    ],
+)
+def test_what_changed_in_how_somebody_signs_in(activity: str, code: str) -> None:
+    logged = {"id": "1", "activityDateTime": "2026-11-30T12:00:00Z"}
+    found = audit_of({**logged, "activityDisplayName": activity})
+    assert (found.code if found else "") == code
+    assert audit_of({**logged, "activityDisplayName": activity, "result": "failure"}) is None
