@@ -190,6 +190,13 @@ def test_unknown_kinds_are_kept_by_their_names() -> None:
     assert grants_of([{"clientId": "x"}]) == ()
 
 
+@pytest.mark.parametrize("at", ["2026-02-30T00:00:00Z", "9999-12-31T23:59:59-14:00", "soon", 7])
+def test_a_record_with_a_time_that_is_none_stops_no_look(at: Any) -> None:
+    assert sign_in_of({"id": "1", "userId": "u", "createdDateTime": at}) is None
+    registered = {"activityDisplayName": "User registered security info"}
+    assert audit_of({"id": "1", "activityDateTime": at, **registered}) is None
+
+
 @pytest.mark.parametrize(
     ("activity", "code"),
     [
