@@ -21,6 +21,7 @@ from api_bridge.accounts.graph_read import (
     read_risky_users,
     read_sign_ins,
 )
+from api_bridge.accounts.models import BEHIND
 from api_bridge.accounts.shapes import RiskyUser, SeenAudit, SeenSignIn, Settings
 from api_bridge.accounts.spans import MOST_AT_ONCE, Log
 from api_bridge.connectors import VendorVerdict
@@ -54,7 +55,7 @@ class Noted:
             )
 
     def behind(self, what: str, until: datetime) -> None:
-        self.off[f"{what}/behind"] = (
+        self.off[f"{what}{BEHIND}"] = (
             f"{what} from {until:%H:%M on %-d %B} (UTC) on: there are more than one look reads."
             " The next one goes on there."
         )

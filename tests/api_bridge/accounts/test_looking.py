@@ -191,6 +191,11 @@ def test_without_the_permission_it_is_off_and_says_so(watched: Watched) -> None:
         *("DelegatedPermissionGrant.ReadWrite.All", "UserAuthenticationMethod.Read.All"),
     }
     assert off["AuditLog.Read.All"].startswith("AuditLog.Read.All is not granted. Sign-ins")
+    look = watched.look()
+    assert look.lacks_permission
+    look.off = [each for each in look.off if each["what"] == "hidden"]
+    look.off += [{"what": "Sign-ins/behind", "words": "The next one goes on there."}]
+    assert not look.lacks_permission, "nobody can grant that"
 
 
 def test_a_round_of_several_turns_still_says_what_its_first_one_could_not_see(
