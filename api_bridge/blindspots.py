@@ -20,7 +20,7 @@ from api_bridge.seen import DOMAIN_OF_RECIPIENT, GRACE, unseen_cases, with_readi
 from api_bridge.trace_sight import trace_troubles
 from incidents.findings import Trouble, note_findings
 from incidents.ledger import Period
-from incidents.models import Delivery
+from incidents.models import Delivery, Finding, Incident
 from incidents.words import LET_THROUGH, Direction
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
@@ -30,6 +30,8 @@ HOURS = timedelta(hours=24)
 # A person deletes a mail before it is looked at now and then; that is no loss of sight.
 LOST = "lost"
 FEWEST_LOST, LOST_SHARE = 3, 0.01
+# What was noticed is looked at again for so long; the host's own record is kept a day longer.
+LONGEST = timedelta(days=7)
 
 
 class Fate(StrEnum):
@@ -113,9 +115,9 @@ class DomainSight:
     hours: list[Hour]
 
 
-def last_hours(hours: timedelta = HOURS) -> Period:
-    """Up to ``GRACE`` ago: what came later may still become visible."""
-    until = timezone.now().replace(second=0, microsecond=0) - GRACE
+def last_hours(hours: timedelta = HOURS, *, now: datetime | None = None) -> Period:
+    """Up to ``GRACE`` before ``now``: what came later may still become visible."""
+    until = (now or timezone.now()).replace(second=0, microsecond=0) - GRACE
     return Period(until - hours, until)
 
 
@@ -144,11 +146,29 @@ def total(counts: Iterable[Counts]) -> Counts:
 
 
 def watch_sight(claimed: ClaimedWork) -> None:
-    """Hourly: domains of whose delivered mail too much was never seen have one health incident."""
+    """Hourly: domains of whose delivered mail too much was never seen have one health incident.
+    What stands is settled when it was seen, not because a day has passed.
+    """
     with work_scope(claimed):
-        tenant, period = Tenant.objects.get(id=claimed.tenant_id), last_hours()
-        traced = trace_troubles(tenant, period, code=LOST, fewest=FEWEST_LOST, share=LOST_SHARE)
-        note_findings(tenant, {LOST}, [*_troubles(reconcile(tenant, period)), *traced])
+        tenant, now = Tenant.objects.get(id=claimed.tenant_id), timezone.now()
+        found = {each.key: each for each in _lost(tenant, last_hours())}
+        standing = Finding.objects.filter(tenant=tenant, code=LOST, settled_at=None)
+        for row in standing.exclude(incident__state=Incident.State.RESOLVED):
+            if row.key in found:
+                continue
+            if row.since < now - LONGEST:
+                # Of hours that are no longer looked at: a person says.
+                found[row.key] = Trouble(code=LOST, key=row.key, words=row.words)
+                continue
+            then = _lost(tenant, last_hours(now=row.since))
+            found |= {each.key: each for each in then if each.key == row.key}
+        note_findings(tenant, {LOST}, list(found.values()))
+
+
+def _lost(tenant: Tenant, period: Period) -> list[Trouble]:
+    """Of both sources."""
+    traced = trace_troubles(tenant, period, code=LOST, fewest=FEWEST_LOST, share=LOST_SHARE)
+    return [*_troubles(reconcile(tenant, period)), *traced]
 
 
 def _troubles(sights: Iterable[DomainSight]) -> list[Trouble]:

@@ -21,6 +21,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db.models import Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from api_bridge.connectors import Connector, Heard, Listening, Listens
@@ -141,11 +143,8 @@ class Listener:
                 self._let_go(held)
 
     def _open_some(self) -> list[Ear]:
-        """Answers those that are heard from now on: whatever came while nobody listened (another
-        process ended, a connection broke) is told by nobody.
-        """
-        opened: list[Ear] = []
-        now = time.monotonic()
+        """What came while nobody listened is not known: each that was opened counts as heard."""
+        now, opened = time.monotonic(), []
         waiting = [each for each in self._all() if each.listening is None and each.try_at <= now]
         for held in waiting[:OPENED_A_TURN]:
             if not self._lease(held.ear):
@@ -229,9 +228,12 @@ def _tell_client(tenant_id: int, heard: Sequence[UUID], alive: Sequence[UUID]) -
     now = timezone.now()
     with tenant_scope(Role.WORKER, [tenant_id]):
         if alive:
-            MailboxSync.objects.filter(id__in=alive).update(
-                push_expires_at=now + timedelta(seconds=LEASE_S)
-            )
+            until = now + timedelta(seconds=LEASE_S)
+            rows = MailboxSync.objects.filter(id__in=alive)
+            rows.update(push_expires_at=until)
+            # Where this is the last sign of life it is polled from then on.
+            quiet = rows.filter(failures=0, dirty_at=None, due_at__gt=now)
+            quiet.update(due_at=Least("whole_due_at", Value(until)))
         if heard:
             note_heard(MailboxSync.objects.filter(id__in=heard))
             want_work(tenant_id, QUEUE, at=gathered_by(now))

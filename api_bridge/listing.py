@@ -63,7 +63,7 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
         gone = Mailbox.objects.filter(id__in=synced - present).exclude(state=Mailbox.State.GONE)
         note_moves(MailboxMove.Kind.LEFT, list(gone), now)
         gone.update(state=Mailbox.State.GONE)
-        note_count(connection.tenant_id, listed, now)
+        note_count(connection.tenant_id, connection.id, listed, now)
     if connection.mailboxes_listed_at is not None:
         # The first list shows who is there, not who came.
         note_moves(MailboxMove.Kind.JOINED, joined, now)

@@ -73,7 +73,8 @@ class Connection(TenantModel):
     host's own name of the client (Microsoft: the directory's GUID); ``settings`` are texts by name
     that only this kind of host has, none of them secret.  ``by_registrations``: the connection has
     no application of its own and goes by the provider's registrations, as far as the client granted
-    them (api_bridge/access).  ``traced_until``: up to when the host's own record of its mail was
+    them (api_bridge/access).  ``own_roles``: what the last token of its own application may do,
+    None: none was had yet.  ``traced_until``: up to when the host's own record of its mail was
     read (api_bridge/traces.py), None: never; ``trace_error`` says why not, "": nothing is wrong.
     ``seals_pushes``: what is told of its mailboxes brings what changed, sealed with the first of
     ``sealed_push_keys`` (api_bridge/push_keys.py).
@@ -97,6 +98,7 @@ class Connection(TenantModel):
     cloud_tenant_id = models.CharField(max_length=64, unique=True)
     client_id = models.CharField(max_length=64, blank=True)
     by_registrations = models.BooleanField(default=False, db_default=False)
+    own_roles = models.JSONField(null=True)
     sealed_secret = models.BinaryField(default=bytes)
     sealed_certificate = models.BinaryField(default=bytes)
     authority_url = models.URLField()

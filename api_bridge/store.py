@@ -149,10 +149,12 @@ def outdate_lists(row: MailboxSync) -> None:
 
 
 def _next_look(row: MailboxSync, now: datetime) -> datetime:
-    """The next whole reading, or a look before it where nobody would tell of new mail."""
+    """The next whole reading, or a look before it where nobody would tell of new mail: now, or from
+    when the order ends that stands.
+    """
     if row.push_expires_at is None or row.push_expires_at <= now:
         return min(row.whole_due_at, now + timedelta(seconds=settings.SYNC_POLLED_S))
-    return row.whole_due_at
+    return min(row.whole_due_at, row.push_expires_at)
 
 
 def store_scanned(*scanned: Scanned) -> None:

@@ -8,6 +8,7 @@ counted twice and no cursor can be lost.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from incidents.userreports.alerts import report_of_alert
 from incidents.userreports.taking import TakenReport, take_reports
 from incidents.words import Layer
 from tenants.doors import ClaimedWork
+from tenants.models import Mailbox
 from tenants.work import work_scope
 
 log = logging.getLogger(__name__)
@@ -57,23 +59,39 @@ def tell_verdicts(claimed: ClaimedWork, connection_id: UUID, connector: Connecto
     with work_scope(claimed):
         kind = Connection.objects.values_list("kind", flat=True).get(id=connection_id)
         rows = MailboxSync.objects.filter(connection_id=connection_id).select_related("mailbox")
-        ours = {name: row.mailbox.address for row in rows for name in _names(row)}
-        known = [(ours[each.recipient], each) for each in said if each.recipient in ours]
-        record(
-            [
-                _observation(claimed.tenant_id, kind, address, each)
-                for address, each in known
-                if not each.is_report
-            ]
-        )
+        known = _of_ours([row.mailbox for row in rows], said)
+        told = [(address, each) for address, each in known if not each.is_report]
+        _record(claimed.tenant_id, kind, told, ENGINES.get(Connection.Kind(kind), kind))
         take_reports(
             claimed.tenant_id,
             [_report(address, each) for address, each in known if each.is_report],
         )
 
 
-def _names(row: MailboxSync) -> list[str]:
-    return [row.mailbox.address, *row.mailbox.aliases]
+def tell_clicks(
+    mailboxes: Sequence[Mailbox], connection_id: UUID, said: Sequence[VendorVerdict], engine: str
+) -> None:
+    """That links were opened, by a log of the host (api_bridge/accounts): a record that is read
+    again makes the same row.  ``mailboxes``: all of the connection's.  Must run in the client's
+    scope.
+    """
+    if told := _of_ours(mailboxes, said):
+        kind = Connection.objects.values_list("kind", flat=True).get(id=connection_id)
+        _record(mailboxes[0].tenant_id, kind, told, engine)
+
+
+def _of_ours(
+    mailboxes: Sequence[Mailbox], said: Sequence[VendorVerdict]
+) -> list[tuple[str, VendorVerdict]]:
+    """What is said of these, each with its mailbox's address."""
+    ours = {name: box.address for box in mailboxes for name in (box.address, *box.aliases)}
+    return [(ours[each.recipient], each) for each in said if each.recipient in ours]
+
+
+def _record(
+    tenant_id: int, kind: str, told: Sequence[tuple[str, VendorVerdict]], engine: str
+) -> None:
+    record([_observation(tenant_id, kind, address, each, engine) for address, each in told])
 
 
 def _report(address: str, said: VendorVerdict) -> TakenReport:
@@ -85,7 +103,9 @@ def _report(address: str, said: VendorVerdict) -> TakenReport:
     )
 
 
-def _observation(tenant_id: int, kind: str, address: str, said: VendorVerdict) -> Observation:
+def _observation(
+    tenant_id: int, kind: str, address: str, said: VendorVerdict, engine: str
+) -> Observation:
     reason = Reason("vendor_verdict", f"The mail host said of this mail: {said.kind}.", said.kind)
     click = {}
     if said.clicked_at is not None:
@@ -102,6 +122,6 @@ def _observation(tenant_id: int, kind: str, address: str, said: VendorVerdict) -
         internet_message_id=said.internet_message_id,
         verdict=said.verdict,
         reasons=(reason,),
-        engine=ENGINES.get(Connection.Kind(kind), kind),
+        engine=engine,
         detail={"subject": said.subject, "sender": said.sender, **click},
     )

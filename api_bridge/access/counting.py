@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from uuid import UUID
 
-from django.db.models import Count, F, Max
-from django.db.models.functions import Greatest, TruncMonth
+from django.db.models import Count, Max
+from django.db.models.functions import TruncMonth
 
 from api_bridge import connectors
 from api_bridge.access.models import MailboxDay, MailboxMove
@@ -29,21 +30,30 @@ def note_moves(kind: str, boxes: Sequence[Mailbox], now: datetime) -> None:
     )
 
 
-def note_count(tenant_id: int, listed: Sequence[connectors.Mailbox], now: datetime) -> None:
-    """Of this day; the most that it showed stands.  Must run in the client's scope."""
+def note_count(
+    tenant_id: int, connection_id: UUID, listed: Sequence[connectors.Mailbox], now: datetime
+) -> None:
+    """Of this day; the most that each of the client's mail hosts showed stands, and they are added
+    up.  Must run in the client's scope.
+    """
     active = [each for each in listed if each.state is not MailboxState.NO_MAILBOX]
     told = [each.licences for each in listed if each.licences is not None]
     licensed = sum(n > 0 for n in told) if told else None
-    made, is_new = MailboxDay.objects.get_or_create(
-        tenant_id=tenant_id,
-        day=now.astimezone(UTC).date(),
-        defaults={"mailboxes": len(active), "licensed": licensed},
+    made, _ = MailboxDay.objects.select_for_update().get_or_create(
+        tenant_id=tenant_id, day=now.astimezone(UTC).date(), defaults={"mailboxes": 0}
     )
-    if not is_new:
-        rows = MailboxDay.objects.filter(id=made.id)
-        rows.update(mailboxes=Greatest(F("mailboxes"), len(active)))
-        if licensed is not None:
-            rows.update(licensed=max(made.licensed or 0, licensed))
+    host = str(connection_id)
+    before, licensed_before = made.by_host.get(host, [0, None])
+    made.by_host[host] = [max(before, len(active)), _most([licensed_before, licensed])]
+    made.mailboxes = max(made.mailboxes, sum(most for most, _ in made.by_host.values()))
+    with_licence = [n for _, n in made.by_host.values() if n is not None]
+    made.licensed = _most([made.licensed, sum(with_licence) if with_licence else None])
+    made.save(update_fields=["by_host", "mailboxes", "licensed"])
+
+
+def _most(numbers: Sequence[int | None]) -> int | None:
+    """None: nobody has told any."""
+    return max((each for each in numbers if each is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -30,6 +31,11 @@ from tenants.people import must_lead
 from tenants.secrets import seal, unseal
 from tenants.work import want_work, work_scope
 
+log = logging.getLogger(__name__)
+
+STUMBLED = (
+    "Its answers could not be made sense of: nothing is connected. The worker's log says more."
+)
 ASKED = "api_bridge.host.asked"
 SETTLED = "api_bridge.host.settled"
 
@@ -131,6 +137,11 @@ def try_hosts(claimed: ClaimedWork) -> None:
             checks = list(_function(host.verify)(entered, known))
         except BridgeError as error:
             _fail(claimed, trial, [], str(error))
+            continue
+        except Exception:
+            # What stands open would hold up this client's watch over its access for ever.
+            log.exception("trial %s of %s", trial.id, trial.kind)
+            _fail(claimed, trial, [], STUMBLED)
             continue
         failed = [check.name for check in checks if check.is_needed and not check.is_ok]
         if failed or not checks:

@@ -222,14 +222,16 @@ class MailboxMove(TenantModel):
 
 
 class MailboxDay(TenantModel):
-    """How many there were on one day (UTC), the most that an hourly list showed.
+    """How many there were on one day (UTC), the most that an hourly list of each host showed.
 
-    ``licensed`` None: the mail host does not tell who has a licence.
+    ``licensed`` None: no mail host tells who has a licence.  ``by_host``: connection id → both, as
+    a pair.
     """
 
     day = models.DateField()
     mailboxes = models.PositiveIntegerField()
     licensed = models.PositiveIntegerField(null=True)
+    by_host = models.JSONField(default=dict, db_default={})
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [

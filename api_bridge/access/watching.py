@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from api_bridge import connectors
 from api_bridge.access.delegations import ask_google, google_accounts, keep_delegation
-from api_bridge.access.models import AppRegistration, Grant, Purpose, Relationship
+from api_bridge.access.models import AppRegistration, Grant, Purpose
 from api_bridge.access.permissions import missing
 from api_bridge.access.proof import Token, fetch_token
+from api_bridge.access.relationships import WARNED_BEFORE, of_relationships, related
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import wire_connection
@@ -30,7 +32,6 @@ from tenants.work import work_scope
 CODES_OF_OURS = ("gdap", "push", "refused")
 CODES = ("consent", "permission", "secret", *CODES_OF_OURS)
 EVERY, AGAIN = timedelta(hours=1), timedelta(minutes=5)
-WARNED_BEFORE = timedelta(days=30)
 NAMED = 5
 _OF_CREDENTIALS = frozenset({"bad_credentials", "credentials_expired"})
 
@@ -98,19 +99,24 @@ def _token_of(asked: _Asked) -> Token | BridgeError:
 
 
 def _keep(tenant_id: int, asked: _Asked, answer: Token | BridgeError) -> None:
-    """What was seen of a grant.  An authority that does not answer says nothing of it."""
+    """What was seen of a grant, or of what an application of the connection's own may do.  An
+    authority that does not answer says nothing of it.
+    """
     if asked.grant_id is None:
+        if isinstance(answer, Token):
+            rows = Connection.objects.filter(id=asked.connection_id)
+            rows.update(own_roles=list(answer.roles))
         return
-    rows, now = Grant.objects.filter(id=asked.grant_id), timezone.now()
+    grants, now = Grant.objects.filter(id=asked.grant_id), timezone.now()
     _note_registration(asked, answer)
     if isinstance(answer, Token):
-        was_lost = rows.exclude(lost_at=None).exists()
-        rows.update(roles=list(answer.roles), checked_at=now, lost_at=None, trouble="")
+        was_lost = grants.exclude(lost_at=None).exists()
+        grants.update(roles=list(answer.roles), checked_at=now, lost_at=None, trouble="")
         if was_lost:
             resume_waiting(tenant_id)
     elif isinstance(answer, AuthExpired):
-        rows.update(checked_at=now, trouble=str(answer))
-        rows.filter(lost_at=None).update(lost_at=now)
+        grants.update(checked_at=now, trouble=str(answer))
+        grants.filter(lost_at=None).update(lost_at=now)
 
 
 def _note_registration(asked: _Asked, answer: Token | BridgeError) -> None:
@@ -129,9 +135,9 @@ def _troubles(answers: list[tuple[_Asked, Token | BridgeError]]) -> list[Trouble
             found += _of_roles(asked, answer)
         elif isinstance(answer, AuthExpired):
             found.append(_of_refusal(asked, answer))
-    found += _of_blindness({trouble.code for trouble in found})
+    found += _of_blindness(_told_of(answers))
     found += [*_of_refused_mailboxes(), *_of_pushes()]
-    everything = [*found, *_of_secrets(), *_of_relationships()]
+    everything = [*found, *_of_secrets(), *of_relationships()]
     return list({(each.code, each.key): each for each in everything}.values())
 
 
@@ -158,17 +164,30 @@ def _of_refusal(asked: _Asked, error: AuthExpired) -> Trouble:
     return Trouble(code="consent", key=asked.purpose, words=words)
 
 
-def _of_blindness(known: set[str]) -> list[Trouble]:
+def _told_of(answers: list[tuple[_Asked, Token | BridgeError]]) -> set[UUID]:
+    """Connections of which it is told already why they cannot read.  What is missing for acting, or
+    at another host, is no such reason.
+    """
+    told = set()
+    for asked, answer in answers:
+        if asked.purpose != Purpose.DETECT:
+            continue
+        lacks = missing(Purpose.DETECT, answer.roles) if isinstance(answer, Token) else []
+        if isinstance(answer, AuthExpired) or any(not need.is_extra for need in lacks):
+            told.add(asked.connection_id)
+    return told
+
+
+def _of_blindness(told: set[UUID]) -> list[Trouble]:
     """A layer that cannot read although tokens are given, unless its cause is told already."""
-    if known & {"consent", "secret", "permission"}:
-        return []
     return [
         Trouble(
             code="consent",
-            key="blind",
+            key=f"blind/{row.id}",
             words=f"{row.get_kind_display()} is not read: {why_blind(row)} {row.last_error}",
         )
-        for row in Connection.objects.exclude(blind_since=None)
+        for row in Connection.objects.exclude(blind_since=None).order_by("id")
+        if row.id not in told
     ]
 
 
@@ -189,10 +208,13 @@ def _of_refused_mailboxes() -> list[Trouble]:
 
 
 def _of_secrets() -> list[Trouble]:
-    """Those that end within thirty days, of registrations that this client has granted."""
+    """Those that end within thirty days, of registrations that this client has granted, and of the
+    one that watches over its relationships.
+    """
     limit = timezone.now() + WARNED_BEFORE
-    used = set(Grant.objects.values_list("client_id", flat=True))
-    ending = AppRegistration.objects.filter(client_id__in=used, expires_at__lte=limit)
+    used = Q(client_id__in=set(Grant.objects.values_list("client_id", flat=True)))
+    if related().exists():
+        used |= Q(purpose=Purpose.PARTNER)
     return [
         Trouble(
             code="secret",
@@ -201,31 +223,16 @@ def _of_secrets() -> list[Trouble]:
             f" {row.expires_at:%-d %B %Y}. Make a new one at Microsoft and enter it before.",
             ends_at=row.expires_at,
         )
-        for row in ending
-    ]
-
-
-def _of_relationships() -> list[Trouble]:
-    limit = timezone.now() + WARNED_BEFORE
-    tenants = set(Connection.objects.values_list("cloud_tenant_id", flat=True))
-    ending = Relationship.objects.filter(
-        cloud_tenant_id__in=tenants, status="active", ends_at__lte=limit, renews_itself=False
-    )
-    return [
-        Trouble(
-            code="gdap",
-            key=row.external_id,
-            words=f"The relationship “{row.name}” ends on {row.ends_at:%-d %B %Y}: your people"
-            " lose their roles in the client's tenant. Request a new one in Partner Center.",
-            ends_at=row.ends_at,
-        )
-        for row in ending
+        for row in AppRegistration.objects.filter(used, expires_at__lte=limit)
     ]
 
 
 def _of_pushes() -> list[Trouble]:
-    """Orders that stood and cannot be renewed; mail is then found by asking, half a minute late."""
-    failing = MailboxSync.objects.exclude(push_error="").exclude(push_expires_at=None)
+    """Orders that stood and cannot be renewed; mail is then found by asking, half a minute late.
+    An IMAP server takes none: there it is listened to (idle.py), for so long at a time.
+    """
+    ordered = MailboxSync.objects.exclude(connection__kind=Connection.Kind.IMAP)
+    failing = ordered.exclude(push_error="").exclude(push_expires_at=None)
     rows = failing.select_related("mailbox").order_by("push_expires_at")
     first = rows.first()
     if first is None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
+from api_bridge.accounts.google_clicks import read_clicks
 from api_bridge.accounts.google_read import (
     LATE,
     Activity,
@@ -19,6 +20,7 @@ from api_bridge.accounts.google_read import (
 from api_bridge.accounts.reading import Events, Noted
 from api_bridge.accounts.shapes import Settings
 from api_bridge.accounts.spans import Log
+from api_bridge.connectors import VendorVerdict
 from api_bridge.connectors.google import tokens as scopes
 from api_bridge.connectors.google.connector import GoogleConnector
 from api_bridge.connectors.google.two_accounts import AccountCalls
@@ -58,12 +60,21 @@ class GoogleSource:
         logins = logs.get("login")
         others = [log for name, log in logs.items() if name != "login"]
         is_whole = len(others) == len(AUDITED) - 1
+        clicks = self._try(scopes.REPORTS, lambda: self._clicks(audits_since, now))
+        ends = [log.until for log in others] + ([clicks.until] if clicks else [])
         return Events(
             sign_ins=sign_ins_of(logins.entries) if logins else (),
             sign_ins_until=logins.until if logins else None,
             audits=tuple(audits_of([e for log in logs.values() for e in log.entries])),
-            audits_until=min(log.until for log in others) if is_whole else None,
+            # Not each edition has the log of Gmail: without it the others go on.
+            audits_until=min(ends) if is_whole else None,
+            clicks=clicks.entries if clicks else (),
         )
+
+    def _clicks(self, since: datetime, now: datetime) -> Log[VendorVerdict]:
+        log = read_clicks(self._client, since - LATE["gmail"], now)
+        self.noted.read("Google's log “gmail”", log, now)
+        return log
 
     def _log(self, application: str, since: datetime, now: datetime) -> Log[Activity]:
         log = read_log(self._client, application, since, now)

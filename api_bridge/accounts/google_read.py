@@ -29,6 +29,7 @@ LATE = {
     "user_accounts": timedelta(hours=6),
     "token": timedelta(hours=6),
     "admin": timedelta(hours=1),
+    "gmail": timedelta(hours=6),
 }
 # Of applications' tokens only what was granted: each use of one is an event, too.
 ONLY = {"token": "authorize"}
@@ -43,6 +44,7 @@ def read_log(
     now: datetime,
     *,
     most: int = MOST_AT_ONCE,
+    filters: str = "",
 ) -> Log[Activity]:
     """Raises ``BridgeError``."""
 
@@ -54,6 +56,7 @@ def read_log(
                     startTime=google_time(start),
                     endTime=google_time(max(end, start + timedelta(seconds=1))),
                     eventName=ONLY.get(application, ""),
+                    filters=filters,
                     maxResults=PAGE,
                     pageToken=token,
                 )
@@ -79,14 +82,14 @@ def sign_ins_of(activities: Sequence[Activity]) -> list[SeenSignIn]:
 
 def _sign_in(activity: Activity) -> SeenSignIn | None:
     events = [e for e in entries_of(activity, "events") if e.get("name") == "login_success"]
-    at, who = _at(activity), _actor(activity)
+    at, who = activity_at(activity), actor_of(activity)
     if not events or at is None or not who:
         return None
     network = activity.get("networkInfo")
     where = network if isinstance(network, dict) else {}
     said = parameters(events[0])
     return SeenSignIn(
-        external_id=f"{google_time(at)}/{_id(activity, 'uniqueQualifier')}"[:100],
+        external_id=f"{google_time(at)}/{activity_id(activity, 'uniqueQualifier')}"[:100],
         user_id=who,
         at=at,
         raw=dict(activity),
@@ -186,18 +189,18 @@ EVENTS = {
 
 
 def _audit(activity: Activity, event: Mapping[str, Any]) -> SeenAudit | None:
-    name, at = text_of(event, "name"), _at(activity)
+    name, at = text_of(event, "name"), activity_at(activity)
     said = parameters(event)
     if at is None:
         return None
     if name == "authorize":
         return _grant_audit(activity, said, at)
     kind = EVENTS.get(name)
-    whom = said.get("affected_email_address") or said.get("USER_EMAIL") or _actor(activity)
+    whom = said.get("affected_email_address") or said.get("USER_EMAIL") or actor_of(activity)
     who = normal_address(str(whom))
     if kind is None or not who:
         return None
-    by = _actor(activity)
+    by = actor_of(activity)
     to = _forwarded_to(said) if kind.code == "forward_outside" else ""
     if kind.code == "forward_outside" and not to:
         return None  # the mailbox's own settings will tell
@@ -217,7 +220,7 @@ def _audit(activity: Activity, event: Mapping[str, Any]) -> SeenAudit | None:
 
 def _grant_audit(activity: Activity, said: Mapping[str, Any], at: datetime) -> SeenAudit | None:
     """None: the application may not touch mail."""
-    who, app = _actor(activity), str(said.get("client_id", ""))
+    who, app = actor_of(activity), str(said.get("client_id", ""))
     given = said.get("scope")
     listed = tuple(sorted(map(str, given))) if isinstance(given, list) else ()
     grant = AppGrant(id=app, app_id=app, app_name=str(said.get("app_name", "")), scopes=listed)
@@ -247,16 +250,16 @@ def parameters(event: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _at(activity: Activity) -> datetime | None:
-    return time_of(_id(activity, "time"))
+def activity_at(activity: Activity) -> datetime | None:
+    return time_of(activity_id(activity, "time"))
 
 
-def _id(activity: Activity, name: str) -> str:
+def activity_id(activity: Activity, name: str) -> str:
     named = activity.get("id")
     return text_of(named, name) if isinstance(named, dict) else ""
 
 
-def _actor(activity: Activity) -> str:
+def actor_of(activity: Activity) -> str:
     """In small letters, as mailboxes of Google are named; "" where it is no person."""
     actor = activity.get("actor")
     return normal_address(text_of(actor, "email")) if isinstance(actor, dict) else ""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from api_bridge.accounts.acting import Sight, Task, not_shown
 from api_bridge.accounts.models import AccountStep
 from api_bridge.connectors.graph.client import GraphClient, path
+from api_bridge.connectors.graph.mapping import time_of
 from api_bridge.errors import NotFound, Rejected
 
 Kind = AccountStep.Kind
@@ -52,10 +52,11 @@ _VALID_FROM = "signInSessionsValidFromDateTime"
 
 def _read_sessions(graph: GraphClient, task: Task) -> Sight:
     """Proof is a time that has moved since the call: one that stood before it is another's."""
-    said = str(_user(graph, task).get(_VALID_FROM) or "")
+    user = _user(graph, task)
+    said = str(user.get(_VALID_FROM) or "")
     if task.called_at is None:
         return Sight(False, "Not ordered yet.", {_VALID_FROM: said})
-    at, was = parse_datetime(said), parse_datetime(str(task.before.get(_VALID_FROM) or ""))
+    at, was = time_of(user, _VALID_FROM), time_of(task.before, _VALID_FROM)
     if at is not None and (was is None or at > was):
         return Sight(True, f"Sessions from before {said} count no more.")
     return not_shown(task, timezone.now(), f"Sessions since {said or 'ever'} still count.")

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
-
 from api_bridge.accounts.shapes import (
     AppGrant,
     RiskyUser,
@@ -32,6 +30,7 @@ from api_bridge.connectors.graph.client import (
     next_link_of,
     path,
 )
+from api_bridge.connectors.graph.mapping import time_of
 from api_bridge.errors import AccessDenied, BridgeError, Unexpected
 
 # Outlook's own rules (contract A.10): nobody made them, and they refuse to be changed.
@@ -50,6 +49,15 @@ _METHODS = {
 }
 PAGE = "500"
 _AUDITED_BY = "Authentication Methods"
+# In Microsoft's names of activities (learn.microsoft.com/entra/identity/monitoring-health/
+# reference-audit-activities, "User deleted security info" and the like), and the sign of each.
+_CHANGES = (
+    ("deleted security info", "mfa_removed"),
+    ("updated security info", "mfa_added"),
+    ("changed default", "mfa_added"),
+    ("registered", "mfa_added"),
+    ("added", "mfa_added"),
+)
 
 
 @dataclass(slots=True)
@@ -245,8 +253,7 @@ def _in_order(found: Sequence[SeenSignIn]) -> list[SeenSignIn]:
 
 
 def _at(data: Mapping[str, Any]) -> datetime | None:
-    at = parse_datetime(str(data.get("createdDateTime") or ""))
-    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+    return time_of(data, "createdDateTime")
 
 
 def sign_in_of(data: Mapping[str, Any]) -> SeenSignIn | None:
@@ -281,7 +288,7 @@ def _degrees(value: object) -> float | None:
 def read_audits(
     graph: GraphClient, since: datetime, now: datetime, *, most: int = MOST_AT_ONCE
 ) -> Log[SeenAudit]:
-    """Ways to sign in that were added, oldest first."""
+    """Ways to sign in that were added, changed or taken away, oldest first."""
 
     def span(start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
         wanted = (
@@ -297,11 +304,11 @@ def read_audits(
 
 
 def audit_of(data: Mapping[str, Any]) -> SeenAudit | None:
-    """None: nothing was added by it, or it failed."""
-    at = parse_datetime(str(data.get("activityDateTime") or ""))
+    """None: it changed no way to sign in, or it failed."""
+    at = time_of(data, "activityDateTime")
     what = str(data.get("activityDisplayName") or "")
-    added = any(word in what.lower() for word in ("registered", "added", "changed default"))
-    if at is None or not data.get("id") or not added or data.get("result") not in ("success", None):
+    code = next((code for word, code in _CHANGES if word in what.lower()), "")
+    if at is None or not data.get("id") or not code or data.get("result") not in ("success", None):
         return None
     targets = data.get("targetResources")
     by = _object(_object(data, "initiatedBy"), "user")
@@ -312,10 +319,11 @@ def audit_of(data: Mapping[str, Any]) -> SeenAudit | None:
             for each in (targets if isinstance(targets, list) else ())
             if isinstance(each, dict) and each.get("type") == "User" and each.get("id")
         ),
-        at=at if at.tzinfo else at.replace(tzinfo=UTC),
+        at=at,
         what=what[:200],
         by=str(by.get("userPrincipalName") or "")[:200],
         raw=dict(data),
+        code=code,
     )
 
 
@@ -333,7 +341,7 @@ def read_risky_users(graph: GraphClient) -> tuple[list[RiskyUser], bool]:
 
 
 def _risky_user(data: Mapping[str, Any]) -> RiskyUser | None:
-    at = parse_datetime(str(data.get("riskLastUpdatedDateTime") or ""))
+    at = time_of(data, "riskLastUpdatedDateTime")
     if data.get("riskLevel") not in ("medium", "high") or not at or not data.get("id"):
         return None
     return RiskyUser(

@@ -23,6 +23,7 @@ from api_bridge import connectors
 from api_bridge.access.models import Purpose
 from api_bridge.access.permissions import needs_of
 from api_bridge.accounts.behind import mailboxes_behind
+from api_bridge.accounts.google_clicks import ENGINE as CLICKS_BY
 from api_bridge.accounts.google_look import GoogleSource
 from api_bridge.accounts.google_opened import google_of
 from api_bridge.accounts.keep import Keeper, own_domains_of
@@ -32,6 +33,7 @@ from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection
 from api_bridge.runtime import NotGranted, shared_runtime, wire_connection
+from api_bridge.verdicts import tell_clicks
 from tenants.doors import ClaimedWork
 from tenants.models import Mailbox, Tenant
 from tenants.work import work_scope
@@ -163,6 +165,7 @@ def _events(
         keeper.events(events, {each.external_id.lower(): each for each in mailboxes})
         keeper.bursts(mailboxes)
         keeper.tell()
+        tell_clicks(mailboxes, look.connection_id, events.clicks, CLICKS_BY)
         AccountLook.objects.filter(id=look.id).update(
             sign_ins_until=events.sign_ins_until or look.sign_ins_until,
             audits_until=events.audits_until or look.audits_until,

@@ -31,6 +31,11 @@ class AccountTerms(TenantModel):
         ]
 
 
+# In ``off``: what the host shows to nobody, and what is read with the next look.
+NOBODYS = frozenset({"hidden", "place"})
+BEHIND = "/behind"
+
+
 class AccountLook(TenantModel):
     """How far the accounts behind one connection were looked at.
 
@@ -52,6 +57,12 @@ class AccountLook(TenantModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "connection"], name="account_look_once")
         ]
+
+    @property
+    def lacks_permission(self) -> bool:
+        """Something of what is off the client could grant; the rest no host shows, or not yet."""
+        names = [str(each["what"]) for each in self.off]
+        return any(name not in NOBODYS and not name.endswith(BEHIND) for name in names)
 
 
 class MailboxSnapshot(TenantModel):

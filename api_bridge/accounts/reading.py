@@ -21,8 +21,10 @@ from api_bridge.accounts.graph_read import (
     read_risky_users,
     read_sign_ins,
 )
+from api_bridge.accounts.models import BEHIND
 from api_bridge.accounts.shapes import RiskyUser, SeenAudit, SeenSignIn, Settings
 from api_bridge.accounts.spans import MOST_AT_ONCE, Log
+from api_bridge.connectors import VendorVerdict
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AccessDenied, BridgeError
 
@@ -53,7 +55,7 @@ class Noted:
             )
 
     def behind(self, what: str, until: datetime) -> None:
-        self.off[f"{what}/behind"] = (
+        self.off[f"{what}{BEHIND}"] = (
             f"{what} from {until:%H:%M on %-d %B} (UTC) on: there are more than one look reads."
             " The next one goes on there."
         )
@@ -61,13 +63,16 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """``until``: from when on the next look reads; None: that could not be read this time."""
+    """``until``: from when on the next look reads; None: that could not be read this time.
+    ``clicks``: who opened a link in which mail.
+    """
 
     sign_ins: Sequence[SeenSignIn] = ()
     sign_ins_until: datetime | None = None
     audits: Sequence[SeenAudit] = ()
     audits_until: datetime | None = None
     risky: Sequence[RiskyUser] = ()
+    clicks: Sequence[VendorVerdict] = ()
 
 
 class Source(Protocol):

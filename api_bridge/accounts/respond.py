@@ -48,6 +48,7 @@ from incidents.announce import announce_incident
 from incidents.models import Incident
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
+from tenants.errors import is_passing_trouble
 from tenants.models import Mailbox
 from tenants.work import work_scope
 
@@ -64,6 +65,7 @@ BLIND_AGAIN_S = 300.0
 WAITS = timedelta(days=1)
 TOO_OLD = "Nothing was done: it waited for a day. Order it again if it is still wanted."
 READ_AGAIN_S = 3.0
+NOT_READ = "The mail host's answer could not be made sense of."
 
 
 class Superseded(Exception):
@@ -112,6 +114,12 @@ def carry_out_steps(claimed: ClaimedWork) -> datetime | None:
             log.info("account step %s was taken over", claim.step_id)
         except BridgeError as error:
             _after_error(claimed, claim, error)
+        except Exception as error:
+            if is_passing_trouble(error):
+                raise  # the step has its lease, and is taken up again
+            # An answer of which nobody thought holds up neither the other steps nor the looks.
+            log.exception("account step %s", claim.step_id)
+            _after_error(claimed, claim, Unexpected(NOT_READ))
     with work_scope(claimed):
         due: datetime | None = _open().aggregate(due=Min("due_at"))["due"]
     return due

@@ -23,7 +23,8 @@ def begin(night_id: UUID, listed: Sequence[MailFolder]) -> None:
     if row.began_at is not None:
         return
     now = timezone.now()
-    row.began_at, row.removed, row.last_error, row.failures = now, [], "", 0
+    # Copies that left a folder and could not be asked for yet stay in ``removed``.
+    row.began_at, row.last_error, row.failures = now, "", 0
     row.requests = row.mails = row.imported = row.missed = row.vanished = 0
     mine = NightFolder.objects.filter(tenant_id=row.tenant_id, mailbox_id=row.mailbox_id)
     mine.update(is_listed=False, is_waiting=False, lost=0)

@@ -269,6 +269,8 @@ def settle_removed(claimed: ClaimedWork, connector: Connector, night_id: UUID, m
         night = NightReading.objects.select_for_update().get(id=night_id)
         night.vanished += _tell_moves(mine, found, lay, at)
         waiting = [each for each in lay if (each, lay[each]) in still and each not in found]
+        # The next night asks first for those that were not asked for.
+        waiting.sort(key=lambda each: each in asked)
         night.removed = [[each, lay[each]] for each in waiting]
         night.save(update_fields=["vanished", "removed"])
 

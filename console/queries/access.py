@@ -243,11 +243,15 @@ def _host_sight(connection: Connection, now: datetime) -> HostSight:
         connection=connection,
         mailbox__state=Mailbox.State.ACTIVE,
     )
-    return HostSight(connection, _pushes(rows, now), rows.count())
+    stands = Q(push_expires_at__gt=now)
+    if connection.kind != Connection.Kind.IMAP:
+        # An IMAP server takes no order; it is listened to.
+        stands &= Q(push_error="") & ~Q(push_id="")
+    return HostSight(connection, _pushes(rows, stands), rows.count())
 
 
-def _pushes(rows: QuerySet[MailboxSync], now: datetime) -> PushSight:
-    stands = Q(push_expires_at__gt=now, push_error="") & ~Q(push_id="")
+def _pushes(rows: QuerySet[MailboxSync], stands: Q) -> PushSight:
+    """``stands``: of which the host tells now."""
     polled = rows.exclude(stands)
     refusing = rows.filter(notices_refused__gt=0).select_related("mailbox")
     return PushSight(
@@ -271,24 +275,25 @@ def _purposes(
     entered = registrations()
     granted = Grant.objects.filter(tenant=client).exclude(connection__kind=Connection.Kind.GOOGLE)
     grants = {row.purpose: row for row in granted}
-    has_own = any(
-        each.kind == Connection.Kind.GRAPH and not each.by_registrations for each in connections
-    )
+    own = next((each for each in connections if _has_application(each)), None)
     rows = []
     for purpose in OF_CLIENTS:
         grant = grants.get(purpose)
         last = next((each for each in journeys if each.purpose == purpose), None)
+        roles = own.own_roles if own else None
+        if grant is not None:
+            roles = None if grant.lost_at else grant.roles
         needs = [
-            NeedRow(need, need.is_met(grant.roles) if grant and not grant.lost_at else None)
-            for need in NEEDS[purpose]
+            NeedRow(need, None if roles is None else need.is_met(roles)) for need in NEEDS[purpose]
         ]
+        has_own = own is not None and (purpose != Purpose.RESPOND or _responds(needs))
         rows.append(
             PurposeRow(
                 purpose=purpose,
                 label=purpose.label,
                 what_for=WHAT_FOR[purpose],
                 without=WITHOUT_ANY[purpose],
-                state=_state(grant, last, needs, has_own=has_own and purpose != Purpose.RESPOND),
+                state=_state(grant, last, needs, has_own=has_own),
                 grant=grant,
                 registration=entered.get(purpose),
                 needs=needs,
@@ -296,6 +301,16 @@ def _purposes(
             )
         )
     return rows
+
+
+def _has_application(connection: Connection) -> bool:
+    return connection.kind == Connection.Kind.GRAPH and not connection.by_registrations
+
+
+def _responds(needs: list[NeedRow]) -> bool:
+    """By more than what detection needs, too."""
+    seeing = {need.name for need in NEEDS[Purpose.DETECT]}
+    return any(row.is_met and row.need.name not in seeing for row in needs)
 
 
 def _delegated(client: Tenant, connections: Sequence[Connection]) -> Delegated | None:

@@ -22,7 +22,7 @@ from api_bridge.access.permissions import (
     Need,
 )
 from api_bridge.access.registrations import registrations
-from api_bridge.access.watching import WARNED_BEFORE
+from api_bridge.access.relationships import WARNED_BEFORE
 from api_bridge.models import Connection
 from console.queries.google_accounts import (
     GoogleAccountRow,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
@@ -227,10 +228,35 @@ def test_what_is_lost_opens_one_incident_which_settles_once_it_is_seen(cast, mai
         assert (incident.kind, incident.state) == ("health", "new")
         (row,) = Finding.objects.all()
         assert row.words.startswith("acme.example: 3 of 5 mails")
-        lost.update(mailbox_at=AT)
+    with time_machine.travel(timezone.now() + timedelta(days=2), tick=False):
+        watch_sight(claimed)
+        with worker(cast):
+            assert found.get().state == "new", "a day later nobody has seen them either"
+    with time_machine.travel(timezone.now() + timedelta(days=9), tick=False):
+        watch_sight(claimed)
+        with worker(cast):
+            assert found.get().state == "new", "what is no longer looked at, a person closes"
+            lost.update(mailbox_at=AT)
     watch_sight(claimed)
     with worker(cast):
         assert found.get().state == "resolved"
+
+
+def test_what_a_person_closed_is_lost_anew_where_more_of_it_is(cast, mail):
+    claimed = ClaimedWork(cast.acme.id, cast.provider.id, 1)
+    with worker(cast):
+        MailboxSync.objects.update(synced_at=AT + timedelta(hours=2))
+    watch_sight(claimed)
+    with worker(cast):
+        Incident.objects.filter(finding="lost").update(state="resolved")
+    with time_machine.travel(timezone.now() + timedelta(days=2), tick=False):
+        watch_sight(claimed)
+    with worker(cast):
+        assert not Finding.objects.filter(settled_at=None).exists()
+    watch_sight(claimed)  # as if the same were lost again
+    with worker(cast):
+        states = Incident.objects.filter(finding="lost").order_by("number")
+        assert [each.state for each in states] == ["resolved", "new"]
 
 
 @pytest.mark.parametrize(

@@ -210,8 +210,12 @@ def check_scopes(
     wanted = [each for each in asked if each.purpose in purposes]
     try:
         checks = [_checked(client, each) for each in wanted]
-        if any(check.scope == scopes.MAIL and not check.is_ok for check in checks):
-            checks.insert(2, _checked(client, READ_INSTEAD))
+        moving = next((each for each in checks if each.scope == scopes.MAIL), None)
+        if moving is not None and not moving.is_ok:
+            reading = _checked(client, READ_INSTEAD)
+            at = checks.index(moving)
+            # Who says no to removal alone is connected all the same.
+            checks[at : at + 1] = [replace(moving, is_needed=not reading.is_ok), reading]
         return checks
     finally:
         client.close()

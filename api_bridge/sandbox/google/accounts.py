@@ -37,7 +37,7 @@ APPLICATIONS = frozenset({
     "workspace_studio",
 })  # fmt: skip
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[-+]\d\d:\d\d)")
-_TERM = re.compile(r"([A-Za-z0-9_ ]+?)(==|<>|>=|<=|>|<)([^,]*)(?:,|\Z)")
+_TERM = re.compile(r"([A-Za-z0-9_. ]+?)(==|<>|>=|<=|>|<)([^,]*)(?:,|\Z)")
 _KNOWN_QUERY = frozenset({
     "actorIpAddress", "customerId", "endTime", "eventName", "filters", "maxResults", "pageToken",
     "startTime",
@@ -61,6 +61,8 @@ def list_activities(call: Call) -> Response:
         raise GoogleError(401, "authError", "Access denied. You are not authorized to read activity"
                           " records.")  # fmt: skip
     start, end = _span(call)
+    if application == "gmail":
+        _check_gmail(call, start, end)
     token, size = query.first("pageToken") or "0", call.number("maxResults", 1000, LARGEST_PAGE)
     if not token.isdigit():
         raise bad_request("Invalid pageToken", "invalid")
@@ -95,6 +97,13 @@ def _span(call: Call) -> tuple[int, int]:
     return start, end
 
 
+def _check_gmail(call: Call, start: int, end: int) -> None:
+    """Both ends are needed, 30 days apart at most (…/appendix/activity/gmail)."""
+    is_given = all(call.request.first(name) for name in ("startTime", "endTime"))
+    if not is_given or end - start > 30 * 86_400:
+        raise bad_request("startTime and endTime are required, at most 30 days apart.", "invalid")
+
+
 def _shown(kept: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     now = now_s()
     for each in kept:
@@ -116,9 +125,13 @@ def _fits(activity: Mapping[str, Any], query: Any) -> bool:
 
 def _holds(event: Mapping[str, Any], name: str, relation: str, value: str) -> bool:
     """A parameter that the event does not have fits nothing."""
+    head, _, inner = name.partition(".")
     for each in event.get("parameters", []):
-        if each["name"] != name:
+        if each["name"] != head:
             continue
+        if inner:
+            below = {"parameters": each.get("messageValue", {}).get("parameter", [])}
+            return _holds(below, inner, relation, value)
         if "boolValue" in each:
             said = str(each["boolValue"]).lower()
         else:

@@ -73,6 +73,22 @@ def test_the_most_of_a_day_and_of_a_month_stand(acme):
     ]
 
 
+def test_several_hosts_of_one_client_are_added_up(acme):
+    other = Connection.objects.create(
+        tenant=acme.tenant,
+        kind=Connection.Kind.IMAP,
+        cloud_tenant_id="imap.acme.example",
+    )
+    store_mailboxes(acme.id, listed("info", "ceo"))
+    store_mailboxes(other.id, listed("a", "b", "c", licences=None))
+    assert MailboxDay.objects.values_list("mailboxes", "licensed").get() == (5, 2)
+    store_mailboxes(acme.id, listed("info"))
+    store_mailboxes(other.id, listed("a", licences=None))
+    assert MailboxDay.objects.values_list("mailboxes", "licensed").get() == (5, 2)
+    store_mailboxes(acme.id, listed("info", "ceo", "cfo"))
+    assert MailboxDay.objects.values_list("mailboxes", "licensed").get() == (6, 3)
+
+
 @pytest.mark.parametrize("asked", [("2026-13", ""), ("x", ""), ("2027-01", "2026-01")])
 def test_a_month_that_is_none_is_refused(acme, asked):
     first, last = asked

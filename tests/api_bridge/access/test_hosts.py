@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from api_bridge.access.hosts import HOSTS, Checked, Host, ask_host, try_hosts
+from api_bridge.access.hosts import HOSTS, STUMBLED, Checked, Host, ask_host, try_hosts
 from api_bridge.access.models import HostTrial
 from api_bridge.errors import Temporary
 from api_bridge.models import Connection, MailboxSync
@@ -65,6 +65,7 @@ LESS = Checked("idle", is_ok=False, is_needed=False)
         ("none", [], "failed", "Did not work: nothing ran."),
         ("away", Temporary("No connection."), "failed", "No connection."),
         ("taken", [OK], "failed", "This server is connected already."),
+        ("odd", KeyError("port"), "failed", STUMBLED),
     ],
 )
 def test_it_is_connected_only_if_all_that_is_needed_works(acme, host, found, stage, words):

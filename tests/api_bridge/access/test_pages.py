@@ -9,9 +9,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from api_bridge.access.models import AppRegistration, Purpose, Relationship
+from api_bridge.access.models import AppRegistration, Grant, Purpose, Relationship
+from api_bridge.access.permissions import NEEDS
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.runtime import secret_place
 from tenants.models import Domain, Mailbox
+from tenants.secrets import seal
+from tests.api_bridge.access.conftest import SECRET
 from tests.factories import PASSWORD
 
 
@@ -44,6 +48,34 @@ def test_from_the_page_to_the_grant(yard, console):
     assert other.get(f"/console/consent?{query}").status_code == 404
     assert other.get("/console/consent?state=%00").status_code == 404
     assert other.post("/console/clients/acme/mailbox/ask", {"purpose": "detect"}).status_code == 403
+
+
+def test_what_a_connections_own_application_may_do_is_shown(yard, console):
+    detect = [need.name for need in NEEDS[Purpose.DETECT] if not need.is_extra]
+    yard.application(Purpose.DETECT, roles=detect)
+    yard.consent()
+    with yard.worker():
+        secret_of(Connection.objects.get())
+    page = console.get("/console/clients/acme/mailbox").context["page"]
+    assert [row.state for row in page.purposes] == ["own", "own", "none"]
+    assert {need.is_met for row in page.purposes for need in row.needs} == {None}
+    yard.serve()
+    page = console.get("/console/clients/acme/mailbox").context["page"]
+    assert [row.state for row in page.purposes] == ["own", "own", "none"]
+    met = {need.need.name for row in page.purposes for need in row.needs if need.is_met}
+    assert met == set(detect)
+    with yard.worker():
+        Connection.objects.update(own_roles=[*detect, "AuditLog.Read.All"])
+    page = console.get("/console/clients/acme/mailbox").context["page"]
+    assert [row.state for row in page.purposes] == ["own", "own", "own"]
+
+
+def secret_of(row):
+    """The client's connection goes by an application of its own, the one it had consented to."""
+    row.by_registrations, row.client_id = False, Grant.objects.get().client_id
+    row.sealed_secret = seal(SECRET.encode(), place=secret_place(row))
+    row.save()
+    Grant.objects.all().delete()
 
 
 def test_a_registration_is_entered_and_its_secret_never_shown(yard, console):

@@ -5,6 +5,7 @@ comes back settles it, the gap is read, and what waited goes on.
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -12,8 +13,10 @@ from django.utils import timezone
 from api_bridge.access.models import AppRegistration, Consent, Grant, Purpose, Relationship
 from api_bridge.access.permissions import NEEDS
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.push import NO_PUSH
 from api_bridge.sight import why_not_acting
 from api_bridge.sync import serve_sync
+from console.queries.access import access_page
 from console.queries.blindness import Blindness
 from console.queries.incident import advice_for
 from console.queries.rows import can_pull
@@ -24,6 +27,7 @@ from incidents.remediation import pull_incident
 from incidents.renewal_answers import answer_renewal
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict
+from tenants.models import Domain, Mailbox
 from tests.api_bridge.sandbox.running import Company
 
 
@@ -79,6 +83,40 @@ def test_a_withdrawn_consent_opens_one_incident_and_its_return_settles_it(connec
     assert [each.state for each in yard.health("consent")] == ["resolved", "new"]
 
 
+def test_a_blind_host_is_told_whatever_another_one_or_acting_lacks(connected):
+    yard = connected
+    now = timezone.now()
+    with yard.worker():
+        for number in (1, 2):
+            Connection.objects.create(
+                tenant=yard.tenant,
+                kind=Connection.Kind.IMAP,
+                cloud_tenant_id=f"imap{number}.acme.example",
+                state=Connection.State.CREDENTIALS_EXPIRED,
+                blind_since=now,
+            )
+        blind = Connection.objects.filter(kind=Connection.Kind.IMAP)
+        keys = sorted(f"blind/{each.id}" for each in blind)
+    withdraw(yard, Purpose.REMEDIATE)
+    yard.application(Purpose.REMEDIATE, roles=[])
+    yard.serve()
+    assert standing(yard, "consent") == [*keys, "remediate"]
+    yard.consent(Purpose.REMEDIATE)
+    assert standing(yard, "permission") == ["remediate/Mail.ReadWrite"]
+    assert standing(yard, "consent") == keys
+    with yard.worker():
+        blind.filter(cloud_tenant_id__startswith="imap1").delete()
+        Connection.objects.filter(kind=Connection.Kind.GRAPH).update(
+            state=Connection.State.NEEDS_CONSENT, blind_since=now
+        )
+    yard.serve()
+    assert len(standing(yard, "consent")) == 2
+    withdraw(yard, Purpose.DETECT)
+    yard.serve()
+    told = standing(yard, "consent")
+    assert (len(told), "detect" in told) == (2, True), "its own refusal is told once"
+
+
 def test_what_a_person_resolved_stays_so_until_something_new_is_lost(connected):
     yard = connected
     withdraw(yard, Purpose.REMEDIATE)
@@ -124,27 +162,104 @@ def test_an_authority_that_does_not_answer_says_nothing_of_a_consent(connected, 
         assert not Grant.objects.get(purpose=Purpose.DETECT).lost_at
 
 
+def relate(yard, name, days, status="active", *, renews=False, roles=()):
+    """One of the client's, ``days`` before its end."""
+    with yard.staff():
+        Relationship.objects.update_or_create(
+            provider=yard.cast.provider,
+            external_id=name,
+            defaults={
+                "cloud_tenant_id": yard.company.tenant_id,
+                "name": name,
+                "status": status,
+                "roles": list(roles),
+                "ends_at": timezone.now() + timedelta(days=days),
+                "renews_itself": renews,
+                "seen_at": timezone.now(),
+            },
+        )
+
+
 def test_a_relationship_that_ends_and_orders_that_cannot_be_renewed_are_told(connected):
     yard = connected
-    now = timezone.now()
-    with yard.staff():
-        for name, days, renews in (("soon", 20, False), ("late", 90, False), ("self", 20, True)):
-            Relationship.objects.create(
-                provider=yard.cast.provider,
-                external_id=name,
-                cloud_tenant_id=yard.company.tenant_id,
-                name=name,
-                status="active",
-                ends_at=now + timedelta(days=days),
-                renews_itself=renews,
-                seen_at=now,
-            )
+    relate(yard, "soon", 20)
+    relate(yard, "nearer", 5, "expiring")
+    relate(yard, "late", 90)
+    relate(yard, "self", 20, renews=True)
     sync(yard)
     with yard.worker():
-        MailboxSync.objects.update(push_expires_at=now, push_error="The address is not reached.")
+        MailboxSync.objects.update(
+            push_expires_at=timezone.now(), push_error="The address is not reached."
+        )
     yard.serve()
-    assert standing(yard, "gdap") == ["soon"]
+    assert standing(yard, "gdap") == ["nearer", "soon"]
     assert standing(yard, "push") == ["orders"]
+
+
+def test_an_imap_server_that_is_listened_to_has_no_order_to_lose(connected):
+    """Its mailboxes take no order, which is noted, and are heard for some minutes at a time."""
+    yard = connected
+    now = timezone.now()
+    with yard.worker():
+        host = Connection.objects.create(
+            tenant=yard.tenant, kind=Connection.Kind.IMAP, cloud_tenant_id="imap.acme.example"
+        )
+        box = Mailbox.objects.create(
+            tenant=yard.tenant,
+            domain=Domain.objects.filter(tenant=yard.tenant).first(),
+            address="dan@imap.acme.example",
+        )
+        MailboxSync.objects.create(
+            tenant=yard.tenant,
+            mailbox=box,
+            connection=host,
+            due_at=now,
+            push_error=NO_PUSH,
+            push_expires_at=now + timedelta(minutes=5),
+        )
+    yard.serve()
+    assert standing(yard, "push") == []
+    with yard.staff():
+        page = access_page(yard.tenant)
+    sight = next(each for each in page.connections if each.connection.kind == "imap")
+    assert (sight.pushes.told, sight.pushes.polled) == (1, 0)
+
+
+def test_a_relationship_that_ended_stays_told_until_another_gives_its_roles(connected):
+    yard = connected
+    relate(yard, "old", -200, "expired", roles=["Global Reader"])
+    relate(yard, "ended by them", -2, "terminated", roles=["Helpdesk Administrator"])
+    relate(yard, "ours", 3, "expiring", roles=["Security Reader"])
+    yard.serve()
+    assert standing(yard, "gdap") == ["ended by them", "ours"], "what ended long ago is no news"
+    relate(yard, "ours", -1, "expired", roles=["Security Reader"])
+    yard.serve()
+    relate(yard, "ours", -100, "expired", roles=["Security Reader"])
+    yard.serve()
+    assert standing(yard, "gdap") == ["ended by them", "ours"]
+    with yard.worker():
+        assert "ended on" in Finding.objects.get(key="ours").words
+    relate(yard, "other", 300, roles=["Global Reader"])
+    yard.serve()
+    assert "ours" in standing(yard, "gdap")
+    relate(yard, "new", 300, roles=["Security Reader", "Helpdesk Administrator"])
+    yard.serve()
+    assert [each.state for each in yard.health("gdap")] == ["resolved"]
+
+
+def test_that_relationships_cannot_be_listed_any_more_is_told_before_and_after(connected):
+    yard = connected
+    relate(yard, "long", 300)
+    yard.register(Purpose.PARTNER, home_tenant_id=str(uuid4()), days=29)
+    yard.serve()
+    assert standing(yard, "secret") == ["partner/end"]
+    with yard.staff():
+        assert AppRegistration.objects.get(purpose=Purpose.PARTNER).trouble, "no such tenant"
+    assert standing(yard, "gdap") == ["listing"]
+    with yard.staff():
+        Relationship.objects.all().delete()
+    yard.serve()
+    assert (standing(yard, "gdap"), standing(yard, "secret")) == ([], [])
 
 
 def test_a_client_who_refuses_to_have_mail_moved_has_detection_all_the_same(yard, no_broker):

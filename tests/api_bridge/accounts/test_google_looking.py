@@ -8,6 +8,7 @@ import pytest
 
 from api_bridge.accounts.models import AccountLook
 from api_bridge.connectors.google import tokens as scopes
+from incidents.models import Observation
 from tests.api_bridge.accounts.google_yard import GoogleYard, at, make_google_yard
 from tests.api_bridge.sandbox.running import SandboxProcess
 from tests.api_bridge.sandbox.workspace import GRANTED
@@ -84,6 +85,27 @@ def test_what_was_logged(
     google.company.happened(who, application, event, parameters=said, at=at(hours=1))
     google.serve()
     assert google.signs() == ([found] if found else [])
+
+
+def test_who_opened_a_link_is_told_once_by_the_log_of_gmail(google: GoogleYard) -> None:
+    for kind, hours in ((7, 3), (15, 2), (16, 1)):
+        google.company.opened_link("ana", f"<plan-{kind}@x.example>", kind=kind, at=at(hours=hours))
+    google.company.opened_link("bo", "<plan-15@x.example>", at=at(hours=1))  # not watched here
+    for _ in range(2):
+        google.serve()
+    with google.worker():
+        said = list(Observation.objects.order_by("observed_at"))
+    assert [each.internet_message_id for each in said] == [
+        "<plan-15@x.example>", "<plan-16@x.example>"
+    ]  # fmt: skip
+    assert {(each.layer, each.recipient, each.verdict, each.engine) for each in said} == {
+        ("vendor", google.address, None, "google-gmail-log")
+    }
+    assert all(each.detail["clicked_at"] == each.observed_at.isoformat() for each in said)
+    google.company.opened_link("ana", "<late@x.example>", at=at(hours=1))
+    google.serve()
+    with google.worker():
+        assert Observation.objects.count() == 3, "the log is late"
 
 
 def test_what_google_tells_late_is_seen_then(google: GoogleYard) -> None:

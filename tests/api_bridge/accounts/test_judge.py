@@ -188,5 +188,29 @@ def test_unknown_kinds_are_kept_by_their_names() -> None:
     (method,) = methods_of([{"@odata.type": "#microsoft.graph.newMethod", "id": "1"}])
     assert method.kind == "newMethod"
     assert grants_of([{"clientId": "x"}]) == ()
-    assert audit_of({"id": "1", "activityDateTime": "2026-11-30T12:00:00Z",
-                     "activityDisplayName": "User deleted security info"}) is None  # fmt: skip
+
+
+@pytest.mark.parametrize("at", ["2026-02-30T00:00:00Z", "9999-12-31T23:59:59-14:00", "soon", 7])
+def test_a_record_with_a_time_that_is_none_stops_no_look(at: Any) -> None:
+    assert sign_in_of({"id": "1", "userId": "u", "createdDateTime": at}) is None
+    registered = {"activityDisplayName": "User registered security info"}
+    assert audit_of({"id": "1", "activityDateTime": at, **registered}) is None
+
+
+@pytest.mark.parametrize(
+    ("activity", "code"),
+    [
+        ("User registered security info", "mfa_added"),
+        ("User changed default security info", "mfa_added"),
+        ("Admin updated security info for a user", "mfa_added"),
+        ("User deleted security info", "mfa_removed"),
+        ("Admin deleted security info for a user", "mfa_removed"),
+        ("User reviewed security info", ""),
+        ("User started security info registration", ""),
+    ],
+)
+def test_what_changed_in_how_somebody_signs_in(activity: str, code: str) -> None:
+    logged = {"id": "1", "activityDateTime": "2026-11-30T12:00:00Z"}
+    found = audit_of({**logged, "activityDisplayName": activity})
+    assert (found.code if found else "") == code
+    assert audit_of({**logged, "activityDisplayName": activity, "result": "failure"}) is None

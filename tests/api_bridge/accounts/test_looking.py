@@ -191,6 +191,30 @@ def test_without_the_permission_it_is_off_and_says_so(watched: Watched) -> None:
         *("DelegatedPermissionGrant.ReadWrite.All", "UserAuthenticationMethod.Read.All"),
     }
     assert off["AuditLog.Read.All"].startswith("AuditLog.Read.All is not granted. Sign-ins")
+    look = watched.look()
+    assert look.lacks_permission
+    look.off = [each for each in look.off if each["what"] == "hidden"]
+    look.off += [{"what": "Sign-ins/behind", "words": "The next one goes on there."}]
+    assert not look.lacks_permission, "nobody can grant that"
+
+
+def test_a_round_of_several_turns_still_says_what_its_first_one_could_not_see(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.yard.application(Purpose.RESPOND, roles=["User.Read.All", "MailboxSettings.ReadWrite"])
+    watched.yard.consent(Purpose.RESPOND)
+    monkeypatch.setattr("api_bridge.accounts.look.BUDGET_S", 0.0)
+    monkeypatch.setattr("api_bridge.accounts.look.MAILBOXES_AT_ONCE", 1)
+    turns = 0
+    while not turns or watched.look().reached is not None:
+        watched.serve()
+        turns += 1
+        assert "AuditLog.Read.All" in {each["what"] for each in watched.look().off}, turns
+    assert turns > 1
+    watched.yard.application(Purpose.RESPOND)
+    watched.yard.consent(Purpose.RESPOND)
+    watched.serve()
+    assert "AuditLog.Read.All" not in {each["what"] for each in watched.look().off}, "granted since"
 
 
 def test_without_the_consent_nothing_is_asked(watched: Watched) -> None:

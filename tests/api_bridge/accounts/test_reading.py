@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from api_bridge.accounts.google_clicks import clicks_of
 from api_bridge.accounts.google_look import GoogleSource
 from api_bridge.accounts.google_read import google_time, read_log
 from api_bridge.accounts.graph_read import (
@@ -79,6 +80,60 @@ def test_one_mailbox_never_stops_the_next() -> None:
     now = datetime.now(UTC)
     assert source.events(now, now - timedelta(hours=1), now - timedelta(hours=1)) == Events()
     assert source.noted.off[scopes.REPORTS] == scopes.REPORTS
+
+
+def record(event: dict[str, Any] | None, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": {"time": "2026-11-30T10:00:00.000Z", "uniqueQualifier": "7"},
+        "actor": {"email": "Ana@acme.example"},
+        "events": [event] if event else None,
+    } | changes
+
+
+CLICK = {
+    "name": "delivery",
+    "parameters": [
+        {"name": "event_info", "messageValue": {"parameter": [
+            {"name": "mail_event_type", "intValue": "15"}
+        ]}},
+        {"name": "message_info", "messageValue": {"parameter": [
+            {"name": "rfc2822_message_id", "value": "m@x.example"},
+            {"name": "source", "messageValue": {"parameter": [
+                {"name": "from_header_address", "value": "Bo@x.example"}
+            ]}},
+        ]}},
+    ],
+}  # fmt: skip
+# As some clients of the API flatten it.
+FLAT = {
+    "parameters": [
+        {"name": "event_info.mail_event_type", "intValue": "15"},
+        {"name": "message_info.rfc2822_message_id", "value": "<m@x.example>"},
+    ]
+}
+UNNAMED = {"parameters": [{"name": "event_info.mail_event_type", "intValue": "15"}]}
+OPENED = {
+    "parameters": [{**FLAT["parameters"][0], "intValue": "7"}, FLAT["parameters"][1]],
+}
+
+
+@pytest.mark.parametrize(
+    ("activity", "found"),
+    [
+        (record(CLICK), [("ana@acme.example", "<m@x.example>", "bo@x.example")]),
+        (record(FLAT), [("ana@acme.example", "<m@x.example>", "")]),
+        (record(OPENED), []),
+        (record(UNNAMED), []),
+        (record(None), []),
+        (record(CLICK, actor={"callerType": "KEY"}), []),
+        (record(CLICK, id={"time": "soon"}), []),
+        (record({"parameters": [{"name": "event_info", "messageValue": {"parameter": "x"}}]}), []),
+    ],
+)
+def test_a_record_of_gmail_says_who_opened_a_link_in_which_mail(activity: Any, found: Any) -> None:
+    said = clicks_of([activity])
+    assert [(each.recipient, each.internet_message_id, each.sender) for each in said] == found
+    assert all(each.clicked_at == each.at for each in said)
 
 
 class BusyLog:

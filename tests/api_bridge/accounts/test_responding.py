@@ -9,8 +9,10 @@ import pytest
 from django.utils import timezone
 
 from api_bridge.access.models import Grant, Purpose
+from api_bridge.accounts.acting import Sight, Task
+from api_bridge.accounts.graph_act import GraphHand
 from api_bridge.accounts.models import AccountLook, AccountStep
-from api_bridge.accounts.respond import MOST_ATTEMPTS
+from api_bridge.accounts.respond import MOST_ATTEMPTS, NOT_READ
 from api_bridge.accounts.steps import (
     can_undo,
     can_withdraw,
@@ -262,3 +264,24 @@ def test_an_order_that_nobody_could_begin_for_a_day_is_over(
     step = watched.step()
     assert (step.state, step.called_at, watched.shown()["is_enabled"]) == ("failed", None, True)
     assert "Order it again if it is still wanted." in step.words
+
+
+def test_an_answer_of_which_nobody_thought_ends_its_own_step_alone(
+    watched: Watched, case: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = GraphHand.read
+
+    def odd(hand: GraphHand, task: Task) -> Sight:
+        if task.kind == AccountStep.Kind.DISABLE:
+            raise TypeError("'<' not supported between instances of 'str' and 'dict'")
+        return read(hand, task)
+
+    monkeypatch.setattr(GraphHand, "read", odd)
+    step = order(watched, case, "disable")
+    assert (step.state, step.words) == (AccountStep.State.PENDING, NOT_READ)
+    assert order(watched, case, "revoke_sessions").state == AccountStep.State.VERIFIED
+    with watched.yard.worker():
+        AccountStep.objects.filter(kind="disable").update(attempts=MOST_ATTEMPTS - 1)
+    again(watched)
+    with watched.yard.worker():
+        assert AccountStep.objects.get(kind="disable").state == AccountStep.State.FAILED

@@ -16,6 +16,7 @@ from api_bridge.connectors import Heard, Listens
 from api_bridge.idle import Ear, Listener, listen_to, stop_listening, tell_sync
 from api_bridge.models import MailboxSync
 from api_bridge.runtime import connector_of
+from api_bridge.store import _next_look
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
 from tenants.models import Work
@@ -78,8 +79,7 @@ def test_a_listener_tells_of_the_mailbox_and_that_it_hears_all(server, ear, ana)
     with closing(listener):
         listener.want([ear])
         turn_until(listener, lambda: told.alive)
-        # What came before is not known.
-        assert told.heard == [ear]
+        assert told.heard == [ear], "what came before is not known"
         told.heard.clear()
         listener.turn()
         assert told.heard == []
@@ -97,9 +97,36 @@ def test_a_connection_that_ends_counts_as_heard_and_is_made_anew(ear):
         (held,) = listener._all()
         first: Any = held.listening
         first._session._wire.sock.shutdown(socket.SHUT_RDWR)
+        told.heard.clear()
         turn_until(listener, lambda: held.listening not in (None, first))
-    # As it ended, and for what came until it was made anew.
-    assert told.heard == [ear, ear]
+    assert told.heard == [ear, ear], "as it ended, and as it was made anew"
+
+
+def test_a_connection_that_is_renewed_in_time_counts_as_heard(ear, monkeypatch):
+    listener, told = listen()
+    with closing(listener):
+        listener.want([ear])
+        turn_until(listener, lambda: told.heard)
+        told.heard.clear()
+        monkeypatch.setattr(idle, "LISTENS_FOR_S", -1.0)
+        turn_until(listener, lambda: told.heard)
+
+
+def test_whoever_is_heard_no_more_is_polled_when_the_last_sign_of_life_is_over(client_):
+    client_.sync()
+    later = timezone.now() + timedelta(hours=2)
+    with client_.scope():
+        MailboxSync.objects.update(
+            push_expires_at=timezone.now() + timedelta(seconds=50), whole_due_at=later, due_at=later
+        )
+    connector = connector_of(client_.wired())
+    assert isinstance(connector, Listens)
+    row = client_.mailbox_sync("ana")
+    tell_sync([], [Ear(row.id, client_.tenant.id, "x", connector)])
+    row = client_.mailbox_sync("ana")
+    assert row.due_at == row.push_expires_at < timezone.now() + timedelta(minutes=2)
+    # A look just now does not put that off, either.
+    assert _next_look(row, timezone.now()) == row.push_expires_at
 
 
 def test_not_more_connections_than_allowed_are_held(connect, ana):
@@ -149,8 +176,8 @@ def test_what_was_heard_is_read_next_and_the_quiet_ones_need_no_polling(client_)
     now = timezone.now()
     assert heard.due_at <= now
     assert heard.dirty_at is not None
-    assert quiet.due_at == later
     assert quiet.push_expires_at is not None
+    assert now < quiet.due_at <= quiet.push_expires_at
     assert now < quiet.push_expires_at < now + timedelta(minutes=2)
     with client_.scope():
         assert Work.objects.filter(queue="sync", wanted_at__lte=now).exists()
@@ -158,8 +185,9 @@ def test_what_was_heard_is_read_next_and_the_quiet_ones_need_no_polling(client_)
 
 def test_a_round_of_sync_names_the_mailboxes_to_listen_to(client_, settings, monkeypatch):
     settings.IMAP_IDLE_AT_MOST = 2
-    # Its thread would wait for what this test has not committed.
-    monkeypatch.setattr(idle, "tell_sync", told := Told())
+    told = Told()
+    # Its thread does not see what this test has not committed.
+    monkeypatch.setattr(idle, "tell_sync", told)
     claimed = ClaimedWork(client_.tenant.id, client_.tenant.provider_id, 1)
     try:
         listen_to(claimed, client_.connection.id, connector_of(client_.wired()))
@@ -175,3 +203,4 @@ def test_a_round_of_sync_names_the_mailboxes_to_listen_to(client_, settings, mon
     finally:
         stop_listening()
     assert not listener._thread.is_alive()
+    assert {each.mailbox_id for each in told.heard} == {h.ear.mailbox_id for h in listener._all()}

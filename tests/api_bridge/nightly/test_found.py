@@ -153,6 +153,24 @@ def test_what_moved_and_what_went_is_told(sleeper):
     assert sleeper.reading().vanished == 0
 
 
+def test_more_that_went_than_one_night_asks_for_is_told_in_the_next(sleeper, monkeypatch):
+    company = sleeper.client.company
+    went = [company.receive("ana") for _ in range(3)]
+    sleeper.client.sync()
+    sleeper.client.make_sense()
+    sleeper.night()
+    for each in company.mails("ana"):
+        if each["internetMessageId"] in went:
+            company.graph.post(f"users/{company.mail('ana')}/messages/{each['id']}/permanentDelete")
+    monkeypatch.setattr("api_bridge.nightly.reading.MOST_ASKED", 2)
+    sleeper.night()
+    assert (sleeper.reading().vanished, len(sleeper.reading().removed)) == (2, 1)
+    sleeper.night()
+    assert (sleeper.reading().vanished, sleeper.reading().removed) == (1, [])
+    places = {copy.message.internet_message_id: copy.place for copy in sleeper.client.deliveries()}
+    assert {places[each] for each in went} == {"gone"}
+
+
 def test_a_push_that_brings_an_old_mail_leaves_it_to_the_night(inside, sleeper):
     """It may as well have been moved, and from before the connection: a push cannot tell."""
     client = inside.connect("eta", ("ana",))

@@ -254,6 +254,14 @@ def test_activities_are_listed_newest_first_page_by_page(workspace: Workspace):
     found = api.list(**logins, eventName="login_success", filters="is_suspicious==true").execute()
     assert found["items"] == [one]
     assert "items" not in api.list(userKey="all", applicationName="token").execute()
+    workspace.opened_link("ana", "<m@x.example>", at="2026-11-20T10:20:00.000Z")
+    workspace.opened_link("ana", "<n@x.example>", kind=7, at="2026-11-20T10:21:00.000Z")
+    gmail: dict[str, Any] = {"userKey": "all", "applicationName": "gmail"}
+    (clicked,) = api.list(**gmail, **span, filters="event_info.mail_event_type==15").execute()[
+        "items"
+    ]
+    assert clicked["id"]["time"] == "2026-11-20T10:20:00.000Z"
+    assert refused(api.list(**gmail)) == (400, "invalid")
     backwards = {"startTime": span["endTime"], "endTime": span["startTime"]}
     assert refused(api.list(**logins, **backwards)) == (400, "invalid")
     someone = service(

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from api_bridge.accounts.acting import Task
 from api_bridge.accounts.google_act import GoogleHand
+from api_bridge.accounts.google_clicks import read_clicks
 from api_bridge.accounts.google_read import read_log
 from api_bridge.connectors import Action, Connection, Result, Runtime
 from api_bridge.connectors.google import GoogleConnector
@@ -150,10 +151,13 @@ def test_what_our_connector_asks_is_what_google_describes(
         connector.forwarding(ana)
         connector.verdicts(dt.datetime.now(dt.UTC))
         _respond(GoogleHand(connector.client), ana)
-        now = dt.datetime.now(dt.UTC)
+        workspace.opened_link("ana", message_id)
+        now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
         read_log(connector.client, "token", now - dt.timedelta(hours=1), now)
+        assert read_clicks(connector.client, now - dt.timedelta(hours=1), now).entries
     assert transport.seen >= {
-        ("POST", "signOut"), ("GET", "tokens"), ("GET", "admin"), ("GET", "token"),
+        ("POST", "signOut"), ("GET", "tokens"),
+        ("GET", "admin"), ("GET", "token"), ("GET", "gmail"),
         ("PUT", "autoForwarding"), ("POST", "filters"),
         ("DELETE", "77"), ("DELETE", "f1"),
     }  # fmt: skip

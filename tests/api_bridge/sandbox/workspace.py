@@ -52,8 +52,13 @@ def service_account(short: str, token_url: str) -> dict[str, str]:
 
 def parameter(name: str, value: Any) -> dict[str, Any]:
     """One parameter of an event, in the field that Google has for its kind of value."""
+    if isinstance(value, dict):
+        inner = [parameter(*each) for each in value.items()]
+        return {"name": name, "messageValue": {"parameter": inner}}
     if isinstance(value, bool):
         return {"name": name, "boolValue": value}
+    if isinstance(value, int):
+        return {"name": name, "intValue": str(value)}
     return {"name": name, ("multiValue" if isinstance(value, list) else "value"): value}
 
 
@@ -111,6 +116,14 @@ class Workspace(Company):
         if "actor" in how:
             activity["actor"] = how["actor"]
         self.account_of(name, activities=[activity])
+
+    def opened_link(self, name: str, message_id: str, *, kind: int = 15, **how: Any) -> None:
+        """What Google's log of Gmail says of it.  ``kind``: its number of what happened."""
+        said = {
+            "event_info": {"mail_event_type": kind, "success": True},
+            "message_info": {"rfc2822_message_id": message_id, "subject": "Plan"},
+        }
+        self.happened(name, "gmail", "delivery", type="delivery_type", parameters=said, **how)
 
     def account_of(self, name: str, **records: Any) -> None:
         self.cloud.admin("PUT", f"mailboxes/{self.mail(name)}/workspace", records)
