@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 
@@ -27,6 +26,7 @@ from incidents.assessment import (
     queue_rank,
     severity_of,
 )
+from incidents.campaigns.evidence import Mail
 from incidents.campaigns.joining import follow_campaigns
 from incidents.campaigns.ledger import write_links
 from incidents.campaigns.moving import next_number
@@ -73,7 +73,7 @@ HEALTH_TAKES = 2_000
 NOT_GROUPED = (Incident.Kind.HEALTH, Incident.Kind.ACCOUNT)
 
 
-def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[UUID]:
+def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[Mail]:
     """Open, join and refresh the incidents of these messages.  Must run in the client's scope.
 
     Answers which of them were placed into incidents of threats.
@@ -113,15 +113,15 @@ def assess_messages(tenant: Tenant, message_ids: Collection[Any]) -> list[UUID]:
                 to_place.append(message)  # its facts came only now
         elif _came_around(message):
             touched.add(_note_bypass(tenant, message).id)
-    placed = place_messages(tenant, to_place)
+    mails = mails_of(to_place)
+    placed = place_messages(tenant, to_place, mails)
     for incident in Incident.objects.filter(id__in=touched | placed, merged_into=None).order_by(
         "id"
     ):
         refresh_incident(incident)
     follow_mails(tenant, message_ids)
-    ids = [message.id for message in to_place]
-    follow_campaigns(tenant, ids)
-    return ids
+    follow_campaigns(tenant, mails)
+    return mails
 
 
 def _came_around(message: Message) -> bool:
@@ -140,13 +140,14 @@ def _leave_health(message: Message, known: Incident, touched: set[Any]) -> bool:
     return True
 
 
-def place_messages(tenant: Tenant, messages: Sequence[Message]) -> set[Any]:
+def place_messages(tenant: Tenant, messages: Sequence[Message], mails: Sequence[Mail]) -> set[Any]:
     """Give each threat its incident; answers the ids of the incidents that changed.
+
+    ``mails``: the same messages, to compare.
 
     Where it shows that two incidents are one, they become one, unless people treat them as two.
     """
     changed: set[Any] = set()
-    mails = mails_of(messages)
     rarity = rarity_of(tenant.id, mails)
     for message, mail in zip(messages, mails, strict=True):
         found = find_incidents(message, mail, rarity)

@@ -24,6 +24,7 @@ from console.launch.process import Command, Process
 from tests import made_database
 from tests.emptying import use_for_tests_that_commit
 from tests.factories import Cast, make_cast
+from tests.quick_hashes import use_quick_hashes
 from tests.real_engines import RealClamd, RealRspamd, run_clamd, run_rspamd
 from tests.services import SERVICES, Services
 from tests.static_files import use_once_looked_up
@@ -47,6 +48,7 @@ FIRST = (
     *("api_bridge/sandbox/test_process.py", "api_bridge/test_limits.py", "api_bridge/test_cache"),
 )
 use_once_looked_up()
+use_quick_hashes()
 MAKER = pytest.StashKey[Process]()
 
 

@@ -77,7 +77,7 @@ def _clients(provider: Provider, slugs: Sequence[str], next_hop: tuple[str, int]
 
 @cache
 def _password_hash() -> str:
-    return make_password(PASSWORD)  # Argon2 is slow on purpose: once is enough
+    return make_password(PASSWORD)  # once is enough
 
 
 def _person(provider: Provider, name: str, role: str, tenant: Tenant | None = None) -> Person:

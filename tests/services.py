@@ -172,6 +172,8 @@ def pytest_load_initial_conftests() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     gc.freeze()
+    # Looked through more rarely than usual: a test makes much that lives until its end.
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 

@@ -6,7 +6,7 @@ campaigns, the step leaves the question to the nightly pass (incidents/campaigns
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -28,7 +28,6 @@ from incidents.models import (
     GroupKey,
     Incident,
     IncidentMessage,
-    Message,
     MessageTrait,
 )
 from tenants.models import Tenant
@@ -39,18 +38,18 @@ MOST_ROWS = 400
 MOST_COMPARED = 60
 
 
-def follow_campaigns(tenant: Tenant, message_ids: Collection[UUID]) -> None:
-    """Link the incidents of these new mails with others of the client.  Needs its scope."""
-    if not message_ids:
+def follow_campaigns(tenant: Tenant, new: Sequence[Mail]) -> None:
+    """Link the incidents of these new mails, oldest first, with others of the client.
+
+    Needs its scope.
+    """
+    if not new:
         return
-    members = IncidentMessage.objects.filter(message__in=message_ids).exclude(
+    members = IncidentMessage.objects.filter(message__in=[mail.id for mail in new]).exclude(
         incident__kind=Incident.Kind.HEALTH
     )
     incident_of = dict(members.values_list("message_id", "incident_id"))
-    messages = list(
-        Message.objects.filter(id__in=incident_of.keys()).order_by("first_seen_at", "id")
-    )
-    mails = mails_of(messages)
+    mails = [mail for mail in new if mail.id in incident_of]
     rarity = rarity_of(tenant.id, mails)
     total = prevalence.total_messages()
     for mail in mails:

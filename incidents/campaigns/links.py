@@ -20,6 +20,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from incidents.bulk import fetch, run
+from incidents.campaigns.evidence import Mail
 from incidents.campaigns.store import mails_of, rarity_of
 from incidents.holding import hold_links
 from incidents.marks import link_marks_of
@@ -30,15 +31,28 @@ from tenants.models import Tenant
 WINDOW = timedelta(days=42)
 
 
-def follow_links(tenant: Tenant, message_ids: Collection[UUID]) -> None:
+def follow_links(tenant: Tenant, mails: Collection[Mail]) -> None:
     """Link these mails of incidents with those of other clients.
 
     Needs the client's scope, with its provider.  The last step of a transaction: mail of the
     provider's other clients waits for its end.
     """
+    wanted = _not_linked(tenant, [mail.id for mail in mails])
+    _link(tenant, [mail for mail in mails if mail.id in wanted])
+
+
+def follow_links_of(tenant: Tenant, message_ids: Collection[UUID]) -> None:
+    """The same of messages that nobody has read yet."""
+    wanted = _not_linked(tenant, message_ids)
+    _link(tenant, mails_of(list(Message.objects.filter(id__in=wanted))))
+
+
+def _not_linked(tenant: Tenant, message_ids: Collection[UUID]) -> set[UUID]:
     known = LinkedMail.objects.filter(tenant=tenant, message__in=message_ids)
-    wanted = set(message_ids) - set(known.values_list("message_id", flat=True))
-    mails = mails_of(list(Message.objects.filter(id__in=wanted)))
+    return set(message_ids) - set(known.values_list("message_id", flat=True))
+
+
+def _link(tenant: Tenant, mails: Collection[Mail]) -> None:
     rarity = rarity_of(tenant.id, mails)
     marks = {mail.id: found for mail in mails if (found := link_marks_of(mail, rarity))}
     if not marks:

@@ -25,7 +25,7 @@ from incidents.campaigns import moving
 from incidents.campaigns.belonging import join_campaigns, new_campaign, put_into
 from incidents.campaigns.canonical import Canonical
 from incidents.campaigns.ledger import withdraw, write_links
-from incidents.campaigns.links import follow_links
+from incidents.campaigns.links import follow_links_of
 from incidents.campaigns.looking import (
     Look,
     by_cluster,
@@ -121,7 +121,7 @@ def _link_the_rest(tenant: Tenant, message_ids: Sequence[UUID]) -> None:
     """Mail that came before there were links between clients, or before its facts."""
     for start in range(0, len(message_ids), LINKED_AT_ONCE):
         with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
-            follow_links(tenant, message_ids[start : start + LINKED_AT_ONCE])
+            follow_links_of(tenant, message_ids[start : start + LINKED_AT_ONCE])
 
 
 def _note(tenant: Tenant, changes: Changes) -> None:

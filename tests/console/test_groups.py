@@ -124,27 +124,27 @@ def test_the_lists_show_the_groups_clients_and_no_others(cast):
         assert "<tbody>" not in ana.get(reverse(page), nothing).content.decode(), page
 
 
-@pytest.mark.parametrize("name", LISTS)
-def test_every_list_of_the_api_takes_a_group(cast, name):
+def test_every_list_of_the_api_takes_a_group(cast):
     open_incident(cast.acme), open_incident(cast.globex)
     gold, ana = group(cast, "Gold", cast.globex).removeprefix("group:"), browser(cast.ana)
-    rows = ana.get(f"/api/v1/{name}/", {"group": gold}).json()["results"]
-    only = ana.get(f"/api/v1/{name}/", {"tenant": "globex"}).json()["results"]
-    assert rows == only
-    assert ana.get(f"/api/v1/{name}/", {"group": "nonsense"}).status_code == 400
+    for name in LISTS:
+        rows = ana.get(f"/api/v1/{name}/", {"group": gold}).json()["results"]
+        only = ana.get(f"/api/v1/{name}/", {"tenant": "globex"}).json()["results"]
+        assert rows == only, name
+        assert ana.get(f"/api/v1/{name}/", {"group": "nonsense"}).status_code == 400, name
 
 
-@pytest.mark.parametrize("name", PERIODS)
-def test_every_figure_of_the_api_takes_a_group(cast, name):
+def test_every_figure_of_the_api_takes_a_group(cast):
     open_incident(cast.acme), open_incident(cast.globex)
     gold, ana = group(cast, "Gold", cast.globex).removeprefix("group:"), browser(cast.ana)
     day = {"from": "2026-01-01", "to": "2026-01-31"}
-    of_group = ana.get(f"/api/v1/{name}", {**day, "group": gold}).json()
-    of_client = ana.get(f"/api/v1/{name}", {**day, "tenant": "globex"}).json()
     own = {"tenant": "", "as_of": ""}  # what each answer says of itself
-    assert of_group | own == of_client | own
-    wrong = ana.get(f"/api/v1/{name}", {"group": gold, "tenant": "globex"})
-    assert wrong.status_code == 400
+    for name in PERIODS:
+        of_group = ana.get(f"/api/v1/{name}", {**day, "group": gold}).json()
+        of_client = ana.get(f"/api/v1/{name}", {**day, "tenant": "globex"}).json()
+        assert of_group | own == of_client | own, name
+        wrong = ana.get(f"/api/v1/{name}", {"group": gold, "tenant": "globex"})
+        assert wrong.status_code == 400, name
 
 
 def test_the_api_makes_changes_and_removes_a_group(cast):

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
+from incidents.observations import Observation
 from incidents.words import Outcome, Place, Verdict
 from tenants.models import Tenant
 from tenants.scope import Role, tenant_scope
@@ -21,7 +22,17 @@ pytestmark = pytest.mark.usefixtures("no_broker")
 NUMBER = re.compile(r'<a href="(/console/ledger/[^"]+)">(\d+)')
 
 
-def mail_at(tenant: Tenant, number: int, gateway: Verdict, mailbox: Verdict | None) -> None:
+def mails_at(tenant: Tenant, *mails: tuple[int, Verdict, Verdict | None]) -> None:
+    """Each with its number and what the gateway and the mailbox layer say; None: it was held."""
+    seen = [each for mail in mails for each in seen_of(tenant, *mail)]
+    with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
+        record(seen)
+        make_sense_of_backlog(tenant)
+
+
+def seen_of(
+    tenant: Tenant, number: int, gateway: Verdict, mailbox: Verdict | None
+) -> list[Observation]:
     whom, ulid = f"cfo@{tenant.slug}.example", f"01J000000000000000{tenant.id:04d}{number:04d}"
     common = {
         "mail": mail_json(subject=f"<i>Invoice</i> {number}"),
@@ -32,19 +43,20 @@ def mail_at(tenant: Tenant, number: int, gateway: Verdict, mailbox: Verdict | No
     seen = [gateway_saw(tenant, whom, ulid=ulid, verdict=gateway, **common, **held)]
     if mailbox is not None:
         seen.append(mailbox_saw(tenant, whom, trace_ulid=ulid, verdict=mailbox, **common))
-    with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
-        record(seen)
-        make_sense_of_backlog(tenant)
+    return seen
 
 
 @pytest.fixture
 def ana(cast: Cast) -> Client:
     for tenant in (cast.acme, cast.globex):
-        mail_at(tenant, 1, Verdict.PHISH, None)
-        mail_at(tenant, 2, Verdict.PHISH, None)
-        mail_at(tenant, 3, Verdict.CLEAN, Verdict.BEC)
-        mail_at(tenant, 4, Verdict.PHISH, Verdict.PHISH)
-        mail_at(tenant, 5, Verdict.CLEAN, Verdict.CLEAN)
+        mails_at(
+            tenant,
+            (1, Verdict.PHISH, None),
+            (2, Verdict.PHISH, None),
+            (3, Verdict.CLEAN, Verdict.BEC),
+            (4, Verdict.PHISH, Verdict.PHISH),
+            (5, Verdict.CLEAN, Verdict.CLEAN),
+        )
     client = Client()
     client.force_login(cast.ana)
     return client
@@ -74,8 +86,7 @@ def test_a_day_without_mail_and_one_that_is_none(ana: Client):
 
 
 def test_the_periods_page_leads_on(ana: Client, cast: Cast):
-    for number in range(10, 65):
-        mail_at(cast.acme, number, Verdict.SPAM, None)
+    mails_at(cast.acme, *((number, Verdict.SPAM, None) for number in range(10, 65)))
     address = reverse("ledger_figure", args=["gateway_only_unseen"]) + "?client=acme"
     first = ana.get(address).content.decode()
     older = re.search(r'href="(\?[^"]*cursor=[^"]+)"', first)

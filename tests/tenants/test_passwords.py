@@ -1,0 +1,28 @@
+"""What an installation's passwords are hashed with; the tests' own are hashed at less cost."""
+
+import pytest
+from django.contrib.auth.hashers import check_password, make_password
+
+from tests.factories import PASSWORD
+from tests.quick_hashes import OF_INSTALLATIONS
+
+
+def test_a_password_is_hashed_at_the_cost_that_argon2_is_given_by_django(settings):
+    settings.PASSWORD_HASHERS = list(OF_INSTALLATIONS)
+    kept = make_password(PASSWORD)
+
+    # 100 MB, twice, by eight.
+    assert kept.startswith("argon2$argon2id$v=19$m=102400,t=2,p=8$")
+    assert check_password(PASSWORD, kept)
+    assert not check_password(PASSWORD + "x", kept)
+
+
+@pytest.mark.parametrize("of", ["installation", "tests"])
+def test_the_tests_hashes_are_read_like_an_installations(settings, of):
+    quick = make_password(PASSWORD)
+    if of == "installation":
+        settings.PASSWORD_HASHERS = list(OF_INSTALLATIONS)
+
+    assert quick.startswith("argon2$argon2id$v=19$m=8,t=1,p=1$")
+    assert check_password(PASSWORD, quick)
+    assert not check_password(PASSWORD + "x", quick)
