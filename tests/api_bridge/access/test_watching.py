@@ -206,7 +206,7 @@ def test_an_imap_server_that_is_listened_to_has_no_order_to_lose(connected):
         )
         box = Mailbox.objects.create(
             tenant=yard.tenant,
-            domain=Domain.objects.filter(tenant=yard.tenant).first(),
+            domain=Domain.objects.filter(tenant=yard.tenant)[0],
             address="dan@imap.acme.example",
         )
         MailboxSync.objects.create(

@@ -486,9 +486,9 @@ def test_where_only_reading_is_delegated_mail_is_read_and_not_moved(workspace, a
     }
     assert (checks[f"{HEAD}gmail.modify"], checks[head]) == (False, True)
     workspace.delegate(head, f"{HEAD}admin.directory.user.readonly")
-    checks = check_scopes(wired(workspace), runtime(workspace))
-    assert all(check.is_ok for check in checks if check.is_needed), "it can be connected"
-    assert "Mail is not removed" in next(each for each in checks if not each.is_ok).off_without
+    scopes = check_scopes(wired(workspace), runtime(workspace))
+    assert all(scope.is_ok for scope in scopes if scope.is_needed), "it can be connected"
+    assert "Mail is not removed" in next(each for each in scopes if not each.is_ok).off_without
 
 
 @pytest.mark.parametrize(
