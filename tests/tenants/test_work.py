@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from celery.fixups.django import DjangoWorkerFixup
+from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]
 
 from console.celery import _begin_worker, app
 from tenants import work
