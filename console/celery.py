@@ -11,11 +11,15 @@ from celery import Celery
 from celery.signals import after_task_publish, beat_init, task_postrun, task_prerun, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+# Django's checks read every page there is, a second of a processor at each start of worker and
+# beat, which show none; migrating makes them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from django.conf import settings
 from django.db import close_old_connections
 
 from seg_bridge import sign_of_life
+from tenants.work import load_handlers
 
 SWEEP_S = 2.0
 PARTITIONS_S = 3600.0
@@ -62,6 +66,7 @@ def _honour_conn_max_age(**_: object) -> None:
 @worker_init.connect
 def _begin_worker(**_: object) -> None:
     sign_of_life.forget()
+    load_handlers()
 
 
 @task_postrun.connect

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
@@ -26,6 +26,7 @@ class PersonRequest(HttpRequest):
 _P = ParamSpec("_P")
 _View = Callable[Concatenate[PersonRequest, _P], HttpResponse]
 _Plain = Callable[..., HttpResponse]
+_METHODS = ("GET", "HEAD", "POST")  # what a browser's links and forms send
 
 
 def _only_for(view: _View[_P], *, staff: bool) -> _Plain:
@@ -39,6 +40,8 @@ def _only_for(view: _View[_P], *, staff: bool) -> _Plain:
             return login
         if person.is_staff_of_provider != staff:
             raise Http404
+        if request.method not in _METHODS:
+            return HttpResponseNotAllowed(_METHODS)
         response = view(cast(PersonRequest, request), *args, **kwargs)
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response

@@ -269,8 +269,7 @@ def test_every_guard_of_a_view_is_missed(name, rows, what, world):
         for row in rows:
             if row.answers["nobody"] in ("in", "401"):
                 with unguarded(views[row.route]):
-                    mistakes = list(mistakes_of(row, anonymous, world))
-                found[f"{row.method} {row.route}"] = bool(mistakes)
+                    found[f"{row.method} {row.route}"] = any(mistakes_of(row, anonymous, world))
     judge(f"guards of views: {what}", found)
 
 
@@ -289,8 +288,7 @@ def test_a_scope_that_is_too_wide_is_noticed_by_every_route(world):
                 is_guarded = row.object != "-" and row.answers["bo"] not in ("405", "409")
                 # What somebody has opened is hers alone, whatever her scope.
                 if is_guarded and row.object not in ("text", "html"):
-                    mistakes = list(mistakes_of(row, bo, world))
-                    found[f"{row.method} {row.route}"] = bool(mistakes)
+                    found[f"{row.method} {row.route}"] = any(mistakes_of(row, bo, world))
     judge("scope too wide", found)
 
 
