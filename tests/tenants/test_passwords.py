@@ -3,7 +3,8 @@
 import pytest
 from django.contrib.auth.hashers import check_password, make_password
 
-from tests.factories import PASSWORD
+from tenants.auth import PersonBackend
+from tests.factories import PASSWORD, Cast
 from tests.quick_hashes import OF_INSTALLATIONS
 
 
@@ -26,3 +27,12 @@ def test_the_tests_hashes_are_read_like_an_installations(settings, of):
     assert quick.startswith("argon2$argon2id$v=19$m=8,t=1,p=1$")
     assert check_password(PASSWORD, quick)
     assert not check_password(PASSWORD + "x", quick)
+
+
+def test_a_hash_of_another_cost_still_lets_its_owner_in(settings, cast: Cast):
+    """As after an upgrade of Django, which then asks for a new hash."""
+    settings.PASSWORD_HASHERS = list(OF_INSTALLATIONS)
+    backend = PersonBackend()
+
+    assert backend.authenticate(None, email=cast.ana.email, password=PASSWORD) == cast.ana
+    assert backend.authenticate(None, email=cast.ana.email, password=PASSWORD + "x") is None
