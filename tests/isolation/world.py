@@ -498,6 +498,7 @@ def _mailbox_layer(side: Side) -> None:
         client_id=side.inner,
         authority_url="https://login.example",
         api_url="https://graph.example",
+        own_roles=[side.inner],
     )
     MailboxSync.objects.create(
         tenant=tenant, mailbox=mailbox, connection=connection, due_at=now, push_id=side.inner
