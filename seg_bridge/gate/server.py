@@ -113,7 +113,9 @@ class Gate:
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens; known after ``start``."""
-        assert isinstance(self._server, asyncio.Server)
+        # uvloop's server is not one of asyncio's.
+        assert self._server is not None
+        assert not isinstance(self._server, Acceptor)
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
