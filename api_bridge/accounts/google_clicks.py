@@ -10,14 +10,20 @@ mail's fields, read 2026-11-30.  Editions without this log tell of nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from api_bridge.accounts.google_read import Activity, activity_at, activity_id, actor_of, read_log
+from api_bridge.accounts.google_read import (
+    Activity,
+    activity_at,
+    activity_id,
+    actor_of,
+    parameters,
+    read_log,
+)
 from api_bridge.accounts.spans import Log
 from api_bridge.connectors import VendorVerdict
-from api_bridge.connectors.google.client import entries_of, text_of
+from api_bridge.connectors.google.client import entries_of
 from api_bridge.connectors.google.two_accounts import AccountCalls
 from incidents.mail.addresses import normal_address
 
@@ -29,7 +35,6 @@ CLICKED = {
     "16": "a link in an attachment of it was opened",
 }
 LONGEST_SPAN = timedelta(days=29)
-_VALUES = ("value", "intValue", "boolValue", "multiValue")
 
 
 def read_clicks(client: AccountCalls, since: datetime, now: datetime) -> Log[VendorVerdict]:
@@ -56,7 +61,7 @@ def _clicks(activity: Activity) -> Iterator[VendorVerdict]:
     if at is None or not who:
         return
     for event in entries_of(activity, "events"):
-        said = nested(event)
+        said = parameters(event)
         message_id = str(said.get(MESSAGE_ID, "")).strip()
         words = CLICKED.get(str(said.get(TYPE, "")))
         if words is None or "@" not in message_id:
@@ -72,21 +77,3 @@ def _clicks(activity: Activity) -> Iterator[VendorVerdict]:
             sender=normal_address(str(said.get("message_info.source.from_header_address", ""))),
             clicked_at=at,
         )
-
-
-def nested(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by their full name, like ``event_info.mail_event_type``."""
-    found: dict[str, Any] = {}
-    waiting = [("", entries_of(event, "parameters"))]
-    while waiting:
-        head, parameters = waiting.pop()
-        for each in parameters:
-            name = f"{head}{text_of(each, 'name')}"
-            inner = each.get("messageValue")
-            if isinstance(inner, dict):
-                waiting.append((f"{name}.", entries_of(inner, "parameter")))
-                continue
-            value = next((each[field] for field in _VALUES if field in each), None)
-            if value is not None:
-                found[name] = value
-    return found

@@ -241,12 +241,20 @@ def _grant_audit(activity: Activity, said: Mapping[str, Any], at: datetime) -> S
 
 
 def parameters(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by name: a text, a truth, or a list of texts."""
+    """Values by name: a text, a truth, or a list of texts.  What stands within a message has its
+    full name, like ``event_info.mail_event_type``.
+    """
     found: dict[str, Any] = {}
-    for each in entries_of(event, "parameters"):
-        for field in ("value", "boolValue", "multiValue", "intValue"):
-            if field in each:
-                found[text_of(each, "name")] = each[field]
+    waiting = [("", entries_of(event, "parameters"))]
+    while waiting:
+        head, said = waiting.pop()
+        for each in said:
+            name, inner = f"{head}{text_of(each, 'name')}", each.get("messageValue")
+            if isinstance(inner, dict):
+                waiting.append((f"{name}.", entries_of(inner, "parameter")))
+            for field in ("value", "boolValue", "multiValue", "intValue"):
+                if field in each:
+                    found[name] = each[field]
     return found
 
 
