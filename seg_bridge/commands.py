@@ -259,8 +259,9 @@ def next_seq() -> int:
 
 
 def next_seqs(count: int) -> list[int]:
+    """The same for so many, lowest first."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT nextval('seg_bridge_command_seq') FROM generate_series(1, %s)", [count]
         )
-        return [int(row[0]) for row in cursor.fetchall()]
+        return sorted(int(number) for (number,) in cursor.fetchall())

@@ -25,6 +25,7 @@ from incidents.gateway_asked import LessonWish
 from incidents.models import Delivery, Intent, Message, Observation, Sighting
 from incidents.models.mail import Layer, Place
 from incidents.remediation import acquire_original, pullable
+from seg_bridge.commands import next_seqs
 from seg_bridge.learning.consent import NO, SHARED, consents_of
 from seg_bridge.models import Gate, GateClient, GateCommand, Lesson
 from tenants.audit import Actor, write_audit
@@ -132,7 +133,7 @@ def _order(
     if not lessons:
         return []
     gates = _gates(decision.tenant_id, [mails[each.message_id] for each in lessons])
-    numbers = iter(_next_numbers(len(lessons)))
+    numbers = iter(next_seqs(len(lessons)))
     commands, fetched = [], 0
     for lesson in lessons:
         mail = mails[lesson.message_id]
@@ -228,7 +229,7 @@ def after_fetching(*, tenant_id: int, message_id: UUID, problem: str) -> None:
         elif gate is None:
             Lesson.objects.filter(id=lesson.id).update(refusal=NO_GATE)
         else:
-            command = _command(lesson, mail, gate, *_next_numbers(1))
+            command = _command(lesson, mail, gate, *next_seqs(1))
             command.save(force_insert=True)
             Lesson.objects.filter(id=lesson.id).update(command=command)
 
@@ -272,11 +273,3 @@ def _names_of_gates(tenant_id: int, mails: Iterable[Message]) -> dict[UUID, str]
     ).order_by("observed_at")
     found = rows.values_list("trace_ulid", "source")
     return {by_ulid[ulid]: source.removeprefix("gate:") for ulid, source in found}
-
-
-def _next_numbers(count: int) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT nextval('seg_bridge_command_seq') FROM generate_series(1, %s)", [count]
-        )
-        return sorted(int(number) for (number,) in cursor.fetchall())
