@@ -14,13 +14,13 @@ class SegBridgeConfig(AppConfig):
     def ready(self) -> None:
         from seg_bridge.called_off import (
             call_off_commands,
-            call_off_digests,
             call_off_pushes,
             call_off_trials,
             go_on_numbering,
             leave_wishes_to_people,
         )
         from seg_bridge.directory_groups import groups_at_the_gate
+        from seg_bridge.held.digest import pass_over_due
         from seg_bridge.layer import Gateway
         from seg_bridge.sight import gateway_blindness
 
@@ -28,7 +28,7 @@ class SegBridgeConfig(AppConfig):
         register_waiting("changes of policies for many", call_off_pushes)
         register_waiting("test mails", call_off_trials)
         register_waiting("wishes for held mail (left to people)", leave_wishes_to_people)
-        register_waiting("digests", call_off_digests)
+        register_waiting("digests", pass_over_due)
         register_numbers(go_on_numbering)
         register_gateway_layer(Gateway())
         register_governing(groups_at_the_gate)

@@ -9,7 +9,6 @@ from datetime import datetime
 from django.db import connection
 
 from incidents.models import ClientWord
-from seg_bridge.held.digest import pass_over_due
 from seg_bridge.models import GateCommand
 from seg_bridge.onboarding.records import TrialMail
 from seg_bridge.policies.models import PolicyPushItem
@@ -41,10 +40,6 @@ def leave_wishes_to_people(tenant_id: int, now: datetime) -> int:
         tenant_id=tenant_id, kind=ClientWord.Kind.RELEASE, settled_at=None, scanned_at=None
     )
     return rows.update(scanned_at=now, scan={"why": CALLED_OFF, "advice": "unclear"})
-
-
-def call_off_digests(tenant_id: int, now: datetime) -> int:
-    return pass_over_due(tenant_id, now)
 
 
 def go_on_numbering(highest: int) -> None:

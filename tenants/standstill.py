@@ -34,6 +34,8 @@ CALLED_OFF = "Called off: it was ordered in a database that was restored from a 
 # (client, time) → how many of its things it has called off.  Runs in a worker's scope.
 CallOff = Callable[[int, datetime], int]
 _waiting: dict[str, CallOff] = {}
+# Told the highest number of a command that a gate has shown.
+_numbers: list[Callable[[int], None]] = []
 _SHOWN = "stands-still"
 
 
@@ -48,6 +50,11 @@ class Standstill:
 def register_waiting(words: str, call_off: CallOff) -> None:
     """``words`` name in the plural what would be carried out, as *pulls and restores*."""
     _waiting[words] = call_off
+
+
+def register_numbers(go_on: Callable[[int], None]) -> None:
+    """Runs as the owner, outside any scope, when work goes on."""
+    _numbers.append(go_on)
 
 
 class _Ticker:
@@ -158,14 +165,6 @@ def _tick_on(cursor: Any) -> tuple[str, int, int]:
     )
     tick, commands = cursor.fetchone()
     return installation, tick, commands
-
-
-# Told the highest number of a command that a gate has shown.
-_numbers: list[Callable[[int], None]] = []
-
-
-def register_numbers(go_on: Callable[[int], None]) -> None:
-    _numbers.append(go_on)
 
 
 def _read(known: dict[str, str]) -> Standstill:
