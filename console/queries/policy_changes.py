@@ -14,9 +14,7 @@ from seg_bridge.policies.effective import Level
 from seg_bridge.policies.keys import KEYS
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.services import target_of
-from tenants.models import (
-    GroupMember,
-)
+from tenants.models import GroupMember
 
 
 @dataclass(frozen=True, slots=True)

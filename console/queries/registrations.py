@@ -10,24 +10,12 @@ from django.utils import timezone
 
 from api_bridge.access.clouds import MicrosoftCloud, clouds
 from api_bridge.access.consent import console_return, portal_return
-from api_bridge.access.models import (
-    AppRegistration,
-    Grant,
-    Purpose,
-    Relationship,
-)
-from api_bridge.access.permissions import (
-    NEEDS,
-    WHAT_FOR,
-    Need,
-)
+from api_bridge.access.models import AppRegistration, Grant, Purpose, Relationship
+from api_bridge.access.permissions import NEEDS, WHAT_FOR, Need
 from api_bridge.access.registrations import registrations
 from api_bridge.access.relationships import WARNED_BEFORE
 from api_bridge.models import Connection
-from console.queries.google_accounts import (
-    GoogleAccountRow,
-    google_account_row,
-)
+from console.queries.google_accounts import GoogleAccountRow, google_account_row
 from tenants.models import Person
 
 
