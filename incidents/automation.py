@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from incidents.allowed import without_allowed
 from incidents.campaigns.moving import lineage
-from incidents.disagreements import accept
+from incidents.disagreements import accept, hold_item
 from incidents.late_copies import carry_out_order
 from incidents.models import (
     Delivery,
@@ -39,7 +39,13 @@ from incidents.models import (
 from incidents.modes import LEADS, QUEUE, Mode, Modes, modes_of, wish_of
 from incidents.orders import orders_in_force
 from incidents.proposals import SURE, answer_proposals
-from incidents.remediation import copies_of, pull_incident, pullable
+from incidents.remediation import (
+    copies_of,
+    never_pulled,
+    pull_incident,
+    pullable,
+    were_put_back,
+)
 from incidents.words import GRAVE, Layer
 from tenants.audit import Actor, write_audit
 from tenants.doors import ClaimedWork
@@ -82,8 +88,8 @@ def _respond_to(claimed: ClaimedWork, item_id: UUID) -> None:
     with work_scope(claimed):
         # For each anew: whoever stops Bailey, or has it ask, need not wait for the rest of a batch.
         wish, modes = wish_of(claimed.tenant_id), modes_of(claimed.tenant_id)
-        item = Disagreement.objects.select_related("incident").get(id=item_id)
-        if wish.stopped_at is None and _is_wanted(item, wish, modes):
+        item = hold_item(Disagreement.objects.get(id=item_id))
+        if item.is_open and wish.stopped_at is None and _is_wanted(item, wish, modes):
             _respond(item, wish, modes)
 
 
@@ -154,7 +160,7 @@ def _said_by_staff(item: Disagreement) -> bool:
 
 
 def _to_pull(incident: Incident) -> list[Delivery]:
-    return without_allowed(pullable(copies_of(incident)))
+    return never_pulled(without_allowed(pullable(copies_of(incident))))
 
 
 def _respond(item: Disagreement, wish: LateVerdicts, modes: Modes) -> None:
@@ -198,7 +204,10 @@ def _too_much(item: Disagreement, wish: LateVerdicts, modes: Modes) -> str:
         orders_in_force(), incident__in=lineage(item.incident), kind=StandingOrder.Kind.LEAVE
     ).exists():
         return "A person has said that the copies stay where they are."
-    number = len(modes.of_copies(_to_pull(item.incident), Mode.AUTO))
+    copies = _to_pull(item.incident)
+    if not copies and were_put_back(copies_of(item.incident)):
+        return "A person has put its copies back; nobody but a person pulls them again."
+    number = len(modes.of_copies(copies, Mode.AUTO))
     if number > wish.most_copies:
         return f"It would pull {number} copies; without a person at most {wish.most_copies}."
     open_one = Disagreement.objects.filter(id=item.id, state=Disagreement.State.OPEN)

@@ -20,6 +20,7 @@ from incidents.allowed import without_allowed
 from incidents.announce import announce_incident
 from incidents.contradictions import contradictions, may_be_late
 from incidents.gateway_asked import RepairForecast
+from incidents.holding import hold_copies, hold_incidents, hold_intake
 from incidents.late_copies import carry_out_in_mailboxes
 from incidents.layers import Objections, gateway_layer
 from incidents.models import (
@@ -58,7 +59,9 @@ def follow_incident(
     _take_over(incident, messages)
     open_items = Disagreement.objects.filter(state=State.OPEN)
     found = contradictions(copies, late=_late(copies))
-    known = {item.kind: item for item in Disagreement.objects.filter(incident=incident)}
+    # Held before they are read: what a person decides meanwhile is not written over.
+    items = Disagreement.objects.filter(incident=incident).order_by("id")
+    known = {item.kind: item for item in items.select_for_update(of=("self",))}
     _bring_up_to_date(incident.tenant_id, incident, messages, found, known)
     _settle(open_items.filter(incident__merged_into=incident).values_list("id", flat=True))
     return list(found)
@@ -77,9 +80,9 @@ def follow_mails(tenant: Tenant, message_ids: Collection[UUID]) -> None:
         | Q(vendor_verdict__in=THREATS)
     )
     loose = Delivery.objects.filter(~Exists(member), message__in=message_ids)
-    known = Disagreement.objects.filter(incident=None, message__in=message_ids)
+    known = Disagreement.objects.filter(incident=None, message__in=message_ids).order_by("id")
     items: dict[UUID, dict[str, Disagreement]] = {}
-    for item in known:
+    for item in known.select_for_update(of=("self",)):
         items.setdefault(item.message_id, {})[item.kind] = item
     touched = set(loose.filter(doubtful).values_list("message_id", flat=True)) | set(items)
     for message in Message.objects.filter(id__in=touched):
@@ -118,17 +121,27 @@ def _bring_up_to_date(
     for kind, copies in found.items():
         item = known.get(kind) or Disagreement(tenant_id=tenant_id, incident=incident, kind=kind)
         seen_at = max(copy.received_at for copy in copies)
-        is_new = item._state.adding
-        is_same = not is_new and (item.copies, item.seen_at) == (len(copies), seen_at)
-        if is_same and item.state != State.SETTLED:
+        is_new, before = item._state.adding, _told(item)
+        is_decided = item.state in (State.ACCEPTED, State.DISMISSED)
+        if is_decided and (item.copies, item.seen_at) == (len(copies), seen_at):
             continue
+        # The same copies, and yet a layer may say something else of them now.
         _fill(item, messages, copies, seen_at)
         if is_new or item.state == State.SETTLED or _came_again(item, seen_at):
             item.state = State.OPEN
+        elif before == _told(item):
+            continue
+        if item.is_open:
             want_work(tenant_id, QUEUE)
         item.save()
     gone = [item.id for kind, item in known.items() if kind not in found and item.is_open]
     _settle(gone)
+
+
+def _told(item: Disagreement) -> tuple[Any, ...]:
+    """All that ``_fill`` writes."""
+    about = (item.message_id, item.copies, item.seen_at, item.rule_id, item.rule_words)
+    return (*about, item.rule_owner, item.sides, item.proposal)
 
 
 def _settle(item_ids: Iterable[UUID]) -> None:
@@ -177,16 +190,21 @@ def rehearse_repair(*, item: Disagreement, actor: Person | Actor) -> RepairForec
     """What the proposed gateway rule would have done.  Raises ``WrongInput`` where none is,
     ``Conflict`` if somebody has decided.
     """
-    if item.proposal.get("layer") != Layer.GATEWAY:
-        raise WrongInput("There is no gateway rule to rehearse here.")
-    forecast = gateway_layer().rehearse_repair(
-        tenant_id=item.tenant_id, repair=item.proposal, actor=actor
-    )
+    forecast = _rehearse(item, actor)
     # What a decision led to stands there, too: none is overwritten by who rehearsed meanwhile.
     result = {**_lock(item).result, "rehearsal": str(forecast.id)}
     Disagreement.objects.filter(id=item.id).update(result=result)
     item.result = result
     return forecast
+
+
+def _rehearse(item: Disagreement, actor: Person | Actor) -> RepairForecast:
+    """Takes seconds, and holds nothing for which mail would wait."""
+    if item.proposal.get("layer") != Layer.GATEWAY:
+        raise WrongInput("There is no gateway rule to rehearse here.")
+    return gateway_layer().rehearse_repair(
+        tenant_id=item.tenant_id, repair=item.proposal, actor=actor
+    )
 
 
 @transaction.atomic
@@ -196,13 +214,19 @@ def accept(
     """Carry out the proposal, once; answers the ids of what came of it.
 
     A gateway rule is rehearsed first: raises ``Objections`` unless ``despite`` them, which needs a
-    reason.  Raises ``Conflict`` if somebody has decided, ``WrongInput`` where nothing is proposed.
+    reason.  Raises ``Conflict`` if somebody has decided or something else is proposed by now,
+    ``WrongInput`` where nothing is proposed.
     """
-    item = _lock(item)
-    if not item.proposal:
+    check_open(Disagreement.objects.get(id=item.id))
+    proposed = item.proposal
+    if not proposed:
         raise WrongInput("Nothing is proposed here. Dismiss it with a reason.")
-    if item.proposal["layer"] == Layer.GATEWAY:
-        result = _change_gateway(item, actor, reason, despite=despite)
+    forecast = _rehearse(item, actor) if proposed["layer"] == Layer.GATEWAY else None
+    item = _lock(item)
+    if item.proposal != proposed:
+        raise Conflict("Something else is proposed by now. Look at it again.")
+    if forecast is not None:
+        result = _change_gateway(item, forecast, actor, reason, despite=despite)
     else:
         result = carry_out_in_mailboxes(item, actor=actor, reason=reason)
     _decide(item, State.ACCEPTED, actor, reason, {**item.result, **result})
@@ -220,18 +244,42 @@ def dismiss(*, item: Disagreement, actor: Person | Actor, reason: str) -> None:
     _done(item, DISMISSED, actor, reason.strip())
 
 
-def _lock(item: Disagreement) -> Disagreement:
+def hold_item(item: Disagreement) -> Disagreement:
+    """The item as it is now, whatever its state, held after what mail holds before it
+    (incidents/holding.py).  Raises ``Conflict`` where it is another incident's by now.
+    """
+    if item.incident_id:
+        if item.proposal.get("layer") == Layer.MAILBOX:
+            hold_intake(item.tenant_id)
+            hold_copies(item.incident_id)
+        hold_incidents([item.incident_id])
     locked: Disagreement = Disagreement.objects.select_for_update(of=("self",)).get(id=item.id)
-    if not locked.is_open:
-        who = f" by {locked.decided_by}" if locked.decided_by else ""
+    if locked.incident_id != item.incident_id:
+        raise Conflict("It belongs to another incident by now. Look at it again.")
+    return locked
+
+
+def check_open(item: Disagreement) -> None:
+    """Raises ``Conflict``."""
+    if not item.is_open:
+        who = f" by {item.decided_by}" if item.decided_by else ""
         raise Conflict(f"This has been decided{who} already.")
+
+
+def _lock(item: Disagreement) -> Disagreement:
+    locked = hold_item(item)
+    check_open(locked)
     return locked
 
 
 def _change_gateway(
-    item: Disagreement, actor: Person | Actor, reason: str, *, despite: bool
+    item: Disagreement,
+    forecast: RepairForecast,
+    actor: Person | Actor,
+    reason: str,
+    *,
+    despite: bool,
 ) -> dict[str, str]:
-    forecast = rehearse_repair(item=item, actor=actor)
     if forecast.stops and not (despite and reason.strip()):
         raise Objections(forecast.stops)
     rule_id = gateway_layer().carry_out_repair(

@@ -4,7 +4,7 @@
 2. ``take_turn``: the client's boundaries.  Whoever changes which mail is in which incident or
    which incident in which campaign, gives a number, or holds more than one incident of a client
    takes its turn first, and so meets nobody else who holds one and wants another.
-3. Incidents in the order of their ids, then campaigns in the order of theirs.
+3. Copies, then incidents, then their disagreements, then campaigns, each in the order of their ids.
 4. ``hold_links``, at the end.
 
 Who acts on incidents of several clients goes client by client (``in_order``): what is held of a
@@ -22,7 +22,7 @@ from uuid import UUID
 from django.db import connection
 
 from incidents.bulk import run
-from incidents.models import Campaign, Incident
+from incidents.models import Campaign, Delivery, Incident
 
 
 def hold_intake(tenant_id: int) -> None:
@@ -46,6 +46,12 @@ def take_turns(incidents: Iterable[Incident]) -> None:
 def in_order(incidents: Iterable[Incident]) -> list[Incident]:
     """In which one act on all of these holds them."""
     return sorted(incidents, key=lambda incident: (incident.tenant_id, incident.id))
+
+
+def hold_copies(incident_id: UUID) -> None:
+    """Those of the incident's mails."""
+    rows = Delivery.objects.filter(message__memberships__incident=incident_id).order_by("id")
+    list(rows.select_for_update(of=("self",)).values_list("id"))
 
 
 def hold_incidents(incident_ids: Collection[UUID]) -> None:

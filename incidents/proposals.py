@@ -25,12 +25,12 @@ from incidents.announce import announce_incident
 from incidents.assessment import copies_within_reach
 from incidents.campaigns.moving import lineage
 from incidents.layers import why_not_acting
-from incidents.models import Delivery, Incident, Intent, Job, LateVerdicts, PullProposal
+from incidents.models import Delivery, Incident, Job, LateVerdicts, PullProposal
 from incidents.models.disagreement import StandingOrder
 from incidents.models.mail import Verdict
 from incidents.modes import QUEUE, Mode, modes_of, wish_of
 from incidents.orders import orders_in_force
-from incidents.remediation import check_may_pull, copies_of, pullable, start_job
+from incidents.remediation import check_may_pull, copies_of, never_pulled, pullable, start_job
 from incidents.sightings import history_of
 from incidents.words import GRAVE, HARMLESS, Layer
 from tenants.audit import Actor, write_audit
@@ -60,7 +60,7 @@ def condemned(copies: Sequence[Delivery]) -> list[Delivery]:
 
 def follow_condemned(incident: Incident, copies: Sequence[Delivery]) -> None:
     """``copies`` are the incident's but for those that an exception lets be."""
-    found = _never_pulled(condemned(copies)) if incident.is_open else []
+    found = never_pulled(condemned(copies)) if incident.is_open else []
     row = PullProposal.objects.filter(tenant=incident.tenant_id, incident=incident).first()
     if row is None and not found:
         return
@@ -69,7 +69,7 @@ def follow_condemned(incident: Incident, copies: Sequence[Delivery]) -> None:
     if row.state == State.DECLINED or (row.is_whole and row.state == State.OPEN and found):
         return
     if not found:
-        if row.state == State.OPEN and not (row.is_whole and _never_pulled(pullable(copies))):
+        if row.state == State.OPEN and not (row.is_whole and never_pulled(pullable(copies))):
             row.state, row.waiting = State.SETTLED, 0
             row.save(update_fields=["state", "waiting"])
         return
@@ -99,26 +99,15 @@ def propose_whole(incident: Incident, *, why: str) -> None:
     """
     row = PullProposal.objects.filter(tenant=incident.tenant_id, incident=incident).first()
     row = row or PullProposal(tenant_id=incident.tenant_id, incident=incident)
-    copies = _never_pulled(without_allowed(pullable(copies_of(incident))))
+    copies = never_pulled(without_allowed(pullable(copies_of(incident))))
     if row.state != State.DECLINED and copies:
         _open(row, why, len(copies), is_whole=True)
-
-
-def _never_pulled(copies: Sequence[Delivery]) -> list[Delivery]:
-    """Each copy is pulled by itself once: what a person put back stays."""
-    if not copies:
-        return []
-    asked = Intent.objects.filter(
-        tenant=copies[0].tenant_id, delivery__in=[copy.id for copy in copies], action="pull"
-    )
-    done = set(asked.values_list("delivery_id", flat=True))
-    return [copy for copy in copies if copy.id not in done]
 
 
 def copies_of_proposal(row: PullProposal) -> list[Delivery]:
     """Which it is about now, whatever their modes."""
     copies = without_allowed(copies_of(row.incident))
-    return _never_pulled(pullable(copies) if row.is_whole else condemned(copies))
+    return never_pulled(pullable(copies) if row.is_whole else condemned(copies))
 
 
 def look_anew(tenant_id: int) -> None:

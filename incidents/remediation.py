@@ -50,6 +50,23 @@ def pullable(copies: Iterable[Delivery]) -> list[Delivery]:
     return [copy for copy in copies if copy.place in IN_MAILBOX or is_unseen(copy)]
 
 
+def never_pulled(copies: Sequence[Delivery]) -> list[Delivery]:
+    """Each copy is pulled by itself once: what a person put back stays."""
+    if not copies:
+        return []
+    asked = Intent.objects.filter(
+        tenant=copies[0].tenant_id, delivery__in=[copy.id for copy in copies], action="pull"
+    )
+    done = set(asked.values_list("delivery_id", flat=True))
+    return [copy for copy in copies if copy.id not in done]
+
+
+def were_put_back(copies: Sequence[Delivery]) -> bool:
+    """Has a person had any of them put back, or asked for it?"""
+    asked = Intent.objects.filter(delivery__in=copies, action="restore")
+    return asked.exclude(state=Intent.State.FAILED).exists()
+
+
 def pull_incident(
     *,
     incident: Incident,
@@ -71,9 +88,10 @@ def pull_incident(
         check_may_pull(incident)
     copies = pullable(copies_of(incident))
     if not isinstance(actor, Person):
-        # What a person has let be, nobody but a person takes away; and by itself Bailey moves
-        # nothing but where it may.
-        copies = modes_of(incident.tenant_id).of_copies(without_allowed(copies), Mode.AUTO)
+        # What a person has let be or put back, nobody but a person takes away; and by itself Bailey
+        # moves nothing but where it may.
+        copies = never_pulled(without_allowed(copies))
+        copies = modes_of(incident.tenant_id).of_copies(copies, Mode.AUTO)
     job = start_job(
         Job.Kind.PULL,
         "pull",

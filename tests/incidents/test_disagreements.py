@@ -483,3 +483,29 @@ def test_the_clients_wish_sets_how_long_a_rule_holds(cast: Cast):
     LateVerdicts.objects.create(tenant=cast.acme, rule_days=9)
     happened(cast, passed(cast), inside(cast, verdict=Verdict.PHISH))
     assert the_item().proposal["days"] == 9
+
+
+def test_what_a_layer_says_anew_of_the_same_copy_stands_on_the_item(cast: Cast):
+    happened(cast, passed(cast), inside(cast, verdict=Verdict.SUSPICIOUS, score=3.0))
+    assert [side["verdict"] for side in the_item().sides] == ["clean", "suspicious"]
+    at = datetime.now(UTC) + timedelta(minutes=1)
+    happened(cast, inside(cast, verdict=Verdict.PHISH, score=30.0, observed_at=at))
+    told = the_item().sides[1]
+    assert (told["verdict"], told["score"], told["at"]) == ("phish", 30.0, at.isoformat())
+
+
+def test_a_proposal_follows_what_is_said_anew(cast: Cast):
+    """By the sender at first; by the file, once it is held to be malware."""
+    file = {
+        "sha256": "c" * 64,
+        "size_bytes": 9000,
+        "is_inline": False,
+        "name": "x.exe",
+        "kind": "exe",
+    }
+    facts = mail_json(attachments=[file])
+    happened(cast, passed(cast, mail=facts), inside(cast, verdict=Verdict.PHISH, mail=facts))
+    assert the_item().proposal["match"] == "sender"
+    at = datetime.now(UTC) + timedelta(minutes=1)
+    happened(cast, inside(cast, verdict=Verdict.MALWARE, mail=facts, observed_at=at))
+    assert the_item().proposal["match"] == "attachment_sha256"
