@@ -24,7 +24,7 @@ from incidents.words import Direction
 from seg_bridge import stored_mail
 from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.entries import EntriesForBoth
-from seg_bridge.gate.decide import decide, say_rule
+from seg_bridge.gate.decide import say_rule
 from seg_bridge.gate.policy import normalise_address
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.proposals import Way, gateways_word, propose_exception
@@ -238,7 +238,7 @@ def foresee(delivery: Delivery) -> Judged:
     if not copies:
         raise LayerError("No engine gave a verdict on it, or the gate kept no facts of it.")
     (policy,) = policies_of([delivery.tenant_id])
-    decision = decide(copies[0].mail, policy, delivery.recipient, timezone.now())
+    decision = copies[0].decide(policy, timezone.now())
     return Judged(
         verdict=seen.verdict or "",
         confidence=seen.confidence,

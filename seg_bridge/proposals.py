@@ -61,7 +61,7 @@ def gateways_word(copy: Delivery) -> Observation | None:
         id__in=sights.values("observation_id"),
         observed_at__in=sights.values("observed_at"),
         layer=Layer.GATEWAY,
-        detail__has_key="mail_from",
+        detail__has_key="client_ip",
     )
     return rows.order_by("observed_at").last()
 

@@ -21,7 +21,6 @@ from incidents.models import Incident, IncidentMessage, Sighting
 from incidents.words import GRAVE, MatrixAction
 from seg_bridge import stored_mail
 from seg_bridge.entries import condemned_inside
-from seg_bridge.gate.decide import decide
 from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.policies.layers import Layers
 from seg_bridge.rule_scopes import Members
@@ -226,8 +225,8 @@ def _compare(
 ) -> _Differences:
     found = _Differences()
     for copy in copies:
-        before = decide(copy.mail, policy, copy.recipient, now)
-        after = decide(copy.mail, changed, copy.recipient, now)
+        before = copy.decide(policy, now)
+        after = copy.decide(changed, now)
         if "not_scanned" in (before.by, after.by):
             # The engine that was missing may answer the next time.
             found.unscanned += 1
@@ -283,8 +282,8 @@ def _confirmed_cases(
     broken: dict[UUID, None] = {}
     for incident_id, copy in _copies_of_cases(policy.tenant_id, list(incidents)):
         is_threat = incidents[incident_id] == Incident.Classification.TRUE_POSITIVE
-        before = decide(copy.mail, policy, copy.recipient, now)
-        after = decide(copy.mail, changed, copy.recipient, now)
+        before = copy.decide(policy, now)
+        after = copy.decide(changed, now)
         seen.add(incident_id)
         was_right = (before.action in _STOPPED) == is_threat
         if was_right and (after.action in _STOPPED) != is_threat:

@@ -6,7 +6,8 @@
 ``copies(…)``     the copies themselves, newest first, a bounded number at a time in memory
 
 A copy can be decided again where an engine gave a verdict and the gate noted which engines were
-missing.  What was put off is no mail: its sender sent it again, and that counts.
+missing.  What was put off is no mail: its sender sent it again, and that counts.  Nor are the
+gate's later words about a copy: of another try to deliver it, or of a second scan.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from django.db import connection
 
 from incidents.mail.fingerprint import mail_key
 from incidents.words import Verdict
-from seg_bridge.gate.decide import Decidable
-from seg_bridge.gate.policy import GatewayRule
+from seg_bridge.gate.decide import Decidable, Decision, decide
+from seg_bridge.gate.outbound.decide import decide_outbound
+from seg_bridge.gate.policy import GatewayRule, TenantPolicy
 from seg_bridge.gate.treatment import traits_of
 
 CHUNK = 1000
@@ -31,16 +33,25 @@ CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """One copy as the gate saw it.  ``observation_id`` is its row in the history."""
+    """One copy as the gate saw it.  ``observation_id`` is its row in the history; ``sent_by`` of
+    outbound mail the mailbox that sent it, "" for mail that came in.
+    """
 
     observation_id: UUID
     recipient: str
     mail: Decidable
+    sent_by: str = ""
+
+    def decide(self, policy: TenantPolicy, now: datetime) -> Decision:
+        """As the gate would by this policy, each direction by its own law."""
+        if self.sent_by:
+            return decide_outbound(self.mail, policy, self.sent_by, self.recipient, now)
+        return decide(self.mail, policy, self.recipient, now)
 
 
-# "mail_from" stands on the gate's word about a whole mail, not on its later words about a copy.
+# "client_ip" stands on the gate's word about a whole mail, not on its later words about a copy.
 _WHOLE = """
-    o.tenant_id = %(tenant)s AND o.layer = 'gateway' AND o.detail ? 'mail_from'
+    o.tenant_id = %(tenant)s AND o.layer = 'gateway' AND o.detail ? 'client_ip'
     AND NOT (o.action = 'deferred' AND NOT coalesce((o.detail->>'is_spooled')::boolean, false))
 """
 _DECIDABLE = "o.verdict IS NOT NULL AND o.detail ? 'missing'"
@@ -68,7 +79,8 @@ SELECT o.id, o.recipient, o.verdict, o.score, o.detail->'missing',
     jsonb_path_query_array(
         o.mail, '$.auth[*] ? (@.method == "dkim" && @.result == "pass").domain'
     ),
-    o.internet_message_id, o.fingerprint
+    o.internet_message_id, o.fingerprint,
+    CASE WHEN o.direction = 'outbound' THEN o.detail->'sent_by'->>'mailbox' END
 FROM incidents_observation o WHERE {_WHOLE} AND {_DECIDABLE}
 """  # noqa: S608 - fixed text
 # No gate would find the entry's value in a mail whose facts do not hold it as a text.
@@ -140,7 +152,7 @@ def _stream(query: str, values: dict[str, Any]) -> Iterator[StoredCopy]:
 
 def _stored(row: tuple[Any, ...]) -> StoredCopy:
     found, recipient, verdict, score, missing, client_ip, mail_from, sender, *lists = row
-    *lists, message_id, fingerprint = lists
+    *lists, message_id, fingerprint, sent_by = lists
     named, hosts, is_disowned = _texts(lists[0]), _texts(lists[1]), bool(lists[3])
     files = [each for each in _parsed(lists[2]) if isinstance(each, dict)]
     visible = (sender,) if sender else ()
@@ -161,7 +173,7 @@ def _stored(row: tuple[Any, ...]) -> StoredCopy:
             for each in files
         ),
     )
-    return StoredCopy(found, recipient, mail)
+    return StoredCopy(found, recipient, mail, sent_by or "")
 
 
 def _texts(value: Any) -> list[str]:

@@ -95,7 +95,11 @@ def released(asked, settings, tmp_path):
         Verdict.BEC,
         evidence=digest,
         rule="policy of Acme: bec is held",
-        detail={"mail_from": "billing@supplier.example.net", "missing": []},
+        detail={
+            "client_ip": "203.0.113.9",
+            "mail_from": "billing@supplier.example.net",
+            "missing": [],
+        },
         mail=mail_json(
             subject="Our bank details have changed",
             sender={"address": "billing@supplier.example.net", "name": "Supplier", "raw": ""},

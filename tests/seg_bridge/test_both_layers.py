@@ -121,7 +121,7 @@ def held(cast: Cast, settings) -> Delivery:
         score=12.0,
         action=Outcome.HELD,
         place=Place.HOLD,
-        detail={"mail_from": SENDER, "missing": []},
+        detail={"client_ip": "203.0.113.9", "mail_from": SENDER, "missing": []},
         mail=mail_json(
             internet_message_id=ID,
             fingerprint=CONTENT,
