@@ -33,7 +33,7 @@ from incidents.models import (
 )
 from incidents.models.mail import Outcome
 from incidents.modes import QUEUE
-from incidents.repairs import repair_for
+from incidents.repairs import mark_of, repair_for
 from incidents.sides import condemned_late, sides_of
 from incidents.sightings import history_of
 from incidents.words import THREATS, Layer
@@ -126,7 +126,11 @@ def _bring_up_to_date(
         if is_decided and (item.copies, item.seen_at) == (len(copies), seen_at):
             continue
         # The same copies, and yet a layer may say something else of them now.
+        was_proposed = item.proposal
         _fill(item, messages, copies, seen_at)
+        if mark_of(item.proposal) != mark_of(was_proposed):
+            # What another repair would have done says nothing of this one.
+            item.result = {name: of for name, of in item.result.items() if name != "rehearsal"}
         if is_new or item.state == State.SETTLED or _came_again(item, seen_at):
             item.state = State.OPEN
         elif before == _told(item):
@@ -209,21 +213,27 @@ def _rehearse(item: Disagreement, actor: Person | Actor) -> RepairForecast:
 
 @transaction.atomic
 def accept(
-    *, item: Disagreement, actor: Person | Actor, reason: str = "", despite: bool = False
+    *,
+    item: Disagreement,
+    actor: Person | Actor,
+    reason: str = "",
+    despite: bool = False,
+    seen: str = "",
 ) -> dict[str, str]:
     """Carry out the proposal, once; answers the ids of what came of it.
 
-    A gateway rule is rehearsed first: raises ``Objections`` unless ``despite`` them, which needs a
-    reason.  Raises ``Conflict`` if somebody has decided or something else is proposed by now,
-    ``WrongInput`` where nothing is proposed.
+    ``seen``: ``mark_of`` the proposal that the person was shown, "": the item's.  A gateway rule is
+    rehearsed first: raises ``Objections`` unless ``despite`` them, which needs a reason.  Raises
+    ``Conflict`` if somebody has decided or something else is proposed by now, ``WrongInput`` where
+    nothing is proposed.
     """
     check_open(Disagreement.objects.get(id=item.id))
-    proposed = item.proposal
-    if not proposed:
+    if not item.proposal:
         raise WrongInput("Nothing is proposed here. Dismiss it with a reason.")
-    forecast = _rehearse(item, actor) if proposed["layer"] == Layer.GATEWAY else None
+    proposed = mark_of(item.proposal)
+    forecast = _rehearse(item, actor) if item.proposal["layer"] == Layer.GATEWAY else None
     item = _lock(item)
-    if item.proposal != proposed:
+    if {mark_of(item.proposal), seen or proposed} != {proposed}:
         raise Conflict("Something else is proposed by now. Look at it again.")
     if forecast is not None:
         result = _change_gateway(item, forecast, actor, reason, despite=despite)

@@ -13,6 +13,8 @@ Pure.  A repair is a plain dict, as ``Disagreement.proposal`` stores and the API
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,6 +31,13 @@ SMALL_FILE_BYTES = 2_000
 
 Kind = Disagreement.Kind
 Repair = dict[str, Any]
+
+
+def mark_of(repair: Repair) -> str:
+    """Names what a repair does, whatever the words say of it; the same for the same rule or act."""
+    does = ("layer", "action", "kind", "match", "value", "recipient", "rule_id", "days")
+    text = json.dumps([repair.get(name) for name in does])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def repair_for(

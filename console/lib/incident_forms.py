@@ -101,6 +101,7 @@ class DismissForm(forms.Form):
 
 
 class AcceptForm(forms.Form):
+    seen = forms.CharField(max_length=16, required=False, widget=forms.HiddenInput)
     reason = forms.CharField(
         label="Reason",
         help_text="Stands on the rule and in the log. Needed where the rehearsal objects.",

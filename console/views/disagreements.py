@@ -17,6 +17,7 @@ from console.queries.disagreements import Filters, disagreements_page, item_page
 from console.queries.story import story_of
 from incidents.access import access_disagreement
 from incidents.disagreements import accept, dismiss, rehearse_repair
+from incidents.repairs import mark_of
 
 
 @for_staff
@@ -62,7 +63,7 @@ def disagreement_rehearse(request: PersonRequest, item_id: UUID) -> HttpResponse
 @for_staff
 def disagreement_accept(request: PersonRequest, item_id: UUID) -> HttpResponse:
     item = access_disagreement(item_id)
-    form = AcceptForm(request.POST or None)
+    form = AcceptForm(request.POST or None, initial={"seen": mark_of(item.proposal)})
     if request.method == "POST" and form.is_valid():
         accept(item=item, actor=request.user, **form.cleaned_data)
         messages.success(request, item.proposal["text"])

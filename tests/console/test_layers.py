@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from incidents.correlation import make_sense_of_backlog
 from incidents.held import release_together
@@ -19,9 +21,11 @@ from incidents.models import (
     Intent,
     Job,
     LateVerdicts,
+    Message,
     StandingOrder,
 )
 from incidents.remediation import settle_intent
+from incidents.repairs import mark_of
 from incidents.words import Place, Verdict
 from seg_bridge.models import GatewayRule, Rehearsal
 from seg_bridge.services import add_rule
@@ -102,6 +106,31 @@ def test_rehearse_then_accept_then_it_is_on_the_incident(cast: Cast, as_ana, ite
     page = text(as_ana, "incident", item.incident_id)
     assert "repaired by Ana" in page
     assert "Block entry: <bdi>eve@evil.example</bdi>" in text(as_ana, "disagreement", item.id)
+
+
+def test_what_is_accepted_on_a_page_is_what_it_showed(cast: Cast, as_ana, item):
+    """While it stands open the file turns out to be malware: another rule is proposed."""
+    address = reverse("disagreement_accept", args=[item.id])
+    shown = re.search(r'name="seen" value="([0-9a-f]+)"', as_ana.get(address).content.decode())
+    assert shown is not None
+    as_ana.post(reverse("disagreement_rehearse", args=[item.id]))
+    with scope(cast.acme):
+        Message.objects.update(facts=mail_json(attachments=[FILE]))
+    at = timezone.now() + timedelta(minutes=1)
+    happened(cast, inside(cast, verdict=Verdict.MALWARE, observed_at=at))
+    now = the_item(cast)
+    assert now.proposal["match"] == "attachment_sha256"
+    assert "rehearsal" not in now.result, "that was about another rule"
+    refused = as_ana.post(address, {"reason": "clear", "seen": shown[1]})
+    assert refused.status_code == 409
+    assert "Something else is proposed by now" in refused.content.decode()
+    seen = {"reason": "clear", "seen": mark_of(now.proposal)}
+    assert as_ana.post(address, seen).status_code == 302
+    with scope(cast.acme):
+        assert GatewayRule.objects.get().match == "attachment_sha256"
+
+
+FILE = {"sha256": "c" * 64, "size_bytes": 9000, "is_inline": False, "name": "x.exe", "kind": "exe"}
 
 
 def test_dismissing_asks_why(cast: Cast, as_ana, item):

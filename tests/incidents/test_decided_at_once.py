@@ -14,6 +14,7 @@ from incidents.disagreements import accept, dismiss
 from incidents.intake import record
 from incidents.models import Disagreement, Job, StandingOrder
 from incidents.observations import Observation
+from incidents.repairs import mark_of
 from incidents.words import Verdict
 from seg_bridge.models import GatewayRule, Rehearsal
 from tenants.errors import Conflict
@@ -226,4 +227,9 @@ def test_what_is_accepted_is_what_was_proposed_when_it_was_looked_at(cast: Cast)
         Disagreement.objects.update(proposal=other)
         with pytest.raises(Conflict, match="Something else is proposed"):
             accept(item=item, actor=cast.ana)
+        fresh, shown = Disagreement.objects.get(), mark_of(item.proposal)
+        with pytest.raises(Conflict, match="Something else is proposed"):
+            accept(item=fresh, actor=cast.ana, seen=shown)
         assert not GatewayRule.objects.exists()
+        accept(item=fresh, actor=cast.ana, seen=mark_of(fresh.proposal))
+        assert GatewayRule.objects.get().match == "url_host"
