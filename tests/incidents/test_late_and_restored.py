@@ -15,21 +15,10 @@ from incidents.modes import set_mode
 from incidents.remediation import pull_incident, restore_incident
 from incidents.words import Place, Verdict
 from tests.factories import Cast
-from tests.incidents.test_automation import (
-    INFO,
-    IT,
-    Mailboxes,
-    happened,
-    item,
-    late,
-    mailboxes,
-    pulled,
-    respond,
-    wish,
-)
-from tests.incidents.test_disagreements import inside, passed
+from tests.incidents.test_automation import happened, item, late, mailboxes, pulled, respond, wish
+from tests.incidents.test_disagreements import INFO, IT, inside, passed
 from tests.incidents.test_modes import group
-from tests.incidents.test_remediation import _scope, work
+from tests.incidents.test_remediation import Mailboxes, _scope, work
 
 __all__ = ["mailboxes"]
 

@@ -32,7 +32,8 @@ from seg_bridge.gate.hop import HopAnswer
 from seg_bridge.gate.outbound.decide import decide_outbound
 from seg_bridge.gate.policy import PolicySnapshot, Route, TenantPolicy
 from seg_bridge.gate.records import Copy, SeenMail, done_record, facts_told, observations
-from seg_bridge.gate.spool import SpoolEntry, follow_up
+from seg_bridge.gate.spool import follow_up
+from seg_bridge.gate.spool_entry import SpoolEntry
 from seg_bridge.models import Rehearsal
 from seg_bridge.policies.layers import Target
 from seg_bridge.policies.services import NothingToChange, ask_change, make_change, own_row
@@ -68,7 +69,7 @@ def as_gates_are_told(cast: Cast) -> PolicySnapshot:
 
 def through(letter: Letter, snapshot: PolicySnapshot, at: datetime) -> list[dict[str, Any]]:
     """To all of its recipients, each client by its own policy."""
-    found = []
+    found: list[dict[str, Any]] = []
     for policy in snapshot.tenants:
         mine = [
             one for one in letter.envelope.recipients if one.endswith(f"@{policy.slug}.example")
