@@ -11,20 +11,29 @@ import pytest
 from django.utils import timezone
 
 from incidents import prevalence
+from incidents.campaigns.ledger import standing, withdraw
 from incidents.campaigns.nightly import make_canonical
 from incidents.campaigns.store import forget_traits, rarity_of_traits
 from incidents.campaigns.traits import traits_of
-from incidents.models import Campaign, Incident, IncidentMessage, Message, MessageTrait
+from incidents.models import (
+    Campaign,
+    Edge,
+    Incident,
+    IncidentMessage,
+    Job,
+    Message,
+    MessageTrait,
+)
 from incidents.prevalence import FORGOTTEN_AFTER
 from incidents.regroup import merge_incidents, move_messages, split_incident, undo_regrouping
 from incidents.regroup_campaigns import join_campaign, leave_campaign
-from incidents.services import resolve_incident
+from incidents.services import assign_incident, resolve_incident
 from incidents.services.quiet import quiet_incident
 from tenants.errors import Conflict
 from tenants.models import Person, Tenant
 from tenants.scope import Role, tenant_scope
 from tests.factories import Cast
-from tests.incidents.campaigns.test_nightly import SENDERS, take, threat
+from tests.incidents.campaigns.test_nightly import SENDERS, take, threat, vars_of
 from tests.incidents.campaigns.test_people import numbers_by_campaign
 
 HAND: dict[str, Any] = {"host": "evil.example", "sender": SENDERS[0]}
@@ -254,3 +263,45 @@ def test_a_late_copy_finds_its_incident_whatever_became_of_it(acme: Tenant, cast
     assert (late.is_open, late.quiet) == (True, ""), "more of it lies in an inbox"
     make_canonical(acme)
     assert incident_of(3).id == late.id
+
+
+def test_mail_that_fits_both_joins_nobody_who_left(acme: Tenant, cast: Cast):
+    """At once, not only when the night has looked."""
+    for number in (1, 2, 3):
+        take(acme, *threat(acme, number, **HAND, at=number))
+    leave_campaign(incident=incident_of(2), actor=cast.ana, reason=WHY)
+    take(acme, *threat(acme, 5, **HAND, at=5))
+    assert not any({1, 2} <= numbers or {2, 3} <= numbers for numbers in numbers_by_campaign())
+
+
+def test_what_people_treat_as_two_stands_still_at_night(acme: Tenant, cast: Cast):
+    """The same text in the hands of two people: the pass leaves it and has nothing to change."""
+    alike(acme, 1, 2)
+    split_done = split(cast.ana, 2)
+    for number, owner in ((1, cast.ana), (2, cast.bo)):
+        assign_incident(incident=incident_of(number), actor=cast.mo, owner=owner)
+    undo_words = standing(Edge.Level.GROUP).filter(act=Edge.Act.CANNOT)
+    withdraw(list(undo_words), who=cast.mo, reason="only their owners keep them apart")
+    assert split_done.undone_at is None
+    make_canonical(acme)
+    assert incidents() == sets({1}, {2})
+    assert not any(vars_of(make_canonical(acme)))
+
+
+@pytest.mark.parametrize("work", ["owned", "shared", "triaged", "pulled"])
+def test_what_a_person_works_on_is_not_torn_apart_at_night(acme: Tenant, cast: Cast, work: str):
+    alike(acme, 1)
+    take(acme, *threat(acme, 2, at=2))
+    one, other = incident_of(1), incident_of(2)
+    IncidentMessage.objects.filter(incident=other).update(incident=one)
+    if work == "owned":
+        assign_incident(incident=one, actor=cast.mo, owner=cast.ana)
+    elif work == "pulled":
+        Job.objects.create(
+            tenant=acme, incident=one, kind=Job.Kind.PULL, requested_by="Ana", reason="x"
+        )
+    else:
+        values = {"shared_at": timezone.now()} if work == "shared" else {"state": "triaged"}
+        Incident.objects.filter(id=one.id).update(**values)
+    assert make_canonical(acme).split == 0
+    assert incidents() == sets({1, 2})

@@ -178,7 +178,7 @@ def test_a_short_text_needs_something_besides_it():
 
 
 def two_hands(carriers: int) -> list[Mail]:
-    """Two campaigns of six incidents, eight days apart; so many mails of each name one account."""
+    """Two campaigns of six incidents, seven days apart; so many mails of each name one account."""
     mails = []
     for hand, (host, sender) in enumerate((("evil", "a@crook.example"), ("bad", "b@rook.example"))):
         own = (make_trait("url_host", f"{host}.example"), make_trait("sender", sender))
@@ -186,7 +186,7 @@ def two_hands(carriers: int) -> list[Mail]:
             number = hand * 10 + at
             account = (ACCOUNT,) if at < carriers else ()
             text = tuple(range(number * 1000, number * 1000 + 64))
-            mails.append(having(number, *own, *account, hours=hand * 24 * 8 + at, shingles=text))
+            mails.append(having(number, *own, *account, hours=hand * 24 * 7 + at, shingles=text))
     return mails
 
 
