@@ -210,7 +210,7 @@ def test_a_word_holds_for_the_mail_that_its_mail_turns_out_to_be(acme: Tenant, c
     first = split(cast.ana, 3)
     (before,) = mails(3)
     # Without an id in the account of another copy, it is not known to be of this mail.
-    other = {"recipient": "user9@acme.example", "source_key": "3/other"}
+    other: dict[str, Any] = {"recipient": "user9@acme.example", "source_key": "3/other"}
     take(acme, replace(gateway, **other, internet_message_id=""))
     take(acme, gateway)
     assert Message.objects.get(id=before).same_as_id is not None
