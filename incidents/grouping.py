@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 
 from incidents.campaigns.canonical import Key, text_keys
 from incidents.campaigns.evidence import IDLE_LIMIT, Link, Mail, Rarity, group_link
+from incidents.campaigns.joining import is_kept_apart
 from incidents.campaigns.ledger import crossing
 from incidents.campaigns.moving import MERGED, merge, message_ids_of, note_after
 from incidents.campaigns.store import mails_of
@@ -122,8 +123,12 @@ def may_become_one(left: Incident, right: Incident) -> bool:
     words = {each.classification for each in (left, right)}
     if len(owners) > 1 or len(closed) > 1 or len(words) > 1:
         return False
-    rows = crossing(Edge.Level.GROUP, message_ids_of(left), message_ids_of(right))
-    return not rows.filter(act=Edge.Act.CANNOT).exists()
+    # Kept apart as campaigns, all the more as incidents.
+    rows = crossing("", message_ids_of(left), message_ids_of(right))
+    if rows.filter(act=Edge.Act.CANNOT).exists():
+        return False
+    is_one = left.campaign_id is not None and left.campaign_id == right.campaign_id
+    return is_one or not is_kept_apart([left, right])
 
 
 def become_one(left: Incident, right: Incident, reason: str) -> Incident | None:

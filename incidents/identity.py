@@ -111,7 +111,7 @@ def _by_trace_words(one: str, other: str) -> tuple[Match, str]:
     return Match.STRONG, _BY_TRACE
 
 
-def _settle(copy: Copy, match: Match, reason: str, *, is_bypass: bool = False) -> None:
+def _settle(copy: Copy, match: Match, reason: str, is_bypass: bool = False) -> None:
     copy.match, copy.match_reason, copy.is_bypass = match, reason, is_bypass
     copy.is_changed = True
 
@@ -196,9 +196,23 @@ def _by_trace(seen: Seen, names: Sequence[str], known: Known) -> Identified:
         made = known.make_copy(mail, seen, match=Match.PENDING, reason=reason)
         return Identified(made, wait_until=until)
     if copy.mailbox_item_id and seen.mailbox_item_id:
+        was = known.shown_as(copy)
+        if was is not None and copy.match_reason in (*_WITHOUT_TRACE, _SEVERAL_COPIES):
+            return Identified(_take_its_place(copy, was, seen, known))
         return Identified(_second_copy(mail, seen, known))
     _settle(copy, *_by_trace_words(mail.fingerprint, seen.fingerprint))
     return Identified(copy)
+
+
+def _take_its_place(copy: Copy, was: Seen, seen: Seen, known: Known) -> Copy:
+    """A mail without a trace had been taken for the copy that the trace names.
+
+    The gateway's account is of that one; the other is what it would be had it come later.
+    """
+    made = known.part(copy, _own_mail(was, known), seen)
+    _settle(made, *_by_trace_words(made.mail.fingerprint, seen.fingerprint))
+    _settle(copy, Match.ONE_LAYER, *_alone(was, known))
+    return made
 
 
 def _second_copy(mail: Mail, seen: Seen, known: Known) -> Copy:
@@ -287,16 +301,26 @@ def _is_inbound(seen: Seen, known: Known) -> bool:
 
 def _as_new(seen: Seen, known: Known) -> Copy:
     """Nobody else has seen this copy: internal mail, older mail, or mail around the gateway."""
+    reason, is_bypass = _alone(seen, known)
+    return known.make_copy(
+        _own_mail(seen, known), seen, match=Match.ONE_LAYER, reason=reason, is_bypass=is_bypass
+    )
+
+
+def _own_mail(seen: Seen, known: Known) -> Mail:
     mail = known.same_content(seen)
     if mail is None:
-        mail = known.make_mail(seen)
-    elif known.copy_for(mail, [seen.recipient]) is not None:
-        mail = known.make_mail(seen, is_repeat=True)
-    is_bypass = _is_inbound(seen, known)
-    reason = "Seen by the mailbox layer only."
-    if is_bypass:
-        reason = f"Came from outside without a trace of the gateway (trace {seen.trace_state})."
-    return known.make_copy(mail, seen, match=Match.ONE_LAYER, reason=reason, is_bypass=is_bypass)
+        return known.make_mail(seen)
+    if known.copy_for(mail, [seen.recipient]) is not None:
+        return known.make_mail(seen, is_repeat=True)
+    return mail
+
+
+def _alone(seen: Seen, known: Known) -> tuple[str, bool]:
+    """Why only the mailbox layer has seen it, and whether it came around the gateway."""
+    if not _is_inbound(seen, known):
+        return "Seen by the mailbox layer only.", False
+    return f"Came from outside without a trace of the gateway (trace {seen.trace_state}).", True
 
 
 def settle_pending(copy: Copy, seen: Seen, known: Known) -> None:

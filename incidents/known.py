@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -165,6 +165,7 @@ class Known:
     sights: list[tuple[Seen, Copy]] = field(default_factory=list)
     touched: set[UUID] = field(default_factory=set)
     moved: list[tuple[Mail, Mail]] = field(default_factory=list)
+    shown: dict[UUID, Seen] = field(default_factory=dict)
     _by_ulid: dict[str, Mail] = field(default_factory=dict)
     _by_item: dict[str, list[Copy]] = field(default_factory=lambda: defaultdict(list))
     _by_recipient: dict[str, list[Copy]] = field(default_factory=lambda: defaultdict(list))
@@ -306,9 +307,40 @@ class Known:
         copy.is_changed = True
         self._by_mail[mail.id].append(copy)
 
+    def shown_as(self, copy: Copy) -> Seen | None:
+        """What the mailbox layer said when it showed this copy, where it was loaded."""
+        told = (seen for seen, of in self.sights if of is copy and seen.layer == "mailbox")
+        return self.shown.get(copy.id) or next((seen for seen in told if seen.mail), None)
+
+    def part(self, copy: Copy, mail: Mail, seen: Seen) -> Copy:
+        """What the mailbox has shown as ``copy`` is ``mail``; the gateway's account is of another
+        copy, which ``seen`` shows and which is answered.
+        """
+        made = self.make_copy(
+            copy.mail, replace(seen, recipient=copy.recipient), match="pending", reason=""
+        )
+        for name, nothing in _OF_GATEWAY.items():
+            setattr(made, name, getattr(copy, name))
+            setattr(copy, name, nothing)
+        self.move(copy, mail)
+        # What was said in earlier batches stays with the copy of which it was said.
+        self.sights = [
+            (told, made if of is copy and told.layer == "gateway" else of)
+            for told, of in self.sights
+        ]
+        return made
+
     def claim_item(self, copy: Copy, item_id: str) -> None:
         copy.mailbox_item_id = item_id
         self._by_item[item_id].append(copy)
+
+
+_OF_GATEWAY: dict[str, Any] = {
+    "outcome": "delivered",
+    "gateway_verdict": "",
+    "gateway_at": None,
+    "was_released": False,
+}
 
 
 def storable_id(message_id: str) -> str:

@@ -140,6 +140,7 @@ def load_known(tenant: Tenant, batch: Sequence[Seen]) -> Known:
     items = {seen.mailbox_item_id for seen in batch} - {""}
     if items:
         _load_copies(known, "d.mailbox_item_id = ANY(%b)", [list(items)])
+    _load_shown(known, batch)
     _load_without_trace(known, batch)
     _load_spoken_of(known, [seen for seen in batch if _is_word(seen)])
     _load_facts(known, whole)
@@ -219,6 +220,34 @@ def _load_second_looks(known: Known, waiting: Sequence[Seen]) -> None:
     _load_copies(known, "d.message_id = ANY(%b) AND d.gateway_at IS NOT NULL", [list(messages)])
 
 
+def _load_shown(known: Known, batch: Sequence[Seen]) -> None:
+    """What mailboxes had shown without a trace as the copies that traces of this batch name."""
+    ulids = {seen.trace_ulid for seen in batch if seen.layer == Layer.MAILBOX} - {""}
+    taken = [
+        copy.id
+        for copy in known.copies.values()
+        if copy.mail.trace_ulid in ulids
+        and copy.mailbox_item_id
+        and copy.match in ("weak", "ambiguous")
+    ]
+    if taken:
+        read_facts = partial(_read_facts, known.tenant_id)
+        for *row, received_at, copy_id in fetch(_SHOWN, [known.tenant_id, taken]):
+            values = dict(zip(_SEEN, row, strict=True))
+            at = datetime.fromisoformat(received_at) if received_at else values["observed_at"]
+            seen = Seen(**values, received_at=at, read_facts=read_facts)
+            known.shown.setdefault(copy_id, seen)
+
+
+_SHOWN = """
+SELECT {columns}, o.detail->>'received_at', s.delivery_id
+FROM incidents_sighting s JOIN incidents_observation o
+    ON o.tenant_id = s.tenant_id AND o.id = s.observation_id AND o.observed_at = s.observed_at
+WHERE s.tenant_id = %s AND s.delivery_id = ANY(%b)
+    AND o.layer = 'mailbox' AND o.mail <> '{{}}' ORDER BY o.id
+""".format(columns=_of("o", _SEEN))
+
+
 def _load_without_trace(known: Known, batch: Sequence[Seen]) -> None:
     """What a copy without a trace may be, and what the gateway's account may be of."""
     loose = [seen for seen in batch if seen.layer == Layer.MAILBOX and seen.trace_state != "valid"]
@@ -234,7 +263,8 @@ def _load_without_trace(known: Known, batch: Sequence[Seen]) -> None:
         names = {name for seen in loose for name in known.names_of(seen.recipient)}
         names |= {name for seen in passed for name in known.mailboxes_of(seen.recipient)}
         _load_near(known, names, [*loose, *passed], "d.match IN ('weak', 'ambiguous')")
-        _load_same_content(known, [*loose, *passed])
+    if loose or passed or known.shown:
+        _load_same_content(known, [*loose, *passed, *known.shown.values()])
 
 
 # Each of the three conditions is an index of its own (incidents/models/mail.py).

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from incidents.bulk import by_column, run, with_rows
+from incidents.campaigns.ledger import say_of_another
 from incidents.known import Copy, Known, Mail
 from incidents.known_rows import COPY
 from tenants.ids import new_id
@@ -24,10 +25,11 @@ def store_known(known: Known) -> None:
     _fill_mails(known.tenant_id, [mail for mail in changed if mail.facts_from])
     _touch_mails(known.tenant_id, [mail for mail in changed if not mail.facts_from])
     copies = known.copies.values()
-    _insert_copies(known.tenant_id, [copy for copy in copies if copy.is_new])
+    # One that gave way goes first: a mail has one copy for each recipient.
     _update_copies(
         known.tenant_id, [copy for copy in copies if copy.is_changed and not copy.is_new]
     )
+    _insert_copies(known.tenant_id, [copy for copy in copies if copy.is_new])
     _insert_sights(known)
 
 
@@ -170,3 +172,4 @@ def leave_empty(known: Known) -> None:
                 " WHERE o.tenant_id = i.tenant_id AND o.message_id = %s)",
                 [other.id, known.tenant_id, mail.id, other.id],
             )
+            say_of_another(known.tenant_id, mail.id, other.id)

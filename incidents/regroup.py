@@ -15,7 +15,17 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from incidents.campaigns import moving
-from incidents.campaigns.ledger import Who, crossing, repeat, standing, withdraw, write_words
+from incidents.campaigns.joining import mails_hanging_on
+from incidents.campaigns.ledger import (
+    Who,
+    crossing,
+    kept_apart_still,
+    note_new_ids,
+    repeat,
+    standing,
+    withdraw,
+    write_words,
+)
 from incidents.campaigns.moving import MERGED, Said
 from incidents.holding import hold_incidents, take_turn
 from incidents.models import Edge, Incident, Regrouping
@@ -50,7 +60,10 @@ def merge_incidents(*, kept: Incident, gone: Incident, actor: Person, reason: st
     check_may_be_one(kept, gone)
     check_has_mail(kept, gone)
     mine, theirs = moving.message_ids_of(kept), moving.message_ids_of(gone)
-    against = crossing(Edge.Level.GROUP, mine, theirs).filter(act=Edge.Act.CANNOT)
+    against = [
+        *_words_apart(Edge.Level.GROUP, mine, theirs),
+        *_words_apart(Edge.Level.CAMPAIGN, mails_hanging_on(kept), mails_hanging_on(gone)),
+    ]
     words = _say(kept, against, together=[(mine[0], theirs[0])], who=actor, reason=reason)
     done = moving.merge(kept, gone, who=actor, reason=reason, words=words)
     return _finish(done, MERGED, actor)
@@ -105,17 +118,31 @@ def _take_out(
     level = Edge.Level.GROUP
     against = [
         *crossing(level, leaving, staying).exclude(act=Edge.Act.CANNOT),
-        *crossing(level, leaving, there).filter(act=Edge.Act.CANNOT),
+        *_words_apart(level, leaving, there),
+        *_words_apart(Edge.Level.CAMPAIGN, leaving, mails_hanging_on(target) if there else []),
     ]
     # Each part hangs together by the person's word: evidence through a mail of the other part, as
     # of a chain of equal mails, is gone with the split.
     together = [*_star(leaving), *_star(staying), *_star([there[0], leaving[0]] if there else [])]
-    apart = [(leaving[0], staying[0])]
+    apart = [(leaving[0], staying[0]), *_apart_still(level, parts, there)]
     words = _say(source, against, together=together, apart=apart, who=actor, reason=reason)
     done = moving.take_out(
         kind, source, target, leaving, who=actor, reason=reason.strip(), words=words, before=before
     )
     return _finish(done, SPLIT if kind == Regrouping.Kind.SPLIT else MOVED, actor)
+
+
+def _apart_still(
+    level: str, parts: tuple[list[UUID], list[UUID]], there: Collection[UUID]
+) -> list[tuple[UUID, UUID]]:
+    """What was kept apart from one part stays apart from the other, but for where it goes."""
+    leaving, staying = parts
+    pairs = kept_apart_still(level, leaving, staying)
+    return [(a, b) for a, b in pairs if a not in leaving or b not in there]
+
+
+def _words_apart(level: str, left: Collection[UUID], right: Collection[UUID]) -> list[Edge]:
+    return list(crossing(level, left, right).filter(act=Edge.Act.CANNOT))
 
 
 @transaction.atomic
@@ -158,12 +185,7 @@ def _say_again(done: Regrouping) -> None:
     if not rows:
         return
     new_ids = {str(row.id): str(again.id) for row, again in zip(rows, repeat(rows), strict=True)}
-    earlier = Regrouping.objects.filter(
-        tenant=done.tenant_id, undone_at=None, record__edges__has_any_keys=list(new_ids)
-    )
-    for each in earlier.exclude(id=done.id):
-        each.record["edges"] = [new_ids.get(edge, edge) for edge in each.record["edges"]]
-        each.save(update_fields=["record"])
+    note_new_ids(done.tenant_id, new_ids, but=done.id)
 
 
 def _restore(done: Regrouping, incident: Incident, other: Incident) -> None:
@@ -190,9 +212,12 @@ def undoable(incident: Incident) -> list[Regrouping]:
 
 def _later(done: Regrouping) -> Any:
     both = [done.incident_id, done.other_id]
-    return Regrouping.objects.filter(
-        Q(incident__in=both) | Q(other__in=both), tenant=done.tenant_id, undone_at=None
-    ).filter(id__gt=done.id)
+    builds_on = Q(incident__in=both) | Q(other__in=both)
+    # Who said which incidents are a campaign said it of all that were in it.
+    if campaigns := list(done.record.get("campaigns_before", ())):
+        builds_on |= Q(record__campaigns_before__has_any_keys=campaigns)
+    rows = Regrouping.objects.filter(builds_on, tenant=done.tenant_id, undone_at=None)
+    return rows.filter(id__gt=done.id)
 
 
 def _check_is_latest(done: Regrouping) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.db import transaction
 
 from incidents.campaigns.belonging import put_into, refresh_campaign
 from incidents.campaigns.joining import mails_hanging_on, unite
-from incidents.campaigns.ledger import crossing, withdraw, write_words
+from incidents.campaigns.ledger import crossing, kept_apart_still, withdraw, write_words
 from incidents.campaigns.moving import message_ids_of
 from incidents.holding import hold_incidents, take_turn
 from incidents.models import Campaign, Edge, Incident, Regrouping
@@ -70,15 +71,19 @@ def leave_campaign(*, incident: Incident, actor: Person, reason: str) -> Regroup
         raise WrongInput("Its campaign has no other incident: there is nothing to take it out of.")
     before = _standing_of(incident)
     own = message_ids_of(incident)
-    rest = [message_id for other in others for message_id in message_ids_of(other)]
+    theirs = [message_ids_of(other) for other in others]
+    rest = [message_id for mails in theirs for message_id in mails]
     against = list(crossing(Edge.Level.CAMPAIGN, own, rest).exclude(act=Edge.Act.CANNOT))
+    still = kept_apart_still(
+        Edge.Level.CAMPAIGN, own, rest, together=_of_one_incident(own, *theirs)
+    )
     withdraw(against, who=actor, reason=reason.strip())
-    firsts = [message_ids_of(other)[0] for other in others]
+    firsts = [mails[0] for mails in theirs]
     written = write_words(
         incident.tenant_id,
         Edge.Level.CAMPAIGN,
         together=[(firsts[0], other) for other in firsts[1:]],
-        apart=[(own[0], firsts[0])],
+        apart=[(own[0], firsts[0]), *still],
         who=actor,
         reason=reason.strip(),
     )
@@ -97,6 +102,10 @@ def leave_campaign(*, incident: Incident, actor: Person, reason: str) -> Regroup
     )
     audit_regrouping(done, LEFT, actor)
     return done
+
+
+def _of_one_incident(*incidents: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+    return [(mails[0], other) for mails in incidents for other in mails[1:]]
 
 
 def _standing_of(*incidents: Incident) -> dict[str, Any]:

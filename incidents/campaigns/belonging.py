@@ -73,6 +73,15 @@ def part_campaigns(record: dict[str, Any]) -> None:
     refresh_campaign(gone)
 
 
+def campaign_now(campaign_id: UUID) -> UUID:
+    """Where its number leads: itself, or the campaign that it went into in the end."""
+    while True:
+        row = Campaign.objects.get(id=campaign_id)
+        if row.merged_into_id is None:
+            return campaign_id
+        campaign_id = row.merged_into_id
+
+
 def messages_of_campaign(campaign: Campaign) -> list[UUID]:
     """Oldest first."""
     rows = IncidentMessage.objects.filter(

@@ -53,7 +53,11 @@ def canonical(
     """``rarity.groups`` is reckoned here: how many incidents have a value follows from them."""
     by_id = {mail.id: mail for mail in mails}
     found = partition(
-        by_id, list(group_links(mails, rarity)), together=groups.together, apart=groups.apart
+        by_id,
+        list(group_links(mails, rarity)),
+        together=groups.together,
+        # Who is of another campaign is all the more of another incident.
+        apart=(*groups.apart, *campaigns.apart),
     )
     rarity = replace(rarity, groups=count_groups(mails, found.root_of))
     links = list(campaign_links(mails, found.root_of, rarity))

@@ -122,7 +122,7 @@ def _follow(tenant: Tenant, link: Link) -> bool:
     campaigns = [incident.campaign for incident in incidents]
     if campaigns[0] is not None and campaigns[0] == campaigns[1]:
         return False
-    if _is_kept_apart(incidents) or _needs_a_second_look(campaigns, link):
+    if is_kept_apart(incidents) or _needs_a_second_look(campaigns, link):
         return False
     unite(tenant, incidents)
     return True
@@ -154,7 +154,7 @@ def mails_hanging_on(incident: Incident) -> list[UUID]:
     return messages_of_campaign(incident.campaign)
 
 
-def _is_kept_apart(incidents: Sequence[Incident]) -> bool:
+def is_kept_apart(incidents: Sequence[Incident]) -> bool:
     """Whether a person said so of a mail of one side and one of the other.
 
     People say few such words: whose mails they are about is asked, not which mails all are.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from incidents.campaigns.canonical import Words
 from incidents.campaigns.evidence import VERSION, Link
-from incidents.models import Edge
+from incidents.campaigns.partition import partition
+from incidents.models import Edge, Regrouping
 from tenants.audit import BAILEY, Actor
 from tenants.models import Person
 
@@ -110,8 +111,11 @@ def withdraw(rows: Sequence[Edge], *, who: Who, reason: str) -> list[Edge]:
     return Edge.objects.bulk_create(withdrawals, ignore_conflicts=True)
 
 
-def repeat(rows: Iterable[Edge]) -> list[Edge]:
-    """Says again, word for word, what was withdrawn: how an undo puts evidence back."""
+def repeat(rows: Iterable[Edge], *, instead: Mapping[UUID, UUID] = {}) -> list[Edge]:
+    """Says again, word for word, what was withdrawn: how an undo puts evidence back.
+
+    ``instead``: of another mail than before.
+    """
     copies = []
     for row in rows:
         values: dict[str, Any] = {
@@ -119,10 +123,63 @@ def repeat(rows: Iterable[Edge]) -> list[Edge]:
             for field in Edge._meta.concrete_fields
             if field.name not in ("id", "created_at")
         }
+        ends = sorted(instead.get(end, end) for end in (row.a_id, row.b_id))
+        values["a_id"], values["b_id"] = ends
         copies.append(Edge(**values))
     return Edge.objects.bulk_create(copies)
 
 
+def kept_apart_still(
+    level: str,
+    leaving: Sequence[UUID],
+    staying: Sequence[UUID],
+    *,
+    together: Iterable[tuple[UUID, UUID]] = (),
+) -> list[tuple[UUID, UUID]]:
+    """What people keep apart from one of two parts, and so from the other as long as their words
+    hold both together: the pairs that must be said before these words are withdrawn.
+
+    ``together``: what else makes mails one, as being of one incident.
+    """
+    both = {*leaving, *staying}
+    said = words_of_people(level, list(both))
+    inside = [(a, b) for a, b in (*said.together, *together) if a in both and b in both]
+    root_of = partition(both, (), together=inside).root_of
+    first: dict[tuple[UUID, bool], UUID] = {}
+    for part, is_leaving in ((leaving, True), (staying, False)):
+        for mail in part:
+            first.setdefault((root_of[mail], is_leaving), mail)
+    gone = set(leaving)
+    pairs: dict[tuple[UUID, UUID], None] = {}
+    for a, b in (*said.apart, *((b, a) for a, b in said.apart)):
+        if a in both and b not in both:
+            other = first.get((root_of[a], a not in gone))
+            if other is not None:
+                pairs[other, b] = None
+    return list(pairs)
+
+
+def say_of_another(tenant_id: int, mail: UUID, other: UUID) -> None:
+    """All that stands about ``mail`` stands about ``other`` from now on: it was that one."""
+    old = list(touching(standing(), [mail]).filter(tenant=tenant_id).order_by("id"))
+    if not old:
+        return
+    kept = [row for row in old if {row.a_id, row.b_id} != {mail, other}]
+    new = repeat(kept, instead={mail: other})
+    withdraw(old, who=BAILEY, reason="Its mail turned out to be another one.")
+    note_new_ids(tenant_id, {str(a.id): str(b.id) for a, b in zip(kept, new, strict=True)})
+
+
+def note_new_ids(tenant_id: int, new_ids: Mapping[str, str], *, but: UUID | None = None) -> None:
+    """Whoever wrote these rows can still take them back under their new ids."""
+    earlier = Regrouping.objects.filter(
+        tenant=tenant_id, undone_at=None, record__edges__has_any_keys=list(new_ids)
+    )
+    for each in earlier.exclude(id=but):
+        each.record["edges"] = [new_ids.get(edge, edge) for edge in each.record["edges"]]
+        each.save(update_fields=["record"])
+
+
 def crossing(level: str, left: Collection[UUID], right: Collection[UUID]) -> QuerySet[Edge]:
-    """Standing rows of any kind between two sets of mails."""
+    """Standing rows of any kind between two sets of mails; "": of either level."""
     return standing(level).filter(Q(a__in=left, b__in=right) | Q(a__in=right, b__in=left))

@@ -17,7 +17,12 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from incidents.campaigns.belonging import join_campaigns, part_campaigns, put_into
+from incidents.campaigns.belonging import (
+    campaign_now,
+    join_campaigns,
+    part_campaigns,
+    put_into,
+)
 from incidents.campaigns.ledger import Who
 from incidents.campaigns.links import gather_links
 from incidents.holding import take_turn
@@ -76,6 +81,9 @@ def restore(incident: Incident, before: dict[str, Any], after: dict[str, Any]) -
     }
     if not values:
         return
+    if values.get("campaign_id"):
+        # Its campaign may have become another's meanwhile.
+        values["campaign_id"] = campaign_now(values["campaign_id"])
     Incident.objects.filter(id=incident.id).update(**values)
     if values.get("quiet") and before.get("silence"):
         # The mail that woke it is gone again: its silence holds until the end that was said.

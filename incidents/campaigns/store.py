@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from django.db.models import Q
 from django.utils import timezone
 
-from incidents.bulk import fetch, run
+from incidents.bulk import fetch
 from incidents.campaigns.canonical import Key
 from incidents.campaigns.evidence import MOST_GROUPS, Mail, Rarity, mail_of
 from incidents.campaigns.hubs import is_hub
@@ -19,6 +19,8 @@ from tenants.models import Domain
 
 FORGET_ROWS = 20_000
 MOST_COUNTED = 2_000
+FORGOTTEN = "past "
+"""Before a kind of trait: in how many threats it was that are forgotten."""
 
 
 def mails_of(messages: Collection[Message]) -> list[Mail]:
@@ -65,6 +67,10 @@ def rarity_of_traits(tenant_id: int, found: Iterable[Trait]) -> Rarity:
         _COUNT, [kinds, values, tenant_id, tenant_id, MOST_COUNTED, MOST_GROUPS + 1]
     ):
         threats[kind, value], groups[kind, value] = mail_count, incident_count
+    was = [Trait(FORGOTTEN + kind, value, "") for kind, value in telling]
+    for (kind, value), number in counts_of(tenant_id, was).items():
+        key = (kind.removeprefix(FORGOTTEN), value)
+        threats[key] = threats.get(key, 0) + number
     own = frozenset(Domain.objects.filter(tenant=tenant_id).values_list("name", flat=True))
     return Rarity(counts_of(tenant_id, traits.values()), threats, groups, own)
 
@@ -114,10 +120,29 @@ def remember_traits(tenant_id: int, mails: Iterable[Mail]) -> None:
 
 def forget_traits(tenant_id: int) -> int:
     """Forgets those of mails that nothing looks back to any more, at most ``FORGET_ROWS``; answers
-    how many.
+    how many.  Their number stays: they were threats, and are never counted as harmless.
     """
-    return run(
-        "DELETE FROM incidents_messagetrait WHERE tenant_id = %s AND id IN ("
-        " SELECT id FROM incidents_messagetrait WHERE tenant_id = %s AND seen_at < %s LIMIT %s)",
-        [tenant_id, tenant_id, timezone.now() - FORGOTTEN_AFTER, FORGET_ROWS],
+    before = timezone.now() - FORGOTTEN_AFTER
+    ((forgotten,),) = fetch(
+        _FORGET, [tenant_id, tenant_id, before, FORGET_ROWS, tenant_id, FORGOTTEN]
     )
+    return int(forgotten)
+
+
+_FORGET = """
+WITH gone AS (
+    DELETE FROM incidents_messagetrait WHERE tenant_id = %s AND id IN (
+        SELECT id FROM incidents_messagetrait WHERE tenant_id = %s AND seen_at < %s LIMIT %s)
+    RETURNING kind, value, seen_at
+), counted AS (
+    INSERT INTO incidents_traitcount AS t
+        (tenant_id, kind, value, messages, first_seen_at, last_seen_at)
+    SELECT %s, %s || kind, value, count(*), min(seen_at), max(seen_at)
+    FROM gone GROUP BY kind, value
+    ON CONFLICT (tenant_id, kind, value) DO UPDATE SET
+        messages = t.messages + excluded.messages,
+        first_seen_at = least(t.first_seen_at, excluded.first_seen_at),
+        last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at)
+)
+SELECT count(*) FROM gone
+"""

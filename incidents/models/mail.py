@@ -313,7 +313,8 @@ class TraitCount(ScopedModel):
     """In how many of a client's messages a trait occurs (incidents/prevalence.py).
 
     ``kind`` and ``value`` are those of incidents/campaigns/traits.py; the kind ``message`` without
-    a value is the number of all messages.
+    a value is the number of all messages.  ``past `` before a kind: in how many threats that
+    grouping has forgotten (incidents/campaigns/store.py).
     """
 
     pk = models.CompositePrimaryKey("tenant_id", "kind", "value")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import SMTP
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -124,6 +125,46 @@ def test_the_words_of_a_mail_that_was_held_do_not_cover_for_a_mail_around_the_ga
         box(acme, LETTER.bytes(), INFO, "i1"),
     )
     assert copies()["i1"].is_bypass
+
+
+FORGED = replace(LETTER, text="Please confirm your password here at once. " * 6)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_mail_around_the_gateway_does_not_take_the_place_of_the_one_it_repeats(
+    acme: Tenant, order: tuple[int, ...], at_once: bool
+):
+    """She sends a harmless mail through the gateway and another of the same id, sender and subject
+    to the mailbox, which shows that one first or last.
+    """
+    told = [
+        gate(acme, LETTER.bytes(), INFO),
+        box(acme, FORGED.bytes(), INFO, "around", verdict=Verdict.PHISH),
+        box(acme, LETTER.passed(acme, ulid(1)).bytes(), INFO, "through"),
+    ]
+    batches = [told[at] for at in order]
+    take(acme, *([batches] if at_once else batches))
+    run_out_of_patience(acme)
+    around, through = copies()["around"], copies()["through"]
+    assert (around.match, around.is_bypass, around.gateway_verdict) == ("one_layer", True, "")
+    assert (through.match, through.is_bypass) == ("strong", False)
+    assert (through.gateway_verdict, through.mailbox_verdict) == ("clean", "clean")
+    assert Delivery.objects.count() == Message.objects.count() == 2
+    assert around.message.fingerprint != through.message.fingerprint == told[0].fingerprint
+    assert through.message.trace_ulid == ulid(1)
+
+
+def test_the_same_mail_to_a_list_and_directly_are_two_copies_of_their_own(acme: Tenant):
+    """The gateway passed both, each under a trace of its own; the member gets one of each."""
+    direct, listed = (LETTER.passed(acme, ulid(number)).bytes() for number in (1, 2))
+    take(acme, [gate(acme, LETTER.bytes(), INFO), gate(acme, LETTER.bytes(), SALES, 2)])
+    take(acme, box(acme, listed, INFO, "listed"), box(acme, direct, INFO, "direct"))
+    run_out_of_patience(acme)
+    found = copies()
+    assert (found["direct"].match, found["listed"].match) == ("strong", "weak")
+    assert SALES in found["listed"].match_reason
+    assert not Delivery.objects.filter(is_bypass=True).exists()
 
 
 # --- what happens behind the gateway

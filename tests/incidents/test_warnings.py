@@ -123,6 +123,29 @@ def test_who_opted_out_is_not_counted_and_is_told_nothing(clients: list[Tenant],
         assert not WarningMark.objects.exists()
 
 
+def test_opting_out_works_both_ways_whatever_marks_are_left(clients: list[Tenant]):
+    """Marks that a batch wrote while the client left are neither counted nor answered for."""
+    incidents = [phish_at(each) for each in clients[:5]]
+    assert (told(incidents[0]), told(incidents[4])) == (4, 4)
+    with maintenance_scope():
+        Tenant.objects.filter(id=clients[4].id).update(shares_warnings=False)
+    with scope_of(clients[4]):
+        assert WarningMark.objects.exists()
+    assert (told(incidents[0]), told(incidents[4])) == (3, 0)
+
+
+def test_repeating_the_mail_makes_the_number_no_larger(clients: list[Tenant]):
+    """Organisations are counted, not mails, marks or questions."""
+    mine = phish_at(clients[0])
+    for other in clients[1:3]:
+        for subject in ("Invoice 4711", "Invoice 4712", "Invoice 4711"):
+            phish_at(other, subject=subject)
+    assert [told(mine) for _ in range(3)] == [0, 0, 0]
+    phish_at(clients[3])
+    phish_at(clients[3], subject="Invoice 4713")
+    assert [told(mine) for _ in range(3)] == [3, 3, 3]
+
+
 def test_what_was_cleared_elsewhere_is_no_warning(clients: list[Tenant], cast: Cast):
     incidents = [phish_at(each) for each in clients[:4]]
     assert told(incidents[0]) == 3
