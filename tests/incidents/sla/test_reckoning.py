@@ -10,7 +10,7 @@ import time_machine
 from django.utils import timezone
 
 from console.queries.sla import attestation, due_within, targets_behind
-from incidents.models import Incident, Pause, SlaPlan
+from incidents.models import Incident, Pause, Quiet, SlaPlan
 from incidents.remediation import pull_incident
 from incidents.services import (
     assign_incident,
@@ -20,6 +20,7 @@ from incidents.services import (
 )
 from incidents.services.quiet import quiet_incident
 from incidents.services.waiting import stop_waiting, wait_for
+from incidents.sla.attest import standstills
 from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, agree, plan_for
 from tenants.errors import Conflict, NotAllowed, WrongInput
 from tenants.ids import new_id
@@ -175,6 +176,67 @@ def test_a_mute_stops_the_clocks_and_a_snooze_does_not(cast, kind, stops):
                 incident=incident, actor=cast.ana, kind=kind, until=until, reason="Known"
             )
     assert incident.due_at == (due + 5 * HOUR if stops else due)
+
+
+@pytest.mark.parametrize("how", ["resolved", "more mail", "anew"])
+def test_a_mute_that_is_over_stops_no_clock_however_late_somebody_comes(cast, how):
+    """It ended at the time that was said, not when it was looked at again two days later."""
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        incident = open_incident(cast.acme)
+        kept_by = incident.opened_at + 5 * HOUR
+        with staff(cast):
+            mute(incident, cast, MONDAY + 5 * HOUR)
+            due = due_of(incident)
+        clock.shift(53 * HOUR)
+        with staff(cast):
+            if how == "resolved":
+                resolve_incident(
+                    incident=incident, actor=cast.ana, classification="benign", cause="x"
+                )
+            elif how == "anew":
+                quiet_incident(
+                    incident=incident,
+                    actor=cast.ana,
+                    kind="snoozed",
+                    until=MONDAY + 60 * HOUR,
+                    reason="x",
+                )
+        if how == "more mail":
+            arrive(cast.acme, whom="it")
+        with staff(cast):
+            silence = Quiet.objects.get(kind="muted")
+            [still] = standstills(Incident.objects.all())[incident.id]
+            triage = next(
+                kept for kept in attestation(MONDAY, MONDAY + HOUR).kept if kept.target == "triage"
+            )
+    assert silence.ended_at == still.until == kept_by
+    assert silence.ended_why == "Its time is over."
+    assert (triage.state, triage.ran) == ("missed", 48 * HOUR)
+    if how != "resolved":
+        assert due_of(fresh_in(cast, incident)) == due
+
+
+def mute(incident: Incident, cast: Cast, until: datetime) -> None:
+    quiet_incident(incident=incident, actor=cast.ana, kind="muted", until=until, reason="Known")
+
+
+def fresh_in(cast: Cast, incident: Incident) -> Incident:
+    with staff(cast):
+        return fresh(incident)
+
+
+def test_a_mute_that_was_noted_to_end_late_counts_until_the_end_that_was_said(cast):
+    """Rows of before: what was written of them is not written anew."""
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        incident = open_incident(cast.acme)
+        with staff(cast):
+            mute(incident, cast, MONDAY + 5 * HOUR)
+            Quiet.objects.update(ended_at=MONDAY + 53 * HOUR)
+            [still] = standstills(Incident.objects.all())[incident.id]
+            clock.shift(60 * HOUR)
+            [triage] = targets_behind(attestation(MONDAY, MONDAY + HOUR), "missed", target="triage")
+    assert still.until == MONDAY + 5 * HOUR
+    assert triage.ran == 55 * HOUR
 
 
 def test_what_is_within_reach_again_is_not_contained_any_more(cast):
