@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from incidents.bulk import run
 from incidents.models import Incident, SlaPlan
-from incidents.sla.clock import ALWAYS, Hours
+from incidents.sla.clock import ALWAYS, HORIZON, Hours, due_at
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person, Tenant
@@ -162,6 +162,14 @@ def check_targets(targets: Mapping[str, Mapping[str, Any]], business: Hours) -> 
             raise WrongInput(f"{severity}: triage comes before containing, that before resolving.")
         if agreed["hours"] == "business" and not any(business.weekly):
             raise WrongInput("Business hours without a single hour would never end.")
+        if agreed["hours"] == "business" and times and not _comes(business, times[-1]):
+            years = HORIZON // timedelta(days=365)
+            raise WrongInput(f"{severity}: in hours so rare it would not end within {years} years.")
+
+
+def _comes(hours: Hours, minutes: int) -> bool:
+    """Nothing would ever be due otherwise, and nobody would see that it was missed."""
+    return due_at(hours, timezone.now(), timedelta(minutes=minutes)) is not None
 
 
 LEADS = "A lead agrees times with clients."
