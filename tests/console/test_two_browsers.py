@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from incidents.models import Incident, SlaPlan, Task, TaskTemplate
-from incidents.services import resolve_incident
+from incidents.models import Comment, Incident, SlaPlan, Task, TaskTemplate
+from incidents.services import resolve_incident, share_incident
 from incidents.services.tasks import add_task
 from tests.console.test_work_pages import browser
-from tests.incidents.work_on import open_incident, staff
+from tests.incidents.work_on import open_incident, portal, staff
 
 pytestmark = pytest.mark.usefixtures("no_broker")
 
@@ -60,6 +60,17 @@ def test_the_api_takes_what_was_seen_of_a_task(cast, phish):
     assert settle(state="done", seen="open") == 200
     assert settle(state="skipped", seen="open") == 409
     assert settle(state="skipped") == 200, "who names nothing has what is there"
+
+
+def test_a_comment_by_a_program_that_says_no_more_is_internal(cast, phish):
+    where = f"/api/v1/incidents/{phish.id}/comments"
+    said = browser(cast.ana).post(where, {"text": "Odd"}, content_type="application/json")
+    assert said.json()["audience"] == "internal"
+    with staff(cast):
+        assert Comment.objects.get().is_internal
+        share_incident(incident=phish, actor=cast.ana)
+    with portal(cast.acme):
+        assert not Comment.objects.exists()
 
 
 def test_a_second_lead_does_not_agree_over_the_first_ones_head(cast):
