@@ -33,9 +33,11 @@ from incidents.opening import refresh_incident
 from incidents.regroup_campaigns import put_campaigns_back
 from incidents.regrouping_rules import (
     audit_regrouping,
+    check_closes_nothing,
     check_has_mail,
     check_may_be_one,
     check_reason,
+    check_seen,
     locked,
 )
 from incidents.sla.reckoning import end_kept_pauses
@@ -48,16 +50,22 @@ UNDONE = "incidents.incident.regrouping_undone"
 
 
 @transaction.atomic
-def merge_incidents(*, kept: Incident, gone: Incident, actor: Person, reason: str) -> Regrouping:
+def merge_incidents(
+    *, kept: Incident, gone: Incident, actor: Person, reason: str, revision: int | None = None
+) -> Regrouping:
     """The older number stays; the other one leads to it from now on.
 
-    Raises ``WrongInput`` for what can never be one incident, ``Conflict`` where one of them was
-    merged a moment ago.
+    ``revision``: of ``kept``, as the actor had seen it.  Raises ``WrongInput`` for what can never
+    be one incident, ``Conflict`` where somebody changed or merged one of them a moment ago, or what
+    is open would be closed.
     """
     check_reason(reason)
     take_turn(kept.tenant_id)
+    seen = kept
     kept, gone = locked(kept, gone)
+    check_seen((kept, gone), seen, revision)
     check_may_be_one(kept, gone)
+    check_closes_nothing(gone, kept)
     check_has_mail(kept, gone)
     mine, theirs = moving.message_ids_of(kept), moving.message_ids_of(gone)
     against = [
@@ -71,16 +79,22 @@ def merge_incidents(*, kept: Incident, gone: Incident, actor: Person, reason: st
 
 @transaction.atomic
 def split_incident(
-    *, incident: Incident, messages: Collection[UUID], actor: Person, reason: str
+    *,
+    incident: Incident,
+    messages: Collection[UUID],
+    actor: Person,
+    reason: str,
+    revision: int | None = None,
 ) -> Regrouping:
     """These mails become an incident of their own; the others stay, with the number.
 
     The new incident keeps owner, state and clock.  Raises ``WrongInput`` unless some go and some
-    stay.
+    stay, ``Conflict`` where somebody changed it since the ``revision`` that was seen.
     """
     check_reason(reason)
     take_turn(incident.tenant_id)
     (incident,) = locked(incident)
+    check_seen([incident], incident, revision)
     leaving, staying = _parts(incident, messages)
     made = moving.incident_like(incident)
     return _take_out(Regrouping.Kind.SPLIT, incident, made, (leaving, staying), actor, reason)
@@ -94,12 +108,18 @@ def move_messages(
     messages: Collection[UUID],
     actor: Person,
     reason: str,
+    revision: int | None = None,
 ) -> Regrouping:
-    """These mails go to another incident of the same client; at least one stays."""
+    """These mails go to another incident of the same client; at least one stays.
+
+    ``revision``: of ``incident``, as the actor had seen it.
+    """
     check_reason(reason)
     take_turn(incident.tenant_id)
     incident, target = locked(incident, target, ordered=False)
+    check_seen([incident], incident, revision)
     check_may_be_one(incident, target)
+    check_closes_nothing(incident, target)
     parts = _parts(incident, messages)
     return _take_out(Regrouping.Kind.MOVE, incident, target, parts, actor, reason)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from incidents.announce import announce_incident
 from incidents.campaigns.moving import successor
 from incidents.models import Incident, Regrouping
+from incidents.services.acts import who_came_first
 from tenants.audit import write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
@@ -31,6 +34,25 @@ def check_has_mail(*incidents: Incident) -> None:
     for incident in incidents:
         if not incident.memberships.exists():
             raise WrongInput(f"#{incident.number} has no mail any more: it went elsewhere.")
+
+
+def check_seen(rows: Iterable[Incident], seen: Incident, revision: int | None) -> None:
+    """``revision``: of ``seen`` as the actor had it before her; None: whatever it is now.
+
+    Raises ``Conflict`` that says who did what to it since.
+    """
+    row = next(each for each in rows if each.id == seen.id)
+    if revision is not None and revision != row.revision:
+        raise Conflict(who_came_first(row, revision))
+
+
+def check_closes_nothing(source: Incident, target: Incident) -> None:
+    """What is open does not end by going into what somebody has closed."""
+    if source.is_open and not target.is_open:
+        raise Conflict(
+            f"#{target.number} is resolved: what is open in #{source.number} would be closed with"
+            f" it. Open #{target.number} again first."
+        )
 
 
 def locked(*incidents: Incident, ordered: bool = True) -> list[Incident]:

@@ -124,14 +124,14 @@ class Tasks(_OfIncident):
 
 
 class SettleTask(APIView):
-    """Done, not needed, or open again."""
+    """Done, not needed, or open again; 409 where somebody changed what you had ``seen``."""
 
     @extend_schema(request=work.SettleTaskSerializer, responses=work.TaskSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         task = access_one(Task.objects.select_related("tenant", "incident"), object_id)
         asked = parse(work.SettleTaskSerializer, request)
-        tasks.settle_task(task=task, actor=person_of(request), state=asked["state"])
+        tasks.settle_task(task=task, actor=person_of(request), **asked)
         return Response(work.TaskSerializer(task).data)
 
 

@@ -144,6 +144,9 @@ class NewTaskSerializer(serializers.Serializer[Any]):
 
 class SettleTaskSerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=Task.State.choices)
+    seen = serializers.ChoiceField(
+        choices=Task.State.choices, default="", help_text="its state as you saw it"
+    )
 
 
 class TaskTemplateSerializer(serializers.ModelSerializer[TaskTemplate]):
@@ -153,6 +156,19 @@ class TaskTemplateSerializer(serializers.ModelSerializer[TaskTemplate]):
         model = TaskTemplate
         fields = ("id", "kind", "version", "steps", "created_by", "created_at")
         read_only_fields = ("version", "created_by")
+
+
+class NewTaskTemplateSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(
+        choices=[("", "every other"), *Incident.Kind.choices], default=""
+    )
+    steps = serializers.ListField(child=_text(300), max_length=MOST_STEPS)
+    seen = serializers.IntegerField(
+        min_value=0,
+        allow_null=True,
+        default=None,
+        help_text="the newest version that you had seen, 0: none; 409 where there is another since",
+    )
 
 
 class WaitSerializer(RevisionSerializer):
@@ -315,6 +331,11 @@ class NewSlaPlanSerializer(serializers.Serializer[Any]):
     holidays = serializers.ListField(child=serializers.DateField(), default=list, max_length=400)
     targets = SeveritiesSerializer()
     valid_from = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    seen = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        help_text="the last agreement that you had seen, null: none; 409 where there is one since",
+    )
 
 
 class SlaLineSerializer(serializers.Serializer[Any]):

@@ -66,18 +66,13 @@ class TaskTemplateList(ListView):
     queryset = TaskTemplate.objects.all()
 
     @extend_schema(
-        request=work.TaskTemplateSerializer, responses={201: work.TaskTemplateSerializer}
+        request=work.NewTaskTemplateSerializer, responses={201: work.TaskTemplateSerializer}
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        asked = parse(work.TaskTemplateSerializer, request)
+        asked = parse(work.NewTaskTemplateSerializer, request)
         person = person_of(request)
-        template = tasks.save_template(
-            provider_id=person.provider_id,
-            kind=asked.get("kind", ""),
-            steps=asked["steps"],
-            actor=person,
-        )
+        template = tasks.save_template(provider_id=person.provider_id, actor=person, **asked)
         return Response(work.TaskTemplateSerializer(template).data, status=201)
 
 

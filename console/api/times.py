@@ -157,11 +157,12 @@ class SlaPlanList(ListView):
     def post(self, request: Request) -> Response:
         asked = parse(work.NewSlaPlanSerializer, request)
         slug = asked.pop("tenant")
+        seen = str(asked["seen"] or "") if "seen" in asked else None
         person = person_of(request)
         plan = agree(
             provider_id=person.provider_id,
             tenant=access_client(slug) if slug else None,
             actor=person,
-            **asked | {"holidays": [day.isoformat() for day in asked["holidays"]]},
+            **asked | {"holidays": [day.isoformat() for day in asked["holidays"]], "seen": seen},
         )
         return Response(work.SlaPlanSerializer(plan).data, status=201)

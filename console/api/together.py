@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from console.api.base import parse
 from console.api.idempotency import idempotent
+from console.api.serializers_asked import RevisionSerializer
 from console.lib.people import person_of
 from console.queries.together import Together, together_page
 from incidents.access import access_incident, access_regrouping
@@ -29,7 +30,11 @@ class WithNumberSerializer(BoundaryReasonSerializer):
     number = serializers.IntegerField(min_value=1, help_text="Of an incident of the same client")
 
 
-class MailsSerializer(BoundaryReasonSerializer):
+class MergeSerializer(RevisionSerializer, WithNumberSerializer):
+    pass
+
+
+class MailsSerializer(RevisionSerializer, BoundaryReasonSerializer):
     messages = serializers.ListField(child=serializers.UUIDField(), max_length=5000)
 
 
@@ -87,14 +92,13 @@ class IncidentTogether(APIView):
 class MergeIncident(APIView):
     """Make two incidents one; the older number stays and the other leads to it."""
 
-    @extend_schema(request=WithNumberSerializer, responses=RegroupingSerializer)
+    @extend_schema(request=MergeSerializer, responses=RegroupingSerializer)
     @idempotent
     def post(self, request: Request, object_id: str) -> Response:
         incident = access_incident(object_id)
-        asked = parse(WithNumberSerializer, request)
-        other = by_number(incident, asked["number"])
-        actor = person_of(request)
-        done = merge_incidents(kept=incident, gone=other, actor=actor, reason=asked["reason"])
+        asked = parse(MergeSerializer, request)
+        other = by_number(incident, asked.pop("number"))
+        done = merge_incidents(kept=incident, gone=other, actor=person_of(request), **asked)
         return Response(RegroupingSerializer(done).data)
 
 

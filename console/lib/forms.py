@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -264,6 +264,15 @@ class TemplateForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 8}),
     )
 
+    def seen(self, sent: Sequence[str]) -> int | None:
+        """The version of this kind that the page had shown, 0: none; None: it carried nothing.
+
+        ``sent``: all that the page showed, each ``phish.3``, and ``.0`` for itself.
+        """
+        shown = [text.rpartition(".") for text in sent]
+        versions = {kind: int(n) for kind, _, n in shown if n.isdecimal() and len(n) < 10}
+        return versions.get(self.cleaned_data["kind"], 0) if shown else None
+
 
 class ViewForm(forms.Form):
     name = forms.CharField(label="Name of this view", max_length=80)
@@ -296,8 +305,12 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 
 
 class SlaForm(forms.Form):
-    """Minutes for each severity; hours as ``09:00-12:00 13:00-17:00`` for each day."""
+    """Minutes for each severity; hours as ``09:00-12:00 13:00-17:00`` for each day.
 
+    ``seen``: the last agreement when the form was shown, "": there was none.
+    """
+
+    seen = forms.CharField(required=False, max_length=36, widget=forms.HiddenInput)
     name = forms.CharField(label="Name of the agreement", max_length=200)
     time_zone = forms.CharField(label="Time zone of the hours", max_length=64)
     holidays = forms.CharField(
@@ -326,6 +339,7 @@ class SlaForm(forms.Form):
         """What ``incidents.sla.plan.agree`` takes; text that is no time is left to it to refuse."""
         said = self.cleaned_data
         return {
+            "seen": said["seen"] if "seen" in self.data else None,
             "name": said["name"],
             "time_zone": said["time_zone"],
             "holidays": said["holidays"].split(),

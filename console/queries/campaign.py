@@ -6,6 +6,7 @@ it, and the clients' rows add up to the totals.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -172,7 +173,7 @@ def campaign_page(
         facts=_numbers(total, FACTS),
         first_seen_at=min(row["first"] for row in by_client.values()),
         last_seen_at=max(row["last"] for row in by_client.values()),
-        clients=_shares(incidents, by_client, numbers, total["copies"]),
+        clients=_shares(incidents, by_client, numbers),
         in_reach=sum(row["reach"] or 0 for row in by_client.values()),
         senders=list(senders[:MOST_SENDERS]),
         more_senders=max(0, senders.count() - MOST_SENDERS),
@@ -248,15 +249,31 @@ def _incident_list(incidents: QuerySet[Incident], cursor: str) -> IncidentList:
     return IncidentList(rows[:PAGE], older)
 
 
+def percents_of(parts: Sequence[int]) -> list[int]:
+    """Of their sum, rounded so that they add up to 100: the largest rests are rounded up.
+
+    All 0 where the sum is.
+    """
+    whole = sum(parts)
+    if not whole:
+        return [0] * len(parts)
+    found = [100 * part // whole for part in parts]
+    by_rest = sorted(range(len(parts)), key=lambda n: -(100 * parts[n] % whole))
+    for n in by_rest[: 100 - sum(found)]:
+        found[n] += 1
+    return found
+
+
 def _shares(
     incidents: QuerySet[Incident],
     by_client: dict[int, dict[str, Any]],
     numbers: dict[int, dict[str, int]],
-    copies: int,
 ) -> list[ClientShare]:
     blindness = Blindness(by_client)
     clients = Tenant.objects.in_bulk(by_client)
     latest = _latest_of(incidents)
+    parts = [numbers[each]["copies"] if each in numbers else 0 for each in by_client]
+    percents = dict(zip(by_client, percents_of(parts), strict=True))
     found = []
     for tenant_id, counted in by_client.items():
         row = numbers.get(tenant_id) or dict.fromkeys(_KEYS, 0)
@@ -269,7 +286,7 @@ def _shares(
                 messages=row["messages"],
                 recipients=row["recipients"],
                 copies=row["copies"],
-                percent=round(100 * row["copies"] / copies) if copies else 0,
+                percent=percents[tenant_id],
                 numbers=_numbers(row, {"held": OUTCOMES["held"], **facts}),
                 blind=blindness.of(tenant_id),
             )

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from console.lib.cursor import PAGE, read_cursor, write_cursor
 from incidents.models import Incident, Report, SlaPlan
 from incidents.sla.attest import MOST, STATES, Kept, Line, kept_targets, lines_of, opened_between
-from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK
+from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, newest_plan
 from tenants.errors import NotThere, WrongInput
 from tenants.groups import of_clients
 from tenants.models import Tenant
@@ -173,8 +173,10 @@ def plans_in_force() -> list[SlaPlan]:
 def form_of(tenant: Tenant | None) -> dict[str, Any]:
     """What holds now, as the form's fields; Bailey's default where nothing was agreed."""
     row = next((plan for plan in plans_in_force() if plan.tenant == tenant), None)
+    newest = newest_plan(tenant)
     targets = row.targets if row else BUILT_IN_TARGETS
     found: dict[str, Any] = {
+        "seen": str(newest.id) if newest else "",
         "name": row.name if row else f"{tenant.name if tenant else 'Our'} agreement",
         "time_zone": row.time_zone if row else (tenant.time_zone if tenant else "UTC"),
         "holidays": "\n".join(row.holidays if row else []),

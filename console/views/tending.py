@@ -164,5 +164,6 @@ def incident_task(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def task_settle(request: PersonRequest, task_id: UUID) -> HttpResponse:
     task = access_one(Task.objects.select_related("tenant", "incident"), task_id)
-    settle_task(task=task, actor=request.user, state=request.POST.get("state", ""))
+    state, seen = (request.POST.get(name, "") for name in ("state", "seen"))
+    settle_task(task=task, actor=request.user, state=state, seen=seen)
     return redirect("incident", task.incident_id)

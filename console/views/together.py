@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from console.lib.http import PersonRequest, for_staff, show
 from console.lib.incident_forms import OtherForm, WhyForm
 from console.queries.together import together_page
+from console.views.incident import seen_revision
 from incidents.access import access_incident, access_regrouping
 from incidents.campaigns.moving import successor
 from incidents.regroup import merge_incidents, move_messages, split_incident, undo_regrouping
@@ -50,7 +51,13 @@ def incident_merge(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     incident = access_incident(incident_id)
     asked = checked(OtherForm(request.POST))
     other = by_number(incident, asked["number"])
-    done = merge_incidents(kept=incident, gone=other, actor=request.user, reason=asked["reason"])
+    done = merge_incidents(
+        kept=incident,
+        gone=other,
+        actor=request.user,
+        reason=asked["reason"],
+        revision=seen_revision(request),
+    )
     messages.success(request, f"Both are #{done.incident.number} now.")
     return redirect("incident_together", done.incident_id)
 
@@ -61,7 +68,13 @@ def incident_split(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     incident = access_incident(incident_id)
     reason = checked(WhyForm(request.POST))["reason"]
     chosen = _message_ids(request)
-    done = split_incident(incident=incident, messages=chosen, actor=request.user, reason=reason)
+    done = split_incident(
+        incident=incident,
+        messages=chosen,
+        actor=request.user,
+        reason=reason,
+        revision=seen_revision(request),
+    )
     messages.success(request, "They are an incident of their own now.")
     return redirect("incident_together", done.other_id)
 
@@ -78,6 +91,7 @@ def incident_move(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         messages=chosen,
         actor=request.user,
         reason=asked["reason"],
+        revision=seen_revision(request),
     )
     messages.success(request, f"They belong to #{target.number} now.")
     return redirect("incident_together", incident.id)

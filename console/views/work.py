@@ -118,6 +118,7 @@ def task_templates(request: PersonRequest) -> HttpResponse:
             kind=form.cleaned_data["kind"],
             steps=form.cleaned_data["steps"].splitlines(),
             actor=request.user,
+            seen=form.seen(request.POST.getlist("seen")),
         )
         return redirect("task_templates")
     context = {"at": "task_templates", "rows": latest_templates(), "form": form}

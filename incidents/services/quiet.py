@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from incidents.assessment import within_reach
@@ -25,6 +25,7 @@ WOKEN = "incidents.incident.woken"
 RULE_ADDED = "incidents.suppression.added"
 RULE_REMOVED = "incidents.suppression.removed"
 LONGEST = timedelta(days=180)
+OVER = "Its time is over."
 # Only a rule that names the kind silences these.
 _BY_KIND = Suppression.Match.KIND
 _LOUD = (Incident.Kind.MALWARE, Incident.Kind.BEC, Incident.Kind.ACCOUNT)
@@ -103,9 +104,13 @@ def _begin(
 
 
 def end_quiet(incident: Incident, why: str) -> bool:
-    """Did one hold?  The caller writes the incident's own fields."""
-    held = _holding(incident)
-    return bool(held.update(ended_at=timezone.now(), ended_why=why[:300]))
+    """Did one hold?  The caller writes the incident's own fields.
+
+    One whose time was over has ended then, not now: its clocks ran on.
+    """
+    now, held = timezone.now(), _holding(incident)
+    held.filter(until__lte=now).update(ended_at=F("until"), ended_why=OVER)
+    return bool(held.update(ended_at=now, ended_why=why[:300]))
 
 
 def _holding(incident: Incident) -> QuerySet[Quiet]:
@@ -132,7 +137,7 @@ def _reason_to_wake(incident: Incident, held: Quiet) -> str:
     """ "" where it stays quiet."""
     exposed, copies = within_reach(incident.counts), int(incident.counts.get("copies", 0))
     if timezone.now() >= held.until:
-        return "Its time is over."
+        return OVER
     if exposed > held.exposed:
         return f"More is within reach: {exposed} copies, {held.exposed} when it was put aside."
     if incident.kind in _LOUD and held.suppression and held.suppression.match != _BY_KIND:

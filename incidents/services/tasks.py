@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from incidents.models import Incident, Task, TaskTemplate
 from incidents.services.acts import done
 from tenants.audit import Actor, write_audit
 from tenants.errors import Conflict, WrongInput
-from tenants.models import Person
+from tenants.models import AuditEntry, Person
 from tenants.people import must_lead
 
 TEMPLATE_SAVED = "incidents.task_template.saved"
@@ -23,11 +23,13 @@ MOST_STEPS = 30
 
 @transaction.atomic
 def save_template(
-    *, provider_id: int, kind: str, steps: Sequence[str], actor: Person
+    *, provider_id: int, kind: str, steps: Sequence[str], actor: Person, seen: int | None = None
 ) -> TaskTemplate:
     """The next version of this kind's tasks.  Incidents that have theirs keep them.
 
-    Raises ``NotAllowed`` (they are for all clients: a lead's), ``WrongInput`` or ``Conflict``.
+    ``seen``: the newest version that the actor had before her, 0: there was none; None: whatever it
+    is now.  Raises ``NotAllowed`` (they are for all clients: a lead's), ``WrongInput``, or
+    ``Conflict`` that names who saved another since.
     """
     must_lead(actor)
     titles = [" ".join(step.split())[:300] for step in steps if step.strip()]
@@ -37,6 +39,8 @@ def save_template(
         raise WrongInput(f"More than {MOST_STEPS} tasks are a book, not a list.")
     known = TaskTemplate.objects.filter(provider_id=provider_id, kind=kind)
     last = known.aggregate(version=Max("version"))["version"] or 0
+    if seen is not None and last > seen:
+        raise Conflict(_who_saved(known))
     try:
         with transaction.atomic():
             template = TaskTemplate.objects.create(
@@ -47,7 +51,7 @@ def save_template(
                 created_by=actor.name,
             )
     except IntegrityError as error:
-        raise Conflict("Somebody else saved these tasks a moment ago.") from error
+        raise Conflict(_who_saved(known)) from error
     write_audit(
         TEMPLATE_SAVED,
         actor=actor,
@@ -58,6 +62,14 @@ def save_template(
         version=template.version,
     )
     return template
+
+
+def _who_saved(known: QuerySet[TaskTemplate]) -> str:
+    newest = known.latest("version")
+    return (
+        f"{newest.created_by} saved version {newest.version} of these tasks at"
+        f" {newest.created_at:%H:%M} UTC. Nothing of yours was saved: look at it and decide anew."
+    )
 
 
 def template_for(kind: str) -> TaskTemplate | None:
@@ -104,13 +116,15 @@ def add_task(*, incident: Incident, actor: Person, title: str) -> Task:
 
 
 @transaction.atomic
-def settle_task(*, task: Task, actor: Person, state: str) -> None:
-    """``done``, ``skipped`` or ``open`` again.  Raises ``Conflict`` that names who was first."""
-    if state not in Task.State.values:
+def settle_task(*, task: Task, actor: Person, state: str, seen: str = "") -> None:
+    """``done``, ``skipped`` or ``open`` again.  ``seen``: its state as the actor saw it, "": as
+    ``task`` says.  Raises ``Conflict`` that names who was first.
+    """
+    if state not in Task.State.values or seen not in ("", *Task.State.values):
         raise WrongInput("A task is open, done or not needed.")
     is_over = state != Task.State.OPEN
     changed = (
-        Task.objects.filter(id=task.id, state=task.state)
+        Task.objects.filter(id=task.id, state=seen or task.state)
         .exclude(state=state)
         .update(
             state=state,
@@ -120,5 +134,15 @@ def settle_task(*, task: Task, actor: Person, state: str) -> None:
     )
     task.refresh_from_db()
     if not changed:
-        raise Conflict(f"{task.done_by or 'Somebody'} changed this task a moment ago.")
-    done(task.incident, TASK_SETTLED, actor, task=task.title, state=state)
+        raise Conflict(_who_settled(task))
+    detail = {"task": task.title, "task_id": str(task.id), "state": state}
+    done(task.incident, TASK_SETTLED, actor, **detail)
+
+
+def _who_settled(task: Task) -> str:
+    entries = AuditEntry.objects.filter(
+        tenant_id=task.tenant_id, action=TASK_SETTLED, object_id=str(task.incident_id)
+    )
+    last = entries.filter(detail__task_id=str(task.id)).order_by("at", "id").last()
+    who = f"{last.actor_name} changed this task at {last.at:%H:%M} UTC" if last else "Somebody did"
+    return f"{who}: {task.get_state_display().lower()}. Nothing of yours was done."

@@ -14,10 +14,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from incidents.bulk import run
 from incidents.models import Incident, SlaPlan
-from incidents.sla.clock import ALWAYS, Hours
+from incidents.sla.clock import ALWAYS, HORIZON, Hours, due_at
 from tenants.audit import Actor, write_audit
-from tenants.errors import WrongInput
+from tenants.errors import Conflict, WrongInput
 from tenants.models import Person, Tenant
 from tenants.people import must_lead
 
@@ -161,6 +162,14 @@ def check_targets(targets: Mapping[str, Mapping[str, Any]], business: Hours) -> 
             raise WrongInput(f"{severity}: triage comes before containing, that before resolving.")
         if agreed["hours"] == "business" and not any(business.weekly):
             raise WrongInput("Business hours without a single hour would never end.")
+        if agreed["hours"] == "business" and times and not _comes(business, times[-1]):
+            years = HORIZON // timedelta(days=365)
+            raise WrongInput(f"{severity}: in hours so rare it would not end within {years} years.")
+
+
+def _comes(hours: Hours, minutes: int) -> bool:
+    """Nothing would ever be due otherwise, and nobody would see that it was missed."""
+    return due_at(hours, timezone.now(), timedelta(minutes=minutes)) is not None
 
 
 LEADS = "A lead agrees times with clients."
@@ -178,10 +187,14 @@ def agree(
     targets: Mapping[str, Mapping[str, Any]],
     actor: Person | Actor,
     valid_from: datetime | None = None,
+    seen: str | None = None,
 ) -> SlaPlan:
     """A new agreement with this client, or the provider's default; incidents that open later go by
-    it.  Raises ``NotAllowed`` (a lead agrees), or ``WrongInput``: also for a time that has passed,
-    for what was promised stays so.
+    it.  ``seen``: the id of ``newest_plan`` that the actor had before her, "" for none; None:
+    whatever it is now.
+
+    Raises ``NotAllowed`` (a lead agrees), ``WrongInput``: also for a time that has passed, for what
+    was promised stays so; or ``Conflict`` that names who agreed another since.
     """
     must_lead(actor, LEADS)
     if not name.strip():
@@ -190,6 +203,13 @@ def agree(
     if time_zone not in available_timezones():
         raise WrongInput(f"{time_zone or 'An empty name'} is no time zone.")
     check_targets(targets, read_hours(time_zone, weekly, holidays))
+    _hold_agreements(provider_id)
+    newest = newest_plan(tenant)
+    if seen is not None and newest is not None and seen != str(newest.id):
+        raise Conflict(
+            f"{newest.created_by} agreed “{newest.name}” at {newest.created_at:%H:%M} UTC."
+            " Nothing of yours was agreed: look at it and decide anew."
+        )
     row = SlaPlan.objects.create(
         provider_id=provider_id,
         tenant=tenant,
@@ -203,6 +223,16 @@ def agree(
     )
     _audit(row, actor)
     return row
+
+
+def _hold_agreements(provider_id: int) -> None:
+    """One agreement of a provider after the other: each knows the one before."""
+    run("SELECT pg_advisory_xact_lock(hashtext('incidents.sla'), %s)", [provider_id])
+
+
+def newest_plan(tenant: Tenant | None) -> SlaPlan | None:
+    """What was agreed last, with this client or by default, also if it holds only later."""
+    return SlaPlan.objects.filter(tenant=tenant).order_by("-created_at", "-id").first()
 
 
 def _begin(wish: datetime | None) -> datetime:

@@ -64,7 +64,7 @@ def keep_clock(source: Incident, part: Incident) -> None:
             row,
             part,
             suppression_id=None,  # the rule has silenced one incident, not two
-            ended_at=row.ended_at or min(row.until, now),
+            ended_at=min(row.until, row.ended_at or now),
             ended_why=row.ended_why or "It was split off.",
         )
         for row in silences
@@ -111,10 +111,16 @@ def _has_somebody_decided(incident: Incident) -> bool:
 
 
 def pause_spans(pauses: Sequence[Pause], silences: Sequence[Quiet]) -> list[clock.Pause]:
-    """When the clocks stood still; ``silences`` are those of ``STANDING_STILL``."""
+    """When the clocks stood still; ``silences`` are those of ``STANDING_STILL``.
+
+    A silence ends at the time that was said, however late somebody notes that it is over.
+    """
     return [
         *((pause.started_at, pause.ended_at) for pause in pauses),
-        *((quiet.started_at, quiet.ended_at or quiet.until) for quiet in silences),
+        *(
+            (quiet.started_at, min(quiet.until, quiet.ended_at or quiet.until))
+            for quiet in silences
+        ),
     ]
 
 

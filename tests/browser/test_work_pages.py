@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
@@ -132,3 +134,51 @@ def test_rows_are_chosen_by_the_keyboard_and_stay_chosen(
         "all": "Act on 4 chosen",
         "in the form": 1,
     }
+
+
+def write(browser, site: str, email: str, address: str, meanwhile) -> dict[str, object]:
+    """Words are being written while the page fetches itself again, by the clock and by a change."""
+    seen: dict[str, object] = {}
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.clock.install()
+    page.goto(site + reverse("login"))
+    page.fill("[name=email]", email)
+    page.fill("[name=password]", PASSWORD)
+    page.click("button.primary")
+    page.goto(site + address)
+    page.locator("#new-task").press_sequentially("Call the ba")
+    meanwhile()
+    with page.expect_response(lambda answer: answer.url.endswith(address)):
+        page.clock.run_for(46_000)
+    page.wait_for_load_state("networkidle")
+    seen["by the clock"] = page.locator("#new-task").input_value()
+    with page.expect_response(lambda answer: answer.url.endswith(address)):
+        page.evaluate("htmx.trigger('[data-live^=incident]', 'live')")
+    page.wait_for_load_state("networkidle")
+    page.locator("#new-task").press_sequentially("nk")
+    seen["by a change"] = page.locator("#new-task").input_value()
+    seen["not yet"] = page.get_by_text("Ask the client").count()
+    page.locator("h1").click()
+    page.clock.run_for(3_000)
+    page.get_by_text("Ask the client").wait_for()
+    return seen
+
+
+def test_nothing_is_swapped_under_the_hands_of_who_writes(
+    in_browser, live_server, transactional_cast
+):
+    cast = transactional_cast
+    incident = open_incident(cast.acme)
+
+    def meanwhile() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(add).result()
+
+    def add() -> None:
+        with staff(cast):
+            add_task(incident=incident, actor=cast.bo, title="Ask the client")
+        connection.close()
+
+    where = reverse("incident", args=[incident.id])
+    seen = in_browser(write, live_server.url, cast.ana.email, where, meanwhile)
+    assert seen == {"by the clock": "Call the ba", "by a change": "Call the bank", "not yet": 0}

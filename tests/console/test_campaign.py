@@ -66,6 +66,27 @@ def test_every_number_is_the_length_of_the_list_that_it_opens(as_ana, cast, both
     assert (facts["read"], facts["clicked"], facts["replied"]) == (1, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("copies", "percents"),
+    [
+        ([1, 1, 1], [34, 33, 33]),
+        ([1] * 8, [13, 13, 13, 13, 12, 12, 12, 12]),
+        ([995, 3, 2], [100, 0, 0]),
+        ([2, 2, 3], [28, 29, 43]),
+        ([5], [100]),
+        ([0, 0], [0, 0]),
+        ([], []),
+    ],
+)
+def test_the_clients_shares_add_up_to_a_hundred(copies, percents):
+    """Rounded each by itself three thirds were 99 % of the campaign."""
+    found = campaign_queries.percents_of(copies)
+    assert sorted(found) == sorted(percents)
+    assert sum(found) in (0, 100)
+    # More copies are never fewer percent.
+    assert [n for _, n in sorted(zip(copies, found, strict=True))] == sorted(found)
+
+
 def test_one_order_pulls_at_every_client_with_a_result_for_each(as_ana, cast, both):
     """Three clicks from an incident: all together, pull everywhere, pull."""
     page = as_ana.get(reverse("incident", args=[both[0].id])).content.decode()

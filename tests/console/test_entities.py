@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from console.queries.entities import facts_of, last_days, read_thing
+from console.queries.entities import AtClient, Facts, facts_of, last_days, read_thing
 from console.queries.entity_lists import mails_page
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
-from incidents.models import Incident, MailTrait, MessageTrait
+from incidents.models import Delivery, Incident, MailTrait, MessageTrait, TraitCount
 from incidents.prevalence import sweep_rare
 from incidents.words import Verdict
 from seg_bridge.services import add_rule
@@ -84,6 +84,70 @@ def test_prevalence_counts_benign_mail_and_only_the_clients_in_sight(cast: Cast,
     assert "In 2 of 2 mails, at 1 client" in seen_by_bo
     assert "Globex" not in seen_by_bo
     assert "Phishing from evil.example" in seen_by_bo
+
+
+def test_prevalence_has_the_dates_of_the_first_and_the_last_at_each_client_and_over_all(cast: Cast):
+    """Of three mails at two clients, on three days; who sees one client sees its days alone."""
+    mail_at(cast.acme, 1, Verdict.PHISH)
+    mail_at(cast.globex, 1, Verdict.CLEAN)
+    now = timezone.now()
+    days = {cast.acme: (20, 3), cast.globex: (40, 10)}
+    for tenant, (first, last) in days.items():
+        with tenant_scope(Role.WORKER, [tenant.id]):
+            TraitCount.objects.update(
+                first_seen_at=now - timedelta(days=first), last_seen_at=now - timedelta(days=last)
+            )
+    thing = read_thing("sender", "eve@evil.example")
+    assert thing is not None
+    with tenant_scope(Role.ANALYST, [each.id for each in days], provider_id=cast.provider.id):
+        found = facts_of(thing, last_days("90"))
+        only = facts_of(thing, last_days("90"), client="acme")
+    assert seen_days(found, now) == (40, 3)
+    assert {each.client: seen_days(each, now) for each in found.at} == days
+    assert seen_days(only, now) == (20, 3)
+    assert (only.messages, only.total, found.messages, found.total) == (1, 1, 2, 2)
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        assert seen_days(facts_of(thing, last_days("90")), now) == (20, 3)
+
+
+def seen_days(found: Facts | AtClient, now: datetime) -> tuple[int, int]:
+    assert found.first_seen_at is not None
+    assert found.last_seen_at is not None
+    return (now - found.first_seen_at).days, (now - found.last_seen_at).days
+
+
+def test_each_mail_moves_the_last_date_and_an_older_one_the_first(cast: Cast):
+    mail_at(cast.acme, 1, Verdict.CLEAN)
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        first = TraitCount.objects.get(kind="sender")
+    mail_at(cast.acme, 2, Verdict.CLEAN)
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        second = TraitCount.objects.get(kind="sender")
+        assert second.messages == 2
+        assert second.first_seen_at == first.first_seen_at
+        assert second.last_seen_at > first.last_seen_at
+        TraitCount.objects.update(
+            first_seen_at=timezone.now() + timedelta(days=1),
+            last_seen_at=timezone.now() + timedelta(days=2),
+        )
+    mail_at(cast.acme, 3, Verdict.CLEAN)
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        third = TraitCount.objects.get(kind="sender")
+    assert third.first_seen_at < timezone.now() < third.last_seen_at
+
+
+def test_a_mailbox_counts_the_copies_of_the_period_alone(cast: Cast):
+    mail_at(cast.acme, 1, Verdict.PHISH)
+    mail_at(cast.acme, 2, Verdict.CLEAN)
+    long_ago = timezone.now() - timedelta(days=60)
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        old = Delivery.objects.order_by("id")[0]
+        Delivery.objects.filter(id=old.id).update(received_at=long_ago)
+    thing = read_thing("mailbox", "cfo@acme.example")
+    assert thing is not None
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        assert [facts_of(thing, last_days(days)).messages for days in ("30", "90")] == [1, 2]
+        assert facts_of(thing, last_days("90")).first_seen_at == long_ago
 
 
 def test_a_mailbox_shows_its_mail(cast: Cast):

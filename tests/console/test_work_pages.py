@@ -306,6 +306,25 @@ class TestFigures:
         assert (detect.n, detect.median) == (11, timedelta(seconds=6))
         assert (found["resolve"].n, found["resolve"].median) == (0, None)
 
+    def test_each_figure_is_the_time_between_the_two_moments_that_its_formula_names(self, cast):
+        """Every step at another distance, so that none stands for another."""
+        now = timezone.now()
+        minutes = {"triaged_at": 3, "acted_at": 5, "contained_at": 11, "resolved_at": 17}
+        with staff(cast):
+            incident = open_incident(cast.acme)
+            start = incident.opened_at
+            steps = {name: start + timedelta(minutes=n) for name, n in minutes.items()}
+            Incident.objects.update(first_seen_at=start - timedelta(minutes=2), **steps)
+            found = figures(opened_between(now - timedelta(days=1), now + timedelta(days=1)))
+        took = {figure.measure.key: figure.median / timedelta(minutes=1) for figure in found}
+        assert took == {"detect": 2, "triage": 3, "act": 5, "contain": 11, "resolve": 17}
+        for figure in found:
+            start, _, _ = figure.measure.formula.partition(":")
+            end = {"first_seen_at": "first_seen"}
+            assert start == (
+                f"{figure.measure.end} − {end.get(figure.measure.start, figure.measure.start)}"
+            )
+
     def test_every_figure_is_as_long_as_its_list(self, cast, opened):
         with staff(cast):
             for figure in figures(opened):
@@ -394,6 +413,15 @@ def test_like_this_one_is_cut_after_the_likest_in_one_order(cast, phish, monkeyp
         assert found == [like.incident.number for like in similar_to(phish)]
         assert [like.incident for like in similar_to(phish)][:2] == same[::-1]
         assert found[2:] == [others[-1].number, others[-2].number]
+
+
+def test_like_this_one_looks_back_half_a_year_by_the_sender(cast, phish):
+    there = open_incident(cast.globex, 2, sender=phish.sender)
+    with staff(cast):
+        for days, n in ((179, 1), (181, 0)):
+            seen_at = timezone.now() - timedelta(days=days)
+            Incident.objects.filter(id=there.id).update(last_seen_at=seen_at)
+            assert len(similar_to(phish)) == n
 
 
 def test_like_this_one_knows_no_client_that_is_not_hers(cast, phish):

@@ -96,6 +96,16 @@ def test_a_person_brings_it_back(cast, phish):
             wake_incident(incident=phish, actor=cast.bo)
 
 
+def test_what_is_back_by_itself_is_not_brought_back_once_more(cast, phish):
+    with staff(cast):
+        put_aside(phish, cast, "snoozed", timedelta(hours=4))
+        with (
+            time_machine.travel(timezone.now() + timedelta(hours=5), tick=True),
+            pytest.raises(Conflict, match="not quiet"),
+        ):
+            wake_incident(incident=phish, actor=cast.bo)
+
+
 @pytest.mark.parametrize(
     ("reason", "length"),
     [("", DAY), ("  ", DAY), ("Why not", -DAY), ("For ever", timedelta(days=1000))],

@@ -15,6 +15,8 @@ from incidents.services.tasks import add_task, save_template, settle_task, start
 from incidents.services.waiting import stop_waiting, wait_for
 from incidents.story import tell_story
 from tenants.errors import Conflict, NotAllowed, WrongInput
+from tenants.models import Assignment, Person
+from tenants.scope import maintenance_scope
 from tests.factories import Cast
 from tests.incidents.work_on import open_incident, portal, staff
 
@@ -136,6 +138,20 @@ def test_a_first_name_calls_a_colleague_of_this_client(cast, phish):
         assert Mention.objects.get().seen_at is None, "not her mention"
         mark_seen(incident=phish, person=cast.bo)
         assert Mention.objects.get().seen_at is not None
+
+
+def test_a_first_name_that_two_share_calls_nobody_and_a_whole_one_does(cast, phish):
+    with maintenance_scope():
+        other = Person.objects.create(
+            provider=cast.provider, name="Bo Smith", email="bo2@keep.example", role="analyst"
+        )
+        Assignment.objects.create(tenant=cast.acme, person=other)
+        Person.objects.filter(id=cast.bo.id).update(name="Bo Jones")
+    with staff(cast):
+        add_comment(incident=phish, actor=cast.ana, text="@Bo, look")
+        assert not Mention.objects.exists()
+        add_comment(incident=phish, actor=cast.ana, text="x", mention_ids=[other.id])
+        assert [m.person_name for m in Mention.objects.all()] == ["Bo Smith"]
 
 
 def test_nobody_is_called_to_a_client_that_is_not_hers(cast):

@@ -37,6 +37,15 @@ function wake(element) {
   timer ||= setTimeout(flush, pause_ms / 4);
 }
 
+// What was fetched by the clock, or before she began to write, is thrown away and fetched later: the
+// fetch itself still says that she is here.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const element = event.detail.requestConfig.elt;
+  if (!element.matches("[data-live]") || !isBusy(element)) return;
+  event.detail.shouldSwap = false;
+  wake(element);
+});
+
 export function changed(change) {
   for (const element of document.querySelectorAll("[data-live]:not(body)")) {
     if (!change || follows(element, change)) wake(element);

@@ -10,7 +10,7 @@ import time_machine
 from django.utils import timezone
 
 from console.queries.sla import attestation, due_within, targets_behind
-from incidents.models import Incident, Pause, SlaPlan
+from incidents.models import Incident, Pause, Quiet, SlaPlan
 from incidents.remediation import pull_incident
 from incidents.services import (
     assign_incident,
@@ -18,9 +18,11 @@ from incidents.services import (
     resolve_incident,
     take_incident,
 )
-from incidents.services.quiet import quiet_incident
+from incidents.services.quiet import add_suppression, quiet_incident
 from incidents.services.waiting import stop_waiting, wait_for
-from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, agree, plan_for
+from incidents.sla.attest import standstills
+from incidents.sla.clock import due_at
+from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, Target, agree, plan_for
 from tenants.errors import Conflict, NotAllowed, WrongInput
 from tenants.ids import new_id
 from tests.factories import Cast
@@ -33,6 +35,10 @@ BUSINESS = {
     severity: {"triage": 60, "contain": 120, "resolve": 480, "hours": "business"}
     for severity in ("critical", "high", "medium", "low")
 }
+
+
+ONE_HOUR: list[list[list[str]]] = [[["09:00", "10:00"]], *([] for _ in range(6))]
+LONGEST = BUSINESS | {"low": BUSINESS["low"] | {"resolve": 92 * 24 * 60}}
 
 
 def agreed(cast: Cast, targets=BUSINESS, tenant="acme", **changes) -> SlaPlan:
@@ -177,6 +183,135 @@ def test_a_mute_stops_the_clocks_and_a_snooze_does_not(cast, kind, stops):
     assert incident.due_at == (due + 5 * HOUR if stops else due)
 
 
+@pytest.mark.parametrize("how", ["resolved", "more mail", "anew"])
+def test_a_mute_that_is_over_stops_no_clock_however_late_somebody_comes(cast, how):
+    """It ended at the time that was said, not when it was looked at again two days later."""
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        incident = open_incident(cast.acme)
+        kept_by = incident.opened_at + 5 * HOUR
+        with staff(cast):
+            mute(incident, cast, MONDAY + 5 * HOUR)
+            due = due_of(incident)
+        clock.shift(53 * HOUR)
+        with staff(cast):
+            if how == "resolved":
+                resolve_incident(
+                    incident=incident, actor=cast.ana, classification="benign", cause="x"
+                )
+            elif how == "anew":
+                quiet_incident(
+                    incident=incident,
+                    actor=cast.ana,
+                    kind="snoozed",
+                    until=MONDAY + 60 * HOUR,
+                    reason="x",
+                )
+        if how == "more mail":
+            arrive(cast.acme, whom="it")
+        with staff(cast):
+            silence = Quiet.objects.get(kind="muted")
+            [still] = standstills(Incident.objects.all())[incident.id]
+            triage = next(
+                kept for kept in attestation(MONDAY, MONDAY + HOUR).kept if kept.target == "triage"
+            )
+    assert silence.ended_at == still.until == kept_by
+    assert silence.ended_why == "Its time is over."
+    assert (triage.state, triage.ran) == ("missed", 48 * HOUR)
+    if how != "resolved":
+        assert due_of(fresh_in(cast, incident)) == due
+
+
+def mute(incident: Incident, cast: Cast, until: datetime) -> None:
+    quiet_incident(incident=incident, actor=cast.ana, kind="muted", until=until, reason="Known")
+
+
+def fresh_in(cast: Cast, incident: Incident) -> Incident:
+    with staff(cast):
+        return fresh(incident)
+
+
+def test_what_a_rule_silences_stands_still_until_the_rule_ends(cast):
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        with staff(cast):
+            add_suppression(
+                tenant=cast.acme,
+                actor=cast.ana,
+                match="kind",
+                value="phish",
+                reason="A drill",
+                ends_at=MONDAY + 10 * HOUR,
+            )
+        clock.shift(HOUR)
+        incident = open_incident(cast.acme)
+        minutes = BUILT_IN_TARGETS[incident.severity]["triage"]
+        assert due_of(incident) == MONDAY + 10 * HOUR + minutes * MINUTE
+        clock.shift(10 * HOUR)
+        with staff(cast):
+            take_incident(incident=incident, actor=cast.ana)
+            [triage] = [
+                each
+                for each in attestation(MONDAY, MONDAY + 2 * HOUR).kept
+                if each.target == "triage"
+            ]
+    assert triage.ran == HOUR
+
+
+def test_a_graver_severity_amid_the_clock_is_due_by_its_own_times_from_the_opening(cast):
+    """Facts raise it; what was agreed for it holds from when the incident opened."""
+    incident = open_incident(cast.acme, verdict="suspicious")
+    arrive(cast.acme, whom="it", verdict="malware")
+    with staff(cast):
+        now = fresh(incident)
+    assert now.severity_rank > incident.severity_rank
+    minutes = BUILT_IN_TARGETS[now.severity]["triage"]
+    assert due_of(now) == now.opened_at + minutes * MINUTE
+    assert due_of(now) < due_of(incident)
+
+
+def test_the_forecast_goes_by_the_clients_calendar(cast):
+    """Opened on Friday at 16:30 with an hour to triage: due on Monday at 9:30, over the change."""
+    berlin = ZoneInfo("Europe/Berlin")
+    friday = datetime(2026, 10, 23, 16, 30, tzinfo=berlin)
+    with time_machine.travel(friday - HOUR, tick=False) as clock:
+        with staff(cast):
+            agreed(cast, holidays=["2026-10-27"])
+        clock.shift(HOUR)
+        incident = open_incident(cast.acme)
+        assert due_of(incident) == datetime(2026, 10, 26, 9, 30, tzinfo=berlin)
+        with staff(cast):
+            rows = Incident.objects.all()
+            # The night has 25 hours: 41 on the wall are 42.
+            ahead = (due_of(incident) - friday) // HOUR
+            assert (ahead, list(due_within(rows, str(ahead)))) == (66, [])
+            assert [each.id for each in due_within(rows, str(ahead + 1))] == [incident.id]
+            take_incident(incident=incident, actor=cast.ana)
+        # Two hours to contain end at 10:30; eight to resolve leave a day off aside.
+        assert (incident.due_for, due_of(incident).astimezone(berlin).hour) == ("contain", 10)
+        with staff(cast):
+            Incident.objects.filter(id=incident.id).update(contained_at=timezone.now())
+            plan = plan_for(cast.acme.id, incident.opened_at)
+            due = clock_due(plan.targets[incident.severity]["resolve"], incident)
+    assert due == datetime(2026, 10, 26, 16, 30, tzinfo=berlin)
+
+
+def clock_due(target: Target, incident: Incident) -> datetime | None:
+    return due_at(target.hours, incident.opened_at, target.length)
+
+
+def test_a_mute_that_was_noted_to_end_late_counts_until_the_end_that_was_said(cast):
+    """Rows of before: what was written of them is not written anew."""
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        incident = open_incident(cast.acme)
+        with staff(cast):
+            mute(incident, cast, MONDAY + 5 * HOUR)
+            Quiet.objects.update(ended_at=MONDAY + 53 * HOUR)
+            [still] = standstills(Incident.objects.all())[incident.id]
+            clock.shift(60 * HOUR)
+            [triage] = targets_behind(attestation(MONDAY, MONDAY + HOUR), "missed", target="triage")
+    assert still.until == MONDAY + 5 * HOUR
+    assert triage.ran == 55 * HOUR
+
+
 def test_what_is_within_reach_again_is_not_contained_any_more(cast):
     incident = open_incident(cast.acme)
     assert incident.contained_at is None
@@ -211,11 +346,20 @@ def test_the_first_order_is_when_somebody_acted(cast):
         ({"targets": BUSINESS | {"low": BUSINESS["low"] | {"hours": "never"}}}, "always or"),
         ({"targets": BUSINESS | {"low": BUSINESS["low"] | {"tea": 5}}}, "are agreed for"),
         ({"name": " "}, "a name"),
+        # An hour a week: the eight hours to resolve are there after two months, 92 days never.
+        ({"weekly": ONE_HOUR, "targets": LONGEST}, "would not end within"),
     ],
 )
 def test_an_agreement_that_makes_no_sense_is_refused(cast, change, sentence):
     with staff(cast), pytest.raises(WrongInput, match=sentence):
         agreed(cast, **change)
+
+
+def test_rare_hours_are_agreed_as_long_as_they_suffice(cast):
+    with staff(cast):
+        assert agreed(cast, weekly=ONE_HOUR).weekly == ONE_HOUR
+        always = LONGEST | {"low": LONGEST["low"] | {"hours": "always"}}
+        assert agreed(cast, weekly=ONE_HOUR, targets=always)
 
 
 class TestAttestation:
