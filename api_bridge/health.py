@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from api_bridge.access.models import Grant, Purpose
 from api_bridge.access.registrations import QUEUE
+from api_bridge.certificates import UNTRUSTED
 from api_bridge.errors import AccessDenied, AuthExpired, BridgeError
 from api_bridge.models import Connection, MailboxSync
 from incidents.renewals import resume_waiting
@@ -22,9 +23,15 @@ log = logging.getLogger(__name__)
 BLIND_RETRY = timedelta(minutes=2)
 OK_NOTED_EVERY = timedelta(minutes=1)
 # Settings or server are such that we may not, or will not, go there at all.
-NO_WAY_IN = frozenset(
-    {"bad_certificate", "bad_ca_file", "private_address", "host_not_allowed", "no_tls", "no_login"}
-)
+_NO_WAY_IN = {
+    UNTRUSTED: Connection.State.NOT_TRUSTED,
+    "bad_ca_file": Connection.State.NOT_TRUSTED,
+    "private_address": Connection.State.NOT_ALLOWED,
+    "host_not_allowed": Connection.State.NOT_ALLOWED,
+    "no_tls": Connection.State.NO_LOGIN,
+    "no_login": Connection.State.NO_LOGIN,
+}
+NO_WAY_IN = frozenset(_NO_WAY_IN)
 _STATES = {
     "needs_consent": Connection.State.NEEDS_CONSENT,
     "app_missing": Connection.State.NEEDS_CONSENT,
@@ -39,12 +46,14 @@ def blinding_state(error: BridgeError) -> str:
     """The state that this error of a whole connection puts it into, "" if it blinds nothing."""
     if isinstance(error, AuthExpired) or error.code == "login_refused":
         return _STATES.get(error.code, Connection.State.CREDENTIALS_EXPIRED)
-    return Connection.State.NEEDS_CONSENT if isinstance(error, AccessDenied) else ""
+    if isinstance(error, AccessDenied):
+        return Connection.State.NEEDS_CONSENT
+    return _NO_WAY_IN.get(error.code, "")
 
 
 def is_blinding(error: BridgeError) -> bool:
     """Whether nothing of this connection can be read until a person mends something."""
-    return bool(blinding_state(error)) or error.code in NO_WAY_IN
+    return bool(blinding_state(error))
 
 
 def is_denied_everywhere(connection_id: UUID) -> bool:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from api_bridge.certificates import UNTRUSTED, untrusted
 from api_bridge.circuit import NOT_THERE, Circuit
 from api_bridge.errors import (
     AccessDenied,
@@ -82,7 +83,11 @@ def check_outgoing(url: str, allowed_hosts: Collection[str]) -> None:
     except Unexpected as error:
         raise Rejected(str(error), code="bad_address") from error
     if authority not in allowed:
-        raise Rejected(f"Outgoing calls to {authority} are not allowed.", code="host_not_allowed")
+        raise Rejected(
+            f"Outgoing calls to {authority} are not allowed; the operator of this installation "
+            "adds it to BAILEY_OUTGOING_HOSTS.",
+            code="host_not_allowed",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +279,8 @@ class OutgoingClient:
                     raise
                 refused_token = token
             except Temporary as error:
-                if attempt >= ATTEMPTS or (error.may_have_happened and not safe):
+                is_last = attempt >= ATTEMPTS or error.code == UNTRUSTED
+                if is_last or (error.may_have_happened and not safe):
                     raise
                 self._wait(error, attempt, slots)
 
@@ -283,8 +289,9 @@ class OutgoingClient:
         began = self._clock()
         try:
             return authorize(refused)
-        except Temporary:
-            self._circuit.failed(self._clock() - began)
+        except Temporary as error:
+            if error.code != UNTRUSTED:
+                self._circuit.failed(self._clock() - began)
             raise
 
     def _wait(self, error: Temporary, attempt: int, slots: Mapping[str, int]) -> None:
@@ -325,6 +332,8 @@ class OutgoingClient:
                 is_there = True
                 content = _read(response, request.limit_bytes)
         except NEVER_SENT as error:
+            if refused := untrusted(request.url, error):
+                raise refused from error
             self._circuit.failed(self._clock() - began)
             raise Temporary(f"No connection: {type(error).__name__}.") from error
         except httpx.HTTPError as error:

@@ -41,6 +41,8 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
         MailboxSync.objects.filter(connection=connection).values_list("mailbox_id", flat=True)
     )
     present: set[UUID] = set()
+    ours: list[connectors.Mailbox] = []
+    outside: list[connectors.Mailbox] = []
     joined: list[Mailbox] = []
     for seen in listed:
         addresses = [each for each in (seen.address, *seen.aliases) if each]
@@ -49,9 +51,13 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
         )
         if mailbox is None:
             mailbox = _make(connection, addresses, domains)
-        if mailbox is None or mailbox.id in present:
+        if mailbox is None:
+            outside.append(seen)
+            continue
+        if mailbox.id in present:
             continue
         present.add(mailbox.id)
+        ours.append(seen)
         known[mailbox.address] = mailbox
         was_gone = mailbox.state == Mailbox.State.GONE
         _bring_up_to_date(mailbox, seen, addresses)
@@ -63,7 +69,8 @@ def store_mailboxes(connection_id: UUID, listed: Sequence[connectors.Mailbox]) -
         gone = Mailbox.objects.filter(id__in=synced - present).exclude(state=Mailbox.State.GONE)
         note_moves(MailboxMove.Kind.LEFT, list(gone), now)
         gone.update(state=Mailbox.State.GONE)
-        note_count(connection.tenant_id, connection.id, listed, now)
+    if listed:
+        note_count(connection, ours, outside, now)
     if connection.mailboxes_listed_at is not None:
         # The first list shows who is there, not who came.
         note_moves(MailboxMove.Kind.JOINED, joined, now)

@@ -93,6 +93,9 @@ class Connection(TenantModel):
         NEEDS_CONSENT = "needs_consent", "Consent is missing"
         CREDENTIALS_EXPIRED = "credentials_expired", "Secret or certificate is not accepted"
         GONE = "gone", "The cloud tenant does not exist"
+        NOT_TRUSTED = "not_trusted", "Its certificate is not accepted"
+        NOT_ALLOWED = "not_allowed", "Its address may not be called"
+        NO_LOGIN = "no_login", "No protected way to sign in"
 
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.GRAPH)
     cloud_tenant_id = models.CharField(max_length=64, unique=True)

@@ -17,6 +17,18 @@ _STATES = {
     Connection.State.NEEDS_CONSENT: _n("Consent is missing."),
     Connection.State.CREDENTIALS_EXPIRED: _n("Secret or certificate is not accepted."),
     Connection.State.GONE: _n("The cloud tenant does not exist."),
+    Connection.State.NOT_TRUSTED: _n(
+        "The mail host's certificate is not accepted: whoever runs the mail host renews it, or its"
+        " authority is named with the connection."
+    ),
+    Connection.State.NOT_ALLOWED: _n(
+        "Bailey may not call the mail host's address: whoever runs Bailey allows it, or the"
+        " connection names another."
+    ),
+    Connection.State.NO_LOGIN: _n(
+        "The mail host offers no protected way to sign in that Bailey knows: whoever runs the mail"
+        " host switches one on."
+    ),
 }
 
 

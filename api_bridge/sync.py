@@ -395,7 +395,9 @@ def _read(claimed: ClaimedWork, opened: Opened, mine: Sequence[Mine]) -> bool:
 
 
 def _is_no_answer(page: object) -> bool:
-    return isinstance(page, Temporary) and not isinstance(page, RateLimited) and page.status != 500
+    if not isinstance(page, Temporary) or page.code in NO_WAY_IN:
+        return False
+    return not isinstance(page, RateLimited) and page.status != 500
 
 
 def _park(claimed: ClaimedWork, mine: Mine, error: BridgeError) -> None:

@@ -20,6 +20,7 @@ import requests
 from msal.exceptions import MsalError
 
 from api_bridge.cache import SharedCache
+from api_bridge.certificates import untrusted
 from api_bridge.errors import AuthExpired, Rejected, Temporary, Unexpected
 from api_bridge.http import authority_of, check_outgoing
 
@@ -197,7 +198,9 @@ class TokenSource:
             answer = app.acquire_token_for_client(scopes=[self._scope])
         except (requests.RequestException, MsalError, RuntimeError, ValueError) as error:
             # No cause is kept: a requests exception holds the request and the secret in its body.
-            raise Temporary(f"The token endpoint did not answer: {type(error).__name__}.") from None
+            raise untrusted(self._connection.authority_url, error) or Temporary(
+                f"The token endpoint did not answer: {type(error).__name__}."
+            ) from None
         return answer if isinstance(answer, dict) else {}
 
     def _application(self) -> msal.ConfidentialClientApplication:

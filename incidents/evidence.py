@@ -51,7 +51,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 def store_evidence(*, tenant_id: int, raw: bytes, source: str, method: str) -> str:
     """Keep these bytes; answers their sha256.  Keeping the same bytes twice keeps them once."""
     digest = sha256(raw).hexdigest()
-    _hold_bytes(tenant_id, digest)
+    hold_bytes(tenant_id, digest)
     path = _path(tenant_id, digest)
     if not path.exists():
         sealed = seal(raw, place=_place(tenant_id, digest), key=data_key(tenant_id))
@@ -68,12 +68,12 @@ def remove_evidence(*, tenant_id: int, digest: str) -> None:
     """The bytes are no longer kept.  The row goes with the commit; a file that is gone before does
     no harm: its row says that it is no longer in the store until the next try.
     """
-    _hold_bytes(tenant_id, digest)
+    hold_bytes(tenant_id, digest)
     _path(tenant_id, digest).unlink(missing_ok=True)
     Evidence.objects.filter(tenant_id=tenant_id, sha256=digest).delete()
 
 
-def _hold_bytes(tenant_id: int, digest: str) -> None:
+def hold_bytes(tenant_id: int, digest: str) -> None:
     """Until the commit nobody else stores or removes these bytes: what comes in while an old copy
     goes out must be written anew.
     """

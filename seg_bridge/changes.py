@@ -207,9 +207,10 @@ def save_change(
     if not locked:
         raise NotThere
     check_savable(locked, despite=despite)
+    added = _add_entries(locked, actor, reason.strip(), incident_id)
     rules: list[GatewayRule] = []
     for rehearsal in locked:
-        made = _make(rehearsal, actor, reason.strip(), incident_id, known=rules)
+        made = _make(rehearsal, actor, reason.strip(), added[rehearsal.id], known=rules)
         rehearsal.saved_at, rehearsal.saved_by = timezone.now(), actor.name
         # The key holds the client: an entry for all clients is nobody's row.
         own = [rule for rule in made if rule.tenant_id == rehearsal.tenant_id]
@@ -289,20 +290,51 @@ def check_savable(rehearsals: Sequence[Rehearsal], *, despite: bool) -> None:
         raise Objections(stops)
 
 
+def _add_entries(
+    rehearsals: Sequence[Rehearsal], actor: Person | Actor, reason: str, incident_id: UUID | None
+) -> dict[UUID, list[GatewayRule]]:
+    """Rehearsal → its new entries; each is made once, for however many clients it is."""
+    of = {each.id: _entries_of(each, reason, incident_id) for each in rehearsals}
+    wanted = {owner: fields for entries in of.values() for owner, fields in entries.items()}
+    listed = [(owner, fields) for owner in wanted for fields in wanted[owner]]
+    rules = services.add_rules(actor=actor, listed=[fields for _, fields in listed])
+    made: dict[Owner, list[GatewayRule]] = {owner: [] for owner in wanted}
+    for (owner, _), rule in zip(listed, rules, strict=True):
+        made[owner].append(rule)
+    return {key: [rule for owner in entries for rule in made[owner]] for key, entries in of.items()}
+
+
+def _entries_of(
+    rehearsal: Rehearsal, reason: str, incident_id: UUID | None
+) -> dict[Owner, list[services.RuleFields]]:
+    """What the wish adds for this client; each line of a list has a reason of its own."""
+    wish, tenant = rehearsal.change, rehearsal.tenant
+    entries: dict[Owner, list[services.RuleFields]] = {}
+    if wish["do"] == "add_rules":
+        for owner, each in list_of(wish, tenant):
+            entries.setdefault(owner, []).append(rule_fields(each, owner))
+    elif wish["do"] == "add_rule":
+        owner = owner_of(wish, tenant.id)
+        fields = rule_fields(wish, owner)
+        fields |= {"reason": reason, "incident_id": incident_id}
+        entries[owner] = [fields]
+    return entries
+
+
 def _make(
     rehearsal: Rehearsal,
     actor: Person | Actor,
     reason: str,
-    incident_id: UUID | None,
+    added: list[GatewayRule],
     *,
     known: Sequence[GatewayRule],
 ) -> list[GatewayRule]:
-    """The entries made or removed for this client; ``known`` were made for others of the batch."""
+    """The entries made or removed for this client; ``added`` are hers, ``known`` the batch's so
+    far.
+    """
     wish, tenant = rehearsal.change, rehearsal.tenant
-    if wish["do"] == "add_rule":
-        made = _add(wish, tenant, actor, reason, incident_id, known)
-    elif wish["do"] == "add_rules":
-        made = _add_listed(wish, tenant, actor, known)
+    if wish["do"] in ("add_rule", "add_rules"):
+        made = added
     elif wish["do"] == "remove_rule":
         made = _remove(wish, tenant, actor, reason, known)
     else:
@@ -319,41 +351,6 @@ def _make(
         despite=rehearsal.stops,
     )
     return made
-
-
-def _made_for(owner: Owner, known: Sequence[GatewayRule]) -> list[GatewayRule]:
-    """What another client of the batch has made for them all already."""
-    if owner.tenant_id is not None:
-        return []
-    return [r for r in known if r.tenant_id is None and r.group_id == owner.group_id]
-
-
-def _add(
-    wish: Wish,
-    tenant: Tenant,
-    actor: Person | Actor,
-    reason: str,
-    incident_id: UUID | None,
-    known: Sequence[GatewayRule],
-) -> list[GatewayRule]:
-    owner = owner_of(wish, tenant.id)
-    if made := _made_for(owner, known):
-        return made
-    fields = rule_fields(wish, owner)
-    fields |= {"reason": reason, "incident_id": incident_id}
-    return [services.add_rule(actor=actor, **fields)]
-
-
-def _add_listed(
-    wish: Wish, tenant: Tenant, actor: Person | Actor, known: Sequence[GatewayRule]
-) -> list[GatewayRule]:
-    listed = list_of(wish, tenant)
-    made = {owner: _made_for(owner, known) for owner in dict.fromkeys(owner for owner, _ in listed)}
-    return [rule for rules in made.values() for rule in rules] + [
-        services.add_rule(actor=actor, **rule_fields(each, owner))
-        for owner, each in listed
-        if not made[owner]
-    ]
 
 
 def _remove(

@@ -143,7 +143,30 @@ def add_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> GatewayR
     pass: a lead's), or ``Conflict`` where the same entry is in force, also where two people make
     it at the same moment.
     """
-    rule = draft_rule(actor=actor, **fields)
+    (rule,) = add_rules(actor=actor, listed=[fields])
+    return rule
+
+
+def add_rules(*, actor: Person | Actor, listed: Iterable[RuleFields]) -> list[GatewayRule]:
+    """All entries of a list or none, in the list's order.  Raises as ``add_rule`` does.
+
+    Rows are locked in one order, the entries as ``_place`` has them and then the clients' work: of
+    two lists with the same entries the second waits for the first, neither for the other.
+    """
+    drafts = [draft_rule(actor=actor, **fields) for fields in listed]
+    ends: dict[int, datetime] = {}
+    for rule in sorted(drafts, key=_place):
+        _store(rule, actor)
+        if rule.expires_at is not None:
+            # An entry of the provider's is retired by any one of its clients.
+            tenant_id = rule.tenant_id or current_scope().tenant_ids[0]
+            ends[tenant_id] = min(rule.expires_at, ends.get(tenant_id, rule.expires_at))
+    for tenant_id in sorted(ends):
+        want_work(tenant_id, RULE_QUEUE, at=ends[tenant_id])
+    return drafts
+
+
+def _store(rule: GatewayRule, actor: Person | Actor) -> None:
     _retire(_same_as(rule).filter(expires_at__lte=timezone.now()))
     try:
         with transaction.atomic():
@@ -153,11 +176,6 @@ def add_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> GatewayR
             raise
         raise _made_before(same) from error
     _audit_rule("seg_bridge.rule.added", rule, actor=actor, reason=rule.reason)
-    if rule.expires_at is not None:
-        # An entry of the provider's is retired by any one of its clients.
-        tenant_id = rule.tenant_id or current_scope().tenant_ids[0]
-        want_work(tenant_id, RULE_QUEUE, at=rule.expires_at)
-    return rule
 
 
 def draft_rule(*, actor: Person | Actor, **fields: Unpack[RuleFields]) -> GatewayRule:
@@ -282,7 +300,7 @@ def retire_expired_rules(claimed: ClaimedWork) -> datetime | None:
 
 
 def _retire(past: QuerySet[GatewayRule]) -> None:
-    for rule in past:
+    for rule in sorted(past, key=_place):
         if past.filter(id=rule.id).update(removed_at=timezone.now()):
             _audit_rule("seg_bridge.rule.expired", rule, actor=BAILEY, reason="")
 
@@ -319,6 +337,16 @@ def _same_as(rule: GatewayRule) -> QuerySet[GatewayRule]:
         recipient=rule.recipient,
         mailbox_group=rule.mailbox_group,
         removed_at=None,
+    )
+
+
+def _place(rule: GatewayRule) -> tuple[int | str, ...]:
+    """What is for several clients first, then client by client, each by what ``rule_once`` has."""
+    return (
+        rule.tenant_id or 0,
+        str(rule.group_id or ""),
+        *(rule.kind, rule.match, rule.value, rule.recipient),
+        str(rule.mailbox_group_id or ""),
     )
 
 

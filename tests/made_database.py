@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ NAME, INSTALLATIONS = "test_bailey", "bailey"
 READ = ("*/migrations/*.py", "*/models/*.py", "*/models.py", "tenants/*.py", "console/settings.py")
 READ_TOO = ("deploy/roles.sql", "requirements.txt", "tests/made_database.py")
 KEPT_AT_MOST = 4  # of other states of the code, for whoever goes back and forth
+YOUNG_S = 3600.0  # made, or begun to be copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,14 @@ def _migrate(postgres: LocalPostgres) -> None:
 
 
 def _remove_others(home: Path) -> None:
-    """All but the newest, and what makers left that were killed."""
+    """All but the newest, and what makers left that were killed.  What is young stays: others may
+    be at work in it, with as many checkouts as there are.
+    """
     others = [path for path in _homes().glob(f"{_prefix()}*") if path.is_dir() and path != home]
-    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in others[KEPT_AT_MOST:]:
-        shutil.rmtree(path, ignore_errors=True)
+    aged = sorted(((path.stat().st_mtime, path) for path in others), reverse=True)
+    for touched_at, path in aged[KEPT_AT_MOST:]:
+        if touched_at < time.time() - YOUNG_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

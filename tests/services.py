@@ -14,6 +14,7 @@ import gc
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -213,9 +214,17 @@ def main(argv: list[str]) -> int:
     try:
         if "--no-servers" not in options:
             SERVICES.start()
-        return subprocess.run(argv[len(options) :], check=False).returncode
+        return _run(argv[len(options) :])
     finally:
         SERVICES.stop()
+
+
+def _run(argv: list[str]) -> int:
+    """To its end: a TERM is passed on, and a Ctrl-C the terminal gives to both of us."""
+    command = subprocess.Popen(argv)
+    signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+    signal.signal(signal.SIGINT, lambda *_: None)
+    return command.wait()
 
 
 if __name__ == "__main__":

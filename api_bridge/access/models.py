@@ -224,13 +224,15 @@ class MailboxMove(TenantModel):
 class MailboxDay(TenantModel):
     """How many there were on one day (UTC), the most that an hourly list of each host showed.
 
-    ``licensed`` None: no mail host tells who has a licence.  ``by_host``: connection id → both, as
-    a pair.
+    ``mailboxes``: those in the client's domains, which are read; ``licensed`` of them, None: no
+    mail host tells who has a licence.  ``outside``: more that a host has, in none of these.
+    ``by_host``: connection id → the three.
     """
 
     day = models.DateField()
     mailboxes = models.PositiveIntegerField()
     licensed = models.PositiveIntegerField(null=True)
+    outside = models.PositiveIntegerField(default=0, db_default=0)
     by_host = models.JSONField(default=dict, db_default={})
 
     class Meta(TenantModel.Meta):

@@ -23,6 +23,8 @@ from api_bridge.accounts.shapes import (
 from api_bridge.accounts.spans import MOST_AT_ONCE, Log, read_in_parts
 from api_bridge.connectors import MailboxRule
 from api_bridge.connectors.graph.client import (
+    LOGS,
+    RISKS,
     Ask,
     BatchReply,
     GraphClient,
@@ -239,7 +241,7 @@ def read_sign_ins(graph: GraphClient, since: datetime) -> tuple[list[SeenSignIn]
     )
     found: list[SeenSignIn] = []
     read, reached = 0, since
-    for page in graph.pages(target):
+    for page in graph.pages(target, slot=LOGS):
         if read >= MOST_AT_ONCE and reached > since:
             return _in_order(found), reached
         found += [each for each in map(sign_in_of, page) if each is not None]
@@ -296,7 +298,7 @@ def read_audits(
             f" and loggedByService eq '{_AUDITED_BY}'"
         )
         target = path("auditLogs", "directoryAudits", filter=wanted, top=PAGE)
-        return (each for page in graph.pages(target) for each in page)
+        return (each for page in graph.pages(target, slot=LOGS) for each in page)
 
     log = read_in_parts(span, since, now, most=most)
     found = [each for each in map(audit_of, log.entries) if each is not None]
@@ -332,7 +334,7 @@ def read_risky_users(graph: GraphClient) -> tuple[list[RiskyUser], bool]:
     target = path("identityProtection", "riskyUsers", filter="riskState eq 'atRisk'", top=PAGE)
     found: list[RiskyUser] = []
     read = 0
-    for page in graph.pages(target):
+    for page in graph.pages(target, slot=RISKS):
         if read >= MOST_AT_ONCE:
             return found, False
         read += len(page)

@@ -220,6 +220,9 @@ class CountSerializer(serializers.Serializer[Any]):
     month = serializers.DateField(help_text="Its first day")
     mailboxes = serializers.IntegerField(help_text="The most on any day of the month")
     licensed = serializers.IntegerField(allow_null=True, help_text="null: the host does not tell")
+    outside = serializers.IntegerField(
+        help_text="More that the host has, in domains that are none of the client's: not read"
+    )
     days = serializers.IntegerField(help_text="On how many days it was counted")
 
 

@@ -36,7 +36,7 @@ def _row(copy: Delivery) -> list[object]:
     ]
 
 
-_COUNTS = ("client", "short_name", "month", "mailboxes", "licensed", "days_counted")
+_COUNTS = ("client", "short_name", "month", "mailboxes", "licensed", "outside", "days_counted")
 
 
 def counts_csv(counts: Iterable[MonthCount]) -> bytes:
@@ -44,7 +44,7 @@ def counts_csv(counts: Iterable[MonthCount]) -> bytes:
     rows: list[list[object]] = [
         [
             *(each.client, each.slug, f"{each.month:%Y-%m}", each.mailboxes),
-            *("" if each.licensed is None else each.licensed, each.days),
+            *("" if each.licensed is None else each.licensed, each.outside, each.days),
         ]
         for each in counts
     ]

@@ -21,7 +21,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from incidents.evidence import remove_evidence
+from incidents.evidence import hold_bytes, remove_evidence
 from incidents.forgetting import MOST_AT_ONCE as MOST_FORGOTTEN
 from incidents.forgetting import Whose, forget, kinds
 from incidents.models import Delivery, Evidence, Message
@@ -196,8 +196,8 @@ def _remove_originals(claimed: ClaimedWork, now: datetime) -> int:
         is_over = all(copy.received_at < age for copy, age in zip(copies, ages, strict=True))
         if not is_over or why_needed(copies) or _is_needed_elsewhere(message):
             continue
-        remove_evidence(tenant_id=message.tenant_id, digest=message.evidence)
-        Message.objects.filter(id=message.id).update(evidence="")
+        if not _remove_original(message):
+            continue
         level = policies.policy(message.tenant_id, copies[0].recipient)["held.keep_days"].name
         _audit(
             claimed, REMOVED, "message", message.id, "past its age", level, sha256=message.evidence
@@ -206,6 +206,16 @@ def _remove_originals(claimed: ClaimedWork, now: datetime) -> int:
         if removed == MOST_AT_ONCE:
             break
     return removed
+
+
+def _remove_original(message: Message) -> bool:
+    """False: another worker has removed it meanwhile, and told so."""
+    hold_bytes(message.tenant_id, message.evidence)
+    named = Message.objects.filter(id=message.id, evidence=message.evidence)
+    if not named.update(evidence=""):
+        return False
+    remove_evidence(tenant_id=message.tenant_id, digest=message.evidence)
+    return True
 
 
 def _with_held_originals(tenant_id: int) -> Iterator[Message]:

@@ -199,9 +199,8 @@ def start_signing(*, key: SigningKey, actor: Person | Actor) -> None:
     Raises ``NotAllowed`` or ``Conflict``.
     """
     must_set_up(actor)
-    if key.state != SigningKey.State.WAITING:
+    if not _sign_with(key, actor):
         raise Conflict(f"{key.selector} does not wait any more.")
-    _sign_with(key, actor)
 
 
 @transaction.atomic
@@ -238,16 +237,23 @@ def wanted_checks(tenant_id: int) -> list[WantedCheck]:
 @transaction.atomic
 def note_check(wanted: WantedCheck, found: Found) -> None:
     """Needs the client's scope."""
-    key = SigningKey.objects.select_related("domain", "tenant").get(id=wanted.key_id)
+    keys = SigningKey.objects.select_related("domain", "tenant")
+    key = keys.select_for_update(of=("self",)).get(id=wanted.key_id)
     key.checked_at, key.check_words = timezone.now(), found.words[:300]
     if key.check_wanted_at == wanted.wanted_at:
         key.check_wanted_at = None
     key.save(update_fields=["checked_at", "check_words", "check_wanted_at"])
-    if found.is_there and key.state == SigningKey.State.WAITING:
+    if found.is_there:
         _sign_with(key, BAILEY)
 
 
-def _sign_with(key: SigningKey, actor: Person | Actor) -> None:
+def _sign_with(key: SigningKey, actor: Person | Actor) -> bool:
+    """False: it does not wait any more."""
+    waiting = SigningKey.objects.select_for_update().filter(
+        id=key.id, state=SigningKey.State.WAITING
+    )
+    if waiting.first() is None:
+        return False
     others = SigningKey.objects.filter(
         tenant_id=key.tenant_id, domain_id=key.domain_id, state=SigningKey.State.SIGNING
     )
@@ -256,6 +262,7 @@ def _sign_with(key: SigningKey, actor: Person | Actor) -> None:
         _audit(KEY_RETIRED, other.tenant, actor, "signing_key", other.id, record=other.record_name)
     SigningKey.objects.filter(id=key.id).update(state=SigningKey.State.SIGNING)
     _audit(KEY_SIGNS, key.tenant, actor, "signing_key", key.id, record=key.record_name)
+    return True
 
 
 def _locked(tenant: Tenant) -> OutboundTerms:

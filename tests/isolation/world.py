@@ -696,7 +696,7 @@ def _access(side: Side, connection: Connection) -> None:
     LayerMode.objects.create(
         tenant=tenant, group=group, mode="ask", effective_from=now, set_by=word, reason=word
     )
-    MailboxDay.objects.create(tenant=tenant, day=now.date(), mailboxes=4, licensed=3)
+    MailboxDay.objects.create(tenant=tenant, day=now.date(), mailboxes=4, licensed=3, outside=1)
     note_findings(tenant, ["consent"], [Trouble(code="consent", key=word, words=word)])
 
 

@@ -18,6 +18,7 @@ import httpx
 import jwt
 
 from api_bridge.cache import SharedCache
+from api_bridge.certificates import untrusted
 from api_bridge.connectors.google.settings import Customer
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, Temporary
 from api_bridge.http import tls_context
@@ -144,8 +145,9 @@ class GoogleTokens:
                         raise Temporary("The token endpoint's answer is too large.")
         except httpx.HTTPError as error:
             # No cause is kept: the request holds the signed assertion.
-            said = type(error).__name__
-            raise Temporary(f"The token endpoint did not answer: {said}.") from None
+            raise untrusted(self._customer.token_url, error) or Temporary(
+                f"The token endpoint did not answer: {type(error).__name__}."
+            ) from None
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError):

@@ -27,10 +27,15 @@ from api_bridge.tokens import TokenSource, check_connection
 
 BATCH_SIZE = 20
 PAGE_LIMIT = 2_000
-# Message traces have a limit of their own, for each application and tenant: never more than 100 in
-# any five minutes, whatever was saved up.
-TRACES = "traces"
-QUOTAS = {TRACES: Quota(concurrent=1, per_s=50 / 300, burst=50.0)}
+# Limits of their own, for each application and tenant, whatever was saved up: of message traces
+# never more than 100 in any five minutes, of the directory's logs 5 in any ten seconds, of what
+# Microsoft holds of people at risk one a second (contract A.7, A.8).
+TRACES, LOGS, RISKS = "traces", "logs", "risks"
+QUOTAS = {
+    TRACES: Quota(concurrent=1, per_s=50 / 300, burst=50.0),
+    LOGS: Quota(concurrent=1, per_s=3 / 10, burst=2.0),
+    RISKS: Quota(concurrent=1, per_s=1.0, burst=1.0),
+}
 IMMUTABLE = 'IdType="ImmutableId"'
 PREFER = f"{IMMUTABLE}, outlook.allow-unsafe-html"
 
@@ -151,14 +156,19 @@ class GraphClient:
             limit_bytes=limit_bytes,
         )
 
-    def pages(self, target: str, *, mailbox_id: str = "") -> Iterator[list[Mapping[str, Any]]]:
-        """Follows the links whether pages are empty or not.  Raises ``Unexpected`` on a circle."""
+    def pages(
+        self, target: str, *, mailbox_id: str = "", slot: str = ""
+    ) -> Iterator[list[Mapping[str, Any]]]:
+        """Follows the links whether pages are empty or not; ``slot`` as ``call`` takes it.
+
+        Raises ``Unexpected`` on a circle.
+        """
         followed: set[str] = set()
         while target:
             if target in followed or len(followed) >= PAGE_LIMIT:
                 raise Unexpected("The paging links go round in a circle.", code="repeated_link")
             followed.add(target)
-            data = self.call("GET", target, mailbox_id=mailbox_id).json()
+            data = self.call("GET", target, mailbox_id=mailbox_id, slot=slot).json()
             yield entries_of(data)
             target = next_link_of(data)
 

@@ -20,7 +20,11 @@ def dial(host: str, port: int, allowed_hosts: Collection[str]) -> socket.socket:
     """A connected socket.  Raises ``Rejected`` or ``Temporary``."""
     allowed = {entry.lower() for entry in allowed_hosts}
     if f"{host}:{port}" not in allowed:
-        raise Rejected(f"Outgoing calls to {host}:{port} are not allowed.", code="host_not_allowed")
+        raise Rejected(
+            f"Outgoing calls to {host}:{port} are not allowed; the operator of this installation "
+            "adds it to BAILEY_OUTGOING_HOSTS.",
+            code="host_not_allowed",
+        )
     last = "it has no address"
     for address in _addresses(host, port):
         if not _may_call(address, port, allowed):

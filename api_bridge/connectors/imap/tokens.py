@@ -14,6 +14,7 @@ import time
 import httpx
 
 from api_bridge.cache import SharedCache
+from api_bridge.certificates import untrusted
 from api_bridge.connectors.imap.options import Options
 from api_bridge.errors import AuthExpired, Temporary
 from api_bridge.http import tls_context
@@ -77,7 +78,9 @@ class Tokens:
                         raise Temporary("The token endpoint's answer is too big.")
         except httpx.HTTPError as error:
             # No cause is kept: it holds the request, and with it the secret.
-            raise Temporary(f"The token endpoint did not answer: {type(error).__name__}.") from None
+            raise untrusted(self._options.token_url, error) or Temporary(
+                f"The token endpoint did not answer: {type(error).__name__}."
+            ) from None
         if response.status_code >= 500 or response.status_code == 429:
             raise Temporary(f"The token endpoint answered {response.status_code}.")
         return self._token_in(key, content, response.status_code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import date
 
 import pytest
@@ -11,6 +13,7 @@ from api_bridge.connectors import Mailbox as Listed
 from api_bridge.connectors import MailboxState
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxDay, MailboxMove
+from console.lib.exports import counts_csv
 from console.queries.access import counts_asked
 from tenants.errors import WrongInput
 from tenants.scope import Role, tenant_scope
@@ -87,6 +90,22 @@ def test_several_hosts_of_one_client_are_added_up(acme):
     assert MailboxDay.objects.values_list("mailboxes", "licensed").get() == (5, 2)
     store_mailboxes(acme.id, listed("info", "ceo", "cfo"))
     assert MailboxDay.objects.values_list("mailboxes", "licensed").get() == (6, 3)
+
+
+def test_mailboxes_outside_the_clients_domains_are_not_billed_and_said_apart(acme):
+    others = [Listed(id=name, address=f"{name}@other.example", licences=1) for name in "ab"]
+    guest = Listed(id="g", address="g@other.example", state=MailboxState.NO_MAILBOX)
+    store_mailboxes(acme.id, [*listed("info", "ceo"), *others, guest])
+    store_mailboxes(acme.id, [*listed("info"), others[0]])
+    (counted,) = month_counts(date(2026, 1, 1), date(2999, 1, 1))
+    assert (counted.mailboxes, counted.licensed, counted.outside) == (2, 2, 2)
+    (line,) = csv.DictReader(io.StringIO(counts_csv([counted]).decode("utf-8-sig")))
+    assert (line["mailboxes"], line["outside"]) == ("2", "2")
+
+
+def test_of_a_client_without_its_domain_it_is_said_that_all_are_outside(acme):
+    store_mailboxes(acme.id, [Listed(id="a", address="a@other.example")])
+    assert MailboxDay.objects.values_list("mailboxes", "outside").get() == (0, 1)
 
 
 @pytest.mark.parametrize("asked", [("2026-13", ""), ("x", ""), ("2027-01", "2026-01")])

@@ -12,6 +12,7 @@ from django.utils import timezone
 from api_bridge.access.models import Purpose
 from api_bridge.accounts.models import AccountLook, AccountStep, MailboxSnapshot
 from api_bridge.accounts.work import serve_accounts
+from api_bridge.connectors.graph import client as graph
 from incidents.models import AccountSign, Incident
 from tenants.doors import ClaimedWork
 from tenants.models import Domain, Mailbox
@@ -19,6 +20,18 @@ from tenants.scope import maintenance_scope
 from tests.api_bridge.access.conftest import Yard, cloud, own_cloud, yard
 
 __all__ = ["cloud", "own_cloud", "yard"]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox takes what it is asked; the host's own limits are counted in test_counting.py."""
+    if "real_quotas" not in request.fixturenames:
+        monkeypatch.setattr(graph, "QUOTAS", {})
+
+
+@pytest.fixture
+def real_quotas() -> None:
+    """Microsoft's, as they are counted where Bailey runs."""
 
 
 @dataclass

@@ -23,7 +23,7 @@ from api_bridge.connectors import MailboxState, Runtime
 from api_bridge.connectors.imap import ImapConnector, wire
 from api_bridge.errors import AuthExpired
 from api_bridge.models import Connection
-from api_bridge.runtime import wire_connection
+from api_bridge.runtime import close_connectors, shared_runtime, wire_connection
 from api_bridge.services import (
     Credentials,
     ImapSettings,
@@ -32,6 +32,7 @@ from api_bridge.services import (
     replace_credentials,
     verify_imap,
 )
+from api_bridge.sight import mailbox_blindness
 from tenants.audit import BAILEY
 from tenants.errors import Conflict, WrongInput
 from tenants.scope import maintenance_scope
@@ -256,3 +257,30 @@ def test_a_wrong_client_secret_is_a_persons_to_mend(server, tokens, ana):
         with pytest.raises(AuthExpired) as caught:
             list(connector.list_mailboxes())
         assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shut_out", "state", "word"),
+    [
+        ("certificate", "not_trusted", "certificate is not accepted"),
+        ("inside", "not_allowed", "may not call the mail host's address"),
+        ("not named", "not_allowed", "may not call the mail host's address"),
+    ],
+)
+def test_a_host_that_may_not_be_read_is_not_one_that_does_not_answer(
+    client_, server, settings, shut_out, state, word
+):
+    with client_.scope():
+        Connection.objects.update(**({"ca_file": ""} if shut_out == "certificate" else {}))
+    if shut_out == "inside":
+        settings.OUTGOING_HOSTS = [f"localhost:{server.imaps_port}"]
+    elif shut_out == "not named":
+        settings.OUTGOING_HOSTS = []
+    close_connectors()
+    shared_runtime.cache_clear()
+    client_.sync()
+    with client_.scope():
+        found = mailbox_blindness(client_.tenant.id)
+        assert Connection.objects.get().state == state
+    assert found is not None
+    assert word in found.why
