@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.core.management import load_command_class
 from django.urls import Resolver404, resolve
 
 from console.launch.plan import QUEUES
@@ -134,6 +136,39 @@ def test_the_doors_are_those_of_the_database_with_their_callers():
         signature.partition("(")[0]: {re.sub(r".*_", "", each) for each in callers}
         for signature, callers in DOORS.items()
     }
+
+
+def test_the_indexes_that_do_not_begin_with_the_client_are_those_of_the_models():
+    listed = re.search(
+        r"^Indexes that do not begin .+?:\n(.+?)\. ", read("docs/isolation.md"), re.M | re.S
+    )
+    assert listed
+    assert set(re.findall(r"`(\w+)`", listed[1])) == {
+        index.name
+        for model in apps.get_models()
+        if any(field.name == "tenant" for field in model._meta.fields)
+        for index in model._meta.indexes
+        if "tenant" not in (index.fields[0] if index.fields else str(index.expressions[0]))
+    }
+
+
+def test_every_option_of_a_command_that_is_named_exists():
+    paths = {file.stem: file for file in ROOT.glob("*/management/commands/[a-z]*.py")}
+    parsers = {
+        name: load_command_class(path.parts[-4], name).create_parser("manage.py", name)
+        for name, path in paths.items()
+    }
+    checked = 0
+    for page in PAGES:
+        lines = read(page).replace("\\\n", " ").splitlines()
+        for name, rest in re.findall(
+            r"(?:manage\.py|bailey|manage) ([a-z]+) (.*--.*)", "\n".join(lines)
+        ):
+            known = parsers[name]._option_string_actions if name in parsers else {}
+            for option in re.findall(r"(?<![\w-])--[a-z-]+", rest.partition("`")[0]):
+                assert option in known, (page, name, option)
+                checked += 1
+    assert checked > 20
 
 
 def test_the_methods_of_each_address_of_the_api_are_those_it_takes():
