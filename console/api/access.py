@@ -25,6 +25,7 @@ from api_bridge.models import Connection
 from console.api.base import parse
 from console.api.idempotency import idempotent
 from console.api.sight import BlindLayerSerializer
+from console.lib.http import check_known
 from console.lib.people import person_of
 from console.queries.access import AccessPage, PurposeRow, access_page, counts_asked
 from incidents.access import access_client
@@ -239,5 +240,6 @@ class MailboxCounts(APIView):
     )
     def get(self, request: Request) -> Response:
         asked = request.query_params
+        check_known(asked, "tenant", "from", "to")
         counts = counts_asked(asked.get("from", ""), asked.get("to", ""), asked.get("tenant", ""))
         return Response(CountSerializer(counts, many=True).data)

@@ -15,19 +15,13 @@ from typing_extensions import override
 from api_bridge.blindspots import WORDS, Fate, copies_of
 from api_bridge.models import TracedMail
 from api_bridge.trace_sight import TRACE_WORDS, TraceFate, traced_of
-from console.api.base import PAGING, ListView
+from console.api.base import LAST_DAY, PAGING, ListView, last_day_asked
 from console.api.serializers import DeliverySerializer
 from console.api.sight import BlindLayerSerializer
-from console.queries.blindspots import Page, blindspots_page, read_asked
+from console.queries.blindspots import Page, blindspots_page
 from incidents.access import access_client
-from incidents.ledger import Period
 from incidents.models import Delivery
-from tenants.errors import NotThere, WrongInput
-
-_PERIOD = [
-    OpenApiParameter("from", str, description="A day (UTC) or time; 24 hours ago without"),
-    OpenApiParameter("to", str, description="A day, the last one, or the time at which it ends"),
-]
+from tenants.errors import NotThere
 
 
 class CountsSerializer(serializers.Serializer[Any]):
@@ -94,9 +88,9 @@ class BlindSpotsSerializer(serializers.Serializer[Any]):
 class ClientBlindSpots(APIView):
     """What the gateway delivered against what the mailboxes showed, and back."""
 
-    @extend_schema(parameters=_PERIOD, responses=BlindSpotsSerializer)
+    @extend_schema(parameters=LAST_DAY, responses=BlindSpotsSerializer)
     def get(self, request: Request, slug: str) -> Response:
-        page = blindspots_page(access_client(slug), _asked(request))
+        page = blindspots_page(access_client(slug), last_day_asked(request))
         return Response(BlindSpotsSerializer(_told(page)).data)
 
 
@@ -107,7 +101,7 @@ class ClientBlindSpotsList(ListView):
     filter_backends = ()  # its own parameters, not a filter set
     queryset = Delivery.objects.none()
 
-    @extend_schema(parameters=[*_PERIOD, OpenApiParameter("domain", str)])
+    @extend_schema(parameters=[*LAST_DAY, OpenApiParameter("domain", str)])
     @override
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
@@ -117,7 +111,7 @@ class ClientBlindSpotsList(ListView):
         client = access_client(self.kwargs["slug"])
         if self.kwargs["fate"] not in WORDS:
             raise NotThere(f"There is no figure of this name. Known are: {', '.join(Fate)}.")
-        period = _asked(self.request, "domain", *PAGING)
+        period = last_day_asked(self.request, "domain", *PAGING)
         domain = self.request.query_params.get("domain", "")[:255].replace("\x00", "")
         found = copies_of(client, period, Fate(self.kwargs["fate"]), domain)
         return found.select_related("message", "tenant")
@@ -130,7 +124,7 @@ class ClientTraced(ListView):
     filter_backends = ()  # its own parameters, not a filter set
     queryset = TracedMail.objects.none()
 
-    @extend_schema(parameters=_PERIOD)
+    @extend_schema(parameters=LAST_DAY)
     @override
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
@@ -140,17 +134,8 @@ class ClientTraced(ListView):
         client = access_client(self.kwargs["slug"])
         if self.kwargs["fate"] not in TRACE_WORDS:
             raise NotThere(f"There is no figure of this name. Known are: {', '.join(TraceFate)}.")
-        period = _asked(self.request, *PAGING)
+        period = last_day_asked(self.request, *PAGING)
         return traced_of(client, period, TraceFate(self.kwargs["fate"]))
-
-
-def _asked(request: Request, *more: str) -> Period:
-    """Raises ``WrongInput``, also for a parameter that is not known."""
-    said = request.query_params
-    if unknown := set(said) - {"from", "to", "format", *more}:
-        raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
-    since, until = (said.get(name, "")[:40].replace("\x00", "") for name in ("from", "to"))
-    return read_asked("", since, until)
 
 
 def _told(page: Page) -> dict[str, Any]:

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api_bridge.conservation import MOST_LISTED, conservation_of, unaccounted_of
-from console.queries.blindspots import read_asked
+from console.api.base import LAST_DAY, last_day_asked
 from incidents.access import access_client
-from tenants.errors import WrongInput
-
-_PERIOD = [
-    OpenApiParameter("from", str, description="A day (UTC) or time; 24 hours ago without"),
-    OpenApiParameter("to", str, description="A day, the last one, or the time at which it ends"),
-]
 
 
 class AccountedHourSerializer(serializers.Serializer[Any]):
@@ -56,14 +50,10 @@ class ConservationSerializer(serializers.Serializer[Any]):
 class ClientConservation(APIView):
     """Taken in = sum of outcomes, with what is unaccounted one by one."""
 
-    @extend_schema(parameters=_PERIOD, responses=ConservationSerializer)
+    @extend_schema(parameters=LAST_DAY, responses=ConservationSerializer)
     def get(self, request: Request, slug: str) -> Response:
         client = access_client(slug)
-        said = request.query_params
-        if unknown := set(said) - {"from", "to", "format"}:
-            raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
-        since, until = (said.get(name, "")[:40].replace("\x00", "") for name in ("from", "to"))
-        period = read_asked("", since, until)
+        period = last_day_asked(request)
         told = {
             "tenant": client.slug,
             "since": period.since,

@@ -17,6 +17,7 @@ from console.api.serializers import (
     IncidentSerializer,
     VerdictField,
 )
+from console.lib.http import check_known
 from console.lib.period import read_period
 from console.queries.entities import KINDS, Thing, facts_of, read_thing
 from console.queries.entity_lists import incidents_page, judged, mails_page
@@ -33,7 +34,6 @@ _PAGING = [
     OpenApiParameter("cursor", str, description="Where the page before ended"),
     OpenApiParameter("page_size", int, description="Up to 500; 50 unless said"),
 ]
-_KNOWN = {"value", "tenant", "from", "to"}
 
 
 class AtClientSerializer(serializers.Serializer[Any]):
@@ -109,13 +109,7 @@ class _Asked:
 
     def __init__(self, request: Request, kind: str, *more: str) -> None:
         said = {n: str(text).replace("\x00", "") for n, text in request.query_params.items()}
-        known = _KNOWN | set(more)
-        unknown = set(said) - known - {"format"}
-        if unknown:
-            raise WrongInput(
-                f"Unknown filter: {', '.join(sorted(unknown))}."
-                f" Known are: {', '.join(sorted(known))}."
-            )
+        check_known(said, "value", "tenant", "from", "to", *more)
         if kind not in KINDS:
             raise NotThere(f"There is no such kind of thing. Known are: {', '.join(KINDS)}.")
         thing = read_thing(kind, said.get("value", "")[:2000])

@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from api_bridge.models import NightReading, SeenItem
 from console.api.base import PAGING, ListView
+from console.lib.http import check_known
 from console.queries.gaps import gap_items, gaps_page
 from incidents.access import access_client
-from tenants.errors import WrongInput
 
 
 class MailboxGapsSerializer(serializers.Serializer[Any]):
@@ -97,8 +97,7 @@ class ClientGapsList(ListView):
     @override
     def get_queryset(self) -> QuerySet[SeenItem]:
         said = self.request.query_params
-        if unknown := set(said) - {"mailbox", "since", "format", *PAGING}:
-            raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
+        check_known(said, "mailbox", "since", *PAGING)
         address = said.get("mailbox", "")[:320].replace("\x00", "")
         client, since = access_client(self.kwargs["slug"]), said.get("since", "")
         return gap_items(client, self.kwargs["kind"], address, since)

@@ -16,6 +16,7 @@ from console.api.base import DetailView, ListView, parse
 from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
 from console.api.layers import RehearsalSerializer
+from console.lib.http import check_known
 from console.lib.people import person_of
 from console.queries.policies import find_directory_group, find_domain, find_mailbox
 from console.queries.policy_changes import changes_in_sight
@@ -268,11 +269,7 @@ class ClientPolicy(APIView):
         responses=PolicySerializer,
     )
     def get(self, request: Request, slug: str) -> Response:
-        unknown = set(request.query_params) - {*_OF_CLIENT, "format"}
-        if unknown:
-            raise WrongInput(
-                f"Unknown: {', '.join(sorted(unknown))}. Known: {', '.join(_OF_CLIENT)}."
-            )
+        check_known(request.query_params, *_OF_CLIENT)
         named = {name: request.query_params.get(name, "") for name in _OF_CLIENT}
         return Response(shown_policy(_client_target(request, slug, **named)))
 

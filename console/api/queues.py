@@ -12,11 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from console.api.base import DetailView, ListView, parse
+from console.api.base import CLIENTS, DetailView, ListView, parse
 from console.api.filters import TenantFilter
 from console.api.idempotency import idempotent
 from console.api.serializers_asked import ReasonSerializer
 from console.lib.people import person_of
+from console.lib.period import clients_asked
 from console.queries.queues import Filters, access_item, hops_of, waiting
 from seg_bridge.models import GateCommand, QueueItem
 from seg_bridge.queues.orders import ACTIONS, allowed, order
@@ -155,13 +156,17 @@ class QueueDetail(DetailView):
     queryset = _ITEMS
 
 
-class HopList(APIView):
-    """By next hop: how many wait, since when, and why."""
+class HopsSerializer(serializers.Serializer[Any]):
+    results = HopSerializer(many=True)
 
-    @extend_schema(responses=HopSerializer(many=True))
+
+class HopList(APIView):
+    """By next hop: how many wait, since when, and why.  All of them, on one page."""
+
+    @extend_schema(parameters=CLIENTS, responses=HopsSerializer)
     def get(self, request: Request) -> Response:
-        found = waiting(Filters(client=request.query_params.get("tenant", "")))
-        return Response({"results": HopSerializer(hops_of(found), many=True).data})
+        found = waiting(Filters(client=clients_asked(request.query_params)))
+        return Response(HopsSerializer({"results": hops_of(found)}).data)
 
 
 class OrderForQueued(APIView):

@@ -12,16 +12,19 @@ from typing_extensions import override
 from tenants.errors import NotThere
 
 _RESOURCES = (
-    *("tenants", "incidents", "messages", "deliveries", "observations", "held", "actions"),
-    *("jobs", "reports", "gateway-rules", "accesses", "ledger", "schema"),
-    *("disagreements", "rehearsals", "standing-orders", "sender-stops", "queues", "queue-hops"),
-    "user-reports",
-    *("mentions", "suppressions", "task-templates", "views", "kpis", "sla"),
+    *("tenants", "groups", "skills", "mailboxes", "mailbox-counts", "gates"),
+    *("incidents", "mentions", "suppressions", "task-templates", "views", "user-reports"),
+    *("messages", "deliveries", "observations", "accesses", "held", "release-looks", "wishes"),
+    *("legal-holds", "digests", "sent-mail", "queues", "queue-hops", "sender-stops"),
+    *("actions", "jobs", "renewals", "pull-proposals", "standing-orders", "reports"),
+    *("accounts/signs", "accounts/snapshots", "accounts/steps", "disagreements", "rehearsals"),
+    *("gateway-rules", "policy", "policy-changes", "policy-templates", "policy-pushes"),
+    *("ledger", "kpis", "sla", "sla/plans", "sla/forecast", "schema"),
 )
 
 
 class ApiRoot(APIView):
-    """The addresses of all resources."""
+    """The addresses of all resources that can be read without naming one thing."""
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:

@@ -19,6 +19,7 @@ from console.api.base import job_response, parse
 from console.api.idempotency import idempotent
 from console.api.serializers import JobSerializer
 from console.api.sight import BlindLayerSerializer
+from console.lib.http import check_known
 from console.lib.people import person_of
 from console.queries.scan_back import ALL, access_run, found_page
 from incidents.access import access_client
@@ -183,6 +184,7 @@ class ScanBackFindings(APIView):
         responses=FoundMailsSerializer,
     )
     def get(self, request: Request, object_id: str) -> Response:
+        check_known(request.query_params, "verdict")
         page = found_page(access_run(object_id), request.query_params.get("verdict", "") or ALL)
         return Response(FoundMailsSerializer(page).data)
 

@@ -97,7 +97,12 @@ class ReportDetail(DetailView):
 class ReportFile(APIView):
     """The report as a file: ``pdf`` or ``csv``."""
 
-    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    @extend_schema(
+        responses={
+            (200, "application/pdf"): OpenApiTypes.BINARY,
+            (200, "text/csv"): OpenApiTypes.BINARY,
+        }
+    )
     def get(self, request: Request, object_id: str, kind: str) -> HttpResponse:
         report = access_report(object_id)
         data = open_report(report=report, kind=kind, actor=person_of(request))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
@@ -13,6 +13,7 @@ from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from tenants.errors import WrongInput
 from tenants.models import Person
 
 
@@ -52,6 +53,15 @@ def _only_for(view: _View[_P], *, staff: bool) -> _Plain:
 def said(request: HttpRequest, name: str, most: int = 320) -> str:
     """A parameter of the address, cut and without NUL, which PostgreSQL does not take."""
     return request.GET.get(name, "")[:most].replace("\x00", "").strip()
+
+
+def check_known(parameters: Collection[str], *known: str) -> None:
+    """Parameters of an address.  Raises ``WrongInput``, which names those that are known."""
+    if unknown := set(parameters) - {*known, "format"}:
+        raise WrongInput(
+            f"Unknown filter: {', '.join(sorted(unknown))}."
+            f" Known are: {', '.join(sorted(known)) or 'none'}."
+        )
 
 
 def for_staff(view: _View[_P]) -> _Plain:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from console.lib.http import said
+from console.lib.http import check_known, said
 from incidents.ledger import Period
 from tenants.errors import WrongInput
 from tenants.groups import PREFIX
@@ -68,16 +69,30 @@ def asked_on(request: HttpRequest) -> Asked:
 def asked_by_program(parameters: Mapping[str, str], *more: str) -> Asked:
     """What the address of the API asks; ``more`` are other parameters that are known there.
 
-    Raises ``WrongInput`` for one that is not.
+    Raises ``WrongInput`` for one that is not, and for a group that is no id.
     """
-    known = {"tenant", "group", "from", "to"}
-    if unknown := set(parameters) - known - {"format", *more}:
-        raise WrongInput(f"Unknown filter: {', '.join(sorted(unknown))}.")
-    values = {name: parameters.get(name, "")[:100].replace("\x00", "") for name in known}
-    if values["tenant"] and values["group"]:
+    clients = clients_asked(parameters, "from", "to", *more)
+    ends = (parameters.get(name, "")[:100].replace("\x00", "") for name in ("from", "to"))
+    return Asked(clients, *ends)
+
+
+def clients_asked(parameters: Mapping[str, str], *more: str) -> str:
+    """Of ``tenant`` and ``group`` what ``tenants.groups.of_clients`` takes; "" for all in sight.
+
+    Raises ``WrongInput`` as ``asked_by_program`` does.
+    """
+    check_known(parameters, "tenant", "group", *more)
+    tenant, group = (parameters.get(name, "").replace("\x00", "") for name in ("tenant", "group"))
+    if tenant and group:
         raise WrongInput("Name a client or a group, not both.")
-    group = PREFIX + values["group"] if values["group"] else ""
-    return Asked(values["tenant"] or group, values["from"], values["to"])
+    return tenant[:100] or (f"{PREFIX}{_group_id(group)}" if group else "")
+
+
+def _group_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise WrongInput("A group is named by its id.") from error
 
 
 def read_period(since: str, until: str) -> Period:

@@ -42,7 +42,6 @@ from console.gateway_parts.rspamd import WORKERS
 from console.launch.ports import free_port
 from console.launch.probes import says_ready
 from console.launch.process import Command, DidNotStart, Process, start_ready
-from incidents.mail.generate import hostile_mails
 from incidents.words import MatrixAction, Verdict
 from seg_bridge.gate.files import make_folder
 from seg_bridge.gate.maps import PostfixMaps
@@ -52,6 +51,7 @@ from tests.bench import Measurement, NotMeasured
 from tests.bench.gate_embedded import cpu_s, next_hop, running
 from tests.bench.mail_reading import mails
 from tests.gateway_host import PostfixHost
+from tests.hostile.generate import hostile_mails
 from tests.real_engines import RealRspamd, run_rspamd
 from tests.seg_bridge.engines.dns import dns_server
 from tests.seg_bridge.gate.parts import SECRET, SmtpClient, snapshot_of, tenant

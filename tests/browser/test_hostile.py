@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from incidents.mail.hostile import SCRIPTS
 from incidents.models import Message
 from incidents.services import share_incident
 from incidents.words import Verdict
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
 from tests.factories import PASSWORD
+from tests.hostile.vectors import SCRIPTS
 
 pytestmark = [
     pytest.mark.browser,

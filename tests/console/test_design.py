@@ -123,3 +123,33 @@ def test_every_component_is_shown_on_the_components_page():
         if path.stem not in frames and f"_components/{path.name}" not in shown
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda path: path.stem)
+def test_every_component_is_used_on_a_page(component):
+    pages = [path for path in TEMPLATES if not path.name.startswith("components")]
+    sources = [*pages, *(ROOT / "console").rglob("*.py")]
+
+    assert any(
+        f"_components/{component.name}" in path.read_text() for path in sources if path != component
+    )
+
+
+@pytest.mark.parametrize("sheet", ["base.css", "components.css", "pages.css"])
+def test_every_class_of_the_style_sheets_is_used(sheet):
+    rules = re.sub(
+        r"/\*.*?\*/|\{[^{}]*\}", " ", (STATIC / "bailey" / sheet).read_text(), flags=re.S
+    )
+    given = {word for path in TEMPLATES for word in _classes_given(path.read_text())}
+    # Tags and scripts put classes together: there a whole word of the text has to do.
+    for path in [*(ROOT / "console").rglob("*.py"), *(STATIC / "bailey").glob("*.js")]:
+        given |= set(re.findall(r"[\w-]+", path.read_text()))
+
+    classes = set(re.findall(r"\.(-?[a-zA-Z_][\w-]*)", rules))
+    assert classes - given - {"htmx-request"} == set()  # given by htmx
+
+
+def _classes_given(template: str) -> set[str]:
+    attributes = re.findall(r'class="((?:\{[{%].*?[%}]\}|[^"])*)"', template)
+    attributes += re.findall(r'(?:look|tone|kind)="([^"]*)"', template)
+    return {word for attribute in attributes for word in re.findall(r"[\w-]+", attribute)}

@@ -15,9 +15,9 @@ from api_bridge.connectors.graph.rebuild import rebuild_mail
 from api_bridge.sandbox.mime import header_fields
 from incidents.mail import read_mail
 from incidents.mail.facts import Address
-from incidents.mail.hostile import AMBIGUOUS_FROM
 from incidents.words import Place
 from seg_bridge.gate.outgoing import normalise
+from tests.hostile.vectors import AMBIGUOUS_FROM
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 SHOWN = Address("a@sender.example", "", "a@sender.example")

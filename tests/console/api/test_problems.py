@@ -146,3 +146,43 @@ def test_a_page_is_never_larger_than_the_limit(mo):
     answer = mo.get("observations/?page_size=100000")
     assert answer.status_code == 200
     assert len(answer.json()["results"]) <= 500
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("ledger/", "ledger/threats/", "kpis/", "kpis/triage/", "sla/", "sla/kept/"),
+        *("incidents/", "queue-hops/", "mailbox-counts/", "entities/host/", "entities/host/mails/"),
+        *("tenants/acme/policy", "tenants/acme/conservation", "tenants/acme/blind-spots"),
+        *("tenants/acme/blind-spots/lost", "tenants/acme/found-late/missed"),
+    ],
+)
+def test_a_filter_that_is_not_known_is_an_error_that_names_the_others(mo, address):
+    answer = mo.get(f"{address}?colour=red")
+    assert_problem(answer, 400)
+    assert answer.json()["detail"].startswith("Unknown filter: colour. Known are: ")
+
+
+@pytest.mark.parametrize("address", ["ledger/", "kpis/", "sla/kept/", "queue-hops/", "incidents/"])
+def test_a_group_that_is_no_id(mo, address):
+    assert_problem(mo.get(f"{address}?group=x"), 400)
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "wrong"),
+    [
+        (
+            "gateway-rules/",
+            {"tenant": "acme", "value": "a@b.example", "reason": "bad", "expire_at": "x"},
+            "expire_at",
+        ),
+        ("held/{held}/release", {"reason": "asked for", "exception": {"dayz": 1}}, "exception"),
+        ("incidents/{incident}/take", {"revison": 1}, "revison"),
+        ("incidents/{incident}/comments", {"text": "hello", "audiense": "client"}, "audiense"),
+    ],
+)
+def test_a_field_that_is_not_known_is_an_error(mo, world, address, body, wrong):
+    path = address.format(**world.acme.ids)
+    answer = mo.post(path, body)
+    assert_problem(answer, 400)
+    assert set(answer.json()["errors"]) == {wrong}

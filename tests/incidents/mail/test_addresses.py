@@ -4,7 +4,7 @@ import pytest
 
 from incidents.mail import read_mail
 from incidents.mail.addresses import normal_address, parse_addresses
-from incidents.mail.hostile import AMBIGUOUS_FROM
+from tests.hostile.vectors import AMBIGUOUS_FROM
 from tests.incidents.mail.mails import plain_mail
 
 

@@ -20,8 +20,8 @@ from incidents.mail.archives import Budget, look_inside
 from incidents.mail.attachments import FLAGS
 from incidents.mail.facts import Attachment
 from incidents.mail.filetypes import KINDS, extension_of, kind_of
-from incidents.mail.generate import hostile_mail
 from incidents.mail.limits import LIMITS
+from tests.hostile.generate import hostile_mail
 from tests.incidents.mail.mails import mail_with
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from incidents.mail.generate import hostile_mails
-from incidents.mail.hostile import SCRIPTS
 from incidents.mail.read import read_mail
 from incidents.mail.render import _sanitised, safe_html, visible_text
+from tests.hostile.generate import hostile_mails
+from tests.hostile.vectors import SCRIPTS
 
 ALLOWED = set(
     str.split(

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from playwright.sync_api import sync_playwright
 
-from incidents.mail.generate import hostile_mails
-from incidents.mail.hostile import SCRIPTS
 from incidents.mail.read import read_mail
 from incidents.mail.render import safe_html
+from tests.hostile.generate import hostile_mails
+from tests.hostile.vectors import SCRIPTS
 from tests.incidents.mail.test_render import VECTORS
 
 PAGE = "http://console.example/mail"

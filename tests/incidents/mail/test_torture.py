@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from incidents.mail import MailFacts, read_mail
 from incidents.mail.fingerprint import content_fingerprint, minhash
-from incidents.mail.generate import TRAITS, hostile_mail, hostile_mails
 from incidents.mail.headers import drop_headers, header_values, prepend_headers, scan_block
 from incidents.mail.limits import CROSSED, DEFECTS, LIMITS
 from incidents.mail.mime import parse_mime
 from incidents.mail.render import safe_html, visible_text
 from incidents.mail.wire import pack_facts, unpack_facts
+from tests.hostile.generate import TRAITS, hostile_mail, hostile_mails
 
 PIECES = [
     b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"--b", b"--b--", b"--", b": ", b";", b"=?",

@@ -1,4 +1,4 @@
-"""Hostile mail of our own making, from a seed: for tests and for showing what Bailey does with it.
+"""Hostile mail of our own making, from a seed.
 
 Nothing here was taken from real mail, nothing runs, and no host in it can be reached (names end in
 ``.example``).  Each mail is a harmless letter with one or two ways of breaking its reader put in:
@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from incidents.mail.hostile import (
+from tests.hostile.vectors import (
     AMBIGUOUS_FROM,
     FILE_NAMES,
     FORMULAS,
@@ -68,7 +68,7 @@ def hostile_mails(seed: int, count: int, *, scale: int = 200) -> Iterator[Hostil
     ``scale`` is how often a repeated thing repeats (parts, levels, header lines): some 200 make
     mails of a few kilobytes, 100,000 make bombs.
     """
-    chooser = random.Random(seed)  # noqa: S311  must be repeatable, guards nothing
+    chooser = random.Random(seed)
     for _ in range(count):
         draft = _letter(chooser, scale)
         names = chooser.sample(sorted(_TRAITS), chooser.choice((1, 1, 2)))
@@ -83,7 +83,7 @@ def hostile_mails(seed: int, count: int, *, scale: int = 200) -> Iterator[Hostil
 
 def hostile_mail(trait: str, seed: int = 0, *, scale: int = 200) -> bytes:
     """One mail with that trait.  Raises ``KeyError`` for a name that is not in ``TRAITS``."""
-    draft = _letter(random.Random(seed), scale)  # noqa: S311  as above
+    draft = _letter(random.Random(seed), scale)
     _TRAITS[trait](draft)
     return draft.bytes()
 
