@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from incidents.models import Incident, Pause
@@ -12,7 +14,11 @@ from tenants.models import AuditEntry
 from tests.factories import Cast
 from tests.incidents.work_on import open_incident, staff
 
-WHOLE = {"classification": "true_positive", "cause_code": "allowed", "cause": " An old entry "}
+WHOLE: dict[str, Any] = {
+    "classification": "true_positive",
+    "cause_code": "allowed",
+    "cause": " An old entry ",
+}
 
 
 @pytest.fixture

@@ -137,6 +137,27 @@ def test_what_was_promised_when_it_opened_stays_promised(cast):
             agreed(cast, valid_from=timezone.now() - HOUR)
 
 
+@pytest.mark.parametrize("later", ["acme", ""], ids=["own", "default"])
+@pytest.mark.parametrize("before", ["acme", ""], ids=["own", "default"])
+def test_what_was_kept_goes_by_what_was_agreed_when_it_opened(cast, before, later):
+    """Nobody makes a target kept or missed by agreeing another one afterwards."""
+    hour = {name: each | {"hours": "always"} for name, each in BUSINESS.items()}
+    minute = {name: each | {"triage": 1} for name, each in hour.items()}
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        with staff(cast):
+            agreed(cast, tenant=before, name="Old", targets=hour)
+        clock.shift(MINUTE)
+        incident = open_incident(cast.acme)
+        clock.shift(MINUTE)
+        with staff(cast):
+            agreed(cast, tenant=later, name="New", targets=minute)
+        clock.shift(30 * MINUTE)
+        with staff(cast):
+            take_incident(incident=incident, actor=cast.ana)
+            [triage] = targets_behind(attestation(MONDAY, MONDAY + HOUR), "kept", target="triage")
+    assert (triage.plan, triage.agreed, triage.ran) == ("Old", HOUR, 31 * MINUTE)
+
+
 def test_waiting_moves_what_is_due_by_as_long_as_it_waited(cast):
     with time_machine.travel(MONDAY, tick=False) as clock:
         incident = open_incident(cast.acme)
