@@ -17,7 +17,8 @@ from api_bridge.detect import Judgement, MailboxContext
 from api_bridge.detect.child import NotJudged, judgement_of
 from api_bridge.known import GatewayWord, know
 from api_bridge.models import MailboxSync
-from api_bridge.scan import Seat, context_around, mail_reader
+from api_bridge.scan.judging import context_around, mail_reader
+from api_bridge.scan.shapes import Seat
 from api_bridge.sight import blindness_of
 from incidents.evidence import read_evidence
 from incidents.layers import (

@@ -30,7 +30,7 @@ from api_bridge.foresight import foresee
 from api_bridge.health import is_blinding, note_refused
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import NotGranted, connector_of, wire_connection
-from api_bridge.scan import mail_reader
+from api_bridge.scan.judging import mail_reader
 from incidents.layers import (
     Copy,
     CopyState,

@@ -28,7 +28,9 @@ from api_bridge.connectors import (
 from api_bridge.errors import AuthExpired, BridgeError, NotFound, RateLimited
 from api_bridge.known import Known, know
 from api_bridge.models import SeenItem
-from api_bridge.scan import Scanned, Seat, give_up, moved, scan
+from api_bridge.scan.judging import give_up, scan
+from api_bridge.scan.saying import moved
+from api_bridge.scan.shapes import Scanned, Seat
 from api_bridge.store import Mine, Outcome, commit_page, park_mailbox, store_scanned
 from incidents.mail.reader import ReaderUnavailable
 from incidents.words import Place

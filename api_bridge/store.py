@@ -19,7 +19,7 @@ from api_bridge.again.due import first_look
 from api_bridge.connectors import Item, Page
 from api_bridge.gaps import gap_of, look_closer, rarer, settle_late_hints
 from api_bridge.models import MailboxSync, SeenItem
-from api_bridge.scan import Scanned, Seat
+from api_bridge.scan.shapes import Scanned, Seat
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.observations import Observation

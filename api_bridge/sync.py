@@ -2,7 +2,7 @@
 
 For each connection (docs/architecture.md):
 1. list its mailboxes, hourly;
-2. take up the mailboxes that are due: those of which something was heard first;
+2. take up the mailboxes that are due: those of which something was heard first (taking_up.py);
 3. list what is new in them, several at a time, outside any scope;
 4. look up what is known of it, fetch what the list answer does not hold, judge (api_bridge/round);
 5. commit each mailbox's rows with its cursor; an error of one mailbox parks that mailbox alone.
@@ -13,18 +13,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.db.models import DurationField, ExpressionWrapper, F, Min, Q, Value
+from django.db.models import Min
 from django.utils import timezone
 
 from api_bridge.access.registrations import QUEUE as ACCESS
 from api_bridge.circuit import OPEN_CODE
-from api_bridge.connectors import Capability, Connector, ListsIds, Page, ReadsMany
+from api_bridge.connectors import ListsIds, Page
 from api_bridge.errors import (
     AccessDenied,
     AuthExpired,
@@ -47,11 +45,11 @@ from api_bridge.idle import listen_to
 from api_bridge.listing import store_mailboxes
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.notices import Taken, next_notice, take_notices
+from api_bridge.opening import Opened, open_all, resting
 from api_bridge.push import ensure_pushes, sweep_pushes, wanting_push
 from api_bridge.round import Round, list_changes
-from api_bridge.runtime import connector_of, wire_connection
-from api_bridge.scan import Seat
 from api_bridge.store import Mine, forget_old_items, park_mailbox
+from api_bridge.taking_up import AT_ONCE, mine_of, read_ones, take_up
 from api_bridge.traces import read_traces
 from api_bridge.watch import watch
 from tenants.doors import ClaimedWork
@@ -64,41 +62,16 @@ log = logging.getLogger(__name__)
 # waiting.  Who has more to do comes round again.
 BUDGET_S = 5.0
 PUSH_S = 5.0
-AT_ONCE = 20
-# So many of them for mailboxes of which nothing was heard: hints may be lost, and never stop.
-KEPT_FOR_UNHEARD = 4
-# A whole reading is near when an eighth of the time between two of them is left.
-NEAR_PART = 8
 # A round in which no mailbox had an answer, of at least so many, is the host's trouble.
 MOST_UNANSWERED = 3
 HOST_REST_S = 15.0
 LIST_RETRY = timedelta(minutes=1)
-# A new connection learns from what already lies in the mailboxes, and judges what comes.
-LOOK_BACK = timedelta(days=30)
-# Mail becomes visible late, and so a whole reading repeats the last minutes.  Before they have
-# passed a quick look is cheaper, afterwards a whole reading costs no more.
-LATELY = timedelta(minutes=15)
-LOST_CURSOR = timedelta(days=1)
-CLOCKS_DIFFER = timedelta(minutes=2)
 ITEMS_KEPT = timedelta(days=45)
 DAILY_S, BLIND_S = 86_400.0, 900.0
-_NOT_READ = (Mailbox.State.GONE,)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A connection's connector, ready to be used outside scopes."""
-
-    connection_id: UUID
-    created_at: datetime
-    list_due_at: datetime
-    kind: str
-    internal_hosts: tuple[str, ...]
-    connector: Connector
 
 
 def serve_sync(claimed: ClaimedWork) -> datetime | None:
-    all_opened = _open_all(claimed)
+    all_opened = open_all(claimed)
     for opened in all_opened:
         try:
             _serve_connection(claimed, opened, time.monotonic() + BUDGET_S / len(all_opened))
@@ -108,57 +81,20 @@ def serve_sync(claimed: ClaimedWork) -> datetime | None:
     return _next_due(claimed)
 
 
-def _open_all(claimed: ClaimedWork) -> list[Opened]:
-    """The client's connections; a blind one only when it is time to try it again, and none whose
-    host is left alone.
-    """
-    with work_scope(claimed):
-        wired = []
-        for row in Connection.objects.exclude(_resting()).order_by("created_at"):
-            if row.state == Connection.State.ACTIVE or row.list_due_at <= timezone.now():
-                try:
-                    wired.append((row, wire_connection(row)))
-                except AuthExpired as error:
-                    note_blind(row.id, error)
-    opened = []
-    for row, wiring in wired:
-        try:
-            connector = connector_of(wiring)
-        except BridgeError as error:
-            log.warning("connection %s cannot be opened: %s", row.id, error)
-            with work_scope(claimed):
-                note_blind(row.id, error)
-            continue
-        hosts = tuple(row.settings.get("internal_hosts", "").lower().split())
-        opened.append(Opened(row.id, row.created_at, row.list_due_at, row.kind, hosts, connector))
-    return opened
-
-
 def _next_due(claimed: ClaimedWork) -> datetime | None:
     with work_scope(claimed):
-        awake = Connection.objects.exclude(_resting())
-        rests = Connection.objects.filter(_resting()).aggregate(due=Min("rests_until"))["due"]
+        awake = Connection.objects.exclude(resting())
+        rests = Connection.objects.filter(resting()).aggregate(due=Min("rests_until"))["due"]
         connections = awake.aggregate(due=Min("list_due_at"))["due"]
         seeing = awake.filter(state=Connection.State.ACTIVE)
         watches = seeing.aggregate(due=Min("watch_due_at"))["due"]
-        mailboxes = (
-            _read_ones().exclude(_resting("connection__")).aggregate(due=Min("due_at"))["due"]
-        )
+        mailboxes = read_ones().exclude(resting("connection__")).aggregate(due=Min("due_at"))["due"]
         orders = wanting_push().filter(connection__state=Connection.State.ACTIVE)
-        pushes = orders.exclude(_resting("connection__")).aggregate(due=Min("push_due_at"))["due"]
+        pushes = orders.exclude(resting("connection__")).aggregate(due=Min("push_due_at"))["due"]
         pulls = next_pull(timezone.now()) if connections else None
         notices = next_notice(timezone.now()) if connections else None
     dues = (rests, connections, watches, mailboxes, pushes, pulls, notices)
     return min([due for due in dues if due], default=None)
-
-
-def _resting(path: str = "") -> Q:
-    """Its host did not answer, and is left alone."""
-    return Q(**{f"{path}rests_until__gt": timezone.now()})
-
-
-def _read_ones() -> Any:
-    return MailboxSync.objects.exclude(mailbox__state__in=_NOT_READ)
 
 
 def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> None:
@@ -171,7 +107,7 @@ def _serve_connection(claimed: ClaimedWork, opened: Opened, until: float) -> Non
         if not taken.more:
             break
     while time.monotonic() < until:
-        mine = _take_up(claimed, opened)
+        mine = take_up(claimed, opened)
         if not mine:
             break
         try:
@@ -236,7 +172,7 @@ def _read_told(claimed: ClaimedWork, opened: Opened, taken: Taken) -> None:
         for row in rows:
             told = taken.told[row.mailbox_id]
             dirty_at = row.dirty_at if told.is_all else None
-            mine = replace(_mine(row, opened), is_told=True, dirty_at=dirty_at)
+            mine = replace(mine_of(row, opened), is_told=True, dirty_at=dirty_at)
             # An older one was moved just now, or put there with an old date: the night tells which,
             # and must not find it known.
             items = tuple(item for item in told.items if item.received_at >= mine.seat.judged_from)
@@ -271,7 +207,7 @@ def _check_lists(claimed: ClaimedWork, opened: Opened, until: float) -> None:
     with work_scope(claimed):
         rows = due_for_check(opened.connection_id).select_related("mailbox")
         due = [
-            (replace(_mine(row, opened), is_check=True), row.checked_at)
+            (replace(mine_of(row, opened), is_check=True), row.checked_at)
             for row in rows.order_by("check_due_at")[:AT_ONCE]
         ]
     pages = pages_to_check(claimed, opened.connector, due, until=until)
@@ -279,87 +215,6 @@ def _check_lists(claimed: ClaimedWork, opened: Opened, until: float) -> None:
         Round(opened.connector, claimed, pages, timezone.now()).run()
         with work_scope(claimed):
             note_checked([mine.sync_id for mine, _ in pages], has_failed=False)
-
-
-def _take_up(claimed: ClaimedWork, opened: Opened) -> list[Mine]:
-    """Those of which something was heard first, and always some of the others.  Where one is read,
-    all are of which something was heard, and those whose whole reading is near: they share a call.
-    """
-    now = timezone.now()
-    with work_scope(claimed):
-        mine = _read_ones().filter(connection_id=opened.connection_id)
-        if not mine.filter(due_at__lte=now).exists():
-            return []
-        heard = Q(dirty_at__isnull=False, failures=0)
-        due = mine.filter(Q(due_at__lte=now) | heard).select_related("mailbox")
-        rows = list(due.order_by(F("dirty_at").asc(nulls_last=True), "due_at")[:AT_ONCE])
-        if len(rows) == AT_ONCE and rows[-KEPT_FOR_UNHEARD].dirty_at is not None:
-            unheard = list(due.filter(dirty_at=None).order_by("due_at")[:KEPT_FOR_UNHEARD])
-            rows = rows[: AT_ONCE - len(unheard)] + unheard
-        if any(row.whole_due_at <= now for row in rows):
-            rows += _near_ones(mine, rows, now)
-        return [_mine(row, opened) for row in rows]
-
-
-def _near_ones(mine: Any, rows: Sequence[MailboxSync], now: datetime) -> list[MailboxSync]:
-    """Mailboxes that would be read whole soon after these are read whole now, with them."""
-    soon = ExpressionWrapper(
-        F("whole_every_s") * Value(timedelta(seconds=1 / NEAR_PART)), DurationField()
-    )
-    near = list(
-        mine.filter(failures=0, whole_due_at__lte=now + soon)
-        .exclude(id__in=[row.id for row in rows])
-        .select_related("mailbox")
-        .order_by("whole_due_at")[: max(0, AT_ONCE - len(rows))]
-    )
-    for row in [*rows, *near]:
-        if row.whole_due_at <= now + timedelta(seconds=row.whole_every_s / NEAR_PART):
-            row.whole_due_at = now
-    return near
-
-
-def _is_quick(row: MailboxSync, opened: Opened, now: datetime) -> bool:
-    """It was read whole not long ago."""
-    if Capability.CHEAP_CHANGES in opened.connector.capabilities or row.whole_due_at <= now:
-        return False
-    if not isinstance(opened.connector, ReadsMany) or not row.cursor:
-        return True
-    # The time until the next one was doubled with the last one, if it was not the longest yet.
-    is_longest = row.whole_every_s >= settings.SYNC_RECORDED_WHOLE_S
-    waited_s = row.whole_every_s if is_longest else row.whole_every_s / 2
-    return row.whole_due_at > now + timedelta(seconds=waited_s) - LATELY
-
-
-def _mine(row: MailboxSync, opened: Opened) -> Mine:
-    now = timezone.now()
-    judged_from = opened.created_at - CLOCKS_DIFFER
-    is_quick = _is_quick(row, opened, now)
-    # A cursor that was lost begins again a day before the mailbox was last read.
-    since = row.synced_at - LOST_CURSOR if row.synced_at else opened.created_at - LOOK_BACK
-    if is_quick and row.synced_at:
-        since = row.synced_at - CLOCKS_DIFFER
-    longest = timedelta(seconds=settings.SYNC_RECORDED_WHOLE_S)
-    return Mine(
-        sync_id=row.id,
-        seat=Seat(
-            mailbox_id=row.mailbox_id,
-            tenant_id=row.tenant_id,
-            address=row.mailbox.address,
-            aliases=tuple(row.mailbox.aliases),
-            display_name=row.mailbox.display_name,
-            judged_from=judged_from,
-            kind=opened.kind,
-            internal_hosts=opened.internal_hosts,
-        ),
-        external_id=row.mailbox.external_id,
-        cursor=row.cursor,
-        since=since,
-        is_quick=is_quick,
-        synced_at=row.synced_at,
-        dirty_at=row.dirty_at,
-        by_history=Capability.CHEAP_CHANGES in opened.connector.capabilities,
-        is_small=bool(row.cursor and row.caught_up_at and row.caught_up_at > now - 2 * longest),
-    )
 
 
 def _read(claimed: ClaimedWork, opened: Opened, mine: Sequence[Mine]) -> bool:

@@ -103,7 +103,7 @@ def _read(claimed: ClaimedWork, row: Connection, connector: TracesMail, until: d
                 _store(claimed.tenant_id, row.id, traced)
         with work_scope(claimed):
             Connection.objects.filter(id=row.id).update(traced_until=upto, trace_error="")
-            read_where_unseen(claimed.tenant_id, row.id, max(since, upto - OVERLAP), upto)
+            read_where_unseen(claimed.tenant_id, row.id, since, upto)
         if upto == until:
             return
         since = upto

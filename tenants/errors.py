@@ -63,6 +63,27 @@ class TooManyRequests(DomainError):
     title = "Too many tries"
 
 
+# Deadlocked, or no longer in order with what others wrote; somebody else holds the row.
+_OVERTAKEN = ("40", "55P03")
+
+
+def domain_error_of(error: BaseException) -> DomainError | None:
+    """What a person is told of ``error``; None: it is a fault of ours.
+
+    Of two requests that wait for each other the database calls one off and undoes it whole: it came
+    second, and may be sent again as it is.
+    """
+    if isinstance(error, DomainError):
+        return error
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    if isinstance(error, OperationalError) and state.startswith(_OVERTAKEN):
+        return Conflict(
+            "Somebody else was changing the same at this very moment, so nothing of yours was done."
+            " Please try again."
+        )
+    return None
+
+
 # Connection lost, rolled back for another's sake, out of resources, locked, shutting down, disk.
 _PASSING = ("08", "40", "53", "55", "57", "58")
 

@@ -32,7 +32,9 @@ from api_bridge.errors import BridgeError
 from api_bridge.known import GatewayWord, Known, know
 from api_bridge.models import MailboxSync, SeenItem
 from api_bridge.runtime import connector_of, wire_connection
-from api_bridge.scan import ENGINE, Seat, context_around, mail_reader
+from api_bridge.scan.judging import context_around, mail_reader
+from api_bridge.scan.saying import ENGINE
+from api_bridge.scan.shapes import Seat
 from api_bridge.store import keep_original
 from incidents.intake import record
 from incidents.layers import SeenMail

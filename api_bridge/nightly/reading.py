@@ -24,7 +24,7 @@ from api_bridge.known import Known
 from api_bridge.models import MailboxSync, NightFolder, NightReading, SeenItem
 from api_bridge.nightly.times import wait
 from api_bridge.round import Round
-from api_bridge.scan import moved
+from api_bridge.scan.saying import moved
 from api_bridge.scanback.reading import with_old_memory
 from api_bridge.store import Mine, Outcome, outdate_lists, remember, store_found, store_scanned
 from incidents.models import Delivery

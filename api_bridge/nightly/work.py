@@ -40,7 +40,7 @@ from api_bridge.nightly.folders import begin
 from api_bridge.nightly.reading import Step, park, read_page, settle_removed
 from api_bridge.nightly.times import APART, next_night
 from api_bridge.runtime import wire_connection
-from api_bridge.scan import Seat
+from api_bridge.scan.shapes import Seat
 from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, Slice, by_one_worker, is_sync_behind
 from api_bridge.store import Mine
 from incidents.words import Place

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from api_bridge.models import Connection, MailboxSync, SeenItem
 from api_bridge.scanback.models import ScanBack, ScanBackMailbox
-from api_bridge.sync import CLOCKS_DIFFER, ITEMS_KEPT, LOOK_BACK
+from api_bridge.sync import ITEMS_KEPT
+from api_bridge.taking_up import CLOCKS_DIFFER, LOOK_BACK
 from incidents.words import Place
 from tenants.audit import write_audit
 from tenants.errors import Conflict, WrongInput

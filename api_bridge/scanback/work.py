@@ -19,7 +19,7 @@ from django.utils import timezone
 from api_bridge.errors import AuthExpired, BridgeError, RateLimited, Temporary
 from api_bridge.models import Connection, MailboxSync
 from api_bridge.runtime import wire_connection
-from api_bridge.scan import Seat
+from api_bridge.scan.shapes import Seat
 from api_bridge.scanback.behind import AGAIN_SOON, BehindSync, Slice, by_one_worker, is_sync_behind
 from api_bridge.scanback.models import ScanBack, ScanBackMailbox
 from api_bridge.scanback.reading import PAGE_LASTS, BackRound, Turn, park, settle

@@ -11,7 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from tenants.errors import DomainError, NotThere
+from tenants.errors import NotThere, domain_error_of
 from tenants.scope import has_scope
 
 
@@ -28,8 +28,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         error = NotThere()
     if has_scope():
         transaction.set_rollback(True)  # a refused request leaves nothing half done
-    if isinstance(error, DomainError):
-        return problem(error.status, error.title, error.sentence, error.code)
+    if told := domain_error_of(error):
+        return problem(told.status, told.title, told.sentence, told.code)
     if isinstance(error, RequestDataTooBig):
         return problem(413, "Too large", "The body of this request is too large.", "too_large")
     response = exception_handler(error, context)

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from tenants.errors import DomainError
+from tenants.errors import domain_error_of
 from tenants.scope import has_scope
 
 
@@ -20,13 +20,14 @@ class DomainErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, DomainError):
+        told = domain_error_of(error)
+        if told is None:
             return None
         if has_scope():
             transaction.set_rollback(True)  # a refused request leaves nothing half done
         if request.headers.get("HX-Request"):
             response = render(
-                request, "_components/toast.html", {"text": error.sentence, "tone": "high"}
+                request, "_components/toast.html", {"text": told.sentence, "tone": "high"}
             )
             response["HX-Retarget"] = "#toasts"
             response["HX-Reswap"] = "afterbegin"
@@ -34,6 +35,6 @@ class DomainErrorMiddleware:
         return render(
             request,
             "error.html",
-            {"title": error.title, "text": error.sentence},
-            status=error.status,
+            {"title": told.title, "text": told.sentence},
+            status=told.status,
         )

@@ -430,7 +430,8 @@ def _connected(inside: Inside, more: int, first: int) -> list[Client]:
     from django.utils import timezone
 
     from api_bridge.models import MailboxSync
-    from api_bridge.sync import _list_mailboxes, _open_all
+    from api_bridge.opening import open_all
+    from api_bridge.sync import _list_mailboxes
     from tenants.doors import ClaimedWork
 
     names = tuple(f"box{number}" for number in range(EACH))
@@ -439,7 +440,7 @@ def _connected(inside: Inside, more: int, first: int) -> list[Client]:
     for number in range(first, first + more):
         client = inside.connect(f"grow{number}", names)
         claimed = ClaimedWork(client.tenant.id, client.tenant.provider_id, 1)
-        for opened in _open_all(claimed):
+        for opened in open_all(claimed):
             _list_mailboxes(claimed, opened)
         with client.scope():
             MailboxSync.objects.update(push_due_at=later)

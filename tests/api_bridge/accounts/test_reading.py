@@ -217,7 +217,7 @@ class ManyGrants:
             for ask in asks
         ]
 
-    def pages(self, target: str) -> Any:
+    def pages(self, target: str, *, slot: str = "") -> Any:
         assert target == "more"
         yield [GRANT | {"id": "g2"}]
 
@@ -245,7 +245,7 @@ class TriedPasswords:
     def __init__(self, began: datetime) -> None:
         self.began, self.asked = began, 0
 
-    def pages(self, target: str) -> Any:
+    def pages(self, target: str, *, slot: str = "") -> Any:
         for number in range(2 * MOST_AT_ONCE // 500):
             self.asked += 1
             first = self.began + timedelta(seconds=500 * number)
@@ -274,7 +274,7 @@ class ManyAudits:
     def __init__(self, began: datetime, seconds: int) -> None:
         self.times = [began + timedelta(seconds=n) for n in range(seconds)]
 
-    def pages(self, target: str) -> Any:
+    def pages(self, target: str, *, slot: str = "") -> Any:
         asked = parse_qs(urlsplit(target).query)["$filter"][0]
         start, end = (datetime.fromisoformat(text) for text in re.findall(r"[gl]e (\S+Z)", asked))
         shown = [at for at in reversed(self.times) if start <= at <= end]
@@ -303,7 +303,7 @@ def test_a_long_audit_log_is_read_from_its_beginning() -> None:
 
 
 class ManyAtRisk:
-    def pages(self, target: str) -> Any:
+    def pages(self, target: str, *, slot: str = "") -> Any:
         while True:
             yield [{"id": "u", "riskLevel": "high", "riskLastUpdatedDateTime": "2026-11-01"}] * 500
 
@@ -317,5 +317,5 @@ def test_more_accounts_at_risk_than_are_read_are_said() -> None:
 
 
 class SomeAtRisk:
-    def pages(self, target: str) -> Any:
+    def pages(self, target: str, *, slot: str = "") -> Any:
         yield []

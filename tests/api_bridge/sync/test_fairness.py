@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from api_bridge import sync
+from api_bridge import sync, taking_up
 from api_bridge.circuit import LONGEST_REST_S, MOST_FAILURES, Circuit
 from api_bridge.errors import Temporary
 from api_bridge.models import Connection, MailboxSync
+from api_bridge.opening import open_all
 from api_bridge.services import QUEUE
+from api_bridge.taking_up import take_up
 from tenants.models import Work
 from tenants.work import serve_one, want_work
 from tests.api_bridge.sandbox.inside import Time
@@ -25,20 +27,20 @@ from tests.api_bridge.sandbox.inside import Time
 def turns(inside, monkeypatch):
     """Who is served, and when; a round of reading takes a second."""
     served: list[tuple[float, str]] = []
-    real, real_open = sync._read, sync._open_all
+    real, real_open = sync._read, open_all
 
     def read(claimed, opened, mine):
         inside.time.sleep(1.0)
         return real(claimed, opened, mine)
 
-    def open_all(claimed):
+    def open_slowly(claimed):
         served.append((inside.time.now, names[claimed.tenant_id]))
         return real_open(claimed)
 
     names: dict[int, str] = {}
     monkeypatch.setattr("api_bridge.sync.time.monotonic", inside.time)
     monkeypatch.setattr(sync, "_read", read)
-    monkeypatch.setattr(sync, "_open_all", open_all)
+    monkeypatch.setattr(sync, "open_all", open_slowly)
     return names, served
 
 
@@ -69,15 +71,15 @@ def fence_of(client) -> int:
 
 def flooded(client, monkeypatch) -> None:
     """Its mailboxes are due again as soon as they were read."""
-    real = sync._take_up
+    real = take_up
 
-    def take_up(claimed, opened):
+    def note_taken(claimed, opened):
         if claimed.tenant_id == client.tenant.id:
             with client.scope():
                 MailboxSync.objects.update(due_at=timezone.now() - timedelta(seconds=1))
         return real(claimed, opened)
 
-    monkeypatch.setattr(sync, "_take_up", take_up)
+    monkeypatch.setattr(sync, "take_up", note_taken)
 
 
 def test_a_client_with_a_flood_keeps_another_waiting_for_one_turn(inside, turns, monkeypatch):
@@ -104,8 +106,8 @@ def test_a_flood_of_one_connection_leaves_the_clients_other_its_share(inside, mo
     client = inside.connect("two")
     monkeypatch.setattr("api_bridge.sync.time.monotonic", inside.time)
     spent: list[float] = []
-    real_open = sync._open_all
-    monkeypatch.setattr(sync, "_open_all", lambda claimed: real_open(claimed) * 2)
+    real_open = open_all
+    monkeypatch.setattr(sync, "open_all", lambda claimed: real_open(claimed) * 2)
     monkeypatch.setattr(
         sync, "_serve_connection", lambda _c, _o, until: spent.append(until - inside.time.now)
     )
@@ -117,7 +119,7 @@ def test_hints_that_never_stop_leave_room_for_mailboxes_that_nobody_names(inside
     names = tuple(f"box{number}" for number in range(10))
     client = inside.connect("loud", names)
     client.sync()
-    monkeypatch.setattr(sync, "AT_ONCE", 6)
+    monkeypatch.setattr(taking_up, "AT_ONCE", 6)
     now = timezone.now()
     with client.scope():
         MailboxSync.objects.update(dirty_at=now, due_at=now)
@@ -132,8 +134,8 @@ def take(client) -> list[str]:
     from tenants.doors import ClaimedWork
 
     claimed = ClaimedWork(client.tenant.id, client.tenant.provider_id, 1)
-    (opened,) = sync._open_all(claimed)
-    return [mine.seat.address for mine in sync._take_up(claimed, opened)]
+    (opened,) = open_all(claimed)
+    return [mine.seat.address for mine in take_up(claimed, opened)]
 
 
 def test_a_flood_does_not_let_push_orders_end(inside, monkeypatch):

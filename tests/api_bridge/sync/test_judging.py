@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from api_bridge import scan
 from api_bridge.detect import MailboxContext
 from api_bridge.known import forget_profiles
 from api_bridge.models import Correspondent, SeenItem
+from api_bridge.scan import judging
 from incidents.evidence import read_evidence
 from incidents.intake import record
 from incidents.models import Evidence
@@ -37,13 +37,13 @@ def contexts(monkeypatch) -> list[MailboxContext]:
     """What the judge was told, mail by mail."""
     told: list[MailboxContext] = []
 
-    real = scan._context
+    real = judging._context
 
     def context_of(*known) -> MailboxContext:
         told.append(real(*known))
         return told[-1]
 
-    monkeypatch.setattr(scan, "_context", context_of)
+    monkeypatch.setattr(judging, "_context", context_of)
     return told
 
 

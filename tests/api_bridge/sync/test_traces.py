@@ -262,6 +262,24 @@ def test_a_mailbox_is_read_whole_where_the_record_has_what_was_not_seen(client_,
     assert unseen in {row.internet_message_id for row in client_.observations()}
 
 
+def test_what_came_long_before_the_end_of_a_step_is_held_against_what_was_seen(
+    client_, monkeypatch
+):
+    """The record was not read for most of a day, or has a mail hours after it came."""
+    later = timezone.now() + 6 * AN_HOUR
+    with client_.scope():
+        Connection.objects.update(created_at=timezone.now() - 20 * AN_HOUR)
+        MailboxSync.objects.update(due_at=later, whole_due_at=later)
+    received_at = (timezone.now() - 10 * AN_HOUR).isoformat()
+    on_record(client_, "bo", internet_message_id="<early@x.example>", received_at=received_at)
+    monkeypatch.setattr(traces, "LAG", timedelta(0))
+    with client_.scope():
+        Connection.objects.update(trace_due_at=timezone.now())
+    client_.sync(everything=False)
+    assert client_.mailbox_sync("bo").whole_due_at <= timezone.now()
+    assert client_.mailbox_sync("ana").whole_due_at == later
+
+
 def test_whole_readings_are_rarest_while_the_record_is_read(client_, monkeypatch):
     def push_stands() -> None:
         with client_.scope():

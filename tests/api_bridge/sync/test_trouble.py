@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from api_bridge import history
 from api_bridge import round as round_module
-from api_bridge import scan as scan_module
 from api_bridge import store as store_module
 from api_bridge.connectors.graph.changes import Cursor
 from api_bridge.models import Connection, MailboxSync, SeenItem
 from api_bridge.runtime import connector_of
+from api_bridge.scan import judging
 from api_bridge.services import Cloud, Credentials, create_connection, replace_credentials
 from incidents.mail.reader import MailReader, ReaderUnavailable
 from incidents.words import Place, Verdict
@@ -89,7 +89,7 @@ def test_two_workers_on_one_mailbox_count_once(client_, monkeypatch):
 def bombable(monkeypatch):
     """The worker's reader, with a judge that does what the subject says, and little patience."""
     with MailReader(judge=DETECT, cpu_s=2, wall_s=4.0, memory_bytes=200_000_000) as reader:
-        monkeypatch.setattr(scan_module, "mail_reader", lambda: reader)
+        monkeypatch.setattr(judging, "mail_reader", lambda: reader)
         yield
 
 
@@ -124,7 +124,7 @@ def test_a_mail_that_breaks_the_scan_is_parked_after_three_tries_and_the_next_is
 
 
 def test_a_mail_that_the_database_refuses_is_parked_and_the_others_are_stored(client_, monkeypatch):
-    real = scan_module.scan
+    real = judging.scan
 
     def scan(item, *arguments, **options):
         scanned: Any = real(item, *arguments, **options)
