@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In the order of ``FIRST``; within a file as it stands."""
 
-    def place(item: pytest.Item) -> int:
-        name = item.path.relative_to(ROOT / "tests").as_posix()
+    @cache
+    def place(path: Path) -> int:
+        name = path.relative_to(ROOT / "tests").as_posix()
         return next((n for n, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))
 
-    items.sort(key=place)
+    items.sort(key=lambda item: place(item.path))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
