@@ -277,7 +277,8 @@ def _totals(name: str) -> set[str]:
 EVENT = st.tuples(
     st.sampled_from(
         [
-            *("gateway", "held", "released", "mailbox", "without a trace", "person", "vendor"),
+            # Without a trace it may be another mail: tests/incidents/test_identity_laws.py.
+            *("gateway", "held", "released", "mailbox", "person", "vendor"),
             *("gateway", "mailbox", "close"),
         ]
     ),
@@ -325,7 +326,7 @@ def period_of(since: str, until: str) -> Period:
 
 # The cast stays the same from one example to the next: what each made is rolled back.
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     events=st.lists(EVENT, min_size=4, max_size=16),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -223,6 +223,17 @@ def test_taken_back_by_all_is_a_false_alarm_and_by_one_is_not(acme: Tenant):
     assert counted() == {"mailbox_only_passed": 1}
     take(acme, mailbox(acme, 1, 15, Verdict.CLEAN))
     assert counted() == {"false_both_gateway_first": 1}
+
+
+@pytest.mark.parametrize("layer", [gateway, mailbox])
+def test_a_layer_stands_by_its_word_about_one_copy_whatever_it_says_of_another(
+    acme: Tenant, layer: Callable[..., Seen]
+):
+    take(acme, layer(acme, 1, 0, Verdict.PHISH), layer(acme, 1, 5, Verdict.CLEAN, whom=IT))
+    (name,) = counted()
+    assert not name.startswith("false_")
+    take(acme, layer(acme, 1, 10, Verdict.CLEAN))
+    assert counted() == {f"false_{name}": 1}
 
 
 def test_a_person_clears_a_mail(acme: Tenant):
