@@ -285,6 +285,12 @@ def _is_inbound(seen: Seen, known: Known) -> bool:
     return seen.direction == Direction.INBOUND and since is not None and seen.received_at >= since
 
 
+_CAME_AROUND = (
+    "It came from outside; the trace that it carries is not one of this gateway for this client.",
+    "It came from outside and carries no trace of the gateway.",
+)
+
+
 def _as_new(seen: Seen, known: Known) -> Copy:
     """Nobody else has seen this copy: internal mail, older mail, or mail around the gateway."""
     mail = known.same_content(seen)
@@ -295,7 +301,7 @@ def _as_new(seen: Seen, known: Known) -> Copy:
     is_bypass = _is_inbound(seen, known)
     reason = "Seen by the mailbox layer only."
     if is_bypass:
-        reason = f"Came from outside without a trace of the gateway (trace {seen.trace_state})."
+        reason = _CAME_AROUND[seen.trace_state == "missing"]
     return known.make_copy(mail, seen, match=Match.ONE_LAYER, reason=reason, is_bypass=is_bypass)
 
 

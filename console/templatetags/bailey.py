@@ -200,6 +200,12 @@ def state(value: str) -> Word:
 
 
 @register.filter
+def plain_state(value: str) -> Word:
+    """As a client reads it."""
+    return words.PLAIN_STATES[value]
+
+
+@register.filter
 def outcome(value: str) -> Word:
     return words.OUTCOMES[value]
 

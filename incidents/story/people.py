@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -18,9 +19,11 @@ from incidents.models import (
     Intent,
     Job,
     Message,
+    Observation,
     ReleaseLook,
 )
 from incidents.story.lines import Line, Names, Tone, all_copies, number, some_copies
+from incidents.story.reading import read_and_did
 from incidents.story.sender import Client
 from tenants.models import AuditEntry
 from tenants.scope import Role, current_scope
@@ -81,7 +84,12 @@ _OPENED = {
 }
 
 
-def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
+def reply_lines(
+    incident: Incident,
+    copies: Sequence[Delivery],
+    seen: Mapping[Any, Sequence[Observation]],
+    names: Names,
+) -> Iterator[Line]:
     """Who opened a link of it and who answered it; who passed it on: ``chain.py``."""
     asked = _ASKED.get(Incident.Kind(incident.kind), "Seen in the sent items.")
     for copy in copies:
@@ -97,10 +105,12 @@ def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) ->
                 tone=Tone.ALARM,
             )
         if copy.replied_at is not None:
+            is_first = read_and_did(copy, seen.get(copy.id, ()), copy.replied_at)
+            did = _("%(who)s read it and replied.") if is_first else _("%(who)s replied.")
             yield Line(
                 at=copy.replied_at,
                 lane="person",
-                lead=_("%(who)s replied.") % {"who": names.of(copy.recipient)},
+                lead=did % {"who": names.of(copy.recipient)},
                 text=asked,
                 source=f"observation:{copy.replied_by}",
                 recipients=(copy.recipient,),
