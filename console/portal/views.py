@@ -155,7 +155,8 @@ def portal_answer(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         answer(incident=shared.incident, person=request.user, text=form.cleaned_data["text"])
         messages.success(request, _("Your provider reads it with the incident."))
         return redirect("portal_incident", incident_id)
-    return ask(request, "portal/answer.html", {"shared": shared, "form": form})
+    context = {"shared": shared, "form": form, "need": need_of(shared.incident)}
+    return ask(request, "portal/answer.html", context)
 
 
 @for_client

@@ -149,7 +149,10 @@ def incident_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         )
         messages.success(request, f"The gateway holds mail of {found.sender} within seconds.")
         return redirect("incident", found.id)
-    context = {"incident": found, "form": form, "forecast": block_forecast(found)}
+    forecast = block_forecast(found)
+    if forecast is not None and forecast.stops:
+        form.fields["despite"].widget.attrs["required"] = True
+    context = {"incident": found, "form": form, "forecast": forecast}
     return ask(request, "console/incident_block.html", context)
 
 

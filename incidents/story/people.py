@@ -125,11 +125,12 @@ def look_lines(copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
     if current_scope().role is Role.PORTAL:
         return
     looks = ReleaseLook.objects.filter(delivery__in=copies, looked_at__isnull=False)
-    for look in looks.select_related("delivery").order_by("looked_at")[:MOST]:
+    for look in looks.select_related("delivery", "intent").order_by("looked_at")[:MOST]:
         assert look.looked_at is not None
         whom = look.delivery.recipient
         proof = f" Delivered: {look.get_proof_display().lower()}." if look.proof else ""
-        after = f"Looked at after the release by {look.released_by}:"
+        what = "putting it back" if look.intent.action == "restore" else "the release"
+        after = f"Looked at after {what} by {look.released_by}:"
         yield Line(
             at=look.looked_at,
             lane="mailbox",

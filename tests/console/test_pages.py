@@ -362,6 +362,8 @@ class TestPortal:
 
         page = as_pia.get(where).content.decode()
         assert "Did you pay?" in page
+        question = as_pia.get(reverse("portal_answer", args=[shared.id])).content.decode()
+        assert "Did you pay?" in question
         assert f'href="{reverse("portal_answer", args=[shared.id])}"' in page
         assert "Being worked on" in page
         assert "Triaged" not in page + as_pia.get(reverse("portal")).content.decode()
