@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Min, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 
@@ -146,6 +148,7 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
     """Jobs on the incident, and those on one of its copies alone: a release of held mail."""
     of_copies = Intent.objects.filter(delivery__in=copies, job__incident=None)
     jobs = Job.objects.filter(Q(incident=incident) | Q(id__in=of_copies.values("job_id")))
+    looked_at_next = _next_looks(copies)
     for job in jobs.order_by("created_at")[:MOST]:
         words = _JOBS.get(Job.Kind(job.kind))
         if words is None:
@@ -162,6 +165,8 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
             texts.append(f"{number(failed)} failed.")
         if job.reason:
             texts.append(f"Reason: {job.reason.rstrip('.')}.")
+        if at := looked_at_next.get(job.id):
+            texts.append(f"Next look at {at:%H:%M} UTC.")
         yield Line(
             at=job.created_at,
             lane="action",
@@ -170,6 +175,13 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
             source=f"job:{job.id}",
             names_them=True,
         )
+
+
+def _next_looks(copies: Sequence[Delivery]) -> dict[UUID, datetime]:
+    """Pull → when its copies are looked at again, whether they are still gone."""
+    due = Intent.objects.filter(delivery__in=copies, action="pull", state=Intent.State.VERIFIED)
+    due = due.exclude(checks_left=[]).order_by()
+    return dict(due.values("job_id").annotate(at=Min("due_at")).values_list("job_id", "at"))
 
 
 def rule_lines(incident: Incident, client: Client) -> Iterator[Line]:
