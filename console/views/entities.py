@@ -72,7 +72,7 @@ def entity_graph(request: PersonRequest) -> HttpResponse:
     if thing is None:
         return redirect("entity")
     graph = graph_of_thing(thing, last_days(wish["days"]), client=wish["client"])
-    context = {
+    context: dict[str, Any] = {
         "title": thing.label,
         "about": thing.kind.label,
         "back": reverse("entity") + _link(wish),
