@@ -243,7 +243,7 @@ def did_and_next(
         noticed = "Noticed by Bailey" if incident.is_without_mail else "Gateway stopped the sender"
         return did if job else noticed, "Call the contact"
     if pull_waits and can_pull(incident, sight):
-        return did, f"Pull of {copies_words(pull_waits)} waits for approval"
+        return did, "Pull waits for approval"
     held = incident.counts.get("held", 0)
     if reach := within_reach(incident.counts):
         if can_pull(incident, sight):

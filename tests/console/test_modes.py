@@ -155,7 +155,7 @@ def test_the_pull_that_waits_is_the_one_recommended_action(cast: Cast, as_ana):
     assert card.index("Reversible.") < card.index("Pull with a reason of yours")
     assert "Leave them" in card
     queue = as_ana.get(reverse("queue"), {"tab": "team"}).content.decode()
-    assert "Pull of 2 copies waits for approval" in queue
+    assert "Pull waits for approval" in queue
     with scope(cast.acme):
         set_mode(tenant=cast.acme, mode="monitor", actor=cast.mo)
     serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 1))
