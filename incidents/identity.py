@@ -299,6 +299,12 @@ def _is_inbound(seen: Seen, known: Known) -> bool:
     return seen.direction == Direction.INBOUND and since is not None and seen.received_at >= since
 
 
+_CAME_AROUND = (
+    "It came from outside; the trace that it carries is not one of this gateway for this client.",
+    "It came from outside and carries no trace of the gateway.",
+)
+
+
 def _as_new(seen: Seen, known: Known) -> Copy:
     """Nobody else has seen this copy: internal mail, older mail, or mail around the gateway."""
     reason, is_bypass = _alone(seen, known)
@@ -320,7 +326,7 @@ def _alone(seen: Seen, known: Known) -> tuple[str, bool]:
     """Why only the mailbox layer has seen it, and whether it came around the gateway."""
     if not _is_inbound(seen, known):
         return "Seen by the mailbox layer only.", False
-    return f"Came from outside without a trace of the gateway (trace {seen.trace_state}).", True
+    return _CAME_AROUND[seen.trace_state == "missing"], True
 
 
 def settle_pending(copy: Copy, seen: Seen, known: Known) -> None:

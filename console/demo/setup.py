@@ -170,6 +170,7 @@ def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
         secret=bytes.fromhex(os.environ["BAILEY_GATE_SECRET"]),
         actor=DEMO,
     )
+    people, lead = _make_people(provider, tenants)
     # The entry that lets one copy of the demo's bulk mail through: "partly held" has a cause.
     add_rule(
         tenant_id=tenants["acme"].id,
@@ -178,7 +179,7 @@ def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
         value=world.SPAMMERS[0].domain,
         recipient="sales@acme.example",
         reason="Sales asked for this supplier's offers.",
-        actor=DEMO,
+        actor=lead,
     )
     # And one that holds a partner's mail by mistake, for one mailbox only.
     add_rule(
@@ -188,9 +189,8 @@ def _make_everything(app_secrets: dict[str, str]) -> dict[str, Any]:
         value=world.PARTNERS[3].domain,
         recipient="hr@globex.example",
         reason="HR took their newsletter for an attack.",
-        actor=DEMO,
+        actor=lead,
     )
-    people, lead = _make_people(provider, tenants)
     return {
         "people": people,
         "api_token": create_api_token(person=lead, name="demo", actor=DEMO),

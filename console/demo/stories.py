@@ -36,7 +36,6 @@ class Author(Pen):
             self.bypass,
             self.lateral,
             self.spam_partly_held,
-            self.bec_vendor,
             self.password,
             self.held_by_mistake,
             self.false_positive,
@@ -47,7 +46,9 @@ class Author(Pen):
             yield story()
             yield from self.ordinary(2)
         yield from self.short_family()
-        yield from self.ordinary(5)
+        yield from self.ordinary(8)
+        # Late: by now the firm whose name it borrows is known as one that the client deals with.
+        yield self.bec_vendor()
         yield from self.acts()
 
     def lured(self) -> Iterator[Act]:
@@ -87,13 +88,15 @@ class Author(Pen):
         )
 
     def known_partners(self) -> Iterator[DemoMail]:
-        """The firms whose names others borrow later have written before."""
+        """The firms whose names others borrow later have written before, often enough to be known
+        (``VENDOR_MAILS`` in ``api_bridge/known.py``).
+        """
         for client, sender, person in (
             (CLIENTS[1], world.PARTNERS[1], ("Greta Lang", "greta")),
             (CLIENTS[2], world.PARTNERS[2], ("Sam Okoye", "sam")),
             (CLIENTS[1], world.PARTNERS[3], ("Tove Holm", "tove")),
         ):
-            for letter in letters.HARMLESS[:2]:
+            for letter in letters.HARMLESS[:3]:
                 box = client.box("accounting")
                 yield self._outside(
                     "harmless", sender, person, letter, client, (box.local,), name=box.name

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from tenants.errors import domain_error_of
 from tenants.scope import has_scope
@@ -35,6 +36,17 @@ class DomainErrorMiddleware:
         return render(
             request,
             "error.html",
-            {"title": told.title, "text": told.sentence},
+            {"title": told.title, "text": told.sentence, "back": _came_from(request)},
             status=told.status,
         )
+
+
+def _came_from(request: HttpRequest) -> str:
+    """The page that was refused, to look at anew; "" where it is not known, or not ours."""
+    if request.method != "POST":
+        return ""
+    page = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(
+        page, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return page if is_ours else ""

@@ -46,6 +46,14 @@ STATES = {
     "resolved": Word(_("Resolved"), "calm"),
 }
 
+# The same to a client.
+PLAIN_STATES = {
+    "new": Word(_("Not looked at yet"), "info"),
+    "triaged": Word(_("Being worked on"), "plum"),
+    "contained": Word(_("Out of reach"), "good"),
+    "resolved": Word(_("Closed"), "calm"),
+}
+
 PLACES = {
     "hold": Word(_("Held at the gateway"), "plum"),
     "inbox": Word(_("Inbox"), "crit"),

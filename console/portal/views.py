@@ -22,6 +22,7 @@ from console.queries.portal import (
     asked_lately,
     copies_of_shared,
     held_mail,
+    need_of,
     overview,
     own_address,
     reports,
@@ -67,6 +68,7 @@ def portal_incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         "copies": copies,
         **_places(request, older),
         "also_seen": also_seen_at(shared.incident),
+        "need": need_of(shared.incident),
         "words": words_on(shared.incident),
     }
     return show(request, "portal/incident.html", context, partial="case")
@@ -153,7 +155,8 @@ def portal_answer(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         answer(incident=shared.incident, person=request.user, text=form.cleaned_data["text"])
         messages.success(request, _("Your provider reads it with the incident."))
         return redirect("portal_incident", incident_id)
-    return ask(request, "portal/answer.html", {"shared": shared, "form": form})
+    context = {"shared": shared, "form": form, "need": need_of(shared.incident)}
+    return ask(request, "portal/answer.html", context)
 
 
 @for_client

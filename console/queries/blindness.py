@@ -75,6 +75,11 @@ class Blindness:
         return self._of.get(tenant_id, _NOTHING)
 
 
+def blind_of(tenant_id: int) -> Blind:
+    """Of one client."""
+    return Blindness([tenant_id]).of(tenant_id)
+
+
 @dataclass(frozen=True, slots=True)
 class BlindClients:
     """For a list over several clients: the first that some layer cannot see, and how many more."""

@@ -94,7 +94,10 @@ class Wrong:
         n = self.standing
         if not n:
             return "Nothing of it stands any more."
-        return "One thing is wrong." if n == 1 else f"{n} things are wrong."
+        if n == 1:
+            [only] = [row for row in self.rows if row.settled_at is None]
+            return only.words.partition(". ")[0].rstrip(".") + "."
+        return f"{n} things are wrong."
 
 
 def next_step_of(code: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from console.lib.sla import Sla, sla_left
 from console.queries.accounts import AccountCase, account_case
+from console.queries.advice import Advice, advised, other_actions
 from console.queries.against import words_against
 from console.queries.blindness import Blind, Blindness
 from console.queries.disagreements import Row as Contradiction
@@ -23,8 +24,6 @@ from console.queries.findings import Wrong, wrong_with
 from console.queries.renewals import RenewalRow, renewals_of
 from console.queries.rows import (
     Part,
-    can_block,
-    can_pull,
     copies_words,
     exposure_parts,
     layer_word,
@@ -45,7 +44,6 @@ from incidents.models import (
     Report,
     StandingOrder,
 )
-from incidents.proposals import waiting_for_a_yes
 from incidents.remediation import was_delivered
 from incidents.sightings import history_of
 from incidents.warnings import also_seen_at
@@ -55,16 +53,6 @@ from tenants.models import Person
 
 SHOWN_COPIES = 500
 SHOWN_ELSEWHERE = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """An action with its effect; ``href`` is the question that comes before it."""
-
-    text: str
-    effect: str
-    href: str
-    icon: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +138,7 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
     copies = shown_copies(incident)
     history = history_of(copies)
     contradictions = of_incident(incident.id, incident.tenant_id)
-    advice, proposal = _advised(incident, blind, contradictions)
+    advice, proposal = advised(incident, blind, contradictions)
     elsewhere = same_elsewhere(incident)
     wrong = wrong_with(incident)
     account = account_case(incident, reader)
@@ -173,8 +161,8 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         has_mail=not incident.is_without_mail,
         advice=advice,
         proposal=proposal,
-        others=other_actions(incident, blind, advice),
-        look_again=_question(incident, "look") if can_look(blind, copies) else "",
+        others=other_actions(incident, blind, advice, proposal),
+        look_again=reverse("incident_look", args=[incident.id]) if can_look(blind, copies) else "",
         everywhere=_everywhere(incident, elsewhere),
         answers=unread_answers([incident.id]).get(incident.id, []),
         sides=sides_of(incident, blind, copies, history),
@@ -189,21 +177,6 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         reported=reported_in(incident),
         reports=_latest_reports(incident),
     )
-
-
-def _advised(
-    incident: Incident, blind: Blind, contradictions: list[Contradiction]
-) -> tuple[Advice, PullProposal | None]:
-    """The next step, and the pull that waits for a yes."""
-    is_blocked = Job.objects.filter(
-        tenant=incident.tenant_id, incident=incident, kind=Job.Kind.BLOCK, state=Job.State.DONE
-    ).exists()
-    proposal = None if blind.acts_not else proposal_of(incident)
-    advice = advice_for(incident, blind, contradictions, is_blocked=is_blocked)
-    if proposal is not None and within_reach(incident.counts) and can_pull(incident, blind):
-        # The same pull stands above it, prepared.
-        advice = replace(advice, text="Pull with a reason of yours", effect=_BESIDE)
-    return advice, proposal
 
 
 def _everywhere(incident: Incident, elsewhere: Elsewhere) -> str:
@@ -270,98 +243,14 @@ def can_look(sight: Blind, copies: Sequence[Delivery]) -> bool:
     return has_layer and any(map(was_delivered, copies))
 
 
-_BESIDE = "The reason stands in the log; copies that come later can be ordered with it."
+_UNREAD = (", not read so far", ", none of them read so far")
 
 
-def advice_for(
-    incident: Incident,
-    sight: Blind,
-    contradictions: Sequence[Contradiction] = (),
-    *,
-    is_blocked: bool = False,
-) -> Advice:
-    """Never a purge; what can be undone comes first; nothing that the client's layers cannot do."""
-    if incident.kind == Incident.Kind.ACCOUNT:
-        effect = "Ask whether it was the person herself. If not, have the password of "
-        effect += f"{incident.sender} renewed and its sessions ended."
-        if not incident.is_without_mail:
-            effect += " It cannot send until somebody lifts the stop."
-        return Advice("Call the contact", effect, _question(incident, "call"), "phone")
-    reach = within_reach(incident.counts)
-    if reach and not can_pull(incident, sight):
-        return _without_a_pull(incident, sight, reach, is_blocked=is_blocked)
-    if reach:
-        unseen = int(incident.counts.get("unseen", 0))
-        return Advice(
-            f"Pull {copies_words(reach)}",
-            "They go to a hidden folder, and each is read back. Reversible, no approval needed."
-            + (f" {copies_words(unseen).capitalize()} must be found first." if unseen else ""),
-            reverse("incident_pull", args=[incident.id]),
-            "undo-2",
-        )
-    repair = next((each.item for each in contradictions if each.is_proposal), None)
-    if repair is not None:
-        return Advice(
-            "Accept the repair",
-            repair.proposal["text"],
-            reverse("disagreement_accept", args=[repair.id]),
-            "check",
-        )
-    held = int(incident.counts.get("held", 0))
-    return Advice(
-        f"Keep {copies_words(held)} held and resolve" if held else "Resolve",
-        "Nothing is within anybody's reach."
-        + (" Held mail can be released later." if held else ""),
-        reverse("incident_resolve", args=[incident.id]),
-        "check",
-    )
-
-
-def _without_a_pull(incident: Incident, sight: Blind, reach: int, *, is_blocked: bool) -> Advice:
-    """What helps where no layer can fetch a copy back: stop more, then tell the people."""
-    n = copies_words(reach)
-    if sight.acts_not and not sight.mailbox_since:
-        why = f"{n.capitalize()} cannot be pulled. {sight.acts_not}"
-    elif sight.has_mailbox:
-        why = f"The mailbox layer is blind: {n} cannot be pulled now."
-    else:
-        why = f"{incident.tenant.name} has no mailbox layer: {n} cannot be pulled."
-    if can_block(incident, sight) and not is_blocked:
-        effect = f"{why} The gateway holds what this sender sends next; then tell the recipients."
-        return Advice("Block sender", effect, _question(incident, "block"), "ban")
-    effect = f"{why} Call the contact, have them deleted, and note what was said."
-    return Advice("Tell the recipients", effect, _question(incident, "call"), "phone")
-
-
-def proposal_of(incident: Incident) -> PullProposal | None:
-    """What waits for a person's yes; None where nothing does."""
-    rows = PullProposal.objects.filter(tenant=incident.tenant_id, incident=incident)
-    return rows.filter(waiting_for_a_yes()).first()
-
-
-def other_actions(incident: Incident, sight: Blind, advice: Advice) -> list[Advice]:
-    """What else can be done, without what is recommended already."""
-    wish = []
-    if within_reach(incident.counts) and sight.mailbox_since:
-        text = "Pull when the layer sees again"
-        wish.append(Advice(text, "", _question(incident, "pull"), "undo-2"))
-    if can_block(incident, sight):
-        wish.append(Advice("Block sender", "", _question(incident, "block"), "ban"))
-    if incident.counts.get("removed"):
-        wish.append(Advice("Restore", "", _question(incident, "restore"), "corner-up-left"))
-    if held := int(incident.counts.get("held", 0)):
-        text = f"Release {copies_words(held)}"
-        wish.append(Advice(text, "", _question(incident, "release"), "send"))
-    if incident.is_open:
-        wish.append(Advice("Resolve", "", _question(incident, "resolve"), "check"))
-    else:
-        wish = [each for each in wish if each.text != "Block sender"]
-        wish.append(Advice("Reopen", "", _question(incident, "reopen"), "refresh-cw"))
-    return [each for each in wish if each.href != advice.href or not incident.is_open]
-
-
-def _question(incident: Incident, name: str) -> str:
-    return reverse(f"incident_{name}", args=[incident.id])
+def _some(n: int, of: int) -> str:
+    """``1 of them``; ``both`` and ``all 3`` where it is all of them."""
+    if n < of:
+        return f"{n} of them"
+    return "both" if of == 2 else f"all {of}"
 
 
 def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
@@ -376,9 +265,9 @@ def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
     if found:
         read, copies = counts.get("read", 0), counts.get("copies", 0)
         # Whatever was read may be among those that were pulled since.
-        who = f"; {read} of all {copies} were read" if read else ", none of them read so far"
+        who = f"; {read} of all {copies} were read" if read else _UNREAD[found > 1]
         if read and found == copies:
-            who = f", {read} of them read"
+            who = ", and was read" if copies == 1 else f", {_some(read, copies)} read"
         more = f"; {unseen} more not yet found" if unseen else ""
         return f"{copies_words(found).capitalize()} can be reached by people now{who}{more}."
     if unseen:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
+
+from django.utils import timezone
 
 from console.lib.cursor import newest_first
 from console.lib.words import JOBS, Word
@@ -14,13 +17,18 @@ from incidents.models import Intent, Job
 from tenants.errors import NotThere
 from tenants.groups import of_clients
 
+# What an action changed is on record a little after it: the gate tells of a release by its journal.
+_SETTLES_IN = timedelta(minutes=1)
 _OVER = ("verified", "already", "gone", "failed")
 INTENT_TONES = {"verified": "good", "already": "good", "gone": "calm", "failed": "crit"}
 
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """``report``: the id of the report that it made, "" where it made none."""
+    """``report``: the id of the report that it made, "" where it made none.
+
+    ``is_settling``: it runs, or what it changed is just being learned by the lists of copies.
+    """
 
     job: Job
     state: Word
@@ -28,6 +36,11 @@ class JobRow:
     total: int
     blind: Blind
     report: str
+
+    @property
+    def is_settling(self) -> bool:
+        finished_at = self.job.finished_at
+        return finished_at is None or timezone.now() - finished_at < _SETTLES_IN
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,11 @@ def needs() -> list[Need]:
     ]
 
 
+def need_of(incident: Incident) -> Need | None:
+    """What the client is asked about this incident now."""
+    return next((need for need in needs() if need.incident.id == incident.id), None)
+
+
 def _asked_now(pauses: Iterable[Pause]) -> Iterator[tuple[Incident, Pause]]:
     """Each with the incident that it is about now: the one it was asked on may be merged."""
     for pause in pauses:

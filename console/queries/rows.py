@@ -21,7 +21,8 @@ from console.queries.findings import next_step_of
 from console.queries.user_reports import reporters_of, reporters_words
 from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
-from incidents.models import Incident, Job
+from incidents.models import Incident, Job, PullProposal
+from incidents.proposals import waiting_for_a_yes
 from incidents.words import differ
 from tenants.models import Person
 
@@ -77,7 +78,7 @@ class Row:
 
 
 def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
-    """Rows of these incidents; seven queries and one look into the cache for all of them."""
+    """Rows of these incidents; eight queries and one look into the cache for all of them."""
     incidents = list(incidents)
     if not incidents:
         return []
@@ -89,6 +90,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
     answered = unread_answers([incident.id for incident in incidents])
     reporters = reporters_of(incidents)
     against = others_against(incidents)
+    waiting = pulls_waiting(incidents)
     return [
         _row(
             incident,
@@ -99,6 +101,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
             campaign_words(clients.get(incident.id, 0)),
             reporters_words(reporters.get(incident.id, 0)),
             against.get(incident.id, ""),
+            pull_waits=waiting.get(incident.id, 0),
             has_answer=incident.id in answered,
         )
         for incident in incidents
@@ -121,6 +124,16 @@ def latest_jobs(incidents: Iterable[Incident]) -> dict[UUID, Job]:
     return {job.incident_id: job for job in latest if job.incident_id is not None}
 
 
+def pulls_waiting(incidents: Iterable[Incident]) -> dict[UUID, int]:
+    """Incident → copies of the pull that Bailey has prepared and that waits for a person's yes."""
+    rows = PullProposal.objects.filter(
+        waiting_for_a_yes(),
+        tenant_id__any_of={incident.tenant_id for incident in incidents},
+        incident_id__any_of=[incident.id for incident in incidents],
+    )
+    return dict(rows.values_list("incident_id", "waiting"))
+
+
 def _row(
     incident: Incident,
     now: datetime,
@@ -131,13 +144,14 @@ def _row(
     reported: str,
     against: str,
     *,
+    pull_waits: int,
     has_answer: bool,
 ) -> Row:
     blind = blindness.of(incident.tenant_id)
     sla = sla_left(incident, now)
     gateway = layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since)
     mailbox = layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since)
-    did, next_step = did_and_next(incident, job, blind)
+    did, next_step = did_and_next(incident, job, blind, pull_waits)
     next_step = "Read the client's answer" if has_answer else next_step
     return Row(
         id=incident.id,
@@ -213,8 +227,13 @@ def can_block(incident: Incident, sight: Blind) -> bool:
     return bool(incident.sender) and has_gateway and not is_inside
 
 
-def did_and_next(incident: Incident, job: Job | None, sight: Blind) -> tuple[str, str]:
-    """What Bailey did last, and what is to be done with the layers that the client has."""
+def did_and_next(
+    incident: Incident, job: Job | None, sight: Blind, pull_waits: int = 0
+) -> tuple[str, str]:
+    """What Bailey did last, and what is to be done with the layers that the client has.
+
+    ``pull_waits``: copies of a pull that is prepared and waits for a yes.
+    """
     did = job_words(job) if job else "Nothing done yet"
     if job and not job.is_over:
         return did, ""
@@ -223,6 +242,8 @@ def did_and_next(incident: Incident, job: Job | None, sight: Blind) -> tuple[str
     if incident.kind == Incident.Kind.ACCOUNT and incident.is_open:
         noticed = "Noticed by Bailey" if incident.is_without_mail else "Gateway stopped the sender"
         return did if job else noticed, "Call the contact"
+    if pull_waits and can_pull(incident, sight):
+        return did, "Pull waits for approval"
     held = incident.counts.get("held", 0)
     if reach := within_reach(incident.counts):
         if can_pull(incident, sight):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import UUID
 
 from django.db.models import Count, Model, QuerySet
 
@@ -49,7 +51,8 @@ class Work:
     similar: list[Similar]
 
 
-def work_of(incident: Incident) -> Work:
+def work_of(incident: Incident, told: Collection[UUID] = ()) -> Work:
+    """``told``: incidents of which the page tells already; they are not named again."""
     mine = {"tenant": incident.tenant_id, "incident": incident}
     # What was said on an incident that went into this one is never written anew: it is shown here.
     all_of_it = {"tenant": incident.tenant_id, "incident__in": lineage(incident)}
@@ -68,7 +71,7 @@ def work_of(incident: Incident) -> Work:
         tasks_over=sum(task.state != Task.State.OPEN for task in tasks),
         pause=Pause.objects.filter(**mine, ended_at=None).first(),
         quiet=Quiet.objects.filter(**mine, ended_at=None).first() if is_quiet else None,
-        similar=similar_to(incident),
+        similar=[like for like in similar_to(incident) if like.incident.id not in told],
     )
 
 

@@ -135,7 +135,8 @@ def layers(gateway: str, mailbox: str, differ: bool) -> SafeString:
 @register.simple_tag
 def exposed(parts: Iterable[Part], blind_since: datetime | None = None) -> SafeString:
     """What is exposed now; without a part nothing is, or, with ``blind_since``, nobody can know."""
-    between = '<span class="faint" aria-hidden="true"> · </span>'
+    # Read aloud the parts need a pause too.
+    between = '<span class="vh">, </span><span class="faint" aria-hidden="true"> · </span>'
     said = between.join(_coloured(part) for part in parts)
     if not said:
         said = f'<span class="dim">{"Not known now" if blind_since else "Nothing exposed"}</span>'
@@ -197,6 +198,12 @@ def severity(value: str) -> Word:
 @register.filter
 def state(value: str) -> Word:
     return words.STATES[value]
+
+
+@register.filter
+def plain_state(value: str) -> Word:
+    """As a client reads it."""
+    return words.PLAIN_STATES[value]
 
 
 @register.filter

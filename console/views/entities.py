@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from console.lib.http import PersonRequest, for_staff, said, show
+from console.queries.blindness import blind_clients
 from console.queries.entities import (
     KINDS,
     PERIODS,
@@ -51,6 +52,7 @@ def entity(request: PersonRequest) -> HttpResponse:
     facts = facts_of(thing, period, client=client)
     context |= {
         "facts": facts,
+        "blind": blind_clients(client),
         "judged": judged(thing, period, client=client),
         "mails": mails,
         "incidents": incidents,
@@ -70,12 +72,13 @@ def entity_graph(request: PersonRequest) -> HttpResponse:
     if thing is None:
         return redirect("entity")
     graph = graph_of_thing(thing, last_days(wish["days"]), client=wish["client"])
-    context = {
+    context: dict[str, Any] = {
         "title": thing.label,
         "about": thing.kind.label,
         "back": reverse("entity") + _link(wish),
         "period_words": PERIODS[wish["days"]],
     }
+    context["blind"] = blind_clients(wish["client"])
     return show(request, "console/graph.html", {**context, **_pictured(graph)})
 
 
@@ -86,6 +89,7 @@ def incident_graph(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         "title": incident.title,
         "about": f"Incident #{incident.number} at {incident.tenant.name}",
         "back": reverse("incident", args=[incident.id]),
+        "blind": blind_clients(incident.tenant.slug),
         "period_words": "",
     }
     graph = graph_of_incident(incident)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -15,6 +17,7 @@ from console.lib.forms import ResolveForm, RevisionForm
 from console.lib.http import PersonRequest, ask, for_staff, show
 from console.lib.incident_forms import BlockForm, PullForm, ReasonForm, ReportForm
 from console.presence import look_at
+from console.queries.blindness import blind_of
 from console.queries.incident import incident_page
 from console.queries.rows import copies_words
 from console.queries.rules import block_forecast
@@ -24,6 +27,7 @@ from incidents.access import access_incident
 from incidents.assessment import copies_within_reach, within_reach
 from incidents.campaigns.moving import successor
 from incidents.client_words import read_answers
+from incidents.models import Incident
 from incidents.orders import LATE_COPIES
 from incidents.remediation import (
     block_sender,
@@ -55,15 +59,21 @@ def incident(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
     if found.is_merged:
         return redirect("incident", successor(found).id)
+    page = incident_page(found, request.user)
     context = {
         "at": "queue",
-        "page": incident_page(found, request.user),
+        "page": page,
         "story": story_of(found),
         "looking": look_at(found, request.user),
-        "work": work_of(found),
+        "work": work_of(found, _open_of(page.elsewhere.shown)),
     }
     mark_seen(incident=found, person=request.user)
     return show(request, "console/incident.html", context, partial="case")
+
+
+def _open_of(incidents: Iterable[Incident]) -> set[UUID]:
+    """Those of which nothing more is to be told than that they are open."""
+    return {incident.id for incident in incidents if incident.is_open}
 
 
 @require_POST
@@ -88,8 +98,8 @@ def incident_pull(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         return redirect("job", job.id)
     copies = pullable(copies_of(found))
     n = len(copies_within_reach(copies)) or len(copies)
-    context = {"incident": found, "form": form, "copies": copies_words(n), "n": n}
-    context["deleted"] = len(copies) - n
+    context: dict[str, Any] = {"incident": found, "form": form, "copies": copies_words(n), "n": n}
+    context |= {"deleted": len(copies) - n, "blind": blind_of(found.tenant_id)}
     return ask(request, "console/incident_pull.html", context)
 
 
@@ -118,12 +128,10 @@ def incident_restore(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         job = restore_incident(incident=found, actor=request.user, **form.cleaned_data)
         messages.success(request, "The copies go back where they were.")
         return redirect("job", job.id)
-    copies = copies_words(int(found.counts.get("removed", 0)))
-    return ask(
-        request,
-        "console/incident_restore.html",
-        {"incident": found, "form": form, "copies": copies},
-    )
+    n = int(found.counts.get("removed", 0))
+    context = {"incident": found, "form": form, "copies": copies_words(n), "n": n}
+    context["blind"] = blind_of(found.tenant_id)
+    return ask(request, "console/incident_restore.html", context)
 
 
 @for_staff
@@ -141,7 +149,10 @@ def incident_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         )
         messages.success(request, f"The gateway holds mail of {found.sender} within seconds.")
         return redirect("incident", found.id)
-    context = {"incident": found, "form": form, "forecast": block_forecast(found)}
+    forecast = block_forecast(found)
+    if forecast is not None and forecast.stops:
+        form.fields["despite"].widget.attrs["required"] = True
+    context = {"incident": found, "form": form, "forecast": forecast}
     return ask(request, "console/incident_block.html", context)
 
 
@@ -154,6 +165,7 @@ def incident_resolve(request: PersonRequest, incident_id: UUID) -> HttpResponse:
         messages.success(request, f"#{found.number} is resolved.")
         return redirect("queue")
     context = {"incident": found, "form": form, "reach": within_reach(found.counts)}
+    context["blind"] = blind_of(found.tenant_id)
     return ask(request, "console/incident_resolve.html", context)
 
 

@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from console.lib.forms import SlaForm, StatementForm
 from console.lib.http import PersonRequest, ask, for_staff, said, show
 from console.lib.period import Asked, asked_on
+from console.queries.blindness import blind_clients, blind_of
 from console.queries.clients import client_choices
 from console.queries.kpis import MEASURES, figures, figures_by_client, page_behind
 from console.queries.sla import (
@@ -82,6 +83,7 @@ def sla(request: PersonRequest) -> HttpResponse:
         "at": "sla",
         "asked": asked,
         **client_choices(),
+        "blind": blind_clients(asked.client),
         "attested": attested,
         "why_not": why_not,
         "soon": soon[:_SHOWN],
@@ -128,7 +130,8 @@ def client_statement(request: PersonRequest, slug: str) -> HttpResponse:
         job = ask_statement(tenant=tenant, actor=request.user, **form.wish())
         messages.success(request, "The statement is being made. Its files appear on this page.")
         return redirect("job", job.id)
-    return ask(request, "console/client_statement.html", {"client": tenant, "form": form})
+    context = {"client": tenant, "form": form, "blind": blind_of(tenant.id)}
+    return ask(request, "console/client_statement.html", context)
 
 
 @for_staff

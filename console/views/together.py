@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from console.lib.http import PersonRequest, for_staff, show
 from console.lib.incident_forms import OtherForm, WhyForm
+from console.queries.blindness import blind_of
 from console.queries.together import together_page
 from console.views.incident import seen_revision
 from incidents.access import access_incident, access_regrouping
@@ -41,7 +42,7 @@ def incident_together(request: PersonRequest, incident_id: UUID) -> HttpResponse
         name: OtherForm(auto_id=f"{name}_%s", use_required_attribute=False)
         for name in ("mails", "merge", "campaign")
     }
-    context = {"at": "queue", "page": page, "ask": asked}
+    context = {"at": "queue", "page": page, "ask": asked, "blind": blind_of(found.tenant_id)}
     return show(request, "console/together.html", context)
 
 

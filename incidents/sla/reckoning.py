@@ -89,8 +89,8 @@ def _note_steps(incident: Incident, now: datetime) -> None:
     if incident.acted_at is None:
         jobs = Job.objects.filter(tenant=incident.tenant_id, incident=incident, kind__in=_ACTS)
         incident.acted_at = jobs.aggregate(first=Min("created_at"))["first"]
-    if within_reach(incident.counts) or _is_in_other_hands(incident):
-        incident.contained_at = None
+    if within_reach(incident.counts) or _is_in_other_hands(incident) or incident.finding:
+        incident.contained_at = None  # of a finding there is nothing to contain
     elif incident.contained_at is None:
         incident.contained_at = now
 

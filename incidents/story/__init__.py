@@ -5,9 +5,9 @@ Built from observations, actions and audit each time it is read; every line name
 ``tell_story(incident)``   all of it
 ``exposure(counts)``       a row's few words
 ``lines.py`` what is a line; ``sender.py`` who wrote and how the name was borrowed; ``layers.py``
-what each layer saw; ``people.py`` what people and Bailey did; ``chain.py`` whom they passed it on
-to; ``account.py`` what was seen of an account and done about it; ``headline.py`` the sentence
-above; ``gaps.py`` what nobody looked at.
+what each layer saw; ``reading.py`` when a copy was read; ``people.py`` what people and Bailey did;
+``chain.py`` whom they passed it on to; ``account.py`` what was seen of an account and done about
+it; ``headline.py`` the sentence above; ``gaps.py`` what nobody looked at.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
     lines = [
         *sender_lines(messages, client),
         *layer_lines(messages, copies, seen, names, client),
-        *reply_lines(incident, copies, names),
-        *chain_lines(copies, names, client),
+        *reply_lines(incident, copies, seen, names),
+        *chain_lines(copies, seen, names, client),
         *job_lines(incident, copies),
         *look_lines(copies, names),
         *rule_lines(incident, client),

@@ -7,7 +7,7 @@ Message-ID **and** its sender: an id alone anybody can write.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from incidents.models import Delivery, Observation
 from incidents.models.mail import Direction, Place
 from incidents.story.lines import Line, Names, join
+from incidents.story.reading import read_and_did
 from incidents.story.sender import Client
 from tenants.scope import Role, current_scope
 
@@ -98,7 +99,12 @@ def _recipients(mail: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({str(each.get("address") or "") for each in people} - {""}))
 
 
-def chain_lines(copies: Sequence[Delivery], names: Names, client: Client) -> Iterator[Line]:
+def chain_lines(
+    copies: Sequence[Delivery],
+    seen: Mapping[Any, Sequence[Observation]],
+    names: Names,
+    client: Client,
+) -> Iterator[Line]:
     """In the portal without the recipients: it does not read what layers wrote."""
     forwarded = [copy for copy in copies if copy.forwarded_at]
     is_portal = current_scope().role is Role.PORTAL
@@ -109,17 +115,24 @@ def chain_lines(copies: Sequence[Delivery], names: Names, client: Client) -> Ite
         assert step.copy.forwarded_at is not None
         short = [_short(each, names, client) for each in step.recipients]
         who = _short(step.copy.recipient, names, client)
+        is_first = read_and_did(step.copy, seen.get(step.copy.id, ()), step.copy.forwarded_at)
         yield Line(
             at=step.copy.forwarded_at,
             lane="person",
-            lead=f"{who} passed it on to {join(short)}."
-            if short
-            else _("%(who)s passed it on.") % {"who": who},
+            lead=_passed_on(who, short, is_first=is_first),
             text=" ".join(filter(None, (_BY_SENT_ITEMS, _where(step, names, client)))),
             source=f"observation:{step.copy.forwarded_by}",
             recipients=(step.copy.recipient,),
             names_them=True,
         )
+
+
+def _passed_on(who: str, whom: Sequence[str], *, is_first: bool) -> str:
+    """``is_first``: that she read it is told nowhere else."""
+    if whom:
+        return f"{who} {'read it and ' if is_first else ''}passed it on to {join(whom)}."
+    did = _("%(who)s read it and passed it on.") if is_first else _("%(who)s passed it on.")
+    return did % {"who": who}
 
 
 def _short(address: str, names: Names, client: Client) -> str:

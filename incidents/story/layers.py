@@ -13,8 +13,10 @@ from incidents.mail.signals.domains import Likeness
 from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
 from incidents.story.lines import Line, Names, Tone, all_inboxes, place_words
+from incidents.story.reading import is_told_by_answer
 from incidents.story.sender import Client, proofs
 from incidents.words import GRAVE, LET_THROUGH, VERDICT_WORDS_WITHIN, Mark
+from tenants.scope import Role, current_scope
 
 _GATEWAY_DID = {
     Outcome.DELIVERED: _n("Let it through."),
@@ -120,8 +122,9 @@ def _of_copy(
             place = one.place
         if one.is_read and not was_read:
             was_read = True
-            text = _READ if copy.clicked_at is None else _READ_MARK
-            yield _Saying("person", _("{who} read it."), text, "", copy.message_id), one
+            if not is_told_by_answer(copy, seen):
+                text = _READ if copy.clicked_at is None else _READ_MARK
+                yield _Saying("person", _("{who} read it."), text, "", copy.message_id), one
         if one.verdict is not None:
             yield from _judged(one, copy)
             if one.layer == Layer.MAILBOX and (one.detail.get("decided") or {}).get("rule_id"):
@@ -137,7 +140,8 @@ def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observa
     if copy.is_bypass and one.layer == Layer.MAILBOX:
         text = copy.match_reason
         yield _Saying("gateway", _("Never saw it."), text, "", copy.message_id), one
-    sure = f" ({one.confidence:.2f})" if one.confidence is not None else ""
+    is_said = one.confidence is not None and current_scope().role is not Role.PORTAL
+    sure = f" ({one.confidence:.2f})" if is_said else ""
     said = {"what": _(VERDICT_WORDS_WITHIN[one.verdict or ""]), "sure": sure}
     if one.layer == Layer.VENDOR:
         lead = _("The mail host judged it %(what)s%(sure)s:") % said

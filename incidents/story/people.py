@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Min, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 
@@ -18,9 +21,11 @@ from incidents.models import (
     Intent,
     Job,
     Message,
+    Observation,
     ReleaseLook,
 )
 from incidents.story.lines import Line, Names, Tone, all_copies, number, some_copies
+from incidents.story.reading import read_and_did
 from incidents.story.sender import Client
 from tenants.models import AuditEntry
 from tenants.scope import Role, current_scope
@@ -81,7 +86,12 @@ _OPENED = {
 }
 
 
-def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
+def reply_lines(
+    incident: Incident,
+    copies: Sequence[Delivery],
+    seen: Mapping[Any, Sequence[Observation]],
+    names: Names,
+) -> Iterator[Line]:
     """Who opened a link of it and who answered it; who passed it on: ``chain.py``."""
     asked = _ASKED.get(Incident.Kind(incident.kind), "Seen in the sent items.")
     for copy in copies:
@@ -97,10 +107,12 @@ def reply_lines(incident: Incident, copies: Sequence[Delivery], names: Names) ->
                 tone=Tone.ALARM,
             )
         if copy.replied_at is not None:
+            is_first = read_and_did(copy, seen.get(copy.id, ()), copy.replied_at)
+            did = _("%(who)s read it and replied.") if is_first else _("%(who)s replied.")
             yield Line(
                 at=copy.replied_at,
                 lane="person",
-                lead=_("%(who)s replied.") % {"who": names.of(copy.recipient)},
+                lead=did % {"who": names.of(copy.recipient)},
                 text=asked,
                 source=f"observation:{copy.replied_by}",
                 recipients=(copy.recipient,),
@@ -115,11 +127,12 @@ def look_lines(copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
     if current_scope().role is Role.PORTAL:
         return
     looks = ReleaseLook.objects.filter(delivery__in=copies, looked_at__isnull=False)
-    for look in looks.select_related("delivery").order_by("looked_at")[:MOST]:
+    for look in looks.select_related("delivery", "intent").order_by("looked_at")[:MOST]:
         assert look.looked_at is not None
         whom = look.delivery.recipient
         proof = f" Delivered: {look.get_proof_display().lower()}." if look.proof else ""
-        after = f"Looked at after the release by {look.released_by}:"
+        what = "putting it back" if look.intent.action == "restore" else "the release"
+        after = f"Looked at after {what} by {look.released_by}:"
         yield Line(
             at=look.looked_at,
             lane="mailbox",
@@ -135,6 +148,7 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
     """Jobs on the incident, and those on one of its copies alone: a release of held mail."""
     of_copies = Intent.objects.filter(delivery__in=copies, job__incident=None)
     jobs = Job.objects.filter(Q(incident=incident) | Q(id__in=of_copies.values("job_id")))
+    looked_at_next = _next_looks(copies)
     for job in jobs.order_by("created_at")[:MOST]:
         words = _JOBS.get(Job.Kind(job.kind))
         if words is None:
@@ -151,6 +165,8 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
             texts.append(f"{number(failed)} failed.")
         if job.reason:
             texts.append(f"Reason: {job.reason.rstrip('.')}.")
+        if at := looked_at_next.get(job.id):
+            texts.append(f"Next look at {at:%H:%M} UTC.")
         yield Line(
             at=job.created_at,
             lane="action",
@@ -159,6 +175,13 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
             source=f"job:{job.id}",
             names_them=True,
         )
+
+
+def _next_looks(copies: Sequence[Delivery]) -> dict[UUID, datetime]:
+    """Pull → when its copies are looked at again, whether they are still gone."""
+    due = Intent.objects.filter(delivery__in=copies, action="pull", state=Intent.State.VERIFIED)
+    due = due.exclude(checks_left=[]).order_by()
+    return dict(due.values("job_id").annotate(at=Min("due_at")).values_list("job_id", "at"))
 
 
 def rule_lines(incident: Incident, client: Client) -> Iterator[Line]:

@@ -125,6 +125,33 @@ def test_what_was_read_is_not_said_of_the_copies_that_are_left(as_ana, cast, gat
     assert page.sentence == "1 copy can be reached by people now; 2 of all 3 were read."
 
 
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        ({"copies": 1, "in_inbox": 1}, "1 copy can be reached by people now, not read so far."),
+        (
+            {"copies": 1, "in_inbox": 1, "read": 1},
+            "1 copy can be reached by people now, and was read.",
+        ),
+        (
+            {"copies": 2, "in_inbox": 2, "read": 2},
+            "2 copies can be reached by people now, both read.",
+        ),
+        (
+            {"copies": 3, "in_inbox": 3},
+            "3 copies can be reached by people now, none of them read so far.",
+        ),
+        (
+            {"copies": 3, "in_inbox": 3, "read": 1},
+            "3 copies can be reached by people now, 1 of them read.",
+        ),
+    ],
+)
+def test_the_sentence_on_exposure_is_english(as_ana, cast, numbers, sentence):  # noqa: F811
+    page, _ = read(as_ana, delivered(cast, counts=counts(**{"delivered": 1} | numbers)))
+    assert page.sentence == sentence
+
+
 def test_lists_that_are_cut_say_so(as_ana, cast, gate):  # noqa: F811
     many = counts(copies=900, delivered=900, in_inbox=900, messages=150)
     incident = delivered(cast, counts=many)

@@ -91,6 +91,15 @@ CONSOLE = {
     "found late": lambda made: reverse("client_gaps", args=["acme"]),
     "modes": lambda made: reverse("modes", args=["acme"]),
     "accounts": lambda made: reverse("client_accounts", args=["acme"]),
+    "what hangs together": lambda made: reverse("incident_graph", args=[made["incident"].id]),
+    "why together": lambda made: reverse("incident_together", args=[made["incident"].id]),
+    "a sender": lambda made: reverse("entity") + "?kind=sender&value=eve@evil.example",
+    "around a sender": lambda made: reverse("entity_graph") + "?kind=sender&value=eve@evil.example",
+    "agreed times": lambda made: reverse("sla"),
+    "a statement to make": lambda made: reverse("client_statement", args=["acme"]),
+    "whether to pull": lambda made: reverse("incident_pull", args=[made["incident"].id]),
+    "whether to restore": lambda made: reverse("incident_restore", args=[made["incident"].id]),
+    "whether to resolve": lambda made: reverse("incident_resolve", args=[made["incident"].id]),
     "renewed rehearsal": lambda made: reverse("renewal", args=[made["renewal"].id]),
 }
 

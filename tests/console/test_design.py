@@ -95,6 +95,16 @@ def test_templates_trust_no_text(template):
     assert not re.search(r"\|\s*safe\b|autoescape off", template.read_text())
 
 
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_link_that_covers_its_row_covers_no_more(template):
+    """``.open`` spreads over the nearest box that is placed: without ``data-row`` over the page."""
+    for row in re.findall(r"<tr[^>]*>(?:(?!</tr>).)*</tr>", template.read_text(), re.S):
+        if 'class="open"' in row:
+            opening = row[: row.index(">") + 1]
+            assert "data-row" in opening
+            assert not re.search(r'<input (?!class="over")[^>]*type="checkbox"', row)
+
+
 def test_forms_stand_in_modules_of_forms_and_never_in_views():
     views = [*(ROOT / "console/views").glob("*.py"), ROOT / "console/portal/views.py"]
     forms = re.compile(r"^class \w+\(.*Form\w*\)", re.MULTILINE)

@@ -145,6 +145,32 @@ def test_one_click_on_the_incident_pulls_what_waits(cast: Cast, as_ana):
     assert as_ana.post(reverse("proposal_approve", args=[proposal.id])).status_code == 409
 
 
+def test_the_pull_that_waits_is_the_one_recommended_action(cast: Cast, as_ana):
+    proposal = condemned(cast)
+    page = text(as_ana, "incident", proposal.incident_id)
+    [card] = re.findall(r'<section class="card act".*?</section>', page, re.S)
+    assert 'aria-label="Recommended action"' in card
+    assert card.count("btn primary") == 1
+    assert card.index("Approve: pull 2 copies") < card.index("Reversible.")
+    assert card.index("Reversible.") < card.index("Pull with a reason of yours")
+    assert "Leave them" in card
+    queue = as_ana.get(reverse("queue"), {"tab": "team"}).content.decode()
+    assert "Pull waits for approval" in queue
+    with scope(cast.acme):
+        set_mode(tenant=cast.acme, mode="monitor", actor=cast.mo)
+    serve_responses(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+    queue = as_ana.get(reverse("queue"), {"tab": "team"}).content.decode()
+    assert "waits for approval" not in queue
+
+
+def test_a_call_is_logged_beside_whom_to_call(cast: Cast, as_ana):
+    proposal = condemned(cast)
+    page = text(as_ana, "incident", proposal.incident_id)
+    [line] = re.findall(r'<div class="card call">.*?</div>', page, re.S)
+    assert reverse("incident_call", args=[proposal.incident_id]) in line
+    assert page.count("Log a call") == 1
+
+
 def test_declining_takes_a_reason(cast: Cast, as_ana):
     proposal = condemned(cast)
     address = reverse("proposal_decline", args=[proposal.id])

@@ -12,7 +12,8 @@ from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.models import ContentAccess, Delivery, Incident, Job, Message
-from incidents.services import share_incident
+from incidents.services import share_incident, take_incident
+from incidents.services.waiting import wait_for
 from incidents.words import Place, Verdict
 from tenants.models import AuditEntry
 from tenants.scope import Role, tenant_scope
@@ -202,6 +203,8 @@ def test_pulling_starts_a_job_that_can_be_followed(as_ana, phish):
     assert "Pull from mailboxes" in page
     assert "cfo@acme.example" in page
     assert "fraud" in page
+    # What was read back changes the copy after the job is over.
+    assert f'data-live="job:{answer["Location"][-36:]} incident:{phish.id}"' in page
 
 
 def test_resolving_needs_a_cause(as_ana, phish):
@@ -346,6 +349,24 @@ class TestPortal:
         assert str(hidden.id) not in page
         assert as_pia.get(reverse("portal_incident", args=[shared.id])).status_code == 200
         assert as_pia.get(reverse("portal_incident", args=[hidden.id])).status_code == 404
+
+    def test_what_is_asked_stands_on_the_incident_too_in_a_clients_words(self, as_pia, cast):
+        shared = open_phish(cast.acme)
+        with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+            share_incident(incident=shared, actor=cast.ana)
+            take_incident(incident=shared, actor=cast.ana)
+        where = reverse("portal_incident", args=[shared.id])
+        assert "Did you pay?" not in as_pia.get(where).content.decode()
+        with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+            wait_for(incident=shared, actor=cast.ana, cause="client_answer", asked="Did you pay?")
+
+        page = as_pia.get(where).content.decode()
+        assert "Did you pay?" in page
+        question = as_pia.get(reverse("portal_answer", args=[shared.id])).content.decode()
+        assert "Did you pay?" in question
+        assert f'href="{reverse("portal_answer", args=[shared.id])}"' in page
+        assert "Being worked on" in page
+        assert "Triaged" not in page + as_pia.get(reverse("portal")).content.decode()
 
     def test_the_client_sees_who_opened_its_mail_and_why(self, as_pia, cast, settings):
         incident = open_phish(cast.acme)

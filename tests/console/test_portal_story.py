@@ -120,7 +120,7 @@ def test_the_story_in_german(cfo: Cast, shared: Incident):
     assert (
         "Absender: “Karla Berg” schrieb von cfo@acrne.example (ähnlich wie acme.example)." in told
     )
-    assert "Postfach: Als Betrug eingestuft (0.97)" in told
+    assert "Postfach: Als Betrug eingestuft" in told, "a client reads no score"
     assert any(line.startswith("Postfach: Nachgelesen: nicht mehr in ") for line in told), told
     assert any(line.startswith("Maßnahme: Ana entfernt gerade") for line in told)
     assert "Person: info@acme.example hat geantwortet." in told or any(

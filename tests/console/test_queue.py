@@ -1,5 +1,6 @@
 """The queue's order and its filters, and what a row may say while a layer is blind."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,8 @@ from django.utils import timezone
 
 from api_bridge.models import Connection
 from console.queries.queue import Filters, queue_page, tab_counts
-from console.queries.rows import job_words
+from console.queries.rows import Part, job_words
+from console.templatetags.bailey import exposed
 from incidents.assessment import queue_rank
 from incidents.codes import COUNTS
 from incidents.correlation import make_sense_of_backlog
@@ -322,3 +324,10 @@ def test_a_row_about_access_speaks_of_no_mail(as_ana, cast):
 )
 def test_a_job_without_copies_does_not_say_that_it_did_something(kind, detail, words):
     assert job_words(Job(kind=kind, state="done", counts={"copies": 0}, detail=detail)) == words
+
+
+def test_what_is_exposed_reads_aloud_as_a_list():
+    """Dots are for the eye alone; without a pause "2 in inbox1 read" is read as one word."""
+    said = exposed([Part("2 in inbox", "crit"), Part("1 read", "high")])
+    seen = re.sub(r'<span class="faint" aria-hidden="true">.*?</span>', "", said)
+    assert re.sub(r"<[^>]*>", "", seen) == "2 in inbox, 1 read"

@@ -16,6 +16,7 @@ from django.utils.html import escape
 from console.queries import kpis, similar, sla
 from console.queries.kpis import MEASURES, figures, incidents_behind
 from console.queries.similar import similar_to
+from console.queries.work import work_of
 from incidents.codes import COUNTS
 from incidents.models import Comment, GroupKey, Incident, Mention, SavedView, SlaPlan
 from incidents.services import resolve_incident
@@ -52,11 +53,15 @@ def test_two_browsers_at_one_incident(cast, phish):
     said = {"classification": "benign", "cause_code": "expected"}
 
     first = ana.post(where, {**forms[0], **said, "cause": "Ana says so"})
-    second = bo.post(where, {**forms[1], **said, "cause": "Bo says so"})
+    wish, page = {**forms[1], **said, "cause": "Bo says so"}, f"http://testserver{where}"
+    second = bo.post(where, wish, headers={"Referer": page})
+    foreign = bo.post(where, wish, headers={"Referer": "https://evil.example/"})
 
     assert first.status_code == 302
     assert second.status_code == 409
     assert "Ana resolved it at" in second.content.decode()
+    assert f'href="{page}">Look at it again' in second.content.decode()
+    assert "evil.example" not in foreign.content.decode()
     with staff(cast):
         assert Incident.objects.get(id=phish.id).cause == "Ana says so"
 
@@ -385,6 +390,13 @@ def test_like_this_one_says_why_and_what_it_turned_out_to_be(cast, phish):
     assert "the same sender" in like.why
     page = browser(cast.ana).get(reverse("incident", args=[phish.id])).content.decode()
     assert "A lookalike" in page.partition("Like this one")[2]
+
+
+def test_what_stands_open_at_other_clients_is_not_told_twice(cast, phish):
+    there = open_incident(cast.globex)
+    with staff(cast):
+        assert [like.incident for like in work_of(phish).similar] == [there]
+        assert work_of(phish, {there.id}).similar == []
 
 
 def test_like_this_one_is_cut_after_the_likest_in_one_order(cast, phish, monkeypatch):

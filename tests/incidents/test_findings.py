@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from console.queries.findings import wrong_with
 from console.queries.portal import shared_incidents
 from incidents.findings import Trouble, note_findings
 from incidents.models import Finding, Incident, Report
@@ -55,6 +56,18 @@ def test_it_is_no_bypass_and_mail_does_not_change_it(cast, scope):
         refresh_incident(incident)
         incident.refresh_from_db()
         assert (incident.state, incident.title) == ("new", "MX records have changed")
+
+
+def test_the_page_says_what_is_wrong_and_nothing_counts_as_contained(cast, scope):
+    with scope():
+        note_findings(cast.acme, ["mx"], [A])
+        incident = Incident.objects.get()
+        refresh_incident(incident)
+        incident.refresh_from_db()
+        assert incident.contained_at is None, "it was never exposed"
+        assert wrong_with(incident).sentence == "acme.example: mail still goes elsewhere."
+        note_findings(cast.acme, ["mx"], [A, B])
+        assert wrong_with(incident).sentence == "2 things are wrong."
 
 
 def test_people_can_do_with_it_what_they_do_with_others(cast, scope, no_broker, settings, tmp_path):

@@ -26,6 +26,7 @@ from incidents.looks_words import next_step
 from incidents.models import Delivery, Disagreement, Incident, Intent, ReleaseLook
 from incidents.remediation import pull_incident, release_held, settle_intent
 from incidents.revoked import stop_allowing
+from incidents.story import tell_story
 from incidents.words import Outcome, Place, Verdict
 from tenants.doors import ClaimedWork
 from tenants.ids import new_id
@@ -279,6 +280,9 @@ def test_a_copy_that_was_given_back_is_looked_at_too(cast: Cast, cloud):
     work(cast.acme)
     assert look(cast).outcome == "kept"
     with _scope(cast):
+        told = " ".join(line.lead for line in tell_story(Incident.objects.get()).lines)
+        assert "Looked at after putting it back by Ana: still there." in told
+        assert "the release" not in told, "nobody released it"
         pull_incident(incident=Incident.objects.get(), actor=cast.bo, reason="It is false")
         found = ReleaseLook.objects.get()
         ask_look(look=found, actor=cast.ana)

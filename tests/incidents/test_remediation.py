@@ -17,6 +17,7 @@ from incidents.intake import record
 from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown
 from incidents.models import Delivery, Incident, Intent, Job
 from incidents.remediation import look_again, pull_incident, restore_incident, settle_intent
+from incidents.story import tell_story
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
 from tenants.models import AuditEntry, Tenant
@@ -145,12 +146,16 @@ def test_pull_then_restore_is_the_identity(cast: Cast, incident: Incident, mailb
     with _scope(cast.acme):
         incident.refresh_from_db()
         assert (incident.state, incident.counts["removed"]) == ("contained", 2)
+        due = min(Intent.objects.values_list("due_at", flat=True))
+        [told] = [line.text for line in tell_story(incident).lines if "pulled" in line.lead]
+        assert told.endswith(f"Next look at {due:%H:%M} UTC.")
         restored = restore_incident(incident=incident, actor=cast.ana)
     work(cast.acme)
     assert mailboxes.places == before
     with _scope(cast.acme):
         restored.refresh_from_db()
         assert restored.state == "done"
+        assert not [line for line in tell_story(incident).lines if "Next look" in line.text]
         assert set(Delivery.objects.values_list("place", flat=True)) == {"inbox", "junk"}
 
 

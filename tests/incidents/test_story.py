@@ -195,6 +195,25 @@ def test_reading_and_answering_stand_in_the_story(cfo):
     assert headline.endswith("One person read it. One person replied.")
 
 
+def test_who_answered_before_the_read_mark_was_seen_had_read_it_then(cfo):
+    """A read mark is seen when the mailbox is looked at next: nobody answers before she reads."""
+    marks = [
+        mailbox_saw(
+            cfo.acme, whom, item=item, observed_at=after(500), is_read=True, verdict=None, mail={}
+        )
+        for whom, item in ((IT, "i1"), (INFO, "i2"))
+    ]
+    tell(cfo, *fraud(cfo), *marks)
+    with scope(cfo):
+        Delivery.objects.filter(recipient=IT).update(replied_at=after(420))
+        Delivery.objects.filter(recipient=INFO).update(forwarded_at=after(430))
+        told = sentences(tell_story(Incident.objects.select_related("tenant").get()))
+
+    assert "person: it@ read it and replied. Whether money was sent is not known." in told
+    assert any(line.startswith("person: info@ read it and passed it on.") for line in told)
+    assert not any("read it." in line for line in told)
+
+
 def test_a_rule_written_for_the_incident_stands_at_the_gateway(cfo):
     tell(cfo, *fraud(cfo))
     with analyst(cfo):

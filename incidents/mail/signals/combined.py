@@ -35,7 +35,7 @@ def combined(codes: frozenset[str]) -> Iterator[Reason]:
     if codes & LURE and codes & CHEAP_PLACE:
         yield Reason(
             "lure_to_cheap_place",
-            "The mail lures the reader to a place that anybody can have for nothing.",
+            "The mail gives a reason to follow a link to a place that does not say whose it is.",
         )
     if codes & REPLY_SWITCH and codes & LETTER:
         yield Reason(

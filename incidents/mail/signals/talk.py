@@ -77,7 +77,7 @@ def talk(reading: Reading) -> Iterator[Reason]:
         if points >= 2 * (topic.enough + extra) + STRONGLY:
             yield Reason(
                 f"talk_{topic.name}_strongly",
-                f"The text is full of it: {len(said)} such phrases.",
+                f"The text {topic.says} in {len(said)} phrases.",
                 str(len(said)),
             )
 

@@ -17,8 +17,8 @@ from api_bridge.push import NO_PUSH
 from api_bridge.sight import why_not_acting
 from api_bridge.sync import serve_sync
 from console.queries.access import access_page
+from console.queries.advice import advice_for
 from console.queries.blindness import Blindness
-from console.queries.incident import advice_for
 from console.queries.rows import can_pull
 from incidents.correlation import make_sense_of_backlog
 from incidents.execution import serve_remediation

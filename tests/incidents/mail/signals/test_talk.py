@@ -102,3 +102,15 @@ def test_phrases_are_found_as_whole_words_in_their_order():
         "iban",
     ]
     assert phrases.find(words("bank account new, ibanez")) == []
+
+
+def test_what_is_said_of_a_text_is_true_of_it():
+    bill = "Our bank account has changed; pay by bank transfer to the new account: details below."
+    told = [reason.text for reason in reasons_of(mail(text=bill))]
+    assert not any("offers a share" in text for text in told), "words alone are no offer"
+
+
+def test_a_text_full_of_a_topic_names_the_topic():
+    said = f"{SAID['prize']} You are a winner of the lottery jackpot; a free gift is your reward."
+    told = {reason.code: reason.text for reason in reasons_of(mail(text=said))}
+    assert "promises a prize or a present" in told["talk_prize_strongly"]

@@ -1,0 +1,156 @@
+"""What is recommended at an incident, with its effect, and what else can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from console.queries.blindness import Blind
+from console.queries.disagreements import Row as Contradiction
+from console.queries.rows import can_block, can_pull, copies_words
+from incidents.assessment import within_reach
+from incidents.models import Incident, Job, PullProposal
+from incidents.proposals import waiting_for_a_yes
+
+_PULLED = "They go to a hidden folder, and each is read back. Reversible."
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """An action with its effect; ``href`` is the question that comes before it."""
+
+    text: str
+    effect: str
+    href: str
+    icon: str
+
+
+def advised(
+    incident: Incident, blind: Blind, contradictions: list[Contradiction]
+) -> tuple[Advice, PullProposal | None]:
+    """The next step, and the pull that waits for a yes where that is it."""
+    is_blocked = Job.objects.filter(
+        tenant=incident.tenant_id, incident=incident, kind=Job.Kind.BLOCK, state=Job.State.DONE
+    ).exists()
+    proposal = proposal_of(incident) if can_pull(incident, blind) else None
+    if proposal is not None:
+        return _approval(proposal), proposal
+    return advice_for(incident, blind, contradictions, is_blocked=is_blocked), None
+
+
+def _approval(proposal: PullProposal) -> Advice:
+    """The pull that is prepared; its address takes the yes itself."""
+    effect = f"{proposal.why} {proposal.left}".strip()
+    return Advice(
+        f"Approve: pull {copies_words(proposal.waiting)}",
+        f"{effect} {_PULLED}",
+        reverse("proposal_approve", args=[proposal.id]),
+        "undo-2",
+    )
+
+
+def advice_for(
+    incident: Incident,
+    sight: Blind,
+    contradictions: Sequence[Contradiction] = (),
+    *,
+    is_blocked: bool = False,
+) -> Advice:
+    """Never a purge; what can be undone comes first; nothing that the client's layers cannot do."""
+    if incident.kind == Incident.Kind.ACCOUNT:
+        effect = "Ask whether it was the person herself. If not, have the password of "
+        effect += f"{incident.sender} renewed and its sessions ended."
+        if not incident.is_without_mail:
+            effect += " It cannot send until somebody lifts the stop."
+        return Advice("Call the contact", effect, question_of(incident, "call"), "phone")
+    reach = within_reach(incident.counts)
+    if reach and not can_pull(incident, sight):
+        return _without_a_pull(incident, sight, reach, is_blocked=is_blocked)
+    if reach:
+        unseen = int(incident.counts.get("unseen", 0))
+        return Advice(
+            f"Pull {copies_words(reach)}",
+            f"{_PULLED.rstrip('.')}, no approval needed."
+            + (f" {copies_words(unseen).capitalize()} must be found first." if unseen else ""),
+            reverse("incident_pull", args=[incident.id]),
+            "undo-2",
+        )
+    repair = next((each.item for each in contradictions if each.is_proposal), None)
+    if repair is not None:
+        return Advice(
+            "Accept the repair",
+            repair.proposal["text"],
+            reverse("disagreement_accept", args=[repair.id]),
+            "check",
+        )
+    held = int(incident.counts.get("held", 0))
+    return Advice(
+        f"Keep {copies_words(held)} held and resolve" if held else "Resolve",
+        "Nothing is within anybody's reach."
+        + (" Held mail can be released later." if held else ""),
+        reverse("incident_resolve", args=[incident.id]),
+        "check",
+    )
+
+
+def _without_a_pull(incident: Incident, sight: Blind, reach: int, *, is_blocked: bool) -> Advice:
+    """What helps where no layer can fetch a copy back: stop more, then tell the people."""
+    n = copies_words(reach)
+    if sight.acts_not and not sight.mailbox_since:
+        why = f"{n.capitalize()} cannot be pulled. {sight.acts_not}"
+    elif sight.has_mailbox:
+        why = f"The mailbox layer is blind: {n} cannot be pulled now."
+    else:
+        why = f"{incident.tenant.name} has no mailbox layer: {n} cannot be pulled."
+    if can_block(incident, sight) and not is_blocked:
+        effect = f"{why} The gateway holds what this sender sends next; then tell the recipients."
+        return Advice("Block sender", effect, question_of(incident, "block"), "ban")
+    effect = f"{why} Call the contact, have them deleted, and note what was said."
+    return Advice("Tell the recipients", effect, question_of(incident, "call"), "phone")
+
+
+def proposal_of(incident: Incident) -> PullProposal | None:
+    """What waits for a person's yes; None where nothing does."""
+    rows = PullProposal.objects.filter(tenant=incident.tenant_id, incident=incident)
+    return rows.filter(waiting_for_a_yes()).first()
+
+
+def _instead(proposal: PullProposal | None) -> list[Advice]:
+    """What else a person can do with a pull that waits for her yes."""
+    if proposal is None:
+        return []
+    decline = reverse("proposal_decline", args=[proposal.id])
+    own = question_of(proposal.incident, "pull")
+    return [
+        Advice("Pull with a reason of yours", "", own, "undo-2"),
+        Advice("Leave them", "", decline, ""),
+    ]
+
+
+def other_actions(
+    incident: Incident, sight: Blind, advice: Advice, proposal: PullProposal | None = None
+) -> list[Advice]:
+    """What else can be done, without what is recommended already."""
+    wish = _instead(proposal)
+    if within_reach(incident.counts) and sight.mailbox_since:
+        text = "Pull when the layer sees again"
+        wish.append(Advice(text, "", question_of(incident, "pull"), "undo-2"))
+    if can_block(incident, sight):
+        wish.append(Advice("Block sender", "", question_of(incident, "block"), "ban"))
+    if incident.counts.get("removed"):
+        wish.append(Advice("Restore", "", question_of(incident, "restore"), "corner-up-left"))
+    if held := int(incident.counts.get("held", 0)):
+        text = f"Release {copies_words(held)}"
+        wish.append(Advice(text, "", question_of(incident, "release"), "send"))
+    if incident.is_open:
+        wish.append(Advice("Resolve", "", question_of(incident, "resolve"), "check"))
+    else:
+        wish = [each for each in wish if each.text != "Block sender"]
+        wish.append(Advice("Reopen", "", question_of(incident, "reopen"), "refresh-cw"))
+    return [each for each in wish if each.href != advice.href or not incident.is_open]
+
+
+def question_of(incident: Incident, name: str) -> str:
+    return reverse(f"incident_{name}", args=[incident.id])
