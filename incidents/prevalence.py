@@ -28,6 +28,8 @@ LISTED_FOR = timedelta(days=90)
 RARE_MESSAGES = 2
 FORGOTTEN_AFTER = timedelta(days=90)
 SWEEP_ROWS = 20_000
+FORGOTTEN = "past "
+"""Before a kind of trait: in how many threats it was that grouping has forgotten."""
 
 Key = tuple[str, str]
 
@@ -151,10 +153,14 @@ def sweep_rare(tenant_id: int) -> int:
         [tenant_id, tenant_id, timezone.now() - LISTED_FOR, SWEEP_ROWS],
     ) + run(
         "DELETE FROM incidents_traitcount WHERE tenant_id = %s AND (kind, value) IN ("
-        " SELECT kind, value FROM incidents_traitcount WHERE tenant_id = %s"
-        " AND messages <= %s AND last_seen_at < %s AND kind <> %s LIMIT %s)",
+        " SELECT kind, value FROM incidents_traitcount t WHERE tenant_id = %s"
+        " AND messages <= %s AND last_seen_at < %s AND kind <> %s"
+        # How many of them were threats is known as long as how many there were.
+        " AND NOT EXISTS (SELECT FROM incidents_traitcount b WHERE b.tenant_id = t.tenant_id"
+        "  AND b.kind = substr(t.kind, %s) AND b.value = t.value AND starts_with(t.kind, %s))"
+        " LIMIT %s)",
         [
             *(tenant_id, tenant_id, RARE_MESSAGES, timezone.now() - FORGOTTEN_AFTER),
-            *(TOTAL.kind, SWEEP_ROWS),
+            *(TOTAL.kind, len(FORGOTTEN) + 1, FORGOTTEN, SWEEP_ROWS),
         ],
     )

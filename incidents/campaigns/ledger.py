@@ -175,7 +175,7 @@ def note_new_ids(tenant_id: int, new_ids: Mapping[str, str], *, but: UUID | None
     earlier = Regrouping.objects.filter(
         tenant=tenant_id, undone_at=None, record__edges__has_any_keys=list(new_ids)
     )
-    for each in earlier.exclude(id=but):
+    for each in earlier if but is None else earlier.exclude(id=but):
         each.record["edges"] = [new_ids.get(edge, edge) for edge in each.record["edges"]]
         each.save(update_fields=["record"])
 

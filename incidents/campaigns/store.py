@@ -14,13 +14,11 @@ from incidents.campaigns.hubs import is_hub
 from incidents.campaigns.traits import Trait, traits_of
 from incidents.models import Delivery, Message, MessageTrait
 from incidents.models.mail import Verdict
-from incidents.prevalence import FORGOTTEN_AFTER, counts_of
+from incidents.prevalence import FORGOTTEN, FORGOTTEN_AFTER, counts_of
 from tenants.models import Domain
 
 FORGET_ROWS = 20_000
 MOST_COUNTED = 2_000
-FORGOTTEN = "past "
-"""Before a kind of trait: in how many threats it was that are forgotten."""
 
 
 def mails_of(messages: Collection[Message]) -> list[Mail]:
@@ -68,11 +66,12 @@ def rarity_of_traits(tenant_id: int, found: Iterable[Trait]) -> Rarity:
     ):
         threats[kind, value], groups[kind, value] = mail_count, incident_count
     was = [Trait(FORGOTTEN + kind, value, "") for kind, value in telling]
-    for (kind, value), number in counts_of(tenant_id, was).items():
-        key = (kind.removeprefix(FORGOTTEN), value)
-        threats[key] = threats.get(key, 0) + number
+    counts = counts_of(tenant_id, [*traits.values(), *was])
+    for kind, value in telling:
+        if number := counts.pop((FORGOTTEN + kind, value), 0):
+            threats[kind, value] = threats.get((kind, value), 0) + number
     own = frozenset(Domain.objects.filter(tenant=tenant_id).values_list("name", flat=True))
-    return Rarity(counts_of(tenant_id, traits.values()), threats, groups, own)
+    return Rarity(counts, threats, groups, own)
 
 
 # Mails are counted from the index alone: they have to be told from harmless ones exactly.

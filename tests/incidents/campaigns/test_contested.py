@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from incidents import prevalence
+from incidents.campaigns import store
 from incidents.campaigns.ledger import standing, withdraw
 from incidents.campaigns.nightly import make_canonical
 from incidents.campaigns.store import forget_traits, rarity_of_traits
@@ -225,8 +226,12 @@ def homes() -> set[Any]:
     return set(IncidentMessage.objects.values_list("incident", flat=True))
 
 
-def test_threats_of_long_ago_are_not_taken_for_harmless_mail(acme: Tenant):
-    """Their traits are forgotten, that they were threats is not: the hand comes back."""
+def test_threats_of_long_ago_are_not_taken_for_harmless_mail(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+):
+    """Their traits are forgotten, few at a time, that they were threats is not: the hand comes
+    back.
+    """
     for number in range(1, 24):
         take(acme, *threat(acme, number, **HAND, at=number))
     long_ago = timezone.now() - FORGOTTEN_AFTER - timedelta(days=1)
@@ -234,8 +239,9 @@ def test_threats_of_long_ago_are_not_taken_for_harmless_mail(acme: Tenant):
     facts = Message.objects.latest("first_seen_at").facts
     trait = next(each for each in traits_of(facts) if each.kind == "url_host")
     assert rarity_of_traits(acme.id, [trait]).weighs(trait) > 0
+    monkeypatch.setattr(store, "FORGET_ROWS", 9)
     while forget_traits(acme.id):
-        pass
+        prevalence.sweep_rare(acme.id)
     rarity = rarity_of_traits(acme.id, [trait])
     assert rarity.benign((trait.kind, trait.value)) == 0
     assert rarity.weighs(trait) > 0
