@@ -115,7 +115,7 @@ def _held(cast: Cast, verdict: Verdict = Verdict.BEC):
         score=12.0,
         action=Outcome.HELD,
         place=Place.HOLD,
-        detail={"mail_from": "eve@evil.example", "missing": []},
+        detail={"client_ip": "203.0.113.9", "mail_from": "eve@evil.example", "missing": []},
     )
 
 

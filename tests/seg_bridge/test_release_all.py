@@ -37,7 +37,7 @@ def holds(tenant: Tenant, recipient: str, mail: str, **changes: Any) -> None:
         source_key=f"{mail}/{recipient}",
         **{"verdict": Verdict.BEC, "score": 12.0, "action": Outcome.HELD, "place": Place.HOLD}
         | changes,
-        detail={"mail_from": SENDER, "missing": []},
+        detail={"client_ip": "203.0.113.9", "mail_from": SENDER, "missing": []},
         mail=mail_json(internet_message_id=key, fingerprint=content, **facts),
     )
     with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
