@@ -185,5 +185,6 @@ INCIDENTS = [
     ),
     path("console/jobs", jobs.jobs, name="jobs"),
     path("console/jobs/<uuid:job_id>", jobs.job, name="job"),
+    path("console/jobs/<uuid:job_id>/stop", jobs.job_stop, name="job_stop"),
     path("console/jobs/groups/<uuid:group_id>", campaign.job_group, name="job_group"),
 ]

@@ -40,6 +40,7 @@ from incidents.observations import Observation
 from incidents.releases import settle_unknown_releases
 from incidents.remediation import LATER_CHECKS_S, settle_job
 from incidents.renewals import ACTIONS, renew
+from incidents.taking_back import cameback_words, stopped_words
 from incidents.words import Layer, Place
 from tenants.audit import Actor
 from tenants.doors import ClaimedWork
@@ -61,6 +62,8 @@ class Superseded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
+    """``stopped_by``: who stopped the job, "" for nobody: nothing is called for it any more."""
+
     intent_id: UUID
     fence: int
     action: str
@@ -68,6 +71,7 @@ class Claim:
     has_called: bool
     undo: dict[str, Any]
     attempts: int
+    stopped_by: str
     copy: Copy
 
 
@@ -106,7 +110,7 @@ def _claim(claimed: ClaimedWork) -> Claim | None:
         due = (
             _mailbox_intents()
             .filter(due_at__lte=now)
-            .select_related("delivery__message")
+            .select_related("delivery__message", "job")
             .select_for_update(of=("self",), skip_locked=True)
             .order_by("due_at", "id")
         )
@@ -130,6 +134,7 @@ def _claim(claimed: ClaimedWork) -> Claim | None:
             has_called=bool(intent.undo),
             undo=intent.undo,
             attempts=intent.attempts,
+            stopped_by=intent.job.detail.get("stopped_by", ""),
             copy=Copy.of(intent.delivery),
         )
 
@@ -141,6 +146,9 @@ def _carry_out(claimed: ClaimedWork, claim: Claim) -> None:
     layer = mailbox_layer()
     state = layer.read_state(claim.copy)
     if _settled_by_reading(claimed, claim, state):
+        return
+    if claim.stopped_by and not state.is_held_too:
+        _leave(claimed, claim, state)
         return
     if claim.action == "pull":
         # Always anew: the copy is not removed, so an older record may tell of an older state.
@@ -230,6 +238,19 @@ def _finish(claimed: ClaimedWork, claim: Claim, outcome: str, state: CopyState) 
         intent.save()
         if claim.action == "restore" and state.exists:
             plan_look(intent, put_in=state.place, at=now)
+        _record_place(intent.delivery, claim, state, now)
+        settle_job(intent.job)
+
+
+def _leave(claimed: ClaimedWork, claim: Claim, state: CopyState) -> None:
+    """Its job was stopped: the copy stays where it was seen."""
+    now = timezone.now()
+    with work_scope(claimed):
+        intent = _fenced(claim)
+        intent.state, intent.finished_at = Intent.State.FAILED, now
+        words = cameback_words if claim.was_verified else stopped_words
+        intent.error, intent.checks_left = words(claim.stopped_by), []
+        intent.save()
         _record_place(intent.delivery, claim, state, now)
         settle_job(intent.job)
 

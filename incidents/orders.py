@@ -62,11 +62,11 @@ def withdraw_order(*, order: StandingOrder, actor: Person | Actor, reason: str =
         _audit(WITHDRAWN, order, actor, reason)
 
 
-def withdraw_orders_of(incident: Incident, actor: Person | Actor) -> None:
-    """What is restored must not be pulled again by an earlier wish, of those merged into it too."""
+def withdraw_orders_of(incident: Incident, actor: Person | Actor, reason: str) -> None:
+    """What is put back or let be is not pulled by an earlier wish, of those merged into it too."""
     whole = lineage(incident)
     for order in StandingOrder.objects.filter(incident__in=whole, withdrawn_at=None):
-        withdraw_order(order=order, actor=actor, reason="The copies were restored.")
+        withdraw_order(order=order, actor=actor, reason=reason)
 
 
 def _audit(

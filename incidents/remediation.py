@@ -25,7 +25,7 @@ from incidents.looks import plan_look
 from incidents.models import Delivery, Incident, Intent, Job, Message, StandingOrder
 from incidents.models.mail import Place
 from incidents.modes import Mode, modes_of
-from incidents.orders import LATE_COPIES, give_order, withdraw_orders_of
+from incidents.orders import LATE_COPIES, give_order
 from incidents.release_rights import check_may_release
 from incidents.words import LET_THROUGH
 from tenants.audit import Actor, write_audit
@@ -125,13 +125,6 @@ def look_again(*, incident: Incident, actor: Person | Actor) -> Job:
 def was_delivered(copy: Delivery) -> bool:
     """Whether a mailbox can be asked for it."""
     return copy.outcome in LET_THROUGH or bool(copy.mailbox_item_id)
-
-
-def restore_incident(*, incident: Incident, actor: Person | Actor, reason: str = "") -> Job:
-    """Put every copy that Bailey removed back where it was."""
-    removed = [copy for copy in copies_of(incident) if copy.place == Place.QUARANTINE]
-    withdraw_orders_of(incident, actor)
-    return start_job(Job.Kind.RESTORE, "restore", removed, incident, actor=actor, reason=reason)
 
 
 def release_held(

@@ -139,11 +139,11 @@ def _mode_words(then: Effective, now: Effective) -> str:
 
 def _after(job: Job) -> list[Delivery]:
     """Later copies of a person's pull.  What a standing order covers, and what a proposal asks for
-    by itself, is decided there.
+    by itself, is decided there; what was stopped takes none.
     """
     if job.kind != Job.Kind.PULL or job.requested_by_id is None or job.incident is None:
         return []
-    if {"proposal", "standing_order"} & job.detail.keys():
+    if {"proposal", "standing_order", "stopped_by"} & job.detail.keys():
         return []
     incident = successor(job.incident)
     if StandingOrder.objects.filter(

@@ -20,9 +20,10 @@ from console.lib.people import person_of
 from incidents import services
 from incidents.access import access_incident
 from incidents.models import Incident
-from incidents.remediation import look_again, pull_incident, restore_incident
+from incidents.remediation import look_again, pull_incident
 from incidents.reports import ask_report
 from incidents.story import tell_story
+from incidents.taking_back import restore_incident
 from tenants.models import Person
 
 

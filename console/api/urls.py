@@ -180,6 +180,7 @@ urlpatterns = [
     _at(f"actions/{_ID}", work.ActionDetail, "action"),
     _at("jobs", work.JobList, "jobs"),
     _at(f"jobs/{_ID}", work.JobDetail, "job"),
+    _at(f"jobs/{_ID}/stop", work.StopJob, "job-stop"),
     _at(r"tenants/(?P<slug>[-\w]+)/statement", times.MakeStatement, "statement"),
     _at("reports", work.ReportList, "reports"),
     _at(f"reports/{_ID}", work.ReportDetail, "report"),

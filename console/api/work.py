@@ -14,15 +14,16 @@ from rest_framework.views import APIView
 
 from console.api import serializers as shown
 from console.api import serializers_asked as asks
-from console.api.base import DetailView, ListView, parse
+from console.api.base import DetailView, ListView, job_response, parse
 from console.api.filters import ActionFilter, GatewayRuleFilter, JobFilter, ReportFilter
 from console.api.idempotency import idempotent
 from console.api.onboarding import NewClientSerializer, StartedSerializer
 from console.lib.exports import download
 from console.lib.people import person_of
-from incidents.access import access_client, access_one, access_report
+from incidents.access import access_client, access_job, access_one, access_report
 from incidents.downloads import open_report
 from incidents.models import Intent, Job, Report
+from incidents.taking_back import stop_job
 from seg_bridge.changes import rehearse_wish, save_change
 from seg_bridge.models import GatewayRule
 from seg_bridge.onboarding.services import LEADS
@@ -66,6 +67,18 @@ class JobList(ListView):
 class JobDetail(DetailView):
     serializer_class = shown.JobSerializer
     queryset = Job.objects.select_related("tenant")
+
+
+class StopJob(APIView):
+    """Stop a pull or a restore: what was not sent yet is not done.  409 where it is over."""
+
+    @extend_schema(request=asks.ReasonSerializer, responses={202: shown.JobSerializer})
+    @idempotent
+    def post(self, request: Request, object_id: str) -> Response:
+        job = access_job(object_id)
+        asked = parse(asks.ReasonSerializer, request)
+        stop_job(job=job, actor=person_of(request), reason=asked["reason"])
+        return job_response(job)
 
 
 class ActionList(ListView):

@@ -14,6 +14,7 @@ from console.lib.words import JOBS, Word
 from console.queries.blindness import Blind, Blindness
 from console.queries.looks import LookRow, looks_of_jobs
 from incidents.models import Intent, Job
+from incidents.taking_back import STOPPABLE
 from tenants.errors import NotThere
 from tenants.groups import of_clients
 
@@ -41,6 +42,11 @@ class JobRow:
     def is_settling(self) -> bool:
         finished_at = self.job.finished_at
         return finished_at is None or timezone.now() - finished_at < _SETTLES_IN
+
+    @property
+    def can_stop(self) -> bool:
+        is_under_way = not self.job.is_over and "stopped_by" not in self.job.detail
+        return is_under_way and self.job.kind in STOPPABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,6 +277,8 @@ def job_words(job: Job) -> str:
     total = job.counts.get("copies", 0)
     over = sum(job.counts.get(state, 0) for state in ("verified", "already", "gone"))
     copies = copies_words(over)
+    if who := job.detail.get("stopped_by"):
+        return f"{doing} stopped by {who}: {over} of {total} done"
     if not job.is_over:
         return f"{doing} runs: {over} of {total}" if total else f"{doing} waits"
     if job.state == Job.State.FAILED:

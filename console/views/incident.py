@@ -29,14 +29,7 @@ from incidents.campaigns.moving import successor
 from incidents.client_words import read_answers
 from incidents.models import Incident
 from incidents.orders import LATE_COPIES
-from incidents.remediation import (
-    block_sender,
-    copies_of,
-    look_again,
-    pull_incident,
-    pullable,
-    restore_incident,
-)
+from incidents.remediation import block_sender, copies_of, look_again, pull_incident, pullable
 from incidents.reports import ask_report
 from incidents.services import (
     reopen_incident,
@@ -46,6 +39,7 @@ from incidents.services import (
     unshare_incident,
 )
 from incidents.services.comments import mark_seen
+from incidents.taking_back import restore_incident
 
 
 def seen_revision(request: PersonRequest) -> int | None:

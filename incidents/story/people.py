@@ -161,7 +161,9 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
         texts = [note]
         if not job.is_over and n:
             texts.append(f"{number(over)} of {n} done so far.")
-        if failed:
+        if who := job.detail.get("stopped_by"):
+            texts.append(f"{who} stopped it. {number(failed)} not done.")
+        elif failed:
             texts.append(f"{number(failed)} failed.")
         if job.reason:
             texts.append(f"Reason: {job.reason.rstrip('.')}.")

@@ -18,7 +18,8 @@ from incidents.modes import set_mode
 from incidents.observations import Observation
 from incidents.orders import give_order, withdraw_order
 from incidents.regroup import merge_incidents
-from incidents.remediation import pull_incident, restore_incident
+from incidents.remediation import pull_incident
+from incidents.taking_back import restore_incident
 from incidents.words import Layer, Place, Verdict
 from seg_bridge.models import GatewayRule
 from tenants.doors import ClaimedWork

@@ -12,7 +12,8 @@ from incidents.automation import _respond_to
 from incidents.disagreements import accept, dismiss
 from incidents.models import Disagreement, Incident, StandingOrder
 from incidents.modes import set_mode
-from incidents.remediation import pull_incident, restore_incident
+from incidents.remediation import pull_incident
+from incidents.taking_back import restore_incident
 from incidents.words import Place, Verdict
 from tests.factories import Cast
 from tests.incidents.test_automation import happened, item, late, mailboxes, pulled, respond, wish

@@ -17,7 +17,7 @@ from incidents.modes import CAUTIOUS_FIRST, FURTHEST, Mode, modes_of, set_mode
 from incidents.observations import Observation
 from incidents.orders import give_order
 from incidents.proposals import ACTOR, _answer, approve, decline
-from incidents.remediation import restore_incident
+from incidents.taking_back import restore_incident
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict, NotThere, WrongInput

@@ -38,10 +38,11 @@ from incidents.regroup import (
     undoable,
 )
 from incidents.regroup_campaigns import join_campaign, leave_campaign
-from incidents.remediation import pull_incident, restore_incident
+from incidents.remediation import pull_incident
 from incidents.services import resolve_incident, take_incident
 from incidents.services.waiting import stop_waiting, wait_for
 from incidents.sla.plan import BUILT_IN_TARGETS
+from incidents.taking_back import restore_incident
 from incidents.words import Verdict
 from tenants.errors import Conflict, WrongInput
 from tenants.models import AuditEntry, Tenant

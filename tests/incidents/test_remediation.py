@@ -16,8 +16,9 @@ from incidents.execution import serve_remediation
 from incidents.intake import record
 from incidents.layers import Copy, CopyState, LayerError, OutcomeUnknown
 from incidents.models import Delivery, Incident, Intent, Job
-from incidents.remediation import look_again, pull_incident, restore_incident, settle_intent
+from incidents.remediation import look_again, pull_incident, settle_intent
 from incidents.story import tell_story
+from incidents.taking_back import restore_incident
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
 from tenants.models import AuditEntry, Tenant

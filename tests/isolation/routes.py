@@ -344,6 +344,8 @@ proposal_approve   POST    proposal 409 409  409  in     in    in
 proposal_decline   GET     proposal 200 200  200  in     in    in
 proposal_decline   POST    proposal 302 302  302  in     in    in
 job                GET     job        200 200  200  in     in    in
+job_stop           GET     job        200 200  200  in     in    in
+job_stop           POST    job        302 302  302  in     in    in
 report_file        GET     report     200 200  200  in     in    in
 """
 
@@ -529,6 +531,7 @@ api-actions            GET     -             200 200  200  401    200   401
 api-action             GET     action        200 200  200  401    200   401
 api-jobs               GET     -             200 200  200  401    200   401
 api-job                GET     job           200 200  200  401    200   401
+api-job-stop           POST    job           202 202  202  401    202   401
 api-reports            GET     -             200 200  200  401    200   401
 api-report             GET     report        200 200  200  401    200   401
 api-report-file        GET     report        200 200  200  401    200   401
@@ -646,6 +649,7 @@ live   portal   no  no  no  yes    no
 BODIES: dict[str, dict[str, Any]] = {
     "incident_pull": {"reason": "It is phishing"},
     "incident_restore": {"reason": "It was harmless"},
+    "job_stop": {"reason": "It was harmless"},
     "incident_reopen": {"reason": "More of it came"},
     "incident_resolve": {
         "classification": "benign",

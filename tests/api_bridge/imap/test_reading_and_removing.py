@@ -11,7 +11,8 @@ from api_bridge.connectors.imap import fetch
 from api_bridge.errors import Rejected
 from api_bridge.models import Connection, MailboxSync, SeenItem
 from incidents.models import Incident
-from incidents.remediation import pull_incident, restore_incident
+from incidents.remediation import pull_incident
+from incidents.taking_back import restore_incident
 from incidents.words import Place, Verdict
 from tenants.audit import BAILEY
 from tenants.models import Mailbox

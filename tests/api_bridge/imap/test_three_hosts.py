@@ -15,7 +15,8 @@ from api_bridge.models import Connection
 from api_bridge.runtime import close_connectors, shared_runtime
 from console.lib.host_forms import GoogleForm, HostForm, ImapForm
 from incidents.models import Incident
-from incidents.remediation import pull_incident, restore_incident
+from incidents.remediation import pull_incident
+from incidents.taking_back import restore_incident
 from incidents.words import Place
 from tenants.audit import BAILEY
 from tenants.doors import ClaimedWork

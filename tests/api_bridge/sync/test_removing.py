@@ -16,7 +16,8 @@ from incidents.execution import serve_remediation
 from incidents.intake import record
 from incidents.layers import Copy, LayerError, mailbox_layer
 from incidents.models import Delivery, Incident, Intent
-from incidents.remediation import pull_incident, restore_incident
+from incidents.remediation import pull_incident
+from incidents.taking_back import restore_incident
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.held.asked import send_digest_now
 from seg_bridge.held.digest import waiting_for
