@@ -14,7 +14,7 @@ from uuid import UUID
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
-from incidents.announce import announce_incident
+from incidents.announce import announce_looking
 from incidents.models import Incident
 from tenants.models import Person
 
@@ -64,7 +64,7 @@ def look_at(incident: Incident, person: Person) -> list[str]:
         log.warning("who looks at incidents is not known: the cache does not answer")
         return []
     if is_new:
-        announce_incident(incident.tenant_id, incident.id)
+        announce_looking(incident.tenant_id, incident.id)
     return [name for known, (name, _) in seen.items() if known != str(person.id)]
 
 

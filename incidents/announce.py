@@ -27,12 +27,23 @@ def announce_incident(tenant_id: int, incident_id: Any) -> None:
     transaction.on_commit(partial(_send, tenant_id, "incident", incident_id))
 
 
+def announce_looking(tenant_id: int, incident_id: Any) -> None:
+    """Somebody of the staff has opened the incident: no client hears when that is."""
+    transaction.on_commit(partial(_send, tenant_id, "incident", incident_id, is_for_staff=True))
+
+
 def announce_job(tenant_id: int, job_id: Any) -> None:
     transaction.on_commit(partial(_send, tenant_id, "job", job_id))
 
 
-def _send(tenant_id: int, what: str, object_id: Any) -> None:
-    event = {"type": "changed", "what": what, "id": str(object_id), "tenant_id": tenant_id}
+def _send(tenant_id: int, what: str, object_id: Any, *, is_for_staff: bool = False) -> None:
+    event = {
+        "type": "changed",
+        "what": what,
+        "id": str(object_id),
+        "tenant_id": tenant_id,
+        "is_for_staff": is_for_staff,
+    }
     try:
         async_to_sync(get_channel_layer().group_send)(tenant_group(tenant_id), event)
     except (RedisError, OSError):

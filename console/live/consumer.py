@@ -62,9 +62,11 @@ _MODELS = {"incident": Incident, "job": Job}
 
 
 def may_see(person: Person, event: dict[str, Any]) -> bool:
-    """Is the client one of hers now, and the thing within her sight?"""
+    """Is the client one of hers now, the thing within her sight, and what happened her business?"""
     tenant_id = event["tenant_id"]
     if tenant_id not in person.visible_tenant_ids:
+        return False
+    if event["is_for_staff"] and not person.is_staff_of_provider:
         return False
     with tenant_scope(scope_role(person), [tenant_id]):
         return bool(_MODELS[event["what"]].objects.filter(id=event["id"]).exists())

@@ -38,12 +38,13 @@ def signed_in(person: Person) -> Person:
     return found
 
 
-def event_of(incident: Incident) -> dict[str, object]:
+def event_of(incident: Incident, *, is_for_staff: bool = False) -> dict[str, object]:
     return {
         "type": "changed",
         "what": "incident",
         "id": str(incident.id),
         "tenant_id": incident.tenant_id,
+        "is_for_staff": is_for_staff,
     }
 
 
@@ -68,6 +69,16 @@ def test_an_event_is_for_those_who_may_see_the_thing(cast: Cast):
     assert not may_see(bo, event_of(globex))
     assert may_see(ana, event_of(globex))
     assert not may_see(pia, event_of(acme)), "not shared with the client"
+
+
+def test_a_client_does_not_hear_when_staff_open_what_is_shared_with_her(cast: Cast):
+    acme = make_incident(cast.acme)
+    with tenant_scope(Role.WORKER, [cast.acme.id]):
+        Incident.objects.filter(id=acme.id).update(shared_at=timezone.now())
+    bo, pia = signed_in(cast.bo), signed_in(cast.pia)
+    assert may_see(pia, event_of(acme))
+    assert not may_see(pia, event_of(acme, is_for_staff=True))
+    assert may_see(bo, event_of(acme, is_for_staff=True))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -381,7 +381,7 @@ def test_two_open_one_incident_and_each_sees_the_other(cast, monkeypatch):
     incident = open_incident(cast.acme)
     monkeypatch.setattr(presence, "cache", SlowCache())
     told: list[object] = []
-    monkeypatch.setattr(presence, "announce_incident", lambda *what: told.append(what))
+    monkeypatch.setattr(presence, "announce_looking", lambda *what: told.append(what))
     people = [cast.ana, cast.bo, cast.mo]
 
     def look(person: Person) -> Callable[[Incident], list[str]]:

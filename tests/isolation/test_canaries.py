@@ -284,7 +284,7 @@ async def frames(person, events: list[tuple[int, dict[str, object]]]) -> list[st
 @pytest.mark.parametrize(("name", "who"), [("console", "bo"), ("portal", "pia")])
 async def test_a_page_is_told_of_its_own_things_only(name, who, world):
     def event(side: Side, incident_id: str) -> tuple[int, dict[str, object]]:
-        what = {"type": "changed", "what": "incident", "id": incident_id}
+        what = {"type": "changed", "what": "incident", "id": incident_id, "is_for_staff": False}
         return side.tenant.id, {**what, "tenant_id": side.tenant.id}
 
     acme, globex = world.acme, world.globex
