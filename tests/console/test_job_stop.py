@@ -44,6 +44,7 @@ def test_the_page_asks_first_and_then_says_who_stopped_it(client, cast, job, mai
     assert f"Pull stopped by {cast.bo.name}: 0 of 2 done" in row
     work(cast.acme)
     assert mailboxes.moves == 0
+    assert "nothing is left to be stopped" in text(client.get(stop))
     refused = client.post(stop, {"reason": "again"})
     assert refused.status_code == 409
     assert "It is over" in text(refused)
