@@ -34,6 +34,7 @@ from incidents.modes import set_mode
 from incidents.prevalence import FORGOTTEN_AFTER
 from incidents.remediation import pull_incident, release_held, settle_intent
 from incidents.renewals import renew, resume_waiting
+from incidents.taking_back import stop_job
 from incidents.tasks import follow_titles, forget_rare_traits, want_compare_of_all
 from incidents.words import Place, Verdict
 from tenants.doors import ClaimedWork
@@ -85,6 +86,51 @@ def test_a_late_verdict_pulls_once_whenever_the_worker_dies(
     orders = {"serve_responses": "late copies: test_copies_of_an_order_are_never_asked_for_twice"}
     check_passed(places, "incidents.automation", others={"_leave_to_people": failed} | orders)
     check_passed(places, "incidents.correlation", others={"_put_aside": failed})
+
+
+def test_a_stopped_pull_is_settled_by_reading_and_calls_nothing(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+):
+    """Its answer was lost before it was stopped, at every other mail after it had moved."""
+    boxes = Mailboxes({})
+    monkeypatch.setitem(layers._layers, "mailbox", boxes)
+    begun: list[bool] = []
+
+    def begin() -> None:
+        number, was_sent = len(begun), len(begun) % 2 == 1
+        boxes.places[f"i{number}{INFO}"] = Place.INBOX
+        boxes.trouble = ["lost after" if was_sent else "lost before"]
+        sender = someone(number)
+        mail = mail_json(subject=f"{number} " * 5, sender=sender, from_all=[sender])
+        with _scope(cast.acme):
+            record([inside(cast, number=number, mail=mail, verdict=Verdict.PHISH)])
+            make_sense_of_backlog(cast.acme)
+            copy = Delivery.objects.get(mailbox_item_id=f"i{number}{INFO}")
+            incident = Incident.objects.get(memberships__message=copy.message_id)
+            job = pull_incident(incident=incident, actor=cast.ana)
+        serve_remediation(claimed(cast))
+        begun.append(was_sent)
+        with _scope(cast.acme):
+            assert Intent.objects.get(job=job).state == Intent.State.UNKNOWN
+            stop_job(job=job, actor=cast.bo)
+
+    def work() -> None:
+        """As if leases had run out."""
+        with _scope(cast.acme):
+            due_at = datetime.now(UTC) - timedelta(seconds=1)
+            Intent.objects.exclude(state__in=Intent.OVER).update(due_at=due_at)
+        serve("remediate")
+
+    def check(died_at: str) -> None:
+        assert boxes.moves == sum(begun), died_at
+        with _scope(cast.acme):
+            states = list(Intent.objects.order_by("id").values_list("state", flat=True))
+            assert all(job.is_over for job in Job.objects.all()), died_at
+        assert states == ["verified" if was_sent else "failed" for was_sent in begun], died_at
+
+    places = crash_at_each(begin, work, check)
+    assert "incidents.execution._leave:after_commit" in places
+    assert entries(cast, "incidents.job.stopped") == len(begun)
 
 
 def claimed(cast: Cast) -> ClaimedWork:
