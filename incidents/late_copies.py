@@ -7,10 +7,10 @@ from datetime import timedelta
 from incidents.allowed import without_allowed
 from incidents.assessment import copies_within_reach
 from incidents.campaigns.moving import lineage, successor
-from incidents.models import Delivery, Disagreement, Incident, Intent, Job, StandingOrder
+from incidents.models import Delivery, Disagreement, Incident, Job, StandingOrder
 from incidents.modes import QUEUE, Mode, Modes
 from incidents.orders import give_order, orders_in_force
-from incidents.remediation import copies_of, pull_incident, start_job
+from incidents.remediation import copies_of, never_pulled, pull_incident, start_job
 from tenants.audit import Actor
 from tenants.errors import WrongInput
 from tenants.models import Person
@@ -31,13 +31,7 @@ def late_copies(copies: list[Delivery]) -> list[Delivery]:
     """Those within reach that no pull was ever asked for: each copy is pulled by order once.  None
     that an exception lets be.
     """
-    reach = without_allowed(copies_within_reach(copies))
-    asked = set(
-        Intent.objects.filter(delivery__in=reach, action="pull").values_list(
-            "delivery_id", flat=True
-        )
-    )
-    return [copy for copy in reach if copy.id not in asked]
+    return never_pulled(without_allowed(copies_within_reach(copies)))
 
 
 def carry_out_order(order: StandingOrder, modes: Modes, *, most: int) -> Job | None:

@@ -30,7 +30,7 @@ from incidents.models import (
 )
 from incidents.modes import Effective, Mode, Modes, modes_of, wish_of
 from incidents.orders import orders_in_force
-from incidents.remediation import copies_of, pullable
+from incidents.remediation import copies_of, never_pulled, pullable
 from incidents.words import HARMLESS, Place
 
 Found, Differs = RenewalCopy.Found, RenewalCopy.Differs
@@ -152,15 +152,8 @@ def _after(job: Job) -> list[Delivery]:
         return []
     # Ids grow with time: those above the job's were first seen after it.
     copies = [copy for copy in pullable(copies_of(incident)) if copy.id > job.id]
-    pulls = Intent.objects.filter(
-        tenant_id=job.tenant_id, delivery__in=[copy.id for copy in copies], action="pull"
-    )
-    asked = set(pulls.values_list("delivery_id", flat=True))
-    return [
-        copy
-        for copy in without_allowed(copies)
-        if copy.id not in asked and copy.person_verdict not in HARMLESS
-    ]
+    new = never_pulled(without_allowed(copies))
+    return [copy for copy in new if copy.person_verdict not in HARMLESS]
 
 
 def _later_orders(rows: Iterable[RenewalCopy]) -> dict[UUID, str]:
