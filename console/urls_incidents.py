@@ -109,6 +109,11 @@ INCIDENTS = [
         name="incident_triage",
     ),
     path(
+        "console/incidents/<uuid:incident_id>/ticket",
+        tending.incident_ticket,
+        name="incident_ticket",
+    ),
+    path(
         "console/incidents/<uuid:incident_id>/comment",
         tending.incident_comment,
         name="incident_comment",

@@ -12,6 +12,7 @@ from django_filters import rest_framework as filters
 from typing_extensions import override
 
 from console.queries.find import copies_named, copies_with
+from console.queries.named import with_ticket
 from console.queries.sla import due_within
 from incidents.codes import CROSS_LAYER
 from incidents.models import (
@@ -52,6 +53,7 @@ class IncidentFilter(TenantFilter):
     since = filters.IsoDateTimeFilter(field_name="last_seen_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="last_seen_at", lookup_expr="lt")
     internet_message_id = filters.CharFilter(method="filter_message_id")
+    ticket = filters.CharFilter(method="filter_ticket", label="Its number in the help desk")
 
     class Meta:
         model = Incident
@@ -65,6 +67,9 @@ class IncidentFilter(TenantFilter):
     def filter_open(self, rows: QuerySet[Incident], name: str, value: bool) -> QuerySet[Incident]:
         resolved = Incident.State.RESOLVED
         return rows.exclude(state=resolved) if value else rows.filter(state=resolved)
+
+    def filter_ticket(self, rows: QuerySet[Incident], name: str, value: str) -> QuerySet[Incident]:
+        return rows.filter(id__in=with_ticket(value))
 
     def filter_message_id(
         self, rows: QuerySet[Incident], name: str, value: str

@@ -110,6 +110,8 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
                 "campaign",
                 "merged_into",
                 "owner",
+                "ticket",
+                "ticket_link",
                 "is_shared",
                 "first_seen",
                 "last_seen",

@@ -23,6 +23,7 @@ from incidents.models import (
     Task,
     TaskTemplate,
 )
+from incidents.models.incident import LONGEST_TICKET, LONGEST_TICKET_LINK
 from incidents.services.attachments import MOST_BYTES, MOST_FILES
 from incidents.services.many import ACTIONS, MOST
 from incidents.services.tasks import MOST_STEPS
@@ -168,6 +169,20 @@ class NewTaskTemplateSerializer(serializers.Serializer[Any]):
         allow_null=True,
         default=None,
         help_text="the newest version that you had seen, 0: none; 409 where there is another since",
+    )
+
+
+class TicketSerializer(RevisionSerializer):
+    ticket = _text(
+        LONGEST_TICKET, allow_blank=True, help_text="Its number in the help desk; empty: none"
+    )
+    ticket_link = _text(
+        LONGEST_TICKET_LINK,
+        source="link",
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="http or https; where the ticket is read",
     )
 
 

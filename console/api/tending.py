@@ -1,4 +1,4 @@
-"""People's work on incidents: owner, state, waiting, silence, many at once."""
+"""People's work on incidents: owner, ticket, state, waiting, silence, many at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from incidents.models import (
     Incident,
     Quiet,
 )
-from incidents.services import many, quiet, waiting
+from incidents.services import many, quiet, tickets, waiting
 from tenants.colleagues import colleagues_of
 from tenants.errors import WrongInput
 from tenants.models import Person
@@ -54,6 +54,17 @@ class AssignIncident(ChangeIncident):
         services.assign_incident(
             incident=incident, actor=person, owner=owner, revision=asked["revision"]
         )
+
+
+@extend_schema(request=work.TicketSerializer, responses=shown.IncidentSerializer)
+class KeepTicket(ChangeIncident):
+    """Its ticket in the help desk; an empty number takes it off."""
+
+    serializer_class = work.TicketSerializer
+
+    @override
+    def change(self, incident: Incident, person: Person, asked: dict[str, Any]) -> None:
+        tickets.keep_ticket(incident=incident, actor=person, **asked)
 
 
 @extend_schema(request=asks.ChangeSerializer, responses=shown.IncidentSerializer)

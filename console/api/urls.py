@@ -104,6 +104,7 @@ urlpatterns = [
     _at("incidents/bulk", tending.ActOnMany, "incidents-bulk"),
     _at("incidents/bulk/foresee", tending.ForeseeMany, "incidents-bulk-foresee"),
     _at(f"incidents/{_ID}/assign", tending.AssignIncident, "incident-assign"),
+    _at(f"incidents/{_ID}/ticket", tending.KeepTicket, "incident-ticket"),
     _at(f"incidents/{_ID}/triage", tending.TriageIncident, "incident-triage"),
     _at(f"incidents/{_ID}/contain", tending.ContainIncident, "incident-contain"),
     _at(f"incidents/{_ID}/wait", tending.WaitForClient, "incident-wait"),

@@ -13,6 +13,7 @@ from typing_extensions import override
 from console.lib.period import read_period
 from incidents.codes import CAUSES
 from incidents.models import Incident, Pause, Suppression
+from incidents.models.incident import LONGEST_TICKET, LONGEST_TICKET_LINK
 from incidents.services.attachments import MOST_BYTES, MOST_FILES, NewFile
 from incidents.services.many import ACTIONS, Order
 from incidents.services.skills import Ranked
@@ -46,6 +47,23 @@ def _span() -> forms.TypedChoiceField:
 
 def until(hours: int) -> datetime:
     return timezone.now() + timedelta(hours=hours)
+
+
+class TicketForm(RevisionForm):
+    ticket = forms.CharField(
+        label="Number", help_text="Empty: it has none.", max_length=LONGEST_TICKET, required=False
+    )
+    link = forms.CharField(
+        label="Link",
+        help_text="Where the ticket is read. The client sees neither.",
+        max_length=LONGEST_TICKET_LINK,
+        required=False,
+        widget=forms.URLInput(attrs={"placeholder": "https://"}),
+    )
+
+    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
+        known = {"ticket": incident.ticket, "link": incident.ticket_link}
+        super().__init__(*args, incident=incident, initial=known, **kwargs)
 
 
 class TaskForm(forms.Form):

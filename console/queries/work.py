@@ -38,6 +38,7 @@ class Work:
     """``pause`` and ``quiet`` hold now, None: none does.  ``words``: what the client wrote.
 
     Of each kind of words the latest, oldest first; ``is_cut``: there are older ones.
+    ``other_tickets``: of incidents that went into it, beside its own.
     """
 
     comments: list[Comment]
@@ -49,13 +50,15 @@ class Work:
     pause: Pause | None
     quiet: Quiet | None
     similar: list[Similar]
+    other_tickets: list[Incident]
 
 
 def work_of(incident: Incident, told: Collection[UUID] = ()) -> Work:
     """``told``: incidents of which the page tells already; they are not named again."""
     mine = {"tenant": incident.tenant_id, "incident": incident}
     # What was said on an incident that went into this one is never written anew: it is shown here.
-    all_of_it = {"tenant": incident.tenant_id, "incident__in": lineage(incident)}
+    whole = lineage(incident)
+    all_of_it = {"tenant": incident.tenant_id, "incident__in": whole}
     tasks = list(Task.objects.filter(**all_of_it).order_by("incident__number", "position"))
     is_quiet = Incident.objects.filter(id=incident.id).exclude(awake()).exists()
     comments = Comment.objects.filter(**all_of_it).prefetch_related("attachments")
@@ -72,7 +75,15 @@ def work_of(incident: Incident, told: Collection[UUID] = ()) -> Work:
         pause=Pause.objects.filter(**mine, ended_at=None).first(),
         quiet=Quiet.objects.filter(**mine, ended_at=None).first() if is_quiet else None,
         similar=[like for like in similar_to(incident) if like.incident.id not in told],
+        other_tickets=_other_tickets(incident, whole[1:]),
     )
+
+
+def _other_tickets(incident: Incident, merged: Collection[UUID]) -> list[Incident]:
+    if not merged:
+        return []
+    rows = Incident.objects.filter(tenant=incident.tenant_id, id__in=merged)
+    return list(rows.exclude(ticket__in=["", incident.ticket]).order_by("number"))
 
 
 def latest(rows: QuerySet[M], at: str) -> tuple[list[M], bool]:

@@ -16,6 +16,7 @@ from console.queries.gates import gate_alarms
 from console.queries.interference import with_summary
 from console.queries.mail import Filters as MailFilters
 from console.queries.mail import copies_page
+from console.queries.named import incidents_named
 from console.queries.queue import ANY_DISAGREEMENT, FITS_ME, LAYERS, Filters, queue_page, tab_counts
 from console.queries.registrations import registration_alarms
 from incidents.client_words import wishes_waiting
@@ -39,6 +40,7 @@ def queue(request: PersonRequest) -> HttpResponse:
         "tabs": tabs_for(request.user),
         "page": page,
         "q": filters.q,
+        "named": incidents_named(filters.q) if filters.q and not page.rows else [],
         "filters": filters,
         "older": _link(tab, filters, page.older) if page.older else "",
         "here": _link(tab, filters, request.GET.get("cursor", "")),

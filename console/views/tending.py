@@ -1,4 +1,4 @@
-"""Work on one incident: owner, comments, calls, tasks, waiting, quiet."""
+"""Work on one incident: owner, ticket, comments, calls, tasks, waiting, quiet."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from console.lib.forms import (
     OwnerForm,
     QuietForm,
     TaskForm,
+    TicketForm,
     WaitForm,
     until,
 )
@@ -33,6 +34,7 @@ from incidents.services.comments import add_comment, log_call
 from incidents.services.quiet import quiet_incident, wake_incident
 from incidents.services.skills import rank_by_skill
 from incidents.services.tasks import add_task, settle_task
+from incidents.services.tickets import keep_ticket
 from incidents.services.waiting import stop_waiting, wait_for
 from tenants.colleagues import colleagues_of
 
@@ -57,6 +59,16 @@ def incident_triage(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
     triage_incident(incident=found, actor=request.user, revision=seen_revision(request))
     return redirect("incident", found.id)
+
+
+@for_staff
+def incident_ticket(request: PersonRequest, incident_id: UUID) -> HttpResponse:
+    found = access_incident(incident_id)
+    form = TicketForm(request.POST or None, incident=found)
+    if request.method == "POST" and form.is_valid():
+        keep_ticket(incident=found, actor=request.user, **form.cleaned_data)
+        return redirect("incident", found.id)
+    return ask(request, "console/incident_ticket.html", {"incident": found, "form": form})
 
 
 @for_staff

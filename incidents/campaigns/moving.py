@@ -250,11 +250,8 @@ def merge(kept: Incident, gone: Incident, *, who: Who, reason: str, words: Said)
         **words,
     }
     close_as_merged(gone, kept)
-    if gone.shared_at is not None and kept.shared_at is None:
-        # The client sees this mail already; merging takes nothing back.
-        Incident.objects.filter(id=kept.id).update(
-            shared_at=gone.shared_at, shared_by=gone.shared_by
-        )
+    if takes := _takes_over(kept, gone):
+        Incident.objects.filter(id=kept.id).update(**takes)
     return Regrouping.objects.create(
         tenant_id=kept.tenant_id,
         kind=Regrouping.Kind.MERGE,
@@ -265,6 +262,17 @@ def merge(kept: Incident, gone: Incident, *, who: Who, reason: str, words: Said)
         reason=reason,
         record=record | {"before": before},
     )
+
+
+def _takes_over(kept: Incident, gone: Incident) -> dict[str, Any]:
+    """Who sees it and where it is written about, as far as ``kept`` has no such word of its own."""
+    takes: dict[str, Any] = {}
+    if gone.shared_at is not None and kept.shared_at is None:
+        # The client sees this mail already; merging takes nothing back.
+        takes |= {"shared_at": gone.shared_at, "shared_by": gone.shared_by}
+    if gone.ticket and not kept.ticket:
+        takes |= {"ticket": gone.ticket, "ticket_link": gone.ticket_link}
+    return takes
 
 
 def _join_their_campaigns(kept: Incident, gone: Incident) -> dict[str, Any]:

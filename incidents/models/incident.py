@@ -13,6 +13,9 @@ from incidents.models.mail import Verdict
 from incidents.words import VERDICT_WORDS
 from tenants.base import TenantModel, tenant_key
 
+LONGEST_TICKET = 80
+LONGEST_TICKET_LINK = 500
+
 
 class Incident(TenantModel):
     """``cross_layer`` and the keys of ``counts`` are closed lists: incidents/facts.py.
@@ -28,6 +31,7 @@ class Incident(TenantModel):
     ``quiet`` holds until ``quiet_until`` (incidents/models/work.py); ``waiting_since``: the clocks
     stand still, waiting for the client or another.
     ``merged_into``: its mail and history went there; it is closed, and its number leads there.
+    ``ticket``: its number in the provider's help desk, read at ``ticket_link``; "": none, nowhere.
     ``finding`` "": it is about mail; else which kind of loss it is about (incidents/findings.py).
     """
 
@@ -87,6 +91,10 @@ class Incident(TenantModel):
     counts = models.JSONField(default=dict)
     owner_id = models.UUIDField(null=True)
     owner_name = models.CharField(max_length=200, blank=True)
+    ticket = models.CharField(max_length=LONGEST_TICKET, blank=True, default="", db_default="")
+    ticket_link = models.CharField(
+        max_length=LONGEST_TICKET_LINK, blank=True, default="", db_default=""
+    )
     shared_at = models.DateTimeField(null=True)
     shared_by = models.CharField(max_length=200, blank=True)
     first_seen_at = models.DateTimeField()
@@ -134,6 +142,11 @@ class Incident(TenantModel):
                 condition=~models.Q(state="resolved"),
             ),
             models.Index(fields=["tenant", "-last_seen_at"], name="incident_tenant_seen"),
+            models.Index(
+                fields=["tenant", "ticket"],
+                name="incident_ticket",
+                condition=~models.Q(ticket=""),
+            ),
             # Over all clients on purpose: what will be missed next.
             models.Index(
                 fields=["due_at"],

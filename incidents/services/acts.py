@@ -22,6 +22,7 @@ ACTS = {
     "incidents.incident.reopened": "reopened it",
     "incidents.incident.shared": "shared it with the client",
     "incidents.incident.unshared": "withdrew it from the client",
+    "incidents.incident.ticket_changed": "changed the ticket",
     "incidents.incident.waiting": "stopped the clocks",
     "incidents.incident.answered": "let the clocks run again",
     "incidents.incident.quieted": "put it aside",

@@ -64,6 +64,7 @@ _AUDIT = {
     "incidents.incident.reopened": "reopened it.",
     "incidents.incident.shared": "shared it with the client.",
     "incidents.incident.unshared": "withdrew it from the client.",
+    "incidents.incident.ticket_changed": "entered ticket {after}.",
     "incidents.incident.waiting": "stopped the clocks.",
     "incidents.incident.answered": "let the clocks run again.",
     "incidents.incident.quieted": "put it aside.",
@@ -242,6 +243,8 @@ def _did(entry: AuditEntry) -> str:
             return f"gave it to {after}."
         is_own = before in ("", entry.actor_name)
         return "handed it back." if is_own else f"took it from {before}."
+    if entry.action == "incidents.incident.ticket_changed" and not after:
+        return f"took ticket {before} off it."
     if left := detail.get("left_to_a_person"):
         return f"left {_copies(left)} to a person: more than it may pull by itself."
     copies = _copies(detail.get("would_have_pulled", 0))

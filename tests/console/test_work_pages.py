@@ -133,6 +133,36 @@ def test_an_internal_comment_needs_no_second_yes_and_looks_different(cast, phish
         assert Mention.objects.get().seen_at is not None
 
 
+def test_its_ticket_stands_in_the_header_and_finds_it(cast, phish):
+    ana, where = browser(cast.ana), reverse("incident_ticket", args=[phish.id])
+    shown = reverse("incident", args=[phish.id])
+    said = hidden_fields(ana.get(where).content.decode()) | {"ticket": "T-4711"}
+    bad = ana.post(where, said | {"link": "javascript:alert(1)"})
+    assert bad.status_code == 400
+    assert "begins with https" in bad.content.decode()
+
+    link = "https://desk.example/t?id=4711&view=1"
+    assert ana.post(where, said | {"link": link}).status_code == 302
+    header = ana.get(shown).content.decode().partition("</header>")[0]
+    assert f'href="{escape(link)}" target="_blank" rel="noreferrer noopener"' in header
+    form = ana.get(where).content.decode()
+    assert ('value="T-4711"' in form, f'value="{escape(link)}"' in form) == (True, True)
+    assert shown in ana.get(reverse("queue"), {"q": "t-4711"}).content.decode()
+    assert shown not in ana.get(reverse("queue"), {"q": "T-4712"}).content.decode()
+
+
+def test_a_search_names_what_is_closed(cast, phish):
+    ana = browser(cast.ana)
+    ana.post(reverse("incident_ticket", args=[phish.id]), {"ticket": "T-4711"})
+    with staff(cast):
+        phish.refresh_from_db()
+        resolve_incident(incident=phish, actor=cast.ana, classification="benign", cause="A letter")
+    for named in (f"#{phish.number}", "T-4711"):
+        page = ana.get(reverse("queue"), {"q": named}).content.decode()
+        assert "No incident fits" in page
+        assert reverse("incident", args=[phish.id]) in page.partition("Named so")[2]
+
+
 def test_waiting_moves_it_to_its_tab_and_back(cast, phish):
     ana = browser(cast.ana)
 

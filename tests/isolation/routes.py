@@ -215,6 +215,8 @@ incident_assign    GET     incident   200 200  200  in     in    in
 incident_assign    POST    incident   302 302  302  in     in    in
 incident_triage    GET     incident   405 405  405  405    405   405
 incident_triage    POST    incident   302 302  302  in     in    in
+incident_ticket    GET     incident   200 200  200  in     in    in
+incident_ticket    POST    incident   302 302  302  in     in    in
 incident_comment   GET     incident   200 200  200  in     in    in
 incident_comment   POST    incident   302 302  302  in     in    in
 incident_call      GET     incident   200 200  200  in     in    in
@@ -384,6 +386,7 @@ api-regrouping-undo    POST    regrouping    200 200  200  401    200   401
 api-incidents-bulk     POST    -             200 200  200  401    200   401
 api-incidents-bulk-foresee POST -            200 200  200  401    200   401
 api-incident-assign    POST    incident      200 200  200  401    200   401
+api-incident-ticket    POST    incident      200 200  200  401    200   401
 api-incident-triage    POST    incident      200 200  200  401    200   401
 api-incident-contain   POST    incident      409 409  409  401    409   401
 api-incident-wait      POST    incident      409 409  409  401    409   401
@@ -771,6 +774,7 @@ BODIES |= {
     "incident_assign": {"owner": ""},
     "incident_comment": {"text": "Seen", "audience": "internal"},
     "incident_call": {"whom": "The client", "said": "No payment was made"},
+    "incident_ticket": {"ticket": "4711", "link": "https://desk.example/4711"},
     "incident_wait": {"cause": "client_answer", "asked": "Was it paid?"},
     "incident_answer": {"answer": "It was not"},
     "incident_quiet": {"kind": "snoozed", "hours": "24", "reason": "Tomorrow"},
@@ -827,6 +831,7 @@ BODIES |= {
     "api-incidents-bulk": {"incidents": [str(UUID(int=1))], "action": "triage"},
     "api-incidents-bulk-foresee": {"incidents": [str(UUID(int=1))], "action": "triage"},
     "api-incident-assign": {"owner": None},
+    "api-incident-ticket": {"ticket": "4711", "ticket_link": "https://desk.example/4711"},
     "api-incident-wait": {"cause": "client_answer", "asked": "Was it paid?"},
     "api-incident-snooze": {"until": SOON, "reason": "Tomorrow"},
     "api-incident-mute": {"until": SOON, "reason": "Known"},

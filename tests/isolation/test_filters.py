@@ -64,6 +64,7 @@ def values(side: Side) -> dict[str, tuple[str, str]]:
         "replay": (side.ids["replay"], nothing),
         "internet_message_id": (f"<1.{slug}@evil.example>", "<none@evil.example>"),
         "q": (f"<1.{slug}@evil.example>", "zqnothing"),
+        "ticket": (side.inner, "nobody"),
         "mailbox": (f"cfo@{slug}.example", "cfo@nobody.example"),
         "address": (f"info@{slug}.example", "info@nobody.example"),
         "to_address": (f"{side.inner}@{slug}.example", "nobody@nobody.example"),

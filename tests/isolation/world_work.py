@@ -12,6 +12,7 @@ from incidents.services.attachments import NewFile
 from incidents.services.comments import add_comment, log_call
 from incidents.services.quiet import add_suppression, quiet_incident
 from incidents.services.tasks import add_task
+from incidents.services.tickets import keep_ticket
 from incidents.services.waiting import stop_waiting, wait_for
 from incidents.sla.plan import BUILT_IN_TARGETS, WORKING_WEEK, agree
 from tests.factories import Cast
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def work_on(side: Side, shared: Incident, hidden: Incident, cast: Cast) -> None:
-    """Comments of both kinds, a call, tasks, silence, pauses and an agreement.  Needs the scope."""
+    """Comments of both kinds, calls, tasks, ticket, silence, pauses, terms.  Needs the scope."""
     mo, soon = cast.mo, timezone.now() + timedelta(days=2)
     for incident, word in ((shared, side.open), (hidden, side.inner)):
         for audience, text in (("internal", f"{side.inner} @Ana"), ("client", word)):
@@ -34,6 +35,8 @@ def work_on(side: Side, shared: Incident, hidden: Incident, cast: Cast) -> None:
             )
         log_call(incident=incident, actor=mo, whom=side.inner, said=side.inner)
         add_task(incident=incident, actor=mo, title=side.inner)
+    link = f"https://desk.example/{side.inner}"
+    keep_ticket(incident=shared, actor=mo, ticket=side.inner, link=link)
     wait_for(incident=shared, actor=mo, cause="vendor", asked=side.inner)
     stop_waiting(incident=shared, actor=mo, answer=side.inner)
     wait_for(incident=shared, actor=mo, cause="client_answer", asked=side.open)

@@ -1,0 +1,135 @@
+"""The ticket of an incident: what may be entered, who was first, and where merging leads it."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.queries.named import incidents_named, with_ticket
+from console.queries.work import work_of
+from incidents.models import Incident
+from incidents.models.incident import LONGEST_TICKET, LONGEST_TICKET_LINK
+from incidents.regroup import merge_incidents, undo_regrouping
+from incidents.services import resolve_incident, take_incident
+from incidents.services.tickets import keep_ticket
+from incidents.story import tell_story
+from tenants.errors import Conflict, WrongInput
+from tenants.models import AuditEntry
+from tests.factories import Cast
+from tests.incidents.work_on import open_incident, portal, staff
+
+LINK = "https://desk.example/tickets/4711"
+
+
+@pytest.fixture
+def phish(cast: Cast) -> Incident:
+    return open_incident(cast.acme)
+
+
+def fresh(incident: Incident) -> Incident:
+    return Incident.objects.select_related("tenant").get(id=incident.id)
+
+
+def enter(cast: Cast, incident: Incident, ticket: str, link: str = "") -> None:
+    keep_ticket(incident=fresh(incident), actor=cast.ana, ticket=ticket, link=link)
+
+
+def test_what_was_entered_stands_is_on_record_and_in_the_story(cast, phish):
+    with staff(cast):
+        keep_ticket(incident=phish, actor=cast.ana, ticket=" T-4711 ", link=LINK, revision=0)
+        enter(cast, phish, "")
+        now = fresh(phish)
+        told = [line.lead for line in tell_story(now).lines]
+        entries = AuditEntry.objects.filter(action="incidents.incident.ticket_changed")
+        first = entries.order_by("at").values_list("detail", flat=True)[0]
+    assert (now.ticket, now.ticket_link, now.revision) == ("", "", 2)
+    assert told.index("Ana entered ticket T-4711.") < told.index("Ana took ticket T-4711 off it.")
+    assert first == {"before": "", "after": "T-4711", "link": LINK, "revision": 1}
+
+
+def test_what_stands_already_is_no_change(cast, phish):
+    with staff(cast):
+        enter(cast, phish, "T-4711", LINK)
+        enter(cast, phish, "T-4711 ", LINK)
+        assert fresh(phish).revision == 1
+        assert AuditEntry.objects.filter(action="incidents.incident.ticket_changed").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("ticket", "link", "sentence"),
+    [
+        ("T\n1", "", "one line"),
+        ("T\u202e1", "", "one line"),
+        ("T" * (LONGEST_TICKET + 1), "", "one line"),
+        ("", LINK, "number, too"),
+        ("T", "javascript:alert(1)", "begins with https"),
+        ("T", "data:text/html,x", "begins with https"),
+        ("T", "//desk.example/1", "begins with https"),
+        ("T", "https:///1", "begins with https"),
+        ("T", "https://[desk/1", "begins with https"),
+        ("T", "https://desk.example:port/1", "begins with https"),
+        ("T", "https://ana:secret@desk.example/1", "user name"),
+        ("T", "https://desk.example/a b", "one line"),
+        ("T", "https://desk.example/\u202e", "one line"),
+        ("T", "https://d.example/" + "x" * LONGEST_TICKET_LINK, "one line"),
+    ],
+)
+def test_what_is_no_ticket_is_refused_and_nothing_changes(cast, phish, ticket, link, sentence):
+    with staff(cast):
+        with pytest.raises(WrongInput, match=sentence):
+            enter(cast, phish, ticket, link)
+        now = fresh(phish)
+    assert (now.ticket, now.ticket_link, now.revision) == ("", "", 0)
+
+
+def test_the_second_is_told_that_the_first_changed_the_ticket(cast, phish):
+    with staff(cast):
+        enter(cast, phish, "T-1")
+        with pytest.raises(Conflict, match="Ana changed the ticket at"):
+            take_incident(incident=fresh(phish), actor=cast.bo, revision=0)
+        with pytest.raises(Conflict, match="Nothing of yours was done"):
+            keep_ticket(incident=fresh(phish), actor=cast.bo, ticket="T-2", link="", revision=0)
+        assert fresh(phish).ticket == "T-1"
+
+
+def test_a_merge_takes_the_ticket_along_and_undoing_gives_it_back(cast, phish):
+    other = open_incident(cast.acme, 2)
+    with staff(cast):
+        enter(cast, other, "T-2", LINK)
+        done = merge_incidents(
+            kept=fresh(phish), gone=fresh(other), actor=cast.ana, reason="one attack"
+        )
+        assert (fresh(phish).ticket, fresh(phish).ticket_link) == ("T-2", LINK)
+        assert with_ticket("t-2") == {phish.id}
+        undo_regrouping(done=done, actor=cast.ana)
+        assert (fresh(phish).ticket, fresh(other).ticket) == ("", "T-2")
+        assert with_ticket("T-2") == {other.id}
+
+
+def test_of_two_tickets_both_lead_to_the_one_incident_and_its_page_shows_both(cast, phish):
+    other = open_incident(cast.acme, 2)
+    with staff(cast):
+        enter(cast, phish, "T-1")
+        enter(cast, other, "T-2")
+        merge_incidents(kept=fresh(phish), gone=fresh(other), actor=cast.ana, reason="one attack")
+        kept = fresh(phish)
+        assert kept.ticket == "T-1"
+        assert [each.ticket for each in work_of(kept).other_tickets] == ["T-2"]
+        assert with_ticket("T-1") == with_ticket("T-2") == {phish.id}
+        assert [each.id for each in incidents_named("T-2")] == [phish.id]
+
+
+def test_a_number_names_incidents_and_tickets_open_or_not(cast, phish):
+    elsewhere = open_incident(cast.globex, 2)
+    with staff(cast):
+        enter(cast, elsewhere, str(phish.number))
+        resolve_incident(
+            incident=fresh(phish), actor=cast.ana, classification="benign", cause="A letter"
+        )
+        named = {each.id for each in incidents_named(f"{phish.number}")}
+        same_number = elsewhere.number == phish.number
+    assert same_number, "each client counts for itself"
+    assert named == {phish.id, elsewhere.id}
+    with staff(cast, cast.acme):
+        assert {each.id for each in incidents_named(f"#{phish.number}")} == {phish.id}
+    with portal(cast.acme):
+        assert incidents_named("nothing such") == []
