@@ -81,7 +81,7 @@ def set_up_sandbox(app_secrets: dict[str, str]) -> None:
                             "display_name": box.name,
                             "job_title": box.title,
                         }
-                        for box in client.boxes
+                        for box in (*client.boxes, world.REPORT_BOX)
                     ],
                     "apps": [{"client_id": client.client_id, "secret": app_secrets[client.slug]}],
                 },
@@ -237,7 +237,7 @@ def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> 
         next_hop=(smtp_host, int(smtp_port)),
         mailboxes=[
             NewMailbox(client.address(box.local), box.name, box.title, box.is_vip)
-            for box in client.boxes
+            for box in (*client.boxes, world.REPORT_BOX)
         ],
         protected_since=timezone.now(),
         actor=DEMO,

@@ -10,11 +10,13 @@ from dataclasses import replace
 from email.utils import formataddr
 
 from console.demo import letters, world
-from console.demo.mails import Act, DemoMail, Pen
+from console.demo.mails import Act, DemoMail
+from console.demo.malware import Malware
+from console.demo.reported import Reported
 from console.demo.world import CLIENTS, ClientFacts
 
 
-class Author(Pen):
+class Author(Malware, Reported):
     """Tells the stories, one after the other."""
 
     def steps(self) -> Iterator[DemoMail | Act]:
@@ -26,6 +28,7 @@ class Author(Pen):
 
     def opening(self) -> Iterator[DemoMail | Act]:
         """Every kind of story, with harmless mail between, so that senders are known."""
+        yield from self.report_mailboxes()
         yield from self.known_partners()
         yield from self.ordinary(12)
         for client in CLIENTS:
@@ -34,12 +37,17 @@ class Author(Pen):
         yield from self.lured()
         for story in (
             self.bypass,
+            self.malware_around,
+            self.register,
             self.lateral,
             self.spam_partly_held,
             self.password,
             self.held_by_mistake,
             self.false_positive,
             self.plain,
+            self.malware_locked,
+            self.survey,
+            self.malware_crude,
             self.shared_document,
             self.spam,
         ):
@@ -49,6 +57,8 @@ class Author(Pen):
         yield from self.ordinary(8)
         # Late: by now the firm whose name it borrows is known as one that the client deals with.
         yield self.bec_vendor()
+        yield from self.tried()
+        yield from self.reports()
         yield from self.acts()
 
     def lured(self) -> Iterator[Act]:
