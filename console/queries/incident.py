@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, Count, When
+from django.db.models import Case, Count, OuterRef, Subquery, When
 from django.urls import reverse
 from django.utils import timezone
 
@@ -43,6 +43,7 @@ from incidents.models import (
     PullProposal,
     Report,
     StandingOrder,
+    UserReport,
 )
 from incidents.remediation import was_delivered
 from incidents.sightings import history_of
@@ -70,6 +71,7 @@ class CopyRow:
     first_place: str
     outcome: str
     is_read: bool | None
+    reported_at: datetime | None
     clicked_at: datetime | None
     replied_at: datetime | None
     forwarded_at: datetime | None
@@ -211,11 +213,14 @@ def members_of(incident: Incident) -> list[Member]:
 
 
 def shown_copies(incident: Incident) -> list[Delivery]:
-    """At most ``SHOWN_COPIES``; what people can reach first."""
+    """At most ``SHOWN_COPIES``; what people can reach first.  ``reported_at``: by its reader."""
+    reports = UserReport.objects.filter(
+        tenant=incident.tenant_id, delivery=OuterRef("id"), trust=UserReport.Trust.OWN
+    )
     out_of_reach = Case(When(reach_filter(), then=0), default=1)
     copies = Delivery.objects.filter(
         tenant=incident.tenant_id, message__memberships__incident=incident
-    )
+    ).annotate(reported_at=Subquery(reports.order_by("reported_at").values("reported_at")[:1]))
     return list(copies.order_by(out_of_reach, "recipient", "-received_at")[:SHOWN_COPIES])
 
 
@@ -227,6 +232,7 @@ def copy_row(copy: Delivery) -> CopyRow:
         first_place=copy.first_place,
         outcome=copy.outcome,
         is_read=copy.is_read,
+        reported_at=getattr(copy, "reported_at", None),
         clicked_at=copy.clicked_at,
         replied_at=copy.replied_at,
         forwarded_at=copy.forwarded_at,
@@ -260,6 +266,9 @@ def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
         return "No mail belongs to it: it stands on what was seen of the account."
     unseen = int(counts.get("unseen", 0))
     found = within_reach(counts) - unseen
+    if found and incident.is_called_harmless and not blind.mailbox_since:
+        where = "is in a mailbox" if found == 1 else "are in mailboxes"
+        return f"{copies_words(found).capitalize()} {where}. It was found to be harmless."
     if blind.mailbox_since:
         return "Where copies are now is not known: the mailbox layer is blind."
     if found:

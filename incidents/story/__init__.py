@@ -70,7 +70,7 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
     return Story(
         headline(incident, messages, copies, seen, client, title or incident.title),
         _cut(lines, MOST_LINES if most is None else most),
-        not_checked(incident, copies),
+        not_checked(incident, messages, copies),
     )
 
 

@@ -108,6 +108,11 @@ def _where(incident: Incident) -> list[str]:
     parts = []
     if not delivered:
         parts.append(_("No copy was delivered."))
+    elif incident.is_called_harmless:
+        told = ngettext(
+            "%(number)s copy was delivered.", "%(number)s copies were delivered.", delivered
+        )
+        parts.append(told % {"number": number(delivered)})
     else:
         told = ngettext(
             "%(number)s copy was delivered; %(now)s.",
@@ -122,6 +127,8 @@ def _where(incident: Incident) -> list[str]:
             held,
         )
         parts.append(told % {"number": number(held)})
+    if incident.is_called_harmless:
+        parts.append(_("It was found to be harmless."))
     return parts
 
 

@@ -6,8 +6,10 @@ import pytest
 from django.urls import reverse
 
 from incidents.models import HerdAct, UserReport
+from incidents.services import resolve_incident
 from incidents.userreports.terms import terms_of
 from tenants.models import Mailbox
+from tenants.scope import Role, tenant_scope
 from tests.factories import Cast
 from tests.incidents.userreports.mails import (
     arrived,
@@ -59,8 +61,24 @@ def test_the_incident_and_its_row_name_the_reporters(client, cast: Cast, reporte
     page = client.get(reverse("incident", args=[incident.id])).content.decode()
     assert "3 reporters" in page
     assert all(whom in page for whom in reported)
+    table = page.partition('id="copies"')[2].partition("</section>")[0]
+    assert table.count("reported it") == 3
+    assert "not seen" not in table
     queue = client.get(reverse("queue"), {"tab": "team"}).content.decode()
     assert "reported by 3 people" in queue
+
+
+def test_the_list_says_what_the_reporter_was_told(client, cast: Cast, reported):
+    incident = the_incident(cast.acme)
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        resolve_incident(
+            incident=incident, actor=cast.ana, classification="benign", cause="It is theirs."
+        )
+    work(cast.acme)
+    client.force_login(cast.ana)
+    for name, wish in (("user_reports", []), ("incident", [incident.id])):
+        page = client.get(reverse(name, args=wish)).content.decode()
+        assert page.count("outcome: harmless") == 3
 
 
 def test_terms_are_saved_beside_their_dry_run(client, cast: Cast, reported):
