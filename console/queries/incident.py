@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, Count, OuterRef, Subquery, When
+from django.db.models import Case, Count, When
 from django.urls import reverse
 from django.utils import timezone
 
@@ -40,13 +40,14 @@ from incidents.models import (
     IncidentMessage,
     Job,
     Message,
+    Observation,
     PullProposal,
     Report,
     StandingOrder,
-    UserReport,
 )
 from incidents.remediation import was_delivered
 from incidents.sightings import history_of
+from incidents.story.reading import REPORT
 from incidents.warnings import also_seen_at
 from incidents.words import differ, is_threat
 from seg_bridge.learning.told import Told, lessons_about
@@ -172,7 +173,7 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         members=members,
         entities=entities_of(member.message for member in members),
         also_seen=also_seen_at(incident),
-        copies=[copy_row(copy) for copy in copies],
+        copies=[copy_row(copy, history.get(copy.id, ())) for copy in copies],
         elsewhere=elsewhere,
         jobs=_latest_jobs(incident),
         lessons=lessons_about([each.message.id for each in members], is_last_only=True),
@@ -213,18 +214,17 @@ def members_of(incident: Incident) -> list[Member]:
 
 
 def shown_copies(incident: Incident) -> list[Delivery]:
-    """At most ``SHOWN_COPIES``; what people can reach first.  ``reported_at``: by its reader."""
-    reports = UserReport.objects.filter(
-        tenant=incident.tenant_id, delivery=OuterRef("id"), trust=UserReport.Trust.OWN
-    )
+    """At most ``SHOWN_COPIES``; what people can reach first."""
     out_of_reach = Case(When(reach_filter(), then=0), default=1)
     copies = Delivery.objects.filter(
         tenant=incident.tenant_id, message__memberships__incident=incident
-    ).annotate(reported_at=Subquery(reports.order_by("reported_at").values("reported_at")[:1]))
+    )
     return list(copies.order_by(out_of_reach, "recipient", "-received_at")[:SHOWN_COPIES])
 
 
-def copy_row(copy: Delivery) -> CopyRow:
+def copy_row(copy: Delivery, seen: Sequence[Observation] = ()) -> CopyRow:
+    """``seen``: its observations, where it is asked whether its reader reported it."""
+    reported = [one.observed_at for one in seen if one.source.startswith(REPORT)]
     return CopyRow(
         id=copy.id,
         recipient=copy.recipient,
@@ -232,7 +232,7 @@ def copy_row(copy: Delivery) -> CopyRow:
         first_place=copy.first_place,
         outcome=copy.outcome,
         is_read=copy.is_read,
-        reported_at=getattr(copy, "reported_at", None),
+        reported_at=min(reported, default=None),
         clicked_at=copy.clicked_at,
         replied_at=copy.replied_at,
         forwarded_at=copy.forwarded_at,

@@ -5,9 +5,10 @@ Built from observations, actions and audit each time it is read; every line name
 ``tell_story(incident)``   all of it
 ``exposure(counts)``       a row's few words
 ``lines.py`` what is a line; ``sender.py`` who wrote and how the name was borrowed; ``layers.py``
-what each layer saw; ``reading.py`` when a copy was read; ``people.py`` what people and Bailey did;
-``chain.py`` whom they passed it on to; ``account.py`` what was seen of an account and done about
-it; ``headline.py`` the sentence above; ``gaps.py`` what nobody looked at.
+what each layer saw; ``reading.py`` when a copy was read; ``reported.py`` what readers said of it
+and were told; ``people.py`` what people and Bailey did; ``chain.py`` whom they passed it on to;
+``account.py`` what was seen of an account and done about it; ``headline.py`` the sentence above;
+``gaps.py`` what nobody looked at.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from incidents.story.people import (
     reply_lines,
     rule_lines,
 )
+from incidents.story.reported import told_lines
 from incidents.story.sender import Client, sender_lines
 
 __all__ = ["Line", "Story", "exposure", "headline", "tell_story"]
@@ -64,6 +66,7 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
         *call_lines(incident),
         *attachment_lines(incident),
         *access_lines(messages),
+        *told_lines(copies, names),
         *account_lines(incident),
     ]
     lines.sort(key=lambda line: line.at)

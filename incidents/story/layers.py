@@ -14,10 +14,13 @@ from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
 from incidents.story.lines import Line, Names, Tone, all_inboxes, place_words
 from incidents.story.reading import REPORT, is_told_by_answer, read_and_did
+from incidents.story.reported import reporters_words
 from incidents.story.sender import Client, proofs
 from incidents.words import GRAVE, LET_THROUGH, VERDICT_WORDS_WITHIN, Mark
 from tenants.scope import Role, current_scope
 
+# Of the heaviest reason's weight: what weighs less adds nothing to the sentence.
+LIGHT = 0.1
 _GATEWAY_DID = {
     Outcome.DELIVERED: _n("Let it through."),
     Outcome.PASSED: _n("Let it through."),
@@ -177,7 +180,8 @@ def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observa
         lead = _("The mail host judged it %(what)s%(sure)s:") % said
     else:
         lead = _("Judged %(what)s%(sure)s:") % said
-    reasons = _reasons(one)
+    # That it came around the gateway is told on the gateway's own line.
+    reasons = _reasons(one, without="gateway_bypassed" if copy.is_bypass else "")
     if not reasons:
         lead = _ended(lead)
     tone = Tone.ALARM if one.verdict in GRAVE else Tone.NONE
@@ -213,7 +217,7 @@ def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | Non
 def _report_words(one: Observation, copy: Delivery, seen: Sequence[Observation]) -> tuple[str, str]:
     """Who said what of it: somebody of the provider, else the recipient herself."""
     if one.source.startswith(REPORT):
-        return _reporters_words(one, read_and_did(copy, seen, one.observed_at))
+        return reporters_words(one, is_first=read_and_did(copy, seen, one.observed_at))
     who = str(one.detail.get("person") or "").replace("{", "").replace("}", "")
     code = VERDICT_WORDS_WITHIN.get(one.verdict or "", "")
     said = _reasons(one)
@@ -224,26 +228,6 @@ def _report_words(one: Observation, copy: Delivery, seen: Sequence[Observation])
     if code:
         return _("{who} reported it as %(what)s.") % {"what": _(code)}, said
     return _("{who} reported it."), said
-
-
-# What a reporter chose, in the words of verdicts; who chose nothing has said that it looks odd.
-_CHOSEN = {"phish": Verdict.PHISH, "junk": Verdict.SPAM, "not_junk": Verdict.CLEAN}
-
-
-def _reporters_words(one: Observation, is_first: bool) -> tuple[str, str]:
-    """``is_first``: nothing told of her reading before.  Her own words stay with the provider."""
-    chosen = _CHOSEN.get(str(one.detail.get("said") or ""))
-    if chosen is None:
-        lead = _("{who} read it and reported it.") if is_first else _("{who} reported it.")
-    else:
-        lead = _("{who} reported it as %(what)s.")
-        if is_first:
-            lead = _("{who} read it and reported it as %(what)s.")
-        lead %= {"what": _(VERDICT_WORDS_WITHIN[chosen])}
-    words = next((str(each.get("value") or "") for each in one.reasons), "")
-    if not words or current_scope().role is Role.PORTAL:
-        return lead, ""
-    return lead, f"“{words}”"
 
 
 def _gateway_words(
@@ -290,12 +274,15 @@ def _rule_words(one: Observation) -> str:
     return f"{rule[:1].upper()}{rule[1:]}." if rule else ""
 
 
-def _reasons(one: Observation) -> str:
-    """The three that weigh most of those that speak for its verdict; unweighed, the first three."""
+def _reasons(one: Observation, *, without: str = "") -> str:
+    """The three that weigh most of those that speak for its verdict, without what is light beside
+    the heaviest; unweighed, the first three.
+    """
     sign = -1 if one.verdict == Verdict.CLEAN else 1
     weighed = [reason for reason in one.reasons if reason.get("weight")]
     if not weighed:
         return " ".join(reason["text"] for reason in one.reasons[:3])
-    speak = [reason for reason in weighed if reason["weight"] * sign > 0]
+    speak = [each for each in weighed if each["weight"] * sign > 0 and each["code"] != without]
     speak.sort(key=lambda reason: -abs(reason["weight"]))
-    return " ".join(reason["text"] for reason in speak[:3])
+    told = [each for each in speak[:3] if abs(each["weight"]) >= LIGHT * abs(speak[0]["weight"])]
+    return " ".join(reason["text"] for reason in told)

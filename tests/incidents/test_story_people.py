@@ -140,6 +140,7 @@ def test_a_reason_that_speaks_against_the_verdict_is_none_of_it(cast):
         Reason("program_in_archive", "The archive holds a program.", "", 8.0),
         Reason("plain_text", "The mail is plain text.", "", -0.83),
         Reason("noted", "It is on a Monday.", "", 0.0),
+        Reason("attached_archive", "An archive is attached.", "", 0.76),
     )
     bad = inbox(cast, IT, verdict=Verdict.MALWARE, reasons=reasons)
     good = inbox(cast, INFO, reasons=(*reasons[1:], Reason("link", "It has a link.", "", 1.0)))
@@ -150,12 +151,15 @@ def test_a_reason_that_speaks_against_the_verdict_is_none_of_it(cast):
 
 def test_what_came_around_the_gateway_is_told_before_where_it_arrived(cast):
     with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
-        record([inbox(cast, IT, verdict=Verdict.MALWARE)])
+        around = Reason("gateway_bypassed", "It came straight to the mailbox host.", "", 1.0)
+        reasons = (Reason("program_in_archive", "The archive holds a program.", "", 8.0), around)
+        record([inbox(cast, IT, verdict=Verdict.MALWARE, reasons=reasons)])
         make_sense_of_backlog(cast.acme)
         # No gate has confirmed its trace in time.
         Backlog.objects.update(wait_until=after(0))
         make_sense_of_backlog(cast.acme)
         told = tell_story(Incident.objects.select_related("tenant").get())
+    assert told.lines[-2].text == "The archive holds a program."
     leads = [line.lead for line in told.lines]
     assert leads.index("Never saw it.") < leads.index("Arrived in the inbox of it@.")
 
