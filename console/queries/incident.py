@@ -47,7 +47,7 @@ from incidents.models import (
 )
 from incidents.remediation import was_delivered
 from incidents.sightings import history_of
-from incidents.story.reading import REPORT
+from incidents.story.reading import reported_at
 from incidents.warnings import also_seen_at
 from incidents.words import differ, is_threat
 from seg_bridge.learning.told import Told, lessons_about
@@ -224,7 +224,6 @@ def shown_copies(incident: Incident) -> list[Delivery]:
 
 def copy_row(copy: Delivery, seen: Sequence[Observation] = ()) -> CopyRow:
     """``seen``: its observations, where it is asked whether its reader reported it."""
-    reported = [one.observed_at for one in seen if one.source.startswith(REPORT)]
     return CopyRow(
         id=copy.id,
         recipient=copy.recipient,
@@ -232,7 +231,7 @@ def copy_row(copy: Delivery, seen: Sequence[Observation] = ()) -> CopyRow:
         first_place=copy.first_place,
         outcome=copy.outcome,
         is_read=copy.is_read,
-        reported_at=min(reported, default=None),
+        reported_at=reported_at(seen),
         clicked_at=copy.clicked_at,
         replied_at=copy.replied_at,
         forwarded_at=copy.forwarded_at,

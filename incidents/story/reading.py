@@ -27,6 +27,15 @@ def read_and_did(copy: Delivery, seen: Sequence[Observation], at: datetime) -> b
     return is_told_by_answer(copy, seen) and at == _first_answer(copy, seen)
 
 
+def reported_at(seen: Sequence[Observation]) -> datetime | None:
+    """When somebody first reported the copy whose observations these are."""
+    return min((one.observed_at for one in seen if one.source.startswith(REPORT)), default=None)
+
+
+def is_reported(seen: Sequence[Observation]) -> bool:
+    return reported_at(seen) is not None
+
+
 def _first_answer(copy: Delivery, seen: Sequence[Observation]) -> datetime | None:
-    reported = [one.observed_at for one in seen if one.source.startswith(REPORT)]
-    return min(filter(None, (copy.replied_at, copy.forwarded_at, *reported)), default=None)
+    answers = (copy.replied_at, copy.forwarded_at, reported_at(seen))
+    return min(filter(None, answers), default=None)

@@ -93,6 +93,12 @@ def test_who_reported_it_before_the_read_mark_was_seen_had_read_it_then(cast):
     assert people == ["person: it@ read it and reported it as phishing."]
 
 
+def test_the_headline_counts_who_reported_it(cast):
+    told = tell(cast, inbox(cast, IT), inbox(cast, INFO), reported(cast, IT), reported(cast, INFO))
+    assert told.headline.endswith("Two people reported it.")
+    assert "Nobody has read it" not in told.headline
+
+
 def test_who_read_it_before_is_told_so_first(cast):
     seen = [inbox(cast, IT), read(cast, IT, at=50), reported(cast, IT)]
     people = [each for each in sentences(tell(cast, *seen)) if each.startswith("person")]
