@@ -56,6 +56,7 @@ class _Saying:
     tone: Tone = Tone.NONE
     mark: Mark = Mark.OBSERVED
     reasons: str = ""
+    is_private: bool = False
 
 
 _Seen = Sequence[tuple[Observation, Delivery]]
@@ -114,6 +115,7 @@ def _line(saying: _Saying, pairs: _Seen, names: Names) -> Line:
         names_them=names_them or names.are_all(recipients),
         tone=saying.tone,
         mark=saying.mark,
+        is_private=saying.is_private,
     )
 
 
@@ -140,7 +142,9 @@ def _of_copy(
             yield _Saying("gateway", lead, text, "", copy.message_id, reasons=why), one
             continue
         if one.layer == Layer.PERSON:
-            yield _Saying("person", *_report_words(one, copy, seen), "", one.source), one
+            lead, text = _report_words(one, copy, seen)
+            is_hers = one.source.startswith(REPORT)
+            yield _Saying("person", lead, text, "", one.source, is_private=is_hers), one
             continue
         if copy.is_bypass and one.layer == Layer.MAILBOX and one.verdict is not None:
             yield (

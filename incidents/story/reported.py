@@ -18,7 +18,7 @@ _CHOSEN = {"phish": Verdict.PHISH, "junk": Verdict.SPAM, "not_junk": Verdict.CLE
 
 
 def reporters_words(one: Observation, *, is_first: bool) -> tuple[str, str]:
-    """``is_first``: nothing told of her reading before.  Her own words stay with the provider."""
+    """``is_first``: nothing told of her reading before."""
     chosen = _CHOSEN.get(str(one.detail.get("said") or ""))
     if chosen is None:
         lead = _("{who} read it and reported it.") if is_first else _("{who} reported it.")
@@ -28,9 +28,7 @@ def reporters_words(one: Observation, *, is_first: bool) -> tuple[str, str]:
             lead = _("{who} read it and reported it as %(what)s.")
         lead %= {"what": _(VERDICT_WORDS_WITHIN[chosen])}
     words = next((str(each.get("value") or "") for each in one.reasons), "")
-    if not words or current_scope().role is Role.PORTAL:
-        return lead, ""
-    return lead, f"“{words}”"
+    return lead, f"“{words}”" if words else ""
 
 
 def told_lines(copies: Sequence[Delivery], names: Names) -> Iterator[Line]:

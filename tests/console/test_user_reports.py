@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.urls import reverse
 
 from incidents.models import HerdAct, UserReport
+from incidents.reports.document import build_document
 from incidents.services import resolve_incident, share_incident
 from incidents.story import tell_story
 from incidents.userreports.terms import terms_of
@@ -96,6 +99,16 @@ def test_a_client_reads_that_it_was_reported_and_not_in_whose_words(
     incident = the_incident(cast.acme)
     with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
         share_incident(incident=incident, actor=cast.ana)
+    with worker(cast.acme):
+        told = {
+            audience: json.dumps(build_document(incident, audience=audience, created_by="Ana"))
+            for audience in ("client", "internal")
+        }
+    assert {audience: "ours?" in text for audience, text in told.items()} == {
+        "client": False,
+        "internal": True,
+    }
+    assert told["client"].count("reported it as phishing.") == 3
     settings.ROOT_URLCONF = "console.urls_portal"
     client.force_login(cast.pia)
     page = client.get(reverse("portal_incident", args=[incident.id])).content.decode()
