@@ -27,7 +27,7 @@ def others_against(incidents: Iterable[Incident]) -> dict[UUID, str]:
         kind__in=sorted(OTHERS_AGAINST),
     ).order_by("created_at")
     found: dict[UUID, list[Disagreement]] = {incident.id: [] for incident in marked}
-    for item in items.only("tenant", "incident", "kind", "state", "sides"):
+    for item in items.only("tenant", "incident", "kind", "state", "sides", "copies"):
         if item.incident_id:
             found[item.incident_id].append(item)
     return {incident_id: words_against(items) for incident_id, items in found.items()}
@@ -36,7 +36,7 @@ def others_against(incidents: Iterable[Incident]) -> dict[UUID, str]:
 def words_against(items: Sequence[Disagreement]) -> str:
     """``Kim says phish, the mail host says malware``; each of them once, "" where nobody does."""
     said = dict.fromkeys(
-        _word_of(side)
+        _word_of(item, side)
         for item in items
         if item.kind in OTHERS_AGAINST and item.state != Disagreement.State.SETTLED
         for side in item.sides
@@ -45,10 +45,10 @@ def words_against(items: Sequence[Disagreement]) -> str:
     return ", ".join(said)
 
 
-def _word_of(side: Mapping[str, Any]) -> str:
+def _word_of(item: Disagreement, side: Mapping[str, Any]) -> str:
     """A reader's report is no judgement: what she chose stands with it."""
     if str(side.get("source") or "").startswith(REPORT):
-        return f"{who_of(side)} reported it"
+        return f"{who_of(side) if item.copies == 1 else 'people'} reported it"
     return f"{who_of(side)} says {str(verdict_word(side['verdict']).text).lower()}"
 
 

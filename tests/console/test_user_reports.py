@@ -70,6 +70,9 @@ def test_the_incident_and_its_row_name_the_reporters(client, cast: Cast, reporte
     assert "not seen" not in table
     queue = client.get(reverse("queue"), {"tab": "team"}).content.decode()
     assert "reported by 3 people" in queue
+    for text in (page, queue):
+        assert "people reported it" in text
+        assert f"{reported[-1]} reported it" not in text
 
 
 def test_the_list_says_what_the_reporter_was_told(client, cast: Cast, reported):
