@@ -174,6 +174,11 @@ def _snapshots(incident: Incident, ids: set[UUID]) -> Places:
     }
 
 
+def _outbound(incident: Incident, ids: set[UUID]) -> Places:
+    page = reverse("client_outbound", args=[incident.tenant.slug])
+    return dict.fromkeys(ids, page)
+
+
 _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "observation": _traces,
     "message": _pages("message"),
@@ -189,6 +194,9 @@ _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "snapshot": _snapshots,
     "step": _steps,
     "step-order": _steps,
+    "incident": _pages("incident"),
+    "stop": _outbound,
+    "login": _outbound,
 }
 
 
