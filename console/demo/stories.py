@@ -10,21 +10,22 @@ from dataclasses import replace
 from email.utils import formataddr
 
 from console.demo import letters, world
-from console.demo.mails import Act, DemoMail, Pen
+from console.demo.accounts import AccountStories
+from console.demo.mails import AccountAct, Act, DemoMail
 from console.demo.world import CLIENTS, ClientFacts
 
 
-class Author(Pen):
+class Author(AccountStories):
     """Tells the stories, one after the other."""
 
-    def steps(self) -> Iterator[DemoMail | Act]:
+    def steps(self) -> Iterator[DemoMail | Act | AccountAct]:
         """The opening, then an ordinary day without end."""
         yield from self.opening()
         while True:
             yield from self.ordinary(20)
             yield self.random.choice((self.password, self.parcel, self.spam))()
 
-    def opening(self) -> Iterator[DemoMail | Act]:
+    def opening(self) -> Iterator[DemoMail | Act | AccountAct]:
         """Every kind of story, with harmless mail between, so that senders are known."""
         yield from self.known_partners()
         yield from self.ordinary(12)
@@ -32,6 +33,7 @@ class Author(Pen):
             yield self.campaign(client)
         yield self.bec_cfo()
         yield from self.lured()
+        yield self.account_taken()
         for story in (
             self.bypass,
             self.lateral,
@@ -45,11 +47,14 @@ class Author(Pen):
         ):
             yield story()
             yield from self.ordinary(2)
+        yield from self.outbound_spam()
         yield from self.short_family()
         yield from self.ordinary(8)
         # Late: by now the firm whose name it borrows is known as one that the client deals with.
         yield self.bec_vendor()
         yield from self.acts()
+        yield from self.account_answered()
+        yield from self.stop_answered()
 
     def lured(self) -> Iterator[Act]:
         """One of two asks the help desk about the boss's mail, the other believes it."""
