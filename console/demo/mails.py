@@ -11,14 +11,15 @@ from email.utils import format_datetime, formataddr, make_msgid
 from typing import Literal
 
 from console.demo.letters import Letter
-from console.demo.world import CLIENTS, ClientFacts, Sender
+from console.demo.world import ANALYST, CLIENTS, ClientFacts, Contact, Sender
 
-Way = Literal["gate", "around", "inside"]
+Way = Literal["gate", "around", "inside", "out"]
 
 
 @dataclass(frozen=True, slots=True)
 class DemoMail:
-    """``way``: through the gate, around it straight to the mail host, or from mailbox to mailbox.
+    """``way``: through the gate, around it straight to the mail host, from mailbox to mailbox, or
+    out, handed to the gate by a client's program.
 
     ``client_ip`` and ``helo`` are the sending host, which the gate is told by XCLIENT.
     """
@@ -59,6 +60,28 @@ class Act:
     mailbox: str = ""
     to: str = ""
     said: Literal["", "phishing", "junk"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAct:
+    """Something that happens to an account, or is done about it: console/demo/account_acts.py.
+
+    ``by``: whose address does it.  ``kind``: which step of a response.  ``reason``: why, or what
+    ``contact`` says on the phone.
+    """
+
+    story: str
+    what: Literal["taken", "look", "take", "step", "call", "end_login"]
+    mailbox: str
+    reason: str = ""
+    by: str = ANALYST
+    kind: str = ""
+    contact: Contact | None = None
+
+    @property
+    def client(self) -> str:
+        """The client's slug."""
+        return self.mailbox.rpartition("@")[2].partition(".")[0]
 
 
 class Pen:

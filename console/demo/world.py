@@ -205,6 +205,9 @@ CAST = (
 )
 
 
+LEAD, ANALYST = CAST[0].email, CAST[1].email
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """A domain outside with its one mail host.  ``spf``/``dmarc`` "" mean no such record."""
@@ -241,6 +244,10 @@ NEWSLETTERS = (
 HIJACKED = Sender("sunnyvale-dental.example", "192.0.2.50")
 # Anybody can have an address there.
 FREE_MAILER = Sender("gmail.com", "192.0.2.60", spf="", dmarc="")
+# To whom spam goes in a client's name.
+SPAMMED = tuple(
+    f"{name}.example" for name in ("kranbau", "malerbo", "vvs-nord", "hotel-fjord", "byg-ost")
+)
 LOOKALIKE = Sender("acrne.example", "198.51.100.7")
 VENDOR_LOOKALIKE = Sender("hafen-logistik.example", "198.51.100.8")
 # Both write malware: one hands it straight to the mail host, the other locks it up.

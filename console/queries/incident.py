@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from console.lib.sla import Sla, sla_left
 from console.queries.accounts import AccountCase, account_case
-from console.queries.advice import Advice, advised, other_actions
+from console.queries.advice import advised, other_actions
+from console.queries.advising import Advice
 from console.queries.against import words_against
 from console.queries.blindness import Blind, Blindness
 from console.queries.disagreements import Row as Contradiction

@@ -180,6 +180,11 @@ def _reports(incident: Incident, ids: set[UUID]) -> Places:
     return {each: f"{narrowed}#row-{each}" for each in ids}
 
 
+def _outbound(incident: Incident, ids: set[UUID]) -> Places:
+    page = reverse("client_outbound", args=[incident.tenant.slug])
+    return dict.fromkeys(ids, page)
+
+
 _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "observation": _traces,
     "message": _pages("message"),
@@ -196,6 +201,9 @@ _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "step": _steps,
     "step-order": _steps,
     "user-report": _reports,
+    "incident": _pages("incident"),
+    "stop": _outbound,
+    "login": _outbound,
 }
 
 

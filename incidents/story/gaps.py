@@ -8,12 +8,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from incidents.account_told import not_looked_at
+from incidents.campaigns.moving import lineage
 from incidents.layers import blind_layers
-from incidents.models import Delivery, Incident, Message
+from incidents.models import AccountSign, Delivery, Incident, Message
 from incidents.story.lines import join
 from incidents.words import LET_THROUGH, Direction
 from tenants.models import Mailbox
 from tenants.scope import Role, current_scope
+
+# Signs of what an account sent, not of somebody in its mailbox.
+_OF_SENDING = ("stopped", "burst")
 
 
 def not_checked(
@@ -46,6 +50,7 @@ def not_checked(
         )
         gaps.append(told % {"count": locked})
     if incident.kind == Incident.Kind.ACCOUNT and current_scope().role is not Role.PORTAL:
+        gaps += _not_read_of_accounts(incident)
         gaps += [f"Of accounts: {said}" for said in not_looked_at(incident.tenant_id)]
     return gaps
 
@@ -59,3 +64,11 @@ def _locked_files(messages: Sequence[Message]) -> int:
         if "encrypted" in (each.get("flags") or ())
     }
     return len(locked)
+
+
+def _not_read_of_accounts(incident: Incident) -> list[str]:
+    """Where somebody else may have been in the mailbox itself."""
+    signs = AccountSign.objects.filter(tenant=incident.tenant_id, incident__in=lineage(incident))
+    if not signs.exclude(code__in=_OF_SENDING).exists():
+        return []
+    return ["Which mails somebody else opened or copied: no log of that is read."]

@@ -58,7 +58,12 @@ def headline(
 ) -> str:
     """``Fraud in the CFO's name at Acme. Two copies were delivered; both are removed. …``"""
     if incident.is_without_mail:
-        return _("%(what)s at %(client)s") % {"what": title, "client": client.name} + "."
+        # “An account at risk: a rule hides …” is at risk at the client, not hidden there.
+        end = title.find(":") if incident.kind == Incident.Kind.ACCOUNT else -1
+        what = title[:end].rstrip() if end > 0 else title
+        return _("%(what)s at %(client)s") % {"what": what, "client": client.name} + (
+            f"{title[len(what) :]}."
+        )
     codes = {
         str(reason.get("code", ""))
         for each in seen.values()

@@ -12,11 +12,11 @@ from django.utils.translation import gettext_noop as _n
 from incidents.mail.signals.domains import Likeness
 from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
-from incidents.story.lines import Line, Names, Tone, all_inboxes, place_words
+from incidents.story.lines import Line, Names, Tone, all_inboxes, number, place_words
 from incidents.story.reading import REPORT, is_told_by_answer, read_and_did
 from incidents.story.reported import reporters_words
 from incidents.story.sender import Client, proofs
-from incidents.words import GRAVE, LET_THROUGH, VERDICT_WORDS_WITHIN, Mark
+from incidents.words import GRAVE, LET_THROUGH, VERDICT_WORDS_WITHIN, Direction, Mark
 from tenants.scope import Role, current_scope
 
 # Of the heaviest reason's weight: what weighs less adds nothing to the sentence.
@@ -102,6 +102,8 @@ def _line(saying: _Saying, pairs: _Seen, names: Names) -> Line:
     first = _first(pairs)
     recipients = tuple(dict.fromkeys(copy.recipient for _, copy in pairs))
     n = len(recipients)
+    is_many = saying.key == Direction.OUTBOUND and len(pairs) > 1
+    many = f"{number(len(pairs))} copies." if is_many else ""
     names_them = "{who}" in saying.lead
     where = place_words(saying.place, n) if saying.place else ""
     lead = saying.lead.format(where=where, who=names.join(recipients), all=_all(saying.place, n))
@@ -109,7 +111,7 @@ def _line(saying: _Saying, pairs: _Seen, names: Names) -> Line:
         at=first.observed_at,
         lane=saying.lane,
         lead=lead,
-        text=" ".join(filter(None, (saying.text, saying.reasons))),
+        text=" ".join(filter(None, (many, saying.text, saying.reasons))),
         source=f"observation:{first.id}",
         recipients=recipients,
         names_them=names_them or names.are_all(recipients),
@@ -139,7 +141,7 @@ def _of_copy(
                 lead, text, why = _gateway_words(one, message, like, client)
             was_held = one.action == Outcome.HELD
             was_passed = one.action == Outcome.PASSED
-            yield _Saying("gateway", lead, text, "", copy.message_id, reasons=why), one
+            yield _Saying("gateway", lead, text, "", _event(copy), reasons=why), one
             continue
         if one.layer == Layer.PERSON:
             lead, text = _report_words(one, copy, seen)
@@ -166,6 +168,11 @@ def _of_copy(
             if one.layer == Layer.MAILBOX and (one.detail.get("decided") or {}).get("rule_id"):
                 text = f"{_rule_words(one)} It is for both layers."
                 yield _Saying("mailbox", _("Let it be."), text, "", copy.message_id), one
+
+
+def _event(copy: Delivery) -> Any:
+    """Mails that a client sent are told together where the gateway did the same with them."""
+    return Direction.OUTBOUND if copy.direction == Direction.OUTBOUND else copy.message_id
 
 
 def _read_words(copy: Delivery, message: Message) -> str:
