@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 from django.utils import timezone
 
+from api_bridge.known import PROFILE_KEPT_S
 from console.demo import world
 from console.demo.mails import Act
-from incidents.models import Delivery, Incident, Message
+from incidents.models import Delivery, Incident, Message, ReportTerms
 from incidents.remediation import pull_incident, release_held
 from incidents.reported import report_mail
 from incidents.services import resolve_incident
@@ -24,7 +25,7 @@ from tenants.errors import DomainError, WrongInput
 from tenants.models import Person, Tenant
 from tenants.scope import Role, maintenance_scope, tenant_scope
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 def do(act: Act, *, patience_s: float = PATIENCE_S) -> str:
@@ -119,9 +120,14 @@ def _take_reports(act: Act, tenant: Tenant, actor: Person) -> str:
 
 def _write(act: Act, tenant: Tenant, _actor: Person) -> str:
     """A person of the client answers the mail, passes it on or reports it; "" until it lies in the
-    mailbox.
+    mailbox, and until every scanner knows where reports come.
     """
     with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
+        known_since = timezone.now() - timedelta(seconds=PROFILE_KEPT_S)
+        if act.what == "report" and not ReportTerms.objects.filter(
+            tenant=tenant, changed_at__lt=known_since
+        ):
+            return ""
         message = _message_of(act, tenant)
         if message is None:
             return ""
