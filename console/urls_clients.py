@@ -19,6 +19,11 @@ from console.views import (
 CLIENTS = [
     path("console/clients/<slug:slug>/accounts", accounts.client_accounts, name="client_accounts"),
     path(
+        "console/clients/<slug:slug>/accounts/look",
+        accounts.client_accounts_look,
+        name="client_accounts_look",
+    ),
+    path(
         "console/clients/<slug:slug>/accounts/terms",
         accounts.client_accounts_terms,
         name="client_accounts_terms",

@@ -54,6 +54,21 @@ class SettingsTold:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendingTold:
+    """What was done about an account's sending: a stop lifted, a login ended, in words."""
+
+    source: str
+    at: datetime
+    words: str
+    reason: str = ""
+
+
+class SendingTeller(Protocol):
+    def sending(self, tenant_id: int, incident_ids: Collection[UUID]) -> Sequence[SendingTold]:
+        """Needs the client's scope, and is not asked in the portal's."""
+
+
 class AccountTeller(Protocol):
     """Every method needs the client's scope."""
 
@@ -70,10 +85,20 @@ class AccountTeller(Protocol):
 
 
 _tellers: list[AccountTeller] = []
+_sending_tellers: list[SendingTeller] = []
 
 
 def register_account_teller(teller: AccountTeller) -> None:
     _tellers.append(teller)
+
+
+def register_sending_teller(teller: SendingTeller) -> None:
+    _sending_tellers.append(teller)
+
+
+def sending_told(tenant_id: int, incident_ids: Collection[UUID]) -> list[SendingTold]:
+    found = [one for each in _sending_tellers for one in each.sending(tenant_id, incident_ids)]
+    return sorted(found, key=lambda one: one.at)
 
 
 def steps_told(tenant_id: int, incident_ids: Collection[UUID]) -> list[StepTold]:

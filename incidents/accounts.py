@@ -177,7 +177,7 @@ def _open_by_signs(tenant: Tenant, mailbox: str, signs: Sequence[AccountSign]) -
         tenant_id=tenant.id,
         object_kind="incident",
         object_id=incident.id,
-        reason=f"{len(signs)} signs of {points_of(signs)} points about {mailbox}.",
+        reason=f"{len(signs)} signs of {points_of(signs)} points so far about {mailbox}.",
     )
     return incident
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from incidents.allowed import without_allowed
 from incidents.announce import announce_incident
+from incidents.assessment import reach_filter
 from incidents.contradictions import contradictions, may_be_late
 from incidents.gateway_asked import RepairForecast
 from incidents.holding import hold_copies, hold_incidents, hold_intake
@@ -184,8 +185,15 @@ def _fill(
     item.rule_owner = entry.owner[:200] if entry else ""
     own = Domain.objects.filter(tenant_id=item.tenant_id).values_list("name", flat=True)
     wish = LateVerdicts.objects.filter(tenant_id=item.tenant_id).first() or LateVerdicts()
+    all_copies = Delivery.objects.filter(tenant=item.tenant_id, message__in=concerned)
     item.proposal = repair_for(
-        item.kind, concerned, copies, sides, own_domains=frozenset(own), days=wish.rule_days
+        item.kind,
+        concerned,
+        copies,
+        sides,
+        own_domains=frozenset(own),
+        reach=all_copies.filter(reach_filter()).count(),
+        days=wish.rule_days,
     )
 
 

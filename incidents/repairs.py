@@ -47,19 +47,22 @@ def repair_for(
     sides: Sequence[Side],
     *,
     own_domains: frozenset[str],
+    reach: int,
     days: int = RULE_DAYS,
 ) -> Repair:
-    """{} where nothing sensible is at hand.  ``messages`` are those of ``copies``, not empty."""
+    """{} where nothing sensible is at hand.  ``messages`` are those of ``copies``, not empty;
+    ``reach``: how many of all their copies are within reach.
+    """
     if kind == Kind.LATE:
-        return _pull(copies)
+        return _pull(reach)
     if kind == Kind.HELD:
-        return _after_a_hold(messages, copies, sides, own_domains, days)
+        return _after_a_hold(messages, copies, sides, own_domains, reach, days)
     if kind == Kind.PERSON and all(copy.person_verdict in HARMLESS for copy in copies):
         return _person_says_harmless(messages, copies, own_domains, days)
     if entry := _allowing_entry(sides):
         return _remove(entry)
     if kind in (Kind.PERSON, Kind.VENDOR) and copies_within_reach(copies):
-        return _pull(copies)
+        return _pull(reach)
     return next(_blocks(messages, sides, own_domains, days), {})
 
 
@@ -68,6 +71,7 @@ def _after_a_hold(
     copies: Sequence[Delivery],
     sides: Sequence[Side],
     own_domains: frozenset[str],
+    reach: int,
     days: int,
 ) -> Repair:
     """Who is right?  A grave verdict is believed, and acts inside; a mild one gives way."""
@@ -76,7 +80,7 @@ def _after_a_hold(
         return _remove(gateway)
     if any(copy.gateway_verdict in GRAVE for copy in copies):
         inside = [copy for copy in copies if not copy.was_released and copy.mailbox_verdict]
-        return _pull(inside) if inside else {}
+        return _pull(reach) if inside else {}
     return _allow(messages, copies, own_domains, days)
 
 
@@ -100,9 +104,8 @@ def _person_says_harmless(
     return _allow(messages, copies, own_domains, days)
 
 
-def _pull(copies: Sequence[Delivery]) -> Repair:
-    number = len(copies_within_reach(copies))
-    now = f"{number} of this mail now" if number else "none of this mail now"
+def _pull(reach: int) -> Repair:
+    now = f"{reach} of this mail now" if reach else "none of this mail now"
     return {
         "layer": Layer.MAILBOX.value,
         "action": "pull",

@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from typing_extensions import override
 
+from incidents.account_told import register_sending_teller
 from incidents.layers import register_gateway_layer, register_sight
 from tenants.directory import register_governing
 from tenants.standstill import register_numbers, register_waiting
@@ -22,6 +23,7 @@ class SegBridgeConfig(AppConfig):
         from seg_bridge.directory_groups import groups_at_the_gate
         from seg_bridge.held.digest import pass_over_due
         from seg_bridge.layer import Gateway
+        from seg_bridge.outbound.telling import GatewayTeller
         from seg_bridge.sight import gateway_blindness
 
         register_waiting("commands to gates", call_off_commands)
@@ -33,6 +35,7 @@ class SegBridgeConfig(AppConfig):
         register_gateway_layer(Gateway())
         register_governing(groups_at_the_gate)
         register_sight(gateway_blindness)
+        register_sending_teller(GatewayTeller())
         register_queue("held", "seg_bridge.held.requests.serve_requests")
         register_queue("digest", "seg_bridge.held.digest.serve_digests")
         register_queue("retain", "seg_bridge.held.retention.serve_retention")

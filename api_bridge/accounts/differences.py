@@ -47,10 +47,18 @@ def what_it_does(rule: MailboxRule) -> str:
 
 
 def _looked_for(rule: MailboxRule) -> str:
+    """Values of one condition are alternatives, conditions add up: at Microsoft and at Google."""
+    by_name: dict[str, list[str]] = {}
+    for name, value in rule.criteria[:MOST_WORDS]:
+        by_name.setdefault(name, []).append(f"“{value}”")
     return " and ".join(
-        _LOOKS_FOR.get(name, name + " {}").format(f"“{value}”")
-        for name, value in rule.criteria[:MOST_WORDS]
+        _LOOKS_FOR.get(name, name + " {}").format(_one_of(values))
+        for name, values in by_name.items()
     )
+
+
+def _one_of(values: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(values[:-1]), values[-1])))
 
 
 def _listed(values: Sequence[str]) -> str:

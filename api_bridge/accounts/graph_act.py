@@ -58,7 +58,7 @@ def _read_sessions(graph: GraphClient, task: Task) -> Sight:
         return Sight(False, "Not ordered yet.", {_VALID_FROM: said})
     at, was = time_of(user, _VALID_FROM), time_of(task.before, _VALID_FROM)
     if at is not None and (was is None or at > was):
-        return Sight(True, f"Sessions from before {said} count no more.")
+        return Sight(True, f"Sessions from before {at:%H:%M:%S on %-d %B} (UTC) count no more.")
     return not_shown(task, timezone.now(), f"Sessions since {said or 'ever'} still count.")
 
 

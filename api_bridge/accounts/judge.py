@@ -14,6 +14,7 @@ from typing import Protocol
 
 from api_bridge.accounts.differences import name_of, what_it_does
 from api_bridge.accounts.shapes import (
+    DIRECTORY_AUDITS,
     AppGrant,
     RiskyUser,
     SeenAudit,
@@ -256,7 +257,9 @@ def of_audit(seen: SeenAudit, suspicious: Sequence[datetime]) -> Sign:
         if seen.code in _WAYS and timedelta(0) <= seen.at - at <= SUSPICIOUS_BEFORE
     ]
     by = f" by {seen.by}" if seen.by else ""
-    words = f"{seen.what}{by}"
+    # As Microsoft calls it; Google's records are put into words of ours.
+    what = f"“{seen.what}”" if seen.source == DIRECTORY_AUDITS else seen.what
+    words = f"{what}{by}"
     if within:
         hours = (seen.at - max(within)).total_seconds() / 3600
         words += f", {_span(hours)} after a suspicious sign-in"

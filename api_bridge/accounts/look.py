@@ -40,6 +40,8 @@ from tenants.work import work_scope
 
 EVERY = timedelta(minutes=15)
 AGAIN = timedelta(seconds=2)
+# Until the mailboxes behind a new connection are listed.
+UNLISTED = timedelta(seconds=20)
 # Of sign-ins and audits before the first look; they make what is usual.
 FIRST = timedelta(days=3)
 BUDGET_S = 30.0
@@ -50,10 +52,11 @@ NOT_LOOKED_AT = "Accounts are not looked at. "
 @dataclass(frozen=True, slots=True)
 class _Due:
     """A connection whose accounts are to be looked at, ``wired`` for account response and
-    ``wired_mail`` for reading.  ``trouble``: why they cannot be.
+    ``wired_mail`` for reading.  ``trouble``: why they cannot be.  ``at``: it was due by then.
     """
 
     look_id: UUID
+    at: datetime
     kind: str
     host: str
     wired: connectors.Connection | None
@@ -87,24 +90,24 @@ def _due(claimed: ClaimedWork) -> list[_Due]:
                 tenant_id=claimed.tenant_id, connection=row, defaults={"due_at": now}
             )
             if look.due_at <= now:
-                found.append(_wired(look, row))
+                found.append(_wired(look, row, now))
     return found
 
 
-def _wired(look: AccountLook, row: Connection) -> _Due:
+def _wired(look: AccountLook, row: Connection, now: datetime) -> _Due:
     host = row.get_kind_display()
     try:
         if row.kind != Connection.Kind.GRAPH:
             by = wire_connection(row, Purpose.RESPOND)
-            return _Due(look.id, row.kind, host, by, wire_connection(row))
+            return _Due(look.id, now, row.kind, host, by, wire_connection(row))
         wired = wire_connection(row, Purpose.RESPOND, must_be_granted=True)
     except (NotGranted, AuthExpired) as error:
-        return _Due(look.id, row.kind, host, None, None, f"{NOT_LOOKED_AT}{error}")
+        return _Due(look.id, now, row.kind, host, None, None, f"{NOT_LOOKED_AT}{error}")
     try:
         mail = wire_connection(row, Purpose.DETECT, must_be_granted=True)
     except (NotGranted, AuthExpired):
         mail = None
-    return _Due(look.id, row.kind, host, wired, mail)
+    return _Due(look.id, now, row.kind, host, wired, mail)
 
 
 @contextmanager
@@ -130,6 +133,9 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
         look = AccountLook.objects.get(id=due.look_id)
     before = (look.off, look.error)
     if look.reached is None:
+        if not _next_mailboxes(claimed, look):
+            _wait_for_mailboxes(claimed, due)
+            return
         before = ([], "")
         _events(claimed, due, look, source, now)
     while batch := _next_mailboxes(claimed, look):
@@ -147,6 +153,13 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
             _settle(claimed, due, source.noted, before, is_through=False)
             return
     _settle(claimed, due, source.noted, before)
+
+
+def _wait_for_mailboxes(claimed: ClaimedWork, due: _Due) -> None:
+    """Sign-ins that are read before it is known whose they are would be lost."""
+    with work_scope(claimed):
+        rows = AccountLook.objects.filter(id=due.look_id)
+        rows.update(due_at=timezone.now() + UNLISTED)
 
 
 def _events(
@@ -199,10 +212,11 @@ def _settle(
     told = _told(due, noted, before)
     with work_scope(claimed):
         rows = AccountLook.objects.filter(id=due.look_id)
+        # Whoever asked for a look meanwhile gets another one (asking.py).
+        rows.filter(due_at__lte=due.at).update(due_at=now + (EVERY if is_through else AGAIN))
         if is_through:
-            rows.update(due_at=now + EVERY, looked_at=now, reached=None, **told)
-        else:
-            rows.update(due_at=now + AGAIN, **told)
+            told |= {"looked_at": now, "reached": None}
+        rows.update(**told)
 
 
 def _told(due: _Due, noted: Noted, before: _Before = ([], "")) -> dict[str, Any]:

@@ -173,6 +173,9 @@ class SeenSignIn:
         return ", ".join(filter(None, (self.city, self.country))) or "an unknown place"
 
 
+DIRECTORY_AUDITS = "Directory audits"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenAudit:
     """Something that was logged of an account, most often how somebody proves who she is.
@@ -189,7 +192,7 @@ class SeenAudit:
     raw: dict[str, Any]
     code: str = "mfa_added"
     key: str = ""
-    source: str = "Directory audits"
+    source: str = DIRECTORY_AUDITS
     domain: str = ""
 
 

@@ -90,6 +90,8 @@ class Admin:
                 return self._import
             case "POST", ["mailboxes", _, "answer"]:
                 return self._answer
+            case "POST", ["mailboxes", _, "report"]:
+                return self._report
             case "PUT", ["mailboxes", _, "rules"]:
                 return self._put_rules
             case "PUT", ["mailboxes", _, "account"]:
@@ -150,23 +152,8 @@ class Admin:
         return json_response({})
 
     async def _put_settings(self, request: Request, address: str) -> Response:
-        """What a person set up in Gmail: ``filters``, ``forwarding`` (autoForwarding),
-        ``delegates``.
-        """
-        number, wanted = self._mailbox(address)["number"], _object(request)
-        store = self._cloud.store
-        if forwarding := wanted.get("forwarding"):
-            told = {"forwardingEmail": forwarding["emailAddress"], "verificationStatus": "accepted"}
-            google_settings.put(
-                store, number, google_settings.ADDRESS, told["forwardingEmail"], told
-            )
-            google_settings.put(store, number, google_settings.FORWARDING, "", forwarding)
-        for number_of, each in enumerate(wanted.get("filters", []), 1):
-            made = {"id": f"ANe1Bm{number}x{number_of}", **each}
-            google_settings.put(store, number, google_settings.FILTER, made["id"], made)
-        for each in wanted.get("delegates", []):
-            delegate = {"delegateEmail": each, "verificationStatus": "accepted"}
-            google_settings.put(store, number, google_settings.DELEGATE, each, delegate)
+        number = self._mailbox(address)["number"]
+        google_settings.put_by_a_person(self._cloud.store, number, _object(request))
         return json_response({})
 
     async def _put_application(self, request: Request, client_id: str) -> Response:
@@ -233,12 +220,7 @@ class Admin:
     async def _answer(self, request: Request, address: str) -> Response:
         """A person answers a mail of hers, or passes it on to ``forward_to``."""
         mailbox, wanted = self._mailbox(address), _object(request)
-        message = self._cloud.store.row(
-            "SELECT * FROM message WHERE mailbox = ? AND internet_message_id = ?",
-            mailbox["number"], str(wanted.get("internet_message_id", "")),
-        )  # fmt: skip
-        if message is None:
-            raise AdminRefused(404, "no such message in this mailbox")
+        message = self._message(mailbox, wanted)
         forward_to = wanted.get("forward_to", [])
         if not isinstance(forward_to, list):
             raise AdminRefused(400, "'forward_to' must be a list of addresses")
@@ -246,6 +228,18 @@ class Admin:
             self._cloud.store, mailbox, message,
             text=str(wanted.get("text", "")), forward_to=[str(each) for each in forward_to],
         )  # fmt: skip
+        self._cloud.notifier.wake()
+        return json_response({"internet_message_id": message_id}, 201)
+
+    async def _report(self, request: Request, address: str) -> Response:
+        """A person reports a mail of hers ``to`` the report mailbox: ``said`` by which button."""
+        mailbox, wanted = self._mailbox(address), _object(request)
+        message, to = self._message(mailbox, wanted), self._mailbox(str(wanted.get("to", "")))
+        said = people.BUTTONS.get(str(wanted.get("said", "")))
+        if said is None:
+            raise AdminRefused(400, f"'said' must be one of {', '.join(people.BUTTONS)}")
+        text = str(wanted.get("text", ""))
+        message_id = people.report(self._cloud.store, mailbox, message, to=to, said=said, text=text)
         self._cloud.notifier.wake()
         return json_response({"internet_message_id": message_id}, 201)
 
@@ -362,6 +356,16 @@ class Admin:
         if mailbox is None:
             raise AdminRefused(404, f"no mailbox has the address {address!r}")
         return mailbox
+
+    def _message(self, mailbox: Any, wanted: dict[str, Any]) -> Any:
+        """The one in her mailbox that ``internet_message_id`` names."""
+        message = self._cloud.store.row(
+            "SELECT * FROM message WHERE mailbox = ? AND internet_message_id = ?",
+            mailbox["number"], str(wanted.get("internet_message_id", "")),
+        )  # fmt: skip
+        if message is None:
+            raise AdminRefused(404, "no such message in this mailbox")
+        return message
 
 
 def _message_json(row: Any, folder: str) -> dict[str, Any]:

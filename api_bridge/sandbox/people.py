@@ -1,9 +1,11 @@
-"""What a person does with mail in Outlook: writes, answers, passes on.
+"""What a person does with mail in Outlook: writes, answers, passes on, reports.
 
 A copy of what she sends lies in her Sent Items, in the conversation of what it answers; a colleague
 finds it in the inbox, and what goes outside leaves the cloud.
 """
 
+import email
+import email.policy
 import email.utils
 import sqlite3
 from collections.abc import Sequence
@@ -13,6 +15,9 @@ from api_bridge.sandbox import directory, mailboxes, mime, traces
 from api_bridge.sandbox.store import Store
 
 INTERNAL = b"X-MS-Exchange-Organization-AuthAs: Internal\r\n"
+# What the report button writes before the subject (Microsoft, "User reported settings").
+BUTTONS = {"junk": "Junk", "not junk": "Not junk", "phishing": "Phishing"}
+AS_IT_LIES = email.policy.SMTP.clone(refold_source="none")
 GOOGLE_FOUND = "Authentication-Results: mx.google.com; dkim=pass header.i=@{domain}\r\n"
 
 
@@ -73,6 +78,33 @@ def answer(
     mailboxes.update_message(store, message["number"], {"is_read": True})
     known = (directory.mailbox_of(store, address) for address in to)
     send(store, sender, [each for each in known if each is not None], written.as_bytes())
+    return str(written["Message-ID"])
+
+
+def report(
+    store: Store,
+    sender: sqlite3.Row,
+    message: sqlite3.Row,
+    *,
+    to: sqlite3.Row,
+    said: str,
+    text: str,
+) -> str:
+    """Reports a mail of the sender's with Outlook's button; returns the report's Message-ID.
+
+    The mail is attached as it lies in her mailbox.
+    """
+    raw = mailboxes.raw_mail(store, message)
+    written = EmailMessage()
+    written["From"] = email.utils.formataddr((sender["display_name"], sender["mail"]))
+    written["To"] = to["mail"]
+    written["Subject"] = f"{said}: {message['subject']}"
+    written["Date"] = email.utils.formatdate()
+    written["Message-ID"] = email.utils.make_msgid(domain=sender["mail"].rpartition("@")[2])
+    written.set_content(f"{text}\n")
+    written.add_attachment(email.message_from_bytes(raw, policy=AS_IT_LIES))
+    mailboxes.update_message(store, message["number"], {"is_read": True})
+    send(store, sender, [to], written.as_bytes(policy=AS_IT_LIES))
     return str(written["Message-ID"])
 
 

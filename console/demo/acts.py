@@ -7,22 +7,25 @@ from __future__ import annotations
 import os
 import time
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from django.utils import timezone
 
+from api_bridge.known import PROFILE_KEPT_S
 from console.demo import world
 from console.demo.mails import Act
-from incidents.models import Delivery, Incident, Message
+from incidents.models import Delivery, Incident, Message, ReportTerms
 from incidents.remediation import pull_incident, release_held
 from incidents.reported import report_mail
 from incidents.services import resolve_incident
+from incidents.userreports.terms import set_terms
 from incidents.words import Place, Verdict
-from tenants.errors import DomainError
+from tenants.errors import DomainError, WrongInput
 from tenants.models import Person, Tenant
 from tenants.scope import Role, maintenance_scope, tenant_scope
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 def do(act: Act, *, patience_s: float = PATIENCE_S) -> str:
@@ -32,7 +35,7 @@ def do(act: Act, *, patience_s: float = PATIENCE_S) -> str:
         tenant = Tenant.objects.get(slug=act.client)
         actor = Person.objects.get(email=world.CAST[0].email)
     while True:
-        done = _write(act, tenant) if act.mailbox else _try(act, tenant, actor)
+        done = _BY[act.what](act, tenant, actor)
         if done or time.monotonic() > until:
             return done or "nothing to act on"
         time.sleep(1)
@@ -105,9 +108,26 @@ def _incident_of(message: Message) -> Incident | None:
 _DO = {"release": _release, "condemn": _condemn, "pull": _pull, "resolve": _resolve}
 
 
-def _write(act: Act, tenant: Tenant) -> str:
-    """A person of the client answers the mail, or passes it on; "" until it lies in the mailbox."""
+def _take_reports(act: Act, tenant: Tenant, actor: Person) -> str:
+    """ "" until the mailbox layer reads the mailbox."""
     with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
+        try:
+            set_terms(tenant=tenant, actor=actor, mailbox=act.mailbox)
+        except WrongInput:
+            return ""
+    return "done"
+
+
+def _write(act: Act, tenant: Tenant, _actor: Person) -> str:
+    """A person of the client answers the mail, passes it on or reports it; "" until it lies in the
+    mailbox, and until every scanner knows where reports come.
+    """
+    with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
+        known_since = timezone.now() - timedelta(seconds=PROFILE_KEPT_S)
+        if act.what == "report" and not ReportTerms.objects.filter(
+            tenant=tenant, changed_at__lt=known_since
+        ):
+            return ""
         message = _message_of(act, tenant)
         if message is None:
             return ""
@@ -115,14 +135,24 @@ def _write(act: Act, tenant: Tenant) -> str:
         if not copies.exists():
             return ""
     wish = {"internet_message_id": message.internet_message_id, "text": act.reason}
+    if act.what == "report":
+        return _ask(act.mailbox, "report", {**wish, "to": act.to, "said": act.said}) or "reported"
+    asked = _ask(act.mailbox, "answer", {**wish, "forward_to": [act.to] if act.to else []})
+    return asked or ("passed on" if act.to else "answered")
+
+
+def _ask(mailbox: str, what: str, wish: dict[str, Any]) -> str:
+    """ "" where the sandbox did it, else why not."""
+    address = f"http://{os.environ['BAILEY_SANDBOX_HTTP']}/_sandbox/mailboxes/{mailbox}/{what}"
     try:
-        answer = httpx.post(
-            f"http://{os.environ['BAILEY_SANDBOX_HTTP']}/_sandbox/mailboxes/{act.mailbox}/answer",
-            json={**wish, "forward_to": [act.to] if act.to else []},
-            timeout=30,
-            trust_env=False,
-        )
-        answer.raise_for_status()
+        httpx.post(address, json=wish, timeout=30, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         return f"not done: {error}"
-    return "passed on" if act.to else "answered"
+    return ""
+
+
+_BY = {
+    **dict.fromkeys(("release", "condemn", "pull", "resolve"), _try),
+    **dict.fromkeys(("write", "report"), _write),
+    "take_reports": _take_reports,
+}

@@ -13,10 +13,12 @@ from collections.abc import Callable
 
 import httpx
 
+from console.demo.account_acts import do as act_on_account
 from console.demo.acts import do as act
-from console.demo.mails import Act, DemoMail
+from console.demo.mails import AccountAct, Act, DemoMail
 from console.demo.measure import measure
 from console.demo.stories import Author
+from console.demo.submitting import submit
 from console.lib.sending import send_by_smtp
 from tenants.scope import maintenance_scope
 
@@ -29,6 +31,8 @@ def send(mail: DemoMail) -> str:
     """The last answer of whoever took the mail.  Raises as ``send_by_smtp`` and httpx do."""
     if mail.way == "inside":
         return _send_inside(mail)
+    if mail.way == "out":
+        return submit(mail)
     where = "BAILEY_GATE_LISTEN" if mail.way == "gate" else "BAILEY_SANDBOX_SMTP"
     host, _, port = os.environ[where].rpartition(":")
     return send_by_smtp(
@@ -73,7 +77,9 @@ def run(say: Callable[[str], None], *, limit: int | None = None, pace_s: float =
                 say(line)
 
 
-def _one(step: DemoMail | Act) -> str:
+def _one(step: DemoMail | Act | AccountAct) -> str:
+    if isinstance(step, AccountAct):
+        return f"{step.story}: {act_on_account(step)}"
     if isinstance(step, Act):
         return f"{step.story}: {act(step)}"
     try:

@@ -129,6 +129,33 @@ LATERAL = Letter(
     'account with your e-mail password and <a href="{link}">confirm yours</a> within 24 hours.</p>'
     "<p>{sender}</p></body></html>",
 )
+MALWARE_CONTRACT = Letter(
+    "Countersigned contract, please check clause 7",
+    "Dear {name},\n\nthe countersigned contract is attached. Please check clause 7 before our call "
+    "on Thursday; the other side wants an answer by then.\n\nKind regards\n{sender}\n"
+    "Roth & Lindner, attorneys\n",
+)
+MALWARE_LOCKED = Letter(
+    "Price list for next year, confidential",
+    "Hi {name},\n\nhere is the new supplier's price list for next year. It is confidential, so the "
+    "archive is locked. Password: harbour{number}\n\n{sender}\n",
+)
+MALWARE_CRUDE = Letter(
+    "Proof of delivery {number}",
+    "Good morning,\n\nthe proof of delivery is attached.\n\nDispatch\n",
+)
+# Nothing in these two that an engine could hold against them.
+REGISTER_CALL = Letter(
+    "Your entry in the suppliers' register",
+    "Dear {name},\n\nwe keep the register of suppliers for your trade. The entry of your firm ends "
+    "this month. I will call tomorrow about its extension; please have your company number and the "
+    "name of whoever signs for you at hand.\n\n{sender}\nSuppliers' register\n",
+)
+SURVEY = Letter(
+    "Three questions about your last order",
+    "Hi {name},\n\nhow did you like our delivery? Three questions, two minutes:\n{link}\n\n"
+    "Thank you!\n{sender}\nBrightpaper\n",
+)
 # Too short for shingles: only the template is the same.
 SHORT_FAVOUR = Letter(
     "Quick favour",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -10,14 +11,15 @@ from email.utils import format_datetime, formataddr, make_msgid
 from typing import Literal
 
 from console.demo.letters import Letter
-from console.demo.world import CLIENTS, ClientFacts, Sender
+from console.demo.world import ANALYST, CLIENTS, ClientFacts, Contact, Sender
 
-Way = Literal["gate", "around", "inside"]
+Way = Literal["gate", "around", "inside", "out"]
 
 
 @dataclass(frozen=True, slots=True)
 class DemoMail:
-    """``way``: through the gate, around it straight to the mail host, or from mailbox to mailbox.
+    """``way``: through the gate, around it straight to the mail host, from mailbox to mailbox, or
+    out, handed to the gate by a client's program.
 
     ``client_ip`` and ``helo`` are the sending host, which the gate is told by XCLIENT.
     """
@@ -32,21 +34,54 @@ class DemoMail:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """Hangs on a mail as ``application/<subtype>``."""
+
+    name: str
+    subtype: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """Something that people do between two mails: console/demo/acts.py.
 
     ``subject`` begins the subject of the mail it is about; ``client`` is the client's slug.
     ``reason``: why the provider's people do it, or what a person of the client writes from
-    ``mailbox``: an answer, or, with ``to``, a mail that passes it on.
+    ``mailbox``: an answer, or, with ``to``, a mail that passes it on, or a report of it as
+    ``said``.  ``take_reports`` is about no mail: from then on ``mailbox`` takes the reports.
     """
 
     story: str
-    what: Literal["release", "condemn", "resolve", "pull", "write"]
+    what: Literal["release", "condemn", "resolve", "pull", "write", "report", "take_reports"]
     client: str
     subject: str
     reason: str
     mailbox: str = ""
     to: str = ""
+    said: Literal["", "phishing", "junk"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAct:
+    """Something that happens to an account, or is done about it: console/demo/account_acts.py.
+
+    ``by``: whose address does it.  ``kind``: which step of a response.  ``reason``: why, or what
+    ``contact`` says on the phone.
+    """
+
+    story: str
+    what: Literal["taken", "look", "take", "step", "call", "end_login"]
+    mailbox: str
+    reason: str = ""
+    by: str = ANALYST
+    kind: str = ""
+    contact: Contact | None = None
+
+    @property
+    def client(self) -> str:
+        """The client's slug."""
+        return self.mailbox.rpartition("@")[2].partition(".")[0]
 
 
 class Pen:
@@ -70,13 +105,15 @@ class Pen:
         client: ClientFacts,
         locals_: tuple[str, ...],
         headers: dict[str, str] | None = None,
+        files: Sequence[File] = (),
         **words: str,
     ) -> DemoMail:
         display, local = person
         mail_from = f"{local}@{sender.domain}"
         recipients = [client.address(one) for one in locals_]
         words = {"name": client.box(locals_[0]).name, "sender": display} | words
-        raw = self._write(letter, formataddr((display, mail_from)), recipients, headers, **words)
+        author = formataddr((display, mail_from))
+        raw = self._write(letter, author, recipients, headers, files, **words)
         return DemoMail(
             story=story,
             way="gate",
@@ -93,6 +130,7 @@ class Pen:
         author: str,
         recipients: list[str],
         headers: dict[str, str] | None,
+        files: Sequence[File] = (),
         **words: str,
     ) -> bytes:
         now = datetime.now(UTC)
@@ -108,4 +146,8 @@ class Pen:
         mail.set_content(letter.text.format(**words))
         if letter.html:
             mail.add_alternative(letter.html.format(**words), subtype="html")
+        for file in files:
+            mail.add_attachment(
+                file.content, maintype="application", subtype=file.subtype, filename=file.name
+            )
         return mail.as_bytes()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, Q
 
 from incidents.models import Delivery, Incident, IncidentMessage, Job
-from incidents.words import THREATS
+from incidents.words import THREATS, Direction
 from tenants.models import Mailbox
 
 A_DAY = 40
@@ -60,7 +60,7 @@ def measure() -> Measure:
     condemned = Delivery.objects.filter(threats).exclude(Exists(members))
     return Measure(
         mailboxes=Mailbox.objects.filter(state=Mailbox.State.ACTIVE).count(),
-        copies=Delivery.objects.count(),
+        copies=Delivery.objects.exclude(direction=Direction.OUTBOUND).count(),
         incidents=Incident.objects.count(),
         closed=closed.count(),
         closed_without_action=closed.exclude(Exists(acted)).count(),

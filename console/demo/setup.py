@@ -15,6 +15,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 import httpx
 from django.conf import settings
+from django.forms.models import model_to_dict
 from django.utils import timezone
 
 from api_bridge.access.clouds import OWN
@@ -24,9 +25,11 @@ from api_bridge.access.permissions import NEEDS
 from api_bridge.access.registrations import NewRegistration, keep_registration
 from api_bridge.access.service_accounts import keep_service_account
 from api_bridge.services import Cloud, Credentials, create_connection
-from console.demo import world
+from console.demo import accounts, world
 from console.demo.files import write_private
 from console.demo.google import kept_keys, set_up_google
+from seg_bridge.outbound.models import OutboundTerms
+from seg_bridge.outbound.services import make_login, set_terms
 from seg_bridge.services import add_rule, create_gate
 from tenants.audit import Actor
 from tenants.models import Person, Provider, Tenant
@@ -50,6 +53,9 @@ def set_up() -> dict[str, Any]:
         set_up_sandbox(known["sandbox_apps"])
         if secret := known.get("sandbox_secret"):
             set_up_registrations(secret)
+        if "logins" not in known:
+            known["logins"] = _set_up_outbound()
+            write_private(path, known)
         return known
     apps = {client.slug: secrets.token_urlsafe(24) for client in world.CLIENTS}
     secret = secrets.token_urlsafe(24)
@@ -60,6 +66,7 @@ def set_up() -> dict[str, Any]:
     with tenant_scope(Role.ANALYST, [], provider_id=_provider_id()):
         _enter_registrations(secret)
         _enter_service_account()
+    answer["logins"] = _set_up_outbound()
     write_private(path, answer)
     return answer
 
@@ -81,7 +88,7 @@ def set_up_sandbox(app_secrets: dict[str, str]) -> None:
                             "display_name": box.name,
                             "job_title": box.title,
                         }
-                        for box in client.boxes
+                        for box in (*client.boxes, world.REPORT_BOX)
                     ],
                     "apps": [{"client_id": client.client_id, "secret": app_secrets[client.slug]}],
                 },
@@ -95,6 +102,9 @@ def set_up_sandbox(app_secrets: dict[str, str]) -> None:
                     ]
                 },
             ).raise_for_status()
+        sandbox.put(
+            f"/_sandbox/mailboxes/{accounts.TAKEN}/account", json=accounts.usual_account()
+        ).raise_for_status()
         records = [record for sender in world.SENDERS for record in sender.records()]
         sandbox.put("/_sandbox/dns", json={"records": records}).raise_for_status()
 
@@ -227,6 +237,18 @@ def _enter_service_account() -> None:
     keep_service_account(purpose=Purpose.RESPOND, key_json=json.dumps(response_key), actor=mo)
 
 
+def _set_up_outbound() -> dict[str, tuple[str, str]]:
+    """Acme's machines send through the gateway, as Mo would set it up.  By client, a login's name
+    and secret.
+    """
+    with maintenance_scope():
+        acme = Tenant.objects.get(slug=world.CLIENTS[0].slug)
+        mo = Person.objects.get(email=world.LEAD)
+    with tenant_scope(Role.ANALYST, [acme.id], provider_id=acme.provider_id):
+        set_terms(tenant=acme, values=model_to_dict(OutboundTerms(tenant=acme)), actor=mo)
+        return {acme.slug: make_login(tenant=acme, purpose="Plotter, engineering", actor=mo)}
+
+
 def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> Tenant:
     smtp_host, _, smtp_port = os.environ["BAILEY_SANDBOX_SMTP"].rpartition(":")
     tenant = create_client(
@@ -237,7 +259,7 @@ def _make_client(provider: Provider, client: world.ClientFacts, secret: str) -> 
         next_hop=(smtp_host, int(smtp_port)),
         mailboxes=[
             NewMailbox(client.address(box.local), box.name, box.title, box.is_vip)
-            for box in client.boxes
+            for box in (*client.boxes, world.REPORT_BOX)
         ],
         protected_since=timezone.now(),
         actor=DEMO,

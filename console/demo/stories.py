@@ -10,46 +10,61 @@ from dataclasses import replace
 from email.utils import formataddr
 
 from console.demo import letters, world
-from console.demo.mails import Act, DemoMail, Pen
+from console.demo.accounts import AccountStories
+from console.demo.mails import AccountAct, Act, DemoMail
+from console.demo.malware import Malware
+from console.demo.reported import Reported
 from console.demo.world import CLIENTS, ClientFacts
 
 
-class Author(Pen):
+class Author(AccountStories, Malware, Reported):
     """Tells the stories, one after the other."""
 
-    def steps(self) -> Iterator[DemoMail | Act]:
+    def steps(self) -> Iterator[DemoMail | Act | AccountAct]:
         """The opening, then an ordinary day without end."""
         yield from self.opening()
         while True:
             yield from self.ordinary(20)
             yield self.random.choice((self.password, self.parcel, self.spam))()
 
-    def opening(self) -> Iterator[DemoMail | Act]:
+    def opening(self) -> Iterator[DemoMail | Act | AccountAct]:
         """Every kind of story, with harmless mail between, so that senders are known."""
+        yield from self.report_mailboxes()
         yield from self.known_partners()
         yield from self.ordinary(12)
         for client in CLIENTS:
             yield self.campaign(client)
         yield self.bec_cfo()
         yield from self.lured()
+        yield self.account_taken()
         for story in (
             self.bypass,
+            self.malware_around,
+            self.register,
             self.lateral,
             self.spam_partly_held,
             self.password,
             self.held_by_mistake,
             self.false_positive,
             self.plain,
+            self.malware_locked,
+            self.survey,
+            self.malware_crude,
             self.shared_document,
             self.spam,
         ):
             yield story()
             yield from self.ordinary(2)
+        yield from self.outbound_spam()
         yield from self.short_family()
         yield from self.ordinary(8)
         # Late: by now the firm whose name it borrows is known as one that the client deals with.
         yield self.bec_vendor()
+        yield from self.tried()
+        yield from self.reports()
         yield from self.acts()
+        yield from self.account_answered()
+        yield from self.stop_answered()
 
     def lured(self) -> Iterator[Act]:
         """One of two asks the help desk about the boss's mail, the other believes it."""

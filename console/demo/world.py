@@ -36,6 +36,10 @@ class ClientFacts:
     boxes: tuple[Box, ...]
 
     @property
+    def report_address(self) -> str:
+        return self.address(REPORT_BOX.local)
+
+    @property
     def domain(self) -> str:
         return f"{self.slug}.example"
 
@@ -60,6 +64,8 @@ def _boxes(ceo: str, cfo: str, it: str, people: tuple[tuple[str, str], ...]) -> 
     )
 
 
+# Of each client: what its people report comes there, and nothing else.
+REPORT_BOX = Box("report", "Reported mail")
 # Of each client's directory.
 GROUPS = (("Board", ("ceo", "cfo")), ("Back office", ("accounting", "hr", "it")))
 CLIENTS = (
@@ -199,6 +205,9 @@ CAST = (
 )
 
 
+LEAD, ANALYST = CAST[0].email, CAST[1].email
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """A domain outside with its one mail host.  ``spf``/``dmarc`` "" mean no such record."""
@@ -235,8 +244,19 @@ NEWSLETTERS = (
 HIJACKED = Sender("sunnyvale-dental.example", "192.0.2.50")
 # Anybody can have an address there.
 FREE_MAILER = Sender("gmail.com", "192.0.2.60", spf="", dmarc="")
+# To whom spam goes in a client's name.
+SPAMMED = tuple(
+    f"{name}.example" for name in ("kranbau", "malerbo", "vvs-nord", "hotel-fjord", "byg-ost")
+)
 LOOKALIKE = Sender("acrne.example", "198.51.100.7")
 VENDOR_LOOKALIKE = Sender("hafen-logistik.example", "198.51.100.8")
+# Both write malware: one hands it straight to the mail host, the other locks it up.
+MALWARE_SENDERS = (
+    Sender("roth-lindner.example", "198.51.100.62"),
+    Sender("tradelist.example", "198.51.100.63"),
+)
+# Sells entries in a register that nobody reads.
+REGISTER = Sender("registerdata.example", "198.51.100.64")
 SPAMMERS = (
     Sender("best-deals-now.example", "198.51.100.40", dmarc=""),
     Sender("seo-growth.example", "198.51.100.41", spf="", dmarc=""),
@@ -252,6 +272,8 @@ SENDERS = (
     FREE_MAILER,
     LOOKALIKE,
     VENDOR_LOOKALIKE,
+    *MALWARE_SENDERS,
+    REGISTER,
     *SPAMMERS,
     *PHISHERS,
 )

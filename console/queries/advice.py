@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django.urls import reverse
 
+from console.queries.account_advice import account_advice
+from console.queries.advising import Advice, question_of
 from console.queries.blindness import Blind
 from console.queries.disagreements import Row as Contradiction
 from console.queries.rows import can_block, can_pull, copies_words
@@ -15,16 +16,6 @@ from incidents.models import Incident, Job, PullProposal
 from incidents.proposals import waiting_for_a_yes
 
 _PULLED = "They go to a hidden folder, and each is read back. Reversible."
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """An action with its effect; ``href`` is the question that comes before it."""
-
-    text: str
-    effect: str
-    href: str
-    icon: str
 
 
 def advised(
@@ -60,11 +51,7 @@ def advice_for(
 ) -> Advice:
     """Never a purge; what can be undone comes first; nothing that the client's layers cannot do."""
     if incident.kind == Incident.Kind.ACCOUNT:
-        effect = "Ask whether it was the person herself. If not, have the password of "
-        effect += f"{incident.sender} renewed and its sessions ended."
-        if not incident.is_without_mail:
-            effect += " It cannot send until somebody lifts the stop."
-        return Advice("Call the contact", effect, question_of(incident, "call"), "phone")
+        return account_advice(incident)
     reach = within_reach(incident.counts)
     if reach and not can_pull(incident, sight):
         return _without_a_pull(incident, sight, reach, is_blocked=is_blocked)
@@ -150,7 +137,3 @@ def other_actions(
         wish = [each for each in wish if each.text != "Block sender"]
         wish.append(Advice("Reopen", "", question_of(incident, "reopen"), "refresh-cw"))
     return [each for each in wish if each.href != advice.href or not incident.is_open]
-
-
-def question_of(incident: Incident, name: str) -> str:
-    return reverse(f"incident_{name}", args=[incident.id])

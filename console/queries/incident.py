@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from console.lib.sla import Sla, sla_left
 from console.queries.accounts import AccountCase, account_case
-from console.queries.advice import Advice, advised, other_actions
+from console.queries.advice import advised, other_actions
+from console.queries.advising import Advice
 from console.queries.against import words_against
 from console.queries.blindness import Blind, Blindness
 from console.queries.disagreements import Row as Contradiction
@@ -40,12 +41,14 @@ from incidents.models import (
     IncidentMessage,
     Job,
     Message,
+    Observation,
     PullProposal,
     Report,
     StandingOrder,
 )
 from incidents.remediation import was_delivered
 from incidents.sightings import history_of
+from incidents.story.reading import reported_at
 from incidents.warnings import also_seen_at
 from incidents.words import differ, is_threat
 from seg_bridge.learning.told import Told, lessons_about
@@ -70,6 +73,7 @@ class CopyRow:
     first_place: str
     outcome: str
     is_read: bool | None
+    reported_at: datetime | None
     clicked_at: datetime | None
     replied_at: datetime | None
     forwarded_at: datetime | None
@@ -170,7 +174,7 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         members=members,
         entities=entities_of(member.message for member in members),
         also_seen=also_seen_at(incident),
-        copies=[copy_row(copy) for copy in copies],
+        copies=[copy_row(copy, history.get(copy.id, ())) for copy in copies],
         elsewhere=elsewhere,
         jobs=_latest_jobs(incident),
         lessons=lessons_about([each.message.id for each in members], is_last_only=True),
@@ -219,7 +223,8 @@ def shown_copies(incident: Incident) -> list[Delivery]:
     return list(copies.order_by(out_of_reach, "recipient", "-received_at")[:SHOWN_COPIES])
 
 
-def copy_row(copy: Delivery) -> CopyRow:
+def copy_row(copy: Delivery, seen: Sequence[Observation] = ()) -> CopyRow:
+    """``seen``: its observations, where it is asked whether its reader reported it."""
     return CopyRow(
         id=copy.id,
         recipient=copy.recipient,
@@ -227,6 +232,7 @@ def copy_row(copy: Delivery) -> CopyRow:
         first_place=copy.first_place,
         outcome=copy.outcome,
         is_read=copy.is_read,
+        reported_at=reported_at(seen),
         clicked_at=copy.clicked_at,
         replied_at=copy.replied_at,
         forwarded_at=copy.forwarded_at,
@@ -260,6 +266,9 @@ def sentence_on_exposure(incident: Incident, blind: Blind) -> str:
         return "No mail belongs to it: it stands on what was seen of the account."
     unseen = int(counts.get("unseen", 0))
     found = within_reach(counts) - unseen
+    if found and incident.is_called_harmless and not blind.mailbox_since:
+        where = "is in a mailbox" if found == 1 else "are in mailboxes"
+        return f"{copies_words(found).capitalize()} {where}. It was found to be harmless."
     if blind.mailbox_since:
         return "Where copies are now is not known: the mailbox layer is blind."
     if found:

@@ -35,6 +35,7 @@ from incidents.models import (
     Report,
 )
 from incidents.models.mail import Place
+from incidents.sightings import history_of
 from incidents.words import GRAVE
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, Person, Tenant
@@ -365,7 +366,8 @@ def copies_of_shared(shared: SharedIncident, cursor: str) -> tuple[list[CopyRow]
     """Its copies, newest first, and the next cursor."""
     copies = Delivery.objects.filter(message__memberships__incident=shared.incident)
     found, older = newest_first(copies, cursor, at="received_at")
-    return [copy_row(copy) for copy in found], older
+    history = history_of(found)
+    return [copy_row(copy, history.get(copy.id, ())) for copy in found], older
 
 
 def words_on(incident: Incident) -> list[Comment | ClientWord]:

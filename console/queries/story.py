@@ -174,6 +174,17 @@ def _snapshots(incident: Incident, ids: set[UUID]) -> Places:
     }
 
 
+def _reports(incident: Incident, ids: set[UUID]) -> Places:
+    """The client's list of what people reported, at this report."""
+    narrowed = f"{reverse('user_reports')}?{urlencode({'client': incident.tenant.slug})}"
+    return {each: f"{narrowed}#row-{each}" for each in ids}
+
+
+def _outbound(incident: Incident, ids: set[UUID]) -> Places:
+    page = reverse("client_outbound", args=[incident.tenant.slug])
+    return dict.fromkeys(ids, page)
+
+
 _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "observation": _traces,
     "message": _pages("message"),
@@ -189,6 +200,10 @@ _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "snapshot": _snapshots,
     "step": _steps,
     "step-order": _steps,
+    "user-report": _reports,
+    "incident": _pages("incident"),
+    "stop": _outbound,
+    "login": _outbound,
 }
 
 

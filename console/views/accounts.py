@@ -8,7 +8,9 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
 
+from api_bridge.accounts.asking import ask_look
 from api_bridge.accounts.steps import offer_of, order_step, undo_step, withdraw_step
 from api_bridge.accounts.terms import must_set, set_sensitivity, terms_of
 from console.lib.account_forms import SensitivityForm, WhichStepForm, WhyForm
@@ -28,6 +30,15 @@ from tenants.errors import WrongInput
 def client_accounts(request: PersonRequest, slug: str) -> HttpResponse:
     page = accounts_page(access_client(slug), request.user)
     return show(request, "console/client_accounts.html", {"at": "clients", "page": page})
+
+
+@require_POST
+@for_staff
+def client_accounts_look(request: PersonRequest, slug: str) -> HttpResponse:
+    client = access_client(slug)
+    ask_look(client)
+    messages.success(request, "They are being looked at. Load the page again in a moment.")
+    return redirect("client_accounts", client.slug)
 
 
 @for_staff

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
+from incidents.words import VERDICT_WORDS_WITHIN
 from tenants.base import TenantModel, tenant_key
 
 
@@ -112,6 +113,11 @@ class UserReport(TenantModel):
     @property
     def counts(self) -> bool:
         return self.trust == self.Trust.OWN
+
+    @property
+    def outcome_word(self) -> str:
+        """``phishing``, ``harmless``: what the reporter was told that it is; "" before."""
+        return VERDICT_WORDS_WITHIN.get(self.outcome, self.outcome)
 
 
 class ReportTerms(TenantModel):

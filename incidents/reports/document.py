@@ -32,7 +32,7 @@ from incidents.reports.account import (
 )
 from incidents.reports.times import iso
 from incidents.sightings import history_of
-from incidents.story import tell_story
+from incidents.story import Line, tell_story
 from incidents.story.people import INTERNAL_FILE
 from incidents.words import LET_THROUGH, NOT_SCANNED_WORD, VERDICT_WORDS, is_threat
 
@@ -68,7 +68,7 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
             {
                 "at": iso(line.at),
                 "lane": line.lane,
-                "text": f"{line.lead} {line.text}".strip(),
+                "text": f"{line.lead} {_text_of(line, audience)}".strip(),
                 "recipients": list(line.recipients),
                 "source": line.source,
                 "kind": line.mark.value,
@@ -86,6 +86,10 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
         "custody": _custody(messages),
     }
     return document if audience == "internal" else _for_client(document)
+
+
+def _text_of(line: Line, audience: str) -> str:
+    return "" if line.is_private and audience != "internal" else line.text
 
 
 _STANDING_LIMITATIONS = (

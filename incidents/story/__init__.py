@@ -5,9 +5,10 @@ Built from observations, actions and audit each time it is read; every line name
 ``tell_story(incident)``   all of it
 ``exposure(counts)``       a row's few words
 ``lines.py`` what is a line; ``sender.py`` who wrote and how the name was borrowed; ``layers.py``
-what each layer saw; ``reading.py`` when a copy was read; ``people.py`` what people and Bailey did;
-``chain.py`` whom they passed it on to; ``account.py`` what was seen of an account and done about
-it; ``headline.py`` the sentence above; ``gaps.py`` what nobody looked at.
+what each layer saw; ``reading.py`` when a copy was read; ``reported.py`` what readers said of it
+and were told; ``people.py`` what people and Bailey did; ``chain.py`` whom they passed it on to;
+``account.py`` what was seen of an account and done about it; ``headline.py`` the sentence above;
+``gaps.py`` what nobody looked at.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from incidents.models import Delivery, Incident, Message
 from incidents.sightings import history_of
-from incidents.story.account import account_lines
+from incidents.story.account import account_lines, account_words
 from incidents.story.chain import chain_lines
 from incidents.story.gaps import not_checked
 from incidents.story.headline import exposure, headline
@@ -32,7 +33,9 @@ from incidents.story.people import (
     reply_lines,
     rule_lines,
 )
-from incidents.story.sender import Client, sender_lines
+from incidents.story.reported import told_lines
+from incidents.story.sender import Client, outbound_lines, sender_lines
+from incidents.words import Direction
 
 __all__ = ["Line", "Story", "exposure", "headline", "tell_story"]
 
@@ -52,8 +55,10 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
     seen = history_of(copies)
     names = Names(copy.recipient for copy in copies)
     client = Client(incident.tenant)
+    sent = {copy.message_id for copy in copies if copy.direction == Direction.OUTBOUND}
     lines = [
-        *sender_lines(messages, client),
+        *sender_lines([each for each in messages if each.id not in sent], client),
+        *outbound_lines([each for each in messages if each.id in sent], copies, seen),
         *layer_lines(messages, copies, seen, names, client),
         *reply_lines(incident, copies, seen, names),
         *chain_lines(copies, seen, names, client),
@@ -64,13 +69,15 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
         *call_lines(incident),
         *attachment_lines(incident),
         *access_lines(messages),
+        *told_lines(copies, names),
         *account_lines(incident),
     ]
     lines.sort(key=lambda line: line.at)
+    above = headline(incident, messages, copies, seen, client, title or incident.title)
     return Story(
-        headline(incident, messages, copies, seen, client, title or incident.title),
+        " ".join([above, *account_words(incident)]),
         _cut(lines, MOST_LINES if most is None else most),
-        not_checked(incident, copies),
+        not_checked(incident, messages, copies),
     )
 
 

@@ -7,20 +7,29 @@ provider and the report show; the portal is not told of it (incidents/account_to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 
-from incidents.account_told import SettingsTold, StepTold, changes_told, steps_told
+from incidents.account_told import (
+    SendingTold,
+    SettingsTold,
+    StepTold,
+    changes_told,
+    sending_told,
+    steps_told,
+)
 from incidents.campaigns.moving import lineage
-from incidents.models import AccountSign, Incident
+from incidents.models import AccountSign, Incident, Message
 from incidents.signs import SIGNS, WINDOW
-from incidents.story.lines import Line, Tone
+from incidents.story.lines import Line, Tone, join, number
 from incidents.words import Mark
 from tenants.scope import Role, current_scope
 
+_MOST_MAILS = 20
 # Signs below these points alone are no alarm.
 _ALARMING = 30
 STEPS = {
@@ -35,6 +44,16 @@ STEPS = {
     "forwarding_on": _n("Switch forwarding on again"),
     "remove_delegate": _n("Remove the delegate"),
     "add_delegate": _n("Add the delegate back"),
+}
+# What is so since a step was done, for the headline.
+_SO = {
+    "revoke_sessions": "its sessions were ended",
+    "disable": "signing in is off",
+    "new_password": "the next sign-in asks for a new password",
+    "disable_rule": "the rule is off",
+    "revoke_grant": "the application's access is withdrawn",
+    "forwarding_off": "forwarding is off",
+    "remove_delegate": "the delegate is removed",
 }
 # How a step ended; while it is open nothing is said.
 RESULTS = {
@@ -66,6 +85,7 @@ class Told:
     signs: list[AccountSign]
     changes: list[SettingsTold]
     steps: list[StepTold]
+    sending: list[SendingTold]
 
 
 def told_of_accounts(incident: Incident) -> Told:
@@ -77,6 +97,7 @@ def told_of_accounts(incident: Incident) -> Told:
         signs=list(rows.only(*_FOR_CLIENT) if _in_portal() else rows),
         changes=_changes(incident),
         steps=steps_told(incident.tenant_id, whole),
+        sending=[] if _in_portal() else sending_told(incident.tenant_id, whole),
     )
 
 
@@ -98,13 +119,42 @@ def account_lines(incident: Incident) -> Iterator[Line]:
     told, in_portal = told_of_accounts(incident), _in_portal()
     lines = [
         *(_sign_line(sign, in_portal=in_portal) for sign in told.signs),
-        *map(_change_line, told.changes),
+        *filter(None, (_change_line(each, told.signs) for each in told.changes)),
         *(line for step in told.steps for line in _step_lines(step)),
+        *map(_sending_line, told.sending),
+        *([] if in_portal else _mails_in_its_name(incident)),
     ]
     for line in lines:
         # The console's page is about this very account; a client is told whose it is.
         is_said = not in_portal and line.recipients == (incident.sender,)
         yield replace(line, names_them=is_said)
+
+
+def _mails_in_its_name(incident: Incident) -> Iterator[Line]:
+    """Other incidents of what the account itself sent inside the client."""
+    if incident.kind != Incident.Kind.ACCOUNT or not incident.sender:
+        return
+    since = min(incident.first_seen_at, incident.opened_at) - WINDOW
+    until = incident.resolved_at or timezone.now()
+    others = Incident.objects.filter(
+        tenant=incident.tenant_id,
+        sender=incident.sender,
+        merged_into=None,
+        cross_layer__contains=["internal_only"],
+        first_seen_at__range=(since, until),
+    ).exclude(kind=Incident.Kind.ACCOUNT)
+    for other in others.order_by("first_seen_at", "number")[:_MOST_MAILS]:
+        message = Message.objects.filter(memberships__incident=other).order_by("first_seen_at")
+        subject = message.values_list("subject", flat=True).first()
+        yield Line(
+            at=other.first_seen_at,
+            lane="sender",
+            lead=f"Its mail became incident #{other.number}.",
+            text=f"{other.title}. Subject: {subject or '(none)'}.",
+            source=f"incident:{other.id}",
+            recipients=(incident.sender,),
+            tone=Tone.ALARM,
+        )
 
 
 def _sign_line(sign: AccountSign, *, in_portal: bool) -> Line:
@@ -115,7 +165,7 @@ def _sign_line(sign: AccountSign, *, in_portal: bool) -> Line:
         at=sign.at,
         lane="gateway" if sign.code == "stopped" else "mailbox",
         lead=f"{name}.",
-        text="" if in_portal else f"{sign.words} Read from: {sign.source}.",
+        text="" if in_portal else _sign_text(sign),
         source=f"sign:{sign.id}",
         recipients=(sign.mailbox,),
         tone=Tone.ALARM if is_grave else Tone.NONE,
@@ -123,16 +173,73 @@ def _sign_line(sign: AccountSign, *, in_portal: bool) -> Line:
     )
 
 
-def _change_line(change: SettingsTold) -> Line:
+def _sign_text(sign: AccountSign) -> str:
+    if sign.code != "stopped":
+        return f"{sign.words} Read from: {sign.source}."
+    # Its sentence says again who stopped whom: the lead does.
+    why = sign.words.partition(" from sending: ")[2] or sign.words
+    return f"{why} From then on its mail is refused, until somebody lifts the stop."
+
+
+def _sending_line(one: SendingTold) -> Line:
+    reason = f"{one.reason.rstrip('.')}." if one.reason else ""
+    return Line(one.at, "action", one.words, reason, one.source)
+
+
+def _change_line(change: SettingsTold, signs: Sequence[AccountSign]) -> Line | None:
+    """None where signs of the same reading say all of it."""
+    said = [each for each in signs if each.at == change.at]
+    new = [words for words in change.changes if not any(_says(each, words) for each in said)]
+    if not new:
+        return None
     return Line(
         at=change.at,
         lane="mailbox",
         lead="Its settings were read, and differ from before:",
-        text=" ".join(change.changes),
+        text=" ".join(new),
         source=f"snapshot:{change.id}",
         recipients=(change.mailbox,),
         mark=Mark.DERIVED,
     )
+
+
+def _says(sign: AccountSign, change: str) -> bool:
+    """A sign tells of the rule or application that came with the settings' change."""
+    if sign.code == "mail_grant":
+        application = sign.words.partition(" was given ")[0].lower()
+        return change.lower().startswith(f"new: {application} ")
+    return change.replace(" is new: it ", " ") == sign.words
+
+
+def account_words(incident: Incident) -> list[str]:
+    """For the headline: how much speaks for other hands, and what was done.  None in the portal."""
+    if incident.kind != Incident.Kind.ACCOUNT or _in_portal():
+        return []
+    told = told_of_accounts(incident)
+    seen = [sign for sign in told.signs if sign.code != "stopped"]
+    n, points = len(seen), sum(sign.weight for sign in seen)
+    said = _stop_words(incident, told, len(told.signs) - n)
+    if n:
+        signs = f"{number(n)} sign{'' if n == 1 else 's'} of {points} points"
+        said.append(f"{signs} about {incident.sender}.")
+    undone = {step.undoes for step in told.steps}
+    done = [
+        _SO[step.kind]
+        for step in told.steps
+        if step.is_done and step.kind in _SO and step.id not in undone
+    ]
+    if done:
+        words = join(list(dict.fromkeys(done)))
+        said.append(f"{words[0].upper()}{words[1:]}.")
+    return said
+
+
+def _stop_words(incident: Incident, told: Told, n_stops: int) -> list[str]:
+    if not n_stops:
+        return []
+    stopped = f"The gateway stopped {incident.sender} from sending."
+    is_lifted = len([one for one in told.sending if one.source.startswith("stop:")]) >= n_stops
+    return [stopped, "It may send again."] if is_lifted else [stopped]
 
 
 def _step_lines(step: StepTold) -> Iterator[Line]:

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from incidents.layers import blind_layers
 from incidents.models import Delivery, Incident, Message, Observation
 from incidents.story.lines import in_english, number
+from incidents.story.reading import is_reported
 from incidents.story.sender import Client
 from incidents.titles import BORROWED_FIRM, BORROWED_PERSON, BORROWED_VENDOR, KIND_WORDS, whose
 
@@ -29,6 +30,9 @@ _WHERE: dict[str, Callable[[int], str]] = {
 }
 _DID: dict[str, Callable[[int], str]] = {
     "read": lambda n: ngettext("%(number)s person read it.", "%(number)s people read it.", n),
+    "reported": lambda n: ngettext(
+        "%(number)s person reported it.", "%(number)s people reported it.", n
+    ),
     "clicked": lambda n: ngettext(
         "%(number)s person opened a link in it.", "%(number)s people opened a link in it.", n
     ),
@@ -54,7 +58,12 @@ def headline(
 ) -> str:
     """``Fraud in the CFO's name at Acme. Two copies were delivered; both are removed. …``"""
     if incident.is_without_mail:
-        return _("%(what)s at %(client)s") % {"what": title, "client": client.name} + "."
+        # “An account at risk: a rule hides …” is at risk at the client, not hidden there.
+        end = title.find(":") if incident.kind == Incident.Kind.ACCOUNT else -1
+        what = title[:end].rstrip() if end > 0 else title
+        return _("%(what)s at %(client)s") % {"what": what, "client": client.name} + (
+            f"{title[len(what) :]}."
+        )
     codes = {
         str(reason.get("code", ""))
         for each in seen.values()
@@ -65,7 +74,7 @@ def headline(
         [
             f"{what_it_is(incident, messages, codes, client)}.",
             *_where(incident),
-            *_who_touched_it(incident, copies),
+            *_who_touched_it(incident, copies, seen),
         ]
     )
 
@@ -108,6 +117,11 @@ def _where(incident: Incident) -> list[str]:
     parts = []
     if not delivered:
         parts.append(_("No copy was delivered."))
+    elif incident.is_called_harmless:
+        told = ngettext(
+            "%(number)s copy was delivered.", "%(number)s copies were delivered.", delivered
+        )
+        parts.append(told % {"number": number(delivered)})
     else:
         told = ngettext(
             "%(number)s copy was delivered; %(now)s.",
@@ -122,6 +136,8 @@ def _where(incident: Incident) -> list[str]:
             held,
         )
         parts.append(told % {"number": number(held)})
+    if incident.is_called_harmless:
+        parts.append(_("It was found to be harmless."))
     return parts
 
 
@@ -152,10 +168,14 @@ def _of(n: int, delivered: int) -> str:
     return number(n).lower()
 
 
-def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[str]:
+def _who_touched_it(
+    incident: Incident, copies: Sequence[Delivery], seen: Mapping[Any, Sequence[Observation]]
+) -> Iterable[str]:
     """In people, each once, however many copies she had."""
+    reported = [copy for copy in copies if is_reported(seen.get(copy.id, ()))]
     for did, concerned in (
         ("read", [copy for copy in copies if copy.is_read]),
+        ("reported", reported),
         ("clicked", [copy for copy in copies if copy.clicked_at]),
         ("replied", [copy for copy in copies if copy.replied_at]),
         ("forwarded", [copy for copy in copies if copy.forwarded_at]),
@@ -163,7 +183,7 @@ def _who_touched_it(incident: Incident, copies: Sequence[Delivery]) -> Iterable[
         if n := len({copy.recipient for copy in concerned}):
             yield _DID[did](n) % {"number": number(n)}
     arrived = [copy for copy in copies if copy.was_exposed]
-    if arrived and all(copy.is_read is False for copy in arrived):
+    if arrived and not reported and all(copy.is_read is False for copy in arrived):
         if _is_blind(incident):
             yield _("Whether it was read since is not known.")
         else:

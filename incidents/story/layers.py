@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -12,12 +12,15 @@ from django.utils.translation import gettext_noop as _n
 from incidents.mail.signals.domains import Likeness
 from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
-from incidents.story.lines import Line, Names, Tone, all_inboxes, place_words
-from incidents.story.reading import is_told_by_answer
+from incidents.story.lines import Line, Names, Tone, all_inboxes, number, place_words
+from incidents.story.reading import REPORT, is_told_by_answer, read_and_did
+from incidents.story.reported import reporters_words
 from incidents.story.sender import Client, proofs
-from incidents.words import GRAVE, LET_THROUGH, VERDICT_WORDS_WITHIN, Mark
+from incidents.words import GRAVE, LET_THROUGH, VERDICT_WORDS_WITHIN, Direction, Mark
 from tenants.scope import Role, current_scope
 
+# Of the heaviest reason's weight: what weighs less adds nothing to the sentence.
+LIGHT = 0.1
 _GATEWAY_DID = {
     Outcome.DELIVERED: _n("Let it through."),
     Outcome.PASSED: _n("Let it through."),
@@ -41,7 +44,8 @@ _MATCHED = {
 @dataclass(frozen=True, slots=True)
 class _Saying:
     """Words about one copy.  ``lead`` may hold ``{where}`` and ``{who}``, filled when it is known
-    of how many copies they are true.  ``key`` keeps apart what is not one event.
+    of how many copies they are true.  ``key`` keeps apart what is not one event.  ``reasons`` of a
+    verdict follow ``text``.
     """
 
     lane: str
@@ -51,6 +55,11 @@ class _Saying:
     key: Any
     tone: Tone = Tone.NONE
     mark: Mark = Mark.OBSERVED
+    reasons: str = ""
+    is_private: bool = False
+
+
+_Seen = Sequence[tuple[Observation, Delivery]]
 
 
 def layer_lines(
@@ -66,14 +75,35 @@ def layer_lines(
         message = by_id[copy.message_id]
         for saying, one in _of_copy(copy, message, seen.get(copy.id, ()), client):
             grouped.setdefault(saying, []).append((one, copy))
-    for saying, pairs in grouped.items():
-        yield _line(saying, pairs, names)
+    told: set[tuple[Any, str]] = set()
+    for saying, pairs in sorted(grouped.items(), key=lambda each: _first(each[1]).observed_at):
+        reasons = (pairs[0][1].message_id, saying.reasons)
+        yield _line(_as_told(saying) if reasons in told else saying, pairs, names)
+        told.add(reasons)
 
 
-def _line(saying: _Saying, pairs: Sequence[tuple[Observation, Delivery]], names: Names) -> Line:
-    first = min((one for one, _ in pairs), key=lambda one: one.observed_at)
+def _first(pairs: _Seen) -> Observation:
+    return min((one for one, _ in pairs), key=lambda one: one.observed_at)
+
+
+def _as_told(saying: _Saying) -> _Saying:
+    """Its reasons stand in an earlier line of the same mail."""
+    if not saying.reasons:
+        return saying
+    return replace(saying, lead=_ended(saying.lead), reasons="For the reasons above.")
+
+
+def _ended(lead: str) -> str:
+    """A lead that announces nothing; French has a space before its colon."""
+    return lead.rstrip(": \u00a0\u202f.") + "."
+
+
+def _line(saying: _Saying, pairs: _Seen, names: Names) -> Line:
+    first = _first(pairs)
     recipients = tuple(dict.fromkeys(copy.recipient for _, copy in pairs))
     n = len(recipients)
+    is_many = saying.key == Direction.OUTBOUND and len(pairs) > 1
+    many = f"{number(len(pairs))} copies." if is_many else ""
     names_them = "{who}" in saying.lead
     where = place_words(saying.place, n) if saying.place else ""
     lead = saying.lead.format(where=where, who=names.join(recipients), all=_all(saying.place, n))
@@ -81,12 +111,13 @@ def _line(saying: _Saying, pairs: Sequence[tuple[Observation, Delivery]], names:
         at=first.observed_at,
         lane=saying.lane,
         lead=lead,
-        text=saying.text,
+        text=" ".join(filter(None, (many, saying.text, saying.reasons))),
         source=f"observation:{first.id}",
         recipients=recipients,
         names_them=names_them or names.are_all(recipients),
         tone=saying.tone,
         mark=saying.mark,
+        is_private=saying.is_private,
     )
 
 
@@ -105,16 +136,23 @@ def _of_copy(
             if was_passed and one.action == Outcome.DELIVERED:
                 continue  # as it was to be expected
             if was_held and one.action in LET_THROUGH:
-                lead, text = _("Delivered it after all."), "Somebody had released it."
+                lead, text, why = _("Delivered it after all."), "Somebody had released it.", ""
             else:
-                lead, text = _gateway_words(one, message, like, client)
+                lead, text, why = _gateway_words(one, message, like, client)
             was_held = one.action == Outcome.HELD
             was_passed = one.action == Outcome.PASSED
-            yield _Saying("gateway", lead, text, "", copy.message_id), one
+            yield _Saying("gateway", lead, text, "", _event(copy), reasons=why), one
             continue
         if one.layer == Layer.PERSON:
-            yield _Saying("person", *_report_words(one), "", one.source), one
+            lead, text = _report_words(one, copy, seen)
+            is_hers = one.source.startswith(REPORT)
+            yield _Saying("person", lead, text, "", one.source, is_private=is_hers), one
             continue
+        if copy.is_bypass and one.layer == Layer.MAILBOX and one.verdict is not None:
+            yield (
+                _Saying("gateway", _("Never saw it."), copy.match_reason, "", copy.message_id),
+                one,
+            )
         if one.place:
             said = _place_words(one, copy, place)
             if said:
@@ -123,7 +161,7 @@ def _of_copy(
         if one.is_read and not was_read:
             was_read = True
             if not is_told_by_answer(copy, seen):
-                text = _READ if copy.clicked_at is None else _READ_MARK
+                text = _read_words(copy, message)
                 yield _Saying("person", _("{who} read it."), text, "", copy.message_id), one
         if one.verdict is not None:
             yield from _judged(one, copy)
@@ -132,14 +170,20 @@ def _of_copy(
                 yield _Saying("mailbox", _("Let it be."), text, "", copy.message_id), one
 
 
-_READ_MARK = "Seen by the read mark."
-_READ = "Seen by the read mark; whether a link was opened is not known."
+def _event(copy: Delivery) -> Any:
+    """Mails that a client sent are told together where the gateway did the same with them."""
+    return Direction.OUTBOUND if copy.direction == Direction.OUTBOUND else copy.message_id
+
+
+def _read_words(copy: Delivery, message: Message) -> str:
+    """And what nobody knows of what the mail holds."""
+    has_links = bool(message.facts.get("links")) and copy.clicked_at is None
+    has_files = any(not each.get("is_inline") for each in message.facts.get("attachments") or ())
+    what = " or ".join(("a link",) * has_links + ("an attachment",) * has_files)
+    return f"Seen by the read mark{f'; whether {what} was opened is not known' if what else ''}."
 
 
 def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observation]]:
-    if copy.is_bypass and one.layer == Layer.MAILBOX:
-        text = copy.match_reason
-        yield _Saying("gateway", _("Never saw it."), text, "", copy.message_id), one
     is_said = one.confidence is not None and current_scope().role is not Role.PORTAL
     sure = f" ({one.confidence:.2f})" if is_said else ""
     said = {"what": _(VERDICT_WORDS_WITHIN[one.verdict or ""]), "sure": sure}
@@ -147,12 +191,13 @@ def _judged(one: Observation, copy: Delivery) -> Iterator[tuple[_Saying, Observa
         lead = _("The mail host judged it %(what)s%(sure)s:") % said
     else:
         lead = _("Judged %(what)s%(sure)s:") % said
-    reasons = _reasons(one)
+    # That it came around the gateway is told on the gateway's own line.
+    reasons = _reasons(one, without="gateway_bypassed" if copy.is_bypass else "")
     if not reasons:
-        lead = lead.rstrip(": \u00a0\u202f") + "."
+        lead = _ended(lead)
     tone = Tone.ALARM if one.verdict in GRAVE else Tone.NONE
     key = (copy.message_id, one.layer)
-    yield _Saying("mailbox", lead, reasons, "", key, tone, Mark.ASSESSED), one
+    yield _Saying("mailbox", lead, "", "", key, tone, Mark.ASSESSED, reasons), one
 
 
 def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | None:
@@ -180,8 +225,10 @@ def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | Non
     return _Saying("mailbox", lead, "", place, minute)
 
 
-def _report_words(one: Observation) -> tuple[str, str]:
+def _report_words(one: Observation, copy: Delivery, seen: Sequence[Observation]) -> tuple[str, str]:
     """Who said what of it: somebody of the provider, else the recipient herself."""
+    if one.source.startswith(REPORT):
+        return reporters_words(one, is_first=read_and_did(copy, seen, one.observed_at))
     who = str(one.detail.get("person") or "").replace("{", "").replace("}", "")
     code = VERDICT_WORDS_WITHIN.get(one.verdict or "", "")
     said = _reasons(one)
@@ -196,10 +243,11 @@ def _report_words(one: Observation) -> tuple[str, str]:
 
 def _gateway_words(
     one: Observation, message: Message, like: Likeness | None, client: Client
-) -> tuple[str, str]:
+) -> tuple[str, str, str]:
+    """Lead, text, and the reasons of a threat."""
     if not one.mail and one.verdict is None and one.action in _FOLLOWED_UP:
         reply = str(one.detail.get("next_hop_reply") or "")
-        return _(_FOLLOWED_UP[Outcome(one.action)]), f"It said: “{reply}”." if reply else ""
+        return _(_FOLLOWED_UP[Outcome(one.action)]), f"It said: “{reply}”." if reply else "", ""
     did = _(_GATEWAY_DID[Outcome(one.action or Outcome.UNKNOWN)])
     is_threat = bool(one.verdict) and Verdict(str(one.verdict)) not in (
         Verdict.CLEAN,
@@ -219,9 +267,7 @@ def _gateway_words(
     if one.action in LET_THROUGH:
         parts.append(proofs(message.facts, like))
     parts.append(_rule_words(one))
-    if is_threat:
-        parts.append(_reasons(one))
-    return did, " ".join(filter(None, parts))
+    return did, " ".join(filter(None, parts)), _reasons(one) if is_threat else ""
 
 
 def _rule_words(one: Observation) -> str:
@@ -239,6 +285,15 @@ def _rule_words(one: Observation) -> str:
     return f"{rule[:1].upper()}{rule[1:]}." if rule else ""
 
 
-def _reasons(one: Observation) -> str:
-    weighty = sorted(one.reasons, key=lambda reason: -abs(reason.get("weight") or 0))
-    return " ".join(reason["text"] for reason in weighty[:3])
+def _reasons(one: Observation, *, without: str = "") -> str:
+    """The three that weigh most of those that speak for its verdict, without what is light beside
+    the heaviest; unweighed, the first three.
+    """
+    sign = -1 if one.verdict == Verdict.CLEAN else 1
+    weighed = [reason for reason in one.reasons if reason.get("weight")]
+    if not weighed:
+        return " ".join(reason["text"] for reason in one.reasons[:3])
+    speak = [each for each in weighed if each["weight"] * sign > 0 and each["code"] != without]
+    speak.sort(key=lambda reason: -abs(reason["weight"]))
+    told = [each for each in speak[:3] if abs(each["weight"]) >= LIGHT * abs(speak[0]["weight"])]
+    return " ".join(reason["text"] for reason in told)

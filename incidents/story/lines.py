@@ -50,7 +50,8 @@ class Line:
     """``lane``: ``sender gateway mailbox person action``.  ``lead`` is shown strong.
 
     ``source`` names the raw record: ``observation:<id>``, ``job:<id>``, ``audit:<id>``.
-    ``names_them``: the sentence says which recipients it is about.
+    ``names_them``: the sentence says which recipients it is about.  ``is_private``: ``text`` is
+    what one of the client's people wrote to the provider, and stays there.
     """
 
     at: datetime
@@ -62,6 +63,7 @@ class Line:
     names_them: bool = False
     tone: Tone = Tone.NONE
     mark: Mark = Mark.OBSERVED
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ _ASKED = {
     Incident.Kind.BEC: "Whether money was sent is not known.",
     Incident.Kind.PHISH: "Whether a password was given is not known.",
     Incident.Kind.ACCOUNT: "Whether a password was given is not known.",
+    Incident.Kind.MALWARE: "Whether the file was opened is not known.",
 }
 _JOBS = {
     Job.Kind.PULL: (

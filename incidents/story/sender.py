@@ -9,7 +9,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from incidents.mail.signals.domains import Likeness, likeness
-from incidents.models import Message
+from incidents.models import Delivery, Message, Observation
+from incidents.models.mail import Layer
 from incidents.story.lines import Line, in_english, join
 from tenants.models import Domain, Mailbox, Tenant
 
@@ -65,6 +66,58 @@ def sender_lines(messages: Sequence[Message], client: Client) -> Iterator[Line]:
             text=f"{said}Subject: {message.subject or '(none)'}",
             source=f"message:{message.id}",
         )
+
+
+def outbound_lines(
+    messages: Sequence[Message],
+    copies: Sequence[Delivery],
+    seen: Mapping[Any, Sequence[Observation]],
+) -> Iterator[Line]:
+    """Of mails that the client sent: alike ones by the same way are one line."""
+    sightings: dict[Any, Observation] = {}
+    for copy in copies:
+        for one in seen.get(copy.id, ()):
+            if one.layer == Layer.GATEWAY:
+                sightings.setdefault(copy.message_id, one)
+    alike: dict[tuple[str, ...], list[Message]] = {}
+    for message in messages:
+        how = _submitted(sightings.get(message.id))
+        key = (message.sender_name, message.sender_address, message.subject, how)
+        alike.setdefault(key, []).append(message)
+    for (name, address, subject, how), mails in alike.items():
+        said = {"name": f"“{name}” " if name else "", "address": address, "how": ""}
+        first, n = mails[0], len(mails)
+        if n == 1:
+            lead = _("%(name)swrote from %(address)s%(how)s.") % said
+        else:
+            lead = _("%(name)swrote %(count)d mails from %(address)s.") % {**said, "count": n}
+        within_s = (mails[-1].first_seen_at - first.first_seen_at).total_seconds()
+        span = f"Within {_span(within_s)}, all alike. " if n > 1 else ""
+        ends = "" if subject.endswith((".", "!", "?")) else "."
+        yield Line(
+            at=first.first_seen_at,
+            lane="sender",
+            lead=lead,
+            text=f"{span}Subject: {subject or '(none)'}{ends} {how}".rstrip(),
+            source=f"message:{first.id}",
+        )
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} seconds" if seconds > 1 else "a second"
+    return f"{round(seconds / 60)} minutes"
+
+
+def _submitted(one: Observation | None) -> str:
+    """By which of the client's hosts or logins, and from where; "" where that is not on record."""
+    detail = one.detail if one is not None else {}
+    by = str((detail.get("sent_by") or {}).get("by") or "")
+    ip = str(detail.get("client_ip") or "")
+    if not by:
+        return ""
+    where = f", from the address {ip}" if ip and ip not in by else ""
+    return f"Submitted by the {by}{where}."
 
 
 def _how(like: Likeness) -> str:

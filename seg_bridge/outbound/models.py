@@ -14,8 +14,8 @@ class OutboundTerms(TenantModel):
     """How one client sends mail through the gateway; without a row, or not ``is_on``, it does not.
 
     ``hosts``: ``{"network", "note", "by", "at"}``, the client's own sending hosts.  The next hop's
-    host is "" where none is named: mail is then put off.  The limits are of each mailbox
-    (seg_bridge/gate/outbound/terms.py).
+    host is "" where none is named: mail then goes to each recipient's own mail host.  The limits
+    are of each mailbox (seg_bridge/gate/outbound/terms.py).
     """
 
     is_on = models.BooleanField(default=True)

@@ -1,7 +1,8 @@
 """Senders that gates stopped: noted, told as one incident of the account, lifted by a person.
 
 A gate tells a stop after the mails behind it, but they become known to the incident model a moment
-later: until then the stop has no incident, and the queue comes round again.
+later: until then the stop has no incident, or one without the last of them, and the queue comes
+round again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from django.utils import timezone
 from ulid import ULID
 
 from incidents.accounts import open_account_incident
+from incidents.models import Message
 from seg_bridge.commands import order_lift
 from seg_bridge.outbound.models import SenderStop
 from tenants.audit import Actor, write_audit
@@ -27,6 +29,7 @@ STOPPED = "seg_bridge.sender.stopped"
 LIFTED = "seg_bridge.sender.lifted"
 QUEUE = "outbound"
 LOOK_AGAIN = timedelta(seconds=2)
+SELDOM, AT_FIRST = timedelta(minutes=1), timedelta(minutes=1)
 # The gate's mails are shipped before the stop: what is not known by then will not come.
 WAIT_FOR_MAILS = timedelta(hours=1)
 _MOST_EVIDENCE = 100
@@ -97,21 +100,42 @@ def note_stop(gate_name: str, told: ToldStop) -> bool:
 
 def open_incidents(tenant: Tenant) -> datetime | None:
     """Gives each stop its incident; answers when to look again.  Needs the client's scope."""
-    since = timezone.now() - WAIT_FOR_MAILS
-    waiting = SenderStop.objects.filter(tenant=tenant, incident=None, recorded_at__gte=since)
-    again_at = None
-    for stop in waiting.order_by("stopped_at"):
-        incident = open_account_incident(
-            tenant=tenant,
-            mailbox=stop.mailbox,
-            trace_ulids=stop.evidence,
-            reason=f"The gateway stopped {stop.mailbox} from sending: {stop.words}.",
-        )
-        if incident is None:
-            again_at = timezone.now() + LOOK_AGAIN
-        else:
-            SenderStop.objects.filter(id=stop.id).update(incident=incident)
+    now = timezone.now()
+    young = SenderStop.objects.filter(tenant=tenant, recorded_at__gte=now - WAIT_FOR_MAILS)
+    again_at: datetime | None = None
+    for stop in young.select_related("incident").order_by("stopped_at"):
+        is_fresh = now - stop.recorded_at < AT_FIRST
+        if _waits_for_mails(tenant, stop, is_fresh=is_fresh):
+            next_at = now + (LOOK_AGAIN if is_fresh else SELDOM)
+            again_at = min(again_at or next_at, next_at)
     return again_at
+
+
+def _waits_for_mails(tenant: Tenant, stop: SenderStop, *, is_fresh: bool) -> bool:
+    """Once those that are known are in its incident.  What a person closed is not opened again by
+    a mail of the same stop, and what she moved elsewhere stays there.
+    """
+    if stop.incident is not None and not stop.incident.is_open:
+        return False
+    known = Message.objects.filter(tenant=tenant, trace_ulid__in=stop.evidence)
+    # Counted before: one may become known while the others are told.
+    is_whole = known.count() == len(stop.evidence)
+    left = known.exclude(memberships__incident=stop.incident_id)
+    if stop.incident is None or (left if is_fresh else left.filter(memberships=None)).exists():
+        _tell(tenant, stop)
+    return not is_whole
+
+
+def _tell(tenant: Tenant, stop: SenderStop) -> None:
+    """Nothing while none of its mails is known."""
+    incident = open_account_incident(
+        tenant=tenant,
+        mailbox=stop.mailbox,
+        trace_ulids=stop.evidence,
+        reason=f"The gateway stopped {stop.mailbox} from sending: {stop.words}.",
+    )
+    if incident is not None:
+        SenderStop.objects.filter(id=stop.id).update(incident=incident)
 
 
 @transaction.atomic

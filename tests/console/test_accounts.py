@@ -23,7 +23,7 @@ from api_bridge.models import Connection
 from incidents.accounts import Sign, note_signs
 from incidents.models import AccountSign, Incident
 from tenants.ids import new_id
-from tenants.models import Domain, Mailbox
+from tenants.models import Domain, Mailbox, Work
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.factories import Cast
 
@@ -99,6 +99,19 @@ def test_the_incident_shows_evidence_and_says_what_is_missing(client, cast: Cast
     )
     assert "acts on no further mail" in answer.content.decode()
     assert ">Do it<" not in answer.content.decode()
+
+
+def test_nobody_waits_for_the_quarter_of_an_hour(client, cast: Cast, incident):
+    client.force_login(cast.bo)
+    at = reverse("client_accounts_look", args=["acme"])
+    assert f'action="{at}"' in read(client, cast.bo, "client_accounts", "acme")
+    with maintenance_scope():
+        AccountLook.objects.update(due_at=NOW + timedelta(minutes=15))
+    assert client.post(at).status_code == 302
+    with maintenance_scope():
+        assert AccountLook.objects.get().due_at <= timezone.now()
+        now = timezone.now()
+        assert Work.objects.filter(tenant=cast.acme, queue="accounts", wanted_at__lte=now).exists()
 
 
 def test_the_record_stands_behind_each_sign(client, cast: Cast, incident):

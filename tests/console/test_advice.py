@@ -152,6 +152,26 @@ def test_the_sentence_on_exposure_is_english(as_ana, cast, numbers, sentence):  
     assert page.sentence == sentence
 
 
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (1, "1 copy is in a mailbox. It was found to be harmless."),
+        (2, "2 copies are in mailboxes. It was found to be harmless."),
+    ],
+)
+def test_of_what_was_closed_as_harmless_nobody_is_in_danger(
+    as_ana,  # noqa: F811
+    cast,
+    gate,
+    number,
+    sentence,
+):
+    values = {"state": "resolved", "classification": "benign", "resolved_at": timezone.now()}
+    numbers = counts(copies=number, delivered=number, in_inbox=number)
+    page, _ = read(as_ana, delivered(cast, counts=numbers, **values))
+    assert page.sentence == sentence
+
+
 def test_lists_that_are_cut_say_so(as_ana, cast, gate):  # noqa: F811
     many = counts(copies=900, delivered=900, in_inbox=900, messages=150)
     incident = delivered(cast, counts=many)

@@ -249,7 +249,7 @@ def test_a_search_says_how_far_it_looks_back_and_can_look_further(as_ana, cast):
     ("layer", "source", "detail", "verdict", "words"),
     [
         ("person", "person:1", {"person": "Kim Roth"}, "phish", "Kim Roth says phish"),
-        ("person", "report:kim@acme.example", {}, "phish", "kim@acme.example says phish"),
+        ("person", "report:kim@acme.example", {}, "phish", "kim@acme.example reported it"),
         ("vendor", "vendor:graph", {}, "malware", "The mail host says malware"),
     ],
 )

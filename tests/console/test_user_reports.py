@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.urls import reverse
 
 from incidents.models import HerdAct, UserReport
+from incidents.reports.document import build_document
+from incidents.services import resolve_incident, share_incident
+from incidents.story import tell_story
 from incidents.userreports.terms import terms_of
 from tenants.models import Mailbox
+from tenants.scope import Role, tenant_scope
 from tests.factories import Cast
 from tests.incidents.userreports.mails import (
     arrived,
@@ -59,8 +65,60 @@ def test_the_incident_and_its_row_name_the_reporters(client, cast: Cast, reporte
     page = client.get(reverse("incident", args=[incident.id])).content.decode()
     assert "3 reporters" in page
     assert all(whom in page for whom in reported)
+    table = page.partition('id="copies"')[2].partition("</section>")[0]
+    assert table.count("reported it") == 3
+    assert "not seen" not in table
     queue = client.get(reverse("queue"), {"tab": "team"}).content.decode()
     assert "reported by 3 people" in queue
+    for text in (page, queue):
+        assert "people reported it" in text
+        assert f"{reported[-1]} reported it" not in text
+
+
+def test_the_list_says_what_the_reporter_was_told(client, cast: Cast, reported):
+    incident = the_incident(cast.acme)
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        resolve_incident(
+            incident=incident, actor=cast.ana, classification="benign", cause="It is theirs."
+        )
+    work(cast.acme)
+    client.force_login(cast.ana)
+    with worker(cast.acme):
+        [told] = [line for line in tell_story(incident).lines if line.source.startswith("user-")]
+        short = [whom.partition("@")[0] + "@" for whom in reported]
+        assert (
+            told.lead == f"Bailey told {short[0]}, {short[1]} and {short[2]} that it is harmless."
+        )
+    page = client.get(reverse("incident", args=[incident.id])).content.decode()
+    assert f"client=acme#row-{told.source.partition(':')[2]}" in page
+    for name, wish in (("user_reports", []), ("incident", [incident.id])):
+        page = client.get(reverse(name, args=wish)).content.decode()
+        assert page.count("outcome: harmless") == 3
+
+
+def test_a_client_reads_that_it_was_reported_and_not_in_whose_words(
+    client, cast: Cast, reported, settings
+):
+    incident = the_incident(cast.acme)
+    with tenant_scope(Role.ANALYST, [cast.acme.id], provider_id=cast.provider.id):
+        share_incident(incident=incident, actor=cast.ana)
+    with worker(cast.acme):
+        told = {
+            audience: json.dumps(build_document(incident, audience=audience, created_by="Ana"))
+            for audience in ("client", "internal")
+        }
+    assert {audience: "ours?" in text for audience, text in told.items()} == {
+        "client": False,
+        "internal": True,
+    }
+    assert told["client"].count("reported it as phishing.") == 3
+    settings.ROOT_URLCONF = "console.urls_portal"
+    client.force_login(cast.pia)
+    page = client.get(reverse("portal_incident", args=[incident.id])).content.decode()
+    assert page.count("reported it as phishing.") == 3
+    assert "ours?" not in page
+    assert page.count("reported it <") == 3
+    assert "not seen" not in page
 
 
 def test_terms_are_saved_beside_their_dry_run(client, cast: Cast, reported):

@@ -132,6 +132,73 @@ def test_the_story_tells_each_in_the_order_of_time(cast: Cast, taken: Incident):
     assert len({event.key for event in page.events}) == len(page.events)
 
 
+def test_the_headline_says_how_much_and_what_is_done_now(cast: Cast, taken: Incident):
+    """What was taken back is not so any more."""
+    with of_staff(cast):
+        step(taken, Mailbox.objects.get(address=CFO), "revoke_sessions", "verified", 45)
+        above = tell_story(taken).headline
+    assert above.startswith("An account at risk at Acme: a rule hides mail about money")
+    assert above.endswith(f"Two signs of 70 points about {CFO}. Its sessions were ended.")
+
+
+def test_what_signs_say_is_not_said_again_by_the_settings(cast: Cast, taken: Incident):
+    words = "A rule named “.” moves mail with “x” to Notes."
+    added = "Application “Fast Mail” was given Mail.Send; it stays when the password is changed."
+    way = "New: way to sign in: phone (+84 1)."
+    with of_staff(cast):
+        MailboxSnapshot.objects.create(
+            tenant=cast.acme,
+            mailbox=Mailbox.objects.get(address=CFO),
+            digest="e" * 64,
+            content={},
+            changes=[
+                "A rule named “.” is new: it moves mail with “x” to Notes.",
+                "New: application “Fast Mail” may act for this person: Mail.Send.",
+                way,
+            ],
+            taken_at=at(15),
+        )
+        for code, said in (("hides_mail", words), ("mail_grant", added)):
+            note_signs(cast.acme, CFO, [sign(code, said, 15)], threshold=60)
+        lines = [line.text for line in tell_story(taken).lines]
+    assert lines.count(way) == 1
+    assert len([text for text in lines if "Notes" in text]) == 1
+    assert len([text for text in lines if "Fast Mail" in text]) == 1
+
+
+@pytest.mark.parametrize(("sender", "is_told"), [(CFO, True), ("ceo@acme.example", False)])
+def test_what_the_account_sent_inside_is_named(
+    cast: Cast, taken: Incident, sender: str, is_told: bool
+):
+    with of_staff(cast):
+        sent = Incident.objects.create(
+            tenant=cast.acme,
+            number=77,
+            title="Phishing from inside, 3 inboxes",
+            kind=Incident.Kind.PHISH,
+            severity="high",
+            sender=sender,
+            cross_layer=["internal_only"],
+            counts={},
+            first_seen_at=at(5),
+            last_seen_at=at(5),
+        )
+        told = [line for line in tell_story(taken).lines if line.source == f"incident:{sent.id}"]
+        hrefs = [each.href for each in story_of(taken).events if f"incident-{sent.id}" in each.key]
+    assert [line.lead for line in told] == (["Its mail became incident #77."] if is_told else [])
+    assert [str(sent.id) in href for href in hrefs] == ([True] if is_told else [])
+    with tenant_scope(Role.PORTAL, [cast.acme.id]):
+        assert not [each for each in tell_story(taken).lines if each.source.startswith("incident:")]
+
+
+def test_what_nobody_can_know_of_a_mailbox_in_other_hands_is_said(cast: Cast, taken: Incident):
+    said = "Which mails somebody else opened or copied: no log of that is read."
+    with of_staff(cast):
+        assert said in tell_story(taken).not_checked
+        AccountSign.objects.filter(incident=taken).update(code="stopped")
+        assert said not in tell_story(taken).not_checked
+
+
 def test_the_report_has_an_account_section_with_proof(cast: Cast, taken: Incident):
     account = document_of(cast, taken)["account"]
     assert [(row["code"], row["kind"]) for row in account["signs"]] == [

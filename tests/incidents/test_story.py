@@ -352,4 +352,4 @@ def test_of_a_long_story_the_middle_is_left_out_and_counted(cfo, monkeypatch):
 
 def test_who_read_two_copies_is_one_person():
     copies = [Delivery(recipient=whom, is_read=True) for whom in (IT, IT, INFO)]
-    assert list(_who_touched_it(Incident(), copies)) == ["Two people read it."]
+    assert list(_who_touched_it(Incident(), copies, {})) == ["Two people read it."]

@@ -136,6 +136,8 @@ client_grouping_decide POST client    302 302  302  in     in    in
 client_warnings    GET     client     200 200  200  in     in    in
 client_warnings    POST    client     302 302  302  in     in    in
 client_accounts    GET     client     200 200  200  in     in    in
+client_accounts_look GET   client     405 405  405  405    405   405
+client_accounts_look POST  client     302 302  302  in     in    in
 client_accounts_terms GET  client     200 403  403  in     in    in
 client_accounts_terms POST client     302 403  403  in     in    in
 mailbox_settings   GET     mailbox    200 200  200  in     in    in

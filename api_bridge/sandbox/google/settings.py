@@ -39,6 +39,25 @@ def put(store: Store, mailbox: int, kind: str, key: str, content: dict[str, Any]
     )  # fmt: skip
 
 
+def put_by_a_person(store: Store, mailbox: int, wanted: dict[str, Any]) -> None:
+    """What she set up in Gmail: ``filters``, ``forwarding`` (autoForwarding), ``delegates``."""
+    if forwarding := wanted.get("forwarding"):
+        told = {"forwardingEmail": forwarding["emailAddress"], "verificationStatus": "accepted"}
+        put(store, mailbox, ADDRESS, told["forwardingEmail"], told)
+        put(store, mailbox, FORWARDING, "", forwarding)
+    for number, each in enumerate(wanted.get("filters", []), 1):
+        made = {"id": f"ANe1Bm{mailbox}x{number}", **each}
+        put(store, mailbox, FILTER, made["id"], made)
+    for each in wanted.get("delegates", []):
+        put(
+            store,
+            mailbox,
+            DELEGATE,
+            each,
+            {"delegateEmail": each, "verificationStatus": "accepted"},
+        )
+
+
 def _one(call: Call, kind: str, key: str) -> tuple[sqlite3.Row, dict[str, Any]]:
     mailbox = call.mailbox()
     content = call.cloud.store.value(

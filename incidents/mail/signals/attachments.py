@@ -87,8 +87,8 @@ def locked_archives(reading: Reading) -> Iterator[Reason]:
         if "encrypted" in attachment.flags and attachment.kind in _ARCHIVE_KINDS:
             yield Reason(
                 "locked_archive",
-                f"The attached archive {attachment.name} is locked with a password, so nobody can "
-                "look inside.",
+                f"The attached archive {attachment.name} is locked with a password, so no "
+                "scanner can look inside.",
                 attachment.name,
             )
         elif "encrypted" in attachment.flags:
@@ -105,8 +105,8 @@ def password_told(reading: Reading) -> Iterator[Reason]:
     if locked and _PASSWORD_WORDS & set(reading.words):
         yield Reason(
             "password_told",
-            f"The attached {locked[0].name} is locked and the text tells its password, so only "
-            "scanners are kept out.",
+            f"The text tells the password of the attached {locked[0].name}: it is locked against "
+            "scanners alone.",
             locked[0].name,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api_bridge.accounts.differences import changes_between
+from api_bridge.accounts.differences import changes_between, what_it_does
 from api_bridge.accounts.graph_read import audit_of, grants_of, methods_of, rule_of, sign_in_of
 from api_bridge.accounts.judge import of_audit, of_settings, of_sign_in
 from api_bridge.accounts.shapes import AppGrant, SeenAudit, SeenSignIn, Settings
@@ -214,3 +214,23 @@ def test_what_changed_in_how_somebody_signs_in(activity: str, code: str) -> None
     found = audit_of({**logged, "activityDisplayName": activity})
     assert (found.code if found else "") == code
     assert audit_of({**logged, "activityDisplayName": activity, "result": "failure"}) is None
+
+
+def test_words_of_one_condition_are_alternatives_and_conditions_add_up() -> None:
+    """As Outlook reads a rule: any of the words, and each of the conditions."""
+    rule = MailboxRule(
+        id="r-1",
+        name=".",
+        criteria=(
+            ("subjectContains", "salary"),
+            ("subjectContains", "phish"),
+            ("subjectContains", "password"),
+            ("senderContains", "hr@"),
+        ),
+        moves_to="Conversation History",
+        marks_read=True,
+    )
+    assert what_it_does(rule) == (
+        "moves mail with “salary”, “phish” or “password” in its subject and from “hr@”"
+        " to Conversation History and marks it read"
+    )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from api_bridge import http
 from api_bridge.access.models import Grant, Purpose
+from api_bridge.accounts.asking import ask_look
 from api_bridge.accounts.keep import Keeper
 from api_bridge.accounts.models import SignIn
-from api_bridge.accounts.reading import Events
-from api_bridge.accounts.shapes import SeenSignIn
+from api_bridge.accounts.reading import Events, GraphSource
+from api_bridge.accounts.shapes import SeenSignIn, Settings
 from api_bridge.connectors.graph.client import GraphClient
 from incidents.services import resolve_incident
 from tenants.models import Mailbox
@@ -125,6 +128,39 @@ def test_sign_ins_and_a_new_way_to_sign_in(watched: Watched) -> None:
         ("new_country", True),
     ]
     assert incident.title.startswith("An account at risk: two sign-ins too far apart")
+
+
+def test_the_first_look_waits_until_the_mailboxes_are_listed(watched: Watched) -> None:
+    """What the host told before would be nobody's, and is not told again."""
+    watched.account(sign_ins=[sign_in("DE", "Berlin", 52.5, 13.4, hours=2)])
+    with maintenance_scope():
+        Mailbox.objects.update(external_id="")
+    assert watched.serve() is not None
+    assert watched.look().looked_at is None
+    with maintenance_scope():
+        Mailbox.objects.filter(id=watched.mailbox.id).update(
+            external_id=watched.mailbox.external_id
+        )
+    watched.serve()
+    with watched.yard.worker():
+        assert [each.city for each in SignIn.objects.all()] == ["Berlin"]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_who_asks_for_a_look_during_one_gets_another(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, is_asked: bool
+) -> None:
+    def and_somebody_asks(source: GraphSource, ids: Sequence[str]) -> dict[str, Settings]:
+        found = read(source, ids)
+        if is_asked:
+            with watched.yard.staff():
+                ask_look(watched.yard.tenant)
+        return found
+
+    read = GraphSource.settings
+    monkeypatch.setattr(GraphSource, "settings", and_somebody_asks)
+    watched.serve()
+    assert (watched.look().due_at <= timezone.now()) is is_asked
 
 
 def test_a_sign_in_that_is_listed_twice_counts_once(watched: Watched) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -119,6 +120,9 @@ def test_ended_sessions_are_proven_by_a_time_that_the_order_moved(
     for _ in range(2):
         step = order(watched, case, "revoke_sessions")
         assert step.state == "verified"
+        assert re.fullmatch(
+            r"Sessions from before \d\d:\d\d:\d\d on \d+ \w+ \(UTC\) count no more\.", step.words
+        )
         assert valid_from() > was
         was = valid_from()
     # What is lost on the way back is read; what never arrived is not ordered twice, and said.

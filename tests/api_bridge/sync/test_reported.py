@@ -52,3 +52,32 @@ def test_from_the_report_mailbox_to_the_incident(client_):
     seen = client_.observations(recipient=cfo, layer="mailbox")
     assert seen
     assert all(not each.mail["links"] and each.reasons for each in seen)
+
+
+def test_the_sandboxs_report_button_is_read_as_outlooks_own(client_):
+    company = client_.company
+    ana, cfo = company.mail("ana"), company.mail("cfo")
+    with client_.scope():
+        set_terms(tenant=client_.tenant, actor=BAILEY, mailbox=cfo)
+    forget_profiles()
+    original = simple_mail(ana, subject="Your parcel", message_id="<p2@parcel.example>")
+    company.receive("ana", raw=original)
+    client_.sync()
+    client_.make_sense()
+    wish = {"internet_message_id": "<p2@parcel.example>", "to": cfo, "said": "phishing"}
+    wish["text"] = "I ordered nothing."
+    address = f"mailboxes/{ana}/report"
+    company.cloud.admin("POST", address, wish, 201)
+    company.cloud.admin("POST", address, {**wish, "said": "fraud"}, 400)
+    company.cloud.admin("POST", address, {**wish, "to": "nobody@elsewhere.example"}, 404)
+    company.cloud.admin("POST", address, {**wish, "internet_message_id": "<none@x>"}, 404)
+    for _ in range(2):
+        client_.sync()
+        work(client_)
+    with client_.scope():
+        mine = UserReport.objects.get()
+        assert (mine.trust, mine.way, mine.said) == ("own", "microsoft", "phish")
+        assert (mine.found, mine.reporter, mine.words) == ("message_id", ana, "I ordered nothing.")
+        assert mine.delivery is not None
+        assert mine.delivery.recipient == ana
+        assert [row.to_address for row in OutgoingMail.objects.all()] == [ana]

@@ -89,12 +89,12 @@ def stopped(cast: Cast, *numbers: int, **changes: Any) -> dict[str, Any]:
     return line | changes
 
 
-def stop_the_ceo(cast: Cast) -> Incident:
+def stop_the_ceo(cast: Cast, **changes: Any) -> Incident:
     """Five of her mails are held, a gate tells the stop, and it has its incident."""
     claimed = ClaimedWork(cast.acme.id, cast.provider.id, 1)
     line = stopped(cast, *range(5))
     with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
-        record(sent(cast, number) for number in range(5))
+        record(sent(cast, number, **changes) for number in range(5))
         note_stop("mx1", ToldStop.from_json(line))
     serve_intake(claimed)
     serve_outbound(claimed)

@@ -1,10 +1,13 @@
 """A stop that a gate tells: one incident of the account, and a person who lifts it."""
 
+from typing import Any
+
 import pytest
 from django.utils import timezone
 
-from incidents.accounts import Sign, note_signs
+from incidents.accounts import Sign, note_signs, open_account_incident
 from incidents.correlation import serve_intake
+from incidents.intake import record
 from incidents.models import Delivery, Incident, IncidentMessage, LedgerEntry
 from incidents.opening import assess_messages
 from incidents.remediation import release_held
@@ -14,6 +17,7 @@ from incidents.words import Outcome, Place, Verdict
 from seg_bridge.gate.outbound.watch import Stop
 from seg_bridge.gate.ship import lines_of
 from seg_bridge.models import GateClient, GateCommand
+from seg_bridge.outbound import stopping
 from seg_bridge.outbound.serving import serve_outbound
 from seg_bridge.outbound.stopping import lift_stop
 from tenants.doors import ClaimedWork
@@ -99,6 +103,48 @@ def test_a_stop_waits_for_its_mails(cast: Cast, wire: Wire):
     wire.ship(sent(cast, 1))
     assert serve(cast) is None
     assert stops(cast)[0].incident is not None
+
+
+def test_a_mail_that_becomes_known_after_the_others_joins_them(cast: Cast, wire: Wire):
+    wire.ship(*(sent(cast, n) for n in range(4)), stopped(cast, *range(5)))
+    assert serve(cast) is not None, "it comes round for the fifth"
+    assert [each.counts["messages"] for each in accounts(cast)] == [4]
+    wire.ship(sent(cast, 4))
+    assert serve(cast) is None
+    assert [each.counts["messages"] for each in accounts(cast)] == [5]
+
+
+def test_a_mail_that_becomes_known_while_the_incident_opens_joins_it_too(
+    cast: Cast, wire: Wire, monkeypatch: pytest.MonkeyPatch
+):
+    def and_the_fifth_comes(**case: Any) -> Incident | None:
+        opened = open_account_incident(**case)
+        record([sent(cast, 4)])
+        serve_intake(ClaimedWork(cast.acme.id, cast.provider.id, 1))
+        return opened
+
+    monkeypatch.setattr(stopping, "open_account_incident", and_the_fifth_comes)
+    wire.ship(*(sent(cast, n) for n in range(4)), stopped(cast, *range(5)))
+    assert serve(cast) is not None
+    monkeypatch.undo()
+    serve(cast)
+    assert [each.counts["messages"] for each in accounts(cast)] == [5]
+
+
+def test_no_late_mail_opens_again_what_a_person_closed(cast: Cast, wire: Wire):
+    wire.ship(sent(cast, 0), stopped(cast, 0, 1))
+    serve(cast)
+    with analyst(cast):
+        resolve_incident(
+            incident=accounts(cast)[0],
+            actor=cast.ana,
+            classification="true_positive",
+            cause="account",
+        )
+    wire.ship(sent(cast, 1))
+    assert serve(cast) is None
+    (incident,) = accounts(cast)
+    assert not incident.is_open
 
 
 def test_a_second_stop_joins_the_open_incident_and_reopens_none(cast: Cast, wire: Wire):
