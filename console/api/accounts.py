@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api_bridge.accounts.asking import ask_look
 from api_bridge.accounts.models import AccountLook, AccountStep, MailboxSnapshot
 from api_bridge.accounts.steps import order_step, undo_step, withdraw_step
 from console.api.base import DetailView, ListView, parse
@@ -134,6 +135,20 @@ class ClientAccounts(APIView):
     def get(self, request: Request, slug: str) -> Response:
         page = accounts_page(access_client(slug), person_of(request))
         return Response(ClientAccountsSerializer(page).data)
+
+
+class LookAtAccounts(APIView):
+    """Look at a client's accounts now, not at the next quarter of an hour; answers how they are
+    watched.
+    """
+
+    @extend_schema(request=None, responses={202: ClientAccountsSerializer})
+    @idempotent
+    def post(self, request: Request, slug: str) -> Response:
+        client = access_client(slug)
+        ask_look(client)
+        page = accounts_page(client, person_of(request))
+        return Response(ClientAccountsSerializer(page).data, status=202)
 
 
 class AccountSignList(ListView):

@@ -278,6 +278,11 @@ urlpatterns = [
     _at("mailbox-counts", access.MailboxCounts, "mailbox-counts"),
     _at("gates", gates.GateList, "gates"),
     _at(r"tenants/(?P<slug>[-\w]+)/accounts", accounts.ClientAccounts, "client-accounts"),
+    _at(
+        r"tenants/(?P<slug>[-\w]+)/accounts/look",
+        accounts.LookAtAccounts,
+        "client-accounts-look",
+    ),
     _at("accounts/signs", accounts.AccountSignList, "account-signs"),
     _at(f"accounts/signs/{_ID}", accounts.AccountSignDetail, "account-sign"),
     _at("accounts/snapshots", accounts.MailboxSnapshotList, "mailbox-snapshots"),

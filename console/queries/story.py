@@ -147,6 +147,10 @@ def _calls(incident: Incident, ids: set[UUID]) -> Places:
     return {each: f"#call-{each}" for each in ids}
 
 
+def _wrong(incident: Incident, ids: set[UUID]) -> Places:
+    return dict.fromkeys(ids, "#wrong")
+
+
 def _comments(incident: Incident, ids: set[UUID]) -> Places:
     """A file's comment."""
     rows = Attachment.objects.filter(tenant=incident.tenant_id, id__in=ids)
@@ -192,6 +196,7 @@ _PLACES: dict[str, Callable[[Incident, set[UUID]], Places]] = {
     "look": _looks,
     "rule": _rules,
     "call": _calls,
+    "finding": _wrong,
     "attachment": _comments,
     "internal-attachment": _comments,
     "access": _openings,

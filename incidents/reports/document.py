@@ -346,7 +346,7 @@ def _custody(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 # Sources of lines that carry the provider's own reasons and notes.
-_AMONG_OURSELVES = ("audit:", "call:", INTERNAL_FILE)
+_AMONG_OURSELVES = ("audit:", "call:", "finding:", INTERNAL_FILE)
 
 
 def _for_client(document: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ Built from observations, actions and audit each time it is read; every line name
 ``lines.py`` what is a line; ``sender.py`` who wrote and how the name was borrowed; ``layers.py``
 what each layer saw; ``reading.py`` when a copy was read; ``reported.py`` what readers said of it
 and were told; ``people.py`` what people and Bailey did; ``chain.py`` whom they passed it on to;
-``account.py`` what was seen of an account and done about it; ``headline.py`` the sentence above;
+``account.py`` what was seen of an account and done about it; ``findings.py`` what is lost of access
+or records; ``headline.py`` the sentence above;
 ``gaps.py`` what nobody looked at.
 """
 
@@ -19,6 +20,7 @@ from incidents.models import Delivery, Incident, Message
 from incidents.sightings import history_of
 from incidents.story.account import account_lines, account_words
 from incidents.story.chain import chain_lines
+from incidents.story.findings import finding_lines
 from incidents.story.gaps import not_checked
 from incidents.story.headline import exposure, headline
 from incidents.story.layers import layer_lines
@@ -71,6 +73,7 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
         *access_lines(messages),
         *told_lines(copies, names),
         *account_lines(incident),
+        *finding_lines(incident),
     ]
     lines.sort(key=lambda line: line.at)
     above = headline(incident, messages, copies, seen, client, title or incident.title)

@@ -231,7 +231,7 @@ def audit_lines(incident: Incident) -> Iterator[Line]:
             at=entry.at,
             lane="action",
             lead=f"{entry.actor_name} {_did(entry)}",
-            text=entry.reason,
+            text="" if entry.reason == incident.title else entry.reason,
             source=f"audit:{entry.id}",
         )
 

@@ -101,13 +101,18 @@ def test_the_incident_shows_evidence_and_says_what_is_missing(client, cast: Cast
     assert ">Do it<" not in answer.content.decode()
 
 
-def test_nobody_waits_for_the_quarter_of_an_hour(client, cast: Cast, incident):
+@pytest.mark.parametrize("way", ["page", "api"])
+def test_nobody_waits_for_the_quarter_of_an_hour(client, cast: Cast, incident, way):
     client.force_login(cast.bo)
     at = reverse("client_accounts_look", args=["acme"])
     assert f'action="{at}"' in read(client, cast.bo, "client_accounts", "acme")
     with maintenance_scope():
         AccountLook.objects.update(due_at=NOW + timedelta(minutes=15))
-    assert client.post(at).status_code == 302
+    if way == "api":
+        answer = client.post("/api/v1/tenants/acme/accounts/look")
+        assert (answer.status_code, answer.json()["tenant"]) == (202, "acme")
+    else:
+        assert client.post(at).status_code == 302
     with maintenance_scope():
         assert AccountLook.objects.get().due_at <= timezone.now()
         now = timezone.now()

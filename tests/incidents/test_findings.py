@@ -7,11 +7,13 @@ from django.test import Client
 
 from console.queries.findings import wrong_with
 from console.queries.portal import shared_incidents
+from console.queries.story import story_of
 from incidents.findings import Trouble, note_findings
 from incidents.models import Finding, Incident, Report
 from incidents.opening import open_bypass, refresh_incident
 from incidents.reports import ask_report, serve_reports
 from incidents.services import resolve_incident, share_incident, take_incident
+from incidents.story import tell_story
 from tenants.doors import ClaimedWork
 from tenants.scope import Role, tenant_scope
 from tests.factories import PASSWORD
@@ -56,6 +58,28 @@ def test_it_is_no_bypass_and_mail_does_not_change_it(cast, scope):
         refresh_incident(incident)
         incident.refresh_from_db()
         assert (incident.state, incident.title) == ("new", "MX records have changed")
+
+
+def test_its_story_says_what_is_wrong_and_when_it_was_put_right(cast, scope):
+    with scope():
+        note_findings(cast.acme, ["mx"], [A, B])
+        note_findings(cast.acme, ["mx"], [B])
+        incident = Incident.objects.get()
+        with scope(Role.ANALYST):
+            told = [(line.lane, line.lead, line.text) for line in tell_story(incident).lines]
+            hrefs = {event.href for event in story_of(incident).events if event.lane != "act"}
+        incident.shared_at = incident.opened_at
+        incident.save()
+        with scope(Role.PORTAL):
+            in_portal = tell_story(incident).lines
+    assert sorted(told) == [
+        ("action", "Bailey opened this incident.", ""),
+        ("gateway", "No longer so:", "acme.example: mail still goes elsewhere."),
+        ("gateway", "acme.example: mail still goes elsewhere.", ""),
+        ("gateway", "acme.test: mail still goes elsewhere.", ""),
+    ]
+    assert "#wrong" in hrefs
+    assert in_portal == []
 
 
 def sentence(incident: Incident) -> str:

@@ -562,6 +562,7 @@ api-policy-templates   GET     -             200 200  200  401    200   401
 api-policy-templates   POST    -             201 403  403  401    201/403 401
 api-policy-template-remove POST -            404 404  404  401    404   401
 api-client-accounts    GET     client        200 200  200  401    200   401
+api-client-accounts-look POST  client        202 202  202  401    202   401
 api-account-signs      GET     -             200 200  200  401    200   401
 api-account-sign       GET     account-sign  200 200  200  401    200   401
 api-mailbox-snapshots  GET     -             200 200  200  401    200   401
