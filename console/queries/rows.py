@@ -275,11 +275,10 @@ _OF_COPIES = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE)
 
 
 def job_words(job: Job) -> str:
-    """``Pull runs: 3 of 7``, ``Pulled 2 copies, read back``."""
+    """``Pull runs: 3 of 7``, ``Pulled 2, read back``: short, for it stands in a row."""
     doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
     total = job.counts.get("copies", 0)
     over = sum(job.counts.get(state, 0) for state in ("verified", "already", "gone"))
-    copies = copies_words(over)
     if who := job.detail.get("stopped_by"):
         return f"{doing} stopped by {who}: {over} of {total} done"
     if not job.is_over:
@@ -292,4 +291,4 @@ def job_words(job: Job) -> str:
     if not total:
         return done
     failed = job.counts.get("failed", 0)
-    return f"{done} {copies}, {failed} failed" if failed else f"{done} {copies}, read back"
+    return f"{done} {over}, {failed} failed" if failed else f"{done} {over}, read back"
