@@ -8,8 +8,7 @@ Built from observations, actions and audit each time it is read; every line name
 what each layer saw; ``reading.py`` when a copy was read; ``reported.py`` what readers said of it
 and were told; ``people.py`` what people and Bailey did; ``chain.py`` whom they passed it on to;
 ``account.py`` what was seen of an account and done about it; ``findings.py`` what is lost of access
-or records; ``headline.py`` the sentence above;
-``gaps.py`` what nobody looked at.
+or records; ``headline.py`` the sentence above; ``gaps.py`` what nobody looked at.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from incidents.models import Delivery, Incident, Message
 from incidents.sightings import history_of
-from incidents.story.account import account_lines, account_words
+from incidents.story.account import account_lines, account_words, told_of_accounts
 from incidents.story.chain import chain_lines
 from incidents.story.findings import finding_lines
 from incidents.story.gaps import not_checked
@@ -57,6 +56,7 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
     seen = history_of(copies)
     names = Names(copy.recipient for copy in copies)
     client = Client(incident.tenant)
+    accounts = told_of_accounts(incident)
     sent = {copy.message_id for copy in copies if copy.direction == Direction.OUTBOUND}
     lines = [
         *sender_lines([each for each in messages if each.id not in sent], client),
@@ -72,13 +72,13 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
         *attachment_lines(incident),
         *access_lines(messages),
         *told_lines(copies, names),
-        *account_lines(incident),
+        *account_lines(incident, accounts),
         *finding_lines(incident),
     ]
     lines.sort(key=lambda line: line.at)
     above = headline(incident, messages, copies, seen, client, title or incident.title)
     return Story(
-        " ".join([above, *account_words(incident)]),
+        " ".join([above, *account_words(incident, accounts)]),
         _cut(lines, MOST_LINES if most is None else most),
         not_checked(incident, messages, copies),
     )

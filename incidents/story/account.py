@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
@@ -107,16 +109,22 @@ def _changes(incident: Incident) -> list[SettingsTold]:
     """
     if incident.kind != Incident.Kind.ACCOUNT or not incident.sender or _in_portal():
         return []
-    since = min(incident.first_seen_at, incident.opened_at) - WINDOW
-    return changes_told(incident.tenant_id, incident.sender, since, incident.resolved_at)
+    return changes_told(
+        incident.tenant_id, incident.sender, _begins_at(incident), incident.resolved_at
+    )
+
+
+def _begins_at(incident: Incident) -> datetime:
+    """What happened to the account before that is another story."""
+    return min(incident.first_seen_at, incident.opened_at) - WINDOW
 
 
 def _in_portal() -> bool:
     return current_scope().role is Role.PORTAL
 
 
-def account_lines(incident: Incident) -> Iterator[Line]:
-    told, in_portal = told_of_accounts(incident), _in_portal()
+def account_lines(incident: Incident, told: Told) -> Iterator[Line]:
+    in_portal = _in_portal()
     lines = [
         *(_sign_line(sign, in_portal=in_portal) for sign in told.signs),
         *filter(None, (_change_line(each, told.signs) for each in told.changes)),
@@ -134,23 +142,22 @@ def _mails_in_its_name(incident: Incident) -> Iterator[Line]:
     """Other incidents of what the account itself sent inside the client."""
     if incident.kind != Incident.Kind.ACCOUNT or not incident.sender:
         return
-    since = min(incident.first_seen_at, incident.opened_at) - WINDOW
     until = incident.resolved_at or timezone.now()
+    first = Message.objects.filter(memberships__incident=OuterRef("pk")).order_by("first_seen_at")
     others = Incident.objects.filter(
         tenant=incident.tenant_id,
         sender=incident.sender,
         merged_into=None,
         cross_layer__contains=["internal_only"],
-        first_seen_at__range=(since, until),
+        first_seen_at__range=(_begins_at(incident), until),
     ).exclude(kind=Incident.Kind.ACCOUNT)
+    others = others.annotate(first_subject=Subquery(first.values("subject")[:1]))
     for other in others.order_by("first_seen_at", "number")[:_MOST_MAILS]:
-        message = Message.objects.filter(memberships__incident=other).order_by("first_seen_at")
-        subject = message.values_list("subject", flat=True).first()
         yield Line(
             at=other.first_seen_at,
             lane="sender",
             lead=f"Its mail became incident #{other.number}.",
-            text=f"{other.title}. Subject: {subject or '(none)'}.",
+            text=f"{other.title}. Subject: {other.first_subject or '(none)'}.",
             source=f"incident:{other.id}",
             recipients=(incident.sender,),
             tone=Tone.ALARM,
@@ -211,11 +218,10 @@ def _says(sign: AccountSign, change: str) -> bool:
     return change.replace(" is new: it ", " ") == sign.words
 
 
-def account_words(incident: Incident) -> list[str]:
+def account_words(incident: Incident, told: Told) -> list[str]:
     """For the headline: how much speaks for other hands, and what was done.  None in the portal."""
     if incident.kind != Incident.Kind.ACCOUNT or _in_portal():
         return []
-    told = told_of_accounts(incident)
     seen = [sign for sign in told.signs if sign.code != "stopped"]
     n, points = len(seen), sum(sign.weight for sign in seen)
     said = _stop_words(incident, told, len(told.signs) - n)
