@@ -40,14 +40,16 @@ _ADDED = "New: way to sign in: "
 
 
 def account_advice(incident: Incident) -> Advice:
-    stop, login = _standing_stop(incident), _open_login(incident)
+    stop = _standing_stop(incident)
+    logins = logins_behind(incident.tenant_id, [incident.id])
+    login = next((each for each in logins if each.ended_at is None), None)
     if not CallNote.objects.filter(tenant=incident.tenant_id, incident=incident).exists():
         return _call(incident, stop, login)
     if login is not None:
         text = f"The stopped mails came by {_named(login)}: whoever has its secret sends in"
         effect = f"{text} {incident.tenant.name}'s name. A lead ends it; what uses it gets another."
         return Advice("End the login", effect, _outbound(incident), "x")
-    if stop is not None and logins_behind(incident.tenant_id, [incident.id]):
+    if stop is not None and logins:
         effect = "It is stopped until somebody lifts that. The login by which the mails came"
         return _let_send(stop, f"{effect} has ended.")
     steps = steps_of(incident)
@@ -95,11 +97,6 @@ def _outbound(incident: Incident) -> str:
 def _standing_stop(incident: Incident) -> SenderStop | None:
     found = stops_of(incident.tenant_id, [incident.id])
     return next((each for each in found if each.lifted_at is None), None)
-
-
-def _open_login(incident: Incident) -> SubmissionLogin | None:
-    found = logins_behind(incident.tenant_id, [incident.id])
-    return next((each for each in found if each.ended_at is None), None)
 
 
 def _next_step(incident: Incident, steps: Sequence[AccountStep]) -> Offer | None:

@@ -242,7 +242,7 @@ def did_and_next(
     if incident.kind == Incident.Kind.ACCOUNT and incident.is_open:
         noticed = "Noticed by Bailey" if incident.is_without_mail else "Gateway stopped the sender"
         is_new = incident.state == Incident.State.NEW and incident.acted_at is None
-        if job is None and incident.acted_at is not None:
+        if incident.acted_at is not None:
             noticed = "Steps at the account"
         return did if job else noticed, "Call the contact" if is_new else "Go on with the response"
     if pull_waits and can_pull(incident, sight):
