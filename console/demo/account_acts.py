@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import time
-from typing import Any
-
-import httpx
-
 from api_bridge.accounts.asking import ask_look
 from api_bridge.accounts.steps import offers_for, order_step
 from console.demo.accounts import HIDING_RULE, taken_account
-from console.demo.acts import PATIENCE_S
+from console.demo.acts import PATIENCE_S, ask_sandbox, keep_trying
 from console.demo.mails import AccountAct
 from incidents.accounts import open_incident_of
 from incidents.models import Incident
@@ -28,45 +22,33 @@ def do(act: AccountAct, *, patience_s: float = PATIENCE_S) -> str:
     """What came of it, in a word.  Waits until the account has its incident, where it needs one."""
     if act.what == "taken":
         return _take(act.mailbox)
-    until = time.monotonic() + patience_s
     with maintenance_scope():
         tenant = Tenant.objects.get(slug=act.client)
         actor = Person.objects.get(email=act.by)
-    while True:
-        with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
-            done = _try(act, tenant, actor)
-        if done or time.monotonic() > until:
-            return done or "nothing to act on"
-        time.sleep(1)
+    return keep_trying(lambda: _try(act, tenant, actor), patience_s)
 
 
 def _take(mailbox: str) -> str:
-    at = f"http://{os.environ['BAILEY_SANDBOX_HTTP']}/_sandbox/mailboxes/{mailbox}"
-    wishes: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("account", taken_account()),
-        ("rules", {"rules": [HIDING_RULE]}),
+    return (
+        ask_sandbox("PUT", mailbox, "account", taken_account())
+        or ask_sandbox("PUT", mailbox, "rules", {"rules": [HIDING_RULE]})
+        or "somebody else has it"
     )
-    try:
-        for what, wish in wishes:
-            answer = httpx.put(f"{at}/{what}", json=wish, timeout=30, trust_env=False)
-            answer.raise_for_status()
-    except httpx.HTTPError as error:
-        return f"not done: {error}"
-    return "somebody else has it"
 
 
 def _try(act: AccountAct, tenant: Tenant, actor: Person) -> str:
     """ "" while what it is about is not there yet."""
-    if act.what == "look":
-        ask_look(tenant)
-        return "looked at now"
-    incident = open_incident_of(tenant, act.mailbox)
-    if incident is None:
-        return ""
-    try:
-        return _DO[act.what](act, incident, actor)
-    except DomainError as error:
-        return f"not done: {error}"
+    with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
+        if act.what == "look":
+            ask_look(tenant)
+            return "looked at now"
+        incident = open_incident_of(tenant, act.mailbox)
+        if incident is None:
+            return ""
+        try:
+            return _DO[act.what](act, incident, actor)
+        except DomainError as error:
+            return f"not done: {error}"
 
 
 def _own(_act: AccountAct, incident: Incident, actor: Person) -> str:

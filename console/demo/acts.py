@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -30,12 +31,17 @@ PATIENCE_S = 90.0
 
 def do(act: Act, *, patience_s: float = PATIENCE_S) -> str:
     """What came of it, in a word.  Waits until the mail it is about is known."""
-    until = time.monotonic() + patience_s
     with maintenance_scope():
         tenant = Tenant.objects.get(slug=act.client)
-        actor = Person.objects.get(email=world.CAST[0].email)
+        actor = Person.objects.get(email=world.LEAD)
+    return keep_trying(lambda: _BY[act.what](act, tenant, actor), patience_s)
+
+
+def keep_trying(attempt: Callable[[], str], patience_s: float) -> str:
+    """What ``attempt`` answers in the end; "" from it: not yet."""
+    until = time.monotonic() + patience_s
     while True:
-        done = _BY[act.what](act, tenant, actor)
+        done = attempt()
         if done or time.monotonic() > until:
             return done or "nothing to act on"
         time.sleep(1)
@@ -134,18 +140,21 @@ def _write(act: Act, tenant: Tenant, _actor: Person) -> str:
         copies = message.deliveries.filter(recipient=act.mailbox, mailbox_at__isnull=False)
         if not copies.exists():
             return ""
-    wish = {"internet_message_id": message.internet_message_id, "text": act.reason}
+    wish: dict[str, Any] = {"internet_message_id": message.internet_message_id, "text": act.reason}
     if act.what == "report":
-        return _ask(act.mailbox, "report", {**wish, "to": act.to, "said": act.said}) or "reported"
-    asked = _ask(act.mailbox, "answer", {**wish, "forward_to": [act.to] if act.to else []})
+        wish |= {"to": act.to, "said": act.said}
+        return ask_sandbox("POST", act.mailbox, "report", wish) or "reported"
+    wish["forward_to"] = [act.to] if act.to else []
+    asked = ask_sandbox("POST", act.mailbox, "answer", wish)
     return asked or ("passed on" if act.to else "answered")
 
 
-def _ask(mailbox: str, what: str, wish: dict[str, Any]) -> str:
+def ask_sandbox(method: str, mailbox: str, what: str, wish: dict[str, Any]) -> str:
     """ "" where the sandbox did it, else why not."""
     address = f"http://{os.environ['BAILEY_SANDBOX_HTTP']}/_sandbox/mailboxes/{mailbox}/{what}"
     try:
-        httpx.post(address, json=wish, timeout=30, trust_env=False).raise_for_status()
+        answer = httpx.request(method, address, json=wish, timeout=30, trust_env=False)
+        answer.raise_for_status()
     except httpx.HTTPError as error:
         return f"not done: {error}"
     return ""
