@@ -19,16 +19,24 @@ def work(client_) -> None:
         client_.make_sense()
 
 
+def ana_has(client_, message_id: str) -> bytes:
+    """A mail that she has received, while the CFO's mailbox takes reports."""
+    with client_.scope():
+        set_terms(tenant=client_.tenant, actor=BAILEY, mailbox=client_.company.mail("cfo"))
+    forget_profiles()
+    original = simple_mail(
+        client_.company.mail("ana"), subject="Your parcel", message_id=message_id
+    )
+    client_.company.receive("ana", raw=original)
+    client_.sync()
+    client_.make_sense()
+    return original
+
+
 def test_from_the_report_mailbox_to_the_incident(client_):
     company = client_.company
     ana, cfo = company.mail("ana"), company.mail("cfo")
-    with client_.scope():
-        set_terms(tenant=client_.tenant, actor=BAILEY, mailbox=cfo)
-    forget_profiles()
-    original = simple_mail(ana, subject="Your parcel", message_id="<p1@parcel.example>")
-    company.receive("ana", raw=original)
-    client_.sync()
-    client_.make_sense()
+    original = ana_has(client_, "<p1@parcel.example>")
     told = report(ana, original, subject="Phishing: Your parcel").replace(
         b"abuse@acme.example", cfo.encode()
     )
@@ -57,13 +65,7 @@ def test_from_the_report_mailbox_to_the_incident(client_):
 def test_the_sandboxs_report_button_is_read_as_outlooks_own(client_):
     company = client_.company
     ana, cfo = company.mail("ana"), company.mail("cfo")
-    with client_.scope():
-        set_terms(tenant=client_.tenant, actor=BAILEY, mailbox=cfo)
-    forget_profiles()
-    original = simple_mail(ana, subject="Your parcel", message_id="<p2@parcel.example>")
-    company.receive("ana", raw=original)
-    client_.sync()
-    client_.make_sense()
+    ana_has(client_, "<p2@parcel.example>")
     wish = {"internet_message_id": "<p2@parcel.example>", "to": cfo, "said": "phishing"}
     wish["text"] = "I ordered nothing."
     address = f"mailboxes/{ana}/report"
