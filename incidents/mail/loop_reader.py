@@ -100,19 +100,27 @@ class _Seat:
         loop = asyncio.get_running_loop()
         answer = self._answers.wait()
         self.child.begin()
+        self._began, self._wall_s = loop.time(), wall_s
         self._next_look = loop.call_later(LOOK_EVERY_S, self._look)
-        too_long = loop.call_later(wall_s, self._answers.give_up)
+        self._too_long = self._end_in_time()
         # At once: the child would be woken for each part.
         self._line.writelines((request_head(options, raw), raw))
         try:
             return await answer
         finally:
             self._next_look.cancel()
-            too_long.cancel()
+            self._too_long.cancel()
+
+    def _end_in_time(self) -> asyncio.TimerHandle:
+        at = self._began + self.child.longest_s(self._wall_s)
+        return asyncio.get_running_loop().call_at(at, self._answers.give_up)
 
     def _look(self) -> None:
         self.child.look()
-        if not self.child.is_worn:
+        if self.child.is_worn:
+            self._too_long.cancel()
+            self._too_long = self._end_in_time()
+        else:
             loop = asyncio.get_running_loop()
             self._next_look = loop.call_later(LOOK_EVERY_S, self._look)
 

@@ -16,7 +16,14 @@ from incidents.mail.reader import LOOK_EVERY_S, Child, ReaderUnavailable
 from incidents.mail.wire import unpack_told
 from tests.incidents.mail.bombs import BOMBS
 from tests.incidents.mail.mails import plain_mail
-from tests.incidents.mail.test_reader import LARGE, MAIL, RECEIVED, is_alive, wait_until_gone
+from tests.incidents.mail.test_reader import (
+    LARGE,
+    MAIL,
+    RECEIVED,
+    is_alive,
+    wait_until_gone,
+    wait_until_it_gives_way,
+)
 
 BIG = plain_mail("Hello https://a.example/x and so on.\r\n" * 50_000)
 
@@ -86,13 +93,23 @@ async def test_a_slow_mail_goes_on_at_low_priority_and_its_child_is_not_used_aga
         await reader.read_async(MAIL)
         pid = child_pid(reader)
         reading = asyncio.create_task(reader.read_async(BOMBS["URLs of parentheses"]()))
-        give_up_at = time.monotonic() + 10
-        while os.getpriority(os.PRIO_PROCESS, pid) == 0 and time.monotonic() < give_up_at:
-            await asyncio.sleep(0.005)
-        assert os.getpriority(os.PRIO_PROCESS, pid) == 15
+        await asyncio.to_thread(wait_until_it_gives_way, pid)
         await reading
         await reader.read_async(MAIL)
         assert child_pid(reader) != pid
+
+
+async def test_a_slow_mail_that_others_keep_waiting_is_read_all_the_same():
+    """As in ``test_reader``."""
+    async with LoopReader(workers=1, wall_s=3.0) as reader:
+        await reader.read_async(MAIL)
+        pid, began = child_pid(reader), time.monotonic()
+        reading = asyncio.create_task(reader.read_async(BOMBS["URLs of parentheses"]()))
+        await asyncio.to_thread(wait_until_it_gives_way, pid)
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(began + 4.0 - time.monotonic())
+        os.kill(pid, signal.SIGCONT)
+        assert (await reading).problems == ("text_cut",)
 
 
 async def test_a_reading_that_is_called_off_leaves_no_answer_for_the_next():
