@@ -81,14 +81,11 @@ def _plain(value: object) -> str:
 
 
 def story_of(incident: Incident, *, is_plain: bool = False) -> StoryPage:
-    """Needs the client's scope.  ``is_plain``: for the client, without the provider's own steps."""
-    story = tell_story(incident, title=told_title(incident.title) if is_plain else "")
-    if is_plain:
-        lines = [
-            replace(line, lead=line.lead.rstrip(": \u00a0"))
-            for line in story.lines
-            if not line.source.startswith(("audit:", "rule:"))
-        ]
+    """Needs the client's scope.  ``is_plain``: for the client."""
+    title = told_title(incident.title) if is_plain else ""
+    story = tell_story(incident, title=title, is_for_client=is_plain)
+    if is_plain:  # which shows leads alone
+        lines = [replace(line, lead=line.lead.rstrip(": \u00a0")) for line in story.lines]
         story = replace(story, lines=lines)
     names = Names(one for line in story.lines for one in line.recipients)
     hrefs = {} if is_plain else _records(incident, story.lines)

@@ -32,8 +32,7 @@ from incidents.reports.account import (
 )
 from incidents.reports.times import iso
 from incidents.sightings import history_of
-from incidents.story import Line, tell_story
-from incidents.story.people import INTERNAL_FILE
+from incidents.story import tell_story
 from incidents.words import LET_THROUGH, NOT_SCANNED_WORD, VERDICT_WORDS, is_threat
 
 SCHEMA = "bailey-incident-report/1"
@@ -53,7 +52,7 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
         .order_by("received_at", "recipient")
     )
     seen = _told_of(copies)
-    story = tell_story(incident)
+    story = tell_story(incident, is_for_client=audience != "internal")
     account = account_part(incident)
     document = {
         "schema": SCHEMA,
@@ -68,7 +67,7 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
             {
                 "at": iso(line.at),
                 "lane": line.lane,
-                "text": f"{line.lead} {_text_of(line, audience)}".strip(),
+                "text": f"{line.lead} {line.text}".strip(),
                 "recipients": list(line.recipients),
                 "source": line.source,
                 "kind": line.mark.value,
@@ -86,10 +85,6 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
         "custody": _custody(messages),
     }
     return document if audience == "internal" else _for_client(document)
-
-
-def _text_of(line: Line, audience: str) -> str:
-    return "" if line.is_private and audience != "internal" else line.text
 
 
 _STANDING_LIMITATIONS = (
@@ -345,12 +340,8 @@ def _custody(messages: Sequence[Message]) -> list[dict[str, Any]]:
     ]
 
 
-# Sources of lines that carry the provider's own reasons and notes.
-_AMONG_OURSELVES = ("audit:", "call:", "finding:", INTERNAL_FILE)
-
-
 def _for_client(document: dict[str, Any]) -> dict[str, Any]:
-    """Without what the provider's people say among themselves."""
+    """Without what the provider's people say among themselves; so is its timeline already."""
     case = {
         name: value
         for name, value in document["case"].items()
@@ -360,13 +351,9 @@ def _for_client(document: dict[str, Any]) -> dict[str, Any]:
         {name: value for name, value in one.items() if name not in ("rule", "score")}
         for one in document["verdicts"]
     ]
-    timeline = [
-        line for line in document["timeline"] if not line["source"].startswith(_AMONG_OURSELVES)
-    ]
     account = account_for_client(document["account"])
     return document | {
         "case": case,
         "verdicts": verdicts,
-        "timeline": timeline,
         "account": account,
     }

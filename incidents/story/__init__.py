@@ -43,9 +43,16 @@ __all__ = ["Line", "Story", "exposure", "headline", "tell_story"]
 MOST_LINES = 300
 
 
-def tell_story(incident: Incident, most: int | None = None, *, title: str = "") -> Story:
+def tell_story(
+    incident: Incident,
+    most: int | None = None,
+    *,
+    title: str = "",
+    is_for_client: bool = False,
+) -> Story:
     """At most ``most`` lines (None: ``MOST_LINES``): of more, the first and the last, and how many
     stand between.  ``title``: the incident's in the language that is active, else as it is stored.
+    ``is_for_client``: without what the provider's people say among themselves.
 
     Needs the client's scope.
     """
@@ -75,6 +82,8 @@ def tell_story(incident: Incident, most: int | None = None, *, title: str = "") 
         *account_lines(incident, accounts),
         *finding_lines(incident),
     ]
+    if is_for_client:
+        lines = [shown for line in lines if (shown := line.for_client())]
     lines.sort(key=lambda line: line.at)
     above = headline(incident, messages, copies, seen, client, title or incident.title)
     return Story(

@@ -219,16 +219,17 @@ def _says(sign: AccountSign, change: str) -> bool:
 
 
 def account_words(incident: Incident, told: Told) -> list[str]:
-    """For the headline: how much speaks for other hands, and what was done.  None in the portal."""
+    """For the headline: how many signs of other hands there are, and what was done.  None in the
+    portal, whose headline has other languages.
+    """
     if incident.kind != Incident.Kind.ACCOUNT or _in_portal():
         return []
     seen = [sign for sign in told.signs if sign.code != "stopped"]
-    n, points = len(seen), sum(sign.weight for sign in seen)
+    n = len(seen)
     said = _stop_words(incident, told, len(told.signs) - n)
     if n:
-        signs = f"{number(n)} sign{'' if n == 1 else 's'} of {points} points"
-        said.append(f"{signs} about {incident.sender}.")
-    undone = {step.undoes for step in told.steps}
+        said.append(f"{number(n)} sign{'' if n == 1 else 's'} of other hands: {incident.sender}.")
+    undone = {step.undoes for step in told.steps if step.is_done}
     done = [
         _SO[step.kind]
         for step in told.steps

@@ -7,9 +7,9 @@ active: the portal's reader's; everywhere else English.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
@@ -45,11 +45,33 @@ class Tone(StrEnum):
     ALARM = "crit"
 
 
+class ForClient(Enum):
+    """What the client may read of a line: in a report that is hers lead and text, in the portal the
+    lead.
+    """
+
+    ALL, LEAD, NOTHING = "all", "lead", "nothing"
+
+
+# By the kind of record that a line tells of.  Of what stands here not she reads nothing.
+_FOR_CLIENT = {
+    **dict.fromkeys(("message", "observation", "access", "attachment", "look"), ForClient.ALL),
+    **dict.fromkeys(("job", "rule", "user-report", "story"), ForClient.ALL),
+    **dict.fromkeys(("sign", "snapshot", "step-order", "step"), ForClient.ALL),
+    # Why a stop was lifted and what a login is for was written among the provider's people.
+    **dict.fromkeys(("stop", "login"), ForClient.LEAD),
+    # So was all of these; and another incident is hers only once it is shared.
+    **dict.fromkeys(("audit", "call", "finding", "incident"), ForClient.NOTHING),
+    "internal-attachment": ForClient.NOTHING,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """``lane``: ``sender gateway mailbox person action``.  ``lead`` is shown strong.
 
-    ``source`` names the raw record: ``observation:<id>``, ``job:<id>``, ``audit:<id>``.
+    ``source`` names the raw record: ``observation:<id>``, ``job:<id>``, ``audit:<id>``; its kind
+    says what a client may read (``_FOR_CLIENT``).
     ``names_them``: the sentence says which recipients it is about.  ``is_private``: ``text`` is
     what one of the client's people wrote to the provider, and stays there.
     """
@@ -64,6 +86,14 @@ class Line:
     tone: Tone = Tone.NONE
     mark: Mark = Mark.OBSERVED
     is_private: bool = False
+
+    def for_client(self) -> Line | None:
+        """As the client may read it; None where not at all."""
+        what = _FOR_CLIENT.get(self.source.partition(":")[0], ForClient.NOTHING)
+        if what is ForClient.NOTHING:
+            return None
+        is_cut = self.is_private or what is ForClient.LEAD
+        return replace(self, text="") if is_cut else self
 
 
 @dataclass(frozen=True, slots=True)

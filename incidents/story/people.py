@@ -272,10 +272,6 @@ def call_lines(incident: Incident) -> Iterator[Line]:
         )
 
 
-# A file of an internal comment is among ourselves, as its comment is: its source says so.
-INTERNAL_FILE = "internal-attachment:"
-
-
 def attachment_lines(incident: Incident) -> Iterator[Line]:
     """Files of comments; the portal reads those that it was shown, by the database's policy."""
     files = Attachment.objects.filter(
@@ -288,7 +284,7 @@ def attachment_lines(incident: Incident) -> Iterator[Line]:
             lane="person",
             lead=_("%(who)s added a file:") % {"who": file.comment.author_name},
             text=f"{file.name} ({file.kind}, {'internal' if is_internal else 'for the client'})",
-            source=f"{INTERNAL_FILE if is_internal else 'attachment:'}{file.id}",
+            source=f"{'internal-attachment' if is_internal else 'attachment'}:{file.id}",
         )
 
 

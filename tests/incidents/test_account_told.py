@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.utils import translation
 from api_bridge.accounts.models import AccountLook, AccountStep, MailboxSnapshot
 from api_bridge.models import Connection
 from console.queries.portal import access_shared_incident
-from console.queries.story import story_of
+from console.queries.story import _PLACES, story_of
 from incidents.accounts import Sign, note_signs
 from incidents.models import AccountSign, Incident
 from incidents.reports.csv_file import render_csv
@@ -23,6 +24,7 @@ from incidents.reports.pdf_file import render_pdf
 from incidents.signs import SIGNS
 from incidents.story import tell_story
 from incidents.story.account import RESULT_WORDS, RESULTS, STEPS
+from incidents.story.lines import _FOR_CLIENT, Line
 from incidents.words import Mark
 from tenants.models import Mailbox
 from tenants.scope import Role, tenant_scope
@@ -138,7 +140,17 @@ def test_the_headline_says_how_much_and_what_is_done_now(cast: Cast, taken: Inci
         step(taken, Mailbox.objects.get(address=CFO), "revoke_sessions", "verified", 45)
         above = tell_story(taken).headline
     assert above.startswith("An account at risk at Acme: a rule hides mail about money")
-    assert above.endswith(f"Two signs of 70 points about {CFO}. Its sessions were ended.")
+    assert above.endswith(f"Two signs of other hands: {CFO}. Its sessions were ended.")
+
+
+def test_what_failed_to_be_taken_back_is_still_so(cast: Cast, taken: Incident):
+    with of_staff(cast):
+        box = Mailbox.objects.get(address=CFO)
+        off = step(taken, box, "forwarding_off", "verified", 45)
+        step(taken, box, "forwarding_on", "failed", 46, undoes=off)
+        assert tell_story(taken).headline.endswith("Forwarding is off.")
+        step(taken, box, "forwarding_on", "verified", 47, undoes=off)
+        assert "orwarding" not in tell_story(taken).headline
 
 
 def test_what_signs_say_is_not_said_again_by_the_settings(cast: Cast, taken: Incident):
@@ -189,6 +201,13 @@ def test_what_the_account_sent_inside_is_named(
     assert [str(sent.id) in href for href in hrefs] == ([True] if is_told else [])
     with tenant_scope(Role.PORTAL, [cast.acme.id]):
         assert not [each for each in tell_story(taken).lines if each.source.startswith("incident:")]
+    assert "#77" not in json.dumps(document_of(cast, taken, "client"))
+
+
+def test_every_kind_of_record_says_what_the_client_may_read_of_it():
+    assert set(_FOR_CLIENT) - {"story"} == set(_PLACES)
+    line = Line(at=at(0), lane="action", lead="Somebody did it.", text="", source="new:1")
+    assert line.for_client() is None
 
 
 def test_what_nobody_can_know_of_a_mailbox_in_other_hands_is_said(cast: Cast, taken: Incident):
@@ -243,7 +262,7 @@ def test_pdf_csv_and_document_agree(cast: Cast, taken: Incident, audience: str):
         assert str(row.get("words", "")) in line["words"]
         assert line["result"] == row.get("result", "")
     assert ("points" in account, "weight" in account["signs"][0]) == (audience == "internal",) * 2
-    assert "points)" in text if audience == "internal" else "points)" not in text
+    assert "points)" in text if audience == "internal" else "points" not in text
 
 
 PORTAL = {

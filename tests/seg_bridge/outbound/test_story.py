@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from incidents.reports.document import build_document
 from incidents.story import tell_story
 from seg_bridge.outbound.models import SubmissionLogin
 from seg_bridge.outbound.services import end_login, make_login
@@ -64,7 +67,25 @@ def test_the_story_says_that_the_login_has_ended(cast: Cast, wire: Wire):
     with analyst(cast):
         login = SubmissionLogin.objects.select_related("tenant").get()
         end_login(login=login, actor=cast.mo)
+        lift_stop(stop=stops(cast)[0], actor=cast.ana, reason="She is careless")
     assert f"action: Mo ended the login {name}. It was made for: Plotter." in told(cast)
+
+
+def test_the_clients_report_tells_of_both_without_what_was_written_among_ourselves(
+    cast: Cast, wire: Wire
+):
+    test_the_story_says_that_the_login_has_ended(cast, wire)
+    (incident,) = accounts(cast)
+    with analyst(cast):
+        ours, hers = (
+            json.dumps(build_document(incident, audience=each, created_by="Ana"))
+            for each in ("internal", "client")
+        )
+    for private in ("Plotter", "She is careless"):
+        assert private in ours
+        assert private not in hers
+    assert f"Ana let {CEO} send again." in hers
+    assert "Mo ended the login" in hers
 
 
 def test_mails_that_differ_are_told_apart(cast: Cast, wire: Wire):
