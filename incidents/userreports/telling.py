@@ -78,18 +78,17 @@ def send_outcome(report: UserReport, incident: Incident) -> None:
         delivery__message__memberships__incident=incident,
     )
     reports = list(same)
-    if not any(each.outcome == outcome for each in reports):
+    rows = UserReport.objects.filter(id__in=[each.id for each in reports])
+    # Of another report of the same mail it may have been told already.
+    before = [each.outcome_at for each in reports if each.outcome == outcome and each.outcome_at]
+    if not before:
         to, why = _addressee(report, OUTCOME)
-        if to:
-            _post_outcome(report, incident, outcome, to)
-        told: dict[str, Any] = {"outcome_at": timezone.now()} if to else {"unanswered": why}
-    else:
-        # Of another report of the same mail it was told already.
-        before = max((each.outcome_at for each in reports if each.outcome_at), default=None)
-        told = {"outcome_at": before}
-    UserReport.objects.filter(id__in=[each.id for each in reports]).update(
-        owes_outcome=False, outcome=outcome, **told
-    )
+        if not to:
+            rows.update(owes_outcome=False, unanswered=why)
+            return
+        _post_outcome(report, incident, outcome, to)
+    told_at = max(before, default=timezone.now())
+    rows.update(owes_outcome=False, outcome=outcome, outcome_at=told_at)
 
 
 def _post_outcome(report: UserReport, incident: Incident, outcome: str, to: str) -> None:
@@ -103,7 +102,7 @@ def _post_outcome(report: UserReport, incident: Incident, outcome: str, to: str)
     }
     post(
         tenant_id=report.tenant_id,
-        event=f"report/outcome/{incident.id}/{report.mailbox_id}/{outcome}",
+        event=f"report/outcome/{incident.id}/{report.mailbox_id}/{incident.resolved_at}",
         kind=OUTCOME,
         to=to,
         subject=subject,

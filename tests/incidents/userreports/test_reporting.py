@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from incidents.client_words import REQUESTS
@@ -18,6 +20,7 @@ from incidents.models import (
 from incidents.notices import address_of
 from incidents.reported import report_mail
 from incidents.services import reopen_incident, resolve_incident
+from incidents.story import tell_story
 from incidents.userreports import telling
 from incidents.userreports.terms import set_terms
 from incidents.words import Outcome, Place, Verdict
@@ -255,12 +258,45 @@ def test_an_outcome_that_changed_is_told_again_and_never_twice(acme: Tenant, cas
     arrived(acme, INFO)
     come(acme, report(INFO, lure(INFO)))
     work(acme)
-    for classification, times in (("benign", 1), ("benign", 1), ("true_positive", 2)):
+    said = (("benign", 1), ("benign", 1), ("true_positive", 2), ("benign", 3))
+    for classification, times in said:
         resolve(acme, cast, classification)
         assert len(sent(acme, "outcome")) == times
         incident = the_incident(acme)
         with worker(acme):
             reopen_incident(incident=incident, actor=cast.ana, reason="Look again.")
+
+
+def test_an_answer_that_was_not_sent_is_not_on_record_as_told(
+    acme: Tenant, cast: Cast, monkeypatch
+):
+    monkeypatch.setattr(telling, "MOST_A_DAY", 1)
+    arrived(acme, INFO)
+    come(acme, report(INFO, lure(INFO)))
+    work(acme)
+    resolve(acme, cast, "benign")
+
+    def told() -> tuple[Any, ...]:
+        with worker(acme):
+            row = UserReport.objects.get()
+            lines = [each.lead for each in tell_story(the_incident(acme)).lines]
+        leads = [lead for lead in lines if lead.startswith("Bailey told")]
+        return row.outcome, row.outcome_at, row.unanswered, leads
+
+    first = told()
+    assert first[0] == "harmless"
+    with worker(acme):
+        reopen_incident(incident=the_incident(acme), actor=cast.ana, reason="Look again.")
+    resolve(acme, cast, "true_positive")
+    assert sent(acme, "outcome") == [INFO]
+    assert told() == (*first[:2], "It had 1 answers within 24 hours.", first[3])
+    assert len(first[3]) == 1
+    monkeypatch.undo()
+    with worker(acme):
+        reopen_incident(incident=the_incident(acme), actor=cast.ana, reason="Look again.")
+    resolve(acme, cast, "true_positive")
+    assert sent(acme, "outcome") == [INFO, INFO]
+    assert told()[0] != "harmless"
 
 
 def test_not_junk_clears_nothing(acme: Tenant):
