@@ -66,7 +66,7 @@ class SendingTold:
 
 class SendingTeller(Protocol):
     def sending(self, tenant_id: int, incident_ids: Collection[UUID]) -> Sequence[SendingTold]:
-        """Needs the client's scope, and is not asked in the portal's."""
+        """Needs the client's scope; of the portal's what a client may read."""
 
 
 class AccountTeller(Protocol):

@@ -47,6 +47,7 @@ CODE = (
     *("incidents/story/*.py", "incidents/layers.py", "console/queries/story.py"),
     *("incidents/signs.py", "incidents/words.py"),
     *("seg_bridge/sight.py", "api_bridge/sight.py"),
+    "seg_bridge/outbound/telling.py",
 )
 _KEYWORDS: dict[str, Any] = {
     **dict.fromkeys(("_", "_l", "_n", "gettext", "gettext_lazy", "gettext_noop")),

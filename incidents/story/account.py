@@ -99,7 +99,7 @@ def told_of_accounts(incident: Incident) -> Told:
         signs=list(rows.only(*_FOR_CLIENT) if _in_portal() else rows),
         changes=_changes(incident),
         steps=steps_told(incident.tenant_id, whole),
-        sending=[] if _in_portal() else sending_told(incident.tenant_id, whole),
+        sending=sending_told(incident.tenant_id, whole),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from incidents.models import Delivery
 from incidents.sightings import history_of
 from incidents.words import Direction
@@ -13,10 +15,10 @@ from seg_bridge.outbound.models import SenderStop, SubmissionLogin
 _LOGIN = "login "
 
 
-def stops_of(tenant_id: int, incident_ids: Collection[UUID]) -> list[SenderStop]:
+def stops_of(tenant_id: int, incident_ids: Collection[UUID]) -> QuerySet[SenderStop]:
     """Oldest first."""
     rows = SenderStop.objects.filter(tenant=tenant_id, incident__in=incident_ids)
-    return list(rows.order_by("stopped_at", "id"))
+    return rows.order_by("stopped_at", "id")
 
 
 def logins_behind(tenant_id: int, incident_ids: Collection[UUID]) -> list[SubmissionLogin]:

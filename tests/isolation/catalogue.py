@@ -72,7 +72,6 @@ HIDDEN_FROM_PORTAL = {
     *("seg_bridge_policypushitem", "seg_bridge_domaincheck", "seg_bridge_trialmail"),
     "seg_bridge_queueitem",
     *("seg_bridge_outboundterms", "seg_bridge_submissionlogin", "seg_bridge_signingkey"),
-    "seg_bridge_senderstop",
     *("incidents_campaign", "incidents_edge", "incidents_messagetrait", "incidents_regrouping"),
     "seg_bridge_lesson",
     *("seg_bridge_gatecommand", "tenants_assignment", "tenants_person", "tenants_work"),
@@ -94,6 +93,9 @@ PORTAL_COLUMNS = {
     "api_bridge_accountstep": {
         *("id", "tenant_id", "incident_id", "mailbox_id", "kind", "state", "asked_by"),
         *("asked_at", "finished_at", "undoes_id"),
+    },
+    "seg_bridge_senderstop": {
+        *("id", "tenant_id", "incident_id", "mailbox", "stopped_at", "lifted_at", "lifted_by"),
     },
 }
 _NO_DELETE = {"tenants_work": "arw", "tenants_tenant": "rw", "tenants_provider": "r"}
@@ -136,6 +138,7 @@ MORE_POLICIES: dict[str, set[Policy]] = {
     "incidents_job": _portal_sees(f"({_OF_SHARED})"),
     "incidents_accountsign": _portal_sees(f"({_OF_SHARED})"),
     "api_bridge_accountstep": _portal_sees(f"({_OF_SHARED})"),
+    "seg_bridge_senderstop": _portal_sees(f"({_OF_SHARED})"),
     "incidents_attachment": _portal_sees(
         "(comment_id IN ( SELECT incidents_comment.id FROM incidents_comment))"
     ),

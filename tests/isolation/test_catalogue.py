@@ -156,7 +156,10 @@ def test_the_portal_sees_shared_incidents_only(world):
         seen = {str(row[0]) for row in execute("SELECT id FROM incidents_incident")}
         told = {
             str(row[0])
-            for table in ("incidents_accountsign", "api_bridge_accountstep")
+            for table in (
+                *("incidents_accountsign", "api_bridge_accountstep"),
+                "seg_bridge_senderstop",
+            )
             for row in execute(f"SELECT incident_id FROM {table}")
         }
     assert seen == told == {world.acme.ids["incident"]}

@@ -853,22 +853,32 @@ def _onboarding(side: Side) -> None:
 
 
 def _outbound(side: Side, cast: Cast) -> None:
-    """A host, a login and a key, and a sender that was stopped."""
+    """A host, a login and a key; a sender that was stopped, and one of the shared incident whom
+    somebody let send again.
+    """
     tenant, who = side.tenant, Actor(side.inner)
     add_host(tenant=tenant, network="203.0.113.5", note=side.inner, actor=who)
     OutboundTerms.objects.update(next_hop_host=f"{side.inner}.example")
     make_login(tenant=tenant, purpose=side.inner, actor=who)
     make_key(tenant=tenant, domain=Domain.objects.get(), actor=who)
-    SenderStop.objects.create(
-        tenant=tenant,
-        stop_ulid=f"01J00000000000000000{tenant.id % 1000:03d}ST1",
-        gate_name="mx1",
-        mailbox=f"{side.inner}@{tenant.slug}.example",
-        cause=SenderStop.Cause.THREATS,
-        words=f"5 of its mails were held, says {side.inner}",
-        evidence=[],
-        stopped_at=timezone.now(),
-    )
+    lifted = {
+        "incident": _incident(side, SHARED),
+        "lifted_at": timezone.now(),
+        "lifted_by": side.open,
+        "lift_reason": side.inner,
+    }
+    for n, (word, more) in enumerate(((side.inner, {}), (side.open, lifted)), 1):
+        SenderStop.objects.create(
+            tenant=tenant,
+            stop_ulid=f"01J00000000000000000{tenant.id % 1000:03d}ST{n}",
+            gate_name="mx1",
+            mailbox=f"{word}@{tenant.slug}.example",
+            cause=SenderStop.Cause.THREATS,
+            words=f"5 of its mails were held, says {side.inner}",
+            evidence=[],
+            stopped_at=timezone.now(),
+            **more,
+        )
 
 
 def _campaign(side: Side, shared: Incident, hidden: Incident) -> None:
@@ -948,7 +958,7 @@ def _note_ids(side: Side) -> None:
                 "signing-key": str(SigningKey.objects.get().id),
                 "account-sign": str(AccountSign.objects.get(code="hides_mail").id),
                 "account-step": str(AccountStep.objects.get().id),
-                "sender-stop": str(SenderStop.objects.get().id),
+                "sender-stop": str(SenderStop.objects.get(lifted_at=None).id),
                 "policy-push": str(PolicyPushItem.objects.get().push_id),
                 "rehearsal": str(Rehearsal.objects.get(change__do="add_rule").id),
             }

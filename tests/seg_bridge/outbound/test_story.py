@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from django.db import ProgrammingError
+from django.utils import translation
+
+from incidents.models import Incident
 from incidents.reports.document import build_document
+from incidents.services import share_incident, unshare_incident
 from incidents.story import tell_story
-from seg_bridge.outbound.models import SubmissionLogin
+from seg_bridge.outbound.models import SenderStop, SubmissionLogin
 from seg_bridge.outbound.services import end_login, make_login
 from seg_bridge.outbound.stopping import lift_stop
+from tenants.scope import Role, tenant_scope
 from tests.factories import Cast, mail_json
 from tests.seg_bridge.conftest import Wire
 from tests.seg_bridge.outbound.parts import CEO, accounts, analyst, sent, stopped, stops
@@ -86,6 +93,30 @@ def test_the_clients_report_tells_of_both_without_what_was_written_among_ourselv
         assert private not in hers
     assert f"Ana let {CEO} send again." in hers
     assert "Mo ended the login" in hers
+
+
+def test_the_portal_says_who_let_it_send_again_and_not_why(cast: Cast, wire: Wire):
+    test_the_story_says_that_the_login_has_ended(cast, wire)
+    (incident,) = accounts(cast)
+
+    def leads(language: str) -> list[str]:
+        with tenant_scope(Role.PORTAL, [cast.acme.id]), translation.override(language):
+            found = Incident.objects.select_related("tenant").get(id=incident.id)
+            lines = tell_story(found, is_for_client=True).lines
+        assert not any("careless" in line.text for line in lines)
+        return [line.lead for line in lines if line.lane == "action"]
+
+    with analyst(cast):
+        share_incident(incident=incident, actor=cast.ana)
+    assert leads("en") == [f"Ana let {CEO} send again."]
+    assert leads("de") == [f"Ana lässt {CEO} wieder senden."]
+    for hidden in ("lift_reason", "words", "evidence", "gate_name", "cause", "stop_ulid"):
+        with pytest.raises(ProgrammingError), tenant_scope(Role.PORTAL, [cast.acme.id]):
+            list(SenderStop.objects.values_list(hidden))
+    with analyst(cast):
+        unshare_incident(incident=incident, actor=cast.ana)
+    with tenant_scope(Role.PORTAL, [cast.acme.id]):
+        assert not SenderStop.objects.values_list("id")
 
 
 def test_mails_that_differ_are_told_apart(cast: Cast, wire: Wire):
