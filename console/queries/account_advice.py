@@ -23,7 +23,6 @@ from api_bridge.accounts.steps import (
     UNDONE_BY,
     Offer,
     can_undo,
-    mailbox_of,
     offers_for,
     undo_offer,
 )
@@ -91,7 +90,8 @@ def _call(incident: Incident, stop: SenderStop | None, login: SubmissionLogin | 
 def _end_login(incident: Incident, login: SubmissionLogin) -> Advice:
     text = f"The stopped mails came by {_named(login)}: whoever has its secret sends in"
     effect = f"{text} {incident.tenant.name}'s name. A lead ends it; what uses it gets another."
-    return Advice("End the login", effect, _outbound(incident), "x")
+    href = reverse("submission_login_end", args=[login.id])
+    return Advice("End the login", effect, href, "x")
 
 
 def _shut_out(incident: Incident, offer: Offer, steps: Sequence[AccountStep]) -> Advice:
@@ -144,10 +144,6 @@ def _named(login: SubmissionLogin) -> str:
     return f"the login {login.name} ({login.purpose})"
 
 
-def _outbound(incident: Incident) -> str:
-    return reverse("client_outbound", args=[incident.tenant.slug])
-
-
 def _standing_stop(incident: Incident, ids: Collection[UUID]) -> SenderStop | None:
     found = stops_of(incident.tenant_id, ids)
     return next((each for each in found if each.lifted_at is None), None)
@@ -158,7 +154,7 @@ def _steps_of(incident: Incident, ids: Collection[UUID]) -> list[AccountStep]:
     rows = AccountStep.objects.filter(
         Q(incident__in=ids) | Q(state__in=AccountStep.OPEN),
         tenant=incident.tenant_id,
-        mailbox=mailbox_of(incident),
+        mailbox__address=incident.sender,
     )
     return list(rows.select_related("mailbox").order_by("-asked_at", "-id"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.access.models import Grant
@@ -116,9 +117,12 @@ def test_a_stop_leads_to_the_login_and_then_to_its_lift(cast: Cast):
     assert f"They came by the login {name} (Plotter)" in asked.effect
     assert "It cannot send until somebody lifts the stop." in asked.effect
     phone(cast, case)
-    assert advice(cast, case).text == "End the login"
     with analyst(cast):
         login = SubmissionLogin.objects.select_related("tenant").get()
+    ending = advice(cast, case)
+    assert ending.text == "End the login"
+    assert ending.href == reverse("submission_login_end", args=[login.id]), "its question, no page"
+    with analyst(cast):
         end_login(login=login, actor=cast.mo)
     assert advice(cast, case).text == "Let it send again"
     (stop,) = stops(cast)
