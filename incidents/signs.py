@@ -58,6 +58,9 @@ SIGNS = {
     "stopped": Kind(60, _n("The gateway stopped it from sending")),
 }
 
+# Of what an account sent, not of somebody in its mailbox.
+OF_SENDING = ("stopped", "burst")
+
 
 def points_of(signs: Sequence[AccountSign]) -> int:
     return sum(sign.weight for sign in signs)

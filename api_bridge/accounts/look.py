@@ -4,14 +4,15 @@
    bursts of mail, by what both layers saw;
 2. the settings of each mailbox, twenty mailboxes at a time: a snapshot where they changed.
 What the client's permissions do not allow is off, with a sentence; the rest goes on.  A round that
-takes longer than one turn goes on where it stopped.
+takes longer than one turn goes on where it stopped; whoever asks for a look meanwhile (asking.py)
+has it read to its end, and then all of it once more.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +28,7 @@ from api_bridge.accounts.google_clicks import ENGINE as CLICKS_BY
 from api_bridge.accounts.google_look import GoogleSource
 from api_bridge.accounts.google_opened import google_of
 from api_bridge.accounts.keep import Keeper, own_domains_of
-from api_bridge.accounts.models import AccountLook
+from api_bridge.accounts.models import BEHIND, AccountLook
 from api_bridge.accounts.reading import GraphSource, Noted, Source
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AuthExpired, BridgeError
@@ -47,18 +48,20 @@ FIRST = timedelta(days=3)
 BUDGET_S = 30.0
 MAILBOXES_AT_ONCE = 20
 NOT_LOOKED_AT = "Accounts are not looked at. "
+NOT_LISTED = f"{NOT_LOOKED_AT}Whose they are is not known: its mailboxes are not listed yet."
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
     """A connection whose accounts are to be looked at, ``wired`` for account response and
-    ``wired_mail`` for reading.  ``trouble``: why they cannot be.  ``at``: it was due by then.
+    ``wired_mail`` for reading.  ``trouble``: why they cannot be.  ``due_at``: as it stood when the
+    turn began; None: somebody asked for another round before that.
     """
 
     look_id: UUID
-    at: datetime
+    due_at: datetime | None
+    is_listed: bool
     kind: str
-    host: str
     wired: connectors.Connection | None
     wired_mail: connectors.Connection | None
     trouble: str = ""
@@ -70,12 +73,17 @@ def look_at_accounts(claimed: ClaimedWork) -> datetime | None:
         if due.wired is None:
             _settle(claimed, due, Noted(off={"all": due.trouble}))
             continue
+        if not due.is_listed:
+            _wait_for_mailboxes(claimed, due)
+            continue
         try:
             with _opened(due) as source:
                 _one(claimed, due, source)
         except BridgeError as error:
             _settle(claimed, due, Noted(errors=[str(error)]))
     with work_scope(claimed):
+        if AccountLook.objects.exclude(reached=None).exists():
+            return timezone.now() + AGAIN
         first = AccountLook.objects.order_by("due_at").first()
         return first.due_at if first else None
 
@@ -89,25 +97,32 @@ def _due(claimed: ClaimedWork) -> list[_Due]:
             look, _ = AccountLook.objects.get_or_create(
                 tenant_id=claimed.tenant_id, connection=row, defaults={"due_at": now}
             )
-            if look.due_at <= now:
+            if look.due_at <= now or look.reached is not None:
                 found.append(_wired(look, row, now))
     return found
 
 
 def _wired(look: AccountLook, row: Connection, now: datetime) -> _Due:
-    host = row.get_kind_display()
+    wired, mail, trouble = None, None, ""
     try:
         if row.kind != Connection.Kind.GRAPH:
-            by = wire_connection(row, Purpose.RESPOND)
-            return _Due(look.id, now, row.kind, host, by, wire_connection(row))
-        wired = wire_connection(row, Purpose.RESPOND, must_be_granted=True)
+            wired, mail = wire_connection(row, Purpose.RESPOND), wire_connection(row)
+        else:
+            wired = wire_connection(row, Purpose.RESPOND, must_be_granted=True)
+            with suppress(NotGranted, AuthExpired):
+                mail = wire_connection(row, Purpose.DETECT, must_be_granted=True)
     except (NotGranted, AuthExpired) as error:
-        return _Due(look.id, now, row.kind, host, None, None, f"{NOT_LOOKED_AT}{error}")
-    try:
-        mail = wire_connection(row, Purpose.DETECT, must_be_granted=True)
-    except (NotGranted, AuthExpired):
-        mail = None
-    return _Due(look.id, now, row.kind, host, wired, mail)
+        wired, trouble = None, f"{NOT_LOOKED_AT}{error}"
+    is_asked = look.reached is not None and look.due_at <= now
+    return _Due(
+        look_id=look.id,
+        due_at=None if is_asked else look.due_at,
+        is_listed=row.mailboxes_listed_at is not None,
+        kind=row.kind,
+        wired=wired,
+        wired_mail=mail,
+        trouble=trouble,
+    )
 
 
 @contextmanager
@@ -133,9 +148,6 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
         look = AccountLook.objects.get(id=due.look_id)
     before = (look.off, look.error)
     if look.reached is None:
-        if not _next_mailboxes(claimed, look):
-            _wait_for_mailboxes(claimed, due)
-            return
         before = ([], "")
         _events(claimed, due, look, source, now)
     while batch := _next_mailboxes(claimed, look):
@@ -158,8 +170,9 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
 def _wait_for_mailboxes(claimed: ClaimedWork, due: _Due) -> None:
     """Sign-ins that are read before it is known whose they are would be lost."""
     with work_scope(claimed):
-        rows = AccountLook.objects.filter(id=due.look_id)
-        rows.update(due_at=timezone.now() + UNLISTED)
+        _put_off(due, UNLISTED)
+        told = _told(due, Noted(off={f"mailboxes{BEHIND}": NOT_LISTED}))
+        AccountLook.objects.filter(id=due.look_id).update(**told)
 
 
 def _events(
@@ -211,12 +224,17 @@ def _settle(
     now = timezone.now()
     told = _told(due, noted, before)
     with work_scope(claimed):
-        rows = AccountLook.objects.filter(id=due.look_id)
-        # Whoever asked for a look meanwhile gets another one (asking.py).
-        rows.filter(due_at__lte=due.at).update(due_at=now + (EVERY if is_through else AGAIN))
+        _put_off(due, EVERY)
         if is_through:
             told |= {"looked_at": now, "reached": None}
-        rows.update(**told)
+        AccountLook.objects.filter(id=due.look_id).update(**told)
+
+
+def _put_off(due: _Due, pause: timedelta) -> None:
+    """Whoever has asked for a look since the round began gets another one (asking.py)."""
+    if due.due_at is not None:
+        rows = AccountLook.objects.filter(id=due.look_id, due_at=due.due_at)
+        rows.update(due_at=timezone.now() + pause)
 
 
 def _told(due: _Due, noted: Noted, before: _Before = ([], "")) -> dict[str, Any]:

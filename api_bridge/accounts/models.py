@@ -41,7 +41,8 @@ class AccountLook(TenantModel):
 
     ``sign_ins_until`` and ``audits_until``: what came before was read, None: nothing yet.  ``off``:
     a list of ``{"what", "words"}``: what is not looked at, and why.  ``error``: of the last look.
-    ``reached``: the last mailbox of a round that is not through yet.
+    ``reached``: the last mailbox of a round that is not through yet.  ``due_at``: when the next
+    round begins; that one is gone on with at once.
     """
 
     connection = tenant_key("api_bridge.Connection")

@@ -234,19 +234,29 @@ def undo_step(*, step: AccountStep, actor: Person, reason: str = "") -> AccountS
     """Takes a step back, from what was kept before it; by whoever may order it.  Raises
     ``Conflict`` or ``NotAllowed``.
     """
-    if not can_undo(step):
+    offer = undo_offer(step)
+    if offer is None:
         raise Conflict("This step cannot be taken back, or was already.")
-    connection = connection_behind(step.mailbox)
-    kind = UNDONE_BY[Kind(step.kind)]
-    if connection is None:
-        raise Conflict("No mail host is connected any more that has this mailbox.")
-    if leads := _leads(connection, _newest(step.mailbox)[0], kind):
-        must_lead(actor, leads)
-    if missing := _missing(connection, step.mailbox, kind):
-        raise Conflict(missing)
-    made = _order(step.incident, step.mailbox, kind, step.target, step.label, actor, reason)
+    if offer.leads:
+        must_lead(actor, offer.leads)
+    if offer.missing:
+        raise Conflict(offer.missing)
+    made = _order(step.incident, step.mailbox, offer.kind, offer.target, offer.label, actor, reason)
     AccountStep.objects.filter(id=made.id).update(undoes=step, before=step.before)
     return made
+
+
+def undo_offer(step: AccountStep) -> Offer | None:
+    """The way back; None where there is none, or somebody has gone it."""
+    if not can_undo(step):
+        return None
+    kind = UNDONE_BY[Kind(step.kind)]
+    connection = connection_behind(step.mailbox)
+    if connection is None:
+        gone = "No mail host is connected any more that has this mailbox."
+        return Offer(kind=kind, target=step.target, label=step.label, impact="", missing=gone)
+    settings = _newest(step.mailbox)[0]
+    return _offer(connection, step.mailbox, settings, kind, step.target, step.label)
 
 
 WITHDRAWERS = "Whoever ordered the step withdraws it, or a lead."

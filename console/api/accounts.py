@@ -146,7 +146,7 @@ class LookAtAccounts(APIView):
     @idempotent
     def post(self, request: Request, slug: str) -> Response:
         client = access_client(slug)
-        ask_look(client)
+        ask_look(tenant=client, actor=person_of(request))
         page = accounts_page(client, person_of(request))
         return Response(ClientAccountsSerializer(page).data, status=202)
 

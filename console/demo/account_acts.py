@@ -40,7 +40,7 @@ def _try(act: AccountAct, tenant: Tenant, actor: Person) -> str:
     """ "" while what it is about is not there yet."""
     with tenant_scope(Role.ANALYST, [tenant.id], provider_id=tenant.provider_id):
         if act.what == "look":
-            ask_look(tenant)
+            ask_look(tenant=tenant, actor=actor)
             return "looked at now"
         incident = open_incident_of(tenant, act.mailbox)
         if incident is None:

@@ -11,7 +11,9 @@ from incidents.models import Incident
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """An action with its effect; ``href`` is the question that comes before it."""
+    """An action with its effect; ``href`` is the question that comes before it, "": there is none
+    to press now.
+    """
 
     text: str
     effect: str

@@ -36,7 +36,7 @@ def client_accounts(request: PersonRequest, slug: str) -> HttpResponse:
 @for_staff
 def client_accounts_look(request: PersonRequest, slug: str) -> HttpResponse:
     client = access_client(slug)
-    ask_look(client)
+    ask_look(tenant=client, actor=request.user)
     messages.success(request, "They are being looked at. Load the page again in a moment.")
     return redirect("client_accounts", client.slug)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.access.models import Grant
 from api_bridge.accounts.models import AccountStep, MailboxSnapshot
+from api_bridge.accounts.shapes import AppGrant, Settings
 from api_bridge.models import Connection
 from console.queries.account_advice import account_advice
 from console.queries.advising import Advice
@@ -15,8 +17,10 @@ from incidents.services.comments import log_call
 from seg_bridge.outbound.models import SubmissionLogin
 from seg_bridge.outbound.services import end_login, make_login
 from seg_bridge.outbound.stopping import lift_stop
-from tenants.models import Mailbox
-from tests.console.test_accounts import incident, mailbox
+from tenants.ids import new_id
+from tenants.models import Domain, Mailbox
+from tenants.scope import maintenance_scope
+from tests.console.test_accounts import incident, mailbox, read
 from tests.factories import Cast
 from tests.seg_bridge.outbound.parts import CEO, analyst, stop_the_ceo, stops
 
@@ -34,27 +38,43 @@ def phone(cast: Cast, case: Incident) -> None:
         log_call(incident=case, actor=cast.ana, whom="Irma", said="It was not she.")
 
 
-def done(cast: Cast, case: Incident, mailbox: Mailbox, kind: str, target: str = "") -> None:
+def done(
+    cast: Cast,
+    case: Incident,
+    mailbox: Mailbox,
+    kind: str,
+    target: str = "",
+    *,
+    state: str = "verified",
+    undoes: AccountStep | None = None,
+) -> AccountStep:
+    is_open = state in AccountStep.OPEN
     with analyst(cast):
-        AccountStep.objects.create(
+        return AccountStep.objects.create(
             tenant=cast.acme,
             incident=case,
             mailbox=mailbox,
             kind=kind,
             target=target,
-            state=AccountStep.State.VERIFIED,
-            finished_at=timezone.now(),
+            state=state,
+            finished_at=None if is_open else timezone.now(),
             asked_by="Ana",
+            undoes=undoes,
         )
+
+
+def all_can_be_done(cast: Cast) -> None:
+    with analyst(cast):
+        Connection.objects.update(by_registrations=False)
+        Grant.objects.all().delete()
+        AccountSign.objects.filter(code="hides_money").update(raw={"rule": "r-1"})
 
 
 def test_who_was_asked_is_not_asked_again_and_each_step_follows_the_last(
     cast: Cast, incident: Incident, mailbox: Mailbox
 ):
+    all_can_be_done(cast)
     with analyst(cast):
-        Connection.objects.update(by_registrations=False)
-        Grant.objects.all().delete()
-        AccountSign.objects.filter(code="hides_money").update(raw={"rule": "r-1"})
         snapshot = MailboxSnapshot.objects.latest("taken_at")
         MailboxSnapshot.objects.filter(id=snapshot.id).update(
             changes=["New: way to sign in: phone (+84 900000077)."]
@@ -97,12 +117,178 @@ def test_a_stop_leads_to_the_login_and_then_to_its_lift(cast: Cast):
     assert f"They came by the login {name} (Plotter)" in asked.effect
     assert "It cannot send until somebody lifts the stop." in asked.effect
     phone(cast, case)
-    assert advice(cast, case).text == "End the login"
     with analyst(cast):
         login = SubmissionLogin.objects.select_related("tenant").get()
+    ending = advice(cast, case)
+    assert ending.text == "End the login"
+    assert ending.href == reverse("submission_login_end", args=[login.id]), "its question, no page"
+    with analyst(cast):
         end_login(login=login, actor=cast.mo)
     assert advice(cast, case).text == "Let it send again"
     (stop,) = stops(cast)
     with analyst(cast):
         lift_stop(stop=stop, actor=cast.ana, reason="The login is gone.")
     assert advice(cast, case).text == "Resolve"
+
+
+def stopped_by_a_login(cast: Cast) -> Incident:
+    """Somebody was phoned, and the login has ended."""
+    with analyst(cast):
+        name, _ = make_login(tenant=cast.acme, purpose="Plotter", actor=cast.mo)
+    case = stop_the_ceo(cast, detail={"sent_by": {"by": f"login {name}", "mailbox": CEO}})
+    phone(cast, case)
+    with analyst(cast):
+        end_login(login=SubmissionLogin.objects.select_related("tenant").get(), actor=cast.mo)
+    return case
+
+
+def lift(cast: Cast) -> None:
+    with analyst(cast):
+        lift_stop(stop=stops(cast)[0], actor=cast.ana, reason="All is well.")
+
+
+@pytest.fixture
+def ceo(cast: Cast, incident: Incident) -> Mailbox:
+    """Her account can be acted on; ``incident`` brings the mail host."""
+    all_can_be_done(cast)
+    with maintenance_scope():
+        found, _ = Mailbox.objects.update_or_create(
+            tenant=cast.acme,
+            address=CEO,
+            defaults={"external_id": "u-2", "domain": Domain.objects.filter(tenant=cast.acme)[0]},
+        )
+        return found
+
+
+def test_who_sends_by_a_login_alone_has_nobody_in_the_account(cast: Cast, ceo: Mailbox):
+    case = stopped_by_a_login(cast)
+    assert advice(cast, case).text == "Let it send again"
+    lift(cast)
+    assert advice(cast, case).text == "Resolve"
+
+
+def test_who_has_somebody_in_the_account_sends_again_at_last(cast: Cast, ceo: Mailbox):
+    case = stopped_by_a_login(cast)
+    with analyst(cast):
+        sign = AccountSign.objects.get(incident=case)
+        sign.id, sign.code, sign.key = new_id(), "far_sign_in", "far"
+        sign.save(force_insert=True)
+    assert advice(cast, case).text == "End its sessions"
+    done(cast, case, ceo, "revoke_sessions")
+    off = done(cast, case, ceo, "disable")
+    assert advice(cast, case).text == "Ask for a new password"
+    done(cast, case, ceo, "new_password")
+    assert advice(cast, case).text == "Switch signing in on again"
+    done(cast, case, ceo, "enable", undoes=off)
+    last = advice(cast, case)
+    assert last.text == "Let it send again"
+    assert "The login by which the mails came has ended." in last.effect
+    lift(cast)
+    assert advice(cast, case).text == "Resolve"
+
+
+def test_what_cannot_be_done_from_here_stands_before_it_sends_again(cast: Cast):
+    case = stop_the_ceo(cast)
+    phone(cast, case)
+    last = advice(cast, case)
+    assert last.text == "Let it send again"
+    assert (
+        "At the mail host first: have its sessions ended and its password renewed." in last.effect
+    )
+    lift(cast)
+    assert advice(cast, case).effect.startswith("At the mail host first")
+
+
+def test_without_the_consent_it_says_what_is_left(cast: Cast, incident: Incident):
+    phone(cast, incident)
+    last = advice(cast, incident)
+    assert last.text == "Resolve"
+    assert "“End its sessions”" in last.effect
+    assert "The client has not consented to “Account response”." in last.effect
+
+
+@pytest.mark.parametrize("whose", ["its own", "another's"])
+def test_what_is_under_way_is_not_ordered_twice_and_waited_for(
+    client, cast: Cast, incident: Incident, mailbox: Mailbox, whose: str
+):
+    all_can_be_done(cast)
+    phone(cast, incident)
+    case = incident
+    if whose == "another's":
+        with analyst(cast):
+            case = Incident.objects.get(id=incident.id)
+            case.id, case.number, case.state = new_id(), case.number + 1, "resolved"
+            case.save(force_insert=True)
+    sessions = done(cast, case, mailbox, "revoke_sessions", state="unknown")
+    rule = done(cast, case, mailbox, "disable_rule", "r-1", state="pending")
+    asked = advice(cast, incident)
+    assert (asked.text, asked.href) == ("Wait for what is being done", "")
+    assert "“End its sessions”" in asked.effect
+    page = read(client, cast.ana, "incident", incident.id)
+    assert "Wait for what is being done" in page
+    assert 'href=""' not in page
+    with analyst(cast):
+        AccountStep.objects.filter(id=rule.id).update(state="failed")
+    assert advice(cast, incident).text == "Switch the rule off"
+    with analyst(cast):
+        AccountStep.objects.filter(id__in=[rule.id, sessions.id]).update(
+            state="verified", finished_at=timezone.now()
+        )
+    after = "Ask for a new password" if whose == "its own" else "End its sessions"
+    assert advice(cast, incident).text == after
+
+
+def test_sessions_whose_end_the_host_never_shows_are_ended_once(
+    cast: Cast, incident: Incident, mailbox: Mailbox
+):
+    all_can_be_done(cast)
+    phone(cast, incident)
+    done(cast, incident, mailbox, "revoke_sessions", state="unproven")
+    assert advice(cast, incident).text == "Switch the rule off"
+
+
+def test_what_a_person_took_back_is_hers_to_judge(cast: Cast, incident: Incident, mailbox: Mailbox):
+    all_can_be_done(cast)
+    phone(cast, incident)
+    done(cast, incident, mailbox, "revoke_sessions")
+    off = done(cast, incident, mailbox, "disable_rule", "r-1")
+    done(cast, incident, mailbox, "enable_rule", "r-1", undoes=off)
+    assert advice(cast, incident).text == "Ask for a new password"
+
+
+def test_sign_in_that_another_way_back_switched_on_is_not_off(
+    cast: Cast, incident: Incident, mailbox: Mailbox
+):
+    all_can_be_done(cast)
+    phone(cast, incident)
+    done(cast, incident, mailbox, "revoke_sessions")
+    done(cast, incident, mailbox, "disable_rule", "r-1")
+    done(cast, incident, mailbox, "new_password")
+    done(cast, incident, mailbox, "disable")
+    second = done(cast, incident, mailbox, "disable")
+    done(cast, incident, mailbox, "enable", undoes=second)
+    assert advice(cast, incident).text == "Resolve"
+
+
+def test_who_was_asked_before_a_merge_is_not_asked_again(cast: Cast, incident: Incident):
+    with analyst(cast):
+        gone = Incident.objects.get(id=incident.id)
+        gone.id, gone.number, gone.merged_into = new_id(), gone.number + 1, incident
+        gone.save(force_insert=True)
+    phone(cast, gone)
+    assert advice(cast, incident).text != "Call the contact"
+
+
+def test_what_is_a_lead_s_to_do_says_so(cast: Cast, incident: Incident, mailbox: Mailbox):
+    all_can_be_done(cast)
+    phone(cast, incident)
+    grant = AppGrant(id="g-1", app_id="a", app_name="Mail Helper", scopes=("Mail.Read",))
+    with analyst(cast):
+        AccountSign.objects.filter(incident=incident).update(
+            code="mail_grant", raw={"grant": "g-1"}
+        )
+        MailboxSnapshot.objects.update(content=Settings(grants=(grant,)).as_json())
+    done(cast, incident, mailbox, "revoke_sessions")
+    asked = advice(cast, incident)
+    assert asked.text == "Withdraw the application's access"
+    assert "A lead withdraws an application's access" in asked.effect

@@ -23,7 +23,7 @@ from api_bridge.models import Connection
 from incidents.accounts import Sign, note_signs
 from incidents.models import AccountSign, Incident
 from tenants.ids import new_id
-from tenants.models import Domain, Mailbox, Work
+from tenants.models import AuditEntry, Domain, Mailbox, Work
 from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.factories import Cast
 
@@ -117,6 +117,8 @@ def test_nobody_waits_for_the_quarter_of_an_hour(client, cast: Cast, incident, w
         assert AccountLook.objects.get().due_at <= timezone.now()
         now = timezone.now()
         assert Work.objects.filter(tenant=cast.acme, queue="accounts", wanted_at__lte=now).exists()
+        asked = AuditEntry.objects.get(action="api_bridge.account_look.asked")
+        assert (asked.actor_name, asked.tenant_id) == (cast.bo.name, cast.acme.id)
 
 
 def test_the_record_stands_behind_each_sign(client, cast: Cast, incident):

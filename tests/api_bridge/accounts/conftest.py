@@ -13,6 +13,7 @@ from api_bridge.access.models import Purpose
 from api_bridge.accounts.models import AccountLook, AccountStep, MailboxSnapshot
 from api_bridge.accounts.work import serve_accounts
 from api_bridge.connectors.graph import client as graph
+from api_bridge.models import Connection
 from incidents.models import AccountSign, Incident
 from tenants.doors import ClaimedWork
 from tenants.models import Domain, Mailbox
@@ -91,6 +92,8 @@ def watched(yard: Yard) -> Watched:
     yard.consent(Purpose.DETECT)
     yard.register(Purpose.RESPOND)
     yard.consent(Purpose.RESPOND)
+    with maintenance_scope():
+        Connection.objects.update(mailboxes_listed_at=timezone.now())
     return Watched(yard, add_mailbox(yard, "cfo"))
 
 

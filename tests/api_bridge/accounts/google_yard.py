@@ -134,4 +134,5 @@ def make_google_yard(cast: Cast, cloud: SandboxProcess) -> GoogleYard:
             ),
             actor=BAILEY,
         )
+        Connection.objects.update(mailboxes_listed_at=timezone.now())
     return yard

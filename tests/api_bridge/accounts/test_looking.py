@@ -13,14 +13,16 @@ from api_bridge import http
 from api_bridge.access.models import Grant, Purpose
 from api_bridge.accounts.asking import ask_look
 from api_bridge.accounts.keep import Keeper
+from api_bridge.accounts.look import NOT_LISTED, UNLISTED
 from api_bridge.accounts.models import SignIn
 from api_bridge.accounts.reading import Events, GraphSource
 from api_bridge.accounts.shapes import SeenSignIn, Settings
 from api_bridge.connectors.graph.client import GraphClient
+from api_bridge.models import Connection, MailboxSync
 from incidents.services import resolve_incident
 from tenants.models import Mailbox
 from tenants.scope import maintenance_scope
-from tests.api_bridge.accounts.conftest import Watched
+from tests.api_bridge.accounts.conftest import Watched, add_mailbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,15 +137,55 @@ def test_the_first_look_waits_until_the_mailboxes_are_listed(watched: Watched) -
     watched.account(sign_ins=[sign_in("DE", "Berlin", 52.5, 13.4, hours=2)])
     with maintenance_scope():
         Mailbox.objects.update(external_id="")
-    assert watched.serve() is not None
-    assert watched.look().looked_at is None
+        Connection.objects.update(mailboxes_listed_at=None)
+    again_at = watched.serve()
+    look = watched.look()
+    assert timezone.now() < again_at <= timezone.now() + UNLISTED
+    assert (look.looked_at, look.due_at) == (None, again_at)
+    assert NOT_LISTED in [each["words"] for each in look.off]
+    assert not look.lacks_permission
     with maintenance_scope():
         Mailbox.objects.filter(id=watched.mailbox.id).update(
             external_id=watched.mailbox.external_id
         )
+        Connection.objects.update(mailboxes_listed_at=timezone.now())
     watched.serve()
     with watched.yard.worker():
         assert [each.city for each in SignIn.objects.all()] == ["Berlin"]
+    assert NOT_LISTED not in [each["words"] for each in watched.look().off]
+
+
+@pytest.mark.parametrize("state", [Mailbox.State.BLIND, Mailbox.State.NO_MAILBOX])
+def test_where_no_mailbox_can_be_read_the_accounts_are_looked_at(
+    watched: Watched, state: str
+) -> None:
+    watched.account(sign_ins=[sign_in("DE", "Berlin", 52.5, 13.4, hours=2)])
+    with maintenance_scope():
+        Mailbox.objects.update(state=state)
+    watched.serve()
+    with watched.yard.worker():
+        assert [each.city for each in SignIn.objects.all()] == ["Berlin"]
+    look = watched.look()
+    assert look.looked_at is not None
+    assert look.due_at > timezone.now() + UNLISTED
+
+
+def test_a_connection_whose_mailboxes_another_reads_is_through_with_its_look(
+    watched: Watched,
+) -> None:
+    now = timezone.now()
+    with maintenance_scope():
+        other = Connection.objects.create(
+            tenant=watched.yard.tenant, kind=Connection.Kind.IMAP, cloud_tenant_id="imap"
+        )
+        for mailbox in Mailbox.objects.exclude(external_id=""):
+            MailboxSync.objects.create(
+                tenant=watched.yard.tenant, mailbox=mailbox, connection=other, due_at=now
+            )
+    watched.serve()
+    look = watched.look()
+    assert (look.looked_at is not None, look.error) == (True, "")
+    assert look.due_at > timezone.now() + UNLISTED
 
 
 @pytest.mark.parametrize("is_asked", [True, False])
@@ -154,13 +196,54 @@ def test_who_asks_for_a_look_during_one_gets_another(
         found = read(source, ids)
         if is_asked:
             with watched.yard.staff():
-                ask_look(watched.yard.tenant)
+                ask_look(tenant=watched.yard.tenant, actor=watched.yard.cast.ana)
         return found
 
     read = GraphSource.settings
     monkeypatch.setattr(GraphSource, "settings", and_somebody_asks)
     watched.serve()
     assert (watched.look().due_at <= timezone.now()) is is_asked
+
+
+@pytest.mark.parametrize("when", ["in a turn", "between turns", "in the last turn"])
+def test_who_asks_within_a_round_of_several_turns_has_all_of_it_read_anew(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    names = ("ana", "bo", "cfo")
+    for name in names[:2]:
+        add_mailbox(watched.yard, name)
+    monkeypatch.setattr("api_bridge.accounts.look.BUDGET_S", 0.0)
+    monkeypatch.setattr("api_bridge.accounts.look.MAILBOXES_AT_ONCE", 1)
+    monkeypatch.setattr("api_bridge.accounts.look.AGAIN", timedelta(0))
+    asked_at: list[datetime] = []
+    reads: list[tuple[str, datetime]] = []
+
+    def press() -> None:
+        with watched.yard.staff():
+            ask_look(tenant=watched.yard.tenant, actor=watched.yard.cast.ana)
+        asked_at.append(timezone.now())
+
+    def counted(source: GraphSource, ids: Sequence[str]) -> dict[str, Settings]:
+        reads.extend((each, timezone.now()) for each in ids)
+        found = read(source, ids)
+        if not asked_at and len(reads) == {"in a turn": 1, "in the last turn": 3}.get(when):
+            press()
+        return found
+
+    read = GraphSource.settings
+    monkeypatch.setattr(GraphSource, "settings", counted)
+    watched.serve()
+    if when == "between turns":
+        press()
+    for _ in range(12):
+        watched.serve(is_due=False)
+    look = watched.look()
+    assert look.reached is None
+    assert look.due_at > timezone.now(), "nobody waits any more"
+    assert {each for each, at in reads if at > asked_at[0]} == {
+        watched.yard.company.ids[name] for name in names
+    }
+    assert len(reads) == 6, "the round that was under way is ended, and one more had"
 
 
 def test_a_sign_in_that_is_listed_twice_counts_once(watched: Watched) -> None:

@@ -99,7 +99,7 @@ def stop_the_ceo(cast: Cast, **changes: Any) -> Incident:
     serve_intake(claimed)
     serve_outbound(claimed)
     with analyst(cast):
-        return Incident.objects.get(kind=Incident.Kind.ACCOUNT)
+        return Incident.objects.get(kind=Incident.Kind.ACCOUNT, sender=CEO)
 
 
 def stops(cast: Cast) -> list[SenderStop]:
