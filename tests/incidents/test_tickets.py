@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
-from console.queries.named import incidents_named, with_ticket
+from console.api.filters import IncidentFilter
+from console.queries.named import MOST, incidents_named
+from console.queries.queue import Filters, fitting
 from console.queries.work import work_of
 from incidents.models import Incident
 from incidents.models.incident import LONGEST_TICKET, LONGEST_TICKET_LINK
@@ -31,6 +35,11 @@ def fresh(incident: Incident) -> Incident:
 
 def enter(cast: Cast, incident: Incident, ticket: str, link: str = "") -> None:
     keep_ticket(incident=fresh(incident), actor=cast.ana, ticket=ticket, link=link)
+
+
+def found(ticket: str) -> set[UUID]:
+    rows = IncidentFilter({"ticket": ticket}, Incident.objects.all()).qs
+    return set(rows.values_list("id", flat=True))
 
 
 def test_what_was_entered_stands_is_on_record_and_in_the_story(cast, phish):
@@ -99,10 +108,10 @@ def test_a_merge_takes_the_ticket_along_and_undoing_gives_it_back(cast, phish):
             kept=fresh(phish), gone=fresh(other), actor=cast.ana, reason="one attack"
         )
         assert (fresh(phish).ticket, fresh(phish).ticket_link) == ("T-2", LINK)
-        assert with_ticket("t-2") == {phish.id}
+        assert found("t-2") == {phish.id}
         undo_regrouping(done=done, actor=cast.ana)
         assert (fresh(phish).ticket, fresh(other).ticket) == ("", "T-2")
-        assert with_ticket("T-2") == {other.id}
+        assert found("T-2") == {other.id}
 
 
 def test_of_two_tickets_both_lead_to_the_one_incident_and_its_page_shows_both(cast, phish):
@@ -114,7 +123,7 @@ def test_of_two_tickets_both_lead_to_the_one_incident_and_its_page_shows_both(ca
         kept = fresh(phish)
         assert kept.ticket == "T-1"
         assert [each.ticket for each in work_of(kept).other_tickets] == ["T-2"]
-        assert with_ticket("T-1") == with_ticket("T-2") == {phish.id}
+        assert found("T-1") == found("T-2") == {phish.id}
         assert [each.id for each in incidents_named("T-2")] == [phish.id]
 
 
@@ -133,3 +142,40 @@ def test_a_number_names_incidents_and_tickets_open_or_not(cast, phish):
         assert {each.id for each in incidents_named(f"#{phish.number}")} == {phish.id}
     with portal(cast.acme):
         assert incidents_named("nothing such") == []
+
+
+def test_of_many_incidents_of_one_ticket_each_filter_finds_its_own(cast):
+    """The oldest is the only open one, and the only one of its client."""
+    incidents = [open_incident(cast.globex, 1)]
+    incidents += [open_incident(cast.acme, number) for number in range(2, 16)]
+    oldest, closed = incidents[0], incidents[1:]
+    with staff(cast):
+        for each in incidents:
+            enter(cast, each, "T-7")
+        for each in closed:
+            resolve_incident(
+                incident=fresh(each), actor=cast.ana, classification="benign", cause="A letter"
+            )
+        team = fitting("team", cast.ana, Filters(q="t-7"))
+        assert [each.id for each in team] == [oldest.id]
+        every = IncidentFilter({"ticket": "T-7"}, Incident.objects.all()).qs
+        assert {each.id for each in every} == {each.id for each in incidents}
+        still_open = {"ticket": "T-7", "is_open": "true"}
+        assert [each.id for each in IncidentFilter(still_open, Incident.objects.all()).qs] == [
+            oldest.id
+        ]
+        at_globex = {"ticket": "T-7", "tenant": cast.globex.slug}
+        assert [each.id for each in IncidentFilter(at_globex, Incident.objects.all()).qs] == [
+            oldest.id
+        ]
+        assert len(incidents_named("T-7")) == MOST, "the list of what stands elsewhere is short"
+
+
+def test_a_ticket_leads_over_several_merges_to_where_the_mail_is(cast, phish):
+    second, third = open_incident(cast.acme, 2), open_incident(cast.acme, 3)
+    with staff(cast):
+        enter(cast, third, "T-3")
+        merge_incidents(kept=fresh(second), gone=fresh(third), actor=cast.ana, reason="one attack")
+        enter(cast, second, "T-2")
+        merge_incidents(kept=fresh(phish), gone=fresh(second), actor=cast.ana, reason="one attack")
+        assert found("T-3") == found("T-2") == {phish.id}
