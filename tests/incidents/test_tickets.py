@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from console.api.filters import IncidentFilter
 from console.queries.named import MOST, incidents_named
@@ -13,7 +17,12 @@ from console.queries.work import work_of
 from incidents.models import Incident
 from incidents.models.incident import LONGEST_TICKET, LONGEST_TICKET_LINK
 from incidents.regroup import merge_incidents, undo_regrouping
-from incidents.services import resolve_incident, take_incident
+from incidents.services import (
+    resolve_incident,
+    share_incident,
+    take_incident,
+    unshare_incident,
+)
 from incidents.services.tickets import keep_ticket
 from incidents.story import tell_story
 from tenants.errors import Conflict, WrongInput
@@ -27,6 +36,11 @@ LINK = "https://desk.example/tickets/4711"
 @pytest.fixture
 def phish(cast: Cast) -> Incident:
     return open_incident(cast.acme)
+
+
+@pytest.fixture
+def other(cast: Cast) -> Incident:
+    return open_incident(cast.acme, 2)
 
 
 def fresh(incident: Incident) -> Incident:
@@ -179,3 +193,65 @@ def test_a_ticket_leads_over_several_merges_to_where_the_mail_is(cast, phish):
         enter(cast, second, "T-2")
         merge_incidents(kept=fresh(phish), gone=fresh(second), actor=cast.ana, reason="one attack")
         assert found("T-3") == found("T-2") == {phish.id}
+
+
+def stands(incident: Incident) -> tuple[str, str]:
+    now = fresh(incident)
+    return now.ticket, now.ticket_link
+
+
+PAIR = st.tuples(st.sampled_from(["T-1", "T-2", ""]), st.sampled_from([1, 2, 0]))
+# What is entered on both, then on the merged one before that is undone; several times over.
+ROUNDS = st.lists(
+    st.tuples(PAIR, PAIR, st.lists(PAIR, min_size=1, max_size=2)), min_size=1, max_size=3
+)
+
+
+# The cast stays the same from one example to the next: what each made is rolled back.
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rounds=ROUNDS)
+@example(rounds=[(("", 0), ("T-1", 1), [("T-1", 2)])])
+@example(rounds=[(("", 0), ("T-1", 1), [("T-1", 0)])])
+@example(rounds=[(("", 0), ("T-1", 0), [("T-1", 1)])])
+@example(rounds=[(("", 0), ("T-1", 1), [("T-2", 0)])])
+def test_number_and_link_belong_together_whatever_is_merged_undone_and_entered(
+    cast: Cast, phish: Incident, other: Incident, rounds: list[Any]
+):
+    """And what somebody entered after the merge stands when it is undone."""
+    with staff(cast):
+        mark = transaction.savepoint()
+        for of_kept, of_gone, later in rounds:
+            before = [_enter_pair(cast, phish, *of_kept), _enter_pair(cast, other, *of_gone)]
+            done = merge_incidents(
+                kept=fresh(phish), gone=fresh(other), actor=cast.ana, reason="one attack"
+            )
+            left = stands(phish)
+            assert left == (before[0] if before[0][0] else before[1])
+            hers = [_enter_pair(cast, phish, *pair) for pair in later][-1]
+            undo_regrouping(done=done, actor=cast.ana)
+            assert stands(phish) == (before[0] if hers == left else hers)
+            assert stands(other) == before[1]
+        transaction.savepoint_rollback(mark)
+
+
+def _enter_pair(cast: Cast, incident: Incident, ticket: str, desk: int) -> tuple[str, str]:
+    """``desk`` 0: no link.  Answers how it stands then."""
+    link = f"https://desk{desk}.example/{ticket}" if ticket and desk else ""
+    enter(cast, incident, ticket, link)
+    assert stands(incident) == (ticket, link)
+    return ticket, link
+
+
+def test_who_shared_it_anew_after_a_merge_stays_its_sharer_when_that_is_undone(cast, phish, other):
+    with staff(cast):
+        share_incident(incident=fresh(other), actor=cast.ana)
+        done = merge_incidents(
+            kept=fresh(phish), gone=fresh(other), actor=cast.ana, reason="one attack"
+        )
+        unshare_incident(incident=fresh(phish), actor=cast.ana)
+        share_incident(incident=fresh(phish), actor=cast.ana)
+        shared_at = fresh(phish).shared_at
+        undo_regrouping(done=done, actor=cast.ana)
+        assert (fresh(phish).shared_at, fresh(phish).shared_by) == (shared_at, "Ana")
