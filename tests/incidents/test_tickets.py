@@ -66,7 +66,35 @@ def test_what_was_entered_stands_is_on_record_and_in_the_story(cast, phish):
         first = entries.order_by("at").values_list("detail", flat=True)[0]
     assert (now.ticket, now.ticket_link, now.revision) == ("", "", 2)
     assert told.index("Ana entered ticket T-4711.") < told.index("Ana took ticket T-4711 off it.")
-    assert first == {"before": "", "after": "T-4711", "link": LINK, "revision": 1}
+    assert first == {
+        "before": "",
+        "after": "T-4711",
+        "link_before": "",
+        "link": LINK,
+        "revision": 1,
+    }
+
+
+def test_the_story_tells_an_entry_from_a_change_of_the_number_or_of_its_link_alone(cast, phish):
+    with staff(cast):
+        enter(cast, phish, "T-1", LINK)
+        enter(cast, phish, "T-1")
+        enter(cast, phish, "T-1", LINK)
+        enter(cast, phish, "T-2", LINK + "2")
+        enter(cast, phish, "")
+        told = [line.lead for line in tell_story(fresh(phish)).lines if "ticket" in line.lead]
+        entries = AuditEntry.objects.filter(action="incidents.incident.ticket_changed")
+        links = [
+            (entry.detail["link_before"], entry.detail["link"]) for entry in entries.order_by("at")
+        ]
+    assert told == [
+        "Ana entered ticket T-1.",
+        "Ana took the link of ticket T-1 off it.",
+        "Ana changed the link of ticket T-1.",
+        "Ana changed ticket T-1 to T-2.",
+        "Ana took ticket T-2 off it.",
+    ]
+    assert links == [("", LINK), (LINK, ""), ("", LINK), (LINK, LINK + "2"), (LINK + "2", "")]
 
 
 def test_what_stands_already_is_no_change(cast, phish):
