@@ -2,7 +2,8 @@
 
 ``follow_incident`` and ``follow_mails`` bring the items up to the facts, in the transaction that
 made sense of them.  ``rehearse_repair``, ``accept`` and ``dismiss`` are what people do (and, where
-a client wants it, Bailey: incidents/automation.py).  docs/layers.md.
+a client wants it, Bailey: incidents/automation.py).  ``dismiss_with`` and ``open_again_with`` go
+with what becomes of the incident.  docs/layers.md.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ from incidents.models import (
 )
 from incidents.models.mail import Outcome
 from incidents.modes import QUEUE
-from incidents.repairs import mark_of, repair_for
+from incidents.repairs import lets_mail_in, mark_of, repair_for
 from incidents.sides import condemned_late, sides_of
 from incidents.sightings import history_of
 from incidents.words import THREATS, Layer
-from tenants.audit import Actor, write_audit
+from tenants.audit import BAILEY, Actor, write_audit
 from tenants.errors import Conflict, WrongInput
 from tenants.ids import as_uuid
 from tenants.models import Domain, Person, Tenant
@@ -46,7 +47,10 @@ from tenants.work import want_work
 
 ACCEPTED = "incidents.disagreement.accepted"
 DISMISSED = "incidents.disagreement.dismissed"
+REOPENED = "incidents.disagreement.reopened"
 MOST_COPIES = 200
+# In the result of an item that fell with its incident: which one was closed as harmless.
+CLOSED = "closed"
 State = Disagreement.State
 
 
@@ -123,24 +127,31 @@ def _bring_up_to_date(
         item = known.get(kind) or Disagreement(tenant_id=tenant_id, incident=incident, kind=kind)
         seen_at = max(copy.received_at for copy in copies)
         is_new, before = item._state.adding, _told(item)
+        if _fell_with_incident(item) and incident is not None and incident.is_open:
+            _open_again(item, BAILEY, "Its incident is open.")
         is_decided = item.state in (State.ACCEPTED, State.DISMISSED)
-        if is_decided and (item.copies, item.seen_at) == (len(copies), seen_at):
+        stays = is_decided and not _fell_with_incident(item)
+        if stays and (item.copies, item.seen_at) == (len(copies), seen_at):
             continue
         # The same copies, and yet a layer may say something else of them now.
         was_proposed = item.proposal
         _fill(item, messages, copies, seen_at)
         if mark_of(item.proposal) != mark_of(was_proposed):
             # What another repair would have done says nothing of this one.
-            item.result = {name: of for name, of in item.result.items() if name != "rehearsal"}
+            item.result = _without(item.result, "rehearsal")
         if is_new or item.state == State.SETTLED or _came_again(item, seen_at):
-            item.state = State.OPEN
+            item.state, item.result = State.OPEN, _without(item.result, CLOSED)
         elif before == _told(item):
             continue
         if item.is_open:
             want_work(tenant_id, QUEUE)
         item.save()
-    gone = [item.id for kind, item in known.items() if kind not in found and item.is_open]
-    _settle(gone)
+    over = [item for kind, item in known.items() if kind not in found]
+    _settle(item.id for item in over if item.is_open or _fell_with_incident(item))
+
+
+def _without(result: dict[str, Any], name: str) -> dict[str, Any]:
+    return {each: of for each, of in result.items() if each != name}
 
 
 def _told(item: Disagreement) -> tuple[Any, ...]:
@@ -150,9 +161,10 @@ def _told(item: Disagreement) -> tuple[Any, ...]:
 
 
 def _settle(item_ids: Iterable[UUID]) -> None:
-    Disagreement.objects.filter(id__in=list(item_ids), state=State.OPEN).update(
-        state=State.SETTLED, decided_by="Bailey", decided_at=timezone.now(), reason=_NO_LONGER
-    )
+    undecided = Q(state=State.OPEN) | Q(state=State.DISMISSED, result__has_key=CLOSED)
+    decided = {"decided_by": "Bailey", "decided_by_id": None, "decided_at": timezone.now()}
+    items = Disagreement.objects.filter(undecided, id__in=list(item_ids))
+    items.update(state=State.SETTLED, reason=_NO_LONGER, **decided)
 
 
 _NO_LONGER = "The layers no longer contradict each other."
@@ -260,6 +272,47 @@ def dismiss(*, item: Disagreement, actor: Person | Actor, reason: str) -> None:
     item = _lock(item)
     _decide(item, State.DISMISSED, actor, reason.strip(), item.result)
     _done(item, DISMISSED, actor, reason.strip())
+
+
+def dismiss_with(incident: Incident, actor: Person | Actor) -> None:
+    """It was closed as harmless: nothing is done against its mail.  What lets such mail in stays
+    open.  In the caller's transaction, which holds the incident.
+    """
+    what = Incident.Classification(incident.classification).label.lower()
+    reason = f"Incident {incident.number} was resolved as {what}: {incident.cause}"
+    for item in _held_of(incident, State.OPEN):
+        if not lets_mail_in(item.kind, item.proposal):
+            closed = {**item.result, CLOSED: str(incident.id)}
+            _decide(item, State.DISMISSED, actor, reason, closed)
+            _done(item, DISMISSED, actor, reason)
+
+
+def open_again_with(incident: Incident, actor: Person | Actor, why: str) -> None:
+    """What ``dismiss_with`` dismissed is to be decided again.  In the caller's transaction, which
+    holds the incident.
+    """
+    reason = f"Incident {incident.number} was opened again{f': {why}' if why else '.'}"
+    for item in _held_of(incident, State.DISMISSED):
+        if _fell_with_incident(item):
+            _open_again(item, actor, reason)
+
+
+def _held_of(incident: Incident, state: str) -> list[Disagreement]:
+    items = Disagreement.objects.filter(tenant=incident.tenant_id, incident=incident, state=state)
+    return list(items.order_by("id").select_for_update(of=("self",)))
+
+
+def _fell_with_incident(item: Disagreement) -> bool:
+    return item.state == State.DISMISSED and CLOSED in item.result
+
+
+def _open_again(item: Disagreement, actor: Person | Actor, reason: str) -> None:
+    item.state, item.reason = State.OPEN, ""
+    item.result = _without(item.result, CLOSED)
+    item.decided_by_id, item.decided_by, item.decided_at = None, "", None
+    item.save()
+    want_work(item.tenant_id, QUEUE)
+    _done(item, REOPENED, actor, reason)
 
 
 def hold_item(item: Disagreement) -> Disagreement:

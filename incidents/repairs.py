@@ -66,6 +66,13 @@ def repair_for(
     return next(_blocks(messages, sides, own_domains, days), {})
 
 
+def lets_mail_in(kind: str, repair: Repair) -> bool:
+    """At the gateway; the others act against the mail, or ask Bailey to let it lie."""
+    if repair.get("action") == "remove_rule":
+        return kind == Kind.HELD  # a block entry; else one that allows
+    return repair.get("kind") == "allow"
+
+
 def _after_a_hold(
     messages: Sequence[Message],
     copies: Sequence[Delivery],

@@ -12,7 +12,7 @@ from django_filters import rest_framework as filters
 from typing_extensions import override
 
 from console.queries.find import copies_named, copies_with
-from console.queries.named import with_ticket
+from console.queries.named import has_ticket
 from console.queries.sla import due_within
 from incidents.codes import CROSS_LAYER
 from incidents.models import (
@@ -69,7 +69,7 @@ class IncidentFilter(TenantFilter):
         return rows.exclude(state=resolved) if value else rows.filter(state=resolved)
 
     def filter_ticket(self, rows: QuerySet[Incident], name: str, value: str) -> QuerySet[Incident]:
-        return rows.filter(id__in=with_ticket(value))
+        return rows.filter(has_ticket(value))
 
     def filter_message_id(
         self, rows: QuerySet[Incident], name: str, value: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from incidents.campaigns.moving import successor
 from incidents.models import Incident
@@ -19,20 +19,31 @@ def read_number(text: str) -> int | None:
     return int(number) if number.isdecimal() and len(number) < 10 else None
 
 
-def with_ticket(ticket: str) -> set[UUID]:
-    """Those of the clients in scope that have it; one that was merged leads to where its mail is.
+def has_ticket(ticket: str) -> Q:
+    """Incidents of the clients in scope that have it, or into which one that has it was merged.
 
     Capital letters or not, as far as all of it is written in one way.
     """
-    spellings = {ticket, ticket.upper(), ticket.lower()}
-    rows = Incident.objects.filter(tenant__in=current_scope().tenant_ids, ticket__in=spellings)
-    newest = rows.exclude(ticket="").select_related("tenant").order_by("-opened_at")[:MOST]
-    return {successor(each).id for each in newest}
+    spellings = {ticket, ticket.upper(), ticket.lower()} - {""}
+    mine = Q(tenant__in=current_scope().tenant_ids, ticket__in=spellings)
+    merged = Incident.objects.filter(mine, merged_into__isnull=False)
+    return Q(merged_into=None) & (mine | Q(id__in=_where_they_lead(merged)))
+
+
+def _where_they_lead(merged: QuerySet[Incident]) -> set[UUID]:
+    """Over all steps; one statement for each."""
+    found: set[UUID] = set()
+    step = set(merged.values_list("merged_into_id", flat=True))
+    while step:
+        found |= step
+        rows = Incident.objects.filter(id__in=step, merged_into__isnull=False)
+        step = set(rows.values_list("merged_into_id", flat=True)) - found
+    return found
 
 
 def incidents_named(text: str) -> list[Incident]:
     """Those with this number or ticket, open or not, the newest first; ``MOST`` at most."""
-    named = Q(id__in=with_ticket(text))
+    named = has_ticket(text)
     if (number := read_number(text)) is not None:
         named |= Q(number=number)
     rows = Incident.objects.filter(named, tenant__in=current_scope().tenant_ids)

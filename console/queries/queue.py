@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from console.lib.cursor import PAGE, read_cursor, read_id, read_time, write_cursor
 from console.queries.against import OTHERS_AGAINST
-from console.queries.named import read_number, with_ticket
+from console.queries.named import has_ticket, read_number
 from console.queries.rows import ROW_FIELDS, Row, rows_for
 from incidents.campaigns.traits import make_trait
 from incidents.codes import CROSS_LAYER
@@ -218,11 +218,11 @@ def _search(incidents: QuerySet[Incident], q: str, since: datetime) -> QuerySet[
     among what was last seen ``since`` then.
     """
     incidents = incidents.filter(last_seen_at__gte=since)
-    has_ticket = Q(id__in=with_ticket(q))
+    of_ticket = has_ticket(q)
     if (number := read_number(q)) is not None:
         of_scope = Q(tenant__in=current_scope().tenant_ids)
-        return incidents.filter(Q(number=number) & of_scope | has_ticket)
-    words = has_ticket | Q(title__icontains=q) | Q(subject__icontains=q) | Q(sender__icontains=q)
+        return incidents.filter(Q(number=number) & of_scope | of_ticket)
+    words = of_ticket | Q(title__icontains=q) | Q(subject__icontains=q) | Q(sender__icontains=q)
     if q.startswith("<"):
         named = Message.objects.filter(internet_message_id=q, first_seen_at__gte=since)
         mails = set(named.values_list("id", flat=True)[:MOST_MAILS])

@@ -46,6 +46,8 @@ Said = dict[str, Any]
 _WITH_MAIL = (IncidentMessage, GroupKey)
 # Somebody put that one aside: what it goes into is loud, and its clocks run.
 _OF_ITS_OWN = (Quiet,)
+# Changed in one part, all of it is somebody's own word.
+_TOGETHER = ({"ticket", "ticket_link"}, {"shared_at", "shared_by"}, {"quiet", "quiet_until"})
 # Who the incident is, and a counter that only grows.
 _NEVER_RESTORED = {"id", "tenant_id", "number", "opened_at", "revision", "queue_rank"}
 
@@ -74,10 +76,12 @@ def restore(incident: Incident, before: dict[str, Any], after: dict[str, Any]) -
     """Put back what the regrouping changed; what somebody changed since then stays hers."""
     now = snapshot(incident)
     fields = {field.attname: field for field in Incident._meta.concrete_fields}
+    changed = {name for name in now if now[name] != after.get(name)}
+    changed = changed.union(*(parts for parts in _TOGETHER if parts & changed))
     values = {
         name: fields[name].to_python(value)
         for name, value in before.items()
-        if name in fields and now[name] == after.get(name) and now[name] != value
+        if name in fields and name not in changed and now[name] != value
     }
     if not values:
         return

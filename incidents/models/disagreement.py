@@ -16,7 +16,8 @@ class Disagreement(TenantModel):
     ``sides``     what each layer said and why, heaviest reasons first (incidents/sides.py)
     ``rule_id``   the list entry that is responsible, None where no entry is
     ``proposal``  one repair in the other layer (incidents/repairs.py), {} where there is none
-    ``result``    what an accepted one led to: ids of ``rule``, ``job``, ``order``, ``rehearsal``
+    ``result``    what an accepted one led to: ids of ``rule``, ``job``, ``order``, ``rehearsal``;
+                  the incident that was ``closed`` as harmless, where that dismissed it
     ``copies``    how many copies contradict; ``seen_at`` when the newest of them came
     """
 

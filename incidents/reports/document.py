@@ -112,6 +112,7 @@ def _case(incident: Incident, created_by: str) -> dict[str, Any]:
         "cause": incident.cause,
         "owner": incident.owner_name,
         "ticket": incident.ticket,
+        "ticket_link": incident.ticket_link,
         "created_by": created_by,
         "facts_as_of": iso(incident.last_seen_at),
     }
@@ -345,7 +346,7 @@ def _for_client(document: dict[str, Any]) -> dict[str, Any]:
     case = {
         name: value
         for name, value in document["case"].items()
-        if name not in ("owner", "ticket", "severity_parts", "cause")
+        if name not in ("owner", "ticket", "ticket_link", "severity_parts", "cause")
     }
     verdicts = [
         {name: value for name, value in one.items() if name not in ("rule", "score")}

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from incidents.assessment import within_reach
 from incidents.codes import CAUSES
+from incidents.disagreements import dismiss_with, open_again_with
 from incidents.lessons import take_back_from_incident, teach_from_incident
 from incidents.models import Incident
 from incidents.services.acts import change, done, hold
@@ -140,6 +141,8 @@ def resolve_incident(
         cause_code=cause_code,
         revision=incident.revision,
     )
+    if incident.is_called_harmless:
+        dismiss_with(incident, actor)
     teach_from_incident(incident, actor)
     owe_outcomes(incident)
 
@@ -153,6 +156,7 @@ def reopen_incident(
         raise Conflict("This incident is open already.")
     change(incident, state=State.TRIAGED, resolved_at=None)
     done(incident, REOPENED, actor, reason, revision=incident.revision)
+    open_again_with(incident, actor, reason)
     take_back_from_incident(incident, actor)
 
 

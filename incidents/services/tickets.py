@@ -29,7 +29,7 @@ def keep_ticket(
     if wanted["ticket_link"] and not wanted["ticket"]:
         raise WrongInput("Give the ticket's number, too: the link is shown under it.")
     hold(incident, revision)
-    before = incident.ticket
+    before, link_before = incident.ticket, incident.ticket_link
     if wanted == {name: getattr(incident, name) for name in wanted}:
         return
     change(incident, **wanted)
@@ -39,6 +39,7 @@ def keep_ticket(
         actor,
         before=before,
         after=incident.ticket,
+        link_before=link_before,
         link=incident.ticket_link,
         revision=incident.revision,
     )

@@ -244,12 +244,21 @@ def _did(entry: AuditEntry) -> str:
             return f"gave it to {after}."
         is_own = before in ("", entry.actor_name)
         return "handed it back." if is_own else f"took it from {before}."
-    if entry.action == "incidents.incident.ticket_changed" and not after:
-        return f"took ticket {before} off it."
+    if entry.action == "incidents.incident.ticket_changed" and before:
+        return _of_ticket(before, after, detail.get("link", ""))
     if left := detail.get("left_to_a_person"):
         return f"left {_copies(left)} to a person: more than it may pull by itself."
     copies = _copies(detail.get("would_have_pulled", 0))
     return _AUDIT[entry.action].format(other=detail.get("other", ""), after=after, copies=copies)
+
+
+def _of_ticket(before: str, after: str, link: str) -> str:
+    if not after:
+        return f"took ticket {before} off it."
+    if after != before:
+        return f"changed ticket {before} to {after}."
+    did = "changed the link of ticket {}." if link else "took the link of ticket {} off it."
+    return did.format(after)
 
 
 def _copies(n: int) -> str:

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import escape
+from django.utils.html import escape, strip_tags
 
 from console.queries import kpis, similar, sla
 from console.queries.kpis import MEASURES, figures, incidents_behind
@@ -19,7 +19,9 @@ from console.queries.similar import similar_to
 from console.queries.work import work_of
 from incidents.codes import COUNTS
 from incidents.models import Comment, GroupKey, Incident, Mention, SavedView, SlaPlan
+from incidents.regroup import merge_incidents
 from incidents.services import resolve_incident
+from incidents.services.tickets import keep_ticket
 from incidents.sla.attest import opened_between
 from tenants.errors import NotThere
 from tenants.ids import new_id
@@ -149,6 +151,26 @@ def test_its_ticket_stands_in_the_header_and_finds_it(cast, phish):
     assert ('value="T-4711"' in form, f'value="{escape(link)}"' in form) == (True, True)
     assert shown in ana.get(reverse("queue"), {"q": "t-4711"}).content.decode()
     assert shown not in ana.get(reverse("queue"), {"q": "T-4712"}).content.decode()
+
+
+def test_the_ticket_of_what_was_merged_stays_in_the_header_when_its_own_is_taken_off(cast, phish):
+    ana, shown = browser(cast.ana), reverse("incident", args=[phish.id])
+    others = [open_incident(cast.acme, number) for number in (2, 3)]
+
+    def header():
+        page = ana.get(shown).content.decode().partition("<h1>")[0]
+        return " ".join(strip_tags(page.rpartition("Ticket")[2]).split())
+
+    with staff(cast):
+        for each, ticket in ((phish, "T-1"), (others[0], "T-2"), (others[1], "T-3")):
+            keep_ticket(incident=each, actor=cast.ana, ticket=ticket, link="")
+        for each in others:
+            phish.refresh_from_db()
+            merge_incidents(kept=phish, gone=each, actor=cast.ana, reason="one attack")
+    numbers = tuple(each.number for each in others)
+    assert header().startswith("T-1 · T-2 (#{}) · T-3 (#{})".format(*numbers))
+    ana.post(reverse("incident_ticket", args=[phish.id]), {"ticket": "", "link": ""})
+    assert header().startswith("T-2 (#{}) · T-3 (#{})".format(*numbers))
 
 
 def test_a_search_names_what_is_closed(cast, phish):

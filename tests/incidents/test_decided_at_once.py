@@ -12,9 +12,10 @@ from incidents import disagreements, late_copies
 from incidents.correlation import make_sense_of_backlog
 from incidents.disagreements import accept, dismiss
 from incidents.intake import record
-from incidents.models import Disagreement, Job, StandingOrder
+from incidents.models import Disagreement, Incident, Job, StandingOrder
 from incidents.observations import Observation
 from incidents.repairs import mark_of
+from incidents.services import resolve_incident
 from incidents.words import Verdict
 from seg_bridge.models import GatewayRule, Rehearsal
 from tenants.errors import Conflict
@@ -76,6 +77,17 @@ def accepting(cast: Cast, item: Disagreement, who: str = "ana") -> Act:
 
 def dismissing(cast: Cast, item: Disagreement) -> Act:
     return lambda: dismiss(item=item, actor=cast.bo, reason="a drill")
+
+
+def closing(cast: Cast, item: Disagreement) -> Act:
+    assert item.incident_id is not None
+    incident_id = item.incident_id
+    return lambda: resolve_incident(
+        incident=Incident.objects.select_related("tenant").get(id=incident_id),
+        actor=cast.bo,
+        classification="benign",
+        cause="A letter",
+    )
 
 
 def one_more_copy(cast: Cast) -> Act:
@@ -194,6 +206,47 @@ def test_who_accepts_and_who_dismisses_are_one_and_a_refusal(
         assert GatewayRule.objects.exists() == is_accepted
         told_of = AuditEntry.objects.filter(action__startswith="incidents.disagreement.")
         assert [entry.action.rpartition(".")[2] for entry in told_of] == [after.state]
+
+
+@pytest.mark.parametrize("is_mail_first", [True, False])
+def test_who_closes_it_as_harmless_and_mail_that_comes_meanwhile_wait_for_each_other(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch, *, is_mail_first: bool
+):
+    cast = meeting.cast
+    item = condemned_late(cast)
+    come, act = one_more_copy(cast), closing(cast, item)
+    if is_mail_first:
+        pause_at(monkeypatch, meeting, disagreements, "sides_of")
+        meeting.run(come, act)
+    else:
+        pause_at(monkeypatch, meeting, disagreements, "_held_of")
+        meeting.run(act, come)
+    with worker(cast.acme):
+        incident = Incident.objects.get()
+        late = Disagreement.objects.get(id=item.id)
+        told_of = AuditEntry.objects.filter(object_id=str(item.id)).order_by("at", "id")
+        acts = [(entry.action.rpartition(".")[2], entry.actor_name) for entry in told_of]
+    assert (late.state == "open") == incident.is_open
+    assert acts[0] == ("dismissed", "Bo")
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_who_closes_it_as_harmless_and_who_pulls_are_one_and_a_refusal_or_both_in_turn(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch, *, is_accepted: bool
+):
+    cast = meeting.cast
+    item = condemned_late(cast)
+    if is_accepted:
+        pause_at(monkeypatch, meeting, disagreements, "carry_out_in_mailboxes")
+        meeting.run(accepting(cast, item), closing(cast, item))
+        assert (the_item(cast).state, the_item(cast).decided_by) == ("accepted", "Ana")
+    else:
+        pause_at(monkeypatch, meeting, disagreements, "_held_of")
+        assert "by Bo" in in_turn(meeting, closing(cast, item), accepting(cast, item))
+        assert (the_item(cast).state, the_item(cast).decided_by) == ("dismissed", "Bo")
+    with worker(cast.acme):
+        assert not Incident.objects.get().is_open
+        assert Job.objects.filter(kind="pull").exists() == is_accepted
 
 
 def test_mail_of_no_incident_takes_no_decision_back(

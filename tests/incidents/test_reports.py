@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import pytest
 from pypdf import PdfReader
@@ -15,6 +16,7 @@ from incidents.reports import ask_report, serve_reports
 from incidents.reports.csv_file import inert, render_csv
 from incidents.reports.document import build_document
 from incidents.reports.pdf_file import render_pdf
+from incidents.services.tickets import keep_ticket
 from incidents.words import Verdict
 from tenants.doors import ClaimedWork
 from tenants.models import Tenant
@@ -118,6 +120,31 @@ def test_the_client_does_not_read_what_the_provider_says_to_itself(cast: Cast, i
         document = build_document(incident, audience="client", created_by="Ana")
     assert "our own mistake" not in str(document)
     assert "policy: clean is delivered" not in str(document["verdicts"])
+
+
+def test_the_provider_reads_number_and_link_of_the_ticket_and_the_client_neither(
+    cast: Cast, incident: Incident
+):
+    link = "https://desk.example/tickets?id=4711&view=all"
+    with _scope(cast.acme):
+        keep_ticket(incident=incident, actor=cast.ana, ticket="#T-4711", link=link)
+        internal = build_document(incident, audience="internal", created_by="Ana")
+        client = build_document(incident, audience="client", created_by="Ana")
+    assert (internal["case"]["ticket"], internal["case"]["ticket_link"]) == ("#T-4711", link)
+    assert f"Ticket #T-4711 ({link})" in text_of(render_pdf(internal))
+    assert "4711" not in json.dumps(client)
+    told = text_of(render_pdf(client))
+    assert ("4711" in told, "Ticket" in told) == (False, False)
+
+
+def test_a_report_without_a_ticket_or_made_before_there_were_any_names_none(
+    cast: Cast, incident: Incident
+):
+    with _scope(cast.acme):
+        document = build_document(incident, audience="internal", created_by="Ana")
+    assert "Ticket" not in text_of(render_pdf(document))
+    case = {name: of for name, of in document["case"].items() if not name.startswith("ticket")}
+    assert "Ticket" not in text_of(render_pdf(document | {"case": case}))
 
 
 @pytest.mark.parametrize(

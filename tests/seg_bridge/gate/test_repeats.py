@@ -9,6 +9,7 @@ import pytest
 from typing_extensions import override
 
 from incidents.words import MatrixAction, Verdict
+from seg_bridge.gate.conversation import Conversation
 from seg_bridge.gate.recovery import MOST_LAST, read_leftovers
 from seg_bridge.gate.repeats import KEEP_PUT_OFF_S, Repeats, repeat_key
 from tests.seg_bridge.gate.mta import mail_packets
@@ -197,7 +198,21 @@ def mixed_gate(gate_for):
     return make
 
 
-async def test_a_client_that_hung_up_before_our_250_repeats_in_vain(mixed_gate, sink):
+@pytest.fixture
+def heard(monkeypatch):
+    """Set as soon as a gate knows that a client has hung up."""
+    event, real = asyncio.Event(), Conversation.eof_received
+
+    def eof_received(conversation):
+        stays_open = real(conversation)
+        event.set()
+        return stays_open
+
+    monkeypatch.setattr(Conversation, "eof_received", eof_received)
+    return event
+
+
+async def test_a_client_that_hung_up_before_our_250_repeats_in_vain(mixed_gate, sink, heard):
     engine = Waiting()
     async with mixed_gate(sink, engines=[engine]) as gate:
         client = await gate.connect()
@@ -206,9 +221,10 @@ async def test_a_client_that_hung_up_before_our_250_repeats_in_vain(mixed_gate, 
         client.writer.write(mail_bytes() + b".\r\n")
         await engine.asked.wait()
         client.close()
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(heard.wait(), 8)
         engine.go.set()
-        await until(lambda: len(sink.mails) == 2 and any(gate.settings.repeats_folder.iterdir()))
+        notes = gate.settings.repeats_folder
+        await until(lambda: len(sink.mails) == 2 and any(notes.glob("*.json")))
         assert await gate.send(mail_bytes(), INFO, CEO, OTHER) == "250 2.0.0 Ok: taken before"
         assert sink.recipients() == [INFO, OTHER]
         assert len(gate.observations()) == 3
