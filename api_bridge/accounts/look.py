@@ -10,6 +10,7 @@ has it read to its end, and then all of it once more.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -30,14 +31,18 @@ from api_bridge.accounts.google_opened import google_of
 from api_bridge.accounts.keep import Keeper, own_domains_of
 from api_bridge.accounts.models import BEHIND, AccountLook
 from api_bridge.accounts.reading import GraphSource, Noted, Source
+from api_bridge.accounts.respond import NOT_READ
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection
 from api_bridge.runtime import NotGranted, shared_runtime, wire_connection
 from api_bridge.verdicts import tell_clicks
 from tenants.doors import ClaimedWork
+from tenants.errors import is_passing_trouble
 from tenants.models import Mailbox, Tenant
 from tenants.work import work_scope
+
+log = logging.getLogger(__name__)
 
 EVERY = timedelta(minutes=15)
 AGAIN = timedelta(seconds=2)
@@ -81,6 +86,12 @@ def look_at_accounts(claimed: ClaimedWork) -> datetime | None:
                 _one(claimed, due, source)
         except BridgeError as error:
             _settle(claimed, due, Noted(errors=[str(error)]))
+        except Exception as error:
+            if is_passing_trouble(error):
+                raise
+            # An answer of which nobody thought holds up no other connection's look.
+            log.exception("look at accounts %s", due.look_id)
+            _settle(claimed, due, Noted(errors=[NOT_READ]))
     with work_scope(claimed):
         if AccountLook.objects.exclude(reached=None).exists():
             return timezone.now() + AGAIN

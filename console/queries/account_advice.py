@@ -98,7 +98,10 @@ def _shut_out(incident: Incident, offer: Offer, steps: Sequence[AccountStep]) ->
     query = urlencode({"kind": offer.kind, "target": offer.target})
     is_while_off = offer.kind == Kind.NEW_PASSWORD and _switched_off(steps) is not None
     impact = _WHILE_OFF if is_while_off else offer.impact
-    effect = " ".join(filter(None, (impact, offer.leads, _added_ways(incident))))
+    mine = (each for each in steps if (each.kind, each.target) == (offer.kind, offer.target))
+    last = next(mine, None)
+    failed = f"The last try failed: {last.words}" if last and last.state == State.FAILED else ""
+    effect = " ".join(filter(None, (failed, impact, offer.leads, _added_ways(incident))))
     return Advice(offer.words, effect, f"{question_of(incident, 'step')}?{query}", "shield")
 
 

@@ -228,8 +228,11 @@ def test_what_is_under_way_is_not_ordered_twice_and_waited_for(
     assert "Wait for what is being done" in page
     assert 'href=""' not in page
     with analyst(cast):
-        AccountStep.objects.filter(id=rule.id).update(state="failed")
-    assert advice(cast, incident).text == "Switch the rule off"
+        AccountStep.objects.filter(id=rule.id).update(state="failed", words="No such rule.")
+    again = advice(cast, incident)
+    assert again.text == "Switch the rule off"
+    failed = "The last try failed: No such rule. The rule acts on no further mail"
+    assert again.effect.startswith(failed) is (whose == "its own")
     with analyst(cast):
         AccountStep.objects.filter(id__in=[rule.id, sessions.id]).update(
             state="verified", finished_at=timezone.now()

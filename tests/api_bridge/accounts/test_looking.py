@@ -16,6 +16,7 @@ from api_bridge.accounts.keep import Keeper
 from api_bridge.accounts.look import NOT_LISTED, UNLISTED
 from api_bridge.accounts.models import SignIn
 from api_bridge.accounts.reading import Events, GraphSource
+from api_bridge.accounts.respond import NOT_READ
 from api_bridge.accounts.shapes import SeenSignIn, Settings
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.models import Connection, MailboxSync
@@ -244,6 +245,17 @@ def test_who_asks_within_a_round_of_several_turns_has_all_of_it_read_anew(
         watched.yard.company.ids[name] for name in names
     }
     assert len(reads) == 6, "the round that was under way is ended, and one more had"
+
+
+def test_an_answer_of_which_nobody_thought_ends_the_look_and_is_said(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(*_: object) -> Events:
+        raise KeyError("createdDateTime")
+
+    monkeypatch.setattr(GraphSource, "events", raises)
+    assert watched.serve() > timezone.now() + UNLISTED
+    assert watched.look().error == NOT_READ
 
 
 def test_a_sign_in_that_is_listed_twice_counts_once(watched: Watched) -> None:
