@@ -38,7 +38,7 @@ class Work:
     """``pause`` and ``quiet`` hold now, None: none does.  ``words``: what the client wrote.
 
     Of each kind of words the latest, oldest first; ``is_cut``: there are older ones.
-    ``other_tickets``: of incidents that went into it, beside its own.
+    ``other_tickets``: of incidents that went into it, beside its own; each once.
     """
 
     comments: list[Comment]
@@ -83,7 +83,10 @@ def _other_tickets(incident: Incident, merged: Collection[UUID]) -> list[Inciden
     if not merged:
         return []
     rows = Incident.objects.filter(tenant=incident.tenant_id, id__in=merged)
-    return list(rows.exclude(ticket__in=["", incident.ticket]).order_by("number"))
+    named: dict[str, Incident] = {}
+    for each in rows.exclude(ticket__in=["", incident.ticket]).order_by("number"):
+        named.setdefault(each.ticket, each)
+    return list(named.values())
 
 
 def latest(rows: QuerySet[M], at: str) -> tuple[list[M], bool]:

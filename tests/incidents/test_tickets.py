@@ -213,6 +213,19 @@ def test_of_many_incidents_of_one_ticket_each_filter_finds_its_own(cast):
         assert len(incidents_named("T-7")) == MOST, "the list of what stands elsewhere is short"
 
 
+def test_what_was_merged_under_one_ticket_is_named_once(cast, phish, other):
+    third, fourth = open_incident(cast.acme, 3), open_incident(cast.acme, 4)
+    with staff(cast):
+        enter(cast, phish, "T-1")
+        for each, ticket in ((other, "T-2"), (third, "T-3"), (fourth, "T-2")):
+            enter(cast, each, ticket)
+            merge_incidents(
+                kept=fresh(phish), gone=fresh(each), actor=cast.ana, reason="one attack"
+            )
+        told = [(each.ticket, each.number) for each in work_of(fresh(phish)).other_tickets]
+    assert told == [("T-2", other.number), ("T-3", third.number)]
+
+
 def test_a_ticket_leads_over_several_merges_to_where_the_mail_is(cast, phish):
     second, third = open_incident(cast.acme, 2), open_incident(cast.acme, 3)
     with staff(cast):
