@@ -253,13 +253,15 @@ def _step_lines(step: StepTold) -> Iterator[Line]:
     """Ordered, and over."""
     said = {"by": step.by, "step": step_words(step.kind)}
     label, why = step.label.rstrip("."), step.reason.rstrip(".")
-    told = " ".join(filter(None, (label and f"{label}.", why and f"Reason: {why}.")))
+    about = f"{label}." if label else ""
+    told = f"{about} Reason: {why}.".lstrip() if why else about
     if step.undoes is not None:
         lead = _("%(by)s ordered, to take a step back: %(step)s.") % said
     else:
         lead = _("%(by)s ordered: %(step)s.") % said
     whose = (step.mailbox,)
-    yield Line(step.asked_at, "action", lead, told, f"step-order:{step.id}", whose)
+    order = Line(step.asked_at, "action", lead, told, f"step-order:{step.id}", whose)
+    yield replace(order, text_for_client=about)
     result = RESULTS.get(step.state)
     if result is not None and step.finished_at is not None:
         tone = Tone.GOOD if step.is_done else Tone.ALARM if step.state == "failed" else Tone.NONE
