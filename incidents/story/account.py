@@ -110,11 +110,11 @@ def _changes(incident: Incident) -> list[SettingsTold]:
     if incident.kind != Incident.Kind.ACCOUNT or not incident.sender or _in_portal():
         return []
     return changes_told(
-        incident.tenant_id, incident.sender, _begins_at(incident), incident.resolved_at
+        incident.tenant_id, incident.sender, begins_at(incident), incident.resolved_at
     )
 
 
-def _begins_at(incident: Incident) -> datetime:
+def begins_at(incident: Incident) -> datetime:
     """What happened to the account before that is another story."""
     return min(incident.first_seen_at, incident.opened_at) - WINDOW
 
@@ -149,7 +149,7 @@ def _mails_in_its_name(incident: Incident) -> Iterator[Line]:
         sender=incident.sender,
         merged_into=None,
         cross_layer__contains=["internal_only"],
-        first_seen_at__range=(_begins_at(incident), until),
+        first_seen_at__range=(begins_at(incident), until),
     ).exclude(kind=Incident.Kind.ACCOUNT)
     others = others.annotate(first_subject=Subquery(first.values("subject")[:1]))
     for other in others.order_by("first_seen_at", "number")[:_MOST_MAILS]:
