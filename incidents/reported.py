@@ -18,6 +18,8 @@ from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
 
 REPORTED = "incidents.message.reported"
+# The code of her reason.
+SAID_BY_ANALYST = "said_by_analyst"
 # What a person can say; nobody reports a mail as graymail or as unscannable.
 SAYABLE = {
     one: VERDICT_WORDS[one]
@@ -76,6 +78,6 @@ def _word(
         internet_message_id=message.internet_message_id,
         fingerprint=message.fingerprint,
         verdict=verdict,
-        reasons=(Reason("said_by_analyst", f"{actor.name} judged it {said}: {reason}"),),
+        reasons=(Reason(SAID_BY_ANALYST, f"{actor.name} judged it {said}: {reason}"),),
         detail={"delivery_id": str(copy.id), "person": actor.name},
     )

@@ -58,7 +58,7 @@ class DigestForm(forms.Form):
 class _LetGoForm(forms.Form):
     reason = forms.CharField(
         label="Why is it safe?",
-        help_text="Stands in the log and in the report.",
+        help_text="Stands in the log and in our own report.",
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )

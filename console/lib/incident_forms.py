@@ -12,7 +12,7 @@ from incidents.models import LateVerdicts
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         label="Reason",
-        help_text="Stands in the log and in the report.",
+        help_text="Stands in the log and in our own report.",
         max_length=500,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),

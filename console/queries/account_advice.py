@@ -30,7 +30,8 @@ from console.queries.advising import Advice, question_of
 from incidents.account_told import changes_told
 from incidents.campaigns.moving import lineage
 from incidents.models import AccountSign, CallNote, Incident
-from incidents.signs import OF_SENDING, WINDOW
+from incidents.signs import OF_SENDING
+from incidents.story.account import begins_at
 from seg_bridge.outbound.behind import logins_behind, stops_of
 from seg_bridge.outbound.models import SenderStop, SubmissionLogin
 
@@ -222,7 +223,7 @@ def _is_a_sign(offer: Offer, signs: Sequence[AccountSign]) -> bool:
 
 def _added_ways(incident: Incident) -> str:
     """Ways to sign in that came with the signs stay, and nothing here takes them away."""
-    since = incident.first_seen_at - WINDOW
+    since = begins_at(incident)
     told = changes_told(incident.tenant_id, incident.sender, since, incident.resolved_at)
     ways = [
         words.removeprefix(_ADDED).rstrip(".")

@@ -85,7 +85,7 @@ def story_of(incident: Incident, *, is_plain: bool = False) -> StoryPage:
     title = told_title(incident.title) if is_plain else ""
     story = tell_story(incident, title=title, is_for_client=is_plain)
     if is_plain:  # which shows leads alone
-        lines = [replace(line, lead=line.lead.rstrip(": \u00a0")) for line in story.lines]
+        lines = [replace(line, lead=line.lead.rstrip(": \u00a0"), text="") for line in story.lines]
         story = replace(story, lines=lines)
     names = Names(one for line in story.lines for one in line.recipients)
     hrefs = {} if is_plain else _records(incident, story.lines)

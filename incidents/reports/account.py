@@ -57,14 +57,17 @@ def account_summary(part: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def account_for_client(part: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Without what weighs how much: that is the provider's own reckoning."""
+    """Without what weighs how much and why a step was ordered: that is the provider's own."""
     if part is None:
         return None
     signs = [
         {name: value for name, value in row.items() if name != "weight"} for row in part["signs"]
     ]
+    steps = [
+        {name: value for name, value in row.items() if name != "reason"} for row in part["steps"]
+    ]
     kept = {name: value for name, value in part.items() if name != "points"}
-    return kept | {"signs": signs}
+    return kept | {"signs": signs, "steps": steps}
 
 
 def _first(times: Sequence[str | None]) -> str | None:

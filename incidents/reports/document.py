@@ -24,6 +24,7 @@ from incidents.models import (
     Observation,
 )
 from incidents.models.mail import Layer, Place, Verdict
+from incidents.reported import SAID_BY_ANALYST
 from incidents.reports.account import (
     account_for_client,
     account_part,
@@ -62,7 +63,9 @@ def build_document(incident: Incident, *, audience: str, created_by: str) -> dic
         "key_times": [*_key_times(incident, copies, seen), *account_times(account)],
         "scope": _scope_part(incident, copies),
         "messages": [_message(message) for message in messages],
-        "verdicts": [_verdict(one) for one in seen if one.verdict or one.layer == Layer.GATEWAY],
+        "verdicts": [
+            _verdict(one, audience) for one in seen if one.verdict or one.layer == Layer.GATEWAY
+        ],
         "timeline": [
             {
                 "at": iso(line.at),
@@ -233,7 +236,7 @@ def _message(message: Message) -> dict[str, Any]:
     }
 
 
-def _verdict(seen: Observation) -> dict[str, Any]:
+def _verdict(seen: Observation, audience: str) -> dict[str, Any]:
     return {
         "at": iso(seen.observed_at),
         "layer": seen.layer,
@@ -245,9 +248,17 @@ def _verdict(seen: Observation) -> dict[str, Any]:
         "engine": f"{seen.engine} {seen.engine_version}".strip(),
         "rule": seen.rule,
         "action": seen.action,
-        "reasons": [reason["text"] for reason in seen.reasons],
+        "reasons": [_reason(each, audience) for each in seen.reasons],
         "source": f"observation:{seen.id}",
     }
+
+
+def _reason(reason: dict[str, Any], audience: str) -> str:
+    """“Ana judged it phishing: …”: why she did is not for the client."""
+    text = str(reason["text"])
+    if audience == "internal" or reason["code"] != SAID_BY_ANALYST:
+        return text
+    return f"{text.partition(': ')[0]}."
 
 
 def _actions(incident: Incident) -> list[dict[str, Any]]:
@@ -348,13 +359,15 @@ def _for_client(document: dict[str, Any]) -> dict[str, Any]:
         for name, value in document["case"].items()
         if name not in ("owner", "ticket", "ticket_link", "severity_parts", "cause")
     }
-    verdicts = [
-        {name: value for name, value in one.items() if name not in ("rule", "score")}
-        for one in document["verdicts"]
-    ]
-    account = account_for_client(document["account"])
     return document | {
         "case": case,
-        "verdicts": verdicts,
-        "account": account,
+        "verdicts": [
+            {name: value for name, value in one.items() if name not in ("rule", "score")}
+            for one in document["verdicts"]
+        ],
+        "actions": [
+            {name: value for name, value in one.items() if name != "reason"}
+            for one in document["actions"]
+        ],
+        "account": account_for_client(document["account"]),
     }

@@ -101,4 +101,7 @@ def _cut(lines: list[Line], most: int) -> list[Line]:
     half = most // 2
     lead = _("%(count)d more lines stand here.") % {"count": left_out}
     told = Line(lines[half].at, "action", lead, "The history has all of them.", "story:cut")
-    return [*lines[:half], told, *lines[half + left_out :]]
+    kept = [*lines[:half], told]
+    for line in lines[half + left_out :]:
+        kept.append(line.below(kept))
+    return kept

@@ -110,11 +110,11 @@ def _changes(incident: Incident) -> list[SettingsTold]:
     if incident.kind != Incident.Kind.ACCOUNT or not incident.sender or _in_portal():
         return []
     return changes_told(
-        incident.tenant_id, incident.sender, _begins_at(incident), incident.resolved_at
+        incident.tenant_id, incident.sender, begins_at(incident), incident.resolved_at
     )
 
 
-def _begins_at(incident: Incident) -> datetime:
+def begins_at(incident: Incident) -> datetime:
     """What happened to the account before that is another story."""
     return min(incident.first_seen_at, incident.opened_at) - WINDOW
 
@@ -149,7 +149,7 @@ def _mails_in_its_name(incident: Incident) -> Iterator[Line]:
         sender=incident.sender,
         merged_into=None,
         cross_layer__contains=["internal_only"],
-        first_seen_at__range=(_begins_at(incident), until),
+        first_seen_at__range=(begins_at(incident), until),
     ).exclude(kind=Incident.Kind.ACCOUNT)
     others = others.annotate(first_subject=Subquery(first.values("subject")[:1]))
     for other in others.order_by("first_seen_at", "number")[:_MOST_MAILS]:
@@ -253,13 +253,15 @@ def _step_lines(step: StepTold) -> Iterator[Line]:
     """Ordered, and over."""
     said = {"by": step.by, "step": step_words(step.kind)}
     label, why = step.label.rstrip("."), step.reason.rstrip(".")
-    told = " ".join(filter(None, (label and f"{label}.", why and f"Reason: {why}.")))
+    about = f"{label}." if label else ""
+    told = f"{about} Reason: {why}.".lstrip() if why else about
     if step.undoes is not None:
         lead = _("%(by)s ordered, to take a step back: %(step)s.") % said
     else:
         lead = _("%(by)s ordered: %(step)s.") % said
     whose = (step.mailbox,)
-    yield Line(step.asked_at, "action", lead, told, f"step-order:{step.id}", whose)
+    order = Line(step.asked_at, "action", lead, told, f"step-order:{step.id}", whose)
+    yield replace(order, text_for_client=about)
     result = RESULTS.get(step.state)
     if result is not None and step.finished_at is not None:
         tone = Tone.GOOD if step.is_done else Tone.ALARM if step.state == "failed" else Tone.NONE

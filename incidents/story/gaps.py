@@ -11,13 +11,11 @@ from incidents.account_told import not_looked_at
 from incidents.campaigns.moving import lineage
 from incidents.layers import blind_layers
 from incidents.models import AccountSign, Delivery, Incident, Message
+from incidents.signs import OF_SENDING
 from incidents.story.lines import join
 from incidents.words import LET_THROUGH, Direction
 from tenants.models import Mailbox
 from tenants.scope import Role, current_scope
-
-# Signs of what an account sent, not of somebody in its mailbox.
-_OF_SENDING = ("stopped", "burst")
 
 
 def not_checked(
@@ -69,6 +67,6 @@ def _locked_files(messages: Sequence[Message]) -> int:
 def _not_read_of_accounts(incident: Incident) -> list[str]:
     """Where somebody else may have been in the mailbox itself."""
     signs = AccountSign.objects.filter(tenant=incident.tenant_id, incident__in=lineage(incident))
-    if not signs.exclude(code__in=_OF_SENDING).exists():
+    if not signs.exclude(code__in=OF_SENDING).exists():
         return []
     return ["Which mails somebody else opened or copied: no log of that is read."]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop as _n
 from incidents.mail.signals.domains import Likeness
 from incidents.models import Delivery, Message, Observation
 from incidents.models.mail import Layer, Match, Outcome, Place, Verdict
-from incidents.story.lines import Line, Names, Tone, all_inboxes, number, place_words
+from incidents.story.lines import ABOVE, Line, Names, Tone, all_inboxes, number, place_words
 from incidents.story.reading import REPORT, is_told_by_answer, read_and_did
 from incidents.story.reported import reporters_words
 from incidents.story.sender import Client, proofs
@@ -45,7 +45,8 @@ _MATCHED = {
 class _Saying:
     """Words about one copy.  ``lead`` may hold ``{where}`` and ``{who}``, filled when it is known
     of how many copies they are true.  ``key`` keeps apart what is not one event.  ``reasons`` of a
-    verdict follow ``text``.
+    verdict follow ``text``, and ``hers``: what the client reads of it (None: all).  ``repeats``:
+    the reasons, where they stand in an earlier line.
     """
 
     lane: str
@@ -56,7 +57,8 @@ class _Saying:
     tone: Tone = Tone.NONE
     mark: Mark = Mark.OBSERVED
     reasons: str = ""
-    is_private: bool = False
+    hers: str | None = None
+    repeats: str = ""
 
 
 _Seen = Sequence[tuple[Observation, Delivery]]
@@ -90,7 +92,7 @@ def _as_told(saying: _Saying) -> _Saying:
     """Its reasons stand in an earlier line of the same mail."""
     if not saying.reasons:
         return saying
-    return replace(saying, lead=_ended(saying.lead), reasons="For the reasons above.")
+    return replace(saying, lead=_ended(saying.lead), reasons=ABOVE, repeats=saying.reasons)
 
 
 def _ended(lead: str) -> str:
@@ -106,19 +108,25 @@ def _line(saying: _Saying, pairs: _Seen, names: Names) -> Line:
     many = f"{number(len(pairs))} copies." if is_many else ""
     names_them = "{who}" in saying.lead
     where = place_words(saying.place, n) if saying.place else ""
+    hers = saying.hers
     lead = saying.lead.format(where=where, who=names.join(recipients), all=_all(saying.place, n))
     return Line(
         at=first.observed_at,
         lane=saying.lane,
         lead=lead,
-        text=" ".join(filter(None, (many, saying.text, saying.reasons))),
+        text=_joined(many, saying.text, saying.reasons),
         source=f"observation:{first.id}",
         recipients=recipients,
         names_them=names_them or names.are_all(recipients),
         tone=saying.tone,
         mark=saying.mark,
-        is_private=saying.is_private,
+        text_for_client=None if hers is None else _joined(many, hers, saying.reasons),
+        repeats=saying.repeats,
     )
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(filter(None, parts))
 
 
 def _all(place: str, n: int) -> str:
@@ -137,16 +145,16 @@ def _of_copy(
                 continue  # as it was to be expected
             if was_held and one.action in LET_THROUGH:
                 lead, text, why = _("Delivered it after all."), "Somebody had released it.", ""
+                shown = None
             else:
-                lead, text, why = _gateway_words(one, message, like, client)
+                lead, text, shown, why = _gateway_words(one, message, like, client)
             was_held = one.action == Outcome.HELD
             was_passed = one.action == Outcome.PASSED
-            yield _Saying("gateway", lead, text, "", _event(copy), reasons=why), one
+            yield _Saying("gateway", lead, text, "", _event(copy), reasons=why, hers=shown), one
             continue
         if one.layer == Layer.PERSON:
             lead, text = _report_words(one, copy, seen)
-            is_hers = one.source.startswith(REPORT)
-            yield _Saying("person", lead, text, "", one.source, is_private=is_hers), one
+            yield _Saying("person", lead, text, "", one.source, hers=""), one
             continue
         if copy.is_bypass and one.layer == Layer.MAILBOX and one.verdict is not None:
             yield (
@@ -166,8 +174,9 @@ def _of_copy(
         if one.verdict is not None:
             yield from _judged(one, copy)
             if one.layer == Layer.MAILBOX and (one.detail.get("decided") or {}).get("rule_id"):
-                text = f"{_rule_words(one)} It is for both layers."
-                yield _Saying("mailbox", _("Let it be."), text, "", copy.message_id), one
+                rule, hers = (f"{each} It is for both layers." for each in _rule_words(one))
+                lead = _("Let it be.")
+                yield _Saying("mailbox", lead, rule, "", copy.message_id, hers=hers), one
 
 
 def _event(copy: Delivery) -> Any:
@@ -226,7 +235,9 @@ def _place_words(one: Observation, copy: Delivery, before: str) -> _Saying | Non
 
 
 def _report_words(one: Observation, copy: Delivery, seen: Sequence[Observation]) -> tuple[str, str]:
-    """Who said what of it: somebody of the provider, else the recipient herself."""
+    """Who said what of it: somebody of the provider, else the recipient herself.  The text is what
+    she wrote to the provider, or for it.
+    """
     if one.source.startswith(REPORT):
         return reporters_words(one, is_first=read_and_did(copy, seen, one.observed_at))
     who = str(one.detail.get("person") or "").replace("{", "").replace("}", "")
@@ -243,46 +254,50 @@ def _report_words(one: Observation, copy: Delivery, seen: Sequence[Observation])
 
 def _gateway_words(
     one: Observation, message: Message, like: Likeness | None, client: Client
-) -> tuple[str, str, str]:
-    """Lead, text, and the reasons of a threat."""
+) -> tuple[str, str, str | None, str]:
+    """Lead, text, what the client reads of that (None: all), and the reasons of a threat."""
     if not one.mail and one.verdict is None and one.action in _FOLLOWED_UP:
         reply = str(one.detail.get("next_hop_reply") or "")
-        return _(_FOLLOWED_UP[Outcome(one.action)]), f"It said: “{reply}”." if reply else "", ""
+        text = f"It said: “{reply}”." if reply else ""
+        return _(_FOLLOWED_UP[Outcome(one.action)]), text, None, ""
     did = _(_GATEWAY_DID[Outcome(one.action or Outcome.UNKNOWN)])
     is_threat = bool(one.verdict) and Verdict(str(one.verdict)) not in (
         Verdict.CLEAN,
         Verdict.GRAYMAIL,
     )
-    parts = []
+    score = judged = ""
     if one.verdict is None:
         missing = "; ".join(one.detail.get("missing_why") or one.detail.get("missing") or ())
-        parts.append(f"An engine gave no answer{f' ({missing})' if missing else ''}.")
+        judged = f"An engine gave no answer{f' ({missing})' if missing else ''}."
     else:
         if one.score is not None:
             limit = one.score_limit
             acts = f"; {client.name} acts from {limit:g}" if limit is not None else ""
-            parts.append(f"Score {one.score:.1f}{acts}.")
+            score = f"Score {one.score:.1f}{acts}."
         if is_threat or one.score is None:
-            parts.append(f"Judged {VERDICT_WORDS_WITHIN[one.verdict]}.")
-    if one.action in LET_THROUGH:
-        parts.append(proofs(message.facts, like))
-    parts.append(_rule_words(one))
-    return did, " ".join(filter(None, parts)), _reasons(one) if is_threat else ""
+            judged = f"Judged {VERDICT_WORDS_WITHIN[one.verdict]}."
+    proven = proofs(message.facts, like) if one.action in LET_THROUGH else ""
+    rule, hers = _rule_words(one)
+    text, hers = _joined(score, judged, proven, rule), _joined(judged, proven, hers)
+    return did, text, hers, _reasons(one) if is_threat else ""
 
 
-def _rule_words(one: Observation) -> str:
-    """Which entry decided and whose it was; for a delivery also that there was none."""
+def _rule_words(one: Observation) -> tuple[str, str]:
+    """Which entry decided and whose it was; for a delivery also that there was none.  Then the same
+    as the client reads it.
+    """
     decided = one.detail.get("decided") or {}
     if decided.get("rule_id"):
         kind = "allow" if decided.get("by") == "allow" else "block"
         whom = f" (for {decided['recipient']} only)" if decided.get("recipient") else ""
         owner = f", set by {decided['owner']}" if decided.get("owner") else ""
         why = f": “{decided['reason']}”" if decided.get("reason") else ""
-        return f"The {kind} entry for {decided.get('value', '')}{whom} decided{owner}{why}."
+        decides = f"The {kind} entry for {decided.get('value', '')}{whom} decided"
+        return f"{decides}{owner}{why}.", f"{decides}."
     rule = one.rule
     if one.action in LET_THROUGH and not rule.startswith(("allow", "block")):
-        return "No allow entry was involved."
-    return f"{rule[:1].upper()}{rule[1:]}." if rule else ""
+        return ("No allow entry was involved.",) * 2
+    return f"{rule[:1].upper()}{rule[1:]}." if rule else "", ""
 
 
 def _reasons(one: Observation, *, without: str = "") -> str:

@@ -19,6 +19,7 @@ from incidents.models.mail import Place
 from incidents.words import Mark
 
 MOST_NAMES = 6
+ABOVE = "For the reasons above."
 _NUMBERS = (
     *(_n("No"), _n("One"), _n("Two"), _n("Three"), _n("Four"), _n("Five"), _n("Six")),
     *(_n("Seven"), _n("Eight"), _n("Nine"), _n("Ten"), _n("Eleven"), _n("Twelve")),
@@ -72,8 +73,9 @@ class Line:
 
     ``source`` names the raw record: ``observation:<id>``, ``job:<id>``, ``audit:<id>``; its kind
     says what a client may read (``_FOR_CLIENT``).
-    ``names_them``: the sentence says which recipients it is about.  ``is_private``: ``text`` is
-    what one of the client's people wrote to the provider, and stays there.
+    ``names_them``: the sentence says which recipients it is about.  ``text_for_client``: without
+    what somebody wrote to the provider, or for it; None: all of ``text``.  ``repeats``: reasons
+    that the text says stand above.
     """
 
     at: datetime
@@ -85,15 +87,22 @@ class Line:
     names_them: bool = False
     tone: Tone = Tone.NONE
     mark: Mark = Mark.OBSERVED
-    is_private: bool = False
+    text_for_client: str | None = None
+    repeats: str = ""
 
     def for_client(self) -> Line | None:
         """As the client may read it; None where not at all."""
         what = _FOR_CLIENT.get(self.source.partition(":")[0], ForClient.NOTHING)
         if what is ForClient.NOTHING:
             return None
-        is_cut = self.is_private or what is ForClient.LEAD
-        return replace(self, text="") if is_cut else self
+        hers = self.text if self.text_for_client is None else self.text_for_client
+        return replace(self, text="" if what is ForClient.LEAD else hers)
+
+    def below(self, lines: Iterable[Line]) -> Line:
+        """As it reads below these: with its reasons, where none of them says them."""
+        if not self.repeats or any(self.repeats in line.text for line in lines):
+            return self
+        return replace(self, text=self.text.replace(ABOVE, self.repeats))
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,17 +167,17 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
             texts.append(f"{who} stopped it. {number(failed)} not done.")
         elif failed:
             texts.append(f"{number(failed)} failed.")
-        if job.reason:
-            texts.append(f"Reason: {job.reason.rstrip('.')}.")
-        if at := looked_at_next.get(job.id):
-            texts.append(f"Next look at {at:%H:%M} UTC.")
+        why = f"Reason: {job.reason.rstrip('.')}." if job.reason else ""
+        at = looked_at_next.get(job.id)
+        look = f"Next look at {at:%H:%M} UTC." if at else ""
         yield Line(
             at=job.created_at,
             lane="action",
             lead=_(did) % {"by": job.requested_by, "copies": which},
-            text=" ".join(filter(None, texts)),
+            text=" ".join(filter(None, (*texts, why, look))),
             source=f"job:{job.id}",
             names_them=True,
+            text_for_client=" ".join(filter(None, (*texts, look))),
         )
 
 
@@ -288,12 +288,13 @@ def attachment_lines(incident: Incident) -> Iterator[Line]:
     ).select_related("comment")
     for file in files.order_by("created_at", "id")[:MOST]:
         is_internal = file.comment.is_internal
+        source = f"internal-attachment:{file.id}" if is_internal else f"attachment:{file.id}"
         yield Line(
             at=file.created_at,
             lane="person",
             lead=_("%(who)s added a file:") % {"who": file.comment.author_name},
             text=f"{file.name} ({file.kind}, {'internal' if is_internal else 'for the client'})",
-            source=f"{'internal-attachment' if is_internal else 'attachment'}:{file.id}",
+            source=source,
         )
 
 

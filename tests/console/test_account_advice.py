@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -14,6 +16,7 @@ from console.queries.account_advice import account_advice
 from console.queries.advising import Advice
 from incidents.models import AccountSign, Incident
 from incidents.services.comments import log_call
+from incidents.story import tell_story
 from seg_bridge.outbound.models import SubmissionLogin
 from seg_bridge.outbound.services import end_login, make_login
 from seg_bridge.outbound.stopping import lift_stop
@@ -96,6 +99,26 @@ def test_who_was_asked_is_not_asked_again_and_each_step_follows_the_last(
         off, on = (AccountStep.objects.get(kind=each) for each in ("disable", "enable"))
         AccountStep.objects.filter(id=on.id).update(undoes=off)
     assert advice(cast, incident).text == "Resolve"
+
+
+def test_advice_and_story_look_back_as_far(cast: Cast, incident: Incident, mailbox: Mailbox):
+    """An incident may be opened by a stop, long before the first sign that it is about."""
+    all_can_be_done(cast)
+    phone(cast, incident)
+    done(cast, incident, mailbox, "revoke_sessions")
+    done(cast, incident, mailbox, "disable_rule", "r-1")
+    with analyst(cast):
+        snapshot = MailboxSnapshot.objects.latest("taken_at")
+        MailboxSnapshot.objects.filter(id=snapshot.id).update(
+            changes=["New: way to sign in: phone (+84 900000077)."]
+        )
+        Incident.objects.filter(id=incident.id).update(
+            opened_at=snapshot.taken_at + timedelta(days=1),
+            first_seen_at=snapshot.taken_at + timedelta(days=20),
+        )
+        told = tell_story(Incident.objects.select_related("tenant").get(id=incident.id)).lines
+    assert [line for line in told if "+84 900000077" in line.text]
+    assert "+84 900000077" in advice(cast, incident).effect
 
 
 def test_a_rule_that_is_no_sign_is_left_alone(cast: Cast, incident: Incident, mailbox: Mailbox):

@@ -262,6 +262,7 @@ def test_pdf_csv_and_document_agree(cast: Cast, taken: Incident, audience: str):
         assert str(row.get("words", "")) in line["words"]
         assert line["result"] == row.get("result", "")
     assert ("points" in account, "weight" in account["signs"][0]) == (audience == "internal",) * 2
+    assert (NOTE in json.dumps(document), NOTE in text) == (audience == "internal",) * 2
     assert "points)" in text if audience == "internal" else "points" not in text
 
 
