@@ -27,7 +27,8 @@ def advised(
     """The next step, and the pull that waits for a yes where that is it."""
     jobs = Job.objects.filter(tenant=incident.tenant_id, incident=incident)
     if running := jobs.filter(kind=Job.Kind.PULL, state__in=_UNDER_WAY).first():
-        return Advice(job_words(running), "Each copy is read back. The job says how it goes.", "", "undo-2"), None
+        effect = "Each copy is read back. The job says how it goes."
+        return Advice(job_words(running), effect, "", "undo-2"), None
     is_blocked = jobs.filter(kind=Job.Kind.BLOCK, state=Job.State.DONE).exists()
     proposal = proposal_of(incident) if can_pull(incident, blind) else None
     if proposal is not None:
