@@ -12,7 +12,7 @@ from console.queries.blindness import Blind
 from console.queries.disagreements import Row as Contradiction
 from console.queries.rows import can_block, can_pull, copies_words, job_words
 from incidents.assessment import within_reach
-from incidents.models import CallNote, Incident, Job, PullProposal
+from incidents.models import CallNote, Disagreement, Incident, Job, PullProposal
 from incidents.proposals import waiting_for_a_yes
 from incidents.words import GRAVE
 
@@ -100,7 +100,8 @@ def advice_for(
             reverse("incident_pull", args=[incident.id]),
             "undo-2",
         )
-    repair = next((each.item for each in contradictions if each.is_proposal), None)
+    repairs = (each.item for each in contradictions if each.is_proposal)
+    repair = next((each for each in repairs if not (is_blocked and _blocks(each, incident))), None)
     if repair is not None:
         return Advice(
             "Accept the repair",
@@ -116,6 +117,12 @@ def advice_for(
         reverse("incident_resolve", args=[incident.id]),
         "check",
     )
+
+
+def _blocks(item: Disagreement, incident: Incident) -> bool:
+    """Its repair is what *Block sender* does."""
+    asked = ("block", "sender", incident.sender)
+    return tuple(item.proposal.get(each) for each in ("kind", "match", "value")) == asked
 
 
 def _without_a_pull(incident: Incident, sight: Blind, reach: int, *, is_blocked: bool) -> Advice:

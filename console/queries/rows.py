@@ -275,7 +275,10 @@ _OF_COPIES = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE)
 
 
 def job_words(job: Job) -> str:
-    """``Pull runs: 3 of 7``, ``Pulled 2, read back``: short, for it stands in a row."""
+    """``Pull runs: 3 of 7``, ``Pulled 2, verified``: short, for it stands in a row.
+
+    A copy that was gone before is told apart: nobody has moved it.
+    """
     doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
     total = job.counts.get("copies", 0)
     over = sum(job.counts.get(state, 0) for state in ("verified", "already", "gone"))
@@ -290,5 +293,8 @@ def job_words(job: Job) -> str:
         return f"{doing} left to the job before" if left else f"{doing}: no copy to act on"
     if not total:
         return done
-    failed = job.counts.get("failed", 0)
-    return f"{done} {over}, {failed} failed" if failed else f"{done} {over}, read back"
+    gone, failed = job.counts.get("gone", 0), job.counts.get("failed", 0)
+    told = [f"{done} {over - gone}"] if over > gone or not gone else [f"{doing}: none moved"]
+    told += [f"{gone} gone before"] if gone else []
+    told += [f"{failed} failed"] if failed else []
+    return ", ".join(told if len(told) > 1 else [*told, "verified"])

@@ -7,12 +7,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.models import Connection
-from incidents.models import Job
+from incidents.models import Incident, Job
 from incidents.remediation import block_sender
 from incidents.services.comments import log_call
 from seg_bridge.services import create_gate
 from tenants.audit import BAILEY
 from tenants.scope import maintenance_scope
+from tests.console.test_pages import open_phish
 from tests.console.test_queue import as_ana, counts, make, scope  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("no_broker")
@@ -241,3 +242,15 @@ def test_one_copy_is_spoken_of_as_one(as_ana, cast):  # noqa: F811
     seen = counts(copies=1, delivered=1, in_inbox=1)
     page, _queue = read(as_ana, delivered(cast, counts=seen, mailbox_verdict="phish"))
     assert page.advice.effect.startswith("It goes to a hidden folder")
+
+
+def test_a_repair_that_was_made_by_hand_is_not_recommended(as_ana, cast, gate):  # noqa: F811
+    incident = open_phish(cast.acme)
+    gone = counts(copies=1, delivered=1, removed=1)
+    with scope(cast):
+        Incident.objects.filter(id=incident.id).update(counts=gone)
+    assert read(as_ana, incident)[0].advice.text == "Accept the repair"
+
+    with scope(cast):
+        block_sender(incident=incident, actor=cast.ana, reason="fraud", expires_at=None)
+    assert read(as_ana, incident)[0].advice.text == "Resolve"

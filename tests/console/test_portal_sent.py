@@ -60,3 +60,19 @@ def test_the_month_counts_as_come_only_what_came(as_pia, cast):
         record([gateway_saw(cast.acme, "info@acme.example")])
         make_sense_of_backlog(cast.acme)
     assert "1 copy of mail came." in as_pia.get(reverse("portal")).content.decode()
+
+
+def test_the_console_says_of_held_mail_that_an_account_of_the_client_sent_it(
+    client, cast, settings
+):
+    settings.ROOT_URLCONF = "console.urls"
+    stop_the_ceo(cast)
+    client.force_login(cast.ana)
+    page = client.get(reverse("held")).content.decode()
+    assert page.count("sent by an account of Acme") == 5
+
+    with analyst(cast):
+        copy = Delivery.objects.order_by("id").first()
+    page = client.get(reverse("held_release", args=[copy.id])).content.decode()
+    assert "An account of Acme sent it" in page
+    assert "outside Acme" in page

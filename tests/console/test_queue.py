@@ -317,6 +317,20 @@ def test_a_row_about_access_speaks_of_no_mail(as_ana, cast):
 
 
 @pytest.mark.parametrize(
+    ("counted", "words"),
+    [
+        ({"copies": 2, "verified": 2}, "Pulled 2, verified"),
+        ({"copies": 2, "verified": 1, "already": 1}, "Pulled 2, verified"),
+        ({"copies": 3, "verified": 2, "gone": 1}, "Pulled 2, 1 gone before"),
+        ({"copies": 3, "verified": 1, "gone": 1, "failed": 1}, "Pulled 1, 1 gone before, 1 failed"),
+        ({"copies": 1, "gone": 1}, "Pull: none moved, 1 gone before"),
+    ],
+)
+def test_a_pull_that_is_over_counts_what_it_moved(counted, words):
+    assert job_words(Job(kind="pull", state="done", counts=counted, detail={})) == words
+
+
+@pytest.mark.parametrize(
     ("kind", "detail", "words"),
     [
         ("pull", {"left_to_other_jobs": 2}, "Pull left to the job before"),
