@@ -254,3 +254,11 @@ def test_a_repair_that_was_made_by_hand_is_not_recommended(as_ana, cast, gate): 
     with scope(cast):
         block_sender(incident=incident, actor=cast.ana, reason="fraud", expires_at=None)
     assert read(as_ana, incident)[0].advice.text == "Resolve"
+
+
+def test_a_call_counts_among_what_stands_under_comments(as_ana, cast):  # noqa: F811
+    incident = delivered(cast)
+    with scope(cast):
+        log_call(incident=incident, actor=cast.ana, whom="Irma", said="No payment was made.")
+    page = as_ana.get(reverse("incident", args=[incident.id])).content.decode()
+    assert '<h2 id="comments">Comments</h2><span class="count">1</span>' in page

@@ -72,7 +72,7 @@ def test_the_console_says_of_held_mail_that_an_account_of_the_client_sent_it(
     assert page.count("sent by an account of Acme") == 5
 
     with analyst(cast):
-        copy = Delivery.objects.order_by("id").first()
+        copy = Delivery.objects.order_by("id")[0]
     page = client.get(reverse("held_release", args=[copy.id])).content.decode()
     assert "An account of Acme sent it" in page
     assert "outside Acme" in page
