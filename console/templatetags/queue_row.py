@@ -38,7 +38,7 @@ _TAKE = """\
  data-key-does="Assign to me" aria-keyshortcuts="a">Take</button></form>"""
 _BLIND = '<span class="word" data-tone="high">blind since {}</span>'
 _NOTHING = SafeString()
-_NO_MAIL = SafeString('<span class="dim">–</span>')
+_NO_MAIL = SafeString('<span class="dim none">–</span>')
 
 
 @register.simple_tag(takes_context=True)
