@@ -237,10 +237,14 @@ def copy_row(copy: Delivery, seen: Sequence[Observation] = ()) -> CopyRow:
         replied_at=copy.replied_at,
         forwarded_at=copy.forwarded_at,
         verified_at=copy.verified_at,
-        is_threat=is_threat(copy.gateway_verdict) or is_threat(copy.mailbox_verdict),
+        is_threat=any(map(is_threat, _said_of(copy))),
         match=copy.match_reason or copy.get_match_display(),
         message_id=copy.message_id,
     )
+
+
+def _said_of(copy: Delivery) -> tuple[str, str, str]:
+    return copy.gateway_verdict, copy.mailbox_verdict, copy.person_verdict
 
 
 def can_look(sight: Blind, copies: Sequence[Delivery]) -> bool:

@@ -240,7 +240,7 @@ def did_and_next(
     if incident.finding:
         return "Noticed by Bailey", next_step_of(incident.finding) if incident.is_open else ""
     if incident.kind == Incident.Kind.ACCOUNT and incident.is_open:
-        noticed = "Noticed by Bailey" if incident.is_without_mail else "Gateway stopped the sender"
+        noticed = "Noticed by Bailey" if incident.is_without_mail else "Gateway stopped it"
         is_new = incident.state == Incident.State.NEW and incident.acted_at is None
         if incident.acted_at is not None:
             noticed = "Steps at the account"

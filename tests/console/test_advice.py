@@ -7,7 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.models import Connection
-from incidents.models import Job
+from console.queries.incident import copy_row
+from incidents.models import Delivery, Job
 from incidents.remediation import block_sender
 from seg_bridge.services import create_gate
 from tenants.audit import BAILEY
@@ -187,6 +188,13 @@ def test_an_account_is_secured_by_a_call_and_its_own_mailbox_is_not_blocked(as_a
     assert page.advice.text == "Call the contact"
     assert "the password of ceo@acme.example" in page.advice.effect
     assert "Block sender" not in [other.text for other in page.others]
-    assert "Gateway stopped the sender" in queue
+    assert "Gateway stopped it" in queue
     text = as_ana.get(reverse("incident", args=[incident.id])).content.decode()
     assert reverse("client_outbound", args=["acme"]) in text
+
+
+def test_a_copy_that_people_condemn_is_in_a_bad_place_though_both_layers_passed_it():
+    copy = Delivery(recipient="info@acme.example", place="inbox", gateway_verdict="clean")
+    assert not copy_row(copy).is_threat
+    copy.person_verdict = "phish"
+    assert copy_row(copy).is_threat

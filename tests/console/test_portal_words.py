@@ -280,3 +280,14 @@ def test_what_was_asked_on_two_that_became_one_is_answered_with_it(as_pia, cast)
         one.refresh_from_db()
         stop_waiting(incident=one, actor=cast.ana, answer="No money, no reader.")
     assert as_pia.get(reverse("portal")).context["page"].needs == []
+
+
+def test_a_harmless_mail_that_a_rule_holds_is_not_held_for_being_clean(as_pia, cast):
+    copy = hold(cast.acme, verdict=Verdict.CLEAN, rule="block of Acme: sender eve@evil.example")
+    for page in ("portal", "portal_held"):
+        text = as_pia.get(reverse(page)).content.decode()
+        assert "By a rule" in text
+        assert "Clean" not in text
+    asked = as_pia.get(reverse("portal_held_ask", args=[copy.id])).content.decode()
+    assert "By a rule" in asked
+    assert "Clean" not in asked
