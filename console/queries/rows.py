@@ -278,7 +278,8 @@ def job_words(job: Job) -> str:
     """``Pull runs: 3 of 7``, ``Pulled 2, read back``: short, for it stands in a row."""
     doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
     total = job.counts.get("copies", 0)
-    over = sum(job.counts.get(state, 0) for state in ("verified", "already", "gone"))
+    made, gone = (_over(job, *states) for states in (("verified", "already"), ("gone",)))
+    over = made + gone
     if who := job.detail.get("stopped_by"):
         return f"{doing} stopped by {who}: {over} of {total} done"
     if not job.is_over:
@@ -290,5 +291,18 @@ def job_words(job: Job) -> str:
         return f"{doing} left to the job before" if left else f"{doing}: no copy to act on"
     if not total:
         return done
-    failed = job.counts.get("failed", 0)
-    return f"{done} {over}, {failed} failed" if failed else f"{done} {over}, read back"
+    return _made_words(job, doing, done, made, gone)
+
+
+def _made_words(job: Job, doing: str, done: str, made: int, gone: int) -> str:
+    failed = _over(job, "failed")
+    if not made and not failed:
+        return f"{doing}: {gone} gone already"
+    rest = [f"{n} {how}" for n, how in ((failed, "failed"), (gone, "gone")) if n]
+    if not rest and job.kind != Job.Kind.RELEASE:  # where that arrived is looked at later
+        rest = ["read back"]
+    return ", ".join([f"{done} {made}", *rest])
+
+
+def _over(job: Job, *states: str) -> int:
+    return sum(job.counts.get(state, 0) for state in states)

@@ -189,8 +189,24 @@ def test_an_account_is_secured_by_a_call_and_its_own_mailbox_is_not_blocked(as_a
     assert "the password of ceo@acme.example" in page.advice.effect
     assert "Block sender" not in [other.text for other in page.others]
     assert "Gateway stopped it" in queue
+    assert "Release 5 copies" not in [other.text for other in page.others], "nobody wrote them"
     text = as_ana.get(reverse("incident", args=[incident.id])).content.decode()
     assert reverse("client_outbound", args=["acme"]) in text
+
+
+def test_a_stop_that_was_a_false_alarm_lets_its_mail_go(as_ana, cast, gate):  # noqa: F811
+    closed = {"state": "resolved", "resolved_at": timezone.now()}
+    values = {"kind": "account", "sender": "ceo@acme.example", "counts": counts(copies=5, held=5)}
+    incident = delivered(cast, **values, **closed, classification="false_positive")
+    page, _ = read(as_ana, incident)
+    assert "Release 5 copies" in [other.text for other in page.others]
+
+
+@pytest.mark.parametrize(("kind", "is_chosen"), [("account", True), ("phish", False)])
+def test_what_most_likely_caused_it_is_chosen_first(as_ana, cast, kind, is_chosen):  # noqa: F811
+    incident = delivered(cast, kind=kind)
+    page = as_ana.get(reverse("incident_resolve", args=[incident.id])).content.decode()
+    assert ('<option value="account" selected' in page) is is_chosen
 
 
 def test_a_copy_that_people_condemn_is_in_a_bad_place_though_both_layers_passed_it():

@@ -328,6 +328,23 @@ def test_a_job_without_copies_does_not_say_that_it_did_something(kind, detail, w
     assert job_words(Job(kind=kind, state="done", counts={"copies": 0}, detail=detail)) == words
 
 
+@pytest.mark.parametrize(
+    ("kind", "counts", "words"),
+    [
+        ("pull", {"verified": 2}, "Pulled 2, read back"),
+        ("pull", {"verified": 1, "already": 1}, "Pulled 2, read back"),
+        ("pull", {"verified": 1, "gone": 1}, "Pulled 1, 1 gone"),
+        ("pull", {"gone": 2}, "Pull: 2 gone already"),
+        ("pull", {"verified": 1, "failed": 1}, "Pulled 1, 1 failed"),
+        ("restore", {"verified": 2}, "Restored 2, read back"),
+        ("release", {"verified": 2}, "Released 2"),
+    ],
+)
+def test_a_job_says_no_more_than_was_done(kind, counts, words):
+    numbers = {"copies": sum(counts.values())} | counts
+    assert job_words(Job(kind=kind, state="done", counts=numbers)) == words
+
+
 def test_what_is_exposed_reads_aloud_as_a_list():
     """Dots are for the eye alone; without a pause "2 in inbox1 read" is read as one word."""
     said = exposed([Part("2 in inbox", "crit"), Part("1 read", "high")])
