@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop as _n
 from django.utils.translation import ngettext
 
 from console.lib.cursor import newest_first
-from console.queries.incident import CopyRow, copy_row
+from console.queries.incident import CopyRow, copy_rows
 from console.queries.mail import page_of
 from console.queries.portal_told import told_exposure, told_title
 from incidents.access import access_one
@@ -375,7 +375,7 @@ def copies_of_shared(shared: SharedIncident, cursor: str) -> tuple[list[CopyRow]
     copies = Delivery.objects.filter(message__memberships__incident=shared.incident)
     found, older = newest_first(copies, cursor, at="received_at")
     history = history_of(found)
-    return [copy_row(copy, history.get(copy.id, ())) for copy in found], older
+    return copy_rows(found, history), older
 
 
 def words_on(incident: Incident) -> list[Comment | ClientWord]:

@@ -234,7 +234,8 @@ def did_and_next(
 
     ``pull_waits``: copies of a pull that is prepared and waits for a yes.
     """
-    did = job_words(job) if job else "Nothing done yet"
+    reach = within_reach(incident.counts)
+    did = job_words(job, is_earlier=reach > 0) if job else "Nothing done yet"
     if job and not job.is_over:
         return did, ""
     if incident.finding:
@@ -248,7 +249,7 @@ def did_and_next(
     if pull_waits and can_pull(incident, sight):
         return did, "Pull waits for approval"
     held = incident.counts.get("held", 0)
-    if reach := within_reach(incident.counts):
+    if reach:
         if can_pull(incident, sight):
             return did, f"Pull {copies_words(reach)}"
         is_blocked = job is not None and job.kind == Job.Kind.BLOCK
@@ -274,8 +275,11 @@ _DOING = {
 _OF_COPIES = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE)
 
 
-def job_words(job: Job) -> str:
-    """``Pull runs: 3 of 7``, ``Pulled 2, read back``: short, for it stands in a row."""
+def job_words(job: Job, *, is_earlier: bool = False) -> str:
+    """``Pull runs: 3 of 7``, ``Pulled 2, read back``: short, for it stands in a row.
+
+    ``is_earlier``: copies are within reach again, so that a pull was not the end: ``Pulled 2 before``.
+    """
     doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
     total = job.counts.get("copies", 0)
     made, gone = (_over(job, *states) for states in (("verified", "already"), ("gone",)))
@@ -291,6 +295,8 @@ def job_words(job: Job) -> str:
         return f"{doing} left to the job before" if left else f"{doing}: no copy to act on"
     if not total:
         return done
+    if is_earlier and job.kind == Job.Kind.PULL and made and job.state == Job.State.DONE:
+        return f"{done} {made} before"
     return _made_words(job, doing, done, made, gone)
 
 

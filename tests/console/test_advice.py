@@ -7,8 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.models import Connection
-from console.queries.incident import copy_row
-from incidents.models import Delivery, Job
+from console.queries.incident import copy_rows
+from incidents.models import Delivery, Job, Message
 from incidents.remediation import block_sender
 from seg_bridge.services import create_gate
 from tenants.audit import BAILEY
@@ -209,8 +209,10 @@ def test_what_most_likely_caused_it_is_chosen_first(as_ana, cast, kind, is_chose
     assert ('<option value="account" selected' in page) is is_chosen
 
 
-def test_a_copy_that_people_condemn_is_in_a_bad_place_though_both_layers_passed_it():
-    copy = Delivery(recipient="info@acme.example", place="inbox", gateway_verdict="clean")
-    assert not copy_row(copy).is_threat
-    copy.person_verdict = "phish"
-    assert copy_row(copy).is_threat
+def test_a_copy_is_in_a_bad_place_where_a_person_condemns_one_of_its_mail():
+    mails = {"place": "inbox", "gateway_verdict": "clean"}
+    one, two = Message(), Message()
+    copies = [Delivery(message=mail, **mails) for mail in (one, one, two)]
+    assert [row.is_threat for row in copy_rows(copies)] == [False, False, False]
+    copies[0].person_verdict = "phish"
+    assert [row.is_threat for row in copy_rows(copies)] == [True, True, False]
