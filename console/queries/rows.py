@@ -278,7 +278,7 @@ _OF_COPIES = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE)
 def job_words(job: Job, *, is_earlier: bool = False) -> str:
     """``Pull runs: 3 of 7``, ``Pulled 2, read back``: short, for it stands in a row.
 
-    ``is_earlier``: copies are within reach again, so that a pull was not the end: ``Pulled 2 before``.
+    ``is_earlier``: copies are within reach again, a pull was not the end: ``Pulled 2 before``.
     """
     doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
     total = job.counts.get("copies", 0)

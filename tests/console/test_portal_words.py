@@ -130,11 +130,11 @@ def test_what_an_account_of_the_clients_own_sent_is_told_and_not_asked_for(as_pi
     assert reverse("portal_held_ask", args=[copy.id]) not in page
     assert "Ask for it" not in page
 
-    for answer in (
+    for refused in (
         as_pia.get(reverse("portal_held_ask", args=[copy.id])),
         as_pia.post(reverse("portal_held_ask", args=[copy.id]), {"text": "Ours."}),
     ):
-        assert answer.status_code == 404
+        assert refused.status_code == 404
     assert words(cast) == []
 
 
