@@ -172,7 +172,9 @@ def other_actions(
         wish.append(Advice("Block sender", "", question_of(incident, "block"), "ban"))
     if incident.counts.get("removed"):
         wish.append(Advice("Restore", "", question_of(incident, "restore"), "corner-up-left"))
-    if held := int(incident.counts.get("held", 0)):
+    # Of an account in other hands nobody waits for what it sent; the list of held mail has it.
+    is_its_own = incident.kind != Incident.Kind.ACCOUNT or incident.is_called_harmless
+    if (held := int(incident.counts.get("held", 0))) and is_its_own:
         text = f"Release {copies_words(held)}"
         wish.append(Advice(text, "", question_of(incident, "release"), "send"))
     if incident.is_open:

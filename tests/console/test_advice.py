@@ -7,7 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.models import Connection
-from incidents.models import Incident, Job
+from console.queries.incident import copy_rows
+from incidents.models import Delivery, Incident, Job, Message
 from incidents.remediation import block_sender
 from incidents.services.comments import log_call
 from seg_bridge.services import create_gate
@@ -189,7 +190,8 @@ def test_an_account_is_secured_by_a_call_and_its_own_mailbox_is_not_blocked(as_a
     assert page.advice.text == "Call the contact"
     assert "the password of ceo@acme.example" in page.advice.effect
     assert "Block sender" not in [other.text for other in page.others]
-    assert "Gateway stopped the sender" in queue
+    assert "Gateway stopped it" in queue
+    assert "Release 5 copies" not in [other.text for other in page.others], "nobody wrote them"
     text = as_ana.get(reverse("incident", args=[incident.id])).content.decode()
     assert reverse("client_outbound", args=["acme"]) in text
 
@@ -254,3 +256,27 @@ def test_a_repair_that_was_made_by_hand_is_not_recommended(as_ana, cast, gate): 
     with scope(cast):
         block_sender(incident=incident, actor=cast.ana, reason="fraud", expires_at=None)
     assert read(as_ana, incident)[0].advice.text == "Resolve"
+
+
+def test_a_stop_that_was_a_false_alarm_lets_its_mail_go(as_ana, cast, gate):  # noqa: F811
+    closed = {"state": "resolved", "resolved_at": timezone.now()}
+    values = {"kind": "account", "sender": "ceo@acme.example", "counts": counts(copies=5, held=5)}
+    incident = delivered(cast, **values, **closed, classification="false_positive")
+    page, _ = read(as_ana, incident)
+    assert "Release 5 copies" in [other.text for other in page.others]
+
+
+@pytest.mark.parametrize(("kind", "is_chosen"), [("account", True), ("phish", False)])
+def test_what_most_likely_caused_it_is_chosen_first(as_ana, cast, kind, is_chosen):  # noqa: F811
+    incident = delivered(cast, kind=kind)
+    page = as_ana.get(reverse("incident_resolve", args=[incident.id])).content.decode()
+    assert ('<option value="account" selected' in page) is is_chosen
+
+
+def test_a_copy_is_in_a_bad_place_where_a_person_condemns_one_of_its_mail():
+    mails = {"place": "inbox", "gateway_verdict": "clean"}
+    one, two = Message(), Message()
+    copies = [Delivery(message=mail, **mails) for mail in (one, one, two)]
+    assert [row.is_threat for row in copy_rows(copies)] == [False, False, False]
+    copies[0].person_verdict = "phish"
+    assert [row.is_threat for row in copy_rows(copies)] == [True, True, False]
