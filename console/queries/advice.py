@@ -10,12 +10,16 @@ from console.queries.account_advice import account_advice
 from console.queries.advising import Advice, question_of
 from console.queries.blindness import Blind
 from console.queries.disagreements import Row as Contradiction
-from console.queries.rows import can_block, can_pull, copies_words, job_words
+from console.queries.rows import (
+    can_block,
+    can_pull,
+    copies_words,
+    job_words,
+    to_be_called_about,
+)
 from incidents.assessment import within_reach
-from incidents.campaigns.moving import lineage
-from incidents.models import CallNote, Disagreement, Incident, Job, PullProposal
+from incidents.models import Disagreement, Incident, Job, PullProposal
 from incidents.proposals import waiting_for_a_yes
-from incidents.words import GRAVE
 
 _PULLED = "They go to a hidden folder, and each is read back. Reversible."
 _PULLED_ONE = "It goes to a hidden folder, and is read back. Reversible."
@@ -34,7 +38,7 @@ def advised(
     proposal = proposal_of(incident) if can_pull(incident, blind) else None
     if proposal is not None:
         return _approval(proposal), proposal
-    if _asks_for_a_call(incident):
+    if to_be_called_about([incident]):
         return _call(incident), None
     return advice_for(incident, blind, contradictions, is_blocked=is_blocked), None
 
@@ -54,19 +58,7 @@ def _pulled(n: int) -> str:
     return _PULLED_ONE if n == 1 else _PULLED
 
 
-def _asks_for_a_call(incident: Incident) -> bool:
-    """No copy is left to fetch, but somebody answered or passed it on, and nobody has phoned."""
-    if incident.kind == Incident.Kind.ACCOUNT or within_reach(incident.counts):
-        return False
-    is_answered = incident.counts.get("replied") or incident.counts.get("forwarded")
-    if not is_answered or incident.kind not in GRAVE:
-        return False
-    calls = CallNote.objects.filter(tenant=incident.tenant_id, incident__in=lineage(incident))
-    return not calls.exists()
-
-
 def _call(incident: Incident) -> Advice:
-    """A copy that is gone does not bring back money or a password that was sent."""
     done = [
         f"{n} {words}"
         for n, words in (

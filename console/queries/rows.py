@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,9 +22,9 @@ from console.queries.findings import next_step_of
 from console.queries.user_reports import reporters_of, reporters_words
 from incidents.assessment import within_reach
 from incidents.client_words import unread_answers
-from incidents.models import Incident, Job, PullProposal
+from incidents.models import CallNote, Incident, Job, PullProposal
 from incidents.proposals import waiting_for_a_yes
-from incidents.words import differ
+from incidents.words import GRAVE, differ
 from tenants.models import Person
 
 _ANY_ID = UUID(int=0)
@@ -91,6 +92,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
     reporters = reporters_of(incidents)
     against = others_against(incidents)
     waiting = pulls_waiting(incidents)
+    to_call = to_be_called_about(incidents)
     return [
         _row(
             incident,
@@ -102,6 +104,7 @@ def rows_for(incidents: Iterable[Incident], person: Person) -> list[Row]:
             reporters_words(reporters.get(incident.id, 0)),
             against.get(incident.id, ""),
             pull_waits=waiting.get(incident.id, 0),
+            needs_call=incident.id in to_call,
             has_answer=incident.id in answered,
         )
         for incident in incidents
@@ -134,6 +137,27 @@ def pulls_waiting(incidents: Iterable[Incident]) -> dict[UUID, int]:
     return dict(rows.values_list("incident_id", "waiting"))
 
 
+def to_be_called_about(incidents: Iterable[Incident]) -> set[UUID]:
+    """Those of which no copy is left to fetch, but somebody answered or passed it on, and nobody
+    has phoned: a copy that is gone brings back no money and no password that was sent.
+    """
+    answered = {incident.id for incident in incidents if _was_answered(incident)}
+    if not answered:
+        return answered
+    calls = CallNote.objects.filter(
+        Q(incident__in=answered) | Q(incident__merged_into__in=answered)
+    )
+    about = calls.values_list("incident_id", "incident__merged_into_id")
+    return answered - {each for both in about for each in both}
+
+
+def _was_answered(incident: Incident) -> bool:
+    counts = incident.counts
+    is_answered = counts.get("replied") or counts.get("forwarded")
+    is_open = incident.is_open and not within_reach(counts)
+    return bool(is_answered) and is_open and incident.kind in GRAVE
+
+
 def _row(
     incident: Incident,
     now: datetime,
@@ -145,13 +169,14 @@ def _row(
     against: str,
     *,
     pull_waits: int,
+    needs_call: bool,
     has_answer: bool,
 ) -> Row:
     blind = blindness.of(incident.tenant_id)
     sla = sla_left(incident, now)
     gateway = layer_word(incident.gateway_verdict, incident, "gateway", blind.gateway_since)
     mailbox = layer_word(incident.mailbox_verdict, incident, "mailbox", blind.mailbox_since)
-    did, next_step = did_and_next(incident, job, blind, pull_waits)
+    did, next_step = did_and_next(incident, job, blind, pull_waits, needs_call=needs_call)
     next_step = "Read the client's answer" if has_answer else next_step
     return Row(
         id=incident.id,
@@ -228,11 +253,17 @@ def can_block(incident: Incident, sight: Blind) -> bool:
 
 
 def did_and_next(
-    incident: Incident, job: Job | None, sight: Blind, pull_waits: int = 0
+    incident: Incident,
+    job: Job | None,
+    sight: Blind,
+    pull_waits: int = 0,
+    *,
+    needs_call: bool = False,
 ) -> tuple[str, str]:
     """What Bailey did last, and what is to be done with the layers that the client has.
 
-    ``pull_waits``: copies of a pull that is prepared and waits for a yes.
+    ``pull_waits``: copies of a pull that is prepared and waits for a yes; ``needs_call``: of
+    ``to_be_called_about``.
     """
     reach = within_reach(incident.counts)
     did = job_words(job, is_earlier=reach > 0) if job else "Nothing done yet"
@@ -255,6 +286,8 @@ def did_and_next(
         is_blocked = job is not None and job.kind == Job.Kind.BLOCK
         blocks_next = can_block(incident, sight) and not is_blocked
         return did, "Block the sender" if blocks_next else "Tell the recipients"
+    if needs_call:
+        return did, "Call the contact"
     if held and not job:
         return f"Gateway holds {copies_words(held)}", "Release or keep"
     return did, "Confirm and resolve" if incident.is_open else ""

@@ -227,15 +227,17 @@ def test_after_the_pull_of_answered_fraud_the_contact_is_called_before_it_is_res
         Connection.objects.create(tenant=cast.acme)
     gone = counts(copies=2, delivered=2, removed=2, read=2, replied=1, forwarded=1)
     incident = delivered(cast, counts=gone, kind="bec")
-    page, _queue = read(as_ana, incident)
+    page, queue = read(as_ana, incident)
     assert page.advice.text == "Call the contact"
+    assert "Call the contact" in queue
     assert page.advice.effect.startswith("1 replied, 1 passed on: ask what was sent or paid")
     assert page.advice.href == reverse("incident_call", args=[incident.id])
 
     with scope(cast):
         log_call(incident=incident, actor=cast.ana, whom="Irma", said="No payment was made.")
-    page, _queue = read(as_ana, incident)
+    page, queue = read(as_ana, incident)
     assert page.advice.text == "Resolve"
+    assert "Confirm and resolve" in queue
 
 
 def test_one_copy_is_spoken_of_as_one(as_ana, cast):  # noqa: F811
