@@ -14,6 +14,7 @@ from api_bridge.accounts.shapes import AppGrant, Settings
 from api_bridge.models import Connection
 from console.queries.account_advice import account_advice
 from console.queries.advising import Advice
+from incidents.intake import record
 from incidents.models import AccountSign, Incident
 from incidents.services.comments import log_call
 from incidents.story import tell_story
@@ -22,10 +23,10 @@ from seg_bridge.outbound.services import end_login, make_login
 from seg_bridge.outbound.stopping import lift_stop
 from tenants.ids import new_id
 from tenants.models import Domain, Mailbox
-from tenants.scope import maintenance_scope
+from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.console.test_accounts import incident, mailbox, read
 from tests.factories import Cast
-from tests.seg_bridge.outbound.parts import CEO, analyst, stop_the_ceo, stops
+from tests.seg_bridge.outbound.parts import CEO, analyst, sent, stop_the_ceo, stops
 
 __all__ = ["incident", "mailbox"]
 pytestmark = pytest.mark.usefixtures("no_broker")
@@ -188,6 +189,18 @@ def test_who_sends_by_a_login_alone_has_nobody_in_the_account(cast: Cast, ceo: M
     assert advice(cast, case).text == "Let it send again"
     lift(cast)
     assert advice(cast, case).text == "Resolve"
+
+
+def test_what_her_own_mail_host_sent_came_by_no_login_that_has_ended(cast: Cast, ceo: Mailbox):
+    """Some by a login, and some by way of her mailbox, which somebody may be in."""
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        record([sent(cast, 0, detail={"sent_by": {"by": "host 192.0.2.1", "mailbox": CEO}})])
+    case = stopped_by_a_login(cast)
+    asked = advice(cast, case)
+    assert asked.text == "End its sessions"
+    for kind in ("revoke_sessions", "new_password"):
+        done(cast, case, ceo, kind)
+    assert advice(cast, case).text == "Let it send again"
 
 
 def test_who_has_somebody_in_the_account_sends_again_at_last(cast: Cast, ceo: Mailbox):
