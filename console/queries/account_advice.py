@@ -72,7 +72,8 @@ def account_advice(incident: Incident) -> Advice:
     wanted.sort(key=lambda each: (each.kind == Kind.NEW_PASSWORD, bool(each.target)))
     under_way = [step for step in steps if step.state in AccountStep.OPEN]
     if offer := _next_of(wanted, under_way):
-        return _shut_out(incident, offer, steps)
+        before = wanted[: wanted.index(offer)] if offer.kind == Kind.NEW_PASSWORD else []
+        return _shut_out(incident, offer, steps, _missing(offers, before))
     if under_way:
         return _wait(under_way)
     missing = "" if is_by_login else _missing(offers, wanted)
@@ -97,14 +98,18 @@ def _end_login(incident: Incident, login: SubmissionLogin) -> Advice:
     return Advice("End the login", effect, href, "x")
 
 
-def _shut_out(incident: Incident, offer: Offer, steps: Sequence[AccountStep]) -> Advice:
+def _shut_out(
+    incident: Incident, offer: Offer, steps: Sequence[AccountStep], missing: str
+) -> Advice:
+    """``missing``: what comes before it and cannot be done from here, "" where nothing does."""
     query = urlencode({"kind": offer.kind, "target": offer.target})
     is_while_off = offer.kind == Kind.NEW_PASSWORD and _switched_off(steps) is not None
     impact = _WHILE_OFF if is_while_off else offer.impact
     mine = (each for each in steps if (each.kind, each.target) == (offer.kind, offer.target))
     last = next(mine, None)
     failed = f"The last try failed: {last.words}" if last and last.state == State.FAILED else ""
-    effect = " ".join(filter(None, (failed, impact, offer.leads, _added_ways(incident))))
+    said = (missing, failed, impact, offer.leads, _added_ways(incident))
+    effect = " ".join(filter(None, said))
     return Advice(offer.words, effect, f"{question_of(incident, 'step')}?{query}", "shield")
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from api_bridge.access.models import Grant
+from api_bridge.access.models import Grant, Purpose
 from api_bridge.accounts.models import AccountStep, MailboxSnapshot
 from api_bridge.accounts.shapes import AppGrant, Settings
 from api_bridge.models import Connection
@@ -241,6 +241,25 @@ def test_without_the_consent_it_says_what_is_left(cast: Cast, incident: Incident
     assert last.text == "Resolve"
     assert "“End its sessions”" in last.effect
     assert "The client has not consented to “Account response”." in last.effect
+
+
+def test_the_password_names_what_comes_before_it_and_cannot_be_done_from_here(
+    cast: Cast, incident: Incident
+):
+    phone(cast, incident)
+    with analyst(cast):
+        Grant.objects.create(
+            tenant=cast.acme,
+            connection=Connection.objects.get(),
+            purpose=Purpose.RESPOND,
+            roles=["User-PasswordProfile.ReadWrite.All", "User.Read.All"],
+            granted_at=timezone.now(),
+            checked_at=timezone.now(),
+        )
+    asked = advice(cast, incident)
+    assert asked.text == "Ask for a new password"
+    assert asked.effect.startswith("At the mail host first: “End its sessions”")
+    assert "is not granted." in asked.effect
 
 
 @pytest.mark.parametrize("whose", ["its own", "another's"])
