@@ -162,7 +162,8 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
         failed = job.counts.get(Intent.State.FAILED, 0)
         texts = [note]
         if not job.is_over and n:
-            texts.append(f"{number(over)} of {n} done so far.")
+            so_far = number(over) if over else "None"
+            texts.append(f"{so_far} of {n} done so far.")
         if who := job.detail.get("stopped_by"):
             texts.append(f"{who} stopped it. {number(failed)} not done.")
         elif failed:

@@ -103,7 +103,7 @@ def test_the_client_still_reads_what_was_seen_and_done(cfo: Cast, told: Incident
     )
     assert "Judged fraud (0.97): The sender shows the name of Karla Berg." in hers
     assert "Ana judged it phishing." in hers
-    assert [line for line in hers if line.startswith("Ana is pulling both copies. Reversible.")]
+    assert "Ana is pulling both copies. Reversible. None of 2 done so far." in hers
 
 
 def test_nor_is_it_in_the_portal(cfo: Cast, told: Incident):
