@@ -52,7 +52,7 @@ def held_by_same_rule(delivery: Delivery) -> SameRule:
         .order_by("-received_at", "-id")[:MOST_LOOKED_AT]
     )
     by_id = {copy.id: copy for copy in copies} | {delivery.id: delivery}
-    holds = _holds(list(by_id))
+    holds = holds_of(list(by_id))
     mine = holds.get(delivery.id)
     if mine is None:
         return SameRule("", None, [])
@@ -68,7 +68,7 @@ def held_by_same_rule(delivery: Delivery) -> SameRule:
     return SameRule(mine.rule, rule_id, others[:MOST_OFFERED])
 
 
-def _holds(delivery_ids: Sequence[UUID]) -> dict[UUID, Observation]:
+def holds_of(delivery_ids: Sequence[UUID]) -> dict[UUID, Observation]:
     """Delivery → the gateway's word that it holds it, the latest."""
     sightings = list(
         Sighting.objects.filter(delivery__in=delivery_ids).values_list(

@@ -31,6 +31,7 @@ VERDICTS = {str(one): Word(text, _TONES[one]) for one, text in VERDICT_WORDS.ite
 BLIND = Word(_("Blind"), "high")
 NOT_SEEN = Word(_("Not seen"), "calm")
 NOT_SCANNED = Word(NOT_SCANNED_WORD, "high")
+BY_A_RULE = Word(_("By a rule"), "calm")
 
 SEVERITIES = {
     "critical": Word("Critical", "crit"),
@@ -95,6 +96,11 @@ def verdict_word(value: str | None) -> Word:
     if value == "not_seen":
         return NOT_SEEN
     return VERDICTS[value] if value else NOT_SCANNED
+
+
+def held_word(verdict: str | None) -> Word:
+    """Why a mail is held: a clean one is not held for that, but by an entry or a rule."""
+    return BY_A_RULE if verdict == Verdict.CLEAN else verdict_word(verdict)
 
 
 def place_word(value: str | None, *, is_threat: bool = True) -> Word:

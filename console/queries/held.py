@@ -12,7 +12,9 @@ from incidents.held import SameRule, held_by_same_rule
 from incidents.models import Delivery, Message
 from incidents.models.mail import Place
 from incidents.release_rights import releasable, rights_of, role_of
+from incidents.words import Direction
 from seg_bridge.both_layers import ExceptionWay, ways_for
+from seg_bridge.outbound.models import SenderStop
 from tenants.errors import WrongInput
 from tenants.models import Mailbox, Person
 
@@ -23,6 +25,7 @@ class ReleaseQuestion:
 
     ``seen``: what each layer will do now, the other one first; ``ways``: what an exception for both
     could rest on; ``caution`` "" or why one would not help as it is.  All empty where she may not.
+    ``stop``: of mail that was going out, its sender's, where that stands; None: none does.
     """
 
     copy: Delivery
@@ -32,6 +35,7 @@ class ReleaseQuestion:
     seen: list[Foresight] = field(default_factory=list)
     ways: list[ExceptionWay] = field(default_factory=list)
     caution: str = ""
+    stop: SenderStop | None = None
 
 
 def release_question(copy: Delivery, person: Person) -> ReleaseQuestion:
@@ -49,7 +53,18 @@ def release_question(copy: Delivery, person: Person) -> ReleaseQuestion:
         seen=seen,
         ways=ways_for([copy]),
         caution=why_exception_fails(copy, seen),
+        stop=stop_behind(copy),
     )
+
+
+def stop_behind(copy: Delivery) -> SenderStop | None:
+    """The stop in force of the account that sent this copy; None: of mail that came in, too."""
+    if copy.direction != Direction.OUTBOUND:
+        return None
+    message = copy.message
+    behind = Q(evidence__contains=[message.trace_ulid]) | Q(mailbox=message.sender_address)
+    stops = SenderStop.objects.filter(behind, tenant=copy.tenant_id, lifted_at=None)
+    return stops.select_related("incident").order_by("-stopped_at").first()
 
 
 def same_rule_for(copy: Delivery, person: Person) -> SameRule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -174,7 +174,7 @@ def incident_page(incident: Incident, reader: Person) -> IncidentPage:
         members=members,
         entities=entities_of(member.message for member in members),
         also_seen=also_seen_at(incident),
-        copies=[copy_row(copy, history.get(copy.id, ())) for copy in copies],
+        copies=copy_rows(copies, history),
         elsewhere=elsewhere,
         jobs=_latest_jobs(incident),
         lessons=lessons_about([each.message.id for each in members], is_last_only=True),
@@ -223,8 +223,22 @@ def shown_copies(incident: Incident) -> list[Delivery]:
     return list(copies.order_by(out_of_reach, "recipient", "-received_at")[:SHOWN_COPIES])
 
 
-def copy_row(copy: Delivery, seen: Sequence[Observation] = ()) -> CopyRow:
-    """``seen``: its observations, where it is asked whether its reader reported it."""
+def copy_rows(
+    copies: Sequence[Delivery], history: Mapping[UUID, Sequence[Observation]] | None = None
+) -> list[CopyRow]:
+    """``history``: their observations, where it is asked whether readers reported them.
+
+    What a person says of one copy she says of the mail.
+    """
+    seen = history or {}
+    condemned = {copy.message_id for copy in copies if is_threat(copy.person_verdict)}
+    return [
+        _copy_row(copy, seen.get(copy.id, ()), is_condemned=copy.message_id in condemned)
+        for copy in copies
+    ]
+
+
+def _copy_row(copy: Delivery, seen: Sequence[Observation], *, is_condemned: bool) -> CopyRow:
     return CopyRow(
         id=copy.id,
         recipient=copy.recipient,
@@ -237,7 +251,9 @@ def copy_row(copy: Delivery, seen: Sequence[Observation] = ()) -> CopyRow:
         replied_at=copy.replied_at,
         forwarded_at=copy.forwarded_at,
         verified_at=copy.verified_at,
-        is_threat=is_threat(copy.gateway_verdict) or is_threat(copy.mailbox_verdict),
+        is_threat=is_condemned
+        or is_threat(copy.gateway_verdict)
+        or is_threat(copy.mailbox_verdict),
         match=copy.match_reason or copy.get_match_display(),
         message_id=copy.message_id,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.queries.blindness import Blind, Blindness
-from console.queries.incident import CopyRow, copy_row
+from console.queries.incident import CopyRow, copy_rows
 from incidents.content import check_may_open
 from incidents.mail.links import defang
 from incidents.models import ContentAccess, Delivery, Incident, Message
@@ -46,6 +46,11 @@ class MessagePage:
     why_not: str  # why this person cannot open it, "" if she can
 
 
+def _copies(message: Message) -> list[Delivery]:
+    copies = Delivery.objects.filter(tenant=message.tenant_id, message=message)
+    return list(copies.order_by("recipient")[:SHOWN])
+
+
 def message_page(message: Message, person: Person) -> MessagePage:
     facts: dict[str, Any] = message.facts
     return MessagePage(
@@ -54,12 +59,7 @@ def message_page(message: Message, person: Person) -> MessagePage:
         incident=Incident.objects.filter(
             tenant=message.tenant_id, memberships__message=message
         ).first(),
-        copies=[
-            copy_row(copy)
-            for copy in Delivery.objects.filter(tenant=message.tenant_id, message=message).order_by(
-                "recipient"
-            )[:SHOWN]
-        ],
+        copies=copy_rows(_copies(message)),
         to=_addresses(facts, "to"),
         cc=_addresses(facts, "cc"),
         reply_to=_addresses(facts, "reply_to"),

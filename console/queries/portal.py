@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop as _n
 from django.utils.translation import ngettext
 
 from console.lib.cursor import newest_first
-from console.queries.incident import CopyRow, copy_row
+from console.queries.incident import CopyRow, copy_rows
 from console.queries.mail import page_of
 from console.queries.portal_told import told_exposure, told_title
 from incidents.access import access_one
@@ -36,7 +36,7 @@ from incidents.models import (
 )
 from incidents.models.mail import Place
 from incidents.sightings import history_of
-from incidents.words import GRAVE
+from incidents.words import GRAVE, Direction
 from tenants.errors import NotThere, WrongInput
 from tenants.models import Mailbox, Person, Tenant
 
@@ -90,6 +90,11 @@ class HeldMail:
 
     copy: Delivery
     wish: ClientWord | None
+
+    @property
+    def is_outbound(self) -> bool:
+        """An account of the client's own sent it: nobody waits for it in a mailbox here."""
+        return self.copy.direction == Direction.OUTBOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +242,10 @@ def asked_lately(cursor: str) -> tuple[list[ClientWord], str]:
 
 
 def access_held(delivery_id: UUID) -> Delivery:
-    """Raises ``NotThere`` where it is not held (any more)."""
-    return access_one(_held(), delivery_id)
+    """What may be asked for.  Raises ``NotThere`` where it is not held (any more), or an account of
+    the client's own sent it: of that the provider decides, and the account may be in other hands.
+    """
+    return access_one(_held().exclude(direction=Direction.OUTBOUND), delivery_id)
 
 
 def own_address(person: Person) -> str:
@@ -329,7 +336,8 @@ def _as_it_is_now(incident: Incident) -> Incident:
 def month() -> Month:
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     figures = figures_of(Period(today - MONTH, today + timedelta(days=1)))
-    came = Delivery.objects.filter(received_at__gte=timezone.now() - MONTH).count()
+    mails = Delivery.objects.exclude(direction=Direction.OUTBOUND)
+    came = mails.filter(received_at__gte=timezone.now() - MONTH).count()
     by_layer = [(_(words), figures[name]) for name, words in _CAUGHT.items()]
     return Month(came, by_layer, figures["threats"])
 
@@ -367,7 +375,7 @@ def copies_of_shared(shared: SharedIncident, cursor: str) -> tuple[list[CopyRow]
     copies = Delivery.objects.filter(message__memberships__incident=shared.incident)
     found, older = newest_first(copies, cursor, at="received_at")
     history = history_of(found)
-    return [copy_row(copy, history.get(copy.id, ())) for copy in found], older
+    return copy_rows(found, history), older
 
 
 def words_on(incident: Incident) -> list[Comment | ClientWord]:

@@ -234,13 +234,14 @@ def did_and_next(
 
     ``pull_waits``: copies of a pull that is prepared and waits for a yes.
     """
-    did = job_words(job) if job else "Nothing done yet"
+    reach = within_reach(incident.counts)
+    did = job_words(job, is_earlier=reach > 0) if job else "Nothing done yet"
     if job and not job.is_over:
         return did, ""
     if incident.finding:
         return "Noticed by Bailey", next_step_of(incident.finding) if incident.is_open else ""
     if incident.kind == Incident.Kind.ACCOUNT and incident.is_open:
-        noticed = "Noticed by Bailey" if incident.is_without_mail else "Gateway stopped the sender"
+        noticed = "Noticed by Bailey" if incident.is_without_mail else "Gateway stopped it"
         is_new = incident.state == Incident.State.NEW and incident.acted_at is None
         if incident.acted_at is not None:
             noticed = "Steps at the account"
@@ -248,7 +249,7 @@ def did_and_next(
     if pull_waits and can_pull(incident, sight):
         return did, "Pull waits for approval"
     held = incident.counts.get("held", 0)
-    if reach := within_reach(incident.counts):
+    if reach:
         if can_pull(incident, sight):
             return did, f"Pull {copies_words(reach)}"
         is_blocked = job is not None and job.kind == Job.Kind.BLOCK
@@ -274,11 +275,15 @@ _DOING = {
 _OF_COPIES = (Job.Kind.PULL, Job.Kind.RESTORE, Job.Kind.RELEASE)
 
 
-def job_words(job: Job) -> str:
-    """``Pull runs: 3 of 7``, ``Pulled 2, read back``: short, for it stands in a row."""
+def job_words(job: Job, *, is_earlier: bool = False) -> str:
+    """``Pull runs: 3 of 7``, ``Pulled 2, read back``: short, for it stands in a row.
+
+    ``is_earlier``: copies are within reach again, a pull was not the end: ``Pulled 2 before``.
+    """
     doing, done = _DOING.get(Job.Kind(job.kind), (job.get_kind_display(), job.get_kind_display()))
     total = job.counts.get("copies", 0)
-    over = sum(job.counts.get(state, 0) for state in ("verified", "already", "gone"))
+    made, gone = (_over(job, *states) for states in (("verified", "already"), ("gone",)))
+    over = made + gone
     if who := job.detail.get("stopped_by"):
         return f"{doing} stopped by {who}: {over} of {total} done"
     if not job.is_over:
@@ -290,5 +295,20 @@ def job_words(job: Job) -> str:
         return f"{doing} left to the job before" if left else f"{doing}: no copy to act on"
     if not total:
         return done
-    failed = job.counts.get("failed", 0)
-    return f"{done} {over}, {failed} failed" if failed else f"{done} {over}, read back"
+    if is_earlier and job.kind == Job.Kind.PULL and made and job.state == Job.State.DONE:
+        return f"{done} {made} before"
+    return _made_words(job, doing, done, made, gone)
+
+
+def _made_words(job: Job, doing: str, done: str, made: int, gone: int) -> str:
+    failed = _over(job, "failed")
+    if not made and not failed:
+        return f"{doing}: {gone} gone already"
+    rest = [f"{n} {how}" for n, how in ((failed, "failed"), (gone, "gone")) if n]
+    if not rest and job.kind != Job.Kind.RELEASE:  # where that arrived is looked at later
+        rest = ["read back"]
+    return ", ".join([f"{done} {made}", *rest])
+
+
+def _over(job: Job, *states: str) -> int:
+    return sum(job.counts.get(state, 0) for state in states)

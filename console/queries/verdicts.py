@@ -14,6 +14,7 @@ from incidents.allowed import allowing_entries
 from incidents.models import Delivery, Incident, Observation
 from incidents.models.mail import Layer
 from incidents.sides import Allowed, spokesmen_of, what_allowed
+from incidents.words import Direction
 from seg_bridge.models import GatewayRule
 
 MOST_REASONS = 3
@@ -132,7 +133,9 @@ def what_allowed_it(
     if not lines and any(copy.was_exposed for copy in copies):
         lines.append("Nothing: it came straight to the mail host, and no gate has seen it.")
     if not lines:
-        lines.append("No copy was let in: the gateway kept all of them.")
+        is_out = all(copy.direction == Direction.OUTBOUND for copy in copies)
+        way = "went out" if is_out and copies else "was let in"
+        lines.append(f"No copy {way}: the gateway kept all of them.")
     return lines
 
 

@@ -52,6 +52,11 @@ class Work:
     similar: list[Similar]
     other_tickets: list[Incident]
 
+    @property
+    def said(self) -> int:
+        """How many words stand below *Comments*, whoever said them."""
+        return len(self.comments) + len(self.words) + len(self.calls)
+
 
 def work_of(incident: Incident, told: Collection[UUID] = ()) -> Work:
     """``told``: incidents of which the page tells already; they are not named again."""

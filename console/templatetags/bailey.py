@@ -169,6 +169,11 @@ def verdict(value: str | None) -> Word:
 
 
 @register.filter
+def held_as(value: str | None) -> Word:
+    return words.held_word(value)
+
+
+@register.filter
 def place(value: str | None) -> Word:
     return words.place_word(value)
 

@@ -26,8 +26,8 @@ _ROW = """
 <td>{urgency}</td>
 <td class="title"><div class="two"><a class="open" href="{href}" id="open-{id}">\
 <bdi>{title}</bdi></a><span>{about}</span></div></td>
-<td class="wide"><div class="two">{exposed}{blind}</div></td>
-<td class="wide"><div class="two">{layers}{against}</div></td>
+<td class="wide{idle}"><div class="two">{exposed}{blind}</div></td>
+<td class="wide{idle}"><div class="two">{layers}{against}</div></td>
 <td class="wide"><div class="two"><span>{did}</span>{next_step}</div></td>
 <td><div class="two over">{owner}{looking}</div></td>
 </tr>
@@ -56,6 +56,7 @@ def queue_row(context: dict[str, Any], row: Row) -> SafeString:
         href=row.href,
         title=shortened(shown(row.title), 70),
         about=_about(row),
+        idle="" if row.is_about_mail or row.blind_since else " idle",
         exposed=exposed(row.exposure, row.mailbox_blind_since) if row.is_about_mail else _NO_MAIL,
         blind=blind,
         layers=layers(row.gateway, row.mailbox, row.differ) if row.is_about_mail else _NO_MAIL,

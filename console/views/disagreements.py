@@ -17,6 +17,7 @@ from console.queries.disagreements import Filters, disagreements_page, item_page
 from console.queries.story import story_of
 from incidents.access import access_disagreement
 from incidents.disagreements import accept, dismiss, rehearse_repair
+from incidents.layers import Objections
 from incidents.repairs import mark_of
 
 
@@ -65,9 +66,13 @@ def disagreement_accept(request: PersonRequest, item_id: UUID) -> HttpResponse:
     item = access_disagreement(item_id)
     form = AcceptForm(request.POST or None, initial={"seen": mark_of(item.proposal)})
     if request.method == "POST" and form.is_valid():
-        accept(item=item, actor=request.user, **form.cleaned_data)
-        messages.success(request, item.proposal["text"])
-        return redirect("disagreement", item.id)
+        try:
+            accept(item=item, actor=request.user, **form.cleaned_data)
+        except Objections as objections:
+            form.add_error("despite", objections.sentence)
+        else:
+            messages.success(request, item.proposal["text"])
+            return redirect("disagreement", item.id)
     context = {"item": item, "page": item_page(item), "form": form}
     return ask(request, "console/disagreement_accept.html", context)
 

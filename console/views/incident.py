@@ -153,7 +153,8 @@ def incident_block(request: PersonRequest, incident_id: UUID) -> HttpResponse:
 @for_staff
 def incident_resolve(request: PersonRequest, incident_id: UUID) -> HttpResponse:
     found = access_incident(incident_id)
-    form = ResolveForm(request.POST or None, incident=found)
+    likely = {"cause_code": "account"} if found.kind == Incident.Kind.ACCOUNT else None
+    form = ResolveForm(request.POST or None, incident=found, initial=likely)
     if request.method == "POST" and form.is_valid():
         resolve_incident(incident=found, actor=request.user, **form.cleaned_data)
         messages.success(request, f"#{found.number} is resolved.")

@@ -56,11 +56,12 @@ class ForClient(Enum):
 
 # By the kind of record that a line tells of.  Of what stands here not she reads nothing.
 _FOR_CLIENT = {
-    **dict.fromkeys(("message", "observation", "access", "attachment", "look"), ForClient.ALL),
+    **dict.fromkeys(("message", "observation", "access", "attachment"), ForClient.ALL),
     **dict.fromkeys(("job", "rule", "user-report", "story"), ForClient.ALL),
     **dict.fromkeys(("sign", "snapshot", "step-order", "step"), ForClient.ALL),
-    # Why a stop was lifted and what a login is for was written among the provider's people.
-    **dict.fromkeys(("stop", "login"), ForClient.LEAD),
+    # Why a stop was lifted, what a login is for and why a copy was pulled again was written among
+    # the provider's people.
+    **dict.fromkeys(("stop", "login", "look"), ForClient.LEAD),
     # So was all of these; and another incident is hers only once it is shared.
     **dict.fromkeys(("audit", "call", "finding", "incident"), ForClient.NOTHING),
     "internal-attachment": ForClient.NOTHING,

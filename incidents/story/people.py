@@ -135,10 +135,11 @@ def look_lines(copies: Sequence[Delivery], names: Names) -> Iterator[Line]:
         proof = f" Delivered: {look.get_proof_display().lower()}." if look.proof else ""
         what = "putting it back" if look.intent.action == "restore" else "the release"
         after = f"Looked at after {what} by {look.released_by}:"
+        found = look.get_outcome_display()
         yield Line(
             at=look.looked_at,
             lane="mailbox",
-            lead=f"{after} {look.get_outcome_display().lower()}.",
+            lead=f"{after} {found[:1].lower()}{found[1:]}.",
             text=f"{look.words}{proof}",
             source=f"look:{look.id}",
             recipients=(whom,),
@@ -162,10 +163,10 @@ def job_lines(incident: Incident, copies: Sequence[Delivery]) -> Iterator[Line]:
         failed = job.counts.get(Intent.State.FAILED, 0)
         texts = [note]
         if not job.is_over and n:
-            so_far = number(over) if over else "None"
-            texts.append(f"{so_far} of {n} done so far.")
+            texts.append(f"{number(over) if over else 'None'} of {n} done so far.")
         if who := job.detail.get("stopped_by"):
-            texts.append(f"{who} stopped it. {number(failed)} not done.")
+            left = f" {number(failed)} not done." if failed else ""
+            texts.append(f"{who} stopped it.{left}")
         elif failed:
             texts.append(f"{number(failed)} failed.")
         why = f"Reason: {job.reason.rstrip('.')}." if job.reason else ""

@@ -7,11 +7,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from api_bridge.models import Connection
-from incidents.models import Job
+from console.queries.incident import copy_rows
+from incidents.models import Delivery, Incident, Job, Message
 from incidents.remediation import block_sender
+from incidents.services.comments import log_call
 from seg_bridge.services import create_gate
 from tenants.audit import BAILEY
 from tenants.scope import maintenance_scope
+from tests.console.test_pages import open_phish
 from tests.console.test_queue import as_ana, counts, make, scope  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("no_broker")
@@ -187,6 +190,93 @@ def test_an_account_is_secured_by_a_call_and_its_own_mailbox_is_not_blocked(as_a
     assert page.advice.text == "Call the contact"
     assert "the password of ceo@acme.example" in page.advice.effect
     assert "Block sender" not in [other.text for other in page.others]
-    assert "Gateway stopped the sender" in queue
+    assert "Gateway stopped it" in queue
+    assert "Release 5 copies" not in [other.text for other in page.others], "nobody wrote them"
     text = as_ana.get(reverse("incident", args=[incident.id])).content.decode()
     assert reverse("client_outbound", args=["acme"]) in text
+
+
+def test_a_pull_that_runs_is_not_recommended_again(as_ana, cast):  # noqa: F811
+    with maintenance_scope():
+        Connection.objects.create(tenant=cast.acme)
+    seen = counts(copies=2, delivered=2, in_inbox=2)
+    incident = delivered(cast, counts=seen, mailbox_verdict="phish")
+    with scope(cast):
+        job = Job.objects.create(
+            tenant=cast.acme,
+            incident=incident,
+            kind=Job.Kind.PULL,
+            state=Job.State.RUNNING,
+            counts={"copies": 2, "verified": 1},
+        )
+    page, queue = read(as_ana, incident)
+    assert (page.advice.text, page.advice.href) == ("Pull runs: 1 of 2", "")
+    assert "Pull runs: 1 of 2" in queue
+
+    with scope(cast):
+        Job.objects.filter(id=job.id).update(state=Job.State.PARTLY)
+    page, _queue = read(as_ana, incident)
+    assert page.advice.text == "Pull 2 copies"
+
+
+def test_after_the_pull_of_answered_fraud_the_contact_is_called_before_it_is_resolved(
+    as_ana,  # noqa: F811
+    cast,
+):
+    with maintenance_scope():
+        Connection.objects.create(tenant=cast.acme)
+    gone = counts(copies=2, delivered=2, removed=2, read=2, replied=1, forwarded=1)
+    incident = delivered(cast, counts=gone, kind="bec")
+    page, _queue = read(as_ana, incident)
+    assert page.advice.text == "Call the contact"
+    assert page.advice.effect.startswith("1 replied, 1 passed on: ask what was sent or paid")
+    assert page.advice.href == reverse("incident_call", args=[incident.id])
+
+    with scope(cast):
+        log_call(incident=incident, actor=cast.ana, whom="Irma", said="No payment was made.")
+    page, _queue = read(as_ana, incident)
+    assert page.advice.text == "Resolve"
+
+
+def test_one_copy_is_spoken_of_as_one(as_ana, cast):  # noqa: F811
+    with maintenance_scope():
+        Connection.objects.create(tenant=cast.acme)
+    seen = counts(copies=1, delivered=1, in_inbox=1)
+    page, _queue = read(as_ana, delivered(cast, counts=seen, mailbox_verdict="phish"))
+    assert page.advice.effect.startswith("It goes to a hidden folder")
+
+
+def test_a_repair_that_was_made_by_hand_is_not_recommended(as_ana, cast, gate):  # noqa: F811
+    incident = open_phish(cast.acme)
+    gone = counts(copies=1, delivered=1, removed=1)
+    with scope(cast):
+        Incident.objects.filter(id=incident.id).update(counts=gone)
+    assert read(as_ana, incident)[0].advice.text == "Accept the repair"
+
+    with scope(cast):
+        block_sender(incident=incident, actor=cast.ana, reason="fraud", expires_at=None)
+    assert read(as_ana, incident)[0].advice.text == "Resolve"
+
+
+def test_a_stop_that_was_a_false_alarm_lets_its_mail_go(as_ana, cast, gate):  # noqa: F811
+    closed = {"state": "resolved", "resolved_at": timezone.now()}
+    values = {"kind": "account", "sender": "ceo@acme.example", "counts": counts(copies=5, held=5)}
+    incident = delivered(cast, **values, **closed, classification="false_positive")
+    page, _ = read(as_ana, incident)
+    assert "Release 5 copies" in [other.text for other in page.others]
+
+
+@pytest.mark.parametrize(("kind", "is_chosen"), [("account", True), ("phish", False)])
+def test_what_most_likely_caused_it_is_chosen_first(as_ana, cast, kind, is_chosen):  # noqa: F811
+    incident = delivered(cast, kind=kind)
+    page = as_ana.get(reverse("incident_resolve", args=[incident.id])).content.decode()
+    assert ('<option value="account" selected' in page) is is_chosen
+
+
+def test_a_copy_is_in_a_bad_place_where_a_person_condemns_one_of_its_mail():
+    mails = {"place": "inbox", "gateway_verdict": "clean"}
+    one, two = Message(), Message()
+    copies = [Delivery(message=mail, **mails) for mail in (one, one, two)]
+    assert [row.is_threat for row in copy_rows(copies)] == [False, False, False]
+    copies[0].person_verdict = "phish"
+    assert [row.is_threat for row in copy_rows(copies)] == [True, True, False]

@@ -94,7 +94,7 @@ def test_where_nothing_is_found_it_says_in_how_much_mail_and_since_when(cast, la
     look(cast, passed(cast, **gate(SHOP)), inside(cast, **box(SHOP)))
     text = page(as_ana)
     assert "None of 1 is disturbed: copies with links that both layers have read, since" in text
-    assert "none in 1 copy since" in health(as_ana)
+    assert "no finding in 1 copy since" in health(as_ana)
 
 
 def test_where_nobody_has_looked_it_does_not_say_that_there_is_nothing(cast, layers, as_ana):

@@ -130,6 +130,25 @@ def test_what_is_accepted_on_a_page_is_what_it_showed(cast: Cast, as_ana, item):
         assert GatewayRule.objects.get().match == "attachment_sha256"
 
 
+def test_an_objection_stands_in_the_question_with_what_was_written(cast: Cast, as_ana, item):
+    with scope(cast.acme):
+        closed = {"state": "resolved", "classification": "false_positive"}
+        Incident.objects.update(**closed, resolved_at=timezone.now())
+    address = reverse("disagreement_accept", args=[item.id])
+    refused = as_ana.post(address, {"reason": "it was phishing after all"})
+    page = refused.content.decode()
+    assert refused.status_code == 200
+    assert "come out wrong" in page
+    assert 'value="it was phishing after all"' in page
+    assert 'name="despite"' in page
+    with scope(cast.acme):
+        assert not GatewayRule.objects.exists()
+    agreed = {"reason": "it was phishing after all", "despite": "on"}
+    assert as_ana.post(address, agreed).status_code == 302
+    with scope(cast.acme):
+        assert GatewayRule.objects.exists()
+
+
 FILE = {"sha256": "c" * 64, "size_bytes": 9000, "is_inline": False, "name": "x.exe", "kind": "exe"}
 
 

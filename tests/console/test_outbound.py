@@ -6,7 +6,10 @@ import re
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
+from incidents.models import Delivery
+from incidents.words import Direction
 from seg_bridge.gate.outbound.logins import check_secret
 from seg_bridge.models import GateCommand
 from seg_bridge.outbound.models import OutboundTerms, SenderStop, SigningKey, SubmissionLogin
@@ -157,3 +160,31 @@ def test_a_stop_leads_to_its_incident_and_back(client, cast: Cast):
     assert "Block sender" not in told
     assert "not seen in a mailbox" not in told.lower(), "these mailboxes are other people's"
     assert client.get(reverse("held") + "?client=acme").status_code == 200
+
+
+def test_held_mail_that_was_going_out_says_so(client, cast: Cast):
+    incident = stop_the_ceo(cast)
+    client.force_login(cast.ana)
+    held = str(client.get(reverse("held")).content.decode())
+    assert "Acme, on its way out" in held
+    with analyst(cast):
+        copy = Delivery.objects.filter(direction=Direction.OUTBOUND).first()
+    assert copy is not None
+    question = str(client.get(reverse("held_release", args=[copy.id])).content.decode())
+    assert f"The gateway stopped {CEO} from sending" in question
+    assert reverse("incident", args=[incident.id]) in question
+    assert "can only be pulled back" not in question, "nobody reaches the recipient's mailbox"
+
+    shown = str(client.get(reverse("incident", args=[incident.id])).content.decode())
+    assert "No copy went out: the gateway kept all of them." in shown
+
+
+def test_of_mail_that_was_going_out_nobody_is_stopped_any_more(client, cast: Cast):
+    stop_the_ceo(cast)
+    client.force_login(cast.ana)
+    with analyst(cast):
+        copy = Delivery.objects.filter(direction=Direction.OUTBOUND).first()
+        SenderStop.objects.update(lifted_at=timezone.now(), lifted_by="Ana")
+    assert copy is not None
+    question = str(client.get(reverse("held_release", args=[copy.id])).content.decode())
+    assert "from sending" not in question

@@ -12,12 +12,12 @@ from incidents.regroup import merge_incidents
 from incidents.remediation import release_held, settle_intent
 from incidents.services import share_incident, unshare_incident
 from incidents.services.waiting import stop_waiting, wait_for
-from incidents.words import Outcome, Place, Verdict
+from incidents.words import Direction, Outcome, Place, Verdict
 from tenants.errors import Conflict
 from tenants.models import AuditEntry, Tenant
 from tenants.scope import Role, tenant_scope
 from tests.console.test_pages import open_phish
-from tests.factories import gateway_saw
+from tests.factories import gateway_saw, mail_json
 
 SOMEBODY = {"address": "mallory@bad.example", "name": "", "raw": ""}
 
@@ -39,13 +39,26 @@ def analyst(cast):
     return tenant_scope(Role.ANALYST, [cast.acme.id, cast.globex.id], provider_id=cast.provider.id)
 
 
-def hold(tenant):
+def hold(tenant, recipient="", **changes):
     """One mail that the gateway holds."""
-    held = {"verdict": Verdict.SPAM, "action": Outcome.HELD, "place": Place.HOLD}
+    held = {"verdict": Verdict.SPAM, "action": Outcome.HELD, "place": Place.HOLD} | changes
+    recipient = recipient or f"info@{tenant.slug}.example"
     with tenant_scope(Role.WORKER, [tenant.id], provider_id=tenant.provider_id):
-        record([gateway_saw(tenant, f"info@{tenant.slug}.example", **held)])
+        record([gateway_saw(tenant, recipient, **held)])
         make_sense_of_backlog(tenant)
-        return Delivery.objects.get(place=Place.HOLD)
+        return Delivery.objects.get(place=Place.HOLD, recipient=recipient)
+
+
+def hold_outbound(tenant):
+    """One mail that the gateway holds of a login that this client's people use."""
+    malte = f"malte@{tenant.slug}.example"
+    return hold(
+        tenant,
+        "someone@elsewhere.example",
+        direction=Direction.OUTBOUND,
+        detail={"sent_by": {"mailbox": malte, "visible": malte, "by": "login scanner"}},
+        mail=mail_json(sender={"address": malte, "name": "Malte", "raw": ""}),
+    )
 
 
 def waiting(cast):
@@ -106,6 +119,29 @@ def test_a_held_mail_can_be_asked_for_once_and_is_not_released_by_it(as_pia, cas
     assert "Pia asked" in as_pia.get(reverse("portal_held")).content.decode()
     with analyst(cast):
         assert not Job.objects.exists()
+
+
+def test_what_an_account_of_the_clients_own_sent_is_told_and_not_asked_for(as_pia, cast):
+    copy = hold_outbound(cast.acme)
+    page = as_pia.get(reverse("portal_held")).content.decode()
+    assert "Sent by malte@acme.example" in page
+    assert "Stopped on its way out" in page
+    assert "Your provider decides about it" in page
+    assert reverse("portal_held_ask", args=[copy.id]) not in page
+    assert "Ask for it" not in page
+
+    for refused in (
+        as_pia.get(reverse("portal_held_ask", args=[copy.id])),
+        as_pia.post(reverse("portal_held_ask", args=[copy.id]), {"text": "Ours."}),
+    ):
+        assert refused.status_code == 404
+    assert words(cast) == []
+
+
+def test_what_goes_out_is_not_mail_that_came(as_pia, cast):
+    hold_outbound(cast.acme)
+    hold(cast.acme, ulid="01J00000000000000000000002")
+    assert "1 copy of mail came." in as_pia.get(reverse("portal")).content.decode()
 
 
 def test_somebody_elses_held_mail_cannot_be_asked_for(as_pia, cast):
@@ -245,3 +281,14 @@ def test_what_was_asked_on_two_that_became_one_is_answered_with_it(as_pia, cast)
         one.refresh_from_db()
         stop_waiting(incident=one, actor=cast.ana, answer="No money, no reader.")
     assert as_pia.get(reverse("portal")).context["page"].needs == []
+
+
+def test_a_harmless_mail_that_a_rule_holds_is_not_held_for_being_clean(as_pia, cast):
+    copy = hold(cast.acme, verdict=Verdict.CLEAN, rule="block of Acme: sender eve@evil.example")
+    for page in ("portal", "portal_held"):
+        text = as_pia.get(reverse(page)).content.decode()
+        assert "By a rule" in text
+        assert "Clean" not in text
+    asked = as_pia.get(reverse("portal_held_ask", args=[copy.id])).content.decode()
+    assert "By a rule" in asked
+    assert "Clean" not in asked

@@ -328,6 +328,35 @@ def test_a_job_without_copies_does_not_say_that_it_did_something(kind, detail, w
     assert job_words(Job(kind=kind, state="done", counts={"copies": 0}, detail=detail)) == words
 
 
+@pytest.mark.parametrize(
+    ("kind", "counts", "words"),
+    [
+        ("pull", {"verified": 2}, "Pulled 2, read back"),
+        ("pull", {"verified": 1, "already": 1}, "Pulled 2, read back"),
+        ("pull", {"verified": 1, "gone": 1}, "Pulled 1, 1 gone"),
+        ("pull", {"gone": 2}, "Pull: 2 gone already"),
+        ("pull", {"verified": 1, "failed": 1}, "Pulled 1, 1 failed"),
+        ("restore", {"verified": 2}, "Restored 2, read back"),
+        ("release", {"verified": 2}, "Released 2"),
+    ],
+)
+def test_a_job_says_no_more_than_was_done(kind, counts, words):
+    numbers = {"copies": sum(counts.values())} | counts
+    assert job_words(Job(kind=kind, state="done", counts=numbers)) == words
+
+
+def test_a_pull_before_more_copies_came_is_not_told_as_the_end(as_ana, cast):
+    with scope(cast):
+        incident = make(cast.acme, 1, counts=counts(copies=5, delivered=5, in_inbox=3, removed=2))
+        done = {"copies": 2, "verified": 2}
+        Job.objects.create(
+            tenant=cast.acme, incident=incident, kind="pull", state="done", counts=done
+        )
+    row = as_ana.get(reverse("queue"), {"tab": "team"}).text.partition("<tbody")[2]
+    assert "Pulled 2 before" in row
+    assert "read back" not in row
+
+
 def test_what_is_exposed_reads_aloud_as_a_list():
     """Dots are for the eye alone; without a pause "2 in inbox1 read" is read as one word."""
     said = exposed([Part("2 in inbox", "crit"), Part("1 read", "high")])

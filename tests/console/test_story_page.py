@@ -90,6 +90,11 @@ def test_every_line_opens_its_record_which_stands_where_the_link_leads(as_ana, c
     }
 
 
+def test_what_was_said_is_counted_with_the_calls(as_ana, worked_on):
+    page = as_ana.get(reverse("incident", args=[worked_on.id])).content.decode()
+    assert 'Comments</h2><span class="count">3</span>' in page, "two comments and a call"
+
+
 def test_a_rule_is_found_among_many_even_after_its_end(as_ana, cast, worked_on):
     with scope(cast):
         rule = worked_on.gateway_rules.get()

@@ -290,6 +290,11 @@ def test_a_copy_that_was_given_back_is_looked_at_too(cast: Cast, cloud):
     again = look(cast)
     assert again.outcome == "pulled"
     assert "asked by Bo: “It is false”" in again.words
+    with _scope(cast):
+        lines = tell_story(Incident.objects.get(), is_for_client=True).lines
+    [hers] = [line for line in lines if line.source.startswith("look:")]
+    assert hers.lead == "Looked at after putting it back by Ana: pulled again by Bailey."
+    assert "It is false" not in hers.text
 
 
 LAW = [

@@ -19,11 +19,14 @@ from incidents.correlation import make_sense_of_backlog
 from incidents.evidence import store_evidence
 from incidents.intake import record
 from incidents.models import ClientWord, Delivery, Intent
+from incidents.release_rights import rights_of
 from incidents.remediation import release_held, settle_intent
 from incidents.words import Outcome, Place, Verdict
 from seg_bridge.gate.decide import Decidable
 from seg_bridge.held.requests import PATIENCE, serve_requests
 from seg_bridge.held.rescan import Original, Rescan, rescan
+from seg_bridge.models import GatewayRule
+from seg_bridge.services import add_rule
 from tenants.doors import ClaimedWork
 from tenants.errors import Conflict
 from tenants.models import AuditEntry, OutgoingMail, Work
@@ -158,6 +161,35 @@ def test_what_another_layer_condemns_is_never_released_by_policy(gated: Cast):
             "Stays held: It asks for a password.",
         )
         assert not Intent.objects.exists()
+
+
+def test_what_a_block_entry_holds_is_not_the_clients_to_release(gated: Cast):
+    """After an incident: to the gateway itself the sender's next mail is clean."""
+    with scope(gated):
+        entry = add_rule(
+            tenant_id=gated.acme.id,
+            kind="block",
+            match="sender",
+            value="eve@evil.example",
+            reason="She sends malware.",
+            actor=gated.ana,
+        )
+    decided = {"by": "block", "action": "hold", "rule_id": str(entry.id), "owner": "Ana"}
+    copies = [hold(gated, Verdict.CLEAN, detail={"decided": decided}) for _ in range(2)]
+    wish(gated, copies[0])
+    serve_requests(claimed(gated), scanner=CLEAN)
+    with scope(gated):
+        word = ClientWord.objects.get()
+        assert word.settled_at is None
+        assert word.scan["outcome"].startswith("left to a person")
+        assert not Intent.objects.exists()
+        right = rights_of(copies)[copies[1].id]
+        assert "client" not in right.roles
+        assert {"analyst", "lead"} <= right.roles
+        assert "A block entry holds it" in right.sentence
+
+        GatewayRule.objects.update(removed_at=timezone.now())
+        assert "client" in rights_of(copies)[copies[1].id].roles, "nothing speaks against it now"
 
 
 def test_the_asker_is_told_once_and_only_when_the_mail_is_on_its_way(gated: Cast):
