@@ -108,7 +108,7 @@ def _carry_out_orders(tenant_id: int, wish: LateVerdicts, modes: Modes) -> None:
 
 def _waiting(wish: LateVerdicts, modes: Modes) -> list[Disagreement]:
     """The oldest first.  However many wait for a person before them: those are passed over."""
-    pulls = Q(proposal__action="pull", kind__in=_PULLED, incident__isnull=False)
+    pulls = Q(proposal__action="pull", kind__in=_PULLED, incident__isnull=False) & ~_HARMLESS
     blocks = Q(proposal__action="add_rule", proposal__kind="block", kind__in=_BLOCKED)
     of_ours = Q(pk__in=[])
     if modes.may_act:
@@ -127,6 +127,10 @@ def _waiting(wish: LateVerdicts, modes: Modes) -> list[Disagreement]:
 
 _PULLED = (Kind.LATE, Kind.PERSON)
 _BLOCKED = (Kind.PASSED, Kind.RELEASED)
+# As ``Incident.is_called_harmless`` says it of one.  Opened again, its mail is pulled as any.
+_HARMLESS = Q(
+    incident__state=Incident.State.RESOLVED, incident__classification__in=Incident.HARMLESS
+)
 
 
 def _is_wanted(item: Disagreement, wish: LateVerdicts, modes: Modes) -> bool:
@@ -135,6 +139,8 @@ def _is_wanted(item: Disagreement, wish: LateVerdicts, modes: Modes) -> bool:
     if action == "pull":
         is_ours = item.kind in _PULLED and (item.kind == Kind.LATE or _said_by_staff(item))
         if not (modes.may_act and is_ours and item.incident_id is not None):
+            return False
+        if item.incident.is_called_harmless:
             return False
         return not modes.groups or bool(modes.of_copies(_to_pull(item.incident), Mode.AUTO))
     # What a person has entered, no machine removes; and letting mail in is a person's decision.
@@ -198,8 +204,6 @@ def _too_much(item: Disagreement, wish: LateVerdicts, modes: Modes) -> str:
     """The count without effect; "" where the client's limits are kept."""
     if item.proposal["action"] != "pull":
         return ""
-    if item.incident.is_called_harmless:
-        return "A person has closed the incident as harmless."
     if StandingOrder.objects.filter(
         orders_in_force(), incident__in=lineage(item.incident), kind=StandingOrder.Kind.LEAVE
     ).exists():

@@ -140,7 +140,7 @@ def _bring_up_to_date(
             # What another repair would have done says nothing of this one.
             item.result = _without(item.result, "rehearsal")
         if is_new or item.state == State.SETTLED or _came_again(item, seen_at):
-            item.state, item.result = State.OPEN, _without(item.result, CLOSED)
+            _undecide(item)
         elif before == _told(item):
             continue
         if item.is_open:
@@ -163,18 +163,15 @@ def _told(item: Disagreement) -> tuple[Any, ...]:
 def _settle(item_ids: Iterable[UUID]) -> None:
     undecided = Q(state=State.OPEN) | Q(state=State.DISMISSED, result__has_key=CLOSED)
     decided = {"decided_by": "Bailey", "decided_by_id": None, "decided_at": timezone.now()}
+    reason = "The layers no longer contradict each other."
     items = Disagreement.objects.filter(undecided, id__in=list(item_ids))
-    items.update(state=State.SETTLED, reason=_NO_LONGER, **decided)
-
-
-_NO_LONGER = "The layers no longer contradict each other."
+    items.update(state=State.SETTLED, reason=reason, **decided)
 
 
 def _came_again(item: Disagreement, seen_at: datetime) -> bool:
     """A repair that did not help is no repair; what was dismissed stays so."""
-    return (
-        item.state == State.ACCEPTED and item.decided_at is not None and seen_at > item.decided_at
-    )
+    decided_at = item.decided_at
+    return item.state == State.ACCEPTED and decided_at is not None and seen_at > decided_at
 
 
 def _fill(
@@ -274,16 +271,17 @@ def dismiss(*, item: Disagreement, actor: Person | Actor, reason: str) -> None:
     _done(item, DISMISSED, actor, reason.strip())
 
 
-def dismiss_with(incident: Incident, actor: Person | Actor) -> None:
+def dismiss_with(
+    incident: Incident, actor: Person | Actor, kinds: Collection[str] = Disagreement.Kind.values
+) -> None:
     """It was closed as harmless: nothing is done against its mail.  What lets such mail in stays
     open.  In the caller's transaction, which holds the incident.
     """
     what = Incident.Classification(incident.classification).label.lower()
     reason = f"Incident {incident.number} was resolved as {what}: {incident.cause}"
     for item in _held_of(incident, State.OPEN):
-        if not lets_mail_in(item.kind, item.proposal):
-            closed = {**item.result, CLOSED: str(incident.id)}
-            _decide(item, State.DISMISSED, actor, reason, closed)
+        if item.kind in kinds and not lets_mail_in(item.kind, item.proposal):
+            _decide(item, State.DISMISSED, actor, reason, {**item.result, CLOSED: str(incident.id)})
             _done(item, DISMISSED, actor, reason)
 
 
@@ -292,9 +290,8 @@ def open_again_with(incident: Incident, actor: Person | Actor, why: str) -> None
     holds the incident.
     """
     reason = f"Incident {incident.number} was opened again{f': {why}' if why else '.'}"
-    for item in _held_of(incident, State.DISMISSED):
-        if _fell_with_incident(item):
-            _open_again(item, actor, reason)
+    for item in filter(_fell_with_incident, _held_of(incident, State.DISMISSED)):
+        _open_again(item, actor, reason)
 
 
 def _held_of(incident: Incident, state: str) -> list[Disagreement]:
@@ -306,10 +303,13 @@ def _fell_with_incident(item: Disagreement) -> bool:
     return item.state == State.DISMISSED and CLOSED in item.result
 
 
-def _open_again(item: Disagreement, actor: Person | Actor, reason: str) -> None:
-    item.state, item.reason = State.OPEN, ""
-    item.result = _without(item.result, CLOSED)
+def _undecide(item: Disagreement) -> None:
+    item.state, item.reason, item.result = State.OPEN, "", _without(item.result, CLOSED)
     item.decided_by_id, item.decided_by, item.decided_at = None, "", None
+
+
+def _open_again(item: Disagreement, actor: Person | Actor, reason: str) -> None:
+    _undecide(item)
     item.save()
     want_work(item.tenant_id, QUEUE)
     _done(item, REOPENED, actor, reason)

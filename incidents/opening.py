@@ -53,6 +53,7 @@ from incidents.models import (
     Message,
 )
 from incidents.models.mail import Outcome, Place
+from incidents.modes import QUEUE
 from incidents.proposals import follow_condemned
 from incidents.services.acts import done
 from incidents.services.quiet import follow_quiet
@@ -293,6 +294,7 @@ def refresh_incident(incident: Incident) -> None:
     reckon(incident)
     incident.save()
     if was_opened:
+        want_work(incident.tenant_id, QUEUE)
         note_incident(incident)
         done(incident, REOPENED, BAILEY, "More of it came into an inbox.")
     announce_incident(incident.tenant_id, incident.id)

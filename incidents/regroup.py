@@ -27,8 +27,9 @@ from incidents.campaigns.ledger import (
     write_words,
 )
 from incidents.campaigns.moving import MERGED, Said
+from incidents.disagreements import CLOSED, dismiss_with
 from incidents.holding import hold_incidents, take_turn
-from incidents.models import Edge, Incident, Regrouping
+from incidents.models import Disagreement, Edge, Incident, Regrouping
 from incidents.opening import refresh_incident
 from incidents.regroup_campaigns import put_campaigns_back
 from incidents.regrouping_rules import (
@@ -193,6 +194,7 @@ def undo_regrouping(*, done: Regrouping, actor: Person) -> None:
         moving.move_back(done.record["mail"], source=incident, target=other)
     if "before" in done.record:
         _restore(done, incident, other)
+        _answer_as_before(done, actor)
     done.undone_at, done.undone_by = timezone.now(), actor.name
     done.save(update_fields=["undone_at", "undone_by"])
     _count_up(done)
@@ -293,15 +295,36 @@ def _say(
 
 def _finish(done: Regrouping, action: str, actor: Person) -> Regrouping:
     """Refresh both, count their revisions up, note how they stand, audit, announce."""
+    assert done.other is not None
+    done.record["answered"] = _answered_by_closing(done)
     for each in (done.incident, done.other):
-        assert each is not None
         fresh = Incident.objects.get(id=each.id)
         if not fresh.is_merged:
             refresh_incident(fresh)
+    _answer_as_before(done, actor)
     _count_up(done)
     moving.note_after(done)
     audit_regrouping(done, action, actor)
     return done
+
+
+def _answered_by_closing(done: Regrouping) -> list[str]:
+    """The kinds of contradiction that fell in one of both, and that the other does not ask."""
+    state = Disagreement.State
+    items = Disagreement.objects.filter(incident__in=[done.incident_id, done.other_id])
+    fell = items.filter(state=state.DISMISSED, result__has_key=CLOSED)
+    asked = items.filter(state=state.OPEN).values("kind")
+    return sorted(set(fell.exclude(kind__in=asked).values_list("kind", flat=True)))
+
+
+def _answer_as_before(done: Regrouping, actor: Person) -> None:
+    """That mail stands elsewhere is nothing new: what closing its incident as harmless has answered
+    is not asked again.
+    """
+    both = Incident.objects.filter(id__in=[done.incident_id, done.other_id], merged_into=None)
+    for each in both.order_by("id"):
+        if each.is_called_harmless:
+            dismiss_with(each, actor, done.record.get("answered", ()))
 
 
 def _count_up(done: Regrouping) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +32,7 @@ from api_bridge.accounts.keep import Keeper, own_domains_of
 from api_bridge.accounts.models import BEHIND, AccountLook
 from api_bridge.accounts.reading import GraphSource, Noted, Source
 from api_bridge.accounts.respond import NOT_READ
+from api_bridge.accounts.shapes import Settings
 from api_bridge.connectors.graph.client import GraphClient
 from api_bridge.errors import AuthExpired, BridgeError
 from api_bridge.models import Connection
@@ -162,7 +163,7 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
         before = ([], "")
         _events(claimed, due, look, source, now)
     while batch := _next_mailboxes(claimed, look):
-        read = source.settings([each.external_id for each in batch])
+        read = _settings_of(source, [each.external_id for each in batch])
         with work_scope(claimed):
             tenant = Tenant.objects.get(id=claimed.tenant_id)
             keeper, own = Keeper(tenant, now, source.name), own_domains_of(tenant)
@@ -176,6 +177,22 @@ def _one(claimed: ClaimedWork, due: _Due, source: Source) -> None:
             _settle(claimed, due, source.noted, before, is_through=False)
             return
     _settle(claimed, due, source.noted, before)
+
+
+def _settings_of(source: Source, ids: Sequence[str]) -> dict[str, Settings]:
+    """As ``Source.settings``: a mailbox whose answer nobody thought of holds up no other."""
+    try:
+        return source.settings(ids)
+    except BridgeError:
+        raise
+    except Exception as error:
+        if is_passing_trouble(error):
+            raise
+        if len(ids) > 1:
+            return {name: of for one in ids for name, of in _settings_of(source, [one]).items()}
+        log.exception("settings of mailbox %s", ids[0])
+        source.noted.errors.append(NOT_READ)
+        return {}
 
 
 def _wait_for_mailboxes(claimed: ClaimedWork, due: _Due) -> None:

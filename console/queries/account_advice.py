@@ -2,7 +2,8 @@
 
 1. ask the person, who alone knows whether it was her;
 2. end the login by which stopped mails were submitted.  Where all that speaks for other hands is
-   what was sent, and it came by logins that have ended, nobody else was in the account: go on at 5;
+   what was sent, and all of it came by logins that have ended, nobody else was in the account: go
+   on at 5;
 3. what keeps an intruder in: sessions, and the rules, forwarding, delegates and applications that
    are signs.  What a person took back is hers to judge, and not recommended again;
 4. when that is done and read back, the password: whoever is still signed in would choose it;
@@ -32,7 +33,7 @@ from incidents.campaigns.moving import lineage
 from incidents.models import AccountSign, CallNote, Incident
 from incidents.signs import OF_SENDING
 from incidents.story.account import begins_at
-from seg_bridge.outbound.behind import logins_behind, stops_of
+from seg_bridge.outbound.behind import is_all_by_logins, logins_behind, stops_of
 from seg_bridge.outbound.models import SenderStop, SubmissionLogin
 
 Kind, State = AccountStep.Kind, AccountStep.State
@@ -63,14 +64,16 @@ def account_advice(incident: Incident) -> Advice:
         return _end_login(incident, login)
     signs = list(AccountSign.objects.filter(tenant=incident.tenant_id, incident__in=ids))
     steps = _steps_of(incident, ids)
-    is_by_login = bool(logins) and all(sign.code in OF_SENDING for sign in signs)
+    is_of_sending = all(sign.code in OF_SENDING for sign in signs)
+    is_by_login = is_of_sending and is_all_by_logins(incident.tenant_id, ids)
     offers = [] if is_by_login else offers_for(incident)
     wanted = [each for each in offers if _is_wanted(each, ids, signs, steps)]
     # Whoever is still signed in would choose the password.
     wanted.sort(key=lambda each: (each.kind == Kind.NEW_PASSWORD, bool(each.target)))
     under_way = [step for step in steps if step.state in AccountStep.OPEN]
     if offer := _next_of(wanted, under_way):
-        return _shut_out(incident, offer, steps)
+        before = wanted[: wanted.index(offer)] if offer.kind == Kind.NEW_PASSWORD else []
+        return _shut_out(incident, offer, steps, _missing(offers, before))
     if under_way:
         return _wait(under_way)
     missing = "" if is_by_login else _missing(offers, wanted)
@@ -95,14 +98,18 @@ def _end_login(incident: Incident, login: SubmissionLogin) -> Advice:
     return Advice("End the login", effect, href, "x")
 
 
-def _shut_out(incident: Incident, offer: Offer, steps: Sequence[AccountStep]) -> Advice:
+def _shut_out(
+    incident: Incident, offer: Offer, steps: Sequence[AccountStep], missing: str
+) -> Advice:
+    """``missing``: what comes before it and cannot be done from here, "" where nothing does."""
     query = urlencode({"kind": offer.kind, "target": offer.target})
     is_while_off = offer.kind == Kind.NEW_PASSWORD and _switched_off(steps) is not None
     impact = _WHILE_OFF if is_while_off else offer.impact
     mine = (each for each in steps if (each.kind, each.target) == (offer.kind, offer.target))
     last = next(mine, None)
     failed = f"The last try failed: {last.words}" if last and last.state == State.FAILED else ""
-    effect = " ".join(filter(None, (failed, impact, offer.leads, _added_ways(incident))))
+    said = (missing, failed, impact, offer.leads, _added_ways(incident))
+    effect = " ".join(filter(None, said))
     return Advice(offer.words, effect, f"{question_of(incident, 'step')}?{query}", "shield")
 
 

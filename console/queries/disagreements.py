@@ -128,8 +128,13 @@ def item_page(item: Disagreement) -> Item:
         rule=_rule(item.tenant_id, item.rule_id),
         rehearsal=_rehearsal(item.tenant_id, as_uuid(result.get("rehearsal"))),
         written=_rule(item.tenant_id, as_uuid(result.get("rule"))),
-        left=str(result.get("left", "")),
+        left=str(result.get("left", "")) or _harmless(item),
     )
+
+
+def _harmless(item: Disagreement) -> str:
+    is_so = item.is_open and item.incident is not None and item.incident.is_called_harmless
+    return "A person has closed the incident as harmless." if is_so else ""
 
 
 def _rule(tenant_id: int, rule_id: UUID | None) -> GatewayRule | None:

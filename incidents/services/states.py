@@ -12,6 +12,7 @@ from incidents.codes import CAUSES
 from incidents.disagreements import dismiss_with, open_again_with
 from incidents.lessons import take_back_from_incident, teach_from_incident
 from incidents.models import Incident
+from incidents.modes import QUEUE
 from incidents.services.acts import change, done, hold
 from incidents.services.quiet import end_quiet
 from incidents.services.tasks import start_tasks
@@ -20,6 +21,7 @@ from incidents.userreports.owing import owe_outcomes
 from tenants.colleagues import colleagues_of
 from tenants.errors import Conflict, WrongInput
 from tenants.models import Person
+from tenants.work import want_work
 
 ASSIGNED = "incidents.incident.assigned"
 STATE_CHANGED = "incidents.incident.state_changed"
@@ -157,6 +159,7 @@ def reopen_incident(
     change(incident, state=State.TRIAGED, resolved_at=None)
     done(incident, REOPENED, actor, reason, revision=incident.revision)
     open_again_with(incident, actor, reason)
+    want_work(incident.tenant_id, QUEUE)  # what Bailey let be while it was closed
     take_back_from_incident(incident, actor)
 
 

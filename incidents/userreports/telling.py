@@ -89,6 +89,8 @@ def send_outcome(report: UserReport, incident: Incident) -> None:
         _post_outcome(report, incident, outcome, to)
     told_at = max(before, default=timezone.now())
     rows.update(owes_outcome=False, outcome=outcome, outcome_at=told_at)
+    # Why an earlier one was not told; that of a receipt that was never sent stays.
+    rows.exclude(receipt_at=None).update(unanswered="")
 
 
 def _post_outcome(report: UserReport, incident: Incident, outcome: str, to: str) -> None:

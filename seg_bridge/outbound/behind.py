@@ -22,16 +22,29 @@ def stops_of(tenant_id: int, incident_ids: Collection[UUID]) -> QuerySet[SenderS
 
 
 def logins_behind(tenant_id: int, incident_ids: Collection[UUID]) -> list[SubmissionLogin]:
-    """Also those that have ended.  Empty where a host on the client's list sent."""
+    """Also those that have ended.  Empty where a host on the client's list sent all of it."""
+    ways = _ways(tenant_id, incident_ids)
+    names = {way.removeprefix(_LOGIN) for way in ways if way.startswith(_LOGIN)}
+    rows = SubmissionLogin.objects.filter(tenant=tenant_id, name__in=names)
+    return list(rows.order_by("name"))
+
+
+def is_all_by_logins(tenant_id: int, incident_ids: Collection[UUID]) -> bool:
+    """Whether no host on the client's list, behind which are its mailboxes, sent any of it."""
+    ways = _ways(tenant_id, incident_ids)
+    return bool(ways) and all(way.startswith(_LOGIN) for way in ways)
+
+
+def _ways(tenant_id: int, incident_ids: Collection[UUID]) -> set[str]:
+    """``login NAME`` or ``host ADDRESS``: by which the incidents' mails came to the gateway."""
     copies = Delivery.objects.filter(
         tenant=tenant_id,
         direction=Direction.OUTBOUND,
         message__memberships__incident__in=incident_ids,
     )
-    names = {
-        str((one.detail.get("sent_by") or {}).get("by") or "").removeprefix(_LOGIN)
+    ways = {
+        str((one.detail.get("sent_by") or {}).get("by") or "")
         for seen in history_of(copies).values()
         for one in seen
     }
-    rows = SubmissionLogin.objects.filter(tenant=tenant_id, name__in=names - {""})
-    return list(rows.order_by("name"))
+    return ways - {""}

@@ -8,12 +8,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from api_bridge.access.models import Grant
+from api_bridge.access.models import Grant, Purpose
 from api_bridge.accounts.models import AccountStep, MailboxSnapshot
 from api_bridge.accounts.shapes import AppGrant, Settings
 from api_bridge.models import Connection
 from console.queries.account_advice import account_advice
 from console.queries.advising import Advice
+from incidents.intake import record
 from incidents.models import AccountSign, Incident
 from incidents.services.comments import log_call
 from incidents.story import tell_story
@@ -22,10 +23,10 @@ from seg_bridge.outbound.services import end_login, make_login
 from seg_bridge.outbound.stopping import lift_stop
 from tenants.ids import new_id
 from tenants.models import Domain, Mailbox
-from tenants.scope import maintenance_scope
+from tenants.scope import Role, maintenance_scope, tenant_scope
 from tests.console.test_accounts import incident, mailbox, read
 from tests.factories import Cast
-from tests.seg_bridge.outbound.parts import CEO, analyst, stop_the_ceo, stops
+from tests.seg_bridge.outbound.parts import CEO, analyst, sent, stop_the_ceo, stops
 
 __all__ = ["incident", "mailbox"]
 pytestmark = pytest.mark.usefixtures("no_broker")
@@ -190,6 +191,18 @@ def test_who_sends_by_a_login_alone_has_nobody_in_the_account(cast: Cast, ceo: M
     assert advice(cast, case).text == "Resolve"
 
 
+def test_what_her_own_mail_host_sent_came_by_no_login_that_has_ended(cast: Cast, ceo: Mailbox):
+    """Some by a login, and some by way of her mailbox, which somebody may be in."""
+    with tenant_scope(Role.WORKER, [cast.acme.id], provider_id=cast.provider.id):
+        record([sent(cast, 0, detail={"sent_by": {"by": "host 192.0.2.1", "mailbox": CEO}})])
+    case = stopped_by_a_login(cast)
+    asked = advice(cast, case)
+    assert asked.text == "End its sessions"
+    for kind in ("revoke_sessions", "new_password"):
+        done(cast, case, ceo, kind)
+    assert advice(cast, case).text == "Let it send again"
+
+
 def test_who_has_somebody_in_the_account_sends_again_at_last(cast: Cast, ceo: Mailbox):
     case = stopped_by_a_login(cast)
     with analyst(cast):
@@ -228,6 +241,25 @@ def test_without_the_consent_it_says_what_is_left(cast: Cast, incident: Incident
     assert last.text == "Resolve"
     assert "“End its sessions”" in last.effect
     assert "The client has not consented to “Account response”." in last.effect
+
+
+def test_the_password_names_what_comes_before_it_and_cannot_be_done_from_here(
+    cast: Cast, incident: Incident
+):
+    phone(cast, incident)
+    with analyst(cast):
+        Grant.objects.create(
+            tenant=cast.acme,
+            connection=Connection.objects.get(),
+            purpose=Purpose.RESPOND,
+            roles=["User-PasswordProfile.ReadWrite.All", "User.Read.All"],
+            granted_at=timezone.now(),
+            checked_at=timezone.now(),
+        )
+    asked = advice(cast, incident)
+    assert asked.text == "Ask for a new password"
+    assert asked.effect.startswith("At the mail host first: “End its sessions”")
+    assert "is not granted." in asked.effect
 
 
 @pytest.mark.parametrize("whose", ["its own", "another's"])

@@ -9,7 +9,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from console.queries.disagreements import item_page
 from incidents import automation, layers
+from incidents.access import access_disagreement
 from incidents.automation import ACTOR, _respond_to, serve_responses, set_late_verdicts
 from incidents.correlation import make_sense_of_backlog
 from incidents.intake import record
@@ -19,6 +21,7 @@ from incidents.observations import Observation
 from incidents.orders import give_order, withdraw_order
 from incidents.regroup import merge_incidents
 from incidents.remediation import pull_incident
+from incidents.services import reopen_incident, resolve_incident
 from incidents.taking_back import restore_incident
 from incidents.words import Layer, Place, Verdict
 from seg_bridge.models import GatewayRule
@@ -26,7 +29,7 @@ from tenants.doors import ClaimedWork
 from tenants.errors import NotAllowed, WrongInput
 from tenants.models import AuditEntry, Work
 from tests.factories import Cast
-from tests.incidents.test_disagreements import INFO, IT, held, inside, passed
+from tests.incidents.test_disagreements import INFO, IT, held, inside, passed, said
 from tests.incidents.test_remediation import Mailboxes, _scope, work
 
 
@@ -205,6 +208,36 @@ def test_an_analysts_word_pulls_and_a_readers_is_looked_at(
         assert Incident.objects.get().kind == Incident.Kind.PHISH
     respond(cast)
     assert mailboxes.moves == moves
+
+
+def test_what_was_closed_as_harmless_is_pulled_by_itself_once_it_is_opened_again(
+    cast: Cast, mailboxes: Mailboxes
+):
+    wish(cast, mode="auto")
+    happened(cast, passed(cast), inside(cast))
+    with _scope(cast.acme):
+        reported = said(cast, "report:1", Verdict.PHISH)
+    happened(cast, reported)
+    kind = Disagreement.Kind.LATE
+    with _scope(cast.acme):
+        resolve_incident(incident=one(), actor=cast.ana, classification="benign", cause="A letter")
+    happened(cast, late(cast))
+    respond(cast)
+    with _scope(cast.acme):
+        page = item_page(access_disagreement(item(cast, kind=kind).id))
+        assert page.left == "A person has closed the incident as harmless."
+        wanted = Work.objects.filter(queue="respond")
+        wanted.update(wanted_at=None)
+        reopen_incident(incident=one(), actor=cast.ana, reason="It was phishing")
+        assert wanted.exclude(wanted_at=None).exists()
+        assert item_page(access_disagreement(item(cast, kind=kind).id)).left == ""
+    assert mailboxes.moves == 0
+    respond(cast)
+    assert (item(cast, kind=kind).state, mailboxes.moves) == ("accepted", 1)
+
+
+def one() -> Incident:
+    return Incident.objects.select_related("tenant").get()
 
 
 def test_a_mailbox_verdict_becomes_a_gateway_rule(cast: Cast, mailboxes: Mailboxes):

@@ -148,7 +148,11 @@ def test_opened_again_it_proposes_what_is_right_by_now(cast: Cast):
     happened(cast, inside(cast, verdict=Verdict.PHISH, **later))
     words = [side["verdict"] for side in the_item().sides if side["layer"] == Layer.MAILBOX]
     assert words == [Verdict.PHISH]
-    assert the_item().state == ("open" if fresh().is_open else "dismissed")
+    assert (fresh().is_open, the_item().state) == (False, "dismissed")
+    reopen_incident(incident=fresh(), actor=cast.ana, reason="It was phishing")
+    now = the_item()
+    assert (now.state, now.proposal["action"]) == ("open", "add_rule")
+    assert Verdict.PHISH in [side["verdict"] for side in now.sides]
 
 
 def test_mail_that_opens_it_again_asks_again_too(cast: Cast):

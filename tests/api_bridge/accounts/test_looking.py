@@ -14,7 +14,7 @@ from api_bridge.access.models import Grant, Purpose
 from api_bridge.accounts.asking import ask_look
 from api_bridge.accounts.keep import Keeper
 from api_bridge.accounts.look import NOT_LISTED, UNLISTED
-from api_bridge.accounts.models import SignIn
+from api_bridge.accounts.models import MailboxSnapshot, SignIn
 from api_bridge.accounts.reading import Events, GraphSource
 from api_bridge.accounts.respond import NOT_READ
 from api_bridge.accounts.shapes import SeenSignIn, Settings
@@ -256,6 +256,27 @@ def test_an_answer_of_which_nobody_thought_ends_the_look_and_is_said(
     monkeypatch.setattr(GraphSource, "events", raises)
     assert watched.serve() > timezone.now() + UNLISTED
     assert watched.look().error == NOT_READ
+
+
+def test_a_mailbox_whose_answer_nobody_thought_of_holds_up_no_other(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [add_mailbox(watched.yard, name) for name in ("ana", "bo")]
+    odd = watched.mailbox.external_id
+
+    def settings(source: GraphSource, ids: Sequence[str]) -> dict[str, Settings]:
+        if odd in ids:
+            raise KeyError("rules")
+        return read(source, ids)
+
+    read = GraphSource.settings
+    monkeypatch.setattr(GraphSource, "settings", settings)
+    watched.serve()
+    with watched.yard.worker():
+        known = set(MailboxSnapshot.objects.values_list("mailbox_id", flat=True))
+    assert known == {each.id for each in others}
+    look = watched.look()
+    assert (look.error, look.reached, look.looked_at is not None) == (NOT_READ, None, True)
 
 
 def test_a_sign_in_that_is_listed_twice_counts_once(watched: Watched) -> None:

@@ -296,7 +296,9 @@ def test_an_answer_that_was_not_sent_is_not_on_record_as_told(
         reopen_incident(incident=the_incident(acme), actor=cast.ana, reason="Look again.")
     resolve(acme, cast, "true_positive")
     assert sent(acme, "outcome") == [INFO, INFO]
-    assert told()[0] != "harmless"
+    outcome, _, unanswered, _ = told()
+    assert outcome != "harmless"
+    assert unanswered == "", "it is told by now"
 
 
 def test_not_junk_clears_nothing(acme: Tenant):
