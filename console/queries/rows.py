@@ -141,14 +141,15 @@ def to_be_called_about(incidents: Iterable[Incident]) -> set[UUID]:
     """Those of which no copy is left to fetch, but somebody answered or passed it on, and nobody
     has phoned: a copy that is gone brings back no money and no password that was sent.
     """
-    answered = {incident.id for incident in incidents if _was_answered(incident)}
+    answered = {each.id: each.tenant_id for each in incidents if _was_answered(each)}
     if not answered:
-        return answered
+        return set()
     calls = CallNote.objects.filter(
-        Q(incident__in=answered) | Q(incident__merged_into__in=answered)
+        Q(incident__in=answered) | Q(incident__merged_into__in=answered),
+        tenant_id__any_of=set(answered.values()),
     )
     about = calls.values_list("incident_id", "incident__merged_into_id")
-    return answered - {each for both in about for each in both}
+    return set(answered) - {each for both in about for each in both}
 
 
 def _was_answered(incident: Incident) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from incidents.mail import loop_reader, read_mail
+from incidents.mail import reader as mail_reader
 from incidents.mail.loop_reader import LoopReader
 from incidents.mail.reader import LOOK_EVERY_S, Child, ReaderUnavailable
 from incidents.mail.wire import unpack_told
@@ -99,8 +100,9 @@ async def test_a_slow_mail_goes_on_at_low_priority_and_its_child_is_not_used_aga
         assert child_pid(reader) != pid
 
 
-async def test_a_slow_mail_that_others_keep_waiting_is_read_all_the_same():
+async def test_a_slow_mail_that_others_keep_waiting_is_read_all_the_same(monkeypatch):
     """As in ``test_reader``."""
+    monkeypatch.setattr(mail_reader, "_SLOW_TIMES", 20)
     async with LoopReader(workers=1, wall_s=3.0) as reader:
         await reader.read_async(MAIL)
         pid, began = child_pid(reader), time.monotonic()
