@@ -1,7 +1,7 @@
 """What is recommended at an account's incident: one thing, by what was done already.
 
 1. ask the person, who alone knows whether it was her;
-2. end the login by which stopped mails were submitted.  Where all that speaks for other hands is
+2. end the login by which stopped mails were submitted, unless the stop was lifted.  Where all that speaks for other hands is
    what was sent, and all of it came by logins that have ended, nobody else was in the account: go
    on at 5;
 3. what keeps an intruder in: sessions, and the rules, forwarding, delegates and applications that
@@ -55,12 +55,15 @@ _AT_HOST = "At the mail host first: have its sessions ended and its password ren
 
 def account_advice(incident: Incident) -> Advice:
     ids = lineage(incident)
-    stop = _standing_stop(incident, ids)
+    stops = list(stops_of(incident.tenant_id, ids))
+    stop = next((each for each in stops if each.lifted_at is None), None)
+    # Whoever lifted it knew of the login; when it comes to send as before it is stopped again.
+    was_let_go = bool(stops) and stop is None
     logins = logins_behind(incident.tenant_id, ids)
     login = next((each for each in logins if each.ended_at is None), None)
     if not CallNote.objects.filter(tenant=incident.tenant_id, incident__in=ids).exists():
         return _call(incident, stop, login)
-    if login is not None:
+    if login is not None and not was_let_go:
         return _end_login(incident, login)
     signs = list(AccountSign.objects.filter(tenant=incident.tenant_id, incident__in=ids))
     steps = _steps_of(incident, ids)
@@ -153,11 +156,6 @@ def _give_back(
 
 def _named(login: SubmissionLogin) -> str:
     return f"the login {login.name} ({login.purpose})"
-
-
-def _standing_stop(incident: Incident, ids: Collection[UUID]) -> SenderStop | None:
-    found = stops_of(incident.tenant_id, ids)
-    return next((each for each in found if each.lifted_at is None), None)
 
 
 def _steps_of(incident: Incident, ids: Collection[UUID]) -> list[AccountStep]:

@@ -155,6 +155,17 @@ def test_a_stop_leads_to_the_login_and_then_to_its_lift(cast: Cast):
     assert advice(cast, case).text == "Resolve"
 
 
+def test_who_lifts_the_stop_leaves_the_login_as_it_is(cast: Cast):
+    """It was she herself."""
+    with analyst(cast):
+        name, _ = make_login(tenant=cast.acme, purpose="Plotter", actor=cast.mo)
+    case = stop_the_ceo(cast, detail={"sent_by": {"by": f"login {name}", "mailbox": CEO}})
+    phone(cast, case)
+    assert advice(cast, case).text == "End the login"
+    lift(cast)
+    assert advice(cast, case).text == "Resolve"
+
+
 def stopped_by_a_login(cast: Cast) -> Incident:
     """Somebody was phoned, and the login has ended."""
     with analyst(cast):
