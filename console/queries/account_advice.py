@@ -1,9 +1,9 @@
 """What is recommended at an account's incident: one thing, by what was done already.
 
 1. ask the person, who alone knows whether it was her;
-2. end the login by which stopped mails were submitted, unless the stop was lifted.  Where all that speaks for other hands is
-   what was sent, and all of it came by logins that have ended, nobody else was in the account: go
-   on at 5;
+2. end the login by which stopped mails were submitted, unless the stop was lifted.  Where all that
+   speaks for other hands is what was sent, and all of it came by such logins, nobody else was in
+   the account: go on at 5;
 3. what keeps an intruder in: sessions, and the rules, forwarding, delegates and applications that
    are signs.  What a person took back is hers to judge, and not recommended again;
 4. when that is done and read back, the password: whoever is still signed in would choose it;
