@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from incidents.campaigns import moving
+from incidents.campaigns.canonical import Words
 from incidents.campaigns.joining import mails_hanging_on
 from incidents.campaigns.ledger import (
     Who,
@@ -23,6 +24,7 @@ from incidents.campaigns.ledger import (
     note_new_ids,
     repeat,
     standing,
+    touching,
     withdraw,
     write_words,
 )
@@ -73,7 +75,8 @@ def merge_incidents(
         *_words_apart(Edge.Level.GROUP, mine, theirs),
         *_words_apart(Edge.Level.CAMPAIGN, mails_hanging_on(kept), mails_hanging_on(gone)),
     ]
-    words = _say(kept, against, together=[(mine[0], theirs[0])], who=actor, reason=reason)
+    of_group = Words(((mine[0], theirs[0]),))
+    words = _say(kept, against, of_group, Words(), who=actor, reason=reason)
     done = moving.merge(kept, gone, who=actor, reason=reason, words=words)
     return _finish(done, MERGED, actor)
 
@@ -137,16 +140,19 @@ def _take_out(
     leaving, staying = parts
     there = moving.message_ids_of(target)
     level = Edge.Level.GROUP
+    left_behind, of_campaigns = _of_campaigns(source, target, parts) if there else ([], Words())
     against = [
         *crossing(level, leaving, staying).exclude(act=Edge.Act.CANNOT),
         *_words_apart(level, leaving, there),
         *_words_apart(Edge.Level.CAMPAIGN, leaving, mails_hanging_on(target) if there else []),
+        *left_behind,
     ]
     # Each part hangs together by the person's word: evidence through a mail of the other part, as
     # of a chain of equal mails, is gone with the split.
     together = [*_star(leaving), *_star(staying), *_star([there[0], leaving[0]] if there else [])]
     apart = [(leaving[0], staying[0]), *_apart_still(level, parts, there)]
-    words = _say(source, against, together=together, apart=apart, who=actor, reason=reason)
+    of_group = Words(tuple(together), tuple(apart))
+    words = _say(source, against, of_group, of_campaigns, who=actor, reason=reason)
     done = moving.take_out(
         kind, source, target, leaving, who=actor, reason=reason.strip(), words=words, before=before
     )
@@ -160,6 +166,26 @@ def _apart_still(
     leaving, staying = parts
     pairs = kept_apart_still(level, leaving, staying)
     return [(a, b) for a, b in pairs if a not in leaving or b not in there]
+
+
+def _of_campaigns(
+    source: Incident, target: Incident, parts: tuple[list[UUID], list[UUID]]
+) -> tuple[list[Edge], Words]:
+    """Where mails go to an incident of another campaign: the words that held them to their former
+    one, and what those that stay say in their place.
+    """
+    if source.campaign_id is not None and source.campaign_id == target.campaign_id:
+        return [], Words()
+    leaving, staying = parts
+    level, hers = Edge.Level.CAMPAIGN, {*leaving, *mails_hanging_on(target)}
+    said = touching(standing(level), leaving).filter(act=Edge.Act.MUST)
+    left = [edge for edge in said if not {edge.a_id, edge.b_id} <= hers]
+    ends = {end for edge in left for end in (edge.a_id, edge.b_id)} - {*leaving, *staying}
+    still = kept_apart_still(level, leaving, staying, together=_star([*leaving, *staying]))
+    return left, Words(
+        tuple((staying[0], end) for end in sorted(ends)),
+        tuple((a, b) for a, b in still if a not in hers or b not in hers),
+    )
 
 
 def _words_apart(level: str, left: Collection[UUID], right: Collection[UUID]) -> list[Edge]:
@@ -271,22 +297,26 @@ def _star(messages: list[UUID]) -> list[tuple[UUID, UUID]]:
 def _say(
     incident: Incident,
     against: Iterable[Edge],
+    of_group: Words,
+    of_campaigns: Words,
     *,
-    together: Iterable[tuple[UUID, UUID]] = (),
-    apart: Iterable[tuple[UUID, UUID]] = (),
     who: Who,
     reason: str,
 ) -> Said:
     rows = list(against)
     withdraw(rows, who=who, reason=reason.strip())
-    written = write_words(
-        incident.tenant_id,
-        Edge.Level.GROUP,
-        together=together,
-        apart=apart,
-        who=who,
-        reason=reason.strip(),
-    )
+    written = [
+        edge
+        for level, words in ((Edge.Level.GROUP, of_group), (Edge.Level.CAMPAIGN, of_campaigns))
+        for edge in write_words(
+            incident.tenant_id,
+            level,
+            together=words.together,
+            apart=words.apart,
+            who=who,
+            reason=reason.strip(),
+        )
+    ]
     return {
         "edges": [str(edge.id) for edge in written],
         "withdrawn": [str(edge.id) for edge in rows],

@@ -129,16 +129,23 @@ def move_history(source: Incident, target: Incident) -> dict[str, Any]:
         if model is Pause:
             # A clock that stood still for the one did not for the other; who is asked still is.
             rows = rows.filter(ended_at=None)
-        keys = [str(key) for key in rows.values_list("pk", flat=True)]
-        if not keys:
-            continue
-        try:
-            with transaction.atomic():
-                rows.update(**{name: target})
-        except IntegrityError:
-            continue  # the target has one of its own, as of a clock or a mark: both stay
-        moved[f"{model._meta.label}.{name}"] = keys
+        keys = list(rows.values_list("pk", flat=True))
+        if keys and not _moves(rows, name, target):
+            # The target has one of its own, as of a clock or a mark: both stay, the others move.
+            keys = [key for key in keys if _moves(rows.filter(pk=key), name, target)]
+        if keys:
+            moved[f"{model._meta.label}.{name}"] = list(map(str, keys))
     return moved
+
+
+def _moves(rows: models.QuerySet[Any], name: str, target: Incident) -> bool:
+    """False, and nothing is done, where the target has one of its own."""
+    try:
+        with transaction.atomic():
+            rows.update(**{name: target})
+    except IntegrityError:
+        return False
+    return True
 
 
 def _pointing_here() -> Iterator[tuple[type[models.Model], str]]:

@@ -8,6 +8,7 @@ from zlib import crc32
 
 import pytest
 
+from incidents.campaigns import moving
 from incidents.models import Disagreement, Incident, Message
 from incidents.observations import Observation
 from incidents.regroup import merge_incidents, split_incident, undo_regrouping
@@ -150,3 +151,24 @@ def test_what_is_open_names_nobody_who_decided_it(cast: Cast, two: tuple[Inciden
     happened(cast, said(cast, "report:2", Verdict.PHISH, recipient=IT))
     item.refresh_from_db()
     assert (item.state, item.decided_by, item.decided_at, item.reason) == ("open", "", None, "")
+
+
+def test_of_what_both_have_the_rest_is_moved_all_the_same(two: tuple[Incident, Incident]):
+    """Bailey makes two one: one of several items that the other has, too, holds up no other."""
+    one, other = two
+    Disagreement.objects.all().delete()
+    for incident, kinds in ((one, ["person"]), (other, ["held", "passed", "person"])):
+        for kind in kinds:
+            Disagreement.objects.create(
+                tenant=incident.tenant,
+                incident=incident,
+                message=Message.objects.filter(memberships__incident=incident)[0],
+                kind=kind,
+                state="dismissed",
+                seen_at=datetime.now(UTC),
+            )
+    moved = moving.move_history(other, one)
+    found = Disagreement.objects.order_by("kind").values_list("kind", "incident__number")
+    assert [kind for kind, number in found if number == one.number] == ["held", "passed", "person"]
+    assert [kind for kind, number in found if number == other.number] == ["person"]
+    assert len(moved["incidents.Disagreement.incident"]) == 2

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from incidents.campaigns.ledger import standing
@@ -115,8 +115,16 @@ def in_a_fresh_day(cast: Cast, check: Callable[[Tenant], None]) -> None:
         transaction.set_rollback(True)
 
 
+# A mail that held its incident to a campaign goes to an incident that left one.
+_TO_ANOTHER_CAMPAIGN = [
+    *(("leave", 1, 0, 0), ("leave", 2, 0, 0), ("merge", 0, 4, 0)),
+    *(("close", 1, 0, 0), ("close", 0, 0, 0), ("move", 0, 1, 0)),
+]
+
+
 @lawful
 @given(steps)
+@example(_TO_ANOTHER_CAMPAIGN)
 def test_what_people_said_holds_after_whatever_else_they_do_and_after_the_night(
     cast: Cast, steps: list[Any]
 ):
@@ -135,6 +143,7 @@ def test_what_people_said_holds_after_whatever_else_they_do_and_after_the_night(
 
 @lawful
 @given(steps)
+@example(_TO_ANOTHER_CAMPAIGN)
 def test_undoing_all_that_people_did_undoes_all_of_it(cast: Cast, steps: list[Any]):
     def check(acme: Tenant) -> None:
         before = as_it_stands(acme)
