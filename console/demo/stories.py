@@ -20,9 +20,10 @@ from console.demo.world import CLIENTS, ClientFacts
 class Author(AccountStories, Malware, Reported):
     """Tells the stories, one after the other."""
 
-    def steps(self) -> Iterator[DemoMail | Act | AccountAct]:
-        """The opening, then an ordinary day without end."""
-        yield from self.opening()
+    def steps(self, *, is_told: bool = False) -> Iterator[DemoMail | Act | AccountAct]:
+        """The opening, unless it ``is_told`` already, then an ordinary day without end."""
+        if not is_told:
+            yield from self.opening()
         while True:
             yield from self.ordinary(20)
             yield self.random.choice((self.password, self.parcel, self.spam))()
